@@ -1,0 +1,3 @@
+//! The collector's library: see `main.rs` for the program.
+
+pub mod wire;

@@ -1,0 +1,2 @@
+//! dnstapd
+fn main() {}
