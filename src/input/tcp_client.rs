@@ -1,0 +1,108 @@
+//! Input `tcp-client`: connects to senders that listen.
+
+use crate::setting::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, required};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+use std::ops::Deref;
+
+/// Section `input.tcp-client`, or one of several.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Section {
+    /// Whether it runs.
+    pub enable: bool,
+    /// Time to the next attempt to connect.
+    pub retry: Seconds,
+    /// Where the sender listens.
+    pub remote_address: Option<Host>,
+    /// Its port.
+    pub remote_port: Option<Port>,
+    /// Encrypt.
+    pub tls_support: Option<bool>,
+    /// Whose certificates the sender may show, PEM; unset = the system's list.
+    pub tls_ca: Option<FilePath>,
+    /// The name in its certificate; unset = `remote-address`.
+    pub tls_server_name: Option<Text>,
+    /// Our own certificate chain, PEM.
+    pub tls_client_cert: Option<FilePath>,
+    /// Our own private key, PEM.
+    pub tls_client_key: Option<FilePath>,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Section {
+            enable: false,
+            retry: Seconds::new(1),
+            remote_address: None,
+            remote_port: None,
+            tls_support: None,
+            tls_ca: None,
+            tls_server_name: None,
+            tls_client_cert: None,
+            tls_client_key: None,
+        }
+    }
+}
+
+impl Section {
+    /// The TLS keys together.
+    pub fn tls(&self) -> ClientTls<'_> {
+        ClientTls {
+            support: self.tls_support,
+            ca: &self.tls_ca,
+            server_name: &self.tls_server_name,
+            cert: &self.tls_client_cert,
+            key: &self.tls_client_key,
+        }
+    }
+
+    /// The rules between the keys of an enabled section.
+    ///
+    /// # Errors
+    /// No address, no port, those of [`ClientTls::check`].
+    pub fn check(&self) -> Result<(), Fault> {
+        required("remote-address", &self.remote_address)?;
+        required("remote-port", &self.remote_port)?;
+        self.tls().check()
+    }
+}
+
+/// All of them: written as one table, `[input.tcp-client]`, or as several, `[[input.tcp-client]]`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sections(Vec<Section>);
+
+impl Deref for Sections {
+    type Target = [Section];
+
+    fn deref(&self) -> &[Section] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Sections {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+/// serde's half of [`Sections`].
+struct OneOrSeveral;
+
+impl<'de> Visitor<'de> for OneOrSeveral {
+    type Value = Sections;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table, [input.tcp-client], or several, [[input.tcp-client]]")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Sections, A::Error> {
+        Section::deserialize(MapAccessDeserializer::new(table)).map(|section| Sections(vec![section]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, tables: A) -> Result<Sections, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(tables)).map(Sections)
+    }
+}

@@ -1,0 +1,125 @@
+//! Every capacity: its unit, its reason and what it costs.
+//!
+//! A profile names a set of them; single keys override it. Everything is made at start with these sizes
+//! and never grows.
+
+use crate::setting::{Octets, Profile, Within};
+use serde::Deserialize;
+
+/// Section `limits`. What is absent comes from the profile.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Section {
+    /// The set of capacities to start from.
+    pub profile: Profile,
+    /// Identities with counters of their own.
+    pub streams: Option<Within<STREAMS_MIN, STREAMS_MAX>>,
+    /// Connections open at once, over all inputs.
+    pub connections: Option<Within<CONNECTIONS_MIN, CONNECTIONS_MAX>>,
+    /// Queries waiting for their response.
+    pub pairing: Option<Within<PAIRING_MIN, PAIRING_MAX>>,
+    /// Names kept in a table of domains.
+    pub top_names: Option<Within<TOP_NAMES_MIN, TOP_NAMES_MAX>>,
+    /// Addresses kept in a table of clients.
+    pub top_clients: Option<Within<TOP_CLIENTS_MIN, TOP_CLIENTS_MAX>>,
+    /// The longest data frame taken.
+    pub frame: Option<Octets<FRAME_MIN, FRAME_MAX>>,
+}
+
+/// The capacities in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Identities with counters of their own.
+    pub streams: usize,
+    /// Connections open at once, over all inputs.
+    pub connections: usize,
+    /// Queries waiting for their response.
+    pub pairing: usize,
+    /// Names kept in a table of domains.
+    pub top_names: usize,
+    /// Addresses kept in a table of clients.
+    pub top_clients: usize,
+    /// The longest data frame taken, in octets.
+    pub frame: usize,
+}
+
+impl Limits {
+    /// The profile with the single keys laid over it.
+    pub fn resolve(section: &Section) -> Limits {
+        let base = Limits::of(section.profile);
+        let over = |count: Option<u32>, base: usize| count.map_or(base, |count| count as usize);
+        Limits {
+            streams: over(section.streams.map(Within::get), base.streams),
+            connections: over(section.connections.map(Within::get), base.connections),
+            pairing: over(section.pairing.map(Within::get), base.pairing),
+            top_names: over(section.top_names.map(Within::get), base.top_names),
+            top_clients: over(section.top_clients.map(Within::get), base.top_clients),
+            frame: section.frame.map_or(base.frame, Octets::in_memory),
+        }
+    }
+
+    /// The capacities of a profile.
+    const fn of(profile: Profile) -> Limits {
+        let (streams, connections, pairing, top_names, top_clients) = match profile {
+            Profile::Tiny => (8, 16, 2048, 64, 64),
+            Profile::Small => (16, 32, 8192, 256, 256),
+            Profile::Default => (STREAMS, CONNECTIONS, PAIRING, TOP_NAMES, TOP_CLIENTS),
+            Profile::Large => (256, 256, 262_144, 4096, 4096),
+        };
+        Limits { streams, connections, pairing, top_names, top_clients, frame: FRAME }
+    }
+}
+
+/// What `queue` of an output takes.
+pub type QueueSize = Octets<QUEUE_MIN, QUEUE_MAX>;
+
+/// `queue` of every output when it is absent.
+pub const QUEUE: QueueSize = QueueSize::new(256 << 10);
+
+/// The least an output's queue holds, in octets: some records of the longest kind.
+pub const QUEUE_MIN: u64 = 8 << 10;
+/// The most an output's queue holds, in octets.
+pub const QUEUE_MAX: u64 = 1 << 30;
+
+/// Identities with counters of their own: least, default, most.
+pub const STREAMS_MIN: u32 = 1;
+/// See [`STREAMS_MIN`].
+pub const STREAMS: usize = 64;
+/// See [`STREAMS_MIN`].
+pub const STREAMS_MAX: u32 = 65_536;
+
+/// Connections open at once: least, default, most.
+pub const CONNECTIONS_MIN: u32 = 1;
+/// See [`CONNECTIONS_MIN`].
+pub const CONNECTIONS: usize = 64;
+/// See [`CONNECTIONS_MIN`].
+pub const CONNECTIONS_MAX: u32 = 65_536;
+
+/// Queries waiting for their response: least, default, most.
+pub const PAIRING_MIN: u32 = 16;
+/// See [`PAIRING_MIN`].
+pub const PAIRING: usize = 16_384;
+/// See [`PAIRING_MIN`].
+pub const PAIRING_MAX: u32 = 16_777_216;
+
+/// Names kept in a table of domains: least, default, most.
+pub const TOP_NAMES_MIN: u32 = 16;
+/// See [`TOP_NAMES_MIN`].
+pub const TOP_NAMES: usize = 512;
+/// See [`TOP_NAMES_MIN`].
+pub const TOP_NAMES_MAX: u32 = 1_048_576;
+
+/// Addresses kept in a table of clients: least, default, most.
+pub const TOP_CLIENTS_MIN: u32 = 16;
+/// See [`TOP_CLIENTS_MIN`].
+pub const TOP_CLIENTS: usize = 1024;
+/// See [`TOP_CLIENTS_MIN`].
+pub const TOP_CLIENTS_MAX: u32 = 1_048_576;
+
+/// The longest data frame taken, in octets: least, default, most. The default holds a query and a
+/// response of 64 KiB each, the most DNS can carry, and 4 KiB of dnstap around them.
+pub const FRAME_MIN: u64 = 512;
+/// See [`FRAME_MIN`].
+pub const FRAME: usize = 132 << 10;
+/// See [`FRAME_MIN`].
+pub const FRAME_MAX: u64 = 16 << 20;

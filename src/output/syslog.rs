@@ -1,0 +1,141 @@
+//! Output `syslog`: sends records to a syslog server.
+
+use crate::limits::{QUEUE, QueueSize};
+use crate::setting::{
+    ClientTls, Facility, Fault, FilePath, Format, Framing, Header, Host, Port, Seconds, Severity, Text,
+    Transport, WhenFull, required,
+};
+use serde::Deserialize;
+
+/// Section `output.syslog`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Section {
+    /// Whether it runs.
+    pub enable: bool,
+    /// What carries a message.
+    pub transport: Transport,
+    /// How a record is written.
+    pub format: Format,
+    /// Time to the next attempt to connect.
+    pub retry: Seconds,
+    /// Where the server is.
+    pub remote_address: Option<Host>,
+    /// Its port; unset = 514, with TLS 6514.
+    pub remote_port: Option<Port>,
+    /// A local datagram socket instead of a server.
+    pub path: Option<FilePath>,
+    /// What stands before a record.
+    pub header: Header,
+    /// How a stream tells messages apart.
+    pub framing: Framing,
+    /// The facility of every message.
+    pub facility: Facility,
+    /// The severity of every message.
+    pub severity: Severity,
+    /// The same as `transport = "tls"`; may be repeated here, not contradicted.
+    pub tls_support: Option<bool>,
+    /// Whose certificates the server may show, PEM; unset = the system's list.
+    pub tls_ca: Option<FilePath>,
+    /// The name in its certificate; unset = `remote-address`.
+    pub tls_server_name: Option<Text>,
+    /// Our own certificate chain, PEM.
+    pub tls_client_cert: Option<FilePath>,
+    /// Our own private key, PEM.
+    pub tls_client_key: Option<FilePath>,
+    /// Octets kept while the server is slow or away.
+    pub queue: QueueSize,
+    /// What happens when they are used up.
+    pub when_full: WhenFull,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Section {
+            enable: false,
+            transport: Transport::Udp,
+            format: Format::Text,
+            retry: Seconds::new(5),
+            remote_address: None,
+            remote_port: None,
+            path: None,
+            header: Header::Rfc5424,
+            framing: Framing::OctetCounting,
+            facility: Facility::Daemon,
+            severity: Severity::Info,
+            tls_support: None,
+            tls_ca: None,
+            tls_server_name: None,
+            tls_client_cert: None,
+            tls_client_key: None,
+            queue: QUEUE,
+            when_full: WhenFull::Drop,
+        }
+    }
+}
+
+impl Section {
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        match (self.remote_port, self.transport) {
+            (Some(port), _) => port.get(),
+            (None, Transport::Tls) => 6514,
+            (None, Transport::Udp | Transport::Tcp) => 514,
+        }
+    }
+
+    /// The TLS keys together.
+    pub fn tls(&self) -> ClientTls<'_> {
+        ClientTls {
+            support: if self.transport == Transport::Tls { Some(true) } else { self.tls_support },
+            ca: &self.tls_ca,
+            server_name: &self.tls_server_name,
+            cert: &self.tls_client_cert,
+            key: &self.tls_client_key,
+        }
+    }
+
+    /// The rules between the keys of an enabled section.
+    ///
+    /// # Errors
+    /// Neither address nor path, or both; a path with another transport than datagrams; newlines as
+    /// framing where records have newlines inside or TLS asks for lengths (RFC 5425, 4.3); TLS keys
+    /// that disagree.
+    pub fn check(&self) -> Result<(), Fault> {
+        match (&self.remote_address, &self.path) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::new("path", "given beside `remote-address`; allowed: one of the two"));
+            }
+            (_, Some(_)) if self.transport != Transport::Udp => {
+                return Err(Fault::new(
+                    "transport",
+                    "a local socket takes datagrams; allowed with `path`: `udp`",
+                ));
+            }
+            (None, None) => return required("remote-address", &self.remote_address),
+            _ => {}
+        }
+        if self.tls_support.is_some_and(|support| support != (self.transport == Transport::Tls)) {
+            return Err(Fault::new(
+                "tls-support",
+                format!(
+                    "does not go with `transport = \"{}\"`; allowed: `transport = \"tls\"` for TLS",
+                    self.transport
+                ),
+            ));
+        }
+        if self.framing == Framing::Newline && self.transport == Transport::Tls {
+            return Err(Fault::new(
+                "framing",
+                "TLS needs lengths (RFC 5425); allowed with `tls`: `octet-counting`",
+            ));
+        }
+        if self.framing == Framing::Newline && self.format == Format::Yaml {
+            return Err(Fault::new(
+                "framing",
+                "YAML has newlines inside; allowed with `yaml`: `octet-counting`",
+            ));
+        }
+        self.tls().check()
+    }
+}

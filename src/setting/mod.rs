@@ -1,0 +1,161 @@
+//! The values a configuration is written in: sizes, ports, addresses, patterns, choices.
+//!
+//! Every type here refuses, while it is read, what it could not mean, so that the error still knows the
+//! place in the file. A value that exists is a possible one; only rules between several keys are left to
+//! the sections (`check`) and to `config`.
+//!
+//! A type says what it takes in [`Value::allowed`], once: the error message, the command line and the
+//! "missing" message are all made of that sentence.
+//!
+//! Left out: file names are not opened, host names not resolved, users not looked up. That depends on the
+//! machine, and is done where the thing is used.
+
+mod address;
+mod choice;
+mod number;
+mod text;
+mod tls;
+
+pub use address::{Host, ListenAddress, Network};
+pub use choice::{
+    AtEnd, Facility, FileFormat, Format, Framing, Header, MessageName, Profile, RecordKey, Severity,
+    Transport, WhenFull,
+};
+pub use number::{FileMode, ListenPort, Octets, Port, PortNumber, Seconds, Within};
+pub use text::{Account, FilePath, Pattern, Properties, Secret, TableFlag, Text};
+pub use tls::{ClientTls, ServerTls};
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A value read from one TOML string or one TOML integer.
+pub trait Value: Sized {
+    /// What is taken, as the end of a sentence: "a port, 1 to 65535".
+    fn allowed() -> String;
+
+    /// The value a string stands for.
+    ///
+    /// # Errors
+    /// [`Wrong::Type`] unless the type is written as a string.
+    fn from_text(_text: &str) -> Result<Self, Wrong> {
+        Err(Wrong::Type)
+    }
+
+    /// The value an integer stands for.
+    ///
+    /// # Errors
+    /// [`Wrong::Type`] unless the type is written as an integer.
+    fn from_integer(_integer: i64) -> Result<Self, Wrong> {
+        Err(Wrong::Type)
+    }
+}
+
+/// Why a string or an integer is not the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// This kind of TOML value is never one.
+    Type,
+    /// The kind is right, the value impossible.
+    Value,
+    /// The same, with more to say.
+    Because(String),
+}
+
+/// Reads a value where serde wants one; for `Deserialize` of the types here.
+pub(crate) fn read<'de, V: Value, D: Deserializer<'de>>(deserializer: D) -> Result<V, D::Error> {
+    deserializer.deserialize_any(Reader(PhantomData))
+}
+
+/// Reads a value from a command line argument, which does not tell strings from integers.
+///
+/// # Errors
+/// One sentence: what was given and what is allowed.
+pub fn from_argument<V: Value>(text: &str) -> Result<V, String> {
+    let tried = match V::from_text(text) {
+        Err(Wrong::Type) => text.parse().map_err(|_| Wrong::Value).and_then(V::from_integer),
+        other => other,
+    };
+    tried.map_err(|wrong| match wrong {
+        Wrong::Because(why) => format!("`{text}`: {why}; allowed: {}", V::allowed()),
+        Wrong::Type | Wrong::Value => format!("`{text}`; allowed: {}", V::allowed()),
+    })
+}
+
+/// What is wrong between the keys of one section; the value of each key alone is fine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key in its section, as it is written in the file.
+    pub key: &'static str,
+    /// What is wrong and what is allowed.
+    pub text: String,
+}
+
+impl Fault {
+    /// A fault of one key.
+    pub fn new(key: &'static str, text: impl Into<String>) -> Self {
+        Fault { key, text: text.into() }
+    }
+
+    /// The fault of a key that is missing, but needed once its section is enabled.
+    pub fn missing<V: Value>(key: &'static str) -> Self {
+        Fault::new(key, format!("missing, and needed here; allowed: {}", V::allowed()))
+    }
+}
+
+/// Asks for a key that must be there once its section is enabled.
+///
+/// # Errors
+/// [`Fault::missing`] when it is not.
+pub fn required<V: Value>(key: &'static str, value: &Option<V>) -> Result<(), Fault> {
+    if value.is_some() { Ok(()) } else { Err(Fault::missing::<V>(key)) }
+}
+
+/// Gives the types named their `Deserialize`, all alike.
+macro_rules! deserialize {
+    ($($name:ty),+ $(,)?) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                crate::setting::read(deserializer)
+            }
+        }
+    )+};
+}
+pub(crate) use deserialize;
+
+/// serde's half of [`Value`].
+struct Reader<V>(PhantomData<V>);
+
+impl<V: Value> Reader<V> {
+    /// Makes serde's error of ours, in serde's words, so that all messages read alike.
+    fn judge<E: Error>(&self, given: Unexpected<'_>, tried: Result<V, Wrong>) -> Result<V, E> {
+        tried.map_err(|wrong| match wrong {
+            Wrong::Type => E::invalid_type(given, self),
+            Wrong::Value => E::invalid_value(given, self),
+            Wrong::Because(why) => {
+                E::custom(format_args!("invalid value: {given}: {why}, expected {}", V::allowed()))
+            }
+        })
+    }
+}
+
+impl<V: Value> Visitor<'_> for Reader<V> {
+    type Value = V;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&V::allowed())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<V, E> {
+        self.judge(Unexpected::Str(text), V::from_text(text))
+    }
+
+    fn visit_i64<E: Error>(self, integer: i64) -> Result<V, E> {
+        self.judge(Unexpected::Signed(integer), V::from_integer(integer))
+    }
+
+    fn visit_u64<E: Error>(self, integer: u64) -> Result<V, E> {
+        let tried = i64::try_from(integer).map_err(|_| Wrong::Value).and_then(V::from_integer);
+        self.judge(Unexpected::Unsigned(integer), tried)
+    }
+}

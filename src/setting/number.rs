@@ -1,0 +1,226 @@
+//! Numbers with a unit or a range.
+
+use super::{Value, Wrong, deserialize};
+use std::fmt;
+use std::time::Duration;
+
+/// A size in octets from `MIN` to `MAX`: a number, or a string with K, M or G (1024-based, either case).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Octets<const MIN: u64 = 0, const MAX: u64 = { i64::MAX as u64 }>(u64);
+
+impl<const MIN: u64, const MAX: u64> Octets<MIN, MAX> {
+    /// A size known at compile time; brought into the range.
+    pub const fn new(octets: u64) -> Self {
+        if octets < MIN {
+            return Octets(MIN);
+        }
+        if octets > MAX {
+            return Octets(MAX);
+        }
+        Octets(octets)
+    }
+
+    /// The size; `MIN <= octets <= MAX`.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The size of something kept in memory: `usize::MAX` when it does not fit.
+    pub fn in_memory(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
+    /// The size, when it is in the range.
+    fn checked(octets: u64) -> Result<Self, Wrong> {
+        if (MIN..=MAX).contains(&octets) { Ok(Octets(octets)) } else { Err(Wrong::Value) }
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Value for Octets<MIN, MAX> {
+    fn allowed() -> String {
+        let form = "octets as a number or with K, M, G (1024-based), such as \"256K\"";
+        match (MIN, MAX == i64::MAX as u64) {
+            (0, true) => form.to_owned(),
+            (_, true) => format!("{form}, at least {}", Octets::<0>(MIN)),
+            (_, false) => format!("{form}, {} to {}", Octets::<0>(MIN), Octets::<0>(MAX)),
+        }
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let (digits, unit) = match text.as_bytes().last() {
+            Some(b'K' | b'k') => (text.get(..text.len() - 1), 1 << 10),
+            Some(b'M' | b'm') => (text.get(..text.len() - 1), 1 << 20),
+            Some(b'G' | b'g') => (text.get(..text.len() - 1), 1 << 30),
+            _ => (Some(text), 1),
+        };
+        let digits = digits.filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
+        let number: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or(Wrong::Value)?;
+        Self::checked(number.checked_mul(unit).ok_or(Wrong::Value)?)
+    }
+
+    fn from_integer(integer: i64) -> Result<Self, Wrong> {
+        Self::checked(u64::try_from(integer).map_err(|_| Wrong::Value)?)
+    }
+}
+
+/// As short as it can be written in a file: `256K`, `10M`, `1000`.
+impl<const MIN: u64, const MAX: u64> fmt::Display for Octets<MIN, MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1u64 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+        match units.iter().find(|(unit, _)| self.0 != 0 && self.0.is_multiple_of(*unit)) {
+            Some((unit, letter)) => write!(f, "{}{letter}", self.0 / unit),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> serde::Deserialize<'de> for Octets<MIN, MAX> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::read(deserializer)
+    }
+}
+
+/// A count from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Within<const MIN: u32, const MAX: u32>(u32);
+
+impl<const MIN: u32, const MAX: u32> Within<MIN, MAX> {
+    /// A count known at compile time; brought into the range.
+    pub const fn new(count: u32) -> Self {
+        if count < MIN {
+            return Within(MIN);
+        }
+        if count > MAX {
+            return Within(MAX);
+        }
+        Within(count)
+    }
+
+    /// The count; `MIN <= count <= MAX`.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Value for Within<MIN, MAX> {
+    fn allowed() -> String {
+        format!("a number, {MIN} to {MAX}")
+    }
+
+    fn from_integer(integer: i64) -> Result<Self, Wrong> {
+        let count = u32::try_from(integer).map_err(|_| Wrong::Value)?;
+        if (MIN..=MAX).contains(&count) { Ok(Within(count)) } else { Err(Wrong::Value) }
+    }
+}
+
+impl<'de, const MIN: u32, const MAX: u32> serde::Deserialize<'de> for Within<MIN, MAX> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::read(deserializer)
+    }
+}
+
+/// A time in whole seconds, from one second to a year.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds(u32);
+
+impl Seconds {
+    /// The longest time, in seconds: a year.
+    pub const MAX: u32 = 365 * 86_400;
+
+    /// A time known at compile time; zero becomes one second.
+    pub const fn new(seconds: u32) -> Self {
+        Seconds(if seconds == 0 { 1 } else { seconds })
+    }
+
+    /// The time; never zero.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl Value for Seconds {
+    fn allowed() -> String {
+        format!("whole seconds, 1 to {}", Seconds::MAX)
+    }
+
+    fn from_integer(integer: i64) -> Result<Self, Wrong> {
+        match u32::try_from(integer) {
+            Ok(seconds @ 1..=Seconds::MAX) => Ok(Seconds(seconds)),
+            _ => Err(Wrong::Value),
+        }
+    }
+}
+
+/// A port from `MIN` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortNumber<const MIN: u16>(u16);
+
+/// The port of a peer: 1 to 65535.
+pub type Port = PortNumber<1>;
+
+/// A port to listen on: 0 to 65535, where 0 lets the system choose a free one.
+pub type ListenPort = PortNumber<0>;
+
+impl<const MIN: u16> PortNumber<MIN> {
+    /// A port known at compile time; brought into the range.
+    pub const fn new(port: u16) -> Self {
+        PortNumber(if port < MIN { MIN } else { port })
+    }
+
+    /// The port; `MIN <= port`.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl<const MIN: u16> Value for PortNumber<MIN> {
+    fn allowed() -> String {
+        let any = if MIN == 0 { " (0 = any free one)" } else { "" };
+        format!("a port, {MIN} to 65535{any}")
+    }
+
+    fn from_integer(integer: i64) -> Result<Self, Wrong> {
+        match u16::try_from(integer) {
+            Ok(port) if port >= MIN => Ok(PortNumber(port)),
+            _ => Err(Wrong::Value),
+        }
+    }
+}
+
+impl<'de, const MIN: u16> serde::Deserialize<'de> for PortNumber<MIN> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::read(deserializer)
+    }
+}
+
+/// The permissions of a file, written as an octal string: `"0660"`.
+///
+/// A bare number is refused: whoever writes `660` does not mean 1224 in octal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileMode(u32);
+
+impl FileMode {
+    /// Permissions known at compile time; only the lower nine bits count.
+    pub const fn new(mode: u32) -> Self {
+        FileMode(mode & 0o777)
+    }
+
+    /// The permissions, `0 <= mode <= 0o777`.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Value for FileMode {
+    fn allowed() -> String {
+        "permissions as an octal string, such as \"0660\", at most \"0777\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|octet| matches!(octet, b'0'..=b'7'));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
+        mode.map(FileMode).ok_or(Wrong::Value)
+    }
+}
+
+deserialize!(Seconds, FileMode);

@@ -1,0 +1,282 @@
+//! Strings with a meaning: names, paths, patterns, secrets.
+
+use super::{Value, Wrong, deserialize};
+use regex_lite::Regex;
+use serde::de::{Deserialize, Deserializer, Error};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+/// A string that is not empty and has no control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(String);
+
+impl Text {
+    /// A string of ours.
+    pub fn new(text: &'static str) -> Self {
+        Text(text.to_owned())
+    }
+
+    /// The string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Text {
+    fn allowed() -> String {
+        "a string that is not empty, without control characters".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return Err(Wrong::Value);
+        }
+        Ok(Text(text.to_owned()))
+    }
+}
+
+/// The path of a file, not opened yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePath(PathBuf);
+
+impl FilePath {
+    /// A path of ours, or of the command line.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        FilePath(path.into())
+    }
+}
+
+impl Deref for FilePath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Value for FilePath {
+    fn allowed() -> String {
+        "the path of a file".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Wrong::Value);
+        }
+        Ok(FilePath(text.into()))
+    }
+}
+
+/// A user or group: a name, or a number given as string or integer. Looked up where it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account(String);
+
+impl Account {
+    /// The name, or the number in digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Account {
+    fn allowed() -> String {
+        "the name or number of a user or group".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Text::from_text(text).map(|Text(name)| Account(name))
+    }
+
+    fn from_integer(integer: i64) -> Result<Self, Wrong> {
+        u32::try_from(integer).map(|number| Account(number.to_string())).map_err(|_| Wrong::Value)
+    }
+}
+
+/// A regular expression that must match from the start of a text on; the end is free.
+///
+/// Matching takes time linear in the text. No look-around, no Unicode classes (regex-lite's syntax).
+#[derive(Clone)]
+pub struct Pattern {
+    /// As it was written.
+    source: String,
+    /// `^(?:source)`.
+    anchored: Regex,
+}
+
+impl Pattern {
+    /// Whether the start of the text matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.anchored.is_match(text)
+    }
+
+    /// The expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({:?})", self.source)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Value for Pattern {
+    fn allowed() -> String {
+        "a regular expression, matched from the start".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        // Alone first: `a)(?:b` is balanced only inside our own group.
+        let alone = Regex::new(text);
+        let anchored = alone.and_then(|_| Regex::new(&format!("^(?:{text})")));
+        let anchored = anchored.map_err(|error| Wrong::Because(error.to_string()))?;
+        Ok(Pattern { source: text.to_owned(), anchored })
+    }
+}
+
+/// A password or key: never shown, not even by `Debug`. Empty means: this method is off.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What the reference's package ships with, and what nobody may be exposed with.
+    pub const SHIPPED: &'static str = "changeme";
+
+    /// A secret read from somewhere else than the configuration.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Secret(secret.into())
+    }
+
+    /// The secret itself; for comparing, not for showing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the method is off.
+    pub fn is_off(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it was never changed.
+    pub fn is_shipped(&self) -> bool {
+        self.0 == Secret::SHIPPED
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Value for Secret {
+    fn allowed() -> String {
+        "a string; empty turns this method off".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Ok(Secret(text.to_owned()))
+    }
+}
+
+/// A table of the web API: `<what>/query` or `<what>/response`, such as `hit/query` or `nxdomain/response`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFlag(String);
+
+impl TableFlag {
+    /// A flag of ours.
+    pub fn new(flag: &'static str) -> Self {
+        TableFlag(flag.to_owned())
+    }
+
+    /// The flag.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for TableFlag {
+    fn allowed() -> String {
+        "`<what>/query` or `<what>/response`, where <what> is `hit`, `length`, an rcode or a type in lower case"
+            .to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let what = text.strip_suffix("/query").or_else(|| text.strip_suffix("/response"));
+        let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+        if what.is_some_and(|what| !what.is_empty() && what.bytes().all(plain)) {
+            return Ok(TableFlag(text.to_owned()));
+        }
+        Err(Wrong::Value)
+    }
+}
+
+/// Names and values handed to a library as they are; a dotted TOML key is the same as a quoted one.
+///
+/// Values may hold passwords: `Debug` shows the names alone.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties(BTreeMap<String, String>);
+
+impl Properties {
+    /// The value of a name.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// All names and values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl<'de> Deserialize<'de> for Properties {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = toml::Table::deserialize(deserializer)?;
+        let mut properties = BTreeMap::new();
+        flatten("", &table, &mut properties).map_err(Error::custom)?;
+        Ok(Properties(properties))
+    }
+}
+
+/// Writes a table's values under their dotted names.
+fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) -> Result<(), String> {
+    for (name, value) in table {
+        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let text = match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(integer) => integer.to_string(),
+            toml::Value::Float(float) => float.to_string(),
+            toml::Value::Boolean(boolean) => boolean.to_string(),
+            toml::Value::Table(inner) => {
+                flatten(&name, inner, into)?;
+                continue;
+            }
+            toml::Value::Array(_) | toml::Value::Datetime(_) => {
+                return Err(format!(
+                    "`{name}` is neither text nor number, expected a string, number or boolean"
+                ));
+            }
+        };
+        if into.insert(name.clone(), text).is_some() {
+            return Err(format!("`{name}` is given twice, dotted and quoted, expected it once"));
+        }
+    }
+    Ok(())
+}
+
+deserialize!(Text, FilePath, Account, Pattern, Secret, TableFlag);
