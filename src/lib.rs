@@ -21,3 +21,7 @@ pub mod input;
 pub mod http;
 
 pub mod process;
+
+pub mod config;
+
+pub mod args;

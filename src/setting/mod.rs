@@ -70,15 +70,15 @@ pub(crate) fn read<'de, V: Value, D: Deserializer<'de>>(deserializer: D) -> Resu
 /// Reads a value from a command line argument, which does not tell strings from integers.
 ///
 /// # Errors
-/// One sentence: what was given and what is allowed.
+/// What is wrong and what is allowed; the argument is not repeated.
 pub fn from_argument<V: Value>(text: &str) -> Result<V, String> {
     let tried = match V::from_text(text) {
         Err(Wrong::Type) => text.parse().map_err(|_| Wrong::Value).and_then(V::from_integer),
         other => other,
     };
     tried.map_err(|wrong| match wrong {
-        Wrong::Because(why) => format!("`{text}`: {why}; allowed: {}", V::allowed()),
-        Wrong::Type | Wrong::Value => format!("`{text}`; allowed: {}", V::allowed()),
+        Wrong::Because(why) => format!("{why}; allowed: {}", V::allowed()),
+        Wrong::Type | Wrong::Value => format!("impossible; allowed: {}", V::allowed()),
     })
 }
 

@@ -178,13 +178,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Value for Secret {
-    fn allowed() -> String {
-        "a string; empty turns this method off".to_owned()
-    }
-
-    fn from_text(text: &str) -> Result<Self, Wrong> {
-        Ok(Secret(text.to_owned()))
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By way of any value, since serde's own error would show what was written.
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(secret) => Ok(Secret(secret)),
+            other => Err(Error::custom(format_args!(
+                "invalid type: {}, expected a string (empty turns this method off)",
+                other.type_str()
+            ))),
+        }
     }
 }
 
@@ -273,10 +276,10 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String
             }
         };
         if into.insert(name.clone(), text).is_some() {
-            return Err(format!("`{name}` is given twice, dotted and quoted, expected it once"));
+            return Err(format!("`{name}` is given twice, dotted and quoted, expected one of the two"));
         }
     }
     Ok(())
 }
 
-deserialize!(Text, FilePath, Account, Pattern, Secret, TableFlag);
+deserialize!(Text, FilePath, Account, Pattern, TableFlag);

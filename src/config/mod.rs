@@ -1,0 +1,297 @@
+//! The configuration: one file, made of the sections the modules define themselves.
+//!
+//! It promises that a [`Config`] can run as far as words can tell: every value is possible, every section
+//! that is on has the keys it needs, and what is absent has been settled. Precedence is defaults < file
+//! < command line. Whatever is wrong is one [`Error`] that names file, line, key and what is allowed, and
+//! that knows whether the words or the machine are to blame, which is the exit status.
+//!
+//! Left out: nothing is opened but the configuration itself and the files with secrets.
+
+mod document;
+mod error;
+mod reload;
+
+pub use error::{Class, Error};
+pub use reload::{Reload, TAKEN_OVER, changed_keys};
+
+use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret};
+use crate::{filter, geoip, http, input, limits, log, output, process, statistics};
+use document::Document;
+use serde::Deserialize;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// A whole configuration, settled and checked.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    /// The program's log.
+    pub trace: log::Section,
+    /// Rights and process number.
+    pub process: process::Section,
+    /// Capacities.
+    pub limits: limits::Section,
+    /// The web API.
+    pub web_api: http::Section,
+    /// Counters and tables.
+    pub statistics: statistics::Section,
+    /// Which messages are kept.
+    pub filter: filter::Section,
+    /// Country and city.
+    pub geoip: geoip::Section,
+    /// Where messages come from.
+    pub input: input::Section,
+    /// Where messages go.
+    pub output: output::Section,
+    /// The file it was read from; none when the defaults are used.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+    /// What was written in the file, to see later what changed.
+    #[serde(skip)]
+    pub written: Written,
+    /// What is legal, but probably not meant; for the log.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+/// What the command line lays over the file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Overlay {
+    /// `-l`: address of the TCP listener.
+    pub listen: Option<ListenAddress>,
+    /// `-p`: port of the TCP listener.
+    pub port: Option<ListenPort>,
+    /// `-u`: the Unix socket, switched on.
+    pub unix: Option<FilePath>,
+    /// `-v`: log debug lines; never lowers what the file says.
+    pub verbose: bool,
+}
+
+impl Config {
+    /// Reads a file and the files with secrets it names.
+    ///
+    /// # Errors
+    /// Unreadable file, or what [`Config::parse`] finds.
+    pub fn load(path: &Path, overlay: &Overlay) -> Result<Config, Error> {
+        let name = path.display().to_string();
+        let octets = read_limited(path, FILE_MAX).map_err(|error| Error::unreadable(&name, &error))?;
+        let text = std::str::from_utf8(&octets).map_err(|error| {
+            Error::words(
+                &name,
+                document::position(&octets, error.valid_up_to()),
+                "",
+                "not UTF-8; allowed: UTF-8",
+            )
+        })?;
+        let document = Document::parse(text, &name)?;
+        let mut config = Config::settle(&document, overlay)?;
+        config.read_secrets(&document)?;
+        config.check_exposure(&document)?;
+        config.file = Some(path.to_owned());
+        Ok(config)
+    }
+
+    /// Reads a text; `name` stands for the file in errors. Files with secrets stay unread.
+    ///
+    /// # Errors
+    /// The first thing wrong with the words.
+    pub fn parse(text: &str, name: &str) -> Result<Config, Error> {
+        Config::parse_under(text, name, &Overlay::default())
+    }
+
+    /// The same, with a command line laid over it.
+    ///
+    /// # Errors
+    /// The first thing wrong with the words.
+    pub fn parse_under(text: &str, name: &str, overlay: &Overlay) -> Result<Config, Error> {
+        let document = Document::parse(text, name)?;
+        let config = Config::settle(&document, overlay)?;
+        if config.web_api.api_key_file.is_none() && config.web_api.password_file.is_none() {
+            config.check_exposure(&document)?;
+        }
+        Ok(config)
+    }
+
+    /// Everything between the parsed text and the files with secrets.
+    fn settle(document: &Document<'_>, overlay: &Overlay) -> Result<Config, Error> {
+        let mut config: Config = document.read()?;
+        config.written = Written(document.read()?);
+        config.lay_over(overlay);
+        config.input.resolve(overlay.listen.is_some() || overlay.port.is_some());
+        config.output.resolve();
+        if !config.input.any_enabled() {
+            return Err(
+                document.error("input", "no input is enabled; allowed: at least one with `enable = true`")
+            );
+        }
+        config.check().map_err(|(section, fault)| document.fault(&section, &fault))?;
+        match not_built::first(&config) {
+            Some((key, why)) => Err(document.error(key, why)),
+            None => Ok(config),
+        }
+    }
+
+    /// Lays the command line over the file.
+    fn lay_over(&mut self, overlay: &Overlay) {
+        self.trace.verbose |= overlay.verbose;
+        if let Some(path) = &overlay.unix {
+            self.input.unix_socket.enable = true;
+            self.input.unix_socket.path = Some(path.clone());
+        }
+        let listener = &mut self.input.tcp_socket;
+        listener.local_address = overlay.listen.unwrap_or(listener.local_address);
+        listener.local_port = overlay.port.unwrap_or(listener.local_port);
+        let asked = overlay.listen.is_some() || overlay.port.is_some();
+        if asked && listener.enable == Some(false) {
+            self.warnings
+                .push("-l and -p do nothing: the file says `input.tcp-socket.enable = false`".to_owned());
+        }
+    }
+
+    /// Asks every section that is on for the rules between its keys.
+    fn check(&self) -> Result<(), (String, Fault)> {
+        let one = |enabled: bool, name: &str, check: &dyn Fn() -> Result<(), Fault>| {
+            if enabled { check().map_err(|fault| (name.to_owned(), fault)) } else { Ok(()) }
+        };
+        let Config { web_api, geoip, input, output, .. } = self;
+        one(web_api.enable, "web-api", &|| web_api.check())?;
+        one(geoip.enable, "geoip", &|| geoip.check())?;
+        one(input.tcp_socket.is_enabled(), "input.tcp-socket", &|| input.tcp_socket.check())?;
+        for (at, client) in input.tcp_client.iter().enumerate() {
+            let index = if input.tcp_client.len() > 1 { format!("[{at}]") } else { String::new() };
+            one(client.enable, &format!("input.tcp-client{index}"), &|| client.check())?;
+        }
+        one(input.unix_socket.enable, "input.unix-socket", &|| input.unix_socket.check())?;
+        one(input.sniffer.enable, "input.sniffer", &|| input.sniffer.check())?;
+        one(input.file.enable, "input.file", &|| input.file.check())?;
+        one(output.tcp_socket.enable, "output.tcp-socket", &|| output.tcp_socket.check())?;
+        one(output.syslog.enable, "output.syslog", &|| output.syslog.check())?;
+        one(output.dnstap.enable, "output.dnstap", &|| output.dnstap.check())?;
+        one(output.kafka.enable, "output.kafka", &|| output.kafka.check())
+    }
+
+    /// Puts the first lines of the files with secrets in place.
+    fn read_secrets(&mut self, document: &Document<'_>) -> Result<(), Error> {
+        let api = &mut self.web_api;
+        if !api.enable {
+            return Ok(());
+        }
+        for (key, path, secret) in [
+            ("web-api.api-key-file", &api.api_key_file, &mut api.api_key),
+            ("web-api.password-file", &api.password_file, &mut api.password),
+        ] {
+            let Some(path) = path else { continue };
+            *secret = read_secret(path).map_err(|error| {
+                document.error(key, &format!("cannot read {}: {error}", path.display())).of(Class::Machine)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a web API that anybody could use.
+    fn check_exposure(&self, document: &Document<'_>) -> Result<(), Error> {
+        if !self.web_api.enable {
+            return Ok(());
+        }
+        self.web_api.check_exposure().map_err(|fault| document.fault("web-api", &fault))
+    }
+}
+
+/// What was written in the file, secrets included: so `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Default)]
+pub struct Written(toml::Table);
+
+impl Written {
+    /// The table.
+    pub fn table(&self) -> &toml::Table {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written")
+    }
+}
+
+/// The first line of a file, without its end.
+fn read_secret(path: &Path) -> io::Result<Secret> {
+    let octets = read_limited(path, SECRET_MAX)?;
+    let text =
+        String::from_utf8(octets).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is empty")),
+    }
+}
+
+/// A whole file, when it is no longer than `max` octets.
+fn read_limited(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    File::open(path)?.take(max + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > max {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {max} octets")));
+    }
+    Ok(octets)
+}
+
+/// The longest configuration file, in octets; a device that never ends is no configuration.
+const FILE_MAX: u64 = 1 << 20;
+
+/// The longest file with a secret, in octets.
+const SECRET_MAX: u64 = 1 << 16;
+
+/// What the configuration knows and the program does not do yet. Whoever builds it deletes its row.
+mod not_built {
+    use super::Config;
+
+    /// The key to name, what to say, whether a configuration asks for it.
+    type Row = (&'static str, &'static str, fn(&Config) -> bool);
+
+    /// The first row a configuration asks for.
+    pub(super) fn first(config: &Config) -> Option<(&'static str, &'static str)> {
+        ROWS.iter().find(|(_, _, asked)| asked(config)).map(|(key, why, _)| (*key, *why))
+    }
+
+    /// For a section.
+    const NO: &str = "not built yet; allowed: `enable = false`";
+
+    /// For TLS.
+    const NO_TLS: &str = "TLS is not built yet; allowed: `false`";
+
+    /// For another key.
+    const NO_KEY: &str = "not built yet; allowed: leave it out";
+
+    /// Sections first, then single keys.
+    const ROWS: &[Row] = &[
+        ("input.tcp-client", NO, |c| c.input.tcp_client.iter().any(|client| client.enable)),
+        ("input.sniffer.enable", NO, |c| c.input.sniffer.enable),
+        ("output.file.enable", NO, |c| c.output.file.enable),
+        ("output.tcp-socket.enable", NO, |c| c.output.tcp_socket.enable),
+        ("output.syslog.enable", NO, |c| c.output.syslog.enable),
+        ("output.metrics.enable", NO, |c| c.output.metrics.enable),
+        ("output.dnstap.enable", NO, |c| c.output.dnstap.enable),
+        (
+            "output.kafka.enable",
+            "needs the cargo feature `kafka`, which this build is without; allowed: `enable = false`",
+            |c| c.output.kafka.enable,
+        ),
+        ("geoip.enable", NO, |c| c.geoip.enable),
+        ("process.user", NO_KEY, |c| c.process.user.is_some()),
+        ("process.group", NO_KEY, |c| c.process.group.is_some()),
+        ("web-api.tls-support", NO_TLS, |c| c.web_api.enable && c.web_api.tls().is_on()),
+        ("input.tcp-socket.tls-support", NO_TLS, |c| {
+            c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()
+        }),
+        ("input.tcp-client", NO_TLS, |c| {
+            c.input.tcp_client.iter().any(|client| client.enable && client.tls().is_on())
+        }),
+        ("output.tcp-socket.tls-support", NO_TLS, |c| {
+            c.output.tcp_socket.enable && c.output.tcp_socket.tls().is_on()
+        }),
+        ("output.syslog.transport", NO_TLS, |c| c.output.syslog.enable && c.output.syslog.tls().is_on()),
+        ("output.dnstap.tls-support", NO_TLS, |c| c.output.dnstap.enable && c.output.dnstap.tls().is_on()),
+    ];
+}
