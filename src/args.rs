@@ -183,3 +183,126 @@ fn take_letters(letters: &str, parts: &mut Vec<String>) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a command line written with spaces.
+    fn parse(line: &str) -> Result<Args, Answer> {
+        Args::parse(line.split_whitespace().map(OsString::from))
+    }
+
+    /// What a command line says, in the order config, listen, port, unix, verbose, check.
+    fn said(line: &str) -> String {
+        let Args { config, overlay, check } = parse(line).unwrap();
+        let mut words = Vec::new();
+        words.extend(config.map(|path| format!("c={}", path.display())));
+        words.extend(overlay.listen.map(|address| format!("l={}", address.get())));
+        words.extend(overlay.port.map(|port| format!("p={}", port.get())));
+        words.extend(overlay.unix.map(|path| format!("u={}", path.display())));
+        words.extend(overlay.verbose.then(|| "v".to_owned()));
+        words.extend(check.then(|| "check".to_owned()));
+        words.join(" ")
+    }
+
+    #[test]
+    fn every_spelling_of_an_option() {
+        for (line, expected) in [
+            ("", ""),
+            ("-c a.toml", "c=a.toml"),
+            ("-ca.toml", "c=a.toml"),
+            ("--config a.toml", "c=a.toml"),
+            ("--config=a=b.toml", "c=a=b.toml"),
+            ("-l ::1", "l=::1"),
+            ("-l[::1]", "l=::1"),
+            ("--listen=0.0.0.0", "l=0.0.0.0"),
+            ("-p 7000", "p=7000"),
+            ("-p7000", "p=7000"),
+            ("--port=7000", "p=7000"),
+            ("--port 0", "p=0"),
+            ("-u /run/x.sock", "u=/run/x.sock"),
+            ("--unix=/run/x.sock", "u=/run/x.sock"),
+            ("-v", "v"),
+            ("-vv", "v"),
+            ("-v --verbose", "v"),
+            ("--check", "check"),
+            ("-vc a.toml", "c=a.toml v"),
+            ("-vca.toml", "c=a.toml v"),
+            ("-vp7000 -l127.0.0.2", "l=127.0.0.2 p=7000 v"),
+            // The word after an option is its value, whatever it looks like.
+            ("-u --check", "u=--check"),
+            ("--config --port=1", "c=--port=1"),
+            ("-c a -l :: -p 1 -u b -v --check", "c=a l=:: p=1 u=b v check"),
+        ] {
+            assert_eq!(said(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_gets_usage_and_the_reason() {
+        for (line, reason) in [
+            ("-x", "Unrecognized argument: -x"),
+            ("-vx", "Unrecognized argument: -x"),
+            ("--prot 1", "Unrecognized argument: --prot"),
+            ("run", "Unrecognized argument: run"),
+            ("--verbose=1", "Unrecognized argument: 1"),
+            ("-p", "No value provided for option '-p'."),
+            (
+                "-p x",
+                "Error parsing option '-p' with value 'x': impossible; allowed: a port, 0 to 65535 (0 = any free one)",
+            ),
+            (
+                "--port=65536",
+                "Error parsing option '--port' with value '65536': impossible; allowed: a port, 0 to 65535 (0 = any free one)",
+            ),
+            (
+                "-l lan",
+                "Error parsing option '-l' with value 'lan': impossible; allowed: an IP address, such as \"127.0.0.1\", \"0.0.0.0\" or \"[::]\"",
+            ),
+            (
+                "--unix=",
+                "Error parsing option '--unix' with value '': impossible; allowed: the path of a file",
+            ),
+            ("-p1 -p2", "Error parsing option '-p' with value '2': duplicate values provided"),
+        ] {
+            let Err(Answer::Usage(text)) = parse(line) else { panic!("{line}") };
+            let (first, rest) = text.split_once('\n').unwrap();
+            assert!(first.starts_with("Usage: dnstapd "), "{line}: {text}");
+            assert!(rest.starts_with(&format!("dnstapd: {reason}")), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_answers() {
+        for line in ["-h", "--help", "-v -h", "-vh"] {
+            let Err(Answer::Help(text)) = parse(line) else { panic!("{line}") };
+            for option in [
+                "-c, --config",
+                "-l, --listen",
+                "-p, --port",
+                "-u, --unix",
+                "-v, --verbose",
+                "--check",
+                "--version",
+                "-h, --help",
+            ] {
+                assert!(text.contains(option), "{option} in {text}");
+            }
+        }
+        let version = format!("dnstapd {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(parse("--version"), Err(Answer::Help(version)));
+    }
+
+    #[test]
+    fn the_live_screen_says_that_it_is_not_there() {
+        assert_eq!(parse("top --url x"), Err(Answer::Usage("dnstapd: `top` is not built yet\n".to_owned())));
+    }
+
+    #[test]
+    fn words_that_are_no_text() {
+        use std::os::unix::ffi::OsStringExt;
+        let word = OsString::from_vec(vec![b'-', b'c', 0xff]);
+        assert!(matches!(Args::parse([word]), Err(Answer::Usage(text)) if text.contains("not UTF-8")));
+    }
+}

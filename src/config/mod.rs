@@ -116,6 +116,15 @@ impl Config {
 
     /// Everything between the parsed text and the files with secrets.
     fn settle(document: &Document<'_>, overlay: &Overlay) -> Result<Config, Error> {
+        let config = Config::understand(document, overlay)?;
+        match not_built::first(&config) {
+            Some((key, why)) => Err(document.error(key, why)),
+            None => Ok(config),
+        }
+    }
+
+    /// The same, whether it is built or not.
+    fn understand(document: &Document<'_>, overlay: &Overlay) -> Result<Config, Error> {
         let mut config: Config = document.read()?;
         config.written = Written(document.read()?);
         config.lay_over(overlay);
@@ -127,10 +136,7 @@ impl Config {
             );
         }
         config.check().map_err(|(section, fault)| document.fault(&section, &fault))?;
-        match not_built::first(&config) {
-            Some((key, why)) => Err(document.error(key, why)),
-            None => Ok(config),
-        }
+        Ok(config)
     }
 
     /// Lays the command line over the file.
@@ -295,3 +301,6 @@ mod not_built {
         ("output.dnstap.tls-support", NO_TLS, |c| c.output.dnstap.enable && c.output.dnstap.tls().is_on()),
     ];
 }
+
+#[cfg(test)]
+mod tests;

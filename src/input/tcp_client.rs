@@ -71,8 +71,15 @@ impl Section {
 }
 
 /// All of them: written as one table, `[input.tcp-client]`, or as several, `[[input.tcp-client]]`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sections(Vec<Section>);
+
+/// One, switched off, as every other section is when it is absent.
+impl Default for Sections {
+    fn default() -> Self {
+        Sections(vec![Section::default()])
+    }
+}
 
 impl Deref for Sections {
     type Target = [Section];

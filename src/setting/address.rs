@@ -161,3 +161,132 @@ fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.len() <= 253 && name.split('.').all(label)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_addresses_are_ip_addresses() {
+        let check = |text: &str, expected: Option<&str>| {
+            let address = ListenAddress::from_text(text).ok().map(|address| address.get().to_string());
+            assert_eq!(address.as_deref(), expected, "{text:?}");
+        };
+        check("127.0.0.1", Some("127.0.0.1"));
+        check("[127.0.0.1]", Some("127.0.0.1"));
+        check("::1", Some("::1"));
+        check("[::]", Some("::"));
+        check("localhost", Some("127.0.0.1"));
+        for wrong in
+            ["", "[]", "[::1", "::1]", "[[::1]]", "127.0.0.1:6000", "[::1]:6000", "*", "router.lan", "127.1"]
+        {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn loopback_is_known_in_every_spelling() {
+        for (text, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("[::1]", true),
+            ("::ffff:127.0.0.1", true),
+            ("0.0.0.0", false),
+            ("::", false),
+            ("::ffff:0.0.0.0", false),
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(
+                ListenAddress::from_text(text).map(ListenAddress::is_loopback),
+                Ok(expected),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn hosts_are_addresses_or_names() {
+        let check = |text: &str, expected: Option<&str>| {
+            let host = Host::from_text(text).ok();
+            assert_eq!(host.as_ref().map(Host::as_str), expected, "{text:?}");
+        };
+        check("192.0.2.1", Some("192.0.2.1"));
+        check("[2001:db8::1]", Some("2001:db8::1"));
+        check("fe80::1%eth0", Some("fe80::1%eth0"));
+        check("[fe80::1%eth0]", Some("fe80::1%eth0"));
+        check("collector", Some("collector"));
+        check("collector.example.net.", Some("collector.example.net."));
+        check("my_host-1.lan", Some("my_host-1.lan"));
+        check("1.example", Some("1.example"));
+        let long = "a".repeat(64);
+        for wrong in [
+            "",
+            ".",
+            "a..b",
+            "10.0.0",
+            "10.0.0.256",
+            "1",
+            "a b",
+            "a:80",
+            "[collector]",
+            "fe80::1%",
+            "192.0.2.1%eth0",
+            &long,
+        ] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn networks_hold_what_they_should() {
+        let check = |network: &str, peer: &str, expected: bool| {
+            let known = Network::from_text(network).unwrap();
+            assert_eq!(known.contains(peer.parse().unwrap()), expected, "{peer} in {network}");
+        };
+        check("0.0.0.0/0", "192.0.2.1", true);
+        check("0.0.0.0/0", "::1", false);
+        check("::/0", "::1", true);
+        // A peer on a dual-stack socket is an IPv4 peer.
+        check("0.0.0.0/0", "::ffff:192.0.2.1", true);
+        check("::/0", "::ffff:192.0.2.1", false);
+        check("::ffff:192.0.2.0/120", "192.0.2.77", true);
+        check("::ffff:0:0/96", "203.0.113.1", true);
+        check("192.0.2.0/24", "192.0.2.255", true);
+        check("192.0.2.0/24", "192.0.3.0", false);
+        // Host bits are cut off.
+        check("192.0.2.77/24", "192.0.2.1", true);
+        check("192.0.2.1", "192.0.2.1", true);
+        check("192.0.2.1", "192.0.2.2", false);
+        check("192.0.2.1/31", "192.0.2.0", true);
+        check("128.0.0.0/1", "127.255.255.255", false);
+        check("[2001:db8::]/32", "2001:db8:ffff::1", true);
+        check("2001:db8::/33", "2001:db8:8000::", false);
+        check("2001:db8::1/128", "2001:db8::1", true);
+    }
+
+    #[test]
+    fn networks_that_are_none() {
+        for wrong in [
+            "",
+            "/8",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "::/129",
+            "10/8",
+            "lan",
+            "10.0.0.0/255.0.0.0",
+        ] {
+            assert_eq!(Network::from_text(wrong), Err(Wrong::Value), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn networks_are_shown_as_they_act() {
+        let shown = |text: &str| Network::from_text(text).unwrap().to_string();
+        assert_eq!(shown("192.0.2.77/24"), "192.0.2.0/24");
+        assert_eq!(shown("::ffff:10.0.0.0/104"), "10.0.0.0/8");
+        assert_eq!(shown("2001:db8::1"), "2001:db8::1/128");
+    }
+}

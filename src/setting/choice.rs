@@ -268,3 +268,35 @@ choice! {
         UpdateResponse = "UPDATE_RESPONSE" = 14,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 5424, tables 1 and 2: codes count on without a gap.
+    #[test]
+    fn codes_are_those_of_the_standard() {
+        let codes: Vec<u8> = Facility::ALL.iter().map(|facility| *facility as u8).collect();
+        assert_eq!(codes, (0..24).collect::<Vec<u8>>());
+        let codes: Vec<u8> = Severity::ALL.iter().map(|severity| *severity as u8).collect();
+        assert_eq!(codes, (0..8).collect::<Vec<u8>>());
+    }
+
+    /// `dnstap.proto`, `Message.Type`: 1 to 14, queries odd.
+    #[test]
+    fn message_names_have_their_numbers() {
+        for (at, name) in MessageName::ALL.iter().enumerate() {
+            assert_eq!(*name as usize, at + 1);
+            assert_eq!(name.as_str().ends_with("_QUERY"), (*name as usize) % 2 == 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        assert_eq!(WhenFull::from_text("wait"), Ok(WhenFull::Wait));
+        assert_eq!(WhenFull::from_text("WAIT"), Err(Wrong::Value));
+        for format in FileFormat::ALL {
+            assert_eq!(FileFormat::from_text(&format.to_string()), Ok(*format));
+        }
+    }
+}

@@ -224,3 +224,80 @@ impl Value for FileMode {
 }
 
 deserialize!(Seconds, FileMode);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_take_numbers_and_units() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(Octets::<0>::from_text(text).ok().map(Octets::get), expected, "{text:?}");
+        };
+        check("0", Some(0));
+        check("1000", Some(1000));
+        check("256K", Some(262_144));
+        check("256k", Some(262_144));
+        check("10M", Some(10_485_760));
+        check("1g", Some(1_073_741_824));
+        // i64::MAX is the most TOML writes; 8G of G is 2^63, one beyond.
+        check("8589934591G", Some(9_223_372_035_781_033_984));
+        check("8589934592G", None);
+        check("18446744073709551615", None);
+        for wrong in ["", "K", "-1", "+1", " 1", "1 K", "1.5M", "10MB", "0x10", "1T", "ß", "1é"] {
+            check(wrong, None);
+        }
+        assert_eq!(Octets::<0>::from_integer(-1), Err(Wrong::Value));
+    }
+
+    #[test]
+    fn octets_keep_their_range() {
+        type Queue = Octets<8192, 1_073_741_824>;
+        assert_eq!(Queue::from_text("8191"), Err(Wrong::Value));
+        assert_eq!(Queue::from_text("8K").map(Octets::get), Ok(8192));
+        assert_eq!(Queue::from_integer(1_073_741_825), Err(Wrong::Value));
+        assert_eq!((Queue::new(1).get(), Queue::new(u64::MAX).get()), (8192, 1_073_741_824));
+    }
+
+    /// What is shown can be read again, and is the same.
+    #[test]
+    fn octets_round_trip() {
+        for octets in [0, 1, 1000, 1023, 1024, 1025, 10 << 20, 3 << 30, (1 << 30) + 1024] {
+            let size = Octets::<0>::new(octets);
+            assert_eq!(Octets::from_text(&size.to_string()), Ok(size));
+        }
+        assert_eq!(Octets::<0>::new(10 << 20).to_string(), "10M");
+        assert_eq!(Octets::<0>::new(1025).to_string(), "1025");
+    }
+
+    #[test]
+    fn ports_begin_where_they_may() {
+        assert_eq!(Port::from_integer(0), Err(Wrong::Value));
+        assert_eq!(ListenPort::from_integer(0).map(PortNumber::get), Ok(0));
+        assert_eq!(Port::from_integer(65_535).map(PortNumber::get), Ok(65_535));
+        assert_eq!(Port::from_integer(65_536), Err(Wrong::Value));
+        assert_eq!(Port::from_integer(-1), Err(Wrong::Value));
+        assert_eq!(Port::from_text("53"), Err(Wrong::Type));
+    }
+
+    #[test]
+    fn seconds_are_never_zero() {
+        assert_eq!(Seconds::from_integer(0), Err(Wrong::Value));
+        assert_eq!(Seconds::from_integer(1).map(Seconds::duration), Ok(Duration::from_secs(1)));
+        assert_eq!(Seconds::from_integer(31_536_001), Err(Wrong::Value));
+    }
+
+    #[test]
+    fn modes_are_octal_strings() {
+        let check = |text: &str, expected: Option<u32>| {
+            assert_eq!(FileMode::from_text(text).ok().map(FileMode::get), expected, "{text:?}");
+        };
+        check("0660", Some(0o660));
+        check("660", Some(0o660));
+        check("0777", Some(0o777));
+        for wrong in ["", "66", "1777", "0668", "00660", "+660", "rw-r--r--", "0o60"] {
+            check(wrong, None);
+        }
+        assert_eq!(FileMode::from_integer(660), Err(Wrong::Type));
+    }
+}

@@ -249,7 +249,16 @@ impl fmt::Debug for Properties {
 
 impl<'de> Deserialize<'de> for Properties {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table = toml::Table::deserialize(deserializer)?;
+        // By way of any value, as with `Secret`.
+        let table = match toml::Value::deserialize(deserializer)? {
+            toml::Value::Table(table) => table,
+            other => {
+                return Err(Error::custom(format_args!(
+                    "invalid type: {}, expected a table",
+                    other.type_str()
+                )));
+            }
+        };
         let mut properties = BTreeMap::new();
         flatten("", &table, &mut properties).map_err(Error::custom)?;
         Ok(Properties(properties))
@@ -283,3 +292,78 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String
 }
 
 deserialize!(Text, FilePath, Account, Pattern, TableFlag);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reference's own examples, for names and for identities.
+    #[test]
+    fn patterns_are_anchored_at_the_start_only() {
+        let check = |pattern: &str, text: &str, expected: bool| {
+            assert_eq!(Pattern::from_text(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
+        };
+        for identity in ["dnsdist01", "dnsdist01-bis", "unbound01"] {
+            check("dnsdist01|unbound01", identity, true);
+        }
+        for identity in ["my-dnsdist01", "my-unbound01", "-"] {
+            check("dnsdist01|unbound01", identity, false);
+        }
+        for name in ["a.com.", "www.a.com.", "xcom.org."] {
+            check(".*.com", name, true);
+        }
+        for name in ["comx.org.", "b.COM."] {
+            check(".*.com", name, false);
+        }
+        check("", "anything", true);
+        check("^a$", "a", true);
+        check("(?i)WWW", "www.a.", true);
+    }
+
+    #[test]
+    fn broken_patterns_say_why() {
+        for (pattern, why) in [
+            ("(", "found open group without closing ')'"),
+            ("a)(?:b", "found closing ')' without matching '('"),
+            ("(?=a)", "look-around is not supported"),
+        ] {
+            assert_eq!(Pattern::from_text(pattern), Err(Wrong::Because(why.to_owned())), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn flags_name_a_table_and_a_direction() {
+        for flag in
+            ["hit/query", "length/response", "nxdomain/response", "type65/query", "nsec3-params/query"]
+        {
+            assert_eq!(TableFlag::from_text(flag).unwrap().as_str(), flag);
+        }
+        for wrong in ["", "hit", "/query", "hit/", "hit/ip", "a/b/query", "HIT/query", "hit/query/"] {
+            assert_eq!(TableFlag::from_text(wrong), Err(Wrong::Value), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let secret = Secret::new("topsecret");
+        assert_eq!(format!("{secret:?}"), "Secret");
+        let properties: Properties = toml::from_str("sasl.password = 'topsecret'").unwrap();
+        assert_eq!(format!("{properties:?}"), "{\"sasl.password\"}");
+    }
+
+    #[test]
+    fn properties_are_flat_and_textual() {
+        let text =
+            "sasl.username = 'u'\n\"security.protocol\" = 'ssl'\nlinger.ms = 5\nlog = false\nratio = 0.5";
+        let properties: Properties = toml::from_str(text).unwrap();
+        let pairs: Vec<_> = properties.iter().collect();
+        let expected = [
+            ("linger.ms", "5"),
+            ("log", "false"),
+            ("ratio", "0.5"),
+            ("sasl.username", "u"),
+            ("security.protocol", "ssl"),
+        ];
+        assert_eq!(pairs, expected);
+    }
+}
