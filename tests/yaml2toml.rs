@@ -1,5 +1,5 @@
 //! `scripts/yaml2toml`: configurations of dnstap_receiver become configurations of ours.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
 use dnstapd::config::{Config, Written};
 use std::io::Write;

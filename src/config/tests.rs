@@ -141,6 +141,26 @@ fn the_syslog_port_follows_the_transport() {
 }
 
 #[test]
+fn single_limits_go_over_the_profile() {
+    let check = |text: &str, expected: [usize; 6]| {
+        let config = understand(&format!("[limits]\n{text}"), &Overlay::default()).unwrap();
+        let limits = limits::Limits::resolve(&config.limits);
+        let limits::Limits { streams, connections, pairing, top_names, top_clients, frame, .. } = limits;
+        assert_eq!([streams, connections, pairing, top_names, top_clients, frame], expected, "{text}");
+    };
+    check("", [64, 64, 16_384, 512, 1024, 135_168]);
+    check("profile = 'default'", [64, 64, 16_384, 512, 1024, 135_168]);
+    check("profile = 'tiny'", [8, 16, 2048, 64, 64, 135_168]);
+    check("profile = 'small'", [16, 32, 8192, 256, 256, 135_168]);
+    check("profile = 'large'", [256, 256, 262_144, 4096, 4096, 135_168]);
+    check("profile = 'tiny'\npairing = 16\nframe = '16M'", [8, 16, 16, 64, 64, 16_777_216]);
+    check(
+        "streams = 1\nconnections = 2\npairing = 1000\ntop-names = 16\ntop-clients = 17\nframe = 512",
+        [1, 2, 1000, 16, 17, 512],
+    );
+}
+
+#[test]
 fn an_explicit_no_to_tls_may_leave_the_files_named() {
     let text = "[input.tcp-socket]\ntls-support = false\ntls-server-cert = '/c'\ntls-server-key = '/k'";
     assert!(!understand(text, &Overlay::default()).unwrap().input.tcp_socket.tls().is_on());
