@@ -1,7 +1,18 @@
 //! Which messages are kept.
+//!
+//! A message is kept when every key that is set agrees; the first that does not is counted as the reason.
+//! Patterns are matched on the text that all formats show, in its own case, with the final dot; what is
+//! missing is `-`. The text is made only when a pattern asks for it.
+//!
+//! Sampling comes last: of the messages that pass everything else, one in N is kept, the first included.
 
-use crate::setting::{MessageName, Pattern, Within};
 use serde::Deserialize;
+
+use crate::event::Event;
+use crate::limits::IDENTITY_BYTES;
+use crate::setting::{MessageName, Pattern, Within};
+use crate::wire::name::TEXT_MAX;
+use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
 /// Section `filter`. A message is kept when every key that is set agrees.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -36,3 +47,141 @@ impl Default for Section {
         }
     }
 }
+
+/// The filter in force.
+#[derive(Debug)]
+pub struct Filter {
+    section: Section,
+    /// Bit n: keep message type n; all bits when every type is kept.
+    message_types: u32,
+    /// Messages that will be left out before the next is kept.
+    skip: u32,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Keep,
+    /// It ends here.
+    Drop(Reason),
+}
+
+/// Which key left a message out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Not one of the types to keep.
+    MessageTypes,
+    /// The identity does not match.
+    Identity,
+    /// The identity matches what is left out.
+    ExcludedIdentity,
+    /// The name does not match.
+    Qname,
+    /// The name matches what is left out.
+    ExcludedQname,
+    /// It was not its turn.
+    Sample,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 6] = [
+        Reason::MessageTypes,
+        Reason::Identity,
+        Reason::ExcludedIdentity,
+        Reason::Qname,
+        Reason::ExcludedQname,
+        Reason::Sample,
+    ];
+
+    /// Label in the metrics: the key.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::MessageTypes => "message-types",
+            Reason::Identity => "dnstap-identities",
+            Reason::ExcludedIdentity => "exclude-identities",
+            Reason::Qname => "qname-regex",
+            Reason::ExcludedQname => "exclude-qname-regex",
+            Reason::Sample => "sample-rate",
+        }
+    }
+}
+
+impl Filter {
+    /// The filter of a section.
+    pub fn new(section: &Section) -> Self {
+        let bits = section.message_types.iter().fold(0, |bits, &name| bits | 1 << name as u32);
+        let message_types = if section.message_types.is_empty() { u32::MAX } else { bits };
+        Filter { section: section.clone(), message_types, skip: 0 }
+    }
+
+    /// Decides about one message.
+    pub fn judge(&mut self, event: &Event<'_>) -> Verdict {
+        if !self.keeps_type(event) {
+            return Verdict::Drop(Reason::MessageTypes);
+        }
+        let identity = (&self.section.dnstap_identities, &self.section.exclude_identities);
+        let qname = (&self.section.qname_regex, &self.section.exclude_qname_regex);
+        let identity = || {
+            refuse(identity, [Reason::Identity, Reason::ExcludedIdentity], |room| identity_text(event, room))
+        };
+        let qname = || refuse(qname, [Reason::Qname, Reason::ExcludedQname], |room| qname_text(event, room));
+        if let Some(reason) = identity().or_else(qname) {
+            return Verdict::Drop(reason);
+        }
+        match self.skip.checked_sub(1) {
+            Some(left) => {
+                self.skip = left;
+                Verdict::Drop(Reason::Sample)
+            }
+            None => {
+                self.skip = self.section.sample_rate.get() - 1;
+                Verdict::Keep
+            }
+        }
+    }
+
+    /// One message in how many is kept of those that pass.
+    pub fn sample_rate(&self) -> u64 {
+        u64::from(self.section.sample_rate.get())
+    }
+
+    fn keeps_type(&self, event: &Event<'_>) -> bool {
+        let bit = 1u32.checked_shl(event.message_type.0).unwrap_or(0);
+        self.message_types == u32::MAX || self.message_types & bit != 0
+    }
+}
+
+/// The reason why a text is not kept, if any: `keep` does not match it, or `exclude` does.
+///
+/// `write` gives the text and its length; it is asked only when there is a pattern.
+fn refuse(
+    (keep, exclude): (&Option<Pattern>, &Option<Pattern>),
+    [missed, excluded]: [Reason; 2],
+    write: impl FnOnce(&mut [u8]) -> Option<usize>,
+) -> Option<Reason> {
+    if keep.is_none() && exclude.is_none() {
+        return None;
+    }
+    let mut room = [0; TEXT_MAX];
+    let text =
+        write(&mut room).and_then(|length| core::str::from_utf8(room.get(..length)?).ok()).unwrap_or("-");
+    if keep.as_ref().is_some_and(|pattern| !pattern.is_match(text)) {
+        return Some(missed);
+    }
+    exclude.as_ref().is_some_and(|pattern| pattern.is_match(text)).then_some(excluded)
+}
+
+/// The identity as all formats show it; none when there is none.
+fn identity_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
+    if event.identity.is_empty() { None } else { write_label_text(event.identity, room) }
+}
+
+/// The name as all formats show it; none when there is none.
+fn qname_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
+    event.dns.question.as_ref()?.name.write_text(room)
+}
+
+/// The longest identity fits where the longest name does.
+const _: () = assert!(IDENTITY_BYTES * TEXT_PER_OCTET <= TEXT_MAX);

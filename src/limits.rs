@@ -123,3 +123,51 @@ pub const FRAME_MIN: u64 = 512;
 pub const FRAME: usize = 132 << 10;
 /// See [`FRAME_MIN`].
 pub const FRAME_MAX: u64 = 16 << 20;
+
+/// Octets of an identity that count; forwarding keeps all.
+pub const IDENTITY_BYTES: usize = 128;
+
+/// Numbers of question types without a name that are counted one by one, over all streams; the rest together.
+pub const UNKNOWN_TYPES: usize = 64;
+
+/// Reasons a tally can tell apart.
+pub const REASONS: usize = 40;
+
+/// Octets that all connections read into, one at a time: some thousand messages a turn.
+pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+
+/// Octets of an unfinished frame that stay with its connection; most frames are shorter.
+pub const TAIL_BYTES: usize = 1 << 10;
+
+/// Longer unfinished frames that are read at once; each takes a block of the longest frame.
+pub const TAIL_BLOCKS: usize = 4;
+
+/// Octets read from a capture at once.
+pub const FILE_READ_BYTES: usize = 64 << 10;
+
+/// Seconds a peer has to finish a handshake or a frame.
+pub const PATIENCE_SECONDS: u32 = 10;
+
+/// Seconds the outputs have at a stop to write what is queued.
+pub const DRAIN_SECONDS: u64 = 5;
+
+/// Octets of the longest record: a name of 255 and an identity of 128 octets, each octet five in JSON's escaping
+/// of `\DDD`, and 1,600 for keys, numbers and addresses.
+pub const RECORD_BYTES: usize = 4 << 10;
+const _: () = assert!(RECORD_BYTES >= 5 * 255 + 5 * IDENTITY_BYTES + 1_600);
+
+/// Octets of queue for which there is room for one more record; the shortest record in use is longer.
+pub const QUEUE_OCTETS_PER_RECORD: usize = 32;
+
+/// Octets of the longest line in the log, below what a pipe takes without blocking.
+pub const LOG_LINE_BYTES: usize = 1 << 10;
+
+/// Outputs that can be on at once: one of each kind.
+pub const OUTPUTS: usize = 8;
+
+/// A table of `length` times `value`, in memory that is there from now on: every page is written, so that a
+/// later load cannot make the program grow.
+pub fn table<T: Clone>(length: usize, value: T) -> Box<[T]> {
+    // Hidden from the optimiser, which would turn zeros into untouched pages.
+    vec![core::hint::black_box(value); length].into_boxed_slice()
+}

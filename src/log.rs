@@ -1,7 +1,28 @@
-//! The program's log.
+//! The program's log: one line an event, on standard error or appended to a file.
+//!
+//! ```text
+//! 2026-11-23T04:42:00.123Z WARN text
+//! ```
+//!
+//! Logging never blocks. A line is written only when the descriptor says that it can be, and a line is short
+//! enough (`PIPE_BUF`) for that to be a promise; else it is dropped and counted. Only this program's own lines
+//! are shown, not its libraries'.
 
-use crate::setting::FilePath;
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use log::{Level, LevelFilter, Metadata, Record};
 use serde::Deserialize;
+
+use crate::limits::LOG_LINE_BYTES;
+use crate::setting::FilePath;
+use crate::sys::stdio;
+use crate::time::{Time, write_date_time};
 
 /// Section `trace`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -11,4 +32,105 @@ pub struct Section {
     pub verbose: bool,
     /// Where lines are appended; unset = stderr.
     pub file: Option<FilePath>,
+}
+
+/// Starts the log.
+///
+/// # Errors
+///
+/// When the file cannot be opened.
+pub fn start(section: &Section) -> io::Result<()> {
+    reconfigure(section)?;
+    // A second start, as tests make, keeps the logger that is there.
+    let _ = log::set_logger(&LOGGER);
+    Ok(())
+}
+
+/// Takes over another section; opens the file anew, so a rotated one is let go.
+///
+/// # Errors
+///
+/// When the file cannot be opened; the log goes on as before.
+pub fn reconfigure(section: &Section) -> io::Result<()> {
+    let file = section.file.as_ref().map(|path| open(path)).transpose()?;
+    *LOGGER.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    log::set_max_level(if section.verbose { LevelFilter::Debug } else { LevelFilter::Info });
+    Ok(())
+}
+
+/// Lines that were dropped because nobody read fast enough.
+pub fn dropped() -> u64 {
+    u64::from(LOGGER.dropped.load(Ordering::Relaxed))
+}
+
+/// Opens a log file for appending.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+static LOGGER: Logger = Logger { file: Mutex::new(None), dropped: AtomicU32::new(0) };
+
+/// Where lines go.
+struct Logger {
+    /// Standard error when there is none.
+    file: Mutex<Option<File>>,
+    dropped: AtomicU32,
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().split("::").next() == Some(env!("CARGO_PKG_NAME"))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let line = line(record.level(), record.args());
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = match &*file {
+            Some(file) => write(file, file, &line),
+            None => write(io::stderr(), io::stderr().lock(), &line),
+        };
+        if written.is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// A line with its line break; a text too long is cut.
+fn line(level: Level, text: &core::fmt::Arguments<'_>) -> heapless::String<LOG_LINE_BYTES> {
+    let mut line = heapless::String::new();
+    let _ = write_date_time(&mut line, Time::now(), 'T', 3);
+    let mut cut = Cut(&mut line);
+    let _ = write!(cut, "Z {level} {text}");
+    if line.push('\n').is_err() {
+        line.pop();
+        let _ = line.push('\n');
+    }
+    line
+}
+
+/// Takes what fits and leaves the rest out.
+struct Cut<'a>(&'a mut heapless::String<LOG_LINE_BYTES>);
+
+impl core::fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        for character in text.chars() {
+            // A line break in a text would make two lines of it.
+            self.0
+                .push(if character.is_control() { ' ' } else { character })
+                .map_err(|_| core::fmt::Error)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(descriptor: impl AsFd, mut out: impl Write, line: &str) -> io::Result<()> {
+    if !stdio::is_writable(descriptor)? {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    out.write_all(line.as_bytes())
 }

@@ -1,6 +1,9 @@
 //! The web API and the dashboard.
 
+use crate::collector::{Collector, Intake};
+use crate::output::Outputs;
 use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret, ServerTls, Text};
+use crate::statistics::Statistics;
 use serde::Deserialize;
 
 /// Section `web-api`.
@@ -92,4 +95,42 @@ impl Section {
         }
         Ok(())
     }
+}
+
+// stand-in
+/// x
+#[derive(Clone, Copy)]
+pub struct App<'a> {
+    /// x
+    pub settings: &'a Settings,
+    /// x
+    pub statistics: &'a std::cell::RefCell<Statistics>,
+    /// x
+    pub collector: &'a Collector<'a>,
+    /// x
+    pub outputs: &'a Outputs,
+    /// x
+    pub intakes: &'a [Intake],
+}
+/// x
+pub struct Settings;
+impl Settings {
+    /// x
+    pub fn new(_: &Section, _: &crate::statistics::Section) -> Self {
+        Settings
+    }
+}
+/// x
+pub const COST: usize = 0;
+/// x
+pub fn address(section: &Section) -> std::net::SocketAddr {
+    std::net::SocketAddr::new(section.local_address.get(), section.local_port.get())
+}
+/// x
+pub fn bind(section: &Section) -> std::io::Result<std::net::TcpListener> {
+    std::net::TcpListener::bind(address(section))
+}
+/// x
+pub async fn serve(_: &'static smol::LocalExecutor<'static>, _: std::net::TcpListener, _: App<'static>) {
+    smol::future::pending().await
 }

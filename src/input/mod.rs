@@ -1,7 +1,13 @@
 //! Where messages come from.
+//!
+//! Every input hands whole frames to the collector and counts into its own `collector::Intake`. What inputs
+//! share stands in `framing` (octets to frames), `stream` (a connection) and `slots` (places and deadlines).
 
 pub mod file;
+pub mod framing;
+pub mod slots;
 pub mod sniffer;
+pub mod stream;
 pub mod tcp_client;
 pub mod tcp_server;
 pub mod unix_socket;

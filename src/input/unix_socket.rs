@@ -1,7 +1,25 @@
 //! Input `unix-socket`: listens for senders on this machine.
+//!
+//! A socket that nobody listens on any more is replaced; one that is in use, or anything else at the path, is
+//! not touched. The socket has its mode from the first moment, and is removed at exit.
 
-use crate::setting::{Account, Fault, FileMode, FilePath, required};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_io::Async;
+use defmt_or_log::warn;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Group, User};
 use serde::Deserialize;
+use smol::LocalExecutor;
+
+use super::stream::{Shared, serve};
+use crate::collector::{Intake, Refusal};
+use crate::setting::{Account, Fault, FileMode, FilePath, required};
 
 /// Section `input.unix-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -32,5 +50,143 @@ impl Section {
     /// No path.
     pub fn check(&self) -> Result<(), Fault> {
         required("path", &self.path)
+    }
+}
+
+/// Name of the input in metrics and log.
+pub const NAME: &str = "unix-socket";
+
+/// A listener, and the file that is removed with it.
+#[derive(Debug)]
+pub struct Socket {
+    /// The listener.
+    pub listener: UnixListener,
+    /// Removes the file when dropped.
+    pub file: SocketFile,
+}
+
+/// The socket's file; removed when dropped, if it still is the one that was made.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    made: (u64, u64),
+}
+
+impl SocketFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == self.made) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the socket, with its mode, owner and group.
+///
+/// # Errors
+///
+/// When something else stands at the path, somebody listens there, or the owner is unknown or may not be set.
+pub fn bind(section: &Section) -> io::Result<Socket> {
+    let path = section.path.as_deref().unwrap_or(Path::new(""));
+    remove_stale(path)?;
+    let mode = section.mode.get();
+    let mask = umask(Mode::from_bits_truncate(!mode & 0o777));
+    let listener = UnixListener::bind(path);
+    umask(mask);
+    let listener = listener?;
+    let made = fs::symlink_metadata(path)?;
+    let file = SocketFile { path: path.to_owned(), made: (made.dev(), made.ino()) };
+    let owner = section.owner.as_ref().map(user_id).transpose()?;
+    let group = section.group.as_ref().map(group_id).transpose()?;
+    chown(path, owner, group)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(Socket { listener, file })
+}
+
+/// Removes a socket nobody listens on.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no socket"));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens on this socket")),
+    }
+}
+
+/// The number of a user given by name or number.
+fn user_id(account: &Account) -> io::Result<u32> {
+    if let Ok(number) = account.as_str().parse() {
+        return Ok(number);
+    }
+    let user = User::from_name(account.as_str())?;
+    user.map(|user| user.uid.as_raw()).ok_or_else(|| unknown("user", account))
+}
+
+/// The number of a group given by name or number.
+fn group_id(account: &Account) -> io::Result<u32> {
+    if let Ok(number) = account.as_str().parse() {
+        return Ok(number);
+    }
+    let group = Group::from_name(account.as_str())?;
+    group.map(|group| group.gid.as_raw()).ok_or_else(|| unknown("group", account))
+}
+
+fn unknown(kind: &str, account: &Account) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("no {kind} is called `{}`", account.as_str()))
+}
+
+/// Accepts connections for ever.
+pub async fn run(
+    executor: &'static LocalExecutor<'static>,
+    shared: &'static Shared<'static>,
+    intake: &'static Intake,
+    listener: async_net::unix::UnixListener,
+) {
+    let mut connections = 0u64;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections += 1;
+                let Some(place) = shared.slots.take() else {
+                    warn!("{}: closed, all places for connections are taken (limits.connections)", NAME);
+                    intake.refuse(Refusal::Limit);
+                    continue;
+                };
+                let stream: Arc<Async<UnixStream>> = stream.into();
+                let keeper = place.keeper();
+                let peer = Peer(connections);
+                keeper.keep(
+                    executor.spawn(async move { serve(&*stream, &peer, intake, shared, &place).await }),
+                );
+            }
+            Err(error) => {
+                warn!("Input {}: {}", NAME, error.to_string());
+                async_io::Timer::after(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Pause after a failed accept.
+const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A peer has no address: its number in order of connection.
+struct Peer(u64);
+
+impl core::fmt::Display for Peer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{NAME} #{}", self.0)
     }
 }

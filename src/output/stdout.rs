@@ -1,7 +1,27 @@
-//! Output `stdout`: prints records.
+//! Records on standard output.
+//!
+//! Many records go out in one write. A pipe or a terminal is opened anew through `/proc/self/fd/1`: that gives
+//! a description of our own that can be non-blocking, while the one shared with the shell and with other
+//! programs stays as it is. Where that is not possible, a write of at most `PIPE_BUF` octets after `poll` says
+//! so cannot block either (POSIX, `write`: a pipe that polls as writable has room for that much). Regular
+//! files and `/dev/null` are written directly: their writes end in the page cache.
+//!
+//! When the reader goes away (EPIPE), the output is closed: what waits and what follows is dropped and counted.
+//! Standard output does not come back. Any other error, such as a full disk, is tried again every second.
 
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use smol::future::yield_now;
+
+use super::{Loss, Output, Outputs, QueueSettings, State};
 use crate::limits::{QUEUE, QueueSize};
 use crate::setting::{Format, WhenFull};
+use crate::sys::stdio::{self, Kind};
+use defmt_or_log::warn;
 use serde::Deserialize;
 
 /// Section `output.stdout`.
@@ -30,3 +50,127 @@ impl Section {
         self.enable == Some(true)
     }
 }
+
+/// Name of the output in metrics and log.
+pub const NAME: &str = "stdout";
+
+/// The output of a section, with its queue.
+pub fn output(section: &Section) -> Output {
+    let settings = QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full };
+    Output::new(NAME, section.format, b"\n", settings)
+}
+
+/// Standard output as something to write to.
+#[derive(Debug)]
+pub enum Target {
+    /// Never blocks for long: regular files, `/dev/null`.
+    Direct(File),
+    /// Says when it can be written; at most `limit` octets at once.
+    Polled {
+        /// The descriptor, in the reactor.
+        descriptor: Async<File>,
+        /// Octets that can be written without blocking once it polls as writable.
+        limit: usize,
+    },
+}
+
+impl Target {
+    /// Standard output of this process.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor is closed or the reactor refuses it.
+    pub fn open() -> io::Result<Self> {
+        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+        Target::from_descriptor(stdout)
+    }
+
+    /// Any descriptor, judged by what it is.
+    ///
+    /// # Errors
+    ///
+    /// When the reactor refuses it.
+    pub fn from_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
+        match stdio::kind(&descriptor)? {
+            Kind::Direct => Ok(Target::Direct(File::from(descriptor))),
+            Kind::Pollable => match stdio::reopen(&descriptor) {
+                Ok(own) => Ok(Target::Polled { descriptor: Async::new(own)?, limit: usize::MAX }),
+                Err(_) => Ok(Target::Polled {
+                    descriptor: Async::new_nonblocking(File::from(descriptor))?,
+                    limit: stdio::PIPE_BUF,
+                }),
+            },
+        }
+    }
+
+    /// Writes what it can without blocking.
+    fn write(&self, pieces: [&[u8]; 2]) -> io::Result<usize> {
+        match self {
+            Target::Direct(file) => write_pieces(file, pieces),
+            Target::Polled { descriptor, limit: usize::MAX } => write_pieces(descriptor.get_ref(), pieces),
+            Target::Polled { descriptor, limit } => {
+                if !stdio::is_writable(descriptor.get_ref())? {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                let [first, _] = pieces;
+                write_pieces(descriptor.get_ref(), [first.get(..*limit).unwrap_or(first), &[]])
+            }
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match self {
+            Target::Direct(_) => Ok(()),
+            Target::Polled { descriptor, .. } => descriptor.writable().await,
+        }
+    }
+}
+
+fn write_pieces(mut file: &File, pieces: [&[u8]; 2]) -> io::Result<usize> {
+    file.write_vectored(&pieces.map(IoSlice::new))
+}
+
+/// Writes records until the reader goes away; then only counts.
+pub async fn run(output: &Output, outputs: &Outputs, target: Target) {
+    loop {
+        output.pending().await;
+        match output.write_with(|pieces| target.write(pieces)) {
+            Ok(()) => {
+                output.set_state(State::Ready);
+                outputs.progressed();
+                yield_now().await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                output.set_state(State::Blocked);
+                outputs.progressed();
+                if target.writable().await.is_err() {
+                    yield_now().await;
+                }
+            }
+            Err(error) if is_final(&error) => {
+                warn!("Output {}: the reader is gone, records are dropped from now on", output.name());
+                output.set_state(State::Closed);
+                output.discard(Loss::Closed);
+                outputs.progressed();
+                return;
+            }
+            Err(error) => {
+                if output.is_connected() {
+                    warn!("Output {}: {error}; tried again every second", output.name());
+                }
+                output.set_state(State::Away);
+                outputs.progressed();
+                Timer::after(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Whether no later write can succeed.
+fn is_final(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(nix::libc::EBADF)
+}
+
+/// Pause after a write that failed for want of space or the like.
+const RETRY: Duration = Duration::from_secs(1);

@@ -1,7 +1,24 @@
-//! Counters and tables, for each stream and for all together.
+//! What the daemon knows of the traffic: counters, rates and distinct counts, for each stream and for all.
+//!
+//! [`Statistics::observe`] is on the message's way: it counts by index, in memory made at start. Everything
+//! else is for readers (the web API, the metrics output): a reader asks for one number at a time by its
+//! published name, so no borrow is held while an answer is written.
+//!
+//! The global counters are the sums over the streams, `other` included, made when asked for. Distinct counts
+//! cannot be summed: the global ones are sketches of their own.
 
+pub mod counters;
+pub mod distinct;
+pub mod rates;
+pub mod streams;
+
+use crate::event::Event;
+use crate::limits::Limits;
 use crate::setting::{Seconds, TableFlag, Text, Within};
+use crate::time::Time;
+use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
 use serde::Deserialize;
+use streams::{Sketches, Stream, StreamId, Streams};
 
 /// Section `statistics`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,6 +55,131 @@ impl Default for Section {
             default_top: ["noerror/query", "nxdomain/response"].map(TableFlag::new).to_vec(),
             track: Vec::new(),
             window: Window::new(3600),
+        }
+    }
+}
+
+/// All statistics.
+#[derive(Debug)]
+pub struct Statistics {
+    streams: Streams,
+    unknown_types: UnknownTypes,
+    /// Distinct counts over all streams.
+    all: Box<Sketches>,
+}
+
+/// One stream, or all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All streams together.
+    Global,
+    /// One stream.
+    Stream(StreamId),
+}
+
+/// Hashes of what a message is about, made once and used by all tables; `None` for what it lacks.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashes {
+    /// Of the query address; none for the unspecified one.
+    pub client: Option<u64>,
+    /// Of the name, in lower case if so configured.
+    pub domain: Option<u64>,
+}
+
+impl Statistics {
+    /// Empty tables of the given sizes.
+    pub fn new(limits: &Limits) -> Self {
+        Statistics {
+            streams: Streams::new(limits.streams),
+            unknown_types: UnknownTypes::default(),
+            all: Box::new(Sketches::EMPTY),
+        }
+    }
+
+    /// Counts one message.
+    pub fn observe(&mut self, event: &Event<'_>, hashes: Hashes) {
+        let Some(stream) = self.streams.of(event) else { return };
+        stream.counters.observe(event, &mut self.unknown_types);
+        for sketches in [&mut *self.all, &mut stream.sketches] {
+            if let Some(hash) = hashes.client {
+                sketches.clients.insert(hash);
+            }
+            if let Some(hash) = hashes.domain {
+                sketches.domains.insert(hash);
+            }
+        }
+    }
+
+    /// Renews the rates; `milliseconds` have passed since the last call.
+    pub fn tick(&mut self, milliseconds: u64) {
+        let unknown = &self.unknown_types;
+        for stream in self.streams.iter_mut() {
+            let count = |direction| stream.counters.value(Counter::Messages(direction), unknown);
+            let (queries, responses) = (count(Direction::Query), count(Direction::Response));
+            stream.rates.tick(queries, responses, milliseconds);
+        }
+    }
+
+    /// Counts from zero again; the names of the streams stay.
+    pub fn reset(&mut self) {
+        self.streams.reset();
+        *self.all = Sketches::EMPTY;
+    }
+
+    /// The streams and their names, in order of first appearance; `other` last, once it was used.
+    pub fn streams(&self) -> impl Iterator<Item = (StreamId, &str)> {
+        self.streams.iter().map(|(id, stream)| (id, stream.name()))
+    }
+
+    /// The stream of that name.
+    pub fn find(&self, name: &str) -> Option<StreamId> {
+        self.streams().find(|&(_, text)| text == name).map(|(id, _)| id)
+    }
+
+    /// The value of a counter by its published name; 0 for one that does not exist.
+    pub fn counter(&self, scope: Scope, name: &str) -> u64 {
+        match name {
+            "clients" => self.sketches(scope).map_or(0, |sketches| sketches.clients.count()),
+            "domains" => self.sketches(scope).map_or(0, |sketches| sketches.domains.count()),
+            "qps" => self.sum(scope, |stream| stream.rates.qps),
+            "rps" => self.sum(scope, |stream| stream.rates.rps),
+            "pps" => self.sum(scope, |stream| stream.rates.qps + stream.rates.rps),
+            _ => Counter::parse(name).map_or(0, |counter| {
+                self.sum(scope, |stream| stream.counters.value(counter, &self.unknown_types))
+            }),
+        }
+    }
+
+    /// Responses by latency class, each class by itself, and the sum of their latencies in microseconds.
+    pub fn latency(&self, scope: Scope) -> ([u64; LATENCY_CLASSES.len()], u64) {
+        let class =
+            |class| self.sum(scope, |s| s.counters.value(Counter::Latency(class), &self.unknown_types));
+        (core::array::from_fn(class), self.sum(scope, |stream| stream.counters.latency_microseconds()))
+    }
+
+    /// Time of the last message; of all streams the latest.
+    pub fn last_message(&self, scope: Scope) -> Option<Time> {
+        self.select(scope).filter_map(|stream| stream.counters.last_message()).max()
+    }
+
+    /// Messages of identities that found no room in the table.
+    pub fn stream_overflow(&self) -> u64 {
+        self.streams.overflow()
+    }
+
+    fn sum(&self, scope: Scope, value: impl Fn(&Stream) -> u64) -> u64 {
+        self.select(scope).map(value).fold(0, u64::wrapping_add)
+    }
+
+    fn select(&self, scope: Scope) -> impl Iterator<Item = &Stream> {
+        let chosen = move |id: StreamId| scope == Scope::Global || scope == Scope::Stream(id);
+        self.streams.iter().filter(move |&(id, _)| chosen(id)).map(|(_, stream)| stream)
+    }
+
+    fn sketches(&self, scope: Scope) -> Option<&Sketches> {
+        match scope {
+            Scope::Global => Some(&self.all),
+            Scope::Stream(id) => self.streams.get(id).map(|stream| &stream.sketches),
         }
     }
 }

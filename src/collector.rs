@@ -1,0 +1,274 @@
+//! The way of a message, as one function.
+//!
+//! [`Collector::ingest`] takes one whole frame from parsing to the last queue: no await, no allocation, no I/O.
+//! Every frame ends in exactly one of three counters of the input it came from: rejected (no dnstap message),
+//! filtered, or received, so `frames = rejected + filtered + received` at any instant.
+
+use core::cell::{Cell, RefCell};
+use core::hash::{BuildHasher, Hasher};
+use core::net::IpAddr;
+
+use crate::event::Event;
+use crate::filter::{Filter, Verdict};
+use crate::output::Outputs;
+use crate::pairing::Pairing;
+use crate::statistics::{Hashes, Statistics};
+use crate::tally::Tally;
+use crate::wire::dns::{Malformed, Summary};
+use crate::wire::dnstap::{Dnstap, Reject};
+use crate::wire::foreign::Foreign;
+use crate::wire::framestream::Violation;
+use crate::wire::name::NAME_MAX;
+
+/// Everything a message passes.
+#[derive(Debug)]
+pub struct Collector<'a> {
+    statistics: &'a RefCell<Statistics>,
+    outputs: &'a Outputs,
+    filter: RefCell<Filter>,
+    pairing: RefCell<Pairing>,
+    hasher: foldhash::quality::RandomState,
+    /// Whether names are counted without regard to case.
+    lowercase: bool,
+    malformed: Tally,
+}
+
+/// Why a frame longer than the limit is rejected.
+pub const OVERSIZE: &str = "oversize";
+
+impl<'a> Collector<'a> {
+    /// A collector that counts in `statistics` and offers to `outputs`.
+    pub fn new(
+        statistics: &'a RefCell<Statistics>,
+        outputs: &'a Outputs,
+        filter: Filter,
+        pairing: Pairing,
+        lowercase: bool,
+    ) -> Self {
+        Collector {
+            statistics,
+            outputs,
+            filter: RefCell::new(filter),
+            pairing: RefCell::new(pairing),
+            hasher: Default::default(),
+            lowercase,
+            malformed: Tally::new(Malformed::ALL.iter().map(|reason| reason.label())),
+        }
+    }
+
+    /// Takes one frame, which came in through the input that `intake` counts for.
+    ///
+    /// # Errors
+    ///
+    /// Why the frame is no dnstap message; it is counted already.
+    pub fn ingest(&self, intake: &Intake, frame: &[u8]) -> Result<(), Reject> {
+        intake.frames.set(intake.frames.get() + 1);
+        match Dnstap::parse(frame) {
+            Ok(dnstap) => {
+                self.pass(intake, &dnstap);
+                Ok(())
+            }
+            Err(reject) => {
+                intake.rejected.count(reject.label());
+                Err(reject)
+            }
+        }
+    }
+
+    fn pass(&self, intake: &Intake, dnstap: &Dnstap<'_>) {
+        let mut event = Event::from_dnstap(dnstap);
+        if let Some(reason) = event.dns.malformed {
+            self.malformed.count(reason.label());
+        }
+        let (folded, hashes) = self.hash(&event);
+        self.pairing.borrow_mut().observe(&mut event, folded);
+        if let Verdict::Drop(filter) = self.filter.borrow_mut().judge(&event) {
+            return intake.filtered.count(filter.label());
+        }
+        intake.received.set(intake.received.get() + 1);
+        self.statistics.borrow_mut().observe(&event, hashes);
+        self.outputs.offer(&event);
+    }
+
+    /// The hash of the name in lower case, 0 without one, and what the statistics count by.
+    fn hash(&self, event: &Event<'_>) -> (u64, Hashes) {
+        let name = event.dns.question.as_ref().map(|question| &question.name);
+        let folded = name.map(|name| self.hasher.hash_one(name.fold_case_into(&mut [0; NAME_MAX])));
+        let domain =
+            if self.lowercase { folded } else { name.map(|name| self.hasher.hash_one(name.octets())) };
+        let client = event.query.address.filter(|address| !address.is_unspecified()).map(|address| {
+            let mut hasher = self.hasher.build_hasher();
+            match address {
+                IpAddr::V4(v4) => hasher.write_u32(v4.to_bits()),
+                IpAddr::V6(v6) => hasher.write_u128(v6.to_bits()),
+            }
+            hasher.finish()
+        });
+        (folded.unwrap_or(0), Hashes { client, domain })
+    }
+
+    /// The outputs behind.
+    pub fn outputs(&self) -> &'a Outputs {
+        self.outputs
+    }
+
+    /// Puts another filter in force.
+    pub fn set_filter(&self, filter: Filter) {
+        *self.filter.borrow_mut() = filter;
+    }
+
+    /// One message in how many passes.
+    pub fn sample_rate(&self) -> u64 {
+        self.filter.borrow().sample_rate()
+    }
+
+    /// Messages whose DNS payload could not be read to its end, by reason; they are events all the same.
+    pub fn malformed(&self) -> &Tally {
+        &self.malformed
+    }
+
+    /// Queries forgotten before their response came.
+    pub fn pairing_evicted(&self) -> u64 {
+        self.pairing.borrow().evicted()
+    }
+}
+
+/// What one input counts.
+#[derive(Debug)]
+pub struct Intake {
+    name: &'static str,
+    frames: Cell<u64>,
+    octets: Cell<u64>,
+    received: Cell<u64>,
+    filtered: Tally,
+    rejected: Tally,
+    refused: Tally,
+    connections: Cell<u64>,
+    connections_total: Cell<u64>,
+}
+
+/// Why a connection is closed by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The peer is not on the access list.
+    AccessList,
+    /// There are as many connections as the limit allows.
+    Limit,
+    /// A handshake or a frame stayed unfinished for too long.
+    Timeout,
+}
+
+impl Refusal {
+    const ALL: [Refusal; 3] = [Refusal::AccessList, Refusal::Limit, Refusal::Timeout];
+
+    /// Label in the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Refusal::AccessList => "access_list",
+            Refusal::Limit => "limit",
+            Refusal::Timeout => "timeout",
+        }
+    }
+}
+
+impl Intake {
+    /// Counters of the input `name`, all 0.
+    pub fn new(name: &'static str) -> Self {
+        let rejects = Reject::ALL.iter().map(|reject| reject.label());
+        let violations = Violation::ALL.iter().map(|violation| violation.label());
+        let foreign = [Foreign::Tls, Foreign::Http, Foreign::BareProtobuf].map(Foreign::label);
+        Intake {
+            name,
+            frames: Cell::new(0),
+            octets: Cell::new(0),
+            received: Cell::new(0),
+            filtered: Tally::new(crate::filter::Reason::ALL.iter().map(|reason| reason.label())),
+            rejected: Tally::new(rejects.chain(violations).chain(foreign).chain([OVERSIZE])),
+            refused: Tally::new(Refusal::ALL.map(Refusal::label)),
+            connections: Cell::new(0),
+            connections_total: Cell::new(0),
+        }
+    }
+
+    /// Counts what cannot be a message: a frame too long, or octets that break the framing. Each counts as one
+    /// frame, rejected.
+    pub fn reject(&self, reason: &str) {
+        self.frames.set(self.frames.get() + 1);
+        self.rejected.count(reason);
+    }
+
+    /// Counts a connection that is closed by us.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.refused.count(refusal.label());
+    }
+
+    /// Counts octets read.
+    pub fn read(&self, octets: usize) {
+        self.octets.set(self.octets.get() + octets as u64);
+    }
+
+    /// Counts a connection as long as the value returned lives.
+    pub fn connect(&self) -> Connected<'_> {
+        self.connections.set(self.connections.get() + 1);
+        self.connections_total.set(self.connections_total.get() + 1);
+        Connected(self)
+    }
+
+    /// Name in metrics and log: its section's.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Frames that came to an end, whatever became of them.
+    pub fn frames(&self) -> u64 {
+        self.frames.get()
+    }
+
+    /// Octets read.
+    pub fn octets(&self) -> u64 {
+        self.octets.get()
+    }
+
+    /// Messages that passed the filters.
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Messages that a filter stopped.
+    pub fn filtered(&self) -> &Tally {
+        &self.filtered
+    }
+
+    /// Frames that are no message.
+    pub fn rejected(&self) -> &Tally {
+        &self.rejected
+    }
+
+    /// Connections closed by us.
+    pub fn refused(&self) -> &Tally {
+        &self.refused
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> u64 {
+        self.connections.get()
+    }
+
+    /// Connections since start.
+    pub fn connections_total(&self) -> u64 {
+        self.connections_total.get()
+    }
+}
+
+/// An open connection, for the counter.
+#[derive(Debug)]
+pub struct Connected<'a>(&'a Intake);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get().saturating_sub(1));
+    }
+}
+
+/// The payload's summary must stay small enough to live on the stack of one `ingest`.
+const _: () = assert!(size_of::<Event<'static>>() <= 640 && size_of::<Summary>() <= 320);

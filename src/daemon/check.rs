@@ -1,0 +1,92 @@
+//! `--check`: what would run, and what memory it would take.
+
+use std::io::{self, Write};
+
+use super::{Failure, parts};
+use crate::collector::Collector;
+use crate::config::Config;
+use crate::format::Record;
+use crate::input::stream::block_bytes;
+use crate::input::{file, tcp_server};
+use crate::limits::{Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS};
+use crate::output::queue::RecordQueue;
+use crate::pairing::Pairing;
+use crate::statistics::streams::{Sketches, Streams};
+use crate::{http, log};
+
+/// Opens the files that the configuration names, and prints what would run and the memory map. Binds and
+/// connects nothing; shows no secret.
+///
+/// # Errors
+///
+/// A file that cannot be opened.
+pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let limits = Limits::resolve(&config.limits);
+    log::start(&config.trace).map_err(Failure::of("trace.file"))?;
+    if config.input.file.enable {
+        let what = format!("input.file: {}", parts::shown(config.input.file.path.as_deref()));
+        file::Capture::open(&config.input.file, limits.frame).map_err(Failure::of(what))?;
+    }
+    print(config, &limits, out).map_err(Failure::of("output"))
+}
+
+fn print(config: &Config, limits: &Limits, out: &mut impl Write) -> io::Result<()> {
+    let (input, output) = (&config.input, &config.output);
+    match &config.file {
+        Some(file) => writeln!(out, "configuration: {}", file.display())?,
+        None => writeln!(out, "configuration: built-in defaults")?,
+    }
+    for warning in &config.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    if input.tcp_socket.is_enabled() {
+        writeln!(out, "input: tcp-socket on {}", tcp_server::address(&input.tcp_socket))?;
+    }
+    if input.unix_socket.enable {
+        writeln!(out, "input: unix-socket at {}", parts::shown(input.unix_socket.path.as_deref()))?;
+    }
+    if input.file.enable {
+        writeln!(out, "input: file {}", parts::shown(input.file.path.as_deref()))?;
+    }
+    if output.stdout.is_enabled() {
+        writeln!(out, "output: stdout, {}", output.stdout.format)?;
+    }
+    if config.web_api.enable {
+        writeln!(out, "web API: on {}", http::address(&config.web_api))?;
+    }
+    writeln!(out, "memory, in octets:")?;
+    let mut total = 0;
+    for (table, octets) in memory_map(config, limits) {
+        writeln!(out, "{octets:>12}  {table}")?;
+        total += octets;
+    }
+    writeln!(out, "{total:>12}  in all, beside the program itself")
+}
+
+/// Every table and buffer that is made at start, and its octets.
+pub fn memory_map(config: &Config, limits: &Limits) -> Vec<(String, usize)> {
+    let mut map = vec![
+        (
+            format!("statistics of {} streams and the others", limits.streams),
+            (limits.streams + 1) * Streams::STREAM_BYTES,
+        ),
+        ("distinct counts of all streams".to_owned(), size_of::<Sketches>()),
+        (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
+        ("receive buffer".to_owned(), RECEIVE_BUFFER_BYTES),
+        (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * block_bytes(limits.frame)),
+        ("message on its way".to_owned(), size_of::<Collector<'_>>() + size_of::<Record>()),
+    ];
+    if config.output.stdout.is_enabled() {
+        map.push((
+            "queue of output stdout".to_owned(),
+            RecordQueue::cost(config.output.stdout.queue.in_memory()),
+        ));
+    }
+    if config.input.file.enable {
+        map.push(("buffer of input file".to_owned(), file::Capture::cost(limits.frame)));
+    }
+    if config.web_api.enable {
+        map.push(("web API".to_owned(), http::COST));
+    }
+    map
+}

@@ -1,0 +1,229 @@
+//! Builds everything once, runs it, and takes it down again.
+//!
+//! The order of the start: signals are blocked before there is a second thread; sockets and files are opened
+//! with plain system calls, so that whatever the machine lacks is an error before anything runs; then the
+//! tables are made, the sockets go into the reactor, and one executor on this thread does all the work.
+//!
+//! The order of the stop: inputs end first, then the outputs have [`DRAIN_SECONDS`] to write what is queued,
+//! and what is left is counted as lost. The Unix socket and the pid file are removed.
+
+mod check;
+mod parts;
+
+use std::time::{Duration, Instant};
+
+use async_io::{Timer, block_on};
+use defmt_or_log::{debug, info, warn};
+use smol::future::{or, pending};
+use smol::{LocalExecutor, Task};
+
+use crate::config::{Config, Overlay, Reload};
+use crate::filter::Filter;
+use crate::input::{file, tcp_server, unix_socket};
+use crate::limits::DRAIN_SECONDS;
+use crate::output::{Loss, stdout};
+use crate::setting::AtEnd;
+use crate::sys::signals::{AsyncSignals, Request, Signals};
+use crate::{http, log};
+
+pub use check::check;
+use parts::{Opened, Parts, PidFile};
+
+/// Why the program does not run: the machine lacks something, so the exit status is 1.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    /// The failure of the part that `what` names, by its section or key.
+    fn of(what: impl core::fmt::Display) -> impl Fn(std::io::Error) -> Failure {
+        move |error| Failure(format!("{what}: {error}"))
+    }
+}
+
+impl core::fmt::Display for Failure {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Runs until a signal asks to stop, or until the capture is replayed that was the only input.
+///
+/// # Errors
+///
+/// What the machine lacks: a port, a file, a permission.
+pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
+    let signals = Signals::block().map_err(Failure::of("signals"))?;
+    log::start(&config.trace).map_err(Failure::of("trace.file"))?;
+    debug!("Start dnstapd...");
+    if config.file.is_some() {
+        debug!("External config file loaded");
+    }
+    for warning in &config.warnings {
+        warn!("{}", warning);
+    }
+    let opened = Opened::open(&config)?;
+    let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config)));
+    let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
+    let result = block_on(executor.run(async {
+        let signals = signals.into_async().map_err(Failure::of("signals"))?;
+        let mut running = Running::start(&config, opened, parts, executor)?;
+        running.until_stop(config, &overlay, parts, &signals).await;
+        running.stop(parts).await;
+        Ok(())
+    }));
+    drop(pid_file);
+    result
+}
+
+/// The tasks of a daemon that runs.
+struct Running {
+    inputs: Vec<Task<()>>,
+    /// The replay after which the daemon stops.
+    last_replay: Option<Task<()>>,
+    outputs: Vec<Task<()>>,
+    others: Vec<Task<()>>,
+    socket: Option<unix_socket::SocketFile>,
+}
+
+impl Running {
+    /// Puts everything that is open to work.
+    fn start(
+        config: &Config,
+        opened: Opened,
+        parts: &'static Parts,
+        executor: &'static LocalExecutor<'static>,
+    ) -> Result<Self, Failure> {
+        let mut running = Running {
+            inputs: Vec::new(),
+            last_replay: None,
+            outputs: Vec::new(),
+            others: Vec::new(),
+            socket: None,
+        };
+        if let (Some(target), Some(output)) = (opened.stdout, parts.outputs.find(stdout::NAME)) {
+            debug!("Output handler: stdout");
+            running.outputs.push(executor.spawn(stdout::run(output, &parts.outputs, target)));
+        }
+        if let (Some(listener), Some(intake)) = (opened.tcp_socket, parts.intake(tcp_server::NAME)) {
+            debug!("Input handler: tcp socket");
+            let address = listener.local_addr().map_err(Failure::of("input.tcp-socket"))?;
+            let listener = listener.try_into().map_err(Failure::of("input.tcp-socket"))?;
+            let access = &parts.access_list;
+            running.inputs.push(executor.spawn(tcp_server::run(
+                executor,
+                &parts.shared,
+                intake,
+                access,
+                listener,
+            )));
+            debug!("Input handler: listening on {}", address.to_string());
+        }
+        if let (Some(socket), Some(intake)) = (opened.unix_socket, parts.intake(unix_socket::NAME)) {
+            debug!("Input handler: unix socket");
+            let listener = socket.listener.try_into().map_err(Failure::of("input.unix-socket"))?;
+            running.inputs.push(executor.spawn(unix_socket::run(executor, &parts.shared, intake, listener)));
+            debug!("Input handler: listening on {}", socket.file.path().display().to_string());
+            running.socket = Some(socket.file);
+        }
+        if let (Some(capture), Some(intake)) = (opened.capture, parts.intake(file::NAME)) {
+            debug!("Input handler: file");
+            let replay = executor.spawn(file::run(capture, parts.shared.collector, intake));
+            match config.input.file.at_end {
+                Some(AtEnd::Exit) => running.last_replay = Some(replay),
+                _ => running.inputs.push(replay),
+            }
+        }
+        if let Some(listener) = opened.web_api {
+            let address = listener.local_addr().map_err(Failure::of("web-api"))?;
+            running.others.push(executor.spawn(http::serve(executor, listener, parts.app())));
+            debug!("Webserver: listening on {}", address.to_string());
+        }
+        running.others.push(executor.spawn(tick(parts)));
+        Ok(running)
+    }
+
+    /// Waits for a reason to stop, and serves reloads meanwhile.
+    async fn until_stop(
+        &mut self,
+        mut config: Config,
+        overlay: &Overlay,
+        parts: &Parts,
+        signals: &AsyncSignals,
+    ) {
+        let last_replay = self.last_replay.take();
+        let replayed = async {
+            match last_replay {
+                Some(replay) => replay.await,
+                None => pending().await,
+            }
+        };
+        let asked = async {
+            while let Ok(Request::Reload) = signals.next().await {
+                reload(&mut config, overlay, parts);
+            }
+        };
+        or(asked, replayed).await;
+    }
+
+    /// Ends the inputs, lets the outputs write what is queued, and ends the rest.
+    async fn stop(self, parts: &'static Parts) {
+        info!("Stopping");
+        drop(self.inputs);
+        parts.shared.slots.close_all();
+        drop(self.socket);
+        or(parts.outputs.drained(), async {
+            Timer::after(Duration::from_secs(DRAIN_SECONDS)).await;
+        })
+        .await;
+        for output in parts.outputs.iter() {
+            let queued = output.queued();
+            if queued > 0 {
+                warn!("Output {}: {} records were not taken in time", output.name(), queued);
+            }
+            output.discard(Loss::Shutdown);
+        }
+    }
+}
+
+/// Once a second: rates and deadlines.
+async fn tick(parts: &'static Parts) {
+    let mut last = Instant::now();
+    loop {
+        Timer::after(Duration::from_secs(1)).await;
+        let now = Instant::now();
+        let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
+        parts.statistics.borrow_mut().tick(milliseconds);
+        parts.shared.slots.tick();
+        last = now;
+    }
+}
+
+/// Takes over what can change while running; an invalid file leaves everything as it is.
+fn reload(config: &mut Config, overlay: &Overlay, parts: &Parts) {
+    let Some(path) = config.file.clone() else {
+        if let Err(error) = log::reconfigure(&config.trace) {
+            warn!("trace.file: {}", error.to_string());
+        }
+        return;
+    };
+    let new = match Config::load(&path, overlay) {
+        Ok(new) => new,
+        Err(error) => return warn!("Not reloaded: {}", error.to_string()),
+    };
+    if let Err(error) = log::reconfigure(&new.trace) {
+        warn!("trace.file: {}", error.to_string());
+    }
+    let changes = Reload::between(config, &new);
+    parts.shared.collector.set_filter(Filter::new(&new.filter));
+    parts.access_list.replace(&new.input.tcp_socket);
+    info!(
+        "Reloaded; taken over: {}",
+        if changes.taken.is_empty() { "no change".into() } else { changes.taken.join(", ") }
+    );
+    if !changes.needs_restart.is_empty() {
+        warn!("Changed, but in force after a restart only: {}", changes.needs_restart.join(", "));
+    }
+    // What waits for a restart is named again at each reload until then.
+    *config = Config { written: config.written.clone(), file: config.file.clone(), ..new };
+}

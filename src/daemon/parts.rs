@@ -1,0 +1,142 @@
+//! What a daemon is made of: what it opens, and the tables it fills.
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::collector::{Collector, Intake};
+use crate::config::Config;
+use crate::filter::Filter;
+use crate::http;
+use crate::input::stream::Shared;
+use crate::input::tcp_server::AccessList;
+use crate::input::{file, tcp_server, unix_socket};
+use crate::limits::Limits;
+use crate::output::{Outputs, stdout};
+use crate::pairing::Pairing;
+use crate::statistics::Statistics;
+
+/// Sockets and files, open, before anything runs.
+pub struct Opened {
+    pub stdout: Option<stdout::Target>,
+    pub tcp_socket: Option<TcpListener>,
+    pub unix_socket: Option<unix_socket::Socket>,
+    pub capture: Option<file::Capture>,
+    pub web_api: Option<TcpListener>,
+}
+
+impl Opened {
+    /// Opens what the configuration enables.
+    pub fn open(config: &Config) -> Result<Self, Failure> {
+        let limits = Limits::resolve(&config.limits);
+        let (input, api) = (&config.input, &config.web_api);
+        let tcp_address = || format!("input.tcp-socket: {}", tcp_server::address(&input.tcp_socket));
+        let unix_path = || format!("input.unix-socket: {}", shown(input.unix_socket.path.as_deref()));
+        let capture_path = || format!("input.file: {}", shown(input.file.path.as_deref()));
+        Ok(Opened {
+            stdout: on(config.output.stdout.is_enabled(), || {
+                stdout::Target::open().map_err(Failure::of("output.stdout"))
+            })?,
+            tcp_socket: on(input.tcp_socket.is_enabled(), || {
+                tcp_server::bind(&input.tcp_socket).map_err(Failure::of(tcp_address()))
+            })?,
+            unix_socket: on(input.unix_socket.enable, || {
+                unix_socket::bind(&input.unix_socket).map_err(Failure::of(unix_path()))
+            })?,
+            capture: on(input.file.enable, || {
+                file::Capture::open(&input.file, limits.frame).map_err(Failure::of(capture_path()))
+            })?,
+            web_api: on(api.enable, || {
+                http::bind(api).map_err(Failure::of(format!("web-api: {}", http::address(api))))
+            })?,
+        })
+    }
+}
+
+/// Opens a part that is enabled.
+fn on<T>(enabled: bool, open: impl FnOnce() -> Result<T, Failure>) -> Result<Option<T>, Failure> {
+    if enabled { open().map(Some) } else { Ok(None) }
+}
+
+/// A path for a message.
+pub fn shown(path: Option<&Path>) -> String {
+    path.unwrap_or(Path::new("")).display().to_string()
+}
+
+/// The tables, the same for the whole life of the process.
+pub struct Parts {
+    pub statistics: &'static RefCell<Statistics>,
+    pub outputs: &'static Outputs,
+    pub shared: Shared<'static>,
+    pub access_list: AccessList,
+    pub intakes: Vec<Intake>,
+    pub api: http::Settings,
+}
+
+impl Parts {
+    /// Makes all tables. They live until the process ends, so they are leaked once.
+    pub fn build(config: &Config) -> Self {
+        let limits = Limits::resolve(&config.limits);
+        let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
+        let stdout = config.output.stdout.is_enabled().then(|| stdout::output(&config.output.stdout));
+        let outputs: &'static Outputs = Box::leak(Box::new(Outputs::new(stdout)));
+        let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
+            statistics,
+            outputs,
+            Filter::new(&config.filter),
+            Pairing::new(limits.pairing),
+            config.statistics.qname_lowercase,
+        )));
+        Parts {
+            statistics,
+            outputs,
+            shared: Shared::new(collector, &limits),
+            access_list: AccessList::new(&config.input.tcp_socket),
+            intakes: [
+                (tcp_server::NAME, config.input.tcp_socket.is_enabled()),
+                (unix_socket::NAME, config.input.unix_socket.enable),
+                (file::NAME, config.input.file.enable),
+            ]
+            .into_iter()
+            .filter_map(|(name, enabled)| enabled.then(|| Intake::new(name)))
+            .collect(),
+            api: http::Settings::new(&config.web_api, &config.statistics),
+        }
+    }
+
+    /// What the web API shows.
+    pub fn app(&'static self) -> http::App<'static> {
+        http::App {
+            settings: &self.api,
+            statistics: self.statistics,
+            collector: self.shared.collector,
+            outputs: self.outputs,
+            intakes: &self.intakes,
+        }
+    }
+
+    /// The counters of an input that is on.
+    pub fn intake(&self, name: &str) -> Option<&Intake> {
+        self.intakes.iter().find(|intake| intake.name() == name)
+    }
+}
+
+/// The file with the process number; removed when dropped.
+pub struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Writes the number of this process.
+    pub fn write(path: &Path) -> Result<Self, Failure> {
+        let failure = Failure::of(format!("process.pid-file: {}", path.display()));
+        fs::write(path, format!("{}\n", std::process::id())).map_err(failure)?;
+        Ok(PidFile(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

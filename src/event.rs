@@ -1,0 +1,139 @@
+//! All we know of one message: the value that filters, statistics and outputs share.
+//!
+//! An [`Event`] is made from a parsed dnstap message by [`Event::from_dnstap`] and lives on the stack of one
+//! `ingest`. It is the only place where the two halves of a message meet: an odd type takes the query's time
+//! and payload, an even one the response's (the parity rule). The query address is always the query address,
+//! whatever the type. Absence is `Option`; the dash is made by the formats.
+//!
+//! The identity is borrowed from the frame, the name is owned: a name may be compressed on the wire, an
+//! identity never is. Together about 450 octets.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::num::NonZeroU16;
+
+use crate::limits::IDENTITY_BYTES;
+use crate::time::{Latency, Time};
+use crate::wire::dns::Summary;
+use crate::wire::dnstap::{self, Dnstap};
+use crate::wire::iana::{Family, MessageType, Protocol};
+
+/// One DNS message as a server saw it.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// First 128 octets of the sender's identity; empty when it sent none.
+    pub identity: &'a [u8],
+    /// Side and direction, such as CLIENT_QUERY.
+    pub message_type: MessageType,
+    /// Address family of the transport.
+    pub family: Option<Family>,
+    /// Transport of the message.
+    pub protocol: Option<Protocol>,
+    /// Who asked.
+    pub query: Endpoint,
+    /// Who answered, or was asked.
+    pub response: Endpoint,
+    /// Query time of queries, response time of responses.
+    pub time: Option<Time>,
+    /// Octets of the DNS payload; 0 when the sender left it out.
+    pub length: u32,
+    /// What the payload says.
+    pub dns: Summary,
+    /// Query time that a response brought along.
+    pub asked: Option<Time>,
+    /// Time from query to response; responses only.
+    pub latency: Option<Latency>,
+}
+
+impl<'a> Event<'a> {
+    /// Takes from `dnstap` what its message type makes relevant.
+    pub fn from_dnstap(dnstap: &Dnstap<'a>) -> Self {
+        let message = &dnstap.message;
+        let is_response = message.message_type.is_response();
+        let (time, payload) = if is_response {
+            (message.response_time, message.response_message)
+        } else {
+            (message.query_time, message.query_message)
+        };
+        let payload = payload.unwrap_or_default();
+        let time = moment(time);
+        let asked = if is_response { moment(message.query_time) } else { None };
+        let family = message.socket_family;
+        let identity = dnstap.identity.unwrap_or_default();
+        Event {
+            identity: identity.get(..IDENTITY_BYTES).unwrap_or(identity),
+            message_type: message.message_type,
+            family,
+            protocol: message.socket_protocol,
+            query: Endpoint::from_wire(family, message.query_address, message.query_port),
+            response: Endpoint::from_wire(family, message.response_address, message.response_port),
+            time,
+            length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+            dns: Summary::parse(payload),
+            asked,
+            latency: None,
+        }
+    }
+
+    /// Whether the message answers another one.
+    pub fn is_response(&self) -> bool {
+        self.message_type.is_response()
+    }
+}
+
+/// One end of a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address; absent when not sent or of a length that is no address.
+    pub address: Option<IpAddr>,
+    /// The port; absent when not sent, 0, or above 65,535.
+    pub port: Option<NonZeroU16>,
+}
+
+impl Endpoint {
+    /// Reads the dnstap fields: 4 or 16 octets, and a port in 32 bits.
+    fn from_wire(family: Option<Family>, address: Option<&[u8]>, port: Option<u32>) -> Self {
+        Endpoint {
+            address: address.and_then(|octets| parse_address(family, octets)),
+            port: port.and_then(|port| u16::try_from(port).ok()).and_then(NonZeroU16::new),
+        }
+    }
+}
+
+/// A time as sent; absent when it is no moment.
+fn moment(sent: dnstap::Time) -> Option<Time> {
+    let (seconds, nanoseconds) = sent.parts()?;
+    Time::new(seconds, nanoseconds)
+}
+
+/// An address by the length of its octets; family INET in 16 octets is unmapped, as older CoreDNS sends it.
+fn parse_address(family: Option<Family>, octets: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+        return Some(IpAddr::V4(Ipv4Addr::from(v4)));
+    }
+    let v6 = Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?);
+    match v6.to_ipv4_mapped() {
+        Some(v4) if family == Some(Family::INET) => Some(IpAddr::V4(v4)),
+        _ => Some(IpAddr::V6(v6)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_is_unmapped_for_inet_alone() {
+        let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().octets();
+        assert_eq!(parse_address(Some(Family::INET), &mapped), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(parse_address(Some(Family::INET6), &mapped), Some("::ffff:192.0.2.1".parse().unwrap()));
+        assert_eq!(parse_address(Some(Family::INET), &[192, 0, 2, 1]), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(parse_address(Some(Family::INET), &[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn ports_out_of_range_are_absent() {
+        let port = |port| Endpoint::from_wire(None, None, port).port.map(NonZeroU16::get);
+        assert_eq!([port(None), port(Some(0)), port(Some(65_536))], [None; 3]);
+        assert_eq!(port(Some(65_535)), Some(65_535));
+    }
+}

@@ -1,0 +1,107 @@
+//! Events as people and programs read them: text, JSON, YAML.
+//!
+//! A format writes one event into a [`Record`] of fixed size and never allocates. A record carries no
+//! terminator: the output adds its own. All three formats show the same values; what is missing is `-`. Names
+//! and identities are shown in one escaped form (`wire::text`), so no record can hold a line break, a quote
+//! or a space that the sender made up.
+//!
+//! The size of the longest record is the sum of its parts (see `limits::RECORD_BYTES`), so a record that does
+//! not fit cannot happen; if it did, it would be dropped and counted as `oversize`.
+
+pub mod json;
+pub mod text;
+
+use core::fmt;
+
+use crate::event::Event;
+use crate::limits::{self, RECORD_BYTES};
+use crate::setting::Format;
+
+/// One encoded event, without terminator, of at most [`RECORD_BYTES`] octets.
+#[derive(Debug)]
+pub struct Record {
+    octets: Box<[u8]>,
+    /// Octets in use; `used <= octets.len()`.
+    used: usize,
+}
+
+impl Record {
+    /// The octets of the event.
+    pub fn as_slice(&self) -> &[u8] {
+        self.octets.get(..self.used).unwrap_or_default()
+    }
+
+    /// Lets `write` put text at the end; it tells how many octets, or that there is no room.
+    fn append_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> fmt::Result {
+        let room = self.octets.get_mut(self.used..).unwrap_or_default();
+        let written = write(room).ok_or(fmt::Error)?;
+        self.used += written.min(room.len());
+        Ok(())
+    }
+
+    /// The same, with a backslash put before each quote and backslash of the text: the only two characters of
+    /// an escaped name that JSON wants escaped once more. Most texts have none.
+    fn append_escaped_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> fmt::Result {
+        let start = self.used;
+        self.append_with(write)?;
+        let is_special = |octet: &u8| matches!(octet, b'"' | b'\\');
+        let text = self.octets.get(start..self.used).unwrap_or_default();
+        let special = text.iter().map(|octet| usize::from(is_special(octet))).sum::<usize>();
+        if special == 0 {
+            return Ok(());
+        }
+        let (mut from, mut to) = (text.len(), text.len() + special);
+        let room = self.octets.get_mut(start..start + to).ok_or(fmt::Error)?;
+        self.used += special;
+        // From the end, so that nothing is overwritten before it was moved; `from <= to` throughout.
+        while from < to {
+            from -= 1;
+            to -= 1;
+            let Some(&octet) = room.get(from) else { return Err(fmt::Error) };
+            room.get_mut(to).map(|place| *place = octet).ok_or(fmt::Error)?;
+            if is_special(&octet) {
+                to -= 1;
+                room.get_mut(to).map(|place| *place = b'\\').ok_or(fmt::Error)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Record { octets: limits::table(RECORD_BYTES, 0), used: 0 }
+    }
+}
+
+impl fmt::Write for Record {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.used + text.len();
+        self.octets.get_mut(self.used..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.used = end;
+        Ok(())
+    }
+
+    #[inline]
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.write_str(character.encode_utf8(&mut [0; 4]))
+    }
+}
+
+/// Writes `event` into `record`, which is cleared first.
+///
+/// # Errors
+///
+/// When the record is too small; it then holds a part of the event.
+pub fn encode(format: Format, event: &Event<'_>, record: &mut Record) -> fmt::Result {
+    record.used = 0;
+    match format {
+        Format::Text => text::encode(event, record),
+        Format::Json => json::encode(event, json::Style::Json, record),
+        Format::Yaml => json::encode(event, json::Style::Yaml, record),
+    }
+}
+
+/// What a missing value is shown as.
+const MISSING: &str = "-";

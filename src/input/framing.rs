@@ -1,0 +1,197 @@
+//! From octets to the collector: Frame Streams of one connection or one file.
+//!
+//! A [`Framing`] takes octets as they come and hands every data frame to the collector, until there is nothing
+//! whole left, an output needs room, or the peer broke the rules. It owns no octets: the caller keeps the
+//! unfinished rest and shows it again with more behind it.
+//!
+//! A frame that is no dnstap message is counted and the stream goes on. The log gets one line for each reason
+//! and connection.
+
+use core::fmt::Display;
+
+use crate::collector::{Collector, Intake, OVERSIZE};
+use crate::wire::dnstap::Reject;
+use crate::wire::foreign::{Foreign, recognise};
+use crate::wire::framestream::{Deframer, Violation};
+use crate::wire::handshake::{self, Receiver, Step};
+use defmt_or_log::warn;
+
+/// The state of one stream of frames.
+#[derive(Debug)]
+pub struct Framing<'a> {
+    collector: &'a Collector<'a>,
+    intake: &'a Intake,
+    deframer: Deframer,
+    receiver: Receiver,
+    units: u32,
+    /// One bit for each reject that the log has seen.
+    logged: u64,
+}
+
+/// How an input wants its frames taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As many as there are, with room in the outputs that are owed a turn.
+    Live,
+    /// At most so many, with room in every output: the source can wait.
+    Replay(u32),
+}
+
+/// Why [`Framing::feed`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What is left is an unfinished unit, or nothing.
+    Incomplete,
+    /// An output has no room: feed the rest once it has.
+    NeedsRoom,
+    /// As many frames were taken as asked for.
+    Fed,
+    /// These octets are to be sent to the peer; feed the rest then.
+    Reply(&'static [u8]),
+    /// The peer sent STOP; these octets are to be sent to it, and that is all.
+    Stop(&'static [u8]),
+}
+
+/// What ends a connection: its peer does not speak Frame Streams, or breaks its rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Another protocol, recognised by its first octets.
+    Foreign(Foreign),
+    /// A rule of Frame Streams.
+    Violation(Violation),
+}
+
+impl Fault {
+    /// Label in the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Fault::Foreign(foreign) => foreign.label(),
+            Fault::Violation(violation) => violation.label(),
+        }
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Fault::Foreign(foreign) => foreign.fmt(f),
+            Fault::Violation(violation) => violation.fmt(f),
+        }
+    }
+}
+
+impl<'a> Framing<'a> {
+    /// The start of a stream. Data frames have at most `frame_max` octets.
+    pub fn new(collector: &'a Collector<'a>, intake: &'a Intake, frame_max: u32) -> Self {
+        Framing {
+            collector,
+            intake,
+            deframer: Deframer::new(frame_max),
+            receiver: Receiver::new(),
+            units: 0,
+            logged: 0,
+        }
+    }
+
+    /// Takes whole units off the front of `input`.
+    ///
+    /// `peer` names the other end in the log.
+    ///
+    /// # Errors
+    ///
+    /// The fault that ends the stream; it is counted already.
+    pub fn feed(&mut self, input: &mut &[u8], manner: Manner, peer: &impl Display) -> Result<Outcome, Fault> {
+        let outputs = self.collector.outputs();
+        let mut left = match manner {
+            Manner::Live => u32::MAX,
+            Manner::Replay(frames) => frames,
+        };
+        loop {
+            let has_room = match manner {
+                Manner::Live => outputs.has_room(),
+                Manner::Replay(_) => outputs.has_room_everywhere(),
+            };
+            if !has_room {
+                return Ok(Outcome::NeedsRoom);
+            }
+            if left == 0 {
+                return Ok(Outcome::Fed);
+            }
+            let unread = *input;
+            if self.units == 0 && unread.first_chunk().is_some_and(|length| *length != [0; 4]) {
+                // Nothing but a control frame can come first: no need to wait for the end of this one.
+                self.units = 1;
+                return Err(self.fault(Violation::DataBeforeStart, unread));
+            }
+            let step = match self.deframer.next(input) {
+                Ok(None) => return Ok(Outcome::Incomplete),
+                Ok(Some(unit)) => self.receiver.on(unit),
+                Err(violation) => Err(violation),
+            };
+            self.units = self.units.wrapping_add(1);
+            match step {
+                Ok(Step::Data(frame)) => {
+                    left -= 1;
+                    if let Err(reject) = self.collector.ingest(self.intake, frame) {
+                        self.log_reject(reject, peer);
+                    }
+                }
+                Ok(Step::Oversize(length)) => {
+                    self.intake.reject(OVERSIZE);
+                    self.log_once(63, || {
+                        warn!("{peer}: frame of {length} octets skipped, the limit is lower")
+                    });
+                }
+                Ok(Step::Reply(octets)) => return Ok(Outcome::Reply(octets)),
+                // Answered to every sender, also to one that began with START: some wait for it.
+                Ok(Step::Stop { .. }) => return Ok(Outcome::Stop(handshake::FINISH)),
+                Ok(Step::Nothing) => {}
+                Err(violation) => return Err(self.fault(violation, unread)),
+            }
+        }
+    }
+
+    /// Octets that the unfinished unit at the start of `tail` has in all, as far as its header tells.
+    pub fn wanted(&self, tail: &[u8]) -> usize {
+        self.deframer.wanted(tail)
+    }
+
+    /// Units taken so far: a change means progress.
+    pub fn units(&self) -> u32 {
+        self.units
+    }
+
+    /// Whether the peer owes nothing, given that no unfinished unit is left over.
+    pub fn is_idle(&self) -> bool {
+        !self.deframer.in_skip() && self.has_started()
+    }
+
+    /// Whether the handshake is over.
+    pub fn has_started(&self) -> bool {
+        self.receiver.is_started()
+    }
+
+    /// Whether the peer said that no more will come.
+    pub fn has_stopped(&self) -> bool {
+        self.receiver.is_done()
+    }
+
+    fn fault(&self, violation: Violation, unread: &[u8]) -> Fault {
+        let foreign = if self.units <= 1 { recognise(unread) } else { None };
+        let fault = foreign.map_or(Fault::Violation(violation), Fault::Foreign);
+        self.intake.reject(fault.label());
+        fault
+    }
+
+    fn log_reject(&mut self, reject: Reject, peer: &impl Display) {
+        let bit = Reject::ALL.iter().position(|&listed| listed == reject).unwrap_or(62);
+        self.log_once(bit as u32, || warn!("{peer}: frame rejected: {reject}"));
+    }
+
+    fn log_once(&mut self, bit: u32, log: impl FnOnce()) {
+        if self.logged & 1 << bit == 0 {
+            self.logged |= 1 << bit;
+            log();
+        }
+    }
+}

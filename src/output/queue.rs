@@ -1,0 +1,221 @@
+//! Records that wait to be written: a ring of octets and a ring of their lengths.
+//!
+//! ```text
+//! octets  |..........|RRRRR|RRRRRRRR|RR|..........|     head, used
+//!                     ^ taken: octets of the first record already written
+//! lengths              5     8        2
+//! ```
+//!
+//! A record stays until its last octet was taken, so a broken connection can start it over ([`rewind`]).
+//! Whole records go in and come out; a record that does not fit is refused, never cut.
+//!
+//! [`rewind`]: RecordQueue::rewind
+
+use crate::limits::{self, QUEUE_OCTETS_PER_RECORD};
+
+/// A bounded queue of records.
+///
+/// Invariants: `head < octets.len()`, `used <= octets.len()`, `taken <=` length of the first record, and the
+/// lengths in use sum up to `used`.
+#[derive(Debug)]
+pub struct RecordQueue {
+    octets: Box<[u8]>,
+    head: usize,
+    used: usize,
+    lengths: Box<[u32]>,
+    first: usize,
+    records: usize,
+    taken: usize,
+}
+
+/// The queue has no room for the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl RecordQueue {
+    /// Octets a queue of `capacity` octets costs.
+    pub fn cost(capacity: usize) -> usize {
+        capacity + Self::records_max(capacity) * size_of::<u32>()
+    }
+
+    /// An empty queue for `capacity` octets, and as many records as that holds at 32 octets each.
+    pub fn new(capacity: usize) -> Self {
+        RecordQueue {
+            octets: limits::table(capacity.max(1), 0),
+            head: 0,
+            used: 0,
+            lengths: limits::table(Self::records_max(capacity), 0),
+            first: 0,
+            records: 0,
+            taken: 0,
+        }
+    }
+
+    fn records_max(capacity: usize) -> usize {
+        (capacity / QUEUE_OCTETS_PER_RECORD).max(1)
+    }
+
+    /// Puts in one record made of `parts`.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] when it does not fit; the queue is as before.
+    pub fn push(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if !self.has_room(length) {
+            return Err(Full);
+        }
+        for part in parts {
+            self.append(part);
+        }
+        let end = (self.first + self.records) % self.lengths.len();
+        if let Some(slot) = self.lengths.get_mut(end) {
+            *slot = u32::try_from(length).unwrap_or(u32::MAX);
+        }
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Copies `part` behind what is there; the caller made sure that it fits.
+    fn append(&mut self, part: &[u8]) {
+        let capacity = self.octets.len();
+        let start = (self.head + self.used) % capacity;
+        let (now, later) = part.split_at(part.len().min(capacity - start));
+        for (at, piece) in [(start, now), (0, later)] {
+            if let Some(room) = self.octets.get_mut(at..at + piece.len()) {
+                room.copy_from_slice(piece);
+            }
+        }
+        self.used += part.len();
+    }
+
+    /// Whether a record of `length` octets fits.
+    pub fn has_room(&self, length: usize) -> bool {
+        length <= self.octets.len() - self.used && self.records < self.lengths.len()
+    }
+
+    /// What is to be written next: up to two pieces, as the ring wraps.
+    pub fn pending(&self) -> [&[u8]; 2] {
+        let capacity = self.octets.len();
+        let (start, left) = ((self.head + self.taken) % capacity, self.used - self.taken);
+        let now = left.min(capacity - start);
+        [
+            self.octets.get(start..start + now).unwrap_or_default(),
+            self.octets.get(..left - now).unwrap_or_default(),
+        ]
+    }
+
+    /// Takes out what was written, and tells how many records are thereby complete.
+    pub fn take(&mut self, octets: usize) -> u64 {
+        self.taken = self.used.min(self.taken + octets);
+        let mut complete = 0;
+        while let Some(length) = self.first_length().filter(|&length| length <= self.taken) {
+            self.drop_first(length);
+            self.taken -= length;
+            complete += 1;
+        }
+        complete
+    }
+
+    /// Starts the first record over, on a new connection.
+    pub fn rewind(&mut self) {
+        self.taken = 0;
+    }
+
+    /// Throws all records away, and tells how many.
+    pub fn clear(&mut self) -> u64 {
+        let records = self.records;
+        (self.head, self.used, self.first, self.records, self.taken) = (0, 0, 0, 0, 0);
+        records as u64
+    }
+
+    /// Records that wait.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Octets that wait.
+    pub fn octets(&self) -> usize {
+        self.used - self.taken
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    fn first_length(&self) -> Option<usize> {
+        let length = self.lengths.get(self.first).filter(|_| self.records > 0)?;
+        usize::try_from(*length).ok()
+    }
+
+    fn drop_first(&mut self, length: usize) {
+        self.head = (self.head + length) % self.octets.len();
+        self.used -= length;
+        self.first = (self.first + 1) % self.lengths.len();
+        self.records -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    #[test]
+    fn a_record_that_does_not_fit_changes_nothing() {
+        let mut queue = RecordQueue::new(64);
+        queue.push(&[&[1; 30], &[2; 10]]).unwrap();
+        assert_eq!(queue.push(&[&[3; 25]]), Err(Full));
+        assert_eq!((queue.records(), queue.octets()), (1, 40));
+        queue.push(&[&[4; 24]]).unwrap();
+        assert_eq!(queue.push(&[]), Err(Full), "room for two records only");
+    }
+
+    #[test]
+    fn a_broken_connection_starts_the_record_over() {
+        let mut queue = RecordQueue::new(128);
+        queue.push(&[b"abc", b"\n"]).unwrap();
+        queue.push(&[b"def\n"]).unwrap();
+        assert_eq!(queue.take(6), 1);
+        assert_eq!(queue.pending()[0], b"f\n");
+        queue.rewind();
+        assert_eq!(queue.pending()[0], b"def\n");
+        assert_eq!(queue.take(4), 1);
+        assert!(queue.is_empty());
+    }
+
+    proptest! {
+        /// The queue behaves as a list of records does, however it is filled and emptied.
+        #[test]
+        fn it_is_a_queue(capacity in 1usize..200, steps in proptest::collection::vec((0usize..80, any::<u8>()), 0..200)) {
+            let mut queue = RecordQueue::new(capacity);
+            let mut model: VecDeque<Vec<u8>> = VecDeque::new();
+            let mut taken = 0;
+            for (size, seed) in steps {
+                if seed % 2 == 0 {
+                    let record = vec![seed; size];
+                    let (head, tail) = record.split_at(size / 3);
+                    let fits = model.iter().map(Vec::len).sum::<usize>() + size <= capacity
+                        && model.len() < RecordQueue::records_max(capacity);
+                    prop_assert_eq!(queue.push(&[head, tail]).is_ok(), fits);
+                    if fits { model.push_back(record); }
+                } else {
+                    let [now, later] = queue.pending();
+                    let waiting: Vec<u8> = model.iter().flatten().skip(taken).copied().collect();
+                    prop_assert_eq!([now, later].concat(), waiting.clone());
+                    let octets = size.min(waiting.len());
+                    let mut complete = 0;
+                    taken += octets;
+                    while model.front().is_some_and(|record| record.len() <= taken) {
+                        taken -= model.pop_front().map_or(0, |record| record.len());
+                        complete += 1;
+                    }
+                    prop_assert_eq!(queue.take(octets), complete);
+                }
+                prop_assert_eq!(queue.records(), model.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Exact counters of one stream: arrays indexed by what is counted, and the names they are read by.
+//!
+//! A counter is written by index on the message's way and read by its published name (`query/udp`,
+//! `response/noerror`, `response/latency0_1`) outside of it. Names are looked up in a fixed order, protocol,
+//! family, rcode, type, so each name means one thing. Types that IANA has not named are counted one by one as
+//! long as [`UnknownTypes`] has room for their numbers, then together.
+
+use crate::event::Event;
+use crate::limits::UNKNOWN_TYPES;
+use crate::time::{Latency, Time};
+use crate::wire::iana::{Family, Protocol, Rcode, RrType};
+
+/// Everything counted of one stream since start or reset.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// By direction: queries, responses.
+    directions: [DirectionCounters; 2],
+    /// Responses by latency class, each up to the bound of [`LATENCY_CLASSES`].
+    latency: [u64; LATENCY_CLASSES.len()],
+    /// Sum of all latencies in microseconds.
+    latency_microseconds: u64,
+    /// Time of the last message that had one.
+    last_message: Option<Time>,
+}
+
+/// Counters of one direction.
+#[derive(Clone, Debug)]
+struct DirectionCounters {
+    messages: u64,
+    bytes: u64,
+    /// By number; 0 counts those without or of an unknown one.
+    protocols: [u64; PROTOCOLS],
+    families: [u64; FAMILIES],
+    /// By number; the last counts all from 24 up.
+    rcodes: [u64; RCODES],
+    /// By rank of the known types, then the unknown ones in order of appearance, then the rest.
+    types: [u64; TYPES],
+}
+
+const PROTOCOLS: usize = 8;
+const FAMILIES: usize = 3;
+const RCODES: usize = 25;
+const TYPES: usize = RrType::KNOWN.len() + UNKNOWN_TYPES + 1;
+
+/// Latency classes: name of the counter and upper bound in nanoseconds, included.
+pub const LATENCY_CLASSES: [(&str, u64); 6] = [
+    ("latency0_1", 1_000_000),
+    ("latency1_10", 10_000_000),
+    ("latency10_50", 50_000_000),
+    ("latency50_100", 100_000_000),
+    ("latency100_1000", 1_000_000_000),
+    ("latency_slow", u64::MAX),
+];
+
+impl Counters {
+    /// Nothing counted yet.
+    pub const ZERO: Counters = Counters {
+        directions: [const {
+            DirectionCounters {
+                messages: 0,
+                bytes: 0,
+                protocols: [0; PROTOCOLS],
+                families: [0; FAMILIES],
+                rcodes: [0; RCODES],
+                types: [0; TYPES],
+            }
+        }; 2],
+        latency: [0; LATENCY_CLASSES.len()],
+        latency_microseconds: 0,
+        last_message: None,
+    };
+
+    /// Counts one message.
+    pub fn observe(&mut self, event: &Event<'_>, unknown: &mut UnknownTypes) {
+        let direction = &mut self.directions[usize::from(event.is_response())];
+        direction.messages += 1;
+        direction.bytes += u64::from(event.length);
+        let slot = |number: u32, slots: usize| {
+            usize::try_from(number).ok().filter(|&slot| slot < slots).unwrap_or(0)
+        };
+        bump(&mut direction.protocols, slot(event.protocol.map_or(0, |Protocol(number)| number), PROTOCOLS));
+        bump(&mut direction.families, slot(event.family.map_or(0, |Family(number)| number), FAMILIES));
+        if let Some(Rcode(number)) = event.dns.rcode {
+            bump(&mut direction.rcodes, usize::from(number).min(RCODES - 1));
+        }
+        if let Some(rrtype) = event.dns.question.as_ref().and_then(|question| question.qtype) {
+            bump(&mut direction.types, unknown.slot(rrtype));
+        }
+        if let Some(latency) = event.latency {
+            self.observe_latency(latency);
+        }
+        self.last_message = event.time.or(self.last_message);
+    }
+
+    fn observe_latency(&mut self, latency: Latency) {
+        let class = LATENCY_CLASSES.iter().position(|&(_, bound)| latency.nanoseconds() <= bound);
+        bump(&mut self.latency, class.unwrap_or(0));
+        self.latency_microseconds += latency.microseconds();
+    }
+
+    /// The value of one counter.
+    pub fn value(&self, counter: Counter, unknown: &UnknownTypes) -> u64 {
+        let at = |slots: &[u64], slot: usize| slots.get(slot).copied().unwrap_or(0);
+        let of = |direction: Direction| &self.directions[direction as usize];
+        match counter {
+            Counter::Messages(direction) => of(direction).messages,
+            Counter::Bytes(direction) => of(direction).bytes,
+            Counter::Protocol(direction, Protocol(number)) => at(&of(direction).protocols, number as usize),
+            Counter::Family(direction, Family(number)) => at(&of(direction).families, number as usize),
+            Counter::Rcode(direction, Rcode(number)) if usize::from(number) < RCODES - 1 => {
+                at(&of(direction).rcodes, usize::from(number))
+            }
+            Counter::Rcode(..) => 0,
+            Counter::Type(direction, rrtype) => {
+                unknown.find(rrtype).map_or(0, |slot| at(&of(direction).types, slot))
+            }
+            Counter::Latency(class) => at(&self.latency, class),
+        }
+    }
+
+    /// Sum of all latencies in microseconds.
+    pub fn latency_microseconds(&self) -> u64 {
+        self.latency_microseconds
+    }
+
+    /// Time of the last message that had one.
+    pub fn last_message(&self) -> Option<Time> {
+        self.last_message
+    }
+}
+
+fn bump(slots: &mut [u64], slot: usize) {
+    if let Some(count) = slots.get_mut(slot) {
+        *count += 1;
+    }
+}
+
+/// Query or response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// A message of odd type.
+    Query = 0,
+    /// A message of even type.
+    Response = 1,
+}
+
+/// One counter, by what it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Messages.
+    Messages(Direction),
+    /// Octets of DNS payload.
+    Bytes(Direction),
+    /// Messages over one transport.
+    Protocol(Direction, Protocol),
+    /// Messages over one address family.
+    Family(Direction, Family),
+    /// Messages with one rcode.
+    Rcode(Direction, Rcode),
+    /// Messages with one question type.
+    Type(Direction, RrType),
+    /// Responses of one latency class, by index in [`LATENCY_CLASSES`].
+    Latency(usize),
+}
+
+impl Counter {
+    /// Reads a published name, such as `query/udp`; `None` for a name that counts nothing here.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (direction, what) = match name.split_once('/') {
+            None => (name, None),
+            Some((direction, what)) => (direction, Some(what)),
+        };
+        let direction = match direction {
+            "query" => Direction::Query,
+            "response" => Direction::Response,
+            _ => return None,
+        };
+        let Some(what) = what else { return Some(Counter::Messages(direction)) };
+        if what == "bytes" {
+            return Some(Counter::Bytes(direction));
+        }
+        if let (Direction::Response, Some(class)) =
+            (direction, LATENCY_CLASSES.iter().position(|&(class, _)| class == what))
+        {
+            return Some(Counter::Latency(class));
+        }
+        let protocol =
+            || Protocol::from_mnemonic(what).map(|protocol| Counter::Protocol(direction, protocol));
+        let family = || Family::from_mnemonic(what).map(|family| Counter::Family(direction, family));
+        let rcode = || parse_rcode(what).map(|rcode| Counter::Rcode(direction, rcode));
+        let rrtype = || parse_type(what).map(|rrtype| Counter::Type(direction, rrtype));
+        protocol().or_else(family).or_else(rcode).or_else(rrtype)
+    }
+}
+
+/// An rcode by its mnemonic, or by the old spelling of NOTIMP.
+fn parse_rcode(what: &str) -> Option<Rcode> {
+    if what.eq_ignore_ascii_case("noimp") { Some(Rcode(4)) } else { Rcode::from_mnemonic(what) }
+}
+
+/// A type by its mnemonic, or by the old spellings of TLSA and of type 0.
+fn parse_type(what: &str) -> Option<RrType> {
+    if what.eq_ignore_ascii_case("tsla") {
+        Some(RrType(52))
+    } else if what.eq_ignore_ascii_case("none") {
+        Some(RrType(0))
+    } else {
+        RrType::from_mnemonic(what)
+    }
+}
+
+/// Numbers of types without a name, in order of appearance, shared by all streams.
+#[derive(Debug, Default)]
+pub struct UnknownTypes(heapless::Vec<u16, UNKNOWN_TYPES>);
+
+impl UnknownTypes {
+    /// The slot that counts a type; an unknown one is noted, or shares the last slot when there is no room.
+    fn slot(&mut self, rrtype: RrType) -> usize {
+        if let Some(slot) = self.find(rrtype) {
+            return slot;
+        }
+        match self.0.push(rrtype.0) {
+            Ok(()) => RrType::KNOWN.len() + self.0.len() - 1,
+            Err(_) => TYPES - 1,
+        }
+    }
+
+    /// The slot of a type that has one of its own.
+    fn find(&self, rrtype: RrType) -> Option<usize> {
+        rrtype.rank().or_else(|| {
+            self.0
+                .iter()
+                .position(|&number| number == rrtype.0)
+                .map(|position| RrType::KNOWN.len() + position)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_the_first_kind_that_knows_it() {
+        use Counter::*;
+        let check =
+            |name: &str, expected: Option<Counter>| assert_eq!(Counter::parse(name), expected, "{name}");
+        check("query", Some(Messages(Direction::Query)));
+        check("response/bytes", Some(Bytes(Direction::Response)));
+        check("query/dot", Some(Protocol(Direction::Query, crate::wire::iana::Protocol(3))));
+        check("query/dnscryptudp", Some(Protocol(Direction::Query, crate::wire::iana::Protocol(5))));
+        check("query/inet6", Some(Family(Direction::Query, crate::wire::iana::Family(2))));
+        check("response/nxdomain", Some(Rcode(Direction::Response, crate::wire::iana::Rcode(3))));
+        check("response/noimp", Some(Rcode(Direction::Response, crate::wire::iana::Rcode(4))));
+        check("query/mx", Some(Type(Direction::Query, RrType(15))));
+        check("query/tsla", Some(Type(Direction::Query, RrType(52))));
+        check("query/none", Some(Type(Direction::Query, RrType(0))));
+        check("query/type65280", Some(Type(Direction::Query, RrType(65280))));
+        check("response/latency_slow", Some(Latency(5)));
+        check("query/latency_slow", None);
+        check("query/com", None);
+        check("latency", None);
+        check("", None);
+    }
+
+    #[test]
+    fn unknown_types_beyond_the_room_share_a_slot() {
+        let mut unknown = UnknownTypes::default();
+        let first = unknown.slot(RrType(60_000));
+        assert_eq!(unknown.slot(RrType(60_000)), first);
+        let slots: Vec<usize> = (0..200).map(|number| unknown.slot(RrType(61_000 + number))).collect();
+        assert!(slots.iter().all(|&slot| slot < TYPES));
+        assert_eq!(slots.last(), Some(&(TYPES - 1)));
+        assert_eq!(unknown.find(RrType(61_199)), None);
+    }
+
+    #[test]
+    fn latency_classes_include_their_upper_bound() {
+        let mut counters = Counters::ZERO;
+        for nanoseconds in [0, 1_000_000, 1_000_001, 60_000_000_000] {
+            let (asked, answered) = (
+                Time { seconds: 0, nanoseconds: 0 },
+                Time {
+                    seconds: nanoseconds / 1_000_000_000,
+                    nanoseconds: (nanoseconds % 1_000_000_000) as u32,
+                },
+            );
+            counters.observe_latency(Latency::between(asked, answered).unwrap());
+        }
+        assert_eq!(counters.latency, [2, 1, 0, 0, 0, 1]);
+    }
+}

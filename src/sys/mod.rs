@@ -1,0 +1,4 @@
+//! What the operating system gives, in safe types.
+
+pub mod signals;
+pub mod stdio;

@@ -1,0 +1,68 @@
+//! Signals as something to read, so that nothing runs inside a signal handler.
+
+use std::io;
+
+use async_io::Async;
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// The signals this program knows, blocked and readable.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// SIGINT, SIGTERM: stop.
+    Stop,
+    /// SIGHUP: read the configuration again, open files anew.
+    Reload,
+}
+
+impl Signals {
+    /// Blocks the signals for this thread and all it starts; to be called before there is another thread.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no descriptor left.
+    pub fn block() -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
+    }
+
+    /// Puts the signals into the reactor.
+    ///
+    /// # Errors
+    ///
+    /// When the reactor refuses them.
+    pub fn into_async(self) -> io::Result<AsyncSignals> {
+        Ok(AsyncSignals(Async::new_nonblocking(self.0)?))
+    }
+}
+
+/// Signals to wait for.
+#[derive(Debug)]
+pub struct AsyncSignals(Async<SignalFd>);
+
+impl AsyncSignals {
+    /// Waits for the next signal.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor fails.
+    pub async fn next(&self) -> io::Result<Request> {
+        let read = |descriptor: &SignalFd| match descriptor.read_signal() {
+            Ok(Some(signal)) => Ok(signal),
+            Ok(None) | Err(Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(errno) => Err(errno.into()),
+        };
+        let signal = self.0.read_with(read).await?;
+        let is_reload = i32::try_from(signal.ssi_signo) == Ok(Signal::SIGHUP as i32);
+        Ok(if is_reload { Request::Reload } else { Request::Stop })
+    }
+}

@@ -1,0 +1,59 @@
+//! Standard streams that must never block the one thread.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Octets that a writable pipe takes without blocking (POSIX asks for 512 at least, Linux has 4096).
+pub const PIPE_BUF: usize = libc::PIPE_BUF;
+
+/// How a descriptor can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not at all: regular files and devices such as `/dev/null`, which `epoll` refuses.
+    Direct,
+    /// By polling: pipes, sockets, terminals.
+    Pollable,
+}
+
+/// What kind of thing a descriptor is open on.
+///
+/// # Errors
+///
+/// When it cannot be asked.
+pub fn kind(descriptor: &OwnedFd) -> io::Result<Kind> {
+    let file = File::from(descriptor.try_clone()?);
+    let file_type = file.metadata()?.file_type();
+    let is_terminal = io::IsTerminal::is_terminal(descriptor);
+    Ok(if file_type.is_fifo() || file_type.is_socket() || is_terminal {
+        Kind::Pollable
+    } else {
+        Kind::Direct
+    })
+}
+
+/// Opens what a descriptor is open on once more, for writing without blocking.
+///
+/// # Errors
+///
+/// Sockets cannot be opened, nor can what belongs to another user, nor anything without `/proc`.
+pub fn reopen(descriptor: &OwnedFd) -> io::Result<File> {
+    let mut path = heapless::String::<32>::new();
+    core::fmt::Write::write_fmt(&mut path, format_args!("/proc/self/fd/{}", descriptor.as_raw_fd()))
+        .map_err(|core::fmt::Error| io::ErrorKind::InvalidInput)?;
+    OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path.as_str())
+}
+
+/// Whether a write of up to [`PIPE_BUF`] octets would go through now.
+///
+/// # Errors
+///
+/// Those of `poll`.
+pub fn is_writable(descriptor: impl AsFd) -> io::Result<bool> {
+    let mut descriptors = [PollFd::new(descriptor.as_fd(), PollFlags::POLLOUT)];
+    Ok(poll(&mut descriptors, PollTimeout::ZERO)? > 0)
+}

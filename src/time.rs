@@ -1,0 +1,218 @@
+//! Moments and durations, and how they are written.
+//!
+//! All times are the messages' own, in UTC. Waits and deadlines do not use them: they run on the monotonic
+//! clock, for a router boots in 1970.
+
+use core::fmt::{self, Write};
+use std::time::SystemTime;
+
+use crate::decimal::{write_decimal, write_padded};
+
+/// A moment in UTC, from the year 1970 to 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    /// Seconds since 1970; `seconds <= SECONDS_MAX`.
+    pub seconds: u64,
+    /// `nanoseconds < 1_000_000_000`.
+    pub nanoseconds: u32,
+}
+
+/// Last second of the year 9999: later ones have no ISO 8601 form of fixed width.
+const SECONDS_MAX: u64 = 253_402_300_799;
+const NANOSECONDS: u64 = 1_000_000_000;
+
+impl Time {
+    /// A moment; none when the fraction is a whole second or more, or the year has five digits.
+    pub fn new(seconds: u64, nanoseconds: u32) -> Option<Self> {
+        (seconds <= SECONDS_MAX && u64::from(nanoseconds) < NANOSECONDS)
+            .then_some(Time { seconds, nanoseconds })
+    }
+
+    /// The moment it is now; the year 1970 while the clock is not set.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Time { seconds: since.as_secs().min(SECONDS_MAX), nanoseconds: since.subsec_nanos() }
+    }
+
+    /// Nanoseconds since 1970; fits, as `SECONDS_MAX` is below 2^38.
+    fn nanoseconds_total(self) -> i128 {
+        i128::from(self.seconds) * i128::from(NANOSECONDS) + i128::from(self.nanoseconds)
+    }
+}
+
+/// Time between a query and its response, at most 60 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Latency(u64);
+
+impl Latency {
+    /// Longest latency in nanoseconds: what took longer is not the same exchange.
+    const MAX: i128 = 60 * NANOSECONDS as i128;
+
+    /// From `asked` to `answered`; absent when negative or over 60 s.
+    pub fn between(asked: Time, answered: Time) -> Option<Self> {
+        let nanoseconds = answered.nanoseconds_total() - asked.nanoseconds_total();
+        (0..=Self::MAX)
+            .contains(&nanoseconds)
+            .then(|| Latency(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
+    }
+
+    /// Nanoseconds.
+    pub fn nanoseconds(self) -> u64 {
+        self.0
+    }
+
+    /// Microseconds, rounded to the nearest.
+    pub fn microseconds(self) -> u64 {
+        (self.0 + 500) / 1_000
+    }
+
+    /// Milliseconds, rounded to the nearest.
+    pub fn milliseconds(self) -> u64 {
+        (self.0 + 500_000) / 1_000_000
+    }
+}
+
+/// A day of the Gregorian calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    /// 1970 and later.
+    pub year: u64,
+    /// 1 to 12.
+    pub month: u64,
+    /// 1 to 31.
+    pub day: u64,
+}
+
+impl Date {
+    /// The day that is `days` after 1970-01-01, counted in eras of 400 years that begin on a 1 March.
+    pub fn from_days(days: u64) -> Self {
+        let days = days + 719_468; // from 0000-03-01
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let march_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        Date { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
+    }
+}
+
+/// Writes `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; the fraction is cut, not rounded.
+pub fn write_timestamp(out: &mut impl Write, time: Time) -> fmt::Result {
+    write_date_time(out, time, 'T', 6)?;
+    out.write_str("+00:00")
+}
+
+/// Writes date, `between`, time of day, and the first `digits` of the fraction; `digits <= 9`.
+pub fn write_date_time(out: &mut impl Write, time: Time, between: char, digits: u32) -> fmt::Result {
+    let date = Date::from_days(time.seconds / 86_400);
+    let second = time.seconds % 86_400;
+    write_padded(out, date.year, 4)?;
+    let parts = [
+        ('-', date.month),
+        ('-', date.day),
+        (between, second / 3_600),
+        (':', second / 60 % 60),
+        (':', second % 60),
+    ];
+    for (separator, part) in parts {
+        out.write_char(separator)?;
+        write_padded(out, part, 2)?;
+    }
+    out.write_char('.')?;
+    write_padded(out, u64::from(time.nanoseconds / 10u32.pow(9 - digits.min(9))), digits as usize)
+}
+
+/// Writes a latency in seconds with three decimals, rounded.
+pub fn write_seconds(out: &mut impl Write, latency: Latency) -> fmt::Result {
+    let milliseconds = latency.milliseconds();
+    write_decimal(out, milliseconds / 1_000)?;
+    out.write_char('.')?;
+    write_padded(out, milliseconds % 1_000, 3)
+}
+
+/// Writes a latency in seconds with up to six decimals, rounded, without trailing zeros.
+pub fn write_short_seconds(out: &mut impl Write, latency: Latency) -> fmt::Result {
+    let microseconds = latency.microseconds();
+    write_decimal(out, microseconds / 1_000_000)?;
+    let (mut fraction, mut width) = (microseconds % 1_000_000, 6);
+    if fraction == 0 {
+        return Ok(());
+    }
+    while fraction % 10 == 0 {
+        fraction /= 10;
+        width -= 1;
+    }
+    out.write_char('.')?;
+    write_padded(out, fraction, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_have_six_digits_cut() {
+        let check = |seconds, nanoseconds, expected: &str| {
+            let mut out = String::new();
+            write_timestamp(&mut out, Time { seconds, nanoseconds }).unwrap();
+            assert_eq!(out, expected);
+        };
+        check(0, 0, "1970-01-01T00:00:00.000000+00:00");
+        check(1_600_282_313, 591_736_999, "2020-09-16T18:51:53.591736+00:00");
+        check(951_782_400, 1_000, "2000-02-29T00:00:00.000001+00:00");
+        check(4_107_542_399, 999_999_999, "2100-02-28T23:59:59.999999+00:00");
+        check(253_402_300_799, 0, "9999-12-31T23:59:59.000000+00:00");
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let mut before = Date::from_days(0);
+        for days in 1..200_000 {
+            let date = Date::from_days(days);
+            let next_day = (date.year, date.month, date.day) == (before.year, before.month, before.day + 1);
+            let first = date.day == 1 && (28..=31).contains(&before.day);
+            assert!(next_day || first, "{before:?} {date:?}");
+            before = date;
+        }
+    }
+
+    #[test]
+    fn latency_is_within_a_minute() {
+        let at = |seconds, nanoseconds| Time { seconds, nanoseconds };
+        assert_eq!(Latency::between(at(10, 0), at(10, 0)).map(Latency::nanoseconds), Some(0));
+        assert_eq!(Latency::between(at(9, 999_999_999), at(10, 1)).map(Latency::nanoseconds), Some(2));
+        assert_eq!(Latency::between(at(10, 1), at(10, 0)), None);
+        assert!(Latency::between(at(10, 0), at(70, 0)).is_some());
+        assert_eq!(Latency::between(at(10, 0), at(70, 1)), None);
+    }
+
+    #[test]
+    fn times_without_an_iso_form_are_absent() {
+        assert_eq!(Time::new(5, 1_000_000_000), None);
+        assert!(Time::new(SECONDS_MAX, 999_999_999).is_some());
+        assert_eq!(Time::new(SECONDS_MAX + 1, 0), None);
+    }
+
+    #[test]
+    fn latencies_are_rounded() {
+        let check = |nanoseconds: u64, text: &str, json: &str| {
+            let answered = Time {
+                seconds: nanoseconds / 1_000_000_000,
+                nanoseconds: (nanoseconds % 1_000_000_000) as u32,
+            };
+            let latency = Latency::between(Time { seconds: 0, nanoseconds: 0 }, answered).unwrap();
+            let (mut long, mut short) = (String::new(), String::new());
+            write_seconds(&mut long, latency).unwrap();
+            write_short_seconds(&mut short, latency).unwrap();
+            assert_eq!((long.as_str(), short.as_str()), (text, json));
+        };
+        check(0, "0.000", "0");
+        check(48_000_000, "0.048", "0.048");
+        check(2_000_000_000, "2.000", "2");
+        check(1_234_567, "0.001", "0.001235");
+        check(999_999_999, "1.000", "1");
+        check(60_000_000_000, "60.000", "60");
+    }
+}

@@ -1,0 +1,299 @@
+"""What black-box tests share: a running dnstapd, Frame Streams, dnstap messages made by hand.
+
+Everything here is independent of the program: the protobuf and the framing are written from their
+specifications, so a mistake in the program is not repeated in its test.
+"""
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.environ.get("DNSTAPD", os.path.join(TOP, "target/release/dnstapd"))
+DATA = os.path.join(TOP, "tests/data")
+CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
+ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
+
+
+def control(kind, content_type=None):
+    field = b"" if content_type is None else struct.pack(">II", 1, len(content_type)) + content_type
+    return struct.pack(">III", 0, 4 + len(field), kind) + field
+
+
+def frame(octets):
+    return struct.pack(">I", len(octets)) + octets
+
+
+def varint(number):
+    out = bytearray()
+    while True:
+        out.append(number & 0x7F | (0x80 if number > 0x7F else 0))
+        number >>= 7
+        if not number:
+            return bytes(out)
+
+
+def field(number, value):
+    """One protobuf field: an int is a varint, bytes are delimited, a float stands for fixed32."""
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<I", int(value))
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def name(text):
+    labels = [label for label in text.encode().split(b".") if label]
+    return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+
+
+def dns(qname="www.example.com.", qtype=1, ident=1234, flags=0x0100, wire_name=None, qclass=1):
+    return struct.pack(">HHHHHH", ident, flags, 1, 0, 0, 0) + (wire_name or name(qname)) + struct.pack(">HH", qtype, qclass)
+
+
+def message(kind=5, payload=None, when=(1600282313, 591736000), identity=b"lb1", address=b"\xc0\x00\x02\x0a",
+            port=50000, family=1, protocol=1, more=b"", asked=None):
+    """A dnstap message: by default a CLIENT_QUERY from 192.0.2.10."""
+    payload = dns(flags=0x8180 if kind % 2 == 0 else 0x0100) if payload is None else payload
+    inner = field(1, kind)
+    for number, value in ((2, family), (3, protocol), (4, address), (6, port)):
+        if value is not None:
+            inner += field(number, value)
+    seconds, fraction, body = (12, 13, 14) if kind % 2 == 0 else (8, 9, 10)
+    if when is not None:
+        inner += field(seconds, when[0]) + field(fraction, float(when[1]))
+    if asked is not None:
+        inner += field(8, asked[0]) + field(9, float(asked[1]))
+    if payload:
+        inner += field(body, payload)
+    outer = field(1, identity) if identity is not None else b""
+    return outer + field(14, inner + more) + field(15, 1)
+
+
+def capture_frames(path):
+    """The data frames of a capture."""
+    octets, at = open(path, "rb").read(), 0
+    while at + 4 <= len(octets):
+        (length,) = struct.unpack_from(">I", octets, at)
+        if length == 0:
+            at += 8 + struct.unpack_from(">I", octets, at + 4)[0]
+            continue
+        if at + 4 + length > len(octets):
+            return
+        yield octets[at + 4:at + 4 + length]
+        at += 4 + length
+
+
+class Sender:
+    """A Frame Streams writer, as a DNS server is."""
+
+    def __init__(self, address, handshake=True):
+        self.sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        self.sock.settimeout(10)
+        self.sock.connect(address)
+        if handshake:
+            self.sock.sendall(control(READY, CONTENT_TYPE))
+            assert self.read_control() == (ACCEPT, CONTENT_TYPE)
+            self.sock.sendall(control(START, CONTENT_TYPE))
+
+    def read_exactly(self, length):
+        out = b""
+        while len(out) < length:
+            piece = self.sock.recv(length - len(out))
+            assert piece, "the connection was closed"
+            out += piece
+        return out
+
+    def read_control(self):
+        zero, length, kind = struct.unpack(">III", self.read_exactly(12))
+        assert zero == 0
+        rest = self.read_exactly(length - 4)
+        return kind, rest[8:]
+
+    def send(self, *messages):
+        self.sock.sendall(b"".join(frame(message) for message in messages))
+
+    def stop(self):
+        self.sock.sendall(control(STOP))
+        assert self.read_control() == (FINISH, b"")
+        self.sock.close()
+
+    def is_closed(self, seconds=3):
+        """Whether the other end closes within some seconds."""
+        self.sock.settimeout(seconds)
+        try:
+            return self.sock.recv(4096) == b""
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+
+
+class Daemon:
+    """A running dnstapd with a TCP input, a Unix socket input and the web API on ports of their own."""
+
+    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True):
+        self.folder = tempfile.TemporaryDirectory()
+        self.unix = os.path.join(self.folder.name, "dnstap.sock")
+        self.config = os.path.join(self.folder.name, "dnstap.toml")
+        self.out = os.path.join(self.folder.name, "out")
+        self.log_path = os.path.join(self.folder.name, "log")
+        sockets = f"""
+[input.tcp-socket]
+enable = true
+local-port = 0
+[input.unix-socket]
+enable = true
+path = "{self.unix}"
+""" if inputs else ""
+        self.write(f"""{sockets}
+[web-api]
+local-port = 0
+{api}
+[output.stdout]
+enable = {"true" if fmt else "false"}
+format = "{fmt or 'text'}"
+{stdout_keys}
+{extra}
+""")
+        self.stdout = stdout if stdout is not None else open(self.out, "wb")
+        self.process = subprocess.Popen([BINARY, "-v", "-c", self.config, *arguments], stdin=subprocess.DEVNULL,
+                                        stdout=self.stdout, stderr=open(self.log_path, "wb"))
+        self.tcp = self.api = None
+        self.wait_for_log("Webserver: listening on ")
+        for address in re.findall(r"Input handler: listening on (127\S+)", self.log()):
+            self.tcp = ("127.0.0.1", int(address.rsplit(":", 1)[1]))
+        self.api = ("127.0.0.1", int(re.search(r"Webserver: listening on \S+:(\d+)", self.log()).group(1)))
+
+    def write(self, text):
+        with open(self.config, "w") as file:
+            file.write(text)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as file:
+            return file.read()
+
+    def wait_for_log(self, text, seconds=10):
+        self.wait(lambda: text in self.log(), seconds, lambda: f"no line with {text!r} in the log:\n{self.log()}")
+
+    def wait(self, condition, seconds=10, why=lambda: "the condition did not come true"):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, f"the daemon ended:\n{self.log()}"
+            assert time.monotonic() < end, why()
+            time.sleep(0.02)
+
+    def lines(self):
+        self.settle()
+        with open(self.out, encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def records(self):
+        return [json.loads(line) for line in self.lines()]
+
+    def settle(self):
+        """Waits until nothing changes any more: all frames that were sent are through."""
+        before = None
+        for _ in range(200):
+            now = self.metrics()
+            volatile = ("process_", "dnstapd_log", "dnstap_qps", "dnstap_rps", "dnstap_pps")
+            now = {key: value for key, value in now.items() if not key.startswith(volatile)}
+            if now == before:
+                return
+            before = now
+            time.sleep(0.05)
+        raise AssertionError("the daemon does not come to rest")
+
+    def request(self, path, method="GET", headers=None, auth=True):
+        connection = http.client.HTTPConnection(*self.api, timeout=10)
+        headers = dict(headers or {})
+        if auth:
+            headers["Authorization"] = "Basic " + base64.b64encode(b"admin:changeme").decode()
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        connection.close()
+        return answer, body
+
+    def json(self, path):
+        answer, body = self.request(path)
+        assert answer.status == 200, (answer.status, body)
+        return json.loads(body)
+
+    def metrics(self):
+        answer, body = self.request("/metrics")
+        assert answer.status == 200, (answer.status, body)
+        return {key: float(value) for key, value in
+                (line.rsplit(" ", 1) for line in body.splitlines() if line and line[0] != "#")}
+
+    def check_accounts(self):
+        """The two equations of the contract, by the metrics alone."""
+        self.settle()
+        metrics = self.metrics()
+        total = lambda family, label: sum(v for k, v in metrics.items() if k.startswith(family + "{") and label in k)
+        received = 0
+        for which in {re.search(r'input="([^"]+)"', key).group(1) for key in metrics if key.startswith("dnstapd_frames_total{")}:
+            label = f'input="{which}"'
+            parts = [total(f"dnstapd_{part}_total", label) for part in ("rejected", "filtered", "received")]
+            assert total("dnstapd_frames_total", label) == sum(parts), (which, parts)
+            received += parts[2]
+        for which in {re.search(r'output="([^"]+)"', key).group(1) for key in metrics if key.startswith("dnstapd_output_queued{")}:
+            label = f'output="{which}"'
+            parts = [total("dnstapd_output_delivered_total", label), total("dnstapd_output_dropped_total", label),
+                     total("dnstapd_output_queued", label)]
+            assert received == sum(parts), (which, received, parts)
+        return metrics
+
+    def stop(self, with_signal=signal.SIGTERM, seconds=10):
+        self.process.send_signal(with_signal)
+        return self.process.wait(seconds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+def run_binary(*arguments, config=None, seconds=20, **more):
+    """Runs dnstapd to its end: exit status, standard output, standard error."""
+    with tempfile.TemporaryDirectory() as folder:
+        if config is not None:
+            path = os.path.join(folder, "dnstap.toml")
+            with open(path, "w") as file:
+                file.write(config)
+            arguments = ("-c", path, *arguments)
+        done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=seconds,
+                              stdin=subprocess.DEVNULL, **more)
+        return done.returncode, done.stdout, done.stderr.replace(folder + "/", "")
+
+
+def main(tests):
+    """Runs the tests of a module: its functions named test_*; those named on the command line only, if any."""
+    passed = failed = 0
+    for test_name, test in list(tests.items()):
+        if not test_name.startswith("test_") or (sys.argv[1:] and test_name not in sys.argv[1:]):
+            continue
+        started = time.monotonic()
+        try:
+            test()
+            passed += 1
+            print(f"ok   {test_name} ({time.monotonic() - started:.1f} s)", flush=True)
+        except Exception:
+            failed += 1
+            print(f"FAIL {test_name}\n{traceback.format_exc()}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0

@@ -1,0 +1,366 @@
+#!/usr/bin/env python3
+"""Frame Streams on the sockets: handshakes, hostile peers, limits, accounting."""
+import os
+import random
+import resource
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from harness import (ACCEPT, CONTENT_TYPE, FINISH, READY, START, STOP, Daemon, Sender, control, dns, field, frame, main,
+                     message, run_binary)
+
+
+def rejected(daemon, reason, which="unix-socket"):
+    return daemon.metrics()[f'dnstapd_rejected_total{{input="{which}",reason="{reason}"}}']
+
+
+def test_both_handshakes_over_both_sockets():
+    with Daemon() as daemon:
+        for address in (daemon.unix, daemon.tcp):
+            both = Sender(address)
+            both.send(message(identity=b"ready-first"))
+            both.stop()
+            one = Sender(address, handshake=False)
+            one.sock.sendall(control(START, CONTENT_TYPE))
+            one.send(message(identity=b"start-first"))
+            one.stop()
+            silent = Sender(address, handshake=False)
+            silent.sock.sendall(control(START))
+            silent.send(message(identity=b"start-untyped"))
+            silent.sock.close()
+        assert sorted(record["identity"] for record in daemon.records()) == \
+            ["ready-first"] * 2 + ["start-first"] * 2 + ["start-untyped"] * 2
+        daemon.check_accounts()
+
+
+def test_ready_with_several_types():
+    with Daemon() as daemon:
+        sender = Sender(daemon.unix, handshake=False)
+        types = b"".join(struct.pack(">II", 1, len(t)) + t for t in (b"other", CONTENT_TYPE))
+        sender.sock.sendall(struct.pack(">III", 0, 4 + len(types), READY) + types)
+        assert sender.read_control() == (ACCEPT, CONTENT_TYPE)
+
+
+def test_another_content_type_is_refused():
+    for first in (control(READY, b"protobuf:other"), control(START, b"protobuf:other")):
+        with Daemon() as daemon:
+            sender = Sender(daemon.unix, handshake=False)
+            sender.sock.sendall(first)
+            assert sender.is_closed()
+            assert daemon.process.poll() is None
+            assert "content type" in daemon.log()
+
+
+def test_any_split():
+    """The octets of a stream, one at a time and in every cut in two."""
+    stream = control(START, CONTENT_TYPE) + frame(message(identity=b"a")) + frame(message(identity=b"b"))
+    with Daemon() as daemon:
+        for cut in range(1, len(stream)):
+            sender = Sender(daemon.unix, handshake=False)
+            sender.sock.sendall(stream[:cut])
+            time.sleep(0.0005)
+            sender.sock.sendall(stream[cut:])
+            sender.sock.close()
+        slow = Sender(daemon.unix, handshake=False)
+        for octet in stream:
+            slow.sock.sendall(bytes([octet]))
+        slow.sock.close()
+        assert [record["identity"] for record in daemon.records()].count("b") == len(stream)
+        daemon.check_accounts()
+
+
+def test_bad_frames_do_not_end_a_stream():
+    bad = [b"\xff", b"\x0f", field(15, 1), field(15, 2) + field(14, field(1, 5)), field(14, b"\xff\xff"),
+           field(14, field(2, 1)) + field(15, 1), b"\x0b\x0c", os.urandom(100)]
+    with Daemon() as daemon:
+        sender = Sender(daemon.unix)
+        for octets in bad:
+            sender.send(octets, message())
+        sender.stop()
+        assert len(daemon.records()) == len(bad)
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_frames_total{input="unix-socket"}'] == 2 * len(bad)
+
+
+def test_a_frame_that_is_too_long_is_skipped():
+    with Daemon() as daemon:
+        sender = Sender(daemon.unix)
+        sender.send(message(identity=b"before"))
+        sender.send(bytes(132 * 1024 + 1), message(identity=b"between"), bytes(5_000_000))
+        sender.send(message(identity=b"after"))
+        sender.stop()
+        assert [record["identity"] for record in daemon.records()] == ["before", "between", "after"]
+        assert rejected(daemon, "oversize") == 2
+        daemon.check_accounts()
+
+
+def test_the_longest_frame_is_taken():
+    payload = dns() + bytes(65535 - 33)
+    with Daemon() as daemon:
+        sender = Sender(daemon.unix)
+        long = message(payload=payload, more=field(14, payload))
+        padded = long + field(3, bytes(132 * 1024 - len(long) - 4))
+        assert len(padded) == 132 * 1024
+        sender.send(*[padded] * 20)
+        sender.stop()
+        assert [record["length"] for record in daemon.records()] == [65535] * 20
+
+
+def test_violations_end_their_connection_alone():
+    violations = [
+        (frame(message()), "data before START"),
+        (control(START, CONTENT_TYPE) + struct.pack(">II", 0, 3) + b"abc", "control frame too short"),
+        (struct.pack(">II", 0, 513), "control frame too long"),
+        (control(START, CONTENT_TYPE) * 2, "START again"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP"),
+        (b"\x00\x60" + b"\x08\x01\x12\x10" + bytes(92), "protobuf"),
+    ]
+    with Daemon() as daemon:
+        good = Sender(daemon.tcp)
+        for octets, what in violations:
+            sender = Sender(daemon.tcp, handshake=False)
+            sender.sock.sendall(octets)
+            assert sender.is_closed(), what
+            good.send(message())
+        good.stop()
+        assert len(daemon.records()) == len(violations)
+        metrics = daemon.check_accounts()
+        rejects = sum(v for k, v in metrics.items() if k.startswith("dnstapd_rejected_total"))
+        assert rejects == len(violations), rejects
+        for what in ("TLS", "HTTP", "protobuf"):
+            assert what in daemon.log(), what
+        assert daemon.log().count(" WARN ") == len(violations), daemon.log()
+
+
+def test_noise():
+    """Random octets on every socket: the daemon lives, counts and does not grow."""
+    chance = random.Random(1)
+    with Daemon(fmt=None) as daemon:
+        for round_ in range(300):
+            sender = Sender(daemon.unix if round_ % 2 else daemon.tcp, handshake=False)
+            octets = chance.randbytes(chance.randrange(1, 3000))
+            if round_ % 3 == 0:
+                octets = control(START, CONTENT_TYPE) + octets
+            elif round_ % 3 == 1:
+                octets = control(START, CONTENT_TYPE) + frame(octets) * 3
+            try:
+                sender.sock.sendall(octets)
+            except ConnectionError:
+                pass
+            sender.sock.close()
+        daemon.check_accounts()
+        assert daemon.stop() == 0
+
+
+def test_unfinished_handshakes_and_frames_are_closed():
+    with Daemon() as daemon:
+        silent = Sender(daemon.tcp, handshake=False)
+        half = Sender(daemon.unix)
+        half.sock.sendall(frame(message())[:-1])
+        idle = Sender(daemon.unix)
+        start = time.monotonic()
+        assert silent.is_closed(14) and half.is_closed(14)
+        assert 8 < time.monotonic() - start < 14
+        idle.send(message())
+        idle.stop()
+        assert len(daemon.records()) == 1, "an idle stream between frames stays"
+        metrics = daemon.check_accounts()
+        assert sum(v for k, v in metrics.items() if k.startswith("dnstapd_connections_refused_total") and "timeout" in k) == 2
+
+
+def test_long_partial_frames_share_four_blocks():
+    """Six peers stop in the middle of a long frame: others go on, and all six are closed in time."""
+    with Daemon() as daemon:
+        part = frame(message() + field(3, bytes(100_000)))
+        stuck = [Sender(daemon.unix) for _ in range(6)]
+        for sender in stuck:
+            sender.sock.sendall(part[:50_000])
+        time.sleep(0.3)
+        good = Sender(daemon.unix)
+        good.send(*[message()] * 500)
+        good.stop()
+        assert len(daemon.records()) == 500
+        for sender in stuck[:5]:
+            sender.sock.sendall(part[50_000:])
+        stuck[5].sock.sendall(part[50_000:])
+        daemon.wait(lambda: len(daemon.records()) == 506)
+        daemon.check_accounts()
+
+
+def test_many_connections_at_once():
+    with Daemon(extra="[limits]\nconnections = 200", fmt="text") as daemon:
+        senders = [Sender(daemon.unix) for _ in range(150)]
+        def work(part):
+            for _ in range(20):
+                for sender in part:
+                    sender.send(*[message()] * 5)
+        threads = [threading.Thread(target=work, args=(senders[i::5],)) for i in range(5)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        [sender.stop() for sender in senders]
+        assert len(daemon.lines()) == 150 * 100
+        daemon.check_accounts()
+
+
+def test_connection_limit():
+    with Daemon(extra="[limits]\nconnections = 3") as daemon:
+        senders = [Sender(daemon.unix), Sender(daemon.tcp), Sender(daemon.unix)]
+        extra = Sender(daemon.tcp, handshake=False)
+        assert extra.is_closed()
+        assert daemon.metrics()['dnstapd_connections_refused_total{input="tcp-socket",reason="limit"}'] == 1
+        senders.pop().stop()
+        daemon.wait(lambda: daemon.metrics()['dnstapd_connections{input="unix-socket"}'] == 1)
+        again = Sender(daemon.tcp)
+        again.send(message())
+        again.stop()
+        assert len(daemon.records()) == 1
+
+
+def test_access_list():
+    with Daemon(inputs=False, extra='[input.tcp-socket]\nenable = true\nlocal-port = 0\nlocal-address = "0.0.0.0"\n'
+                                    'access-control-list = ["127.0.0.2", "10.0.0.0/8"]') as daemon:
+        port = int(daemon.log().split("listening on 0.0.0.0:")[1].split()[0])
+        assert Sender(("127.0.0.1", port), handshake=False).is_closed()
+        sock = socket.socket()
+        sock.bind(("127.0.0.2", 0))
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(control(START, CONTENT_TYPE) + frame(message()))
+        daemon.wait(lambda: len(daemon.records()) == 1)
+        assert daemon.metrics()['dnstapd_connections_refused_total{input="tcp-socket",reason="access_list"}'] == 1
+
+
+def test_unix_socket_file():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "s.sock")
+        stale = socket.socket(socket.AF_UNIX)
+        stale.bind(path)
+        stale.close()
+        extra = f'[input.unix-socket]\nenable = true\npath = "{path}"\nmode = "0620"\nowner = "nobody"\ngroup = "12345"'
+        with Daemon(inputs=False, extra=extra) as daemon:
+            status = os.stat(path)
+            assert stat.S_IMODE(status.st_mode) == 0o620 and status.st_gid == 12345, status
+            assert status.st_uid == int(subprocess.check_output(["id", "-u", "nobody"]))
+            code, _, err = run_binary(config=extra)
+            assert code == 1 and "another program listens" in err, err
+            assert daemon.stop() == 0
+        assert not os.path.exists(path)
+        with open(path, "w"):
+            pass
+        code, _, err = run_binary(config=extra)
+        assert code == 1 and "is no socket" in err and os.path.exists(path), err
+
+
+def test_stop_while_connected():
+    for with_signal in (signal.SIGTERM, signal.SIGINT):
+        with Daemon(extra='[process]\npid-file = "/tmp/dnstapd-test.pid"') as daemon:
+            with open("/tmp/dnstapd-test.pid") as file:
+                assert int(file.read()) == daemon.process.pid
+            sender = Sender(daemon.unix)
+            sender.send(*[message()] * 100)
+            daemon.settle()
+            start = time.monotonic()
+            assert daemon.stop(with_signal) == 0
+            assert time.monotonic() - start < 2
+            with open(daemon.out) as file:
+                assert len(file.readlines()) == 100
+            assert sender.is_closed()
+            assert not os.path.exists(daemon.unix) and not os.path.exists("/tmp/dnstapd-test.pid")
+
+
+def test_slow_and_closed_stdout():
+    """A reader that does not read: records are dropped and counted, inputs go on; one that goes away: the same."""
+    read, write = os.pipe()
+    with Daemon(fmt="json", stdout=write, stdout_keys='queue = "16K"') as daemon:
+        os.close(write)
+        sender = Sender(daemon.unix)
+        start = time.monotonic()
+        for _ in range(100):
+            sender.send(*[message()] * 100)
+        daemon.wait(lambda: daemon.metrics()['dnstapd_received_total{input="unix-socket"}'] == 10_000)
+        assert time.monotonic() - start < 5
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_output_dropped_total{output="stdout",reason="full"}'] > 0
+        assert daemon.request("/ready")[0].status == 200
+        os.close(read)
+        sender.send(*[message()] * 1000)
+        daemon.wait(lambda: daemon.metrics()['dnstapd_output_dropped_total{output="stdout",reason="closed"}'] > 0)
+        daemon.check_accounts()
+        assert daemon.request("/ready")[0].status == 503
+        sender.stop()
+        assert daemon.stop() == 0
+
+
+def test_wait_for_a_slow_stdout():
+    """when-full = "wait": the sender feels it, and nothing is lost."""
+    read, write = os.pipe()
+    with Daemon(fmt="json", stdout=write, stdout_keys='queue = "16K"\nwhen-full = "wait"') as daemon:
+        os.close(write)
+        sender = Sender(daemon.unix)
+        thread = threading.Thread(target=lambda: (sender.send(*[message()] * 20_000), sender.stop()))
+        thread.start()
+        time.sleep(1)
+        assert daemon.metrics()['dnstapd_received_total{input="unix-socket"}'] < 20_000
+        lines = 0
+        with os.fdopen(read, "rb") as reader:
+            while lines < 20_000:
+                line = reader.readline()
+                assert line.endswith(b"}\n")
+                lines += 1
+        thread.join(10)
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 20_000
+
+
+def test_no_loss_at_full_speed():
+    """Into a file nothing is dropped, however small the queue and however fast the sender."""
+    for fmt in ("text", "json", "yaml"):
+        with Daemon(fmt=fmt, stdout_keys='queue = "8K"') as daemon:
+            sender = Sender(daemon.unix)
+            block = b"".join(frame(message(payload=dns(ident=i))) for i in range(1000))
+            for _ in range(100):
+                sender.sock.sendall(block)
+            sender.stop()
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 100_000
+            with open(daemon.out, "rb") as file:
+                content = file.read()
+            assert content.count(b"---\n" if fmt == "yaml" else b"\n") == 100_000
+
+
+def test_memory_does_not_grow():
+    """Names, clients and identities without end change the resident size by nothing."""
+    def resident(daemon):
+        with open(f"/proc/{daemon.process.pid}/status") as file:
+            return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
+
+    with Daemon(fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        sizes = []
+        for round_ in range(6):
+            for block in range(20):
+                base = (round_ * 20 + block) * 1000
+                sender.sock.sendall(b"".join(
+                    frame(message(payload=dns(f"n{base + i}.example.com", ident=i), address=struct.pack(">I", base + i),
+                                  identity=b"id%d" % (base + i)))
+                    for i in range(1000)))
+            daemon.settle()
+            sizes.append(resident(daemon))
+        assert sizes[-1] - sizes[0] <= 64, sizes
+        counters = daemon.json("/counters")["counters"]
+        assert counters["query"] == 120_000
+        for which in ("clients", "domains"):
+            assert abs(counters[which] / 120_000 - 1) < 0.08, counters
+        assert len(daemon.json("/streams")["streams"]) == 65
+        assert daemon.check_accounts()['dnstapd_evicted_total{table="streams"}'] == 120_000 - 64
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

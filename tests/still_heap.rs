@@ -1,0 +1,162 @@
+//! The heap is still: no allocation per message, from the frame to the queue and from the queue to the peer.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::PathBuf;
+
+use dnstapd::collector::{Collector, Intake};
+use dnstapd::filter::{self, Filter};
+use dnstapd::input::stream::{Shared, serve};
+use dnstapd::limits::{self, Limits};
+use dnstapd::output::{Output, Outputs, QueueSettings, stdout};
+use dnstapd::pairing::Pairing;
+use dnstapd::setting::{Format, WhenFull};
+use dnstapd::statistics::Statistics;
+
+/// Counts the allocations of its own thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything on to the system's allocator; the counter needs no allocation of its own.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+/// The data frames of all captures, each with its length, as they are sent.
+fn captured() -> Vec<Vec<u8>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut frames = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "fstrm") {
+            let octets = fs::read(path).unwrap();
+            let mut rest = octets.as_slice();
+            while let Some((head, tail)) = rest.split_first_chunk::<4>() {
+                let length = u32::from_be_bytes(*head) as usize;
+                if length == 0 {
+                    rest = &tail[4 + u32::from_be_bytes(tail[..4].try_into().unwrap()) as usize..];
+                } else {
+                    frames.push(rest[..4 + length].to_vec());
+                    rest = &tail[length..];
+                }
+            }
+        }
+    }
+    assert!(frames.len() > 500, "{} frames are too few to mean anything", frames.len());
+    frames
+}
+
+fn patterns() -> Filter {
+    let section = "qname-regex = '.*'\nexclude-qname-regex = 'never'\ndnstap-identities = '.*'";
+    Filter::new(&toml::from_str::<filter::Section>(section).unwrap())
+}
+
+fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+/// A collector with one output in each of some formats.
+fn collector(formats: &[Format]) -> (&'static Collector<'static>, &'static Outputs, Limits) {
+    let limits = Limits::resolve(&limits::Section::default());
+    let settings = QueueSettings { octets: 256 << 10, when_full: WhenFull::Drop };
+    let outputs =
+        leak(Outputs::new(formats.iter().map(|&format| Output::new("stdout", format, b"\n", settings))));
+    let statistics = leak(RefCell::new(Statistics::new(&limits)));
+    let collector = Collector::new(statistics, outputs, patterns(), Pairing::new(limits.pairing), true);
+    (leak(collector), outputs, limits)
+}
+
+#[test]
+fn no_allocation_from_frame_to_queue() {
+    let frames = captured();
+    let (collector, outputs, _) = collector(Format::ALL);
+    let intake = Intake::new("test");
+    let mut round = || {
+        for frame in &frames {
+            let _ = collector.ingest(&intake, &frame[4..]);
+            for output in outputs.iter() {
+                output.write_with(|[first, second]| Ok::<_, ()>(first.len() + second.len())).unwrap();
+            }
+        }
+    };
+    round(); // the regular expressions make their memory at the first match
+    let before = allocations();
+    for _ in 0..10 {
+        round();
+    }
+    assert_eq!(allocations() - before, 0);
+    assert_eq!(intake.received(), frames.len() as u64 * 11);
+    for output in outputs.iter() {
+        assert_eq!((output.delivered(), output.dropped().total()), (intake.received(), 0));
+    }
+}
+
+#[test]
+fn almost_none_from_socket_to_peer() {
+    let frames: Vec<u8> = captured().concat();
+    for &format in Format::ALL {
+        let (collector, outputs, limits) = collector(&[format]);
+        let shared: &'static Shared<'static> = leak(Shared::new(collector, &limits));
+        let intake = leak(Intake::new("test"));
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        const ROUNDS: usize = 200;
+        let octets = frames.clone();
+        let sender = std::thread::spawn(move || {
+            use std::io::Write;
+            let mut theirs = theirs;
+            let start = [
+                &[0, 0, 0, 0, 0, 0, 0, 34, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 22][..],
+                b"protobuf:dnstap.Dnstap",
+            ];
+            theirs.write_all(&start.concat()).unwrap();
+            for _ in 0..ROUNDS {
+                theirs.write_all(&octets).unwrap();
+            }
+        });
+        let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
+        let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+        let target = stdout::Target::from_descriptor(null.into()).unwrap();
+        executor.spawn(stdout::run(outputs.iter().next().unwrap(), outputs, target)).detach();
+        let made = async_io::block_on(executor.run(async {
+            let stream = async_io::Async::new(ours).unwrap();
+            let place = shared.slots.take().unwrap();
+            let before = allocations();
+            serve(&stream, &"test", intake, shared, &place).await;
+            outputs.drained().await;
+            allocations() - before
+        }));
+        sender.join().unwrap();
+        let messages = captured().len() * ROUNDS;
+        assert_eq!(intake.received(), messages as u64);
+        assert_eq!(outputs.iter().next().unwrap().delivered(), messages as u64, "{format}");
+        // What the reactor and the executor make for a wake-up, of which each serves hundreds of messages.
+        assert!(made * 50 < messages as u64, "{made} allocations for {messages} messages as {format}");
+    }
+}
