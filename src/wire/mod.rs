@@ -1,1 +1,31 @@
 //! Octets to values and back.
+//!
+//! No I/O, clock, log, allocation or panic: what goes in is a slice, what comes out is a value that may
+//! borrow from it. *Parse* is from wire form, *compose* is to wire form, `Display` and `write_text` are
+//! presentation form. Whatever octets come, a parser answers; those of DNS messages never even refuse.
+//!
+//! In the order a message travels:
+//!
+//! * [`cursor`]: the one place that splits slices
+//! * [`framestream`]: a byte stream into data and control frames
+//! * [`foreign`]: other protocols at the wrong port
+//! * [`handshake`]: what the control frames mean, and the answers to them
+//! * [`dnstap`]: a data frame into a dnstap message
+//! * [`compose`]: a dnstap message into a data frame
+//! * [`name`] and [`text`]: domain names, and octets in presentation form
+//! * [`dns`]: a DNS message into what is counted and printed of it
+//! * [`iana`]: numbers and their names
+
+pub mod cursor;
+pub mod foreign;
+pub mod framestream;
+pub mod handshake;
+pub mod iana;
+pub mod text;
+
+pub mod name;
+
+pub mod dns;
+pub mod dnstap;
+
+pub mod compose;

@@ -1,0 +1,247 @@
+//! The one place that splits octets.
+//!
+//! Every parser of [`wire`](super) reads through a [`Cursor`]: it takes what it asks for or gets `None`,
+//! and a length that came from a peer is never an index. A read that fails leaves the cursor where it
+//! was, except for a varint, which is given up for good. A [`Composer`] is the same for writing.
+//!
+//! Frame Streams and DNS count in big endian, Protocol Buffers in little endian and varints: 7 bits an
+//! octet, lowest first, the top bit set on all but the last.
+//!
+//! ```text
+//!   300 = 0b10_0101100   ->   1 0101100   0 0000010
+//!                             ^ more      ^ last
+//! ```
+
+/// The most octets a varint takes: 64 bits in groups of seven.
+const VARINT_OCTETS: usize = 10;
+
+/// What is left of some octets.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+/// Why a varint could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VarintError {
+    /// The octets end before it does.
+    Truncated,
+    /// Its tenth octet says that there is an eleventh.
+    TooLong,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor before the first of `octets`.
+    #[inline]
+    pub fn new(octets: &'a [u8]) -> Self {
+        Cursor { rest: octets }
+    }
+
+    /// A cursor before the octet at `offset`, or at the end; `None` beyond it.
+    #[inline]
+    pub fn at(octets: &'a [u8], offset: usize) -> Option<Self> {
+        octets.split_at_checked(offset).map(|(_, rest)| Cursor { rest })
+    }
+
+    /// What has not been taken yet.
+    #[inline]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// How many octets have not been taken yet.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Whether everything has been taken.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next `count` octets.
+    #[inline]
+    pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// The next `count` octets, of a count that may not even fit the memory of this machine.
+    #[inline]
+    pub fn take_long(&mut self, count: u64) -> Option<&'a [u8]> {
+        self.take(usize::try_from(count).ok()?)
+    }
+
+    /// The next `N` octets by value.
+    #[inline]
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(*taken)
+    }
+
+    /// One octet.
+    #[inline]
+    pub fn u8(&mut self) -> Option<u8> {
+        let (taken, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*taken)
+    }
+
+    /// Two octets, highest first.
+    #[inline]
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// Four octets, highest first.
+    #[inline]
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Four octets, lowest first.
+    #[inline]
+    pub fn u32_le(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// A varint. What does not fit 64 bits falls off at the top, as in every decoder we know.
+    ///
+    /// # Errors
+    ///
+    /// [`VarintError`], after which the cursor stands nowhere in particular.
+    #[inline]
+    pub fn varint(&mut self) -> Result<u64, VarintError> {
+        match self.u8() {
+            Some(octet) if octet < 0x80 => Ok(u64::from(octet)),
+            Some(octet) => self.varint_tail(octet),
+            None => Err(VarintError::Truncated),
+        }
+    }
+
+    /// The octets of a varint after `first`, which says that there are some.
+    fn varint_tail(&mut self, first: u8) -> Result<u64, VarintError> {
+        let mut value = u64::from(first & 0x7f);
+        for group in 1..VARINT_OCTETS {
+            let octet = self.u8().ok_or(VarintError::Truncated)?;
+            value |= u64::from(octet & 0x7f) << (7 * group);
+            if octet < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(VarintError::TooLong)
+    }
+}
+
+/// Octets being filled from the front.
+#[derive(Debug)]
+pub struct Composer<'a> {
+    room: &'a mut [u8],
+    written: usize,
+}
+
+impl<'a> Composer<'a> {
+    /// A composer before the first of `octets`.
+    #[inline]
+    pub fn new(octets: &'a mut [u8]) -> Self {
+        Composer { room: octets, written: 0 }
+    }
+
+    /// How many octets have been written.
+    #[inline]
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
+    /// Writes all of `octets`. When there is no room for them it is `None`, and so it stays for whatever
+    /// is written after.
+    #[inline]
+    pub fn put(&mut self, octets: &[u8]) -> Option<()> {
+        let (target, room) = core::mem::take(&mut self.room).split_at_mut_checked(octets.len())?;
+        target.copy_from_slice(octets);
+        self.room = room;
+        self.written += octets.len();
+        Some(())
+    }
+
+    /// Writes a varint in as few octets as it needs; without room as [`Composer::put`].
+    pub fn put_varint(&mut self, mut value: u64) -> Option<()> {
+        while value >= 0x80 {
+            self.put(&[(value & 0x7f) as u8 | 0x80])?;
+            value >>= 7;
+        }
+        self.put(&[value as u8])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_is_there_and_nothing_else() {
+        let mut cursor = Cursor::new(&[1, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x0a, 0, 0, 0x80, 9]);
+        assert_eq!(cursor.u8(), Some(1));
+        assert_eq!(cursor.u16(), Some(0x0203));
+        assert_eq!(cursor.u32(), Some(0x0405_0607));
+        assert_eq!(cursor.u32_le(), Some(0x8000_000a));
+        assert_eq!(cursor.take(2), None);
+        assert_eq!(cursor.take_long(u64::MAX), None);
+        assert_eq!(cursor.u16(), None);
+        assert_eq!(cursor.rest(), [9]);
+        assert_eq!(cursor.take(1), Some(&[9][..]));
+        assert!(cursor.is_empty());
+        assert_eq!(cursor.take(0), Some(&[][..]));
+        assert_eq!(cursor.u8(), None);
+    }
+
+    #[test]
+    fn reads_varints_of_every_length() {
+        let check = |octets: &[u8], value| assert_eq!(Cursor::new(octets).varint(), value);
+        check(&[0x00], Ok(0));
+        check(&[0x7f], Ok(127));
+        check(&[0xac, 0x02], Ok(300));
+        check(&[0x80, 0x00], Ok(0));
+        check(&[0xff, 0xff, 0xff, 0xff, 0x0f], Ok(u64::from(u32::MAX)));
+        check(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Ok(u64::MAX));
+        check(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7e], Ok(0));
+        check(&[0x80; 10], Err(VarintError::TooLong));
+        for cut in 0..10 {
+            check(&[0x80; 10][..cut], Err(VarintError::Truncated));
+        }
+    }
+
+    #[test]
+    fn starts_anywhere_up_to_the_end() {
+        assert_eq!(Cursor::at(&[1, 2], 1).and_then(|mut cursor| cursor.u8()), Some(2));
+        assert!(Cursor::at(&[1, 2], 2).is_some_and(|cursor| cursor.is_empty()));
+        assert!(Cursor::at(&[1, 2], 3).is_none());
+    }
+
+    #[test]
+    fn a_composer_that_was_full_stays_full() {
+        let mut room = [0; 4];
+        let mut composer = Composer::new(&mut room);
+        assert_eq!(composer.put(&[1, 2, 3]), Some(()));
+        assert_eq!(composer.put(&[4, 5]), None);
+        assert_eq!(composer.put(&[4]), None);
+        assert_eq!(composer.written(), 3);
+        assert_eq!(room, [1, 2, 3, 0]);
+    }
+
+    #[test]
+    fn varints_come_back() {
+        for value in (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, u64::MAX >> bit]) {
+            let mut room = [0; VARINT_OCTETS];
+            let mut composer = Composer::new(&mut room);
+            assert_eq!(composer.put_varint(value), Some(()));
+            let written = composer.written();
+            assert_eq!(Cursor::new(&room[..written]).varint(), Ok(value));
+            assert_eq!(Composer::new(&mut room[..written - 1]).put_varint(value), None);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What is counted and printed of a DNS message.
+//!
+//! The header, the first question, and the upper bits of the rcode from the OPT record:
+//!
+//! ```text
+//!                                  1  1  1  1  1  1
+//!    0  1  2  3  4  5  6  7  8  9  0  1  2  3  4  5
+//!  +--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+
+//!  |                      ID                       |
+//!  |QR|  Opcode   |AA|TC|RD|RA| Z|AD|CD|   RCODE   |   Flags(u16) is this line as it came
+//!  |    QDCOUNT    ANCOUNT    NSCOUNT    ARCOUNT   |
+//!  +--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+
+//! ```
+//!
+//! (RFC 1035, 4.1.1; AD and CD: RFC 4035, 3.1.6 and 3.2.2; the extended rcode: RFC 6891, 6.1.3.)
+//!
+//! [`Summary::parse`] never refuses: a message that is cut short or wrong gives what could be read of it,
+//! with the reason in `malformed`. No payload at all is neither, since some servers send none.
+//!
+//! Every record is stepped over to find the OPT record and to notice a message that was cut. Names in
+//! records are not followed, record data is not looked into, and octets behind the last record are not
+//! minded.
+
+use super::cursor::Cursor;
+use super::iana::{self, Class, Opcode, Rcode, RrType};
+use super::name::{self, Name, NameError};
+use core::fmt;
+
+/// How many octets the header takes.
+pub const HEADER_OCTETS: usize = 12;
+
+/// What we know of one DNS message. What is `None` could not be read, or is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// The number that a response takes over from its query.
+    pub id: Option<u16>,
+    /// The flags, and all else on their line.
+    pub flags: Option<Flags>,
+    /// The kind of query.
+    pub opcode: Option<Opcode>,
+    /// How it went, with the upper bits of EDNS.
+    pub rcode: Option<Rcode>,
+    /// The first question.
+    pub question: Option<Question>,
+    /// The first thing that is wrong with the message.
+    pub malformed: Option<Malformed>,
+}
+
+/// The first question. A message may end behind the name or the type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The qname.
+    pub name: Name,
+    /// The qtype.
+    pub qtype: Option<RrType>,
+    /// The qclass.
+    pub qclass: Option<Class>,
+}
+
+/// The second line of the header as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u16);
+
+/// Why a message could not be read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// Fewer octets than the header has.
+    ShortHeader,
+    /// The message ends within the first question.
+    Question,
+    /// The name of the first question is none.
+    Name(NameError),
+    /// The questions or records run off the end, or the name of one is none.
+    Records,
+}
+
+impl Summary {
+    /// Reads what can be read of a DNS message.
+    #[inline]
+    pub fn parse(payload: &[u8]) -> Summary {
+        let mut cursor = Cursor::new(payload);
+        let Some(header) = cursor.array().map(Header::parse) else { return Summary::of_short(payload) };
+        let mut summary = Summary {
+            id: Some(header.id),
+            flags: Some(header.flags),
+            opcode: Some(header.flags.opcode()),
+            rcode: Some(header.flags.rcode()),
+            ..Summary::default()
+        };
+        if let Err(malformed) = summary.read_sections(&header, payload, cursor) {
+            summary.malformed = Some(malformed);
+        }
+        summary
+    }
+
+    /// What there is in less than a header.
+    #[cold]
+    fn of_short(payload: &[u8]) -> Summary {
+        let mut cursor = Cursor::new(payload);
+        let id = cursor.u16();
+        let flags = cursor.u16().map(Flags);
+        Summary {
+            id,
+            flags,
+            opcode: flags.map(Flags::opcode),
+            rcode: flags.map(Flags::rcode),
+            question: None,
+            malformed: (!payload.is_empty()).then_some(Malformed::ShortHeader),
+        }
+    }
+
+    /// Reads what stands behind the header.
+    #[inline]
+    fn read_sections(&mut self, header: &Header, payload: &[u8], after: Cursor<'_>) -> Result<(), Malformed> {
+        let mut cursor = after;
+        if header.questions > 0 {
+            let (name, end) = Name::parse(payload, HEADER_OCTETS).map_err(Malformed::Name)?;
+            cursor = Cursor::at(payload, end).ok_or(Malformed::Question)?;
+            let qtype = cursor.u16().map(RrType);
+            let qclass = cursor.u16().map(Class);
+            self.question = Some(Question { name, qtype, qclass });
+            if qclass.is_none() {
+                return Err(Malformed::Question);
+            }
+        }
+        if let Some(upper) = header.walk(cursor).ok_or(Malformed::Records)? {
+            self.rcode = Some(header.flags.rcode().extended(upper));
+        }
+        Ok(())
+    }
+}
+
+/// The header's six numbers.
+struct Header {
+    id: u16,
+    flags: Flags,
+    questions: u16,
+    /// Answer and authority records, which are all the same to us.
+    records: u32,
+    additional: u16,
+}
+
+impl Header {
+    /// Reads a header.
+    #[inline]
+    fn parse(octets: [u8; HEADER_OCTETS]) -> Header {
+        let [id1, id0, flags1, flags0, qd1, qd0, an1, an0, ns1, ns0, ar1, ar0] = octets;
+        let u16_of = |high, low| u16::from_be_bytes([high, low]);
+        Header {
+            id: u16_of(id1, id0),
+            flags: Flags(u16_of(flags1, flags0)),
+            questions: u16_of(qd1, qd0),
+            records: u32::from(u16_of(an1, an0)) + u32::from(u16_of(ns1, ns0)),
+            additional: u16_of(ar1, ar0),
+        }
+    }
+
+    /// Steps over all behind the first question, and returns the upper rcode bits of the first OPT record
+    /// among the additional ones; `None` when it runs off the end.
+    #[inline]
+    fn walk(&self, mut cursor: Cursor<'_>) -> Option<Option<u8>> {
+        for _ in 1..self.questions {
+            name::skip(&mut cursor)?;
+            cursor.array::<4>()?;
+        }
+        for _ in 0..self.records {
+            Record::parse(&mut cursor)?;
+        }
+        let mut upper = None;
+        for _ in 0..self.additional {
+            let record = Record::parse(&mut cursor)?;
+            if record.rr_type == RrType::OPT {
+                upper = upper.or(Some(record.upper_rcode));
+            }
+        }
+        Some(upper)
+    }
+}
+
+/// What matters of a record behind its name (RFC 1035, 4.1.3; OPT: RFC 6891, 6.1.3).
+struct Record {
+    rr_type: RrType,
+    /// The first octet of the TTL, which is no TTL in an OPT record.
+    upper_rcode: u8,
+}
+
+impl Record {
+    /// Steps over a record; `None` when it is not whole.
+    #[inline]
+    fn parse(cursor: &mut Cursor<'_>) -> Option<Record> {
+        name::skip(cursor)?;
+        let [type1, type0, _, _, upper_rcode, _, _, _, length1, length0] = cursor.array()?;
+        cursor.take(usize::from(u16::from_be_bytes([length1, length0])))?;
+        Some(Record { rr_type: RrType(u16::from_be_bytes([type1, type0])), upper_rcode })
+    }
+}
+
+impl Flags {
+    /// The ones with a name, in the order they are printed: the bit and the name.
+    const NAMED: [(u16, &'static str); 7] = [
+        (0x8000, "QR"),
+        (0x0400, "AA"),
+        (0x0200, "TC"),
+        (0x0100, "RD"),
+        (0x0080, "RA"),
+        (0x0020, "AD"),
+        (0x0010, "CD"),
+    ];
+
+    /// The names of those that are set, from `QR` to `CD`.
+    #[inline]
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMED.into_iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| name)
+    }
+
+    /// Whether the message says it is a response.
+    #[inline]
+    pub const fn is_response(self) -> bool {
+        self.0 & 0x8000 != 0
+    }
+
+    /// The opcode that stands among the flags.
+    #[inline]
+    pub const fn opcode(self) -> Opcode {
+        Opcode((self.0 >> 11) as u8 & 0x0f)
+    }
+
+    /// The lower four bits of the rcode, which stand among the flags.
+    #[inline]
+    pub const fn rcode(self) -> Rcode {
+        Rcode(self.0 & 0x000f)
+    }
+}
+
+impl Rcode {
+    /// The rcode with these four bits and the upper eight of an OPT record.
+    #[inline]
+    const fn extended(self, upper: u8) -> Rcode {
+        Rcode((upper as u16) << 4 | self.0)
+    }
+}
+
+impl fmt::Display for Flags {
+    /// The names of those that are set, with one space between.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        iana::write_words(f, self.names())
+    }
+}
+
+impl Malformed {
+    /// Every reason there is.
+    pub const ALL: [Malformed; 7] = [
+        Malformed::ShortHeader,
+        Malformed::Question,
+        Malformed::Name(NameError::Truncated),
+        Malformed::Name(NameError::LabelType),
+        Malformed::Name(NameError::Pointer),
+        Malformed::Name(NameError::TooLong),
+        Malformed::Records,
+    ];
+
+    /// The reason as a metric's label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Malformed::ShortHeader => "short_header",
+            Malformed::Question => "question_truncated",
+            Malformed::Name(error) => error.label(),
+            Malformed::Records => "records",
+        }
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Malformed::ShortHeader => "shorter than a DNS header",
+            Malformed::Question => "cut within the question",
+            Malformed::Name(NameError::Truncated) => "cut within the qname",
+            Malformed::Name(NameError::LabelType) => "a qname with a label of unknown type",
+            Malformed::Name(NameError::Pointer) => "a qname with a pointer that does not look back",
+            Malformed::Name(NameError::TooLong) => "a qname of more than 255 octets",
+            Malformed::Records => "cut within the records",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "dns_tests.rs"]
+mod tests;

@@ -1,0 +1,406 @@
+//! A data frame into a dnstap message.
+//!
+//! The schema is `proto/dnstap.proto`: a `Dnstap` with one `Message` in it. Here it is read by a walker over
+//! raw octets, since every frame comes this way: fields are borrowed, nothing is copied, and what is not
+//! asked for is stepped over. The decoder that micropb makes from the schema is its oracle in the tests.
+//!
+//! A tag is a field number and a wire type in one varint; for all fields but one it is one octet:
+//!
+//! ```text
+//!   0x72 = 0 1110 010        field 14 (message), wire type 2 (a length and octets)
+//! ```
+//!
+//! What senders may do is taken: any order, fields of newer schemas, numbers without a name, a repeated
+//! scalar (the last one wins), a repeated submessage (they merge). What cannot be used is refused with a
+//! [`Reject`]: octets that are not Protocol Buffers, groups, a known field of another wire type, and a frame
+//! that lacks what the schema requires. Whether the values make sense (addresses of 5 octets, ports above
+//! 65535, nanoseconds of a billion) is left to who uses them.
+
+use super::cursor::{Cursor, VarintError};
+use super::iana::{Family, HttpProtocol, MessageType, Protocol};
+use core::fmt;
+
+/// A frame's payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dnstap<'a> {
+    /// Which server it is from; any octets.
+    pub identity: Option<&'a [u8]>,
+    /// Which software it is from; any octets.
+    pub version: Option<&'a [u8]>,
+    /// Whatever the sender adds; any octets.
+    pub extra: Option<&'a [u8]>,
+    /// What it is about.
+    pub message: Message<'a>,
+}
+
+/// One DNS message, and how it travelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Message<'a> {
+    /// Who spoke to whom, query or response.
+    pub message_type: MessageType,
+    /// The network protocol.
+    pub socket_family: Option<Family>,
+    /// The transport.
+    pub socket_protocol: Option<Protocol>,
+    /// Who asks; 4 or 16 octets, if the sender is right.
+    pub query_address: Option<&'a [u8]>,
+    /// Who answers; 4 or 16 octets, if the sender is right.
+    pub response_address: Option<&'a [u8]>,
+    /// The port of who asks.
+    pub query_port: Option<u32>,
+    /// The port of who answers.
+    pub response_port: Option<u32>,
+    /// When the query passed.
+    pub query_time: Time,
+    /// The query in DNS wire form.
+    pub query_message: Option<&'a [u8]>,
+    /// The zone the query was about, as a name in wire form.
+    pub query_zone: Option<&'a [u8]>,
+    /// When the response passed.
+    pub response_time: Time,
+    /// The response in DNS wire form.
+    pub response_message: Option<&'a [u8]>,
+    /// What a policy did to it.
+    pub policy: Option<Policy<'a>>,
+    /// The version of HTTP below DNS over HTTPS.
+    pub http_protocol: Option<HttpProtocol>,
+}
+
+/// A time since 1970 in UTC, as it was sent: the two halves are fields of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Time {
+    /// Whole seconds.
+    pub seconds: Option<u64>,
+    /// And nanoseconds; a billion and more comes up.
+    pub nanoseconds: Option<u32>,
+}
+
+/// What a policy (RPZ) did to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy<'a> {
+    /// Its kind, such as `RPZ`; text, if the sender is right.
+    pub policy_type: Option<&'a [u8]>,
+    /// Which rule; for RPZ a name in wire form.
+    pub rule: Option<&'a [u8]>,
+    /// What was done: 1 NXDOMAIN, 2 NODATA, 3 PASS, 4 DROP, 5 TRUNCATE, 6 LOCAL_DATA.
+    pub action: Option<u32>,
+    /// What set it off: 1 QNAME, 2 CLIENT_IP, 3 RESPONSE_IP, 4 NS_NAME, 5 NS_IP.
+    pub matched: Option<u32>,
+    /// The value that set it off.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Why a frame is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reject {
+    /// It ends within a field.
+    Truncated,
+    /// A varint of more than ten octets.
+    Varint,
+    /// Field number 0.
+    FieldNumber,
+    /// A group, which the schema never had.
+    Group,
+    /// A wire type that does not exist.
+    UnknownWireType,
+    /// A field of the schema with another wire type.
+    WrongWireType,
+    /// No `Dnstap.type`.
+    MissingType,
+    /// A `Dnstap.type` other than `MESSAGE`.
+    NotMessage,
+    /// No `Dnstap.message`.
+    MissingMessage,
+    /// No `Message.type`.
+    MissingMessageType,
+}
+
+/// `Dnstap.type` of a message.
+const TYPE_MESSAGE: u32 = 1;
+
+/// Wire type: a varint.
+const VARINT: u32 = 0;
+/// Wire type: 8 octets.
+const FIXED64: u32 = 1;
+/// Wire type: a length and so many octets.
+const LENGTH: u32 = 2;
+/// Wire types: the ends of a group.
+const GROUPS: [u32; 2] = [3, 4];
+/// Wire type: 4 octets.
+const FIXED32: u32 = 5;
+
+/// The tags of the schema's fields.
+pub(super) mod tag {
+    use super::{FIXED32, LENGTH, VARINT};
+
+    /// The tag of a field.
+    const fn of(number: u32, wire_type: u32) -> u32 {
+        number << 3 | wire_type
+    }
+
+    pub const IDENTITY: u32 = of(1, LENGTH);
+    pub const VERSION: u32 = of(2, LENGTH);
+    pub const EXTRA: u32 = of(3, LENGTH);
+    pub const MESSAGE: u32 = of(14, LENGTH);
+    pub const TYPE: u32 = of(15, VARINT);
+
+    pub const MESSAGE_TYPE: u32 = of(1, VARINT);
+    pub const SOCKET_FAMILY: u32 = of(2, VARINT);
+    pub const SOCKET_PROTOCOL: u32 = of(3, VARINT);
+    pub const QUERY_ADDRESS: u32 = of(4, LENGTH);
+    pub const RESPONSE_ADDRESS: u32 = of(5, LENGTH);
+    pub const QUERY_PORT: u32 = of(6, VARINT);
+    pub const RESPONSE_PORT: u32 = of(7, VARINT);
+    pub const QUERY_TIME_SEC: u32 = of(8, VARINT);
+    pub const QUERY_TIME_NSEC: u32 = of(9, FIXED32);
+    pub const QUERY_MESSAGE: u32 = of(10, LENGTH);
+    pub const QUERY_ZONE: u32 = of(11, LENGTH);
+    pub const RESPONSE_TIME_SEC: u32 = of(12, VARINT);
+    pub const RESPONSE_TIME_NSEC: u32 = of(13, FIXED32);
+    pub const RESPONSE_MESSAGE: u32 = of(14, LENGTH);
+    pub const POLICY: u32 = of(15, LENGTH);
+    pub const HTTP_PROTOCOL: u32 = of(16, VARINT);
+
+    pub const POLICY_TYPE: u32 = of(1, LENGTH);
+    pub const POLICY_RULE: u32 = of(2, LENGTH);
+    pub const POLICY_ACTION: u32 = of(3, VARINT);
+    pub const POLICY_MATCH: u32 = of(4, VARINT);
+    pub const POLICY_VALUE: u32 = of(5, LENGTH);
+}
+
+impl<'a> Dnstap<'a> {
+    /// Reads the payload of a data frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`], for the first thing that is wrong with the octets, or else the first that is missing.
+    #[inline]
+    pub fn parse(frame: &'a [u8]) -> Result<Self, Reject> {
+        let mut dnstap = Dnstap::default();
+        let mut dnstap_type = None;
+        let mut message_type = None;
+        let mut has_message = false;
+        let mut fields = Fields::new(frame);
+        while let Some(tag) = fields.next_tag()? {
+            match tag {
+                tag::IDENTITY => dnstap.identity = Some(fields.octets()?),
+                tag::VERSION => dnstap.version = Some(fields.octets()?),
+                tag::EXTRA => dnstap.extra = Some(fields.octets()?),
+                tag::MESSAGE => {
+                    has_message = true;
+                    dnstap.message.read(fields.octets()?, &mut message_type)?;
+                }
+                tag::TYPE => dnstap_type = Some(fields.u32()?),
+                _ => fields.skip_unknown(tag, |number| matches!(number, 1..=3 | 14 | 15))?,
+            }
+        }
+        match dnstap_type {
+            None => return Err(Reject::MissingType),
+            Some(TYPE_MESSAGE) if !has_message => return Err(Reject::MissingMessage),
+            Some(TYPE_MESSAGE) => {}
+            Some(_) => return Err(Reject::NotMessage),
+        }
+        dnstap.message.message_type = message_type.ok_or(Reject::MissingMessageType)?;
+        Ok(dnstap)
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads the fields of a message over what has been read before.
+    #[inline]
+    fn read(&mut self, octets: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
+        let mut fields = Fields::new(octets);
+        while let Some(tag) = fields.next_tag()? {
+            match tag {
+                tag::MESSAGE_TYPE => *message_type = Some(MessageType(fields.u32()?)),
+                tag::SOCKET_FAMILY => self.socket_family = Some(Family(fields.u32()?)),
+                tag::SOCKET_PROTOCOL => self.socket_protocol = Some(Protocol(fields.u32()?)),
+                tag::QUERY_ADDRESS => self.query_address = Some(fields.octets()?),
+                tag::RESPONSE_ADDRESS => self.response_address = Some(fields.octets()?),
+                tag::QUERY_PORT => self.query_port = Some(fields.u32()?),
+                tag::RESPONSE_PORT => self.response_port = Some(fields.u32()?),
+                tag::QUERY_TIME_SEC => self.query_time.seconds = Some(fields.u64()?),
+                tag::QUERY_TIME_NSEC => self.query_time.nanoseconds = Some(fields.fixed32()?),
+                tag::QUERY_MESSAGE => self.query_message = Some(fields.octets()?),
+                tag::QUERY_ZONE => self.query_zone = Some(fields.octets()?),
+                tag::RESPONSE_TIME_SEC => self.response_time.seconds = Some(fields.u64()?),
+                tag::RESPONSE_TIME_NSEC => self.response_time.nanoseconds = Some(fields.fixed32()?),
+                tag::RESPONSE_MESSAGE => self.response_message = Some(fields.octets()?),
+                tag::POLICY => self.policy.get_or_insert_default().read(fields.octets()?)?,
+                tag::HTTP_PROTOCOL => self.http_protocol = Some(HttpProtocol(fields.u32()?)),
+                _ => fields.skip_unknown(tag, |number| matches!(number, 1..=16))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Policy<'a> {
+    /// Reads the fields of a policy over what has been read before.
+    #[cold]
+    fn read(&mut self, octets: &'a [u8]) -> Result<(), Reject> {
+        let mut fields = Fields::new(octets);
+        while let Some(tag) = fields.next_tag()? {
+            match tag {
+                tag::POLICY_TYPE => self.policy_type = Some(fields.octets()?),
+                tag::POLICY_RULE => self.rule = Some(fields.octets()?),
+                tag::POLICY_ACTION => self.action = Some(fields.u32()?),
+                tag::POLICY_MATCH => self.matched = Some(fields.u32()?),
+                tag::POLICY_VALUE => self.value = Some(fields.octets()?),
+                _ => fields.skip_unknown(tag, |number| matches!(number, 1..=5))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Time {
+    /// A time of both halves.
+    pub const fn new(seconds: u64, nanoseconds: u32) -> Self {
+        Time { seconds: Some(seconds), nanoseconds: Some(nanoseconds) }
+    }
+
+    /// Seconds and nanoseconds, when there are seconds; nanoseconds that were not sent are 0.
+    #[inline]
+    pub fn parts(self) -> Option<(u64, u32)> {
+        self.seconds.map(|seconds| (seconds, self.nanoseconds.unwrap_or(0)))
+    }
+}
+
+/// The fields of a Protocol Buffers message, one tag and one value after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'a> {
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// Fields before the first one.
+    #[inline]
+    pub(super) fn new(octets: &'a [u8]) -> Self {
+        Fields { cursor: Cursor::new(octets) }
+    }
+
+    /// The octets from here on.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.cursor.rest()
+    }
+
+    /// The tag of the next field; `None` behind the last.
+    #[inline]
+    pub(super) fn next_tag(&mut self) -> Result<Option<u32>, Reject> {
+        if self.cursor.is_empty() { Ok(None) } else { self.u32().map(Some) }
+    }
+
+    /// The value of a field of octets.
+    #[inline]
+    pub(super) fn octets(&mut self) -> Result<&'a [u8], Reject> {
+        let length = self.u64()?;
+        self.cursor.take_long(length).ok_or(Reject::Truncated)
+    }
+
+    /// The value of a varint field, of which 64 bits are kept.
+    #[inline]
+    fn u64(&mut self) -> Result<u64, Reject> {
+        self.cursor.varint().map_err(Reject::from)
+    }
+
+    /// The value of a varint field, of which 32 bits are kept: so a negative enumerator, which is sent in
+    /// ten octets, is the same number as in any other decoder.
+    #[inline]
+    fn u32(&mut self) -> Result<u32, Reject> {
+        self.u64().map(|value| value as u32)
+    }
+
+    /// The value of a field of four octets.
+    #[inline]
+    fn fixed32(&mut self) -> Result<u32, Reject> {
+        self.cursor.u32_le().ok_or(Reject::Truncated)
+    }
+
+    /// Steps over the value of a field that the schema does not have, or complains about the wire type of
+    /// one that it has.
+    #[cold]
+    fn skip_unknown(&mut self, tag: u32, is_known: impl Fn(u32) -> bool) -> Result<(), Reject> {
+        match tag & 0x07 {
+            VARINT | FIXED64 | LENGTH | FIXED32 if is_known(tag >> 3) => Err(Reject::WrongWireType),
+            _ => self.skip(tag),
+        }
+    }
+
+    /// Steps over the value of a field.
+    pub(super) fn skip(&mut self, tag: u32) -> Result<(), Reject> {
+        let (number, wire_type) = (tag >> 3, tag & 0x07);
+        match wire_type {
+            _ if number == 0 => Err(Reject::FieldNumber),
+            VARINT => self.u64().map(drop),
+            FIXED64 => self.cursor.take(8).map(drop).ok_or(Reject::Truncated),
+            LENGTH => self.octets().map(drop),
+            FIXED32 => self.cursor.take(4).map(drop).ok_or(Reject::Truncated),
+            _ if GROUPS.contains(&wire_type) => Err(Reject::Group),
+            _ => Err(Reject::UnknownWireType),
+        }
+    }
+}
+
+impl From<VarintError> for Reject {
+    #[inline]
+    fn from(error: VarintError) -> Self {
+        match error {
+            VarintError::Truncated => Reject::Truncated,
+            VarintError::TooLong => Reject::Varint,
+        }
+    }
+}
+
+impl Reject {
+    /// Every reason there is.
+    pub const ALL: [Reject; 10] = [
+        Reject::Truncated,
+        Reject::Varint,
+        Reject::FieldNumber,
+        Reject::Group,
+        Reject::UnknownWireType,
+        Reject::WrongWireType,
+        Reject::MissingType,
+        Reject::NotMessage,
+        Reject::MissingMessage,
+        Reject::MissingMessageType,
+    ];
+
+    /// The reason as a metric's label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Reject::Truncated => "truncated",
+            Reject::Varint => "varint",
+            Reject::FieldNumber => "field_number",
+            Reject::Group => "group",
+            Reject::UnknownWireType => "unknown_wire_type",
+            Reject::WrongWireType => "wrong_wire_type",
+            Reject::MissingType => "missing_type",
+            Reject::NotMessage => "not_message",
+            Reject::MissingMessage => "missing_message",
+            Reject::MissingMessageType => "missing_message_type",
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reject::Truncated => "cut within a field",
+            Reject::Varint => "varint of more than ten octets",
+            Reject::FieldNumber => "field number 0",
+            Reject::Group => "a group",
+            Reject::UnknownWireType => "a wire type that does not exist",
+            Reject::WrongWireType => "a known field with another wire type",
+            Reject::MissingType => "no type",
+            Reject::NotMessage => "a type other than MESSAGE",
+            Reject::MissingMessage => "no message",
+            Reject::MissingMessageType => "a message without type",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "dnstap_tests.rs"]
+mod tests;

@@ -1,0 +1,258 @@
+//! Domain names: from a message to uncompressed wire form, and on to text.
+//!
+//! ```text
+//!   07 e x a m p l e 03 c o m 00        13 octets of wire form
+//!      e x a m p l e  . c o m  .        12 octets of text
+//! ```
+//!
+//! In a message a name may end in a pointer to an earlier one (RFC 1035, 4.1.4). A pointer is followed
+//! only when it looks back behind the beginning of the labels it ends, so every step goes further to the
+//! front and a loop cannot be written. Labels have 1 to 63 octets of any value, a name at most 255 with
+//! its length octets and the root (RFC 1035, 2.3.4); the two other label types are refused.
+//!
+//! The text follows RFC 1035, 5.1, so strictly that no octet of a stranger can end a line or a field: octets
+//! 0x21 to 0x7e stand for themselves, except that a dot within a label, a backslash and a double quote get a
+//! backslash before them; every other octet is `\DDD`. Case is kept. The final dot is always there, and
+//! the root is `.`.
+
+use super::cursor::{Composer, Cursor};
+use super::text::{escape, is_plain};
+use core::fmt;
+
+/// The most octets a name has in wire form.
+pub const NAME_MAX: usize = 255;
+
+/// The most octets the text of a name takes: four labels fill 255 octets with 250 that may each become
+/// four, and four dots.
+pub const TEXT_MAX: usize = 1004;
+
+/// The most octets a label has.
+const LABEL_MAX: u8 = 63;
+
+/// A domain name in uncompressed wire form. `1 <= octets <= NAME_MAX`, and the last one is the root's 0.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    octets: heapless::Vec<u8, NAME_MAX, u8>,
+}
+
+/// Why there is no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    /// The message ends first.
+    Truncated,
+    /// A label of a type other than plain (0x00) and pointer (0xc0).
+    LabelType,
+    /// A pointer to itself, or ahead, or to labels that it ends.
+    Pointer,
+    /// More than [`NAME_MAX`] octets.
+    TooLong,
+}
+
+impl Name {
+    /// The root: no labels.
+    pub fn root() -> Self {
+        let mut octets = heapless::Vec::new();
+        let pushed = octets.push(0);
+        debug_assert!(pushed.is_ok(), "there is room for one");
+        Name { octets }
+    }
+
+    /// Reads the name at `offset` of a message, and returns it with the offset behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`], for the first thing that is wrong.
+    #[inline]
+    pub fn parse(message: &[u8], offset: usize) -> Result<(Name, usize), NameError> {
+        let (first, after) = Segment::parse(message, offset)?;
+        let mut octets = heapless::Vec::new();
+        first.append_to(&mut octets)?;
+        let mut begin = offset;
+        let mut pointer = first.pointer;
+        while let Some(target) = pointer {
+            if target >= begin {
+                return Err(NameError::Pointer);
+            }
+            let (next, _) = Segment::parse(message, target)?;
+            next.append_to(&mut octets)?;
+            begin = target;
+            pointer = next.pointer;
+        }
+        octets.push(0).map_err(|_| NameError::TooLong)?;
+        Ok((Name { octets }, after))
+    }
+
+    /// The name in wire form, with the root's 0 at the end.
+    #[inline]
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Whether it has no labels.
+    pub fn is_root(&self) -> bool {
+        self.octets.len() == 1
+    }
+
+    /// The labels from left to right, without the root's empty one.
+    pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let mut cursor = Cursor::new(&self.octets);
+        core::iter::from_fn(move || {
+            let length = cursor.u8()?;
+            if length == 0 { None } else { cursor.take(usize::from(length)) }
+        })
+    }
+
+    /// The name in wire form with its letters in lower case, for comparing and hashing. Length octets go
+    /// through the same folding as the rest and come out as they are: at most 63, they are below `A`.
+    #[inline]
+    pub fn fold_case_into<'a>(&self, out: &'a mut [u8; NAME_MAX]) -> &'a [u8] {
+        let Some((folded, _)) = out.split_at_mut_checked(self.octets.len()) else { return &[] };
+        folded.copy_from_slice(&self.octets);
+        folded.make_ascii_lowercase();
+        folded
+    }
+
+    /// Writes the text to the front of `out` and returns its length; `None` when `out` is too short, which
+    /// [`TEXT_MAX`] octets never are.
+    #[inline]
+    pub fn write_text(&self, out: &mut [u8]) -> Option<usize> {
+        self.write_plain_text(out).or_else(|| self.write_escaped_text(out))
+    }
+
+    /// Writes the text of a name that needs no escapes, else `None`.
+    ///
+    /// Such a text is the wire form without its first octet and with a dot for every later length octet, so
+    /// the octets are copied in one go and the dots set after. Then the special ones are counted: as many as
+    /// there are labels means that they are our dots and nothing else. 255 fits the counter.
+    #[inline]
+    fn write_plain_text(&self, out: &mut [u8]) -> Option<usize> {
+        let (_, tail) = self.octets.split_first()?;
+        let (text, _) = out.split_at_mut_checked(tail.len())?;
+        text.copy_from_slice(tail);
+        let mut dots = 0u8;
+        let mut rest = &mut *text;
+        let mut label = self.octets.first().copied()?;
+        while label > 0 {
+            let (dot, after) = rest.split_at_mut_checked(usize::from(label))?.1.split_first_mut()?;
+            label = core::mem::replace(dot, b'.');
+            dots += 1;
+            rest = after;
+        }
+        let special = |count: u8, octet: &u8| count.wrapping_add(u8::from(!is_plain_in_label(*octet)));
+        let plain = dots > 0 && text.iter().fold(0, special) == dots;
+        plain.then_some(text.len())
+    }
+
+    /// Writes the text of any name.
+    fn write_escaped_text(&self, out: &mut [u8]) -> Option<usize> {
+        let mut composer = Composer::new(out);
+        for label in self.labels() {
+            label.iter().try_for_each(|octet| put_octet(&mut composer, *octet))?;
+            composer.put(b".")?;
+        }
+        if self.is_root() {
+            composer.put(b".")?;
+        }
+        Some(composer.written())
+    }
+}
+
+/// Whether an octet within a label is its own text.
+#[inline]
+const fn is_plain_in_label(octet: u8) -> bool {
+    is_plain(octet) && octet != b'.'
+}
+
+/// Writes one octet of a label.
+fn put_octet(composer: &mut Composer<'_>, octet: u8) -> Option<()> {
+    match octet {
+        b'.' | b'\\' | b'"' => composer.put(&[b'\\', octet]),
+        _ if is_plain_in_label(octet) => composer.put(&[octet]),
+        _ => composer.put(&escape(octet)),
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = [0; TEXT_MAX];
+        let length = self.write_text(&mut out).ok_or(fmt::Error)?;
+        let text = out.get(..length).ok_or(fmt::Error)?;
+        f.pad(core::str::from_utf8(text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({self})")
+    }
+}
+
+impl NameError {
+    /// The error as a metric's label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            NameError::Truncated => "name_truncated",
+            NameError::LabelType => "name_label_type",
+            NameError::Pointer => "name_pointer",
+            NameError::TooLong => "name_too_long",
+        }
+    }
+}
+
+/// Labels that stand together in a message, and where they go on.
+struct Segment<'a> {
+    /// The labels with their length octets, without what ends them.
+    labels: &'a [u8],
+    /// The pointer that ends them, else it was the root.
+    pointer: Option<usize>,
+}
+
+impl<'a> Segment<'a> {
+    /// Reads labels up to the root or a pointer, and returns them with the offset behind that.
+    #[inline]
+    fn parse(message: &'a [u8], offset: usize) -> Result<(Self, usize), NameError> {
+        let mut begin = Cursor::at(message, offset).ok_or(NameError::Truncated)?;
+        let mut cursor = begin;
+        loop {
+            let before = cursor;
+            let pointer = match cursor.u8().ok_or(NameError::Truncated)? {
+                0 => None,
+                length @ 1..=LABEL_MAX => {
+                    cursor.take(usize::from(length)).ok_or(NameError::Truncated)?;
+                    continue;
+                }
+                high @ 0xc0.. => {
+                    let low = cursor.u8().ok_or(NameError::Truncated)?;
+                    Some(usize::from(u16::from_be_bytes([high & 0x3f, low])))
+                }
+                _ => return Err(NameError::LabelType),
+            };
+            let labels = begin.take(begin.len() - before.len()).unwrap_or_default();
+            return Ok((Segment { labels, pointer }, message.len() - cursor.len()));
+        }
+    }
+
+    /// Adds the labels to a name.
+    #[inline]
+    fn append_to(&self, octets: &mut heapless::Vec<u8, NAME_MAX, u8>) -> Result<(), NameError> {
+        octets.extend_from_slice(self.labels).map_err(|_| NameError::TooLong)
+    }
+}
+
+/// Moves a cursor behind a name without reading it; `None` when it is cut short or of no known kind.
+/// Pointers are not followed.
+#[inline]
+pub(super) fn skip(cursor: &mut Cursor<'_>) -> Option<()> {
+    loop {
+        match cursor.u8()? {
+            0 => return Some(()),
+            length @ 1..=LABEL_MAX => cursor.take(usize::from(length))?,
+            0xc0.. => return cursor.u8().map(|_| ()),
+            _ => return None,
+        };
+    }
+}
+
+#[cfg(test)]
+#[path = "name_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! Names of real and of hostile messages.
+
+use super::*;
+
+fn name(wire: &[u8]) -> Name {
+    let (name, end) = Name::parse(wire, 0).unwrap();
+    assert_eq!(end, wire.len());
+    name
+}
+
+fn text(wire: &[u8]) -> String {
+    let name = name(wire);
+    let text = name.to_string();
+    let mut out = [0; TEXT_MAX];
+    assert_eq!(name.write_text(&mut out), Some(text.len()));
+    assert_eq!(&out[..text.len()], text.as_bytes());
+    for short in 0..text.len() {
+        assert_eq!(name.write_text(&mut out[..short]), None, "{text} in {short}");
+    }
+    text
+}
+
+#[test]
+fn plain_names() {
+    assert_eq!(text(b"\0"), ".");
+    assert_eq!(text(b"\x03com\0"), "com.");
+    assert_eq!(text(b"\x03nS2\x06goOgle\x03com\0"), "nS2.goOgle.com.");
+    assert_eq!(text(b"\x01_\x01~\x01!\x01-\0"), "_.~.!.-.");
+    // Labels as long as the code of a dot, a backslash, a quote.
+    assert_eq!(text(&[&[b'.'][..], &[b'x'; 46], &[0]].concat()), format!("{}.", "x".repeat(46)));
+    assert_eq!(text(&[&[b'"'][..], &[b'y'; 34], &[0]].concat()), format!("{}.", "y".repeat(34)));
+}
+
+#[test]
+fn odd_octets_are_escaped() {
+    assert_eq!(text(b"\x03a.b\x01c\0"), r"a\.b.c.");
+    assert_eq!(text(b"\x01.\0"), r"\..");
+    assert_eq!(text(b"\x02\\\"\0"), r#"\\\"."#);
+    assert_eq!(text(b"\x05\0 \n\x7f\xff\0"), r"\000\032\010\127\255.");
+    assert_eq!(text("\x02ü\0".as_bytes()), r"\195\188.");
+}
+
+#[test]
+fn the_longest_name_and_the_longest_text() {
+    let label = |length: u8, octet: u8| [&[length][..], &vec![octet; usize::from(length)]].concat();
+    let filled = |octet, last| {
+        [label(63, octet), label(63, octet), label(63, octet), label(last, octet), vec![0]].concat()
+    };
+    let longest = filled(0, 61);
+    assert_eq!(longest.len(), NAME_MAX);
+    assert_eq!(text(&longest).len(), TEXT_MAX);
+    assert_eq!(text(&filled(b'a', 61)).len(), NAME_MAX - 1);
+    assert_eq!(Name::parse(&filled(b'a', 62), 0), Err(NameError::TooLong));
+    let short_labels = [b"\x01a".repeat(127), vec![0]].concat();
+    assert_eq!(text(&short_labels), "a.".repeat(127));
+    assert_eq!(Name::parse(&[b"\x01a".repeat(128), vec![0]].concat(), 0), Err(NameError::TooLong));
+}
+
+#[test]
+fn pointers_look_back() {
+    //             0       4             12                20
+    let message = b"\x03com\0\0\0\0\0\0\0\0\x01a\xc0\x00....\x01b\xc0\x0c";
+    let (name, end) = Name::parse(message, 20).unwrap();
+    assert_eq!((name.to_string().as_str(), end), ("b.a.com.", 24));
+    let (name, end) = Name::parse(message, 14).unwrap();
+    assert_eq!((name.to_string().as_str(), end), ("com.", 16));
+}
+
+#[test]
+fn other_pointers_are_refused() {
+    let check = |message: &[u8], offset| assert_eq!(Name::parse(message, offset), Err(NameError::Pointer));
+    check(b"\xc0\x00", 0); // to itself
+    check(b"\x01a\xc0\x00", 0); // to the label before it: endless
+    check(b"\x01a\xc0\x02", 0); // to itself after a label
+    check(b"\x00\xc0\x02\x00", 1); // ahead
+    check(b"\xc0\x02\xc0\x00", 2); // in turns
+    check(b"\xc0\xff", 0); // far away
+}
+
+#[test]
+fn other_label_types_are_refused() {
+    assert_eq!(Name::parse(b"\x40", 0), Err(NameError::LabelType));
+    assert_eq!(Name::parse(b"\x01a\x80\x00", 0), Err(NameError::LabelType));
+    assert_eq!(Name::parse(b"\xbf", 0), Err(NameError::LabelType));
+}
+
+#[test]
+fn every_prefix_is_truncated() {
+    let message = b"\x03com\0\x03www\x07example\xc0\x00";
+    for cut in 5..message.len() {
+        assert_eq!(Name::parse(&message[..cut], 5), Err(NameError::Truncated), "{cut}");
+    }
+    assert_eq!(Name::parse(message, 5).unwrap().0.to_string(), "www.example.com.");
+    assert_eq!(Name::parse(message, message.len()), Err(NameError::Truncated));
+    assert_eq!(Name::parse(message, usize::MAX), Err(NameError::Truncated));
+}
+
+#[test]
+fn a_long_chain_of_pointers_ends() {
+    let mut message = vec![0, 0];
+    for target in (0..0x3ffe_u16).step_by(2) {
+        message.extend((0xc000 | target).to_be_bytes());
+    }
+    let (name, end) = Name::parse(&message, message.len() - 2).unwrap();
+    assert!(name.is_root());
+    assert_eq!(end, message.len());
+}
+
+#[test]
+fn folding_touches_letters_only() {
+    let mut out = [0xff; NAME_MAX];
+    let wire = [&b"\x04AZaz\x05@[`{\xc0\x3f"[..], &[b'Q'; 63], b"\0"].concat();
+    let folded = [&b"\x04azaz\x05@[`{\xc0\x3f"[..], &[b'q'; 63], b"\0"].concat();
+    assert_eq!(name(&wire).fold_case_into(&mut out), folded);
+    assert_eq!(Name::root().fold_case_into(&mut out), [0]);
+}
+
+#[test]
+fn labels_from_left_to_right() {
+    let name = name(b"\x03www\x01.\x03com\0");
+    assert_eq!(name.labels().collect::<Vec<_>>(), [&b"www"[..], b".", b"com"]);
+    assert_eq!(Name::root().labels().count(), 0);
+    assert_eq!(Name::root(), self::name(b"\0"));
+}
+
+#[test]
+fn skipping_is_reading() {
+    for wire in [&b"\0"[..], b"\x03com\0", b"\x01a\xc0\x00", b"\xc0\x0c"] {
+        for cut in 0..wire.len() {
+            assert_eq!(skip(&mut Cursor::new(&wire[..cut])), None);
+        }
+        let longer = [wire, b"rest"].concat();
+        let mut cursor = Cursor::new(&longer);
+        assert_eq!(skip(&mut cursor), Some(()));
+        assert_eq!(cursor.rest(), b"rest");
+    }
+    assert_eq!(skip(&mut Cursor::new(b"\x41a\0")), None);
+}
