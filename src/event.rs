@@ -5,8 +5,7 @@
 //! and payload, an even one the response's (the parity rule). The query address is always the query address,
 //! whatever the type. Absence is `Option`; the dash is made by the formats.
 //!
-//! The identity is borrowed from the frame, the name is owned: a name may be compressed on the wire, an
-//! identity never is. Together about 450 octets.
+//! Identity and name are borrowed from the frame: an event is small, and copied nowhere.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU16;
@@ -37,7 +36,7 @@ pub struct Event<'a> {
     /// Octets of the DNS payload; 0 when the sender left it out.
     pub length: u32,
     /// What the payload says.
-    pub dns: Summary,
+    pub dns: Summary<'a>,
     /// Query time that a response brought along.
     pub asked: Option<Time>,
     /// Time from query to response; responses only.

@@ -30,8 +30,8 @@ use core::fmt;
 pub const HEADER_OCTETS: usize = 12;
 
 /// What we know of one DNS message. What is `None` could not be read, or is not there.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary<'a> {
     /// The number that a response takes over from its query.
     pub id: Option<u16>,
     /// The flags, and all else on their line.
@@ -41,16 +41,16 @@ pub struct Summary {
     /// How it went, with the upper bits of EDNS.
     pub rcode: Option<Rcode>,
     /// The first question.
-    pub question: Option<Question>,
+    pub question: Option<Question<'a>>,
     /// The first thing that is wrong with the message.
     pub malformed: Option<Malformed>,
 }
 
 /// The first question. A message may end behind the name or the type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question<'a> {
     /// The qname.
-    pub name: Name,
+    pub name: Name<'a>,
     /// The qtype.
     pub qtype: Option<RrType>,
     /// The qclass.
@@ -74,10 +74,10 @@ pub enum Malformed {
     Records,
 }
 
-impl Summary {
+impl<'a> Summary<'a> {
     /// Reads what can be read of a DNS message.
     #[inline]
-    pub fn parse(payload: &[u8]) -> Summary {
+    pub fn parse(payload: &'a [u8]) -> Self {
         let mut cursor = Cursor::new(payload);
         let Some(header) = cursor.array().map(Header::parse) else { return Summary::of_short(payload) };
         let mut summary = Summary {
@@ -87,7 +87,7 @@ impl Summary {
             rcode: Some(header.flags.rcode()),
             ..Summary::default()
         };
-        if let Err(malformed) = summary.read_sections(&header, payload, cursor) {
+        if let Err(malformed) = summary.read_sections(&header, cursor) {
             summary.malformed = Some(malformed);
         }
         summary
@@ -95,7 +95,7 @@ impl Summary {
 
     /// What there is in less than a header.
     #[cold]
-    fn of_short(payload: &[u8]) -> Summary {
+    fn of_short(payload: &[u8]) -> Self {
         let mut cursor = Cursor::new(payload);
         let id = cursor.u16();
         let flags = cursor.u16().map(Flags);
@@ -111,11 +111,10 @@ impl Summary {
 
     /// Reads what stands behind the header.
     #[inline]
-    fn read_sections(&mut self, header: &Header, payload: &[u8], after: Cursor<'_>) -> Result<(), Malformed> {
-        let mut cursor = after;
+    fn read_sections(&mut self, header: &Header, mut cursor: Cursor<'a>) -> Result<(), Malformed> {
         if header.questions > 0 {
-            let (name, end) = Name::parse(payload, HEADER_OCTETS).map_err(Malformed::Name)?;
-            cursor = Cursor::at(payload, end).ok_or(Malformed::Question)?;
+            let (name, rest) = Name::parse(cursor.rest()).map_err(Malformed::Name)?;
+            cursor = Cursor::new(rest);
             let qtype = cursor.u16().map(RrType);
             let qclass = cursor.u16().map(Class);
             self.question = Some(Question { name, qtype, qclass });
@@ -277,7 +276,7 @@ impl fmt::Display for Malformed {
             Malformed::Question => "cut within the question",
             Malformed::Name(NameError::Truncated) => "cut within the qname",
             Malformed::Name(NameError::LabelType) => "a qname with a label of unknown type",
-            Malformed::Name(NameError::Pointer) => "a qname with a pointer that does not look back",
+            Malformed::Name(NameError::Pointer) => "a qname with a pointer",
             Malformed::Name(NameError::TooLong) => "a qname of more than 255 octets",
             Malformed::Records => "cut within the records",
         })

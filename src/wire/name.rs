@@ -1,14 +1,14 @@
-//! Domain names: from a message to uncompressed wire form, and on to text.
+//! Domain names: in wire form, and on to text.
 //!
 //! ```text
 //!   07 e x a m p l e 03 c o m 00        13 octets of wire form
 //!      e x a m p l e  . c o m  .        12 octets of text
 //! ```
 //!
-//! In a message a name may end in a pointer to an earlier one (RFC 1035, 4.1.4). A pointer is followed
-//! only when it looks back behind the beginning of the labels it ends, so every step goes further to the
-//! front and a loop cannot be written. Labels have 1 to 63 octets of any value, a name at most 255 with
-//! its length octets and the root (RFC 1035, 2.3.4); the two other label types are refused.
+//! A name is borrowed from the message it stands in. Only the first question's is read, and before that stands
+//! nothing but the header, so a pointer (RFC 1035, 4.1.4) has no name to point at: it is refused, and loops do
+//! not exist. Labels have 1 to 63 octets of any value, a name at most 255 with its length octets and the root
+//! (RFC 1035, 2.3.4); the two other label types are refused.
 //!
 //! The text follows RFC 1035, 5.1, so strictly that no octet of a stranger can end a line or a field: octets
 //! 0x21 to 0x7e stand for themselves, except that a dot within a label, a backslash and a double quote get a
@@ -30,9 +30,9 @@ pub const TEXT_MAX: usize = 1004;
 const LABEL_MAX: u8 = 63;
 
 /// A domain name in uncompressed wire form. `1 <= octets <= NAME_MAX`, and the last one is the root's 0.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Name {
-    octets: heapless::Vec<u8, NAME_MAX, u8>,
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Name<'a> {
+    octets: &'a [u8],
 }
 
 /// Why there is no name.
@@ -42,50 +42,40 @@ pub enum NameError {
     Truncated,
     /// A label of a type other than plain (0x00) and pointer (0xc0).
     LabelType,
-    /// A pointer to itself, or ahead, or to labels that it ends.
+    /// A pointer, where there is nothing to point at.
     Pointer,
     /// More than [`NAME_MAX`] octets.
     TooLong,
 }
 
-impl Name {
+impl<'a> Name<'a> {
     /// The root: no labels.
-    pub fn root() -> Self {
-        let mut octets = heapless::Vec::new();
-        let pushed = octets.push(0);
-        debug_assert!(pushed.is_ok(), "there is room for one");
-        Name { octets }
-    }
+    pub const ROOT: Name<'static> = Name { octets: &[0] };
 
-    /// Reads the name at `offset` of a message, and returns it with the offset behind it.
+    /// Reads the name at the front of `octets`, and returns it with what stands behind it.
     ///
     /// # Errors
     ///
     /// [`NameError`], for the first thing that is wrong.
     #[inline]
-    pub fn parse(message: &[u8], offset: usize) -> Result<(Name, usize), NameError> {
-        let (first, after) = Segment::parse(message, offset)?;
-        let mut octets = heapless::Vec::new();
-        first.append_to(&mut octets)?;
-        let mut begin = offset;
-        let mut pointer = first.pointer;
-        while let Some(target) = pointer {
-            if target >= begin {
-                return Err(NameError::Pointer);
+    pub fn parse(octets: &'a [u8]) -> Result<(Name<'a>, &'a [u8]), NameError> {
+        let mut end = 0;
+        loop {
+            match octets.get(end).copied().ok_or(NameError::Truncated)? {
+                0 => break,
+                length @ 1..=LABEL_MAX => end += 1 + usize::from(length),
+                0xc0.. => return Err(NameError::Pointer),
+                _ => return Err(NameError::LabelType),
             }
-            let (next, _) = Segment::parse(message, target)?;
-            next.append_to(&mut octets)?;
-            begin = target;
-            pointer = next.pointer;
         }
-        octets.push(0).map_err(|_| NameError::TooLong)?;
-        Ok((Name { octets }, after))
+        let (octets, rest) = octets.split_at_checked(end + 1).ok_or(NameError::Truncated)?;
+        if octets.len() > NAME_MAX { Err(NameError::TooLong) } else { Ok((Name { octets }, rest)) }
     }
 
     /// The name in wire form, with the root's 0 at the end.
     #[inline]
-    pub fn octets(&self) -> &[u8] {
-        &self.octets
+    pub fn octets(&self) -> &'a [u8] {
+        self.octets
     }
 
     /// Whether it has no labels.
@@ -95,7 +85,7 @@ impl Name {
 
     /// The labels from left to right, without the root's empty one.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        let mut cursor = Cursor::new(&self.octets);
+        let mut cursor = Cursor::new(self.octets);
         core::iter::from_fn(move || {
             let length = cursor.u8()?;
             if length == 0 { None } else { cursor.take(usize::from(length)) }
@@ -105,9 +95,9 @@ impl Name {
     /// The name in wire form with its letters in lower case, for comparing and hashing. Length octets go
     /// through the same folding as the rest and come out as they are: at most 63, they are below `A`.
     #[inline]
-    pub fn fold_case_into<'a>(&self, out: &'a mut [u8; NAME_MAX]) -> &'a [u8] {
+    pub fn fold_case_into<'b>(&self, out: &'b mut [u8; NAME_MAX]) -> &'b [u8] {
         let Some((folded, _)) = out.split_at_mut_checked(self.octets.len()) else { return &[] };
-        folded.copy_from_slice(&self.octets);
+        folded.copy_from_slice(self.octets);
         folded.make_ascii_lowercase();
         folded
     }
@@ -172,7 +162,7 @@ fn put_octet(composer: &mut Composer<'_>, octet: u8) -> Option<()> {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = [0; TEXT_MAX];
         let length = self.write_text(&mut out).ok_or(fmt::Error)?;
@@ -181,7 +171,7 @@ impl fmt::Display for Name {
     }
 }
 
-impl fmt::Debug for Name {
+impl fmt::Debug for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Name({self})")
     }
@@ -196,46 +186,6 @@ impl NameError {
             NameError::Pointer => "name_pointer",
             NameError::TooLong => "name_too_long",
         }
-    }
-}
-
-/// Labels that stand together in a message, and where they go on.
-struct Segment<'a> {
-    /// The labels with their length octets, without what ends them.
-    labels: &'a [u8],
-    /// The pointer that ends them, else it was the root.
-    pointer: Option<usize>,
-}
-
-impl<'a> Segment<'a> {
-    /// Reads labels up to the root or a pointer, and returns them with the offset behind that.
-    #[inline]
-    fn parse(message: &'a [u8], offset: usize) -> Result<(Self, usize), NameError> {
-        let mut begin = Cursor::at(message, offset).ok_or(NameError::Truncated)?;
-        let mut cursor = begin;
-        loop {
-            let before = cursor;
-            let pointer = match cursor.u8().ok_or(NameError::Truncated)? {
-                0 => None,
-                length @ 1..=LABEL_MAX => {
-                    cursor.take(usize::from(length)).ok_or(NameError::Truncated)?;
-                    continue;
-                }
-                high @ 0xc0.. => {
-                    let low = cursor.u8().ok_or(NameError::Truncated)?;
-                    Some(usize::from(u16::from_be_bytes([high & 0x3f, low])))
-                }
-                _ => return Err(NameError::LabelType),
-            };
-            let labels = begin.take(begin.len() - before.len()).unwrap_or_default();
-            return Ok((Segment { labels, pointer }, message.len() - cursor.len()));
-        }
-    }
-
-    /// Adds the labels to a name.
-    #[inline]
-    fn append_to(&self, octets: &mut heapless::Vec<u8, NAME_MAX, u8>) -> Result<(), NameError> {
-        octets.extend_from_slice(self.labels).map_err(|_| NameError::TooLong)
     }
 }
 
