@@ -45,6 +45,7 @@ pub struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// Takes from `dnstap` what its message type makes relevant.
+    #[inline(always)] // built in place, not moved
     pub fn from_dnstap(dnstap: &Dnstap<'a>) -> Self {
         let message = &dnstap.message;
         let is_response = message.message_type.is_response();

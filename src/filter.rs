@@ -56,6 +56,8 @@ pub struct Filter {
     message_types: u32,
     /// Messages that will be left out before the next is kept.
     skip: u32,
+    /// Whether no key is set, so that everything is kept.
+    is_open: bool,
 }
 
 /// What becomes of a message.
@@ -113,11 +115,14 @@ impl Filter {
     pub fn new(section: &Section) -> Self {
         let bits = section.message_types.iter().fold(0, |bits, &name| bits | 1 << name as u32);
         let message_types = if section.message_types.is_empty() { u32::MAX } else { bits };
-        Filter { section: section.clone(), message_types, skip: 0 }
+        Filter { section: section.clone(), message_types, skip: 0, is_open: *section == Section::default() }
     }
 
     /// Decides about one message.
     pub fn judge(&mut self, event: &Event<'_>) -> Verdict {
+        if self.is_open {
+            return Verdict::Keep;
+        }
         if !self.keeps_type(event) {
             return Verdict::Drop(Reason::MessageTypes);
         }
