@@ -28,4 +28,9 @@ pub mod name;
 pub mod dns;
 pub mod dnstap;
 
+// Made from proto/dnstap.proto by proto/generate; its style is micropb's.
+#[allow(clippy::all, clippy::indexing_slicing, missing_docs, nonstandard_style, unused, unused_qualifications)]
+#[rustfmt::skip]
+mod generated;
+
 pub mod compose;
