@@ -122,10 +122,12 @@ impl<'a> Summary<'a> {
                 return Err(Malformed::Question);
             }
         }
-        if let Some(upper) = header.walk(cursor).ok_or(Malformed::Records)? {
+        let mut upper = None;
+        let whole = header.walk(cursor, &mut upper);
+        if let Some(upper) = upper {
             self.rcode = Some(header.flags.rcode().extended(upper));
         }
-        Ok(())
+        whole.ok_or(Malformed::Records)
     }
 }
 
@@ -154,10 +156,10 @@ impl Header {
         }
     }
 
-    /// Steps over all behind the first question, and returns the upper rcode bits of the first OPT record
-    /// among the additional ones; `None` when it runs off the end.
+    /// Steps over all behind the first question, and takes the upper rcode bits of the first OPT record among
+    /// the additional ones; `None` when it runs off the end.
     #[inline]
-    fn walk(&self, mut cursor: Cursor<'_>) -> Option<Option<u8>> {
+    fn walk(&self, mut cursor: Cursor<'_>, upper: &mut Option<u8>) -> Option<()> {
         for _ in 1..self.questions {
             name::skip(&mut cursor)?;
             cursor.array::<4>()?;
@@ -165,14 +167,13 @@ impl Header {
         for _ in 0..self.records {
             Record::parse(&mut cursor)?;
         }
-        let mut upper = None;
         for _ in 0..self.additional {
             let record = Record::parse(&mut cursor)?;
-            if record.rr_type == RrType::OPT {
-                upper = upper.or(Some(record.upper_rcode));
+            if record.rr_type == RrType::OPT && upper.is_none() {
+                *upper = Some(record.upper_rcode);
             }
         }
-        Some(upper)
+        Some(())
     }
 }
 

@@ -86,6 +86,15 @@ fn opt_counts_only_where_it_belongs() {
 }
 
 #[test]
+fn what_came_before_the_cut_counts() {
+    // BADVERS, and a record behind OPT that is not there.
+    let mut message = BADVERS.to_vec();
+    message[11] = 2;
+    let summary = Summary::parse(&message);
+    assert_eq!((summary.rcode, summary.malformed), (Some(Rcode(16)), Some(Malformed::Records)));
+}
+
+#[test]
 fn no_payload_is_not_malformed() {
     assert_eq!(Summary::parse(b""), Summary::default());
 }

@@ -117,7 +117,7 @@ impl Deframer {
     ///
     /// # Errors
     ///
-    /// A [`Violation`] of framing. `input` stays before the frame, and there is no going on.
+    /// A [`Violation`] of framing. `input` is left before the frame, and there is no going on.
     #[inline]
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Unit<'a>>, Violation> {
         if self.skip > 0 && !self.skip_some(input) {

@@ -3,7 +3,7 @@
 //! Two files, both checked in:
 //!
 //! * `src/wire/generated.rs`: the composer. It borrows what it writes.
-//! * `tests/oracle/generated.rs`: the decoder that the walker of `src/wire/dnstap.rs` is compared with. Its
+//! * `tests/oracle/dnstap/generated.rs`: the decoder that the walker of `src/wire/dnstap.rs` is compared with. Its
 //!   fields of octets are spans of the frame, so it copies nothing either.
 
 use micropb_gen::{
@@ -30,7 +30,7 @@ fn generate() -> [(&'static str, String); 2] {
     files.file.iter_mut().flat_map(|file| &mut file.message_type).for_each(strings_to_bytes);
     [
         ("src/wire/generated.rs", composer(&files)),
-        ("tests/oracle/generated.rs", decoder(&files)),
+        ("tests/oracle/dnstap/generated.rs", decoder(&files)),
     ]
 }
 
@@ -57,7 +57,7 @@ fn decoder(files: &FileDescriptorSet) -> String {
         fields.map(|field| format!(".dnstap.{}.{}", message.name(), field.name()))
     });
     for path in bytes {
-        generator.configure(&path, Config::new().custom_field(CustomField::from_type("super::span::Span")));
+        generator.configure(&path, Config::new().custom_field(CustomField::from_type("super::super::span::Span")));
     }
     compile(generator, files)
 }

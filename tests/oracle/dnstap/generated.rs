@@ -5,11 +5,11 @@ pub mod dnstap_ {
     #[derive(Debug, Default, PartialEq, Clone)]
     pub struct Dnstap {
         /// Which server it is from.
-        pub r#identity: super::span::Span,
+        pub r#identity: super::super::span::Span,
         /// Which software it is from.
-        pub r#version: super::span::Span,
+        pub r#version: super::super::span::Span,
         /// Whatever the server adds; there is no format.
-        pub r#extra: super::span::Span,
+        pub r#extra: super::super::span::Span,
         /// Which of the fields below is set.
         pub r#type: ::core::option::Option<Dnstap_::Type>,
         pub r#message: ::core::option::Option<Message>,
@@ -122,12 +122,12 @@ pub mod dnstap_ {
     #[derive(Debug, Default, PartialEq, Clone)]
     pub struct Policy {
         /// Such as "RPZ".
-        pub r#type: super::span::Span,
+        pub r#type: super::super::span::Span,
         /// For RPZ the owner name of the rule in wire form.
-        pub r#rule: super::span::Span,
+        pub r#rule: super::super::span::Span,
         pub r#action: ::core::option::Option<Policy_::Action>,
         pub r#match: ::core::option::Option<Policy_::Match>,
-        pub r#value: super::span::Span,
+        pub r#value: super::super::span::Span,
     }
     impl Policy {
         /// Return a reference to `action` as an `Option`
@@ -290,19 +290,19 @@ pub mod dnstap_ {
         pub r#socket_family: ::core::option::Option<SocketFamily>,
         pub r#socket_protocol: ::core::option::Option<SocketProtocol>,
         /// Who asks and who answers: 4 octets for INET, 16 for INET6.
-        pub r#query_address: super::span::Span,
-        pub r#response_address: super::span::Span,
+        pub r#query_address: super::super::span::Span,
+        pub r#response_address: super::super::span::Span,
         pub r#query_port: ::core::option::Option<u32>,
         pub r#response_port: ::core::option::Option<u32>,
         /// The query: when, since 1970 in UTC; the DNS message; the zone it is about as a name in wire form.
         pub r#query_time_sec: ::core::option::Option<u64>,
         pub r#query_time_nsec: ::core::option::Option<u32>,
-        pub r#query_message: super::span::Span,
-        pub r#query_zone: super::span::Span,
+        pub r#query_message: super::super::span::Span,
+        pub r#query_zone: super::super::span::Span,
         /// The response: when, and the DNS message.
         pub r#response_time_sec: ::core::option::Option<u64>,
         pub r#response_time_nsec: ::core::option::Option<u32>,
-        pub r#response_message: super::span::Span,
+        pub r#response_message: super::super::span::Span,
         pub r#policy: ::core::option::Option<Policy>,
         /// Only with DOH.
         pub r#http_protocol: ::core::option::Option<HttpProtocol>,

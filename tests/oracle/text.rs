@@ -1,0 +1,91 @@
+//! Text as it was before it was escaped.
+
+use dnstapd::wire::name::{NAME_MAX, Name, TEXT_MAX};
+use dnstapd::wire::text::{TEXT_PER_OCTET, write_label_text};
+
+/// Checks that the text of any octets can be printed anywhere, and says which octets it came from.
+pub fn check(raw: &[u8]) {
+    let mut out = vec![0; raw.len() * TEXT_PER_OCTET];
+    let length = write_label_text(raw, &mut out).expect("room enough");
+    let text = std::str::from_utf8(&out[..length]).expect("UTF-8");
+    assert!(!text.chars().any(|letter| letter.is_whitespace() || letter.is_control()), "{text:?}");
+    assert_eq!(octets(unescape(text.as_bytes())), raw);
+    if length > 0 {
+        assert_eq!(write_label_text(raw, &mut out[..length - 1]), None);
+    }
+}
+
+/// Checks the invariants of a name, and that its text says which labels it came from.
+pub fn check_name(name: &Name) {
+    let octets = name.octets();
+    assert!((1..=NAME_MAX).contains(&octets.len()));
+    let labels: Vec<_> = name.labels().map(<[u8]>::to_vec).collect();
+    let joined: Vec<u8> =
+        labels.iter().flat_map(|label| [&[label.len() as u8][..], label].concat()).collect();
+    assert_eq!([&joined[..], &[0]].concat(), octets);
+
+    let mut out = [0; TEXT_MAX];
+    let length = name.write_text(&mut out).expect("room enough");
+    let text = &out[..length];
+    assert!(text.iter().all(|octet| (0x21..=0x7e).contains(octet)));
+    assert_eq!(text.last(), Some(&b'.'));
+    if !name.is_root() {
+        assert_eq!(unescape_labels(text), labels);
+    }
+
+    assert_eq!(name.write_text(&mut out[..length - 1]), None);
+
+    let mut room = [0; NAME_MAX];
+    let folded = name.fold_case_into(&mut room);
+    assert!(folded.eq_ignore_ascii_case(octets) && !folded.iter().any(u8::is_ascii_uppercase));
+}
+
+/// The labels of a name's text.
+fn unescape_labels(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut labels = vec![Vec::new()];
+    for token in unescape(text) {
+        match token {
+            Token::Plain(b'.') => labels.push(Vec::new()),
+            Token::Plain(octet) | Token::Escaped(octet) => labels.last_mut().expect("one").push(octet),
+        }
+    }
+    assert_eq!(labels.pop(), Some(Vec::new()), "the final dot");
+    labels
+}
+
+/// An octet of a text: one that stands for itself, or what an escape stands for.
+#[derive(Clone, Copy)]
+enum Token {
+    Plain(u8),
+    Escaped(u8),
+}
+
+/// The octets a text stands for.
+fn unescape(text: &[u8]) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [] => return tokens,
+            [b'\\', digits @ ..] if digits[0].is_ascii_digit() => {
+                let decimal = std::str::from_utf8(&digits[..3]).expect("digits");
+                tokens.push(Token::Escaped(decimal.parse().expect("at most 255")));
+                &digits[3..]
+            }
+            [b'\\', octet, after @ ..] => {
+                tokens.push(Token::Escaped(*octet));
+                after
+            }
+            [octet, after @ ..] => {
+                assert_ne!(*octet, b'"', "a bare quote");
+                tokens.push(Token::Plain(*octet));
+                after
+            }
+        }
+    }
+}
+
+/// The octets of some tokens.
+fn octets(tokens: Vec<Token>) -> Vec<u8> {
+    tokens.into_iter().map(|(Token::Plain(octet) | Token::Escaped(octet))| octet).collect()
+}

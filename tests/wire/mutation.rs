@@ -1,0 +1,67 @@
+//! Octets with something wrong with them.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+/// One thing done to some octets.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Set(Index, u8),
+    Flip(Index, u8),
+    Cut(Index),
+    Insert(Index, Vec<u8>),
+    Remove(Index),
+    Repeat(Index, Index),
+}
+
+/// Octets of a strategy, mutated up to four times: sometimes not at all.
+pub fn mutated(octets: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    (octets, vec(mutation(), 0..5)).prop_map(|(mut octets, mutations)| {
+        for mutation in mutations {
+            if !octets.is_empty() {
+                mutation.apply(&mut octets);
+            }
+        }
+        octets
+    })
+}
+
+/// Octets of the values that matter to parsers, and others.
+fn octet() -> impl Strategy<Value = u8> {
+    prop_oneof![any::<u8>(), proptest::sample::select(vec![0, 1, 0x3f, 0x40, 0x7f, 0x80, 0xc0, 0xff])]
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    prop_oneof![
+        4 => (any::<Index>(), octet()).prop_map(|(at, octet)| Mutation::Set(at, octet)),
+        2 => (any::<Index>(), 0..8u8).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
+        2 => any::<Index>().prop_map(Mutation::Cut),
+        1 => (any::<Index>(), vec(octet(), 1..12)).prop_map(|(at, octets)| Mutation::Insert(at, octets)),
+        1 => any::<Index>().prop_map(Mutation::Remove),
+        1 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Mutation::Repeat(from, to)),
+    ]
+}
+
+impl Mutation {
+    fn apply(self, octets: &mut Vec<u8>) {
+        let length = octets.len();
+        match self {
+            Mutation::Set(at, octet) => octets[at.index(length)] = octet,
+            Mutation::Flip(at, bit) => octets[at.index(length)] ^= 1 << bit,
+            Mutation::Cut(at) => octets.truncate(at.index(length)),
+            Mutation::Insert(at, more) => {
+                let at = at.index(length);
+                octets.splice(at..at, more);
+            }
+            Mutation::Remove(at) => {
+                octets.remove(at.index(length));
+            }
+            Mutation::Repeat(from, to) => {
+                let (from, to) = (from.index(length), to.index(length));
+                let piece = octets[from.min(to)..from.max(to)].to_vec();
+                octets.extend(piece);
+            }
+        }
+    }
+}
