@@ -3,16 +3,39 @@
 use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr};
 
+/// Something to write text to that can take ASCII without asking whether it is valid UTF-8.
+pub trait Ascii: Write {
+    /// Writes octets that are all ASCII.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room.
+    fn write_ascii(&mut self, octets: &[u8]) -> fmt::Result {
+        self.write_str(core::str::from_utf8(octets).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl Ascii for String {}
+impl<const N: usize> Ascii for heapless::String<N> {}
+
 /// Digits of the largest number.
 const DIGITS_MAX: usize = 20;
 
 /// Writes a number in decimal.
-pub fn write_decimal(out: &mut impl Write, number: u64) -> fmt::Result {
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_decimal(out: &mut impl Ascii, number: u64) -> fmt::Result {
     write_padded(out, number, 1)
 }
 
 /// Writes a number in decimal with leading zeros up to `width` digits; `width <= 20`.
-pub fn write_padded(out: &mut impl Write, mut number: u64, width: usize) -> fmt::Result {
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt::Result {
     let mut digits = [b'0'; DIGITS_MAX];
     let mut used = 0;
     for digit in digits.iter_mut().rev() {
@@ -23,26 +46,37 @@ pub fn write_padded(out: &mut impl Write, mut number: u64, width: usize) -> fmt:
         number /= 10;
         used += 1;
     }
-    let shown = digits.get(DIGITS_MAX - used.max(width).min(DIGITS_MAX)..).unwrap_or_default();
-    out.write_str(core::str::from_utf8(shown).unwrap_or_default())
+    out.write_ascii(digits.get(DIGITS_MAX - used.max(width).min(DIGITS_MAX)..).unwrap_or_default())
+}
+
+/// The two digits of a number below 100.
+#[inline]
+pub fn pair(number: u64) -> [u8; 2] {
+    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// Writes an address; IPv6 in the form of RFC 5952.
-pub fn write_address(out: &mut impl Write, address: IpAddr) -> fmt::Result {
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Result {
     match address {
         IpAddr::V4(address) => write_v4(out, address),
         IpAddr::V6(address) => write!(out, "{address}"),
     }
 }
 
-fn write_v4(out: &mut impl Write, address: Ipv4Addr) -> fmt::Result {
-    let [first, rest @ ..] = address.octets();
-    write_decimal(out, u64::from(first))?;
-    for octet in rest {
-        out.write_char('.')?;
-        write_decimal(out, u64::from(octet))?;
+fn write_v4(out: &mut impl Ascii, address: Ipv4Addr) -> fmt::Result {
+    let mut text = heapless::Vec::<u8, 16>::new(); // 255.255.255.255 and a dot
+    for octet in address.octets() {
+        let [hundreds, tens, ones] = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+        let digits = [hundreds, tens, ones, b'.'];
+        let shown = digits.get(usize::from(octet < 100) + usize::from(octet < 10)..).unwrap_or_default();
+        text.extend_from_slice(shown).map_err(|_| fmt::Error)?;
     }
-    Ok(())
+    text.pop();
+    out.write_ascii(&text)
 }
 
 #[cfg(test)]
@@ -65,7 +99,10 @@ mod tests {
 
     #[test]
     fn addresses_read_as_the_standard_library_writes_them() {
-        for address in ["0.0.0.0", "255.1.20.199", "::", "2001:db8::1", "::ffff:192.0.2.1"] {
+        let some = (0..=255u8).map(|octet| Ipv4Addr::new(octet, 255 - octet, octet / 3, 7).to_string());
+        let others =
+            ["0.0.0.0", "255.255.255.255", "::", "2001:db8::1", "::ffff:192.0.2.1"].map(String::from);
+        for address in some.chain(others) {
             let mut out = String::new();
             write_address(&mut out, address.parse().unwrap()).unwrap();
             assert_eq!(out, address);

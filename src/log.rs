@@ -22,7 +22,7 @@ use serde::Deserialize;
 use crate::limits::LOG_LINE_BYTES;
 use crate::setting::FilePath;
 use crate::sys::stdio;
-use crate::time::{Time, write_date_time};
+use crate::time::{Time, write_log_time};
 
 /// Section `trace`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -103,9 +103,9 @@ impl log::Log for Logger {
 /// A line with its line break; a text too long is cut.
 fn line(level: Level, text: &core::fmt::Arguments<'_>) -> heapless::String<LOG_LINE_BYTES> {
     let mut line = heapless::String::new();
-    let _ = write_date_time(&mut line, Time::now(), 'T', 3);
+    let _ = write_log_time(&mut line, Time::now());
     let mut cut = Cut(&mut line);
-    let _ = write!(cut, "Z {level} {text}");
+    let _ = write!(cut, " {level} {text}");
     if line.push('\n').is_err() {
         line.pop();
         let _ = line.push('\n');

@@ -3,10 +3,10 @@
 //! All times are the messages' own, in UTC. Waits and deadlines do not use them: they run on the monotonic
 //! clock, for a router boots in 1970.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use std::time::SystemTime;
 
-use crate::decimal::{write_decimal, write_padded};
+use crate::decimal::{Ascii, pair, write_decimal, write_padded};
 
 /// A moment in UTC, from the year 1970 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,34 +98,46 @@ impl Date {
     }
 }
 
-/// Writes `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; the fraction is cut, not rounded.
-pub fn write_timestamp(out: &mut impl Write, time: Time) -> fmt::Result {
-    write_date_time(out, time, 'T', 6)?;
-    out.write_str("+00:00")
-}
+/// Octets of `YYYY-MM-DDTHH:MM:SS`.
+const DATE_TIME_OCTETS: usize = 19;
 
-/// Writes date, `between`, time of day, and the first `digits` of the fraction; `digits <= 9`.
-pub fn write_date_time(out: &mut impl Write, time: Time, between: char, digits: u32) -> fmt::Result {
+/// `YYYY-MM-DD`, `between`, `HH:MM:SS`.
+fn date_time(time: Time, between: u8) -> [u8; DATE_TIME_OCTETS] {
     let date = Date::from_days(time.seconds / 86_400);
     let second = time.seconds % 86_400;
-    write_padded(out, date.year, 4)?;
-    let parts = [
-        ('-', date.month),
-        ('-', date.day),
-        (between, second / 3_600),
-        (':', second / 60 % 60),
-        (':', second % 60),
-    ];
-    for (separator, part) in parts {
-        out.write_char(separator)?;
-        write_padded(out, part, 2)?;
-    }
+    let ([y3, y2], [y1, y0]) = (pair(date.year / 100), pair(date.year));
+    let ([n1, n0], [d1, d0]) = (pair(date.month), pair(date.day));
+    let ([h1, h0], [m1, m0], [s1, s0]) = (pair(second / 3_600), pair(second / 60 % 60), pair(second % 60));
+    [y3, y2, y1, y0, b'-', n1, n0, b'-', d1, d0, between, h1, h0, b':', m1, m0, b':', s1, s0]
+}
+
+/// Writes `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; the fraction is cut, not rounded.
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_timestamp(out: &mut impl Ascii, time: Time) -> fmt::Result {
+    out.write_ascii(&date_time(time, b'T'))?;
+    let microseconds = u64::from(time.nanoseconds / 1_000);
+    let ([a, b], [c, d], [e, f]) =
+        (pair(microseconds / 10_000), pair(microseconds / 100), pair(microseconds));
+    out.write_ascii(&[b'.', a, b, c, d, e, f, b'+', b'0', b'0', b':', b'0', b'0'])
+}
+
+/// Writes `YYYY-MM-DDTHH:MM:SS.mmmZ`; the fraction is cut, not rounded.
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_log_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
+    out.write_ascii(&date_time(time, b'T'))?;
     out.write_char('.')?;
-    write_padded(out, u64::from(time.nanoseconds / 10u32.pow(9 - digits.min(9))), digits as usize)
+    write_padded(out, u64::from(time.nanoseconds / 1_000_000), 3)?;
+    out.write_char('Z')
 }
 
 /// Writes a latency in seconds with three decimals, rounded.
-pub fn write_seconds(out: &mut impl Write, latency: Latency) -> fmt::Result {
+pub fn write_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
     let milliseconds = latency.milliseconds();
     write_decimal(out, milliseconds / 1_000)?;
     out.write_char('.')?;
@@ -133,7 +145,7 @@ pub fn write_seconds(out: &mut impl Write, latency: Latency) -> fmt::Result {
 }
 
 /// Writes a latency in seconds with up to six decimals, rounded, without trailing zeros.
-pub fn write_short_seconds(out: &mut impl Write, latency: Latency) -> fmt::Result {
+pub fn write_short_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
     let microseconds = latency.microseconds();
     write_decimal(out, microseconds / 1_000_000)?;
     let (mut fraction, mut width) = (microseconds % 1_000_000, 6);

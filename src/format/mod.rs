@@ -13,6 +13,7 @@ pub mod text;
 
 use core::fmt;
 
+use crate::decimal::Ascii;
 use crate::event::Event;
 use crate::limits::{self, RECORD_BYTES};
 use crate::setting::Format;
@@ -74,13 +75,20 @@ impl Default for Record {
     }
 }
 
+impl Ascii for Record {
+    #[inline]
+    fn write_ascii(&mut self, octets: &[u8]) -> fmt::Result {
+        let end = self.used + octets.len();
+        self.octets.get_mut(self.used..end).ok_or(fmt::Error)?.copy_from_slice(octets);
+        self.used = end;
+        Ok(())
+    }
+}
+
 impl fmt::Write for Record {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.used + text.len();
-        self.octets.get_mut(self.used..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.used = end;
-        Ok(())
+        self.write_ascii(text.as_bytes()) // UTF-8 is taken just as well
     }
 
     #[inline]
