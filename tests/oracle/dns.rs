@@ -2,10 +2,9 @@
 //!
 //! Whatever `dns-parser` accepts, and whatever `domain` finds, our summary must have as well. Where we differ:
 //!
-//! * A qname with a pointer that looks back, but to labels that the pointer itself ends (domain), or that looks
-//!   ahead once (dns-parser), is no name to us.
+//! * A qname with a pointer is none to us, since there is no name before it. To both libraries it may be, when the
+//!   octets of the header happen to look like labels.
 //! * A name of more than 255 octets is one to dns-parser.
-//! * A name that takes more than 255 pointers is none to domain.
 
 use super::text;
 use dnstapd::wire::dns::{HEADER_OCTETS, Malformed, Question, Summary};
@@ -23,7 +22,7 @@ pub fn check(payload: &[u8]) {
 }
 
 /// Checks what a summary says of itself.
-fn check_alone(payload: &[u8], summary: &Summary) {
+fn check_alone(payload: &[u8], summary: &Summary<'_>) {
     assert_eq!(summary.id.is_some(), payload.len() >= 2);
     assert_eq!(summary.flags.is_some(), payload.len() >= 4);
     assert_eq!(summary.opcode.is_some(), summary.flags.is_some());
@@ -43,7 +42,7 @@ fn check_alone(payload: &[u8], summary: &Summary) {
 }
 
 /// Checks that our summary is what `domain` finds.
-fn check_domain(payload: &[u8], summary: &Summary) {
+fn check_domain(payload: &[u8], summary: &Summary<'_>) {
     let Ok(message) = Message::from_slice(payload) else {
         assert!(payload.len() < HEADER_OCTETS);
         return;
@@ -65,7 +64,7 @@ fn check_domain(payload: &[u8], summary: &Summary) {
         }
         (None, None) => {}
         (Some(_), None) => assert_eq!(summary.malformed, Some(Malformed::Name(NameError::Pointer))),
-        (None, Some(_)) => assert!(payload.len() > 2 * 255, "room for 255 pointers"),
+        (None, Some(_)) => panic!("a question that domain does not see"),
     }
     if let Some(opt) = message.opt()
         && !matches!(summary.malformed, Some(Malformed::Name(_)))
@@ -75,7 +74,7 @@ fn check_domain(payload: &[u8], summary: &Summary) {
 }
 
 /// Checks that our summary is what `dns-parser` accepts. It may panic on what it does not.
-fn check_dns_parser(payload: &[u8], summary: &Summary) {
+fn check_dns_parser(payload: &[u8], summary: &Summary<'_>) {
     // It reserves memory for as many records as the header says; a few are enough for a judge.
     let many = payload.get(4..HEADER_OCTETS).is_none_or(|counts| counts.chunks(2).any(|count| count[0] > 0));
     let Ok(Ok(packet)) =

@@ -4,6 +4,14 @@
 //! composed not parsing again, or an oracle (micropb, domain, dns-parser, a plain reading of the
 //! specification) that sees something else.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
 pub mod dns;
 pub mod dnstap;
 pub mod framestream;

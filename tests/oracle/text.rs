@@ -16,7 +16,7 @@ pub fn check(raw: &[u8]) {
 }
 
 /// Checks the invariants of a name, and that its text says which labels it came from.
-pub fn check_name(name: &Name) {
+pub fn check_name(name: &Name<'_>) {
     let octets = name.octets();
     assert!((1..=NAME_MAX).contains(&octets.len()));
     let labels: Vec<_> = name.labels().map(<[u8]>::to_vec).collect();

@@ -88,7 +88,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(crate::cases(1024))]
 
     #[test]
     fn frames_are_read_as_micropb_reads_them(frame in frame()) {

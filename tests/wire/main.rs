@@ -4,6 +4,14 @@
 //! changed, and any octets at all. `tests/oracle` says what must be true of each; the fuzz targets use the
 //! same checks.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
 #[path = "../oracle/mod.rs"]
 mod oracle;
 
@@ -12,3 +20,12 @@ mod dnstap;
 mod framestream;
 mod mutation;
 mod text;
+
+use proptest::prelude::ProptestConfig;
+
+/// So many inputs, or `PROPTEST_CASES` when it is set. A failing one is printed, not written into the tree.
+fn cases(cases: u32) -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if asked { default } else { ProptestConfig { cases, ..default } }
+}

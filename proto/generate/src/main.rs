@@ -28,10 +28,7 @@ fn generate() -> [(&'static str, String); 2] {
     let proto = root().join("proto");
     let mut files = protox::compile([proto.join("dnstap.proto")], [&proto]).expect("the schema compiles");
     files.file.iter_mut().flat_map(|file| &mut file.message_type).for_each(strings_to_bytes);
-    [
-        ("src/wire/generated.rs", composer(&files)),
-        ("tests/oracle/dnstap/generated.rs", decoder(&files)),
-    ]
+    [("src/wire/generated.rs", composer(&files)), ("tests/oracle/dnstap/generated.rs", decoder(&files))]
 }
 
 /// The schema has one string, `Policy.type`. On the wire it is the same as bytes, and as bytes it may be any
@@ -57,7 +54,8 @@ fn decoder(files: &FileDescriptorSet) -> String {
         fields.map(|field| format!(".dnstap.{}.{}", message.name(), field.name()))
     });
     for path in bytes {
-        generator.configure(&path, Config::new().custom_field(CustomField::from_type("super::super::span::Span")));
+        generator
+            .configure(&path, Config::new().custom_field(CustomField::from_type("super::super::span::Span")));
     }
     compile(generator, files)
 }
