@@ -344,3 +344,79 @@ pub struct QueueSettings {
     /// What happens to records beyond.
     pub when_full: WhenFull,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::QUEUE_MIN;
+    use crate::wire::dnstap::{Dnstap, Message};
+    use crate::wire::iana::MessageType;
+    use proptest::prelude::*;
+
+    /// One output with the smallest queue.
+    fn outputs(when_full: WhenFull) -> Outputs {
+        let settings = QueueSettings { octets: QUEUE_MIN as usize, when_full };
+        Outputs::new([Output::new("test", Format::Json, b"\n", settings)])
+    }
+
+    fn offer(outputs: &Outputs) {
+        let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
+        outputs.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
+    }
+
+    /// Offers until an input would have to wait, or for a while.
+    fn fill(outputs: &Outputs, has_room: impl Fn(&Outputs) -> bool) -> u64 {
+        (0..1_000).take_while(|_| has_room(outputs)).map(|_| offer(outputs)).count() as u64
+    }
+
+    #[test]
+    fn an_output_that_is_owed_a_turn_loses_nothing() {
+        let outputs = outputs(WhenFull::Drop);
+        let offered = fill(&outputs, Outputs::has_room);
+        let output = outputs.find("test").unwrap();
+        assert!(offered < 1_000);
+        assert_eq!((output.queued() as u64, output.dropped().total()), (offered, 0));
+    }
+
+    #[test]
+    fn one_that_had_its_turn_drops_or_makes_inputs_wait() {
+        for (when_full, waits) in [(WhenFull::Drop, false), (WhenFull::Wait, true)] {
+            let outputs = outputs(when_full);
+            let output = outputs.find("test").unwrap();
+            output.set_state(State::Blocked);
+            let offered = fill(&outputs, Outputs::has_room);
+            assert_eq!(offered < 1_000, waits);
+            assert_eq!(output.dropped().of(Loss::Full.label()) > 0, !waits);
+            assert!(!outputs.has_room_everywhere(), "a replay waits in any case");
+        }
+    }
+
+    #[test]
+    fn a_closed_output_makes_nobody_wait() {
+        let outputs = outputs(WhenFull::Wait);
+        let output = outputs.find("test").unwrap();
+        output.set_state(State::Closed);
+        assert_eq!(fill(&outputs, Outputs::has_room_everywhere), 1_000);
+        assert_eq!(output.dropped().of(Loss::Closed.label()), 1_000);
+    }
+
+    proptest! {
+        /// Received is delivered, dropped and queued, whatever happens in whatever order.
+        #[test]
+        fn the_account_is_exact(steps in proptest::collection::vec((0u8..5, 0usize..5_000), 0..300)) {
+            let outputs = outputs(WhenFull::Drop);
+            let output = outputs.find("test").unwrap();
+            let mut offered = 0;
+            for (step, octets) in steps {
+                match step {
+                    0 | 1 => for _ in 0..octets / 500 { offer(&outputs); offered += 1 },
+                    2 => output.write_with(|[first, _]| Ok::<_, ()>(octets.min(first.len()))).unwrap(),
+                    3 => output.set_state(if octets < 100 { State::Closed } else { State::Blocked }),
+                    _ => if octets < 50 { output.discard(Loss::Shutdown) },
+                }
+                let account = output.delivered() + output.dropped().total() + output.queued() as u64;
+                prop_assert_eq!(account, offered);
+            }
+        }
+    }
+}
