@@ -98,7 +98,7 @@ fn no_allocation_from_frame_to_queue() {
     let frames = captured();
     let (collector, outputs, _) = collector(Format::ALL);
     let intake = Intake::new("test");
-    let mut round = || {
+    let round = || {
         for frame in &frames {
             let _ = collector.ingest(&intake, &frame[4..]);
             for output in outputs.iter() {
