@@ -81,6 +81,39 @@ pub const QUEUE_MIN: u64 = 8 << 10;
 /// The most an output's queue holds, in octets.
 pub const QUEUE_MAX: u64 = 1 << 30;
 
+/// Connections to the web API that are served at once; more wait in the kernel's backlog.
+pub const HTTP_WORKERS: usize = 8;
+
+/// Octets of a request's line and headers: the longest identity as a parameter, percent-encoded, is 1,536.
+pub const HTTP_HEAD_BYTES: usize = 4 << 10;
+
+/// Octets of an answer that are on their way at once; an answer of any length goes out in such pieces.
+pub const HTTP_TX_BYTES: usize = 4 << 10;
+
+/// Octets of a request's body, which is read past: no request has a use for one.
+pub const HTTP_BODY_BYTES: usize = 64 << 10;
+
+/// Octets of a counter's name in a request; the longest in use has some 70.
+pub const HTTP_COUNTER_BYTES: usize = 128;
+
+/// Counters that one request may ask for beside the default ones: every rcode and type, both ways.
+pub const HTTP_COUNTERS: usize = 256;
+
+/// Counters of inputs and outputs that a scrape reads at one instant; those beyond, one by one.
+pub const HTTP_INSTANT_COUNTERS: usize = 320;
+
+/// Seconds a connection to the web API may stay without a request.
+pub const HTTP_IDLE_SECONDS: u64 = 5;
+
+/// Seconds in all for which a peer may keep us waiting, for a request or with an answer.
+pub const HTTP_SLOW_SECONDS: u64 = 10;
+
+/// Milliseconds for which we go on reading after the last answer on a connection.
+pub const HTTP_LINGER_MS: u64 = 1_000;
+
+/// Milliseconds an answer under way may take at a stop.
+pub const HTTP_STOP_MS: u64 = 1_000;
+
 /// Identities with counters of their own: least, default, most.
 pub const STREAMS_MIN: u32 = 1;
 /// See [`STREAMS_MIN`].

@@ -82,6 +82,8 @@ struct Running {
     /// The replay after which the daemon stops.
     last_replay: Option<Task<()>>,
     outputs: Vec<Task<()>>,
+    /// The web API.
+    api: Option<Task<()>>,
     others: Vec<Task<()>>,
     socket: Option<unix_socket::SocketFile>,
 }
@@ -98,6 +100,7 @@ impl Running {
             inputs: Vec::new(),
             last_replay: None,
             outputs: Vec::new(),
+            api: None,
             others: Vec::new(),
             socket: None,
         };
@@ -136,7 +139,7 @@ impl Running {
         }
         if let Some(listener) = opened.web_api {
             let address = listener.local_addr().map_err(Failure::of("web-api"))?;
-            running.others.push(executor.spawn(http::serve(executor, listener, parts.app())));
+            running.api = Some(executor.spawn(http::serve(executor, listener, parts.app())));
             debug!("Webserver: listening on {}", address.to_string());
         }
         running.others.push(executor.spawn(tick(parts)));
@@ -182,6 +185,10 @@ impl Running {
                 warn!("Output {}: {} records were not taken in time", output.name(), queued);
             }
             output.discard(Loss::Shutdown);
+        }
+        parts.api_stop.ask();
+        if let Some(api) = self.api {
+            api.await;
         }
     }
 }

@@ -73,6 +73,7 @@ pub struct Parts {
     pub access_list: AccessList,
     pub intakes: Vec<Intake>,
     pub api: http::Settings,
+    pub api_stop: http::Stop,
 }
 
 impl Parts {
@@ -103,6 +104,7 @@ impl Parts {
             .filter_map(|(name, enabled)| enabled.then(|| Intake::new(name)))
             .collect(),
             api: http::Settings::new(&config.web_api, &config.statistics),
+            api_stop: http::Stop::default(),
         }
     }
 
@@ -114,6 +116,7 @@ impl Parts {
             collector: self.shared.collector,
             outputs: self.outputs,
             intakes: &self.intakes,
+            stop: &self.api_stop,
         }
     }
 

@@ -1,10 +1,61 @@
-//! The web API and the dashboard.
+//! The web API: counters and metrics for dashboards and Prometheus, over HTTP/1.1.
+//!
+//! picoserve reads requests and writes heads; everything else is ours. The way of a request:
+//!
+//! ```text
+//! server      a worker accepts the connection; eight of them, more connections wait in the kernel
+//!   v
+//! adapter     octets, time limits, turns for other tasks
+//!   v
+//! routes      auth, then path, method, parameters (query): which answer
+//!   v
+//! answer      short text, refusal, or a document in pieces
+//!   v
+//! exposition  /metrics, over the table in metrics
+//! listing     /counters, /streams
+//! ```
+//!
+//! # What it promises
+//!
+//! * **Nothing of it grows.** A worker has 4 KiB for a request's head, 4 KiB for what is on its way out, and
+//!   room for one answer's state. An answer of any length goes out in pieces of that size.
+//! * **It delays no message.** After every piece, as after every read, the other tasks have their turn.
+//! * **A slow or hostile client holds a worker for seconds, not longer**: 5 s without a request, 10 s for a
+//!   request, 10 s of waiting for an answer to be taken.
+//! * **An answer is valid whatever happens while it is written**: streams may appear and counters be reset
+//!   between two pieces.
+//!
+//! # What it leaves out
+//!
+//! Request bodies are read past. There is no compression, no `Expect: 100-continue`, no range. Unknown
+//! parameters are passed over. A request whose head is malformed or too long is answered 400, in plain text.
+
+mod adapter;
+mod answer;
+mod auth;
+mod exposition;
+mod listing;
+mod metrics;
+mod piece;
+mod query;
+mod refusal;
+mod routes;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use core::cell::RefCell;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 
 use crate::collector::{Collector, Intake};
 use crate::output::Outputs;
 use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret, ServerTls, Text};
-use crate::statistics::Statistics;
+use crate::statistics::{self, Statistics};
+use auth::Credentials;
 use serde::Deserialize;
+
+pub use server::{COST, Stop, serve};
 
 /// Section `web-api`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -97,40 +148,61 @@ impl Section {
     }
 }
 
-// stand-in
-/// x
+/// What requests are answered from. All of it is borrowed for a moment at a time.
 #[derive(Clone, Copy)]
 pub struct App<'a> {
-    /// x
+    /// What the configuration says of answers.
     pub settings: &'a Settings,
-    /// x
-    pub statistics: &'a std::cell::RefCell<Statistics>,
-    /// x
+    /// The counters of the traffic.
+    pub statistics: &'a RefCell<Statistics>,
+    /// The way of a message, with its counters.
     pub collector: &'a Collector<'a>,
-    /// x
+    /// The outputs, with their counters.
     pub outputs: &'a Outputs,
-    /// x
+    /// The counters of the inputs that are on.
     pub intakes: &'a [Intake],
+    /// Asks the workers to stop.
+    pub stop: &'a Stop,
 }
-/// x
-pub struct Settings;
-impl Settings {
-    /// x
-    pub fn new(_: &Section, _: &crate::statistics::Section) -> Self {
-        Settings
+
+impl App<'_> {
+    /// What is down, if anything: input or output, and its name.
+    fn down(&self) -> Option<(&'static str, &'static str)> {
+        let down = self.outputs.iter().find(|output| !output.is_connected());
+        down.map(|output| ("output", output.name()))
     }
 }
-/// x
-pub const COST: usize = 0;
-/// x
-pub fn address(section: &Section) -> std::net::SocketAddr {
-    std::net::SocketAddr::new(section.local_address.get(), section.local_port.get())
+
+/// What the configuration says of answers.
+pub struct Settings {
+    credentials: Credentials,
+    /// Names in `/counters`, each once.
+    default_counters: Vec<Text>,
 }
-/// x
-pub fn bind(section: &Section) -> std::io::Result<std::net::TcpListener> {
-    std::net::TcpListener::bind(address(section))
+
+impl Settings {
+    /// Takes over what concerns the API; the secret files were read.
+    pub fn new(section: &Section, statistics: &statistics::Section) -> Self {
+        let mut default_counters: Vec<Text> = Vec::new();
+        for name in &statistics.default_counters {
+            if !default_counters.contains(name) {
+                default_counters.push(name.clone());
+            }
+        }
+        Settings { credentials: Credentials::new(section), default_counters }
+    }
 }
-/// x
-pub async fn serve(_: &'static smol::LocalExecutor<'static>, _: std::net::TcpListener, _: App<'static>) {
-    smol::future::pending().await
+
+/// The address and port to listen on.
+pub fn address(section: &Section) -> SocketAddr {
+    SocketAddr::new(section.local_address.get(), section.local_port.get())
+}
+
+/// Opens the listener.
+///
+/// # Errors
+///
+/// The address is not this machine's, or somebody else listens there.
+pub fn bind(section: &Section) -> io::Result<TcpListener> {
+    TcpListener::bind(address(section))
 }

@@ -1,0 +1,390 @@
+//! What picoserve needs from the runtime: a timer, and the two halves of a socket.
+//!
+//! ```text
+//!                      +-------------------- Link, one for each connection ----------------------+
+//! peer --- octets ---> | Reader: counts, hears nothing more after what a request may send         | ---> picoserve
+//! peer <-- octets ---- | Writer: transmit buffer of the worker, filled by picoserve and by answers | <--- picoserve
+//!                      +---------------------------------------------------------------------------+
+//! ```
+//!
+//! * After every read and every write the other tasks get a turn: the executor has no fairness of its own.
+//! * A peer that takes an answer slowly is waited for [`HTTP_SLOW_SECONDS`] in all, not for each write: the
+//!   time spent waiting is added up from one read to the next.
+//! * A request may send [`HTTP_HEAD_BYTES`] of head and [`HTTP_BODY_BYTES`] of body, which is read past. What is
+//!   longer is not heard, and the connection ends with the answer.
+//! * A connection that ends with an answer is closed in two steps, so that the answer is not lost to the reset
+//!   which closing with unread octets would send: no more from us, then up to [`HTTP_LINGER_MS`] of reading.
+
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use async_io::{Async, Timer};
+use picoserve::io::{BaseWrite, ErrorKind, ErrorType, Read, Socket, Write};
+use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
+use picoserve::{KeepAlive, Timeouts};
+use smol::future::{or, yield_now};
+
+use super::piece::Piece;
+use crate::limits::{
+    HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS,
+    HTTP_SLOW_SECONDS, HTTP_TX_BYTES, IDENTITY_BYTES, table,
+};
+
+/// Marks our executor among the runtimes picoserve knows.
+pub struct Runtime;
+
+/// The timer of the reactor.
+pub struct Clock;
+
+impl picoserve::Timer<Runtime> for Clock {
+    async fn delay(&self, duration: picoserve::time::Duration) {
+        Timer::after(Duration::from_millis(duration.as_millis())).await;
+    }
+}
+
+// ------------ Transmit ------------------------------------------------------
+
+/// The transmit buffer of a worker.
+///
+/// ```text
+/// | sent already | to be sent  | free        |
+/// 0           start          end        HTTP_TX_BYTES
+/// ```
+pub struct Transmit {
+    octets: Box<[u8]>,
+    /// `start <= end`.
+    start: usize,
+    /// `end <= octets.len()`.
+    end: usize,
+}
+
+impl Transmit {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Transmit { octets: table(HTTP_TX_BYTES, 0), start: 0, end: 0 }
+    }
+
+    /// What is to be sent.
+    fn pending(&self) -> &[u8] {
+        self.octets.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Where more can be written.
+    fn free(&mut self) -> &mut [u8] {
+        self.octets.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// `length` octets of the free part were written.
+    fn fill(&mut self, length: usize) {
+        self.end = self.octets.len().min(self.end + length);
+    }
+
+    /// `length` octets were sent.
+    fn consume(&mut self, length: usize) {
+        self.start += length;
+        if self.start >= self.end {
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+}
+
+// ------------ Link ----------------------------------------------------------
+
+/// The connection that a worker serves now.
+pub struct Link<'w> {
+    stream: Async<TcpStream>,
+    transmit: &'w RefCell<Transmit>,
+    /// Octets read since the last answer.
+    heard: Cell<usize>,
+    /// Nothing is read any more.
+    deaf: Cell<bool>,
+    /// Something was sent since the last read.
+    answered: Cell<bool>,
+    /// The connection ends when what is in the buffer is sent.
+    last: Cell<bool>,
+    /// Time spent waiting for the peer to take the answer.
+    stalled: Cell<Duration>,
+}
+
+impl<'w> Link<'w> {
+    /// A connection just accepted; what a broken one left in the buffer is thrown away.
+    pub fn new(stream: Async<TcpStream>, transmit: &'w RefCell<Transmit>) -> Self {
+        transmit.borrow_mut().clear();
+        // Answers leave in whole pieces, so waiting for more only costs time. Works without, too.
+        let _ = stream.get_ref().set_nodelay(true);
+        Link {
+            stream,
+            transmit,
+            heard: Cell::new(0),
+            deaf: Cell::new(false),
+            answered: Cell::new(false),
+            last: Cell::new(false),
+            stalled: Cell::new(Duration::ZERO),
+        }
+    }
+
+    /// Reads nothing any more: the body of this request is refused.
+    pub fn deafen(&self) {
+        self.deaf.set(true);
+    }
+
+    /// Ends the connection once what is in the buffer is sent.
+    pub fn end(&self) {
+        self.last.set(true);
+    }
+
+    /// Lets `fill` write into the free part of the transmit buffer, which must have been drained before; in the
+    /// chunked form of RFC 9112, 7.1, when `chunked`.
+    pub fn write_piece<T>(&self, chunked: bool, fill: impl FnOnce(&mut Piece<'_>) -> T) -> T {
+        let mut transmit = self.transmit.borrow_mut();
+        let (length, result) =
+            if chunked { framed(transmit.free(), fill) } else { bare(transmit.free(), fill) };
+        transmit.fill(length);
+        result
+    }
+
+    /// Reads what the peer sends.
+    async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.heard.get() > HTTP_HEAD_BYTES + HTTP_BODY_BYTES {
+            self.deafen();
+        }
+        if buffer.is_empty() || self.deaf.get() {
+            return Ok(0);
+        }
+        let length = self.stream.read_with(|mut stream| stream.read(buffer)).await?;
+        self.heard.set(self.heard.get() + length);
+        self.answered.set(false);
+        self.stalled.set(Duration::ZERO);
+        yield_now().await;
+        Ok(length)
+    }
+
+    /// Sends everything in the buffer.
+    async fn drain(&self) -> io::Result<()> {
+        loop {
+            match self.send() {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        yield_now().await;
+        if self.last.get() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
+    /// Sends as much as the kernel takes; tells whether that was all.
+    fn send(&self) -> io::Result<bool> {
+        let mut transmit = self.transmit.borrow_mut();
+        if !transmit.pending().is_empty() {
+            let length = self.stream.get_ref().write(transmit.pending())?;
+            transmit.consume(length);
+            self.answered.set(true);
+            self.heard.set(0);
+        }
+        Ok(transmit.pending().is_empty())
+    }
+
+    /// Waits until the kernel takes more, as long as the peer's share of time lasts.
+    async fn writable(&self) -> io::Result<()> {
+        let since = Instant::now();
+        let left = Duration::from_secs(HTTP_SLOW_SECONDS).saturating_sub(self.stalled.get());
+        let result = or(self.stream.writable(), async {
+            Timer::after(left).await;
+            self.answered.set(false);
+            Err(io::ErrorKind::TimedOut.into())
+        })
+        .await;
+        self.stalled.set(self.stalled.get() + since.elapsed());
+        result
+    }
+
+    /// Closes the connection, so that an answer just sent arrives.
+    async fn close(&self) {
+        if self.answered.get() && self.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
+            or(self.discard(), async {
+                Timer::after(Duration::from_millis(HTTP_LINGER_MS)).await;
+            })
+            .await;
+        }
+    }
+
+    /// Reads to the end of what the peer sends, at most as much as a request may be.
+    async fn discard(&self) {
+        for _ in 0..HTTP_BODY_BYTES / HTTP_TX_BYTES {
+            let read = |mut stream: &TcpStream| stream.read(&mut self.transmit.borrow_mut().octets);
+            match self.stream.read_with(read).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => yield_now().await,
+            }
+        }
+    }
+}
+
+/// Octets before a chunk: its length in four hexadecimal digits, leading zeros are allowed, and a line break.
+const CHUNK_HEAD: usize = 6;
+/// Octets after a chunk: a line break.
+const CHUNK_TAIL: usize = 2;
+const _: () = assert!(HTTP_TX_BYTES <= 0xffff);
+
+/// Room for text in a piece: for the longest line, too, which has an identity or a counter's name, each octet of
+/// them escaped twice, and some 200 octets around it.
+const PIECE_BYTES: usize = HTTP_TX_BYTES - CHUNK_HEAD - CHUNK_TAIL;
+const _: () = assert!(PIECE_BYTES >= 5 * IDENTITY_BYTES + 6 * HTTP_COUNTER_BYTES + 256);
+
+/// Fills `free` as one chunk; tells how many octets it took. No text makes no chunk: an empty one would end the
+/// answer.
+fn framed<T>(free: &mut [u8], fill: impl FnOnce(&mut Piece<'_>) -> T) -> (usize, T) {
+    let size = free.len().saturating_sub(CHUNK_TAIL);
+    let (head, rest) = free.split_at_mut_checked(CHUNK_HEAD.min(size)).unwrap_or_default();
+    let mut piece = Piece::new(rest.get_mut(..size.saturating_sub(CHUNK_HEAD)).unwrap_or_default());
+    let result = fill(&mut piece);
+    let length = piece.len();
+    if length == 0 {
+        return (0, result);
+    }
+    // Neither write can fail: the room was set aside above.
+    let _ = io::Write::write_fmt(&mut &mut *head, format_args!("{length:04x}\r\n"));
+    if let Some(tail) = rest.get_mut(length..length + CHUNK_TAIL) {
+        tail.copy_from_slice(b"\r\n");
+    }
+    (CHUNK_HEAD + length + CHUNK_TAIL, result)
+}
+
+/// Fills `free` with the text alone.
+fn bare<T>(free: &mut [u8], fill: impl FnOnce(&mut Piece<'_>) -> T) -> (usize, T) {
+    let mut piece = Piece::new(free);
+    let result = fill(&mut piece);
+    (piece.len(), result)
+}
+
+// ------------ Fault ---------------------------------------------------------
+
+/// An error of the socket in the form picoserve asks for.
+#[derive(Debug)]
+pub struct Fault(io::Error);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl core::error::Error for Fault {}
+
+impl picoserve::io::Error for Fault {
+    fn kind(&self) -> ErrorKind {
+        match self.0.kind() {
+            io::ErrorKind::TimedOut => ErrorKind::TimedOut,
+            _ => ErrorKind::Other,
+        }
+    }
+}
+
+// ------------ Halves --------------------------------------------------------
+
+/// The half that hears.
+pub struct Reader<'a>(&'a Link<'a>);
+
+impl ErrorType for Reader<'_> {
+    type Error = Fault;
+}
+
+impl Read for Reader<'_> {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        self.0.read(buffer).await.map_err(Fault)
+    }
+}
+
+/// The half that speaks.
+pub struct Writer<'a>(&'a Link<'a>);
+
+impl ErrorType for Writer<'_> {
+    type Error = Fault;
+}
+
+impl BaseWrite for Writer<'_> {
+    async fn write(&mut self, octets: &[u8]) -> Result<usize, Fault> {
+        self.write_with(|mut cursor| {
+            let length = cursor.remaining_capacity().min(octets.len());
+            // Cannot fail: no more than fits.
+            let _ = cursor.try_append(octets.get(..length).unwrap_or_default());
+            length
+        })
+        .await
+    }
+
+    async fn flush(&mut self) -> Result<(), Fault> {
+        self.0.drain().await.map_err(Fault)
+    }
+}
+
+impl Write for Writer<'_> {
+    async fn write_with<F: FnOnce(BorrowedCursor<'_>) -> R, R>(&mut self, write: F) -> Result<R, Fault> {
+        if self.0.transmit.borrow_mut().free().is_empty() {
+            self.flush().await?;
+        }
+        let mut transmit = self.0.transmit.borrow_mut();
+        let mut buffer = BorrowedBuffer::new(transmit.free());
+        let result = write(buffer.unfilled());
+        let length = buffer.len();
+        transmit.fill(length);
+        Ok(result)
+    }
+}
+
+/// Both halves.
+pub struct Both<'w>(pub &'w Link<'w>);
+
+impl Socket<Runtime> for Both<'_> {
+    type Error = Fault;
+    type ReadHalf<'a>
+        = Reader<'a>
+    where
+        Self: 'a;
+    type WriteHalf<'a>
+        = Writer<'a>
+    where
+        Self: 'a;
+
+    fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
+        (Reader(self.0), Writer(self.0))
+    }
+
+    async fn abort<T: picoserve::Timer<Runtime>>(
+        self,
+        _: &Timeouts,
+        _: &T,
+    ) -> Result<(), picoserve::Error<Fault>> {
+        self.0.close().await;
+        Ok(())
+    }
+
+    async fn shutdown<T: picoserve::Timer<Runtime>>(
+        self,
+        _: &Timeouts,
+        _: &T,
+    ) -> Result<(), picoserve::Error<Fault>> {
+        self.0.close().await;
+        Ok(())
+    }
+}
+
+/// Keep-alive, and how long a peer may take.
+pub const CONFIG: picoserve::Config = picoserve::Config {
+    timeouts: Timeouts {
+        start_read_request: picoserve::time::Duration::from_secs(HTTP_IDLE_SECONDS),
+        persistent_start_read_request: picoserve::time::Duration::from_secs(HTTP_IDLE_SECONDS),
+        read_request: picoserve::time::Duration::from_secs(HTTP_SLOW_SECONDS),
+        write: picoserve::time::Duration::from_secs(HTTP_SLOW_SECONDS),
+    },
+    connection: KeepAlive::KeepAlive,
+};

@@ -1,0 +1,124 @@
+//! Who may ask.
+//!
+//! Two credentials are known: the key in `X-API-Key`, and login and password in `Authorization: Basic` (RFC
+//! 7617). A request must bring one, and every one it brings must be right. Without a key or a password
+//! configured that method is off, and bringing it is wrong; with both off nothing is asked for, which the
+//! configuration allows on loopback only.
+//!
+//! Comparing takes a time that depends on what the request brings alone, not on how much of it is right.
+
+use picoserve::request::Headers;
+
+use super::Section;
+
+/// What a request must bring.
+pub struct Credentials {
+    /// Value of `X-API-Key`; empty = off.
+    key: Box<[u8]>,
+    /// Login, colon and password in base64; empty = off.
+    basic: Box<[u8]>,
+}
+
+/// Asks for Basic authentication (RFC 7235, 4.1).
+pub const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "Basic realm=\"dnstapd\"");
+
+impl Credentials {
+    /// Those of the configuration.
+    pub fn new(section: &Section) -> Self {
+        let basic = match &section.password {
+            password if password.is_off() => String::new(),
+            password => base64(format!("{}:{}", section.login.as_str(), password.expose()).as_bytes()),
+        };
+        Credentials { key: section.api_key.expose().as_bytes().into(), basic: basic.into_bytes().into() }
+    }
+
+    /// Whether a request with these headers may ask.
+    pub fn admit(&self, headers: Headers<'_>) -> bool {
+        if self.key.is_empty() && self.basic.is_empty() {
+            return true;
+        }
+        let (mut brought, mut all_right) = (false, true);
+        for (name, value) in headers {
+            let right = if name == "x-api-key" {
+                is_same(&self.key, value.as_raw())
+            } else if name == "authorization" {
+                basic(value.as_raw()).is_some_and(|given| is_same(&self.basic, given))
+            } else {
+                continue;
+            };
+            brought = true;
+            all_right &= right;
+        }
+        brought && all_right
+    }
+}
+
+/// What stands after `Basic`, in any case, and spaces.
+fn basic(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(5)?;
+    let given = rest.trim_ascii_start();
+    (scheme.eq_ignore_ascii_case(b"basic") && given.len() < rest.len()).then_some(given)
+}
+
+/// Whether the secret was given; an empty secret cannot be. Looks at each octet given, wherever the first wrong
+/// one is.
+fn is_same(secret: &[u8], given: &[u8]) -> bool {
+    let differences = given
+        .iter()
+        .zip(secret.iter().cycle())
+        .fold(0, |differences, (given, right)| core::hint::black_box(differences | (given ^ right)));
+    !secret.is_empty() & (secret.len() == given.len()) & (differences == 0)
+}
+
+/// Base64 with padding (RFC 4648, 4).
+fn base64(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in octets.chunks(3) {
+        let bits =
+            group.iter().fold(0, |bits, &octet| bits << 8 | u32::from(octet)) << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = ALPHABET.get((bits >> (18 - 6 * place)) as usize & 63);
+            text.push(digit.filter(|_| place <= group.len()).map_or('=', |&digit| char::from(digit)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_of_the_rfc() {
+        let check = |octets: &str, expected: &str| assert_eq!(base64(octets.as_bytes()), expected);
+        check("", "");
+        check("f", "Zg==");
+        check("fo", "Zm8=");
+        check("foo", "Zm9v");
+        check("foob", "Zm9vYg==");
+        check("fooba", "Zm9vYmE=");
+        check("foobar", "Zm9vYmFy");
+        check("admin:changeme", "YWRtaW46Y2hhbmdlbWU=");
+    }
+
+    #[test]
+    fn only_the_whole_secret_is_the_secret() {
+        assert!(is_same(b"secret", b"secret"));
+        for wrong in ["", "s", "secre", "secret1", "secretsecret", "Secret", "secreT"] {
+            assert!(!is_same(b"secret", wrong.as_bytes()), "{wrong}");
+        }
+        assert!(!is_same(b"", b""));
+        assert!(!is_same(b"", b"a"));
+    }
+
+    #[test]
+    fn basic_is_read_in_any_case_and_nothing_else() {
+        assert_eq!(basic(b"Basic QQ=="), Some(&b"QQ=="[..]));
+        assert_eq!(basic(b"bAsIc   QQ=="), Some(&b"QQ=="[..]));
+        assert_eq!(basic(b"Basic "), Some(&b""[..]));
+        for other in ["", "Basic", "BasicQQ==", "Bearer QQ==", "\u{ff}\u{ff}", "Basi"] {
+            assert_eq!(basic(other.as_bytes()), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The Prometheus text format, version 0.0.4: heading of a family, its samples, the next family.
+//!
+//! ```text
+//! # HELP dnstap_queries Queries.
+//! # TYPE dnstap_queries counter
+//! dnstap_queries 4
+//! dnstap_queries{identity="lb1"} 4
+//! ```
+//!
+//! Between two pieces of the answer the statistics go on. A stream that appears meanwhile is in the families that
+//! come after; none ever disappears. What must agree with each other is read together: the buckets, sum and count
+//! of one histogram, and all counters of inputs and outputs, so that each frame is in exactly one of them.
+
+use core::cell::RefCell;
+use core::fmt::{self, Write};
+
+use super::App;
+use super::metrics::{BUILD, METRICS, Metric, Source, Value};
+use super::piece::{Document, Piece, write_escaped};
+use crate::decimal::{Ascii, write_decimal, write_padded};
+use crate::limits::HTTP_INSTANT_COUNTERS;
+use crate::statistics::counters::LATENCY_CLASSES;
+use crate::statistics::{Scope, Statistics};
+use crate::tally::Tally;
+use crate::time::Time;
+
+/// Content type of the answer.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Values of one instant, in the order of their samples.
+pub type Instants = heapless::Vec<u64, HTTP_INSTANT_COUNTERS>;
+
+/// All families, and how far they were written.
+pub struct Exposition<'a> {
+    app: App<'a>,
+    instants: &'a RefCell<Instants>,
+    /// Families written.
+    family: usize,
+    /// Whether the heading of this family was written.
+    headed: bool,
+    /// Samples of this family written.
+    sample: usize,
+    /// Samples of inputs and outputs written.
+    instant: usize,
+    /// The histogram under way.
+    histogram: Histogram,
+}
+
+/// The latencies of one scope at one instant.
+#[derive(Clone, Copy, Default)]
+struct Histogram {
+    /// Responses of each class alone.
+    classes: [u64; LATENCY_CLASSES.len()],
+    microseconds: u64,
+}
+
+/// Upper bounds of the latency classes in seconds.
+const BOUNDS: [&str; LATENCY_CLASSES.len()] = ["0.001", "0.01", "0.05", "0.1", "1", "+Inf"];
+
+/// Samples of one histogram: the buckets, sum and count.
+const HISTOGRAM_SAMPLES: usize = LATENCY_CLASSES.len() + 2;
+
+/// One sample, without the name of its family.
+struct Sample<'s> {
+    /// What a histogram adds to the name.
+    suffix: &'static str,
+    labels: &'s [(&'s str, &'s str)],
+    value: Value,
+}
+
+impl<'a> Exposition<'a> {
+    /// Nothing written yet; `instants` is lent for as long as the answer takes.
+    pub fn new(app: App<'a>, instants: &'a RefCell<Instants>) -> Self {
+        instants.borrow_mut().clear();
+        let histogram = Histogram::default();
+        Exposition { app, instants, family: 0, headed: false, sample: 0, instant: 0, histogram }
+    }
+
+    fn fill_family(&mut self, metric: &Metric, piece: &mut Piece<'_>) -> fmt::Result {
+        if !self.headed {
+            piece.whole(|out| write_heading(metric, out))?;
+            self.headed = true;
+        }
+        if metric.source.is_instant() && self.instants.borrow().is_empty() {
+            self.take_instants();
+        }
+        let (app, skip, mut histogram) = (self.app, self.sample, self.histogram);
+        let result = visit(&app, &metric.source, skip, &mut histogram, &mut |sample| {
+            let value = self.value_of(metric, sample.value);
+            piece.whole(|out| write_sample(metric.name, &sample, value, out))?;
+            self.sample += 1;
+            self.instant += usize::from(metric.source.is_instant());
+            Ok(())
+        });
+        self.histogram = histogram;
+        result
+    }
+
+    /// The value of the sample, or what it was at the instant that counts.
+    fn value_of(&self, metric: &Metric, now: Value) -> Value {
+        if !metric.source.is_instant() {
+            return now;
+        }
+        self.instants.borrow().get(self.instant).map_or(now, |&count| Value::Count(count))
+    }
+
+    /// Reads everything that must be of one instant.
+    fn take_instants(&self) {
+        let mut instants = self.instants.borrow_mut();
+        for metric in METRICS.iter().filter(|metric| metric.source.is_instant()) {
+            // A full list is no failure: the rest is read one by one.
+            let _ =
+                visit(&self.app, &metric.source, 0, &mut Histogram::default(), &mut |sample| match sample
+                    .value
+                {
+                    Value::Count(count) => instants.push(count).map_err(|_| fmt::Error),
+                    Value::Microseconds(_) => Err(fmt::Error),
+                });
+        }
+    }
+}
+
+impl Document for Exposition<'_> {
+    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+        while let Some(metric) = METRICS.get(self.family) {
+            self.fill_family(metric, piece)?;
+            self.family += 1;
+            (self.headed, self.sample) = (false, 0);
+        }
+        Ok(())
+    }
+}
+
+/// Hands the samples of a family to `each`, from number `skip` on, until it fails.
+fn visit(
+    app: &App<'_>,
+    source: &Source,
+    skip: usize,
+    histogram: &mut Histogram,
+    each: &mut dyn FnMut(Sample<'_>) -> fmt::Result,
+) -> fmt::Result {
+    let statistics = app.statistics;
+    let outputs = || app.outputs.iter();
+    let mut count =
+        |labels: &[(&str, &str)], count: u64| each(Sample { suffix: "", labels, value: Value::Count(count) });
+    match source {
+        Source::Statistic(name) => {
+            let statistics = statistics.borrow();
+            scopes(&statistics).skip(skip).try_for_each(|(scope, identity)| {
+                count(identity.map(|text| ("identity", text)).as_slice(), statistics.counter(scope, name))
+            })
+        }
+        Source::Latency => visit_latency(&statistics.borrow(), skip, histogram, each),
+        Source::LastMessage => {
+            let statistics = statistics.borrow();
+            statistics.streams().skip(skip).try_for_each(|(id, identity)| {
+                let microseconds = statistics.last_message(Scope::Stream(id)).map_or(0, microseconds);
+                let value = Value::Microseconds(microseconds);
+                each(Sample { suffix: "", labels: &[("identity", identity)], value })
+            })
+        }
+        Source::Input(read) => app
+            .intakes
+            .iter()
+            .skip(skip)
+            .try_for_each(|intake| count(&[("input", intake.name())], read(intake))),
+        Source::InputBy(label, tally) => {
+            let rows = app.intakes.iter().flat_map(|intake| rows(intake.name(), tally(intake)));
+            rows.skip(skip)
+                .try_for_each(|(name, reason, number)| count(&[("input", name), (label, reason)], number))
+        }
+        Source::Output(read) => {
+            outputs().skip(skip).try_for_each(|output| count(&[("output", output.name())], read(output)))
+        }
+        Source::OutputBy(tally) => {
+            let rows = outputs().flat_map(|output| rows(output.name(), tally(output)));
+            rows.skip(skip)
+                .try_for_each(|(name, reason, number)| count(&[("output", name), ("reason", reason)], number))
+        }
+        Source::Reasons(tally) => {
+            tally(app).iter().skip(skip).try_for_each(|(reason, number)| count(&[("reason", reason)], number))
+        }
+        Source::Tables(tables) => {
+            tables.iter().skip(skip).try_for_each(|(table, read)| count(&[("table", table)], read(app)))
+        }
+        Source::One(read) => (skip..1).try_for_each(|_| count(&[], read(app))),
+        Source::Process(read) => {
+            let value = if skip == 0 { read() } else { None };
+            value.map_or(Ok(()), |value| each(Sample { suffix: "", labels: &[], value }))
+        }
+        Source::Build => (skip..1).try_for_each(|_| count(BUILD, 1)),
+    }
+}
+
+/// All streams together, then each, with its identity.
+fn scopes(statistics: &Statistics) -> impl Iterator<Item = (Scope, Option<&str>)> {
+    let streams = statistics.streams().map(|(id, identity)| (Scope::Stream(id), Some(identity)));
+    core::iter::once((Scope::Global, None)).chain(streams)
+}
+
+/// The counters of a tally, each with the name of what they are of.
+fn rows(name: &'static str, tally: &Tally) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+    tally.iter().map(move |(reason, number)| (name, reason, number))
+}
+
+fn microseconds(time: Time) -> u64 {
+    time.seconds * 1_000_000 + u64::from(time.nanoseconds / 1_000)
+}
+
+/// The histogram of each scope; `histogram` holds the one that the last piece ended in.
+fn visit_latency(
+    statistics: &Statistics,
+    skip: usize,
+    histogram: &mut Histogram,
+    each: &mut dyn FnMut(Sample<'_>) -> fmt::Result,
+) -> fmt::Result {
+    let mut first = skip % HISTOGRAM_SAMPLES;
+    for (scope, identity) in scopes(statistics).skip(skip / HISTOGRAM_SAMPLES) {
+        if first == 0 {
+            let (classes, microseconds) = statistics.latency(scope);
+            *histogram = Histogram { classes, microseconds };
+        }
+        for number in first..HISTOGRAM_SAMPLES {
+            histogram.visit(identity, number, each)?;
+        }
+        first = 0;
+    }
+    Ok(())
+}
+
+impl Histogram {
+    /// Hands sample `number` to `each`.
+    fn visit(
+        &self,
+        identity: Option<&str>,
+        number: usize,
+        each: &mut dyn FnMut(Sample<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        let upto = |classes: usize| Value::Count(self.classes.iter().take(classes).sum());
+        let (suffix, bound, value) = match BOUNDS.get(number) {
+            Some(&bound) => ("_bucket", Some(("le", bound)), upto(number + 1)),
+            None if number == BOUNDS.len() => ("_sum", None, Value::Microseconds(self.microseconds)),
+            None => ("_count", None, upto(BOUNDS.len())),
+        };
+        let identity = identity.map(|text| ("identity", text));
+        let labels: heapless::Vec<_, 2> = identity.into_iter().chain(bound).collect();
+        each(Sample { suffix, labels: &labels, value })
+    }
+}
+
+fn write_heading(metric: &Metric, out: &mut impl Write) -> fmt::Result {
+    for part in ["# HELP ", metric.name, " ", metric.help, "\n# TYPE ", metric.name, " ", metric.kind, "\n"] {
+        out.write_str(part)?;
+    }
+    Ok(())
+}
+
+fn write_sample(name: &str, sample: &Sample<'_>, value: Value, out: &mut impl Ascii) -> fmt::Result {
+    out.write_str(name)?;
+    out.write_str(sample.suffix)?;
+    let mut before = "{";
+    for (label, text) in sample.labels {
+        out.write_str(before)?;
+        out.write_str(label)?;
+        out.write_str("=\"")?;
+        write_escaped(out, text)?;
+        out.write_char('"')?;
+        before = ",";
+    }
+    out.write_str(if sample.labels.is_empty() { " " } else { "} " })?;
+    match value {
+        Value::Count(count) => write_decimal(out, count)?,
+        Value::Microseconds(microseconds) => {
+            write_decimal(out, microseconds / 1_000_000)?;
+            out.write_char('.')?;
+            write_padded(out, microseconds % 1_000_000, 6)?;
+        }
+    }
+    out.write_char('\n')
+}

@@ -1,0 +1,139 @@
+//! `/counters` and `/streams`: the JSON documents.
+//!
+//! ```text
+//! {"stream": null, "counters": {"clients": 1, "domains": 1}}
+//! {"streams": ["lb1", "ns1"]}
+//! ```
+//!
+//! Spaces stand where the reference has them.
+
+use core::fmt::{self, Write};
+
+use super::App;
+use super::piece::{Document, Piece, write_escaped};
+use super::query::{Encoded, Names};
+use crate::decimal::write_decimal;
+use crate::limits::HTTP_COUNTER_BYTES;
+use crate::statistics::Scope;
+use crate::statistics::streams::StreamId;
+
+/// Content type of every JSON answer.
+pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
+
+/// Counters of one scope: the default ones, then those the request asks for.
+pub struct CounterList<'a, 'r> {
+    app: App<'a>,
+    scope: Scope,
+    more: Encoded<'r>,
+    /// Members of the object written, its opening counted as one.
+    written: usize,
+    /// The default names written.
+    defaults: usize,
+    /// The other names that come next, and how many came before.
+    rest: Names<'r, HTTP_COUNTER_BYTES>,
+    passed: usize,
+}
+
+impl<'a, 'r> CounterList<'a, 'r> {
+    /// Nothing written yet; the names in `more` were checked.
+    pub fn new(app: App<'a>, scope: Scope, more: Encoded<'r>) -> Self {
+        CounterList { app, scope, more, written: 0, defaults: 0, rest: more.names(), passed: 0 }
+    }
+
+    fn write_opening(&self, out: &mut Piece<'_>) -> fmt::Result {
+        out.write_str("{\"stream\": ")?;
+        match self.scope {
+            Scope::Global => out.write_str("null")?,
+            Scope::Stream(id) => write_identity(&self.app, id, out)?,
+        }
+        out.write_str(", \"counters\": {")
+    }
+
+    fn write_member(&mut self, name: &str, piece: &mut Piece<'_>) -> fmt::Result {
+        let value = self.app.statistics.borrow().counter(self.scope, name);
+        let separator = if self.written > 1 { ", " } else { "" };
+        piece.whole(|out| {
+            out.write_str(separator)?;
+            write_string(out, name)?;
+            out.write_str(": ")?;
+            write_decimal(out, value)
+        })?;
+        self.written += 1;
+        Ok(())
+    }
+
+    /// Whether a name stands before those in `rest`: an object must not have two members of one name.
+    fn is_repeated(&self, name: &str) -> bool {
+        let mut earlier = self.more.names::<HTTP_COUNTER_BYTES>().take(self.passed);
+        self.app.settings.default_counters.iter().any(|default| default.as_str() == name)
+            || earlier.any(|earlier| earlier.is_ok_and(|earlier| earlier == name))
+    }
+}
+
+impl Document for CounterList<'_, '_> {
+    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+        if self.written == 0 {
+            piece.whole(|out| self.write_opening(out))?;
+            self.written = 1;
+        }
+        let settings = self.app.settings;
+        while let Some(name) = settings.default_counters.get(self.defaults) {
+            self.write_member(name.as_str(), piece)?;
+            self.defaults += 1;
+        }
+        let mut rest = self.rest.clone();
+        while let Some(Ok(name)) = rest.next() {
+            if !self.is_repeated(&name) {
+                self.write_member(&name, piece)?;
+            }
+            self.rest = rest.clone();
+            self.passed += 1;
+        }
+        piece.whole(|out| out.write_str("}}"))
+    }
+}
+
+/// The identities of all streams.
+pub struct StreamList<'a> {
+    app: App<'a>,
+    /// Opening and identities written.
+    written: usize,
+}
+
+impl<'a> StreamList<'a> {
+    /// Nothing written yet.
+    pub fn new(app: App<'a>) -> Self {
+        StreamList { app, written: 0 }
+    }
+}
+
+impl Document for StreamList<'_> {
+    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+        if self.written == 0 {
+            piece.whole(|out| out.write_str("{\"streams\": ["))?;
+            self.written = 1;
+        }
+        let statistics = self.app.statistics.borrow();
+        for (_, identity) in statistics.streams().skip(self.written - 1) {
+            let separator = if self.written > 1 { ", " } else { "" };
+            piece.whole(|out| {
+                out.write_str(separator)?;
+                write_string(out, identity)
+            })?;
+            self.written += 1;
+        }
+        piece.whole(|out| out.write_str("]}"))
+    }
+}
+
+fn write_identity(app: &App<'_>, id: StreamId, out: &mut impl Write) -> fmt::Result {
+    let statistics = app.statistics.borrow();
+    let identity = statistics.streams().find(|&(other, _)| other == id).map_or("", |(_, identity)| identity);
+    write_string(out, identity)
+}
+
+fn write_string(out: &mut impl Write, text: &str) -> fmt::Result {
+    out.write_char('"')?;
+    write_escaped(out, text)?;
+    out.write_char('"')
+}

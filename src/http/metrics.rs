@@ -1,0 +1,183 @@
+//! What `/metrics` shows: one table of name, help, type and where the values come from.
+//!
+//! The names of the traffic's counters are those that dashboards of `dnstap_receiver` ask for, `svr` for SRV
+//! included. A family that counts by stream begins with a sample without labels, for all streams together.
+//! The order is that of the answer.
+
+use std::time::Duration;
+
+use super::App;
+use crate::collector::Intake;
+use crate::output::Output;
+use crate::sys::proc;
+use crate::tally::Tally;
+use Source::{
+    Build, Input, InputBy, LastMessage, Latency, One, OutputBy, Process, Reasons, Statistic, Tables,
+};
+
+/// One family of samples.
+pub struct Metric {
+    /// Name, without what a histogram adds.
+    pub name: &'static str,
+    /// What it says, for people.
+    pub help: &'static str,
+    /// Type, in the format's word.
+    pub kind: &'static str,
+    /// Where the values come from.
+    pub source: Source,
+}
+
+/// Where the values of a family come from.
+pub enum Source {
+    /// A published counter of the statistics: for all streams, then for each.
+    Statistic(&'static str),
+    /// The latencies of responses: for all streams, then for each.
+    Latency,
+    /// The time of the last message of each stream.
+    LastMessage,
+    /// A counter of each input.
+    Input(fn(&Intake) -> u64),
+    /// The counters of each input, by a label of that name.
+    InputBy(&'static str, fn(&Intake) -> &Tally),
+    /// A counter of each output.
+    Output(fn(&Output) -> u64),
+    /// The counters of each output by reason.
+    OutputBy(fn(&Output) -> &Tally),
+    /// Counters by reason.
+    Reasons(for<'a> fn(&App<'a>) -> &'a Tally),
+    /// One counter for each table.
+    Tables(&'static [TableCounter]),
+    /// One counter.
+    One(fn(&App<'_>) -> u64),
+    /// One value that the kernel may not tell.
+    Process(fn() -> Option<Value>),
+    /// What was built, in the labels.
+    Build,
+}
+
+/// The name of a table, and the counter that belongs to it.
+pub type TableCounter = (&'static str, fn(&App<'_>) -> u64);
+
+impl Source {
+    /// Whether the values must be of one instant, so that sums agree: those of inputs and outputs.
+    pub fn is_instant(&self) -> bool {
+        matches!(self, Input(_) | InputBy(..) | Source::Output(_) | OutputBy(_))
+    }
+}
+
+/// A value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A whole number.
+    Count(u64),
+    /// Seconds, given in microseconds.
+    Microseconds(u64),
+}
+
+impl Value {
+    fn seconds(duration: Duration) -> Self {
+        Value::Microseconds(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+const fn counter(name: &'static str, help: &'static str, source: Source) -> Metric {
+    Metric { name, help, kind: "counter", source }
+}
+
+const fn gauge(name: &'static str, help: &'static str, source: Source) -> Metric {
+    Metric { name, help, kind: "gauge", source }
+}
+
+/// All families, in the order of the answer.
+#[rustfmt::skip]
+pub static METRICS: &[Metric] = &[
+    counter("dnstap_queries_bytes_total", "Octets of DNS payload in queries.", Statistic("query/bytes")),
+    counter("dnstap_responses_bytes_total", "Octets of DNS payload in responses.", Statistic("response/bytes")),
+    gauge("dnstap_pps", "Messages a second.", Statistic("pps")),
+    gauge("dnstap_qps", "Queries a second.", Statistic("qps")),
+    gauge("dnstap_rps", "Responses a second.", Statistic("rps")),
+    gauge("dnstap_domains", "Different names seen.", Statistic("domains")),
+    gauge("dnstap_clients", "Different client addresses seen.", Statistic("clients")),
+    counter("dnstap_queries", "Queries.", Statistic("query")),
+    counter("dnstap_queries_udp", "Queries over UDP.", Statistic("query/udp")),
+    counter("dnstap_queries_tcp", "Queries over TCP.", Statistic("query/tcp")),
+    counter("dnstap_queries_inet", "Queries over IPv4.", Statistic("query/inet")),
+    counter("dnstap_queries_inet6", "Queries over IPv6.", Statistic("query/inet6")),
+    counter("dnstap_queries_a", "Queries for A.", Statistic("query/a")),
+    counter("dnstap_queries_aaaa", "Queries for AAAA.", Statistic("query/aaaa")),
+    counter("dnstap_queries_svr", "Queries for SRV, under the name that older dashboards know.", Statistic("query/srv")),
+    counter("dnstap_queries_srv", "Queries for SRV.", Statistic("query/srv")),
+    counter("dnstap_responses", "Responses.", Statistic("response")),
+    counter("dnstap_response_udp", "Responses over UDP.", Statistic("response/udp")),
+    counter("dnstap_response_tcp", "Responses over TCP.", Statistic("response/tcp")),
+    counter("dnstap_response_inet", "Responses over IPv4.", Statistic("response/inet")),
+    counter("dnstap_response_inet6", "Responses over IPv6.", Statistic("response/inet6")),
+    counter("dnstap_responses_noerror", "Responses with NOERROR.", Statistic("response/noerror")),
+    counter("dnstap_responses_nxdomain", "Responses with NXDOMAIN.", Statistic("response/nxdomain")),
+    counter("dnstap_responses_servfail", "Responses with SERVFAIL.", Statistic("response/servfail")),
+    counter("dnstap_responses_refused", "Responses with REFUSED.", Statistic("response/refused")),
+    counter("dnstap_latency0_1", "Responses within 1 ms.", Statistic("response/latency0_1")),
+    counter("dnstap_latency1_10", "Responses after more than 1 ms, within 10 ms.", Statistic("response/latency1_10")),
+    counter("dnstap_latency10_50", "Responses after more than 10 ms, within 50 ms.", Statistic("response/latency10_50")),
+    counter("dnstap_latency50_100", "Responses after more than 50 ms, within 100 ms.", Statistic("response/latency50_100")),
+    counter("dnstap_latency100_1000", "Responses after more than 100 ms, within 1 s.", Statistic("response/latency100_1000")),
+    counter("dnstap_latency_slow", "Responses after more than 1 s.", Statistic("response/latency_slow")),
+    Metric {
+        name: "dnstap_latency_seconds",
+        help: "Time from a query to its response.",
+        kind: "histogram",
+        source: Latency,
+    },
+    gauge("dnstap_last_message_timestamp_seconds", "Time of the last message, by the sender's clock; 0 = it had none.", LastMessage),
+
+    gauge("dnstapd_build_info", "What was built.", Build),
+    counter("dnstapd_frames_total", "Data frames that came to an end: rejected, filtered or received.", Input(Intake::frames)),
+    counter("dnstapd_input_bytes_total", "Octets read.", Input(Intake::octets)),
+    counter("dnstapd_received_total", "Messages that passed the filters.", Input(Intake::received)),
+    counter("dnstapd_filtered_total", "Messages that a filter left out.", InputBy("filter", Intake::filtered)),
+    counter("dnstapd_rejected_total", "Frames that are no dnstap message.", InputBy("reason", Intake::rejected)),
+    gauge("dnstapd_connections", "Connections that are open.", Input(Intake::connections)),
+    counter("dnstapd_connections_total", "Connections since start.", Input(Intake::connections_total)),
+    counter("dnstapd_connections_refused_total", "Connections that were closed on purpose.", InputBy("reason", Intake::refused)),
+    counter("dnstapd_output_delivered_total", "Records written to the last octet.", Source::Output(Output::delivered)),
+    counter("dnstapd_output_dropped_total", "Records that went nowhere.", OutputBy(Output::dropped)),
+    gauge("dnstapd_output_queued", "Records that wait.", Source::Output(|output| output.queued() as u64)),
+    gauge("dnstapd_output_queue_bytes", "Octets that wait.", Source::Output(|output| output.queue_octets() as u64)),
+    gauge("dnstapd_output_connected", "Whether the other end is there.", Source::Output(|output| u64::from(output.is_connected()))),
+    counter("dnstapd_output_reconnects_total", "Connections made after the first.", Source::Output(Output::reconnects)),
+    counter("dnstapd_malformed_total", "Messages whose DNS payload could not be read to its end.", Reasons(|app| app.collector.malformed())),
+    counter("dnstapd_evicted_total", "Entries that a full table had no room for.", Tables(&[
+        ("streams", |app| app.statistics.borrow().stream_overflow()),
+        ("pairing", |app| app.collector.pairing_evicted()),
+    ])),
+    gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
+    counter("dnstapd_log_dropped_total", "Lines the log had no room for.", One(|_| crate::log::dropped())),
+    counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|_| 0)),
+    gauge("process_resident_memory_bytes", "Memory in use.", Process(|| proc::resident_octets().map(Value::Count))),
+    counter("process_cpu_seconds_total", "Processor time used.", Process(|| proc::cpu_time().map(Value::seconds))),
+    gauge("process_open_fds", "Descriptors that are open.", Process(|| proc::open_descriptors().map(Value::Count))),
+    gauge("process_start_time_seconds", "When the process began.", Process(|| proc::started().map(Value::seconds))),
+];
+
+/// What was built: labels of `dnstapd_build_info`.
+pub static BUILD: &[(&str, &str)] =
+    &[("version", env!("CARGO_PKG_VERSION")), ("target", TARGET), ("features", FEATURES)];
+
+/// Processor, system and C library.
+const TARGET: &str = {
+    macro_rules! target {
+        ($($arch:literal)*) => {
+            $(if cfg!(all(target_arch = $arch, target_env = "musl")) {
+                concat!($arch, "-linux-musl")
+            } else if cfg!(all(target_arch = $arch, target_env = "gnu")) {
+                concat!($arch, "-linux-gnu")
+            } else)* {
+                std::env::consts::ARCH
+            }
+        };
+    }
+    target!("x86_64" "x86" "aarch64" "arm" "mips" "mips64" "riscv64" "powerpc" "powerpc64" "loongarch64")
+};
+
+/// Optional parts, in alphabetical order.
+const FEATURES: &str = if cfg!(feature = "log") { "log" } else { "" };

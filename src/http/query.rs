@@ -1,0 +1,168 @@
+//! The parameters of a request, in percent encoding (RFC 3986, 2.1), a plus for a space.
+//!
+//! Of a parameter given twice the first counts, and those nobody asks for are passed over.
+
+use crate::limits::HTTP_COUNTERS;
+
+/// What stands after the question mark.
+#[derive(Clone, Copy)]
+pub struct Query<'r>(pub &'r str);
+
+/// What is wrong with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadParameter {
+    /// A percent sign without two hexadecimal digits, or octets that are not UTF-8.
+    Encoding,
+    /// Longer than any right one.
+    TooLong,
+    /// More items than allowed.
+    TooMany,
+}
+
+impl<'r> Query<'r> {
+    /// The parameter of that name, still encoded.
+    pub fn find(self, name: &str) -> Option<Encoded<'r>> {
+        let pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.into_iter().find(|&(given, _)| given == name).map(|(_, value)| Encoded(value))
+    }
+}
+
+/// A value in percent encoding.
+#[derive(Clone, Copy, Default)]
+pub struct Encoded<'r>(&'r str);
+
+impl<'r> Encoded<'r> {
+    /// The value itself.
+    ///
+    /// # Errors
+    ///
+    /// It is badly encoded, or has more than `MAX` octets.
+    pub fn decode<const MAX: usize>(self) -> Result<heapless::String<MAX>, BadParameter> {
+        let mut octets = heapless::Vec::<u8, MAX>::new();
+        for octet in Octets(self.0.bytes()) {
+            octets.push(octet?).map_err(|_| BadParameter::TooLong)?;
+        }
+        heapless::String::from_utf8(octets).map_err(|_| BadParameter::Encoding)
+    }
+
+    /// The names in a list with commas, encoded or not; empty ones are passed over.
+    pub fn names<const MAX: usize>(self) -> Names<'r, MAX> {
+        Names(Octets(self.0.bytes()))
+    }
+
+    /// Whether all names in the list can be read.
+    ///
+    /// # Errors
+    ///
+    /// One is badly encoded or has more than `MAX` octets, or there are more than [`HTTP_COUNTERS`].
+    pub fn check_names<const MAX: usize>(self) -> Result<(), BadParameter> {
+        for (number, name) in self.names::<MAX>().enumerate() {
+            name?;
+            if number >= HTTP_COUNTERS {
+                return Err(BadParameter::TooMany);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The octets of an encoded value.
+#[derive(Clone)]
+struct Octets<'r>(core::str::Bytes<'r>);
+
+impl Iterator for Octets<'_> {
+    type Item = Result<u8, BadParameter>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.0.next()? {
+            b'+' => Some(Ok(b' ')),
+            b'%' => Some(self.hexadecimal().ok_or(BadParameter::Encoding)),
+            octet => Some(Ok(octet)),
+        }
+    }
+}
+
+impl Octets<'_> {
+    fn hexadecimal(&mut self) -> Option<u8> {
+        let mut digit = || char::from(self.0.next()?).to_digit(16);
+        let octet = digit()? << 4 | digit()?;
+        u8::try_from(octet).ok()
+    }
+}
+
+/// The names of a list.
+#[derive(Clone)]
+pub struct Names<'r, const MAX: usize>(Octets<'r>);
+
+impl<const MAX: usize> Iterator for Names<'_, MAX> {
+    type Item = Result<heapless::String<MAX>, BadParameter>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut name = heapless::Vec::<u8, MAX>::new();
+        for octet in self.0.by_ref() {
+            match octet {
+                Ok(b',') if name.is_empty() => {}
+                Ok(b',') => break,
+                Ok(octet) => {
+                    if name.push(octet).is_err() {
+                        return Some(Err(BadParameter::TooLong));
+                    }
+                }
+                Err(bad) => return Some(Err(bad)),
+            }
+        }
+        let name = (!name.is_empty()).then_some(name)?;
+        Some(heapless::String::from_utf8(name).map_err(|_| BadParameter::Encoding))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(query: &str, name: &str) -> Option<Result<String, BadParameter>> {
+        Query(query).find(name).map(|value| value.decode::<8>().map(|text| text.as_str().to_owned()))
+    }
+
+    #[test]
+    fn the_first_parameter_of_a_name_counts() {
+        let check = |query, expected: Option<&str>| {
+            assert_eq!(decoded(query, "stream"), expected.map(|text| Ok(text.to_owned())), "{query}");
+        };
+        check("", None);
+        check("streams=lb1", None);
+        check("stream", Some(""));
+        check("stream=", Some(""));
+        check("a&stream=lb1&stream=lb2", Some("lb1"));
+        check("stream=a=b", Some("a=b"));
+        check("stream=%C3%A9+%2b%5C032", Some("é +\\032"));
+    }
+
+    #[test]
+    fn bad_encodings_are_told_from_long_values() {
+        let check = |query, expected| assert_eq!(decoded(query, "a"), Some(Err(expected)), "{query}");
+        check("a=%", BadParameter::Encoding);
+        check("a=%4", BadParameter::Encoding);
+        check("a=%4g", BadParameter::Encoding);
+        check("a=%+1", BadParameter::Encoding);
+        check("a=%FF", BadParameter::Encoding);
+        check("a=%C3", BadParameter::Encoding);
+        check("a=123456789", BadParameter::TooLong);
+    }
+
+    #[test]
+    fn lists_are_split_after_decoding() {
+        let check = |list: &str, expected: &[&str]| {
+            let names: Vec<_> = Encoded(list).names::<8>().map(Result::unwrap).collect();
+            assert_eq!(names, expected, "{list}");
+        };
+        check("", &[]);
+        check(",,", &[]);
+        check("query", &["query"]);
+        check("query%2Fa,query%2Cqps,,rps,", &["query/a", "query", "qps", "rps"]);
+        assert_eq!(Encoded("a,%zz").check_names::<8>(), Err(BadParameter::Encoding));
+        assert_eq!(Encoded("a,123456789").check_names::<8>(), Err(BadParameter::TooLong));
+        assert_eq!(Encoded(&"a,".repeat(HTTP_COUNTERS)).check_names::<8>(), Ok(()));
+        assert_eq!(Encoded(&"a,".repeat(HTTP_COUNTERS + 1)).check_names::<8>(), Err(BadParameter::TooMany));
+    }
+}

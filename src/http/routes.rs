@@ -1,0 +1,213 @@
+//! From a request to its answer: who may ask, what for, and how.
+//!
+//! Nothing here waits. Authentication comes before routing, so that without credentials nobody learns which
+//! paths there are; `/health` and `/ready` are for probes, which have none.
+
+use core::cell::RefCell;
+
+use picoserve::ResponseSent;
+use picoserve::io::Read;
+use picoserve::request::{Headers, Path, Request, RequestParts};
+use picoserve::response::ResponseWriter;
+use picoserve::routing::PathRouterService;
+
+use super::App;
+use super::adapter::Link;
+use super::answer::{Answer, Manner, Pieces, Text};
+use super::exposition::{Exposition, Instants};
+use super::listing::{CounterList, StreamList};
+use super::query::{BadParameter, Query};
+use super::refusal::Refusal;
+use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
+use crate::statistics::Scope;
+use crate::wire::text::TEXT_PER_OCTET;
+
+/// A path and what may be done with it.
+struct Route {
+    path: &'static str,
+    methods: Methods,
+    /// Answered without credentials.
+    open: bool,
+    page: Page,
+}
+
+/// The methods of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Methods {
+    Read,
+    Delete,
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy)]
+enum Page {
+    Metrics,
+    Counters,
+    Tables,
+    Streams,
+    Reset,
+    Health,
+    Ready,
+}
+
+#[rustfmt::skip]
+const ROUTES: &[Route] = &[
+    Route { path: "/metrics", methods: Methods::Read, open: false, page: Page::Metrics },
+    Route { path: "/counters", methods: Methods::Read, open: false, page: Page::Counters },
+    Route { path: "/tables", methods: Methods::Read, open: false, page: Page::Tables },
+    Route { path: "/streams", methods: Methods::Read, open: false, page: Page::Streams },
+    Route { path: "/reset", methods: Methods::Delete, open: false, page: Page::Reset },
+    Route { path: "/health", methods: Methods::Read, open: true, page: Page::Health },
+    Route { path: "/ready", methods: Methods::Read, open: true, page: Page::Ready },
+];
+
+impl Methods {
+    fn contain(self, method: &str) -> bool {
+        match self {
+            Methods::Read => matches!(method, "GET" | "HEAD"),
+            Methods::Delete => method == "DELETE",
+        }
+    }
+
+    /// Value of `Allow`.
+    fn list(self) -> &'static str {
+        match self {
+            Methods::Read => "GET, HEAD",
+            Methods::Delete => "DELETE",
+        }
+    }
+}
+
+/// The API on one connection.
+pub struct Service<'a> {
+    /// What the answers are made from.
+    pub app: App<'a>,
+    /// Where they go.
+    pub link: &'a Link<'a>,
+    /// Room for the values of a scrape that must be of one instant.
+    pub instants: &'a RefCell<Instants>,
+}
+
+impl PathRouterService for Service<'_> {
+    async fn call_path_router_service<R: Read, W: ResponseWriter<Error = R::Error>>(
+        &self,
+        &(): &(),
+        (): (),
+        _: Path<'_>,
+        request: Request<'_, R>,
+        writer: W,
+    ) -> Result<ResponseSent, W::Error> {
+        let parts = request.parts;
+        let manner =
+            Manner { head_only: parts.method() == "HEAD", chunked: parts.http_version() == "HTTP/1.1" };
+        let answer = match check_body(parts.headers()).and_then(|()| self.answer(parts)) {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                if refusal.ends_connection() {
+                    self.link.deafen();
+                }
+                Answer::Text(Text::Refusal(refusal))
+            }
+        };
+        let connection = request.body_connection.finalize().await?;
+        answer.send(manner, self.link, connection, writer).await
+    }
+}
+
+/// Refuses a body that cannot be read past: of unknown length or too long.
+fn check_body(headers: Headers<'_>) -> Result<(), Refusal> {
+    let mut length = None;
+    for (name, value) in headers {
+        if name == "transfer-encoding" {
+            return Err(Refusal::TransferEncoding);
+        }
+        if name != "content-length" {
+            continue;
+        }
+        let digits = value
+            .as_str()
+            .ok()
+            .filter(|text| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()));
+        let given = digits.ok_or(Refusal::ContentLength)?.parse().unwrap_or(usize::MAX);
+        if length.is_some_and(|length| length != given) {
+            return Err(Refusal::ContentLength);
+        }
+        if given > HTTP_BODY_BYTES {
+            return Err(Refusal::LongBody);
+        }
+        length = Some(given);
+    }
+    Ok(())
+}
+
+impl<'a> Service<'a> {
+    fn answer<'r>(&self, parts: RequestParts<'r>) -> Result<Answer<'a, 'r>, Refusal> {
+        let path = path_of(parts.path().encoded());
+        let route = ROUTES.iter().find(|route| route.path == path);
+        let open = route.is_some_and(|route| route.open);
+        if !open && !self.app.settings.credentials.admit(parts.headers()) {
+            return Err(Refusal::Credentials);
+        }
+        let route = route.ok_or(Refusal::Path)?;
+        if !route.methods.contain(parts.method()) {
+            return Err(Refusal::Method(route.methods.list()));
+        }
+        self.page(route.page, Query(parts.query().map_or("", |query| query.0)))
+    }
+
+    fn page<'r>(&self, page: Page, query: Query<'r>) -> Result<Answer<'a, 'r>, Refusal> {
+        let app = self.app;
+        Ok(match page {
+            Page::Metrics => Answer::Pieces(Pieces::Metrics(Exposition::new(app, self.instants))),
+            Page::Counters => {
+                let (scope, more) = (self.scope(query)?, query.find("more").unwrap_or_default());
+                more.check_names::<HTTP_COUNTER_BYTES>().map_err(Refusal::More)?;
+                Answer::Pieces(Pieces::Counters(CounterList::new(app, scope, more)))
+            }
+            Page::Tables => {
+                self.scope(query)?;
+                return Err(Refusal::Tables);
+            }
+            Page::Streams => Answer::Pieces(Pieces::Streams(StreamList::new(app))),
+            Page::Reset => {
+                app.statistics.borrow_mut().reset();
+                Answer::Done
+            }
+            Page::Health => Answer::Text(Text::Ok),
+            Page::Ready => {
+                Answer::Text(app.down().map_or(Text::Ok, |(family, name)| Text::Down(family, name)))
+            }
+        })
+    }
+
+    /// What the parameter `stream` asks for. A name longer than any is an unknown one.
+    fn scope(&self, query: Query<'_>) -> Result<Scope, Refusal> {
+        let Some(stream) = query.find("stream") else { return Ok(Scope::Global) };
+        match stream.decode::<{ IDENTITY_BYTES * TEXT_PER_OCTET }>() {
+            Ok(name) => self.app.statistics.borrow().find(&name).map(Scope::Stream).ok_or(Refusal::Stream),
+            Err(BadParameter::Encoding) => Err(Refusal::StreamEncoding),
+            Err(BadParameter::TooLong | BadParameter::TooMany) => Err(Refusal::Stream),
+        }
+    }
+}
+
+/// The path of a request's target, which may have host and port before it (RFC 9112, 3.2.2).
+fn path_of(target: &str) -> &str {
+    let Some(rest) = target.strip_prefix("http://") else { return target };
+    rest.split_once('/').map_or("/", |(authority, _)| rest.get(authority.len()..).unwrap_or("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_may_follow_a_host() {
+        let check = |target, expected| assert_eq!(path_of(target), expected);
+        check("/metrics", "/metrics");
+        check("http://router:8080/metrics", "/metrics");
+        check("http://router", "/");
+        check("//router/metrics", "//router/metrics");
+        check("*", "*");
+    }
+}

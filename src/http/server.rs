@@ -1,0 +1,131 @@
+//! Workers: each takes one connection after the other from the listener they share, and serves it.
+//!
+//! So there are never more connections than workers; what comes beyond waits in the kernel's backlog. Each has
+//! its buffers from the start.
+
+use core::cell::{Cell, RefCell};
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use defmt_or_log::warn;
+use event_listener::{Event as Notice, listener};
+use picoserve::{Router, Server};
+use smol::LocalExecutor;
+use smol::future::or;
+
+use super::App;
+use super::adapter::{Both, CONFIG, Clock, Link, Transmit};
+use super::exposition::Instants;
+use super::routes::Service;
+use crate::limits::{HTTP_HEAD_BYTES, HTTP_STOP_MS, HTTP_TX_BYTES, HTTP_WORKERS, table};
+
+/// Octets that all workers cost.
+pub const COST: usize =
+    HTTP_WORKERS * (HTTP_HEAD_BYTES + HTTP_TX_BYTES + size_of::<Instants>() + FUTURE_BYTES);
+
+/// Octets of a worker's task at most.
+const FUTURE_BYTES: usize = 6 << 10;
+
+/// Asks the workers to stop.
+#[derive(Debug, Default)]
+pub struct Stop {
+    asked: Cell<bool>,
+    notice: Notice,
+}
+
+impl Stop {
+    /// Answers under way are sent, if that takes no longer than [`HTTP_STOP_MS`]; no more connections are taken.
+    pub fn ask(&self) {
+        self.asked.set(true);
+        self.notice.notify(usize::MAX);
+    }
+
+    /// Waits until it is asked for.
+    pub async fn asked(&self) {
+        while !self.asked.get() {
+            listener!(self.notice => told);
+            if !self.asked.get() {
+                told.await;
+            }
+        }
+    }
+}
+
+/// Serves the API until a stop is asked for. Dropping the future ends all connections at once.
+pub async fn serve<'a>(executor: &LocalExecutor<'a>, listener: TcpListener, app: App<'a>) {
+    let listener = match Async::new(listener) {
+        Ok(listener) => Rc::new(Listener { socket: listener, complained: Cell::new(false) }),
+        Err(error) => return warn!("Webserver: {}", error.to_string()),
+    };
+    let workers = [(); HTTP_WORKERS].map(|()| executor.spawn(work(Rc::clone(&listener), app)));
+    drop(listener);
+    for worker in workers {
+        worker.await;
+    }
+}
+
+/// The listener, for all workers.
+struct Listener {
+    socket: Async<TcpListener>,
+    /// Whether the log says already that connections cannot be accepted.
+    complained: Cell<bool>,
+}
+
+impl Listener {
+    /// Waits for a connection. After a failure the next attempt is made a second later: mostly there is no
+    /// descriptor left, and connections that end give some back.
+    async fn accept(&self) -> Async<TcpStream> {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, _)) => {
+                    self.complained.set(false);
+                    return stream;
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !self.complained.replace(true) {
+                        warn!("Webserver: connections cannot be accepted: {}", error.to_string());
+                    }
+                    Timer::after(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Serves one connection after the other.
+async fn work(listener: Rc<Listener>, app: App<'_>) {
+    let mut head = table(HTTP_HEAD_BYTES, 0);
+    let transmit = RefCell::new(Transmit::new());
+    let instants = Box::new(RefCell::new(Instants::new()));
+    let accepted = async || {
+        or(async { Some(listener.accept().await) }, async {
+            app.stop.asked().await;
+            None
+        })
+        .await
+    };
+    while let Some(stream) = accepted().await {
+        serve_connection(stream, app, &mut head, &transmit, &instants).await;
+    }
+}
+
+async fn serve_connection(
+    stream: Async<TcpStream>,
+    app: App<'_>,
+    head: &mut [u8],
+    transmit: &RefCell<Transmit>,
+    instants: &RefCell<Instants>,
+) {
+    let link = Link::new(stream, transmit);
+    let router = Router::from_service(Service { app, link: &link, instants });
+    let patience = picoserve::time::Duration::from_millis(HTTP_STOP_MS);
+    // However it ended, the next connection is served.
+    let _ = Server::custom(&router, Clock, &CONFIG, head)
+        .with_graceful_shutdown(app.stop.asked(), patience)
+        .serve(Both(&link))
+        .await;
+}

@@ -1,0 +1,298 @@
+//! What is asked and what is answered.
+
+use std::time::Duration;
+
+use super::{Server, sample, set_state};
+use crate::output::State;
+
+const ADMIN: &str = "Authorization: Basic YWRtaW46Y2hhbmdlbWU=";
+const KEY: &str = "X-API-Key: changeme";
+
+/// The status of a request for the streams with these headers.
+fn status(server: &Server, headers: &[&str]) -> u16 {
+    let lines: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    server.connect().ask(&format!("GET /streams HTTP/1.1\r\n{lines}\r\n"), true).status
+}
+
+#[test]
+fn every_credential_brought_must_be_right_and_one_must_be() {
+    let server = Server::start();
+    let check = |headers: &[&str], expected| assert_eq!(status(&server, headers), expected, "{headers:?}");
+    check(&[], 401);
+    check(&[KEY], 200);
+    check(&["x-api-key:changeme"], 200);
+    check(&[ADMIN], 200);
+    check(&["authorization: BASIC  YWRtaW46Y2hhbmdlbWU="], 200);
+    check(&[KEY, ADMIN], 200);
+    check(&["X-API-Key: Changeme"], 401);
+    check(&["X-API-Key: changeme1"], 401);
+    check(&["X-API-Key: changem"], 401);
+    check(&["X-API-Key:"], 401);
+    check(&[KEY, "X-API-Key: wrong"], 401);
+    check(&["Authorization: Basic YWRtaW46Y2hhbmdlbWV="], 401);
+    check(&["Authorization: Basic ywrtaw46y2hhbmdlbwu="], 401);
+    check(&["Authorization: Basic"], 401);
+    check(&["Authorization: Basic ####"], 401);
+    check(&["Authorization: Bearer changeme"], 401);
+    check(&["Authorization:"], 401);
+    check(&[KEY, "Authorization: Basic d3Jvbmc6d3Jvbmc="], 401);
+    check(&[ADMIN, "X-API-Key: wrong"], 401);
+    check(&[KEY, "Authorization: Bearer changeme"], 401);
+}
+
+#[test]
+fn a_method_without_a_secret_is_off() {
+    let check = |keys, headers: &[&str], expected| {
+        assert_eq!(status(&Server::with(keys, 1), headers), expected, "{keys} {headers:?}");
+    };
+    let no_key = "api-key = ''";
+    check(no_key, &[KEY], 401);
+    check(no_key, &["X-API-Key:"], 401);
+    check(no_key, &[], 401);
+    check(no_key, &[ADMIN], 200);
+    let no_password = "password = ''";
+    check(no_password, &[ADMIN], 401);
+    check(no_password, &["Authorization: Basic YWRtaW46"], 401);
+    check(no_password, &[KEY], 200);
+    let open = "api-key = ''\npassword = ''";
+    check(open, &[], 200);
+    check(open, &[KEY, "Authorization: nonsense"], 200);
+}
+
+#[test]
+fn credentials_come_before_paths() {
+    let server = Server::start();
+    for (method, path) in
+        [("GET", "/metrics"), ("GET", "/nowhere"), ("POST", "/metrics"), ("DELETE", "/reset")]
+    {
+        let reply = server.connect().ask(&format!("{method} {path} HTTP/1.1\r\n\r\n"), true);
+        assert_eq!(reply.status, 401, "{method} {path}");
+        assert_eq!(reply.header("www-authenticate"), Some("Basic realm=\"dnstapd\""));
+        assert_eq!(reply.body, "{\"error\": \"the credentials are missing or wrong\"}");
+    }
+    for path in ["/health", "/ready"] {
+        let reply = server.connect().ask(&format!("GET {path} HTTP/1.1\r\n\r\n"), true);
+        assert_eq!((reply.status, reply.body.as_str()), (200, "ok"));
+    }
+}
+
+#[test]
+fn each_path_has_its_methods() {
+    let server = Server::start();
+    let read = ["/metrics", "/counters", "/tables", "/streams", "/health", "/ready"];
+    for (path, allowed) in read.map(|path| (path, "GET, HEAD")).into_iter().chain([("/reset", "DELETE")]) {
+        for method in ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "get", "BREW"] {
+            let reply = server.ask(method, path);
+            if allowed.split(", ").any(|allowed| allowed == method) {
+                assert_eq!(reply.header("allow"), None);
+                assert!([200, 204, 501].contains(&reply.status), "{method} {path}: {}", reply.status);
+                continue;
+            }
+            assert_eq!(reply.status, 405, "{method} {path}");
+            assert_eq!(reply.header("allow"), Some(allowed));
+            let error =
+                if method == "HEAD" { "" } else { "{\"error\": \"this path does not have that method\"}" };
+            assert_eq!(reply.body, error);
+        }
+    }
+    for path in ["/", "/metrics/", "//metrics", "/Metrics", "/%6Detrics", "/nowhere", "*", "metrics"] {
+        let reply = server.ask("GET", path);
+        assert_eq!(reply.status, 404, "{path}");
+        assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+        assert_eq!(reply.body, "{\"error\": \"there is nothing at this path\"}");
+    }
+    assert_eq!(server.ask("GET", "http://router:8080/streams").body, "{\"streams\": []}");
+}
+
+#[test]
+fn head_has_the_headers_of_get_and_no_body() {
+    let server = Server::start();
+    for path in ["/metrics", "/counters", "/streams", "/tables", "/health", "/nowhere"] {
+        let (get, head) = (server.ask("GET", path), server.ask("HEAD", path));
+        assert_eq!((get.status, &get.headers), (head.status, &head.headers), "{path}");
+    }
+    // On one connection nothing is left over from the first.
+    let mut client = server.connect();
+    for path in ["/metrics", "/health", "/streams"] {
+        let request = format!("HEAD {path} HTTP/1.1\r\n{KEY}\r\n\r\n");
+        assert_eq!(client.ask(&request, false).status, 200);
+    }
+}
+
+#[test]
+fn counters_are_the_default_ones_and_more() {
+    let server = Server::start();
+    let defaults = |clients| {
+        format!(
+            "\"clients\": {clients}, \"domains\": {clients}, \"query\": {clients}, \"response\": {clients}, \"qps\": 0, \
+             \"response/noerror\": {clients}, \"response/nxdomain\": 0"
+        )
+    };
+    assert_eq!(server.get("/counters"), format!("{{\"stream\": null, \"counters\": {{{}}}}}", defaults(0)));
+    server.run(|world| world.exchange("lb1"));
+    let check = |query: &str, stream: &str, more: &str| {
+        let expected = format!("{{\"stream\": {stream}, \"counters\": {{{}{more}}}}}", defaults(1));
+        assert_eq!(server.get(&format!("/counters?{query}")), expected, "{query}");
+    };
+    check(
+        "stream=lb1&more=query/a,query/udp,latency",
+        "\"lb1\"",
+        ", \"query/a\": 1, \"query/udp\": 1, \"latency\": 0",
+    );
+    check(
+        "more=response/latency10_50%2Cquery/bytes",
+        "null",
+        ", \"response/latency10_50\": 1, \"query/bytes\": 33",
+    );
+    check("", "null", "");
+    check("more=", "null", "");
+    check("more=,rps,,rps,query,%22%5C%0a,", "null", ", \"rps\": 0, \"\\\"\\\\\\u000a\": 0");
+    check("more=pps&more=rps&other=1&stream=lb1", "\"lb1\"", ", \"pps\": 0");
+}
+
+#[test]
+fn a_long_list_of_counters_goes_out_in_pieces() {
+    let server = Server::start();
+    let names: Vec<String> = (0..250).map(|number| format!("q/{number}")).collect();
+    let body = server.get(&format!("/counters?more={}", names.join(",")));
+    let expected: String = names.iter().map(|name| format!(", \"{name}\": 0")).collect();
+    assert!(body.len() < 4096 && body.ends_with(&format!("{expected}}}}}")), "{body}");
+    // Control characters take six octets each, so the answer is longer than any request.
+    let names: Vec<String> = (0..10).map(|number| format!("%01{number}").repeat(40)).collect();
+    let body = server.get(&format!("/counters?more={}", names.join(",")));
+    assert!(body.len() > 2_800 && names.iter().all(|name| body.contains(&name.replace("%01", "\\u0001"))));
+}
+
+#[test]
+fn bad_parameters_are_told() {
+    let server = Server::start();
+    let check = |target: &str, status, why: &str| {
+        let reply = server.ask("GET", target);
+        assert_eq!(
+            (reply.status, reply.body.as_str()),
+            (status, &*format!("{{\"error\": \"{why}\"}}")),
+            "{target}"
+        );
+        assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+    };
+    check("/counters?stream=nope", 404, "there is no such stream");
+    check("/counters?stream=", 404, "there is no such stream");
+    check(&format!("/counters?stream={}", "a".repeat(600)), 404, "there is no such stream");
+    check("/counters?stream=%zz", 400, "`stream` is badly encoded");
+    check("/counters?stream=%FF", 400, "`stream` is badly encoded");
+    check("/counters?more=query,%4", 400, "`more` is badly encoded");
+    check(&format!("/counters?more={}", "a".repeat(129)), 400, "a name in `more` is too long");
+    check(&format!("/counters?more={}", "a,".repeat(257)), 400, "there are too many names in `more`");
+    check("/tables", 501, "the tables are not built yet");
+    check("/tables?stream=nope", 404, "there is no such stream");
+}
+
+#[test]
+fn streams_are_named_as_everywhere() {
+    let server = Server::start();
+    assert_eq!(server.get("/streams"), "{\"streams\": []}");
+    server.run(|world| {
+        for identity in [&b"lb1"[..], b"a b\"\\\xff", "Zürich".as_bytes(), b"", b"lb1"] {
+            world.exchange(identity);
+        }
+    });
+    assert_eq!(server.get("/streams"), r#"{"streams": ["lb1", "a\\032b\\\"\\\\\\255", "Zürich", "-"]}"#);
+    for encoded in
+        ["lb1", "a%5C032b%5C%22%5C%5C%5C255", r#"a\032b\"\\\255"#, "Z%C3%BCrich", "Z%c3%bcrich", "-"]
+    {
+        assert!(server.get(&format!("/counters?stream={encoded}")).contains("\"query\": "), "{encoded}");
+    }
+    assert_eq!(sample(&server.get("/metrics"), r#"dnstap_queries{identity="a\\032b\\\"\\\\\\255"}"#), 1.0);
+}
+
+#[test]
+fn a_full_table_shows_the_others() {
+    let server = Server::with("", 2);
+    server.run(|world| ["a", "b", "c", "d"].map(|identity| world.exchange(identity)));
+    assert_eq!(server.get("/streams"), "{\"streams\": [\"a\", \"b\", \"other\"]}");
+    let scrape = server.get("/metrics");
+    assert_eq!(sample(&scrape, "dnstap_queries{identity=\"other\"}"), 2.0);
+    assert_eq!(sample(&scrape, "dnstap_queries"), 4.0);
+    assert_eq!(sample(&scrape, "dnstapd_evicted_total{table=\"streams\"}"), 4.0);
+}
+
+#[test]
+fn reset_clears_the_counters_and_keeps_the_streams() {
+    let server = Server::start();
+    server.run(|world| world.exchange("lb1"));
+    let reply = server.ask("DELETE", "/reset");
+    assert_eq!(
+        (reply.status, reply.header("content-length"), reply.header("transfer-encoding")),
+        (204, None, None)
+    );
+    assert_eq!(server.get("/streams"), "{\"streams\": [\"lb1\"]}");
+    assert!(server.get("/counters?stream=lb1").contains("\"clients\": 0, \"domains\": 0, \"query\": 0"));
+    assert_eq!(sample(&server.get("/metrics"), "dnstapd_received_total{input=\"tcp-socket\"}"), 2.0);
+}
+
+#[test]
+fn an_output_that_is_down_makes_the_daemon_unready() {
+    let server = Server::start();
+    let check = |state, expected: (u16, &str), connected| {
+        set_state(&server, state);
+        let reply = server.ask("GET", "/ready");
+        assert_eq!((reply.status, reply.body.as_str()), expected);
+        assert_eq!(server.get("/health"), "ok");
+        assert_eq!(sample(&server.get("/metrics"), "dnstapd_output_connected{output=\"stdout\"}"), connected);
+    };
+    check(State::Ready, (200, "ok"), 1.0);
+    check(State::Blocked, (200, "ok"), 1.0);
+    check(State::Away, (503, "output stdout is down"), 0.0);
+    check(State::Closed, (503, "output stdout is down"), 0.0);
+    check(State::Ready, (200, "ok"), 1.0);
+}
+
+#[test]
+fn a_connection_serves_many_requests() {
+    let server = Server::start();
+    let mut client = server.connect();
+    for path in ["/streams", "/nowhere", "/metrics", "/counters"].repeat(20) {
+        let reply = client.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n{KEY}\r\n\r\n"), true);
+        assert_eq!(reply.header("connection"), Some("keep-alive"));
+    }
+    // Several at once, and bodies nobody asked for.
+    let request = format!("POST /reset HTTP/1.1\r\n{KEY}\r\nContent-Length: 9\r\n\r\n123456789");
+    client.send(request.repeat(3) + &format!("GET /streams HTTP/1.1\r\n{KEY}\r\nConnection: close\r\n\r\n"));
+    assert_eq!([(); 3].map(|()| client.reply(true).unwrap().status), [405; 3]);
+    let reply = client.reply(true).unwrap();
+    assert_eq!((reply.body.as_str(), reply.header("connection")), ("{\"streams\": []}", Some("close")));
+    assert!(client.reply(true).is_none());
+}
+
+#[test]
+fn an_old_client_reads_to_the_end_of_the_connection() {
+    let server = Server::start();
+    server.run(|world| (0..40).for_each(|number| world.exchange(format!("server-{number}"))));
+    for path in ["/metrics", "/counters", "/streams", "/health"] {
+        let mut client = server.connect();
+        let reply = client.ask(&format!("GET {path} HTTP/1.0\r\n{KEY}\r\n\r\n"), true);
+        assert_eq!((reply.status, reply.header("transfer-encoding")), (200, None), "{path}");
+        assert_eq!(reply.header("connection"), Some("close"));
+        assert!(client.reply(true).is_none());
+        if path != "/metrics" {
+            assert_eq!(reply.body, server.get(path));
+        } else {
+            assert!(reply.body.len() > 50_000 && reply.body.contains("process_start_time_seconds "));
+        }
+    }
+}
+
+#[test]
+fn a_stop_lets_answers_finish_and_closes_what_is_idle() {
+    let server = Server::start();
+    let mut idle = server.connect();
+    assert_eq!(idle.ask(&format!("GET /streams HTTP/1.1\r\n{KEY}\r\n\r\n"), true).status, 200);
+    let mut waiting = server.connect();
+    let started = std::time::Instant::now();
+    server.run(|world| world.stop.ask());
+    assert_eq!(idle.rest().unwrap(), "");
+    assert_eq!(waiting.rest().unwrap(), "");
+    server.thread.join().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(std::net::TcpStream::connect(server.address).is_err());
+}
