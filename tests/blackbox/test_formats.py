@@ -112,8 +112,8 @@ latency: "-"
 
 
 def test_latency():
-    def latency(asked, answered, **more):
-        lines = shown(message(QUERY, when=asked), message(RESPONSE, when=answered, **more), fmt="json").splitlines()
+    def latency(queried, answered, **more):
+        lines = shown(message(QUERY, when=queried), message(RESPONSE, when=answered, **more), fmt="json").splitlines()
         return lines[1].rsplit('"latency":', 1)[1].rstrip("}")
 
     assert latency((100, 0), (102, 0)) == "2"

@@ -106,7 +106,7 @@ def test_the_longest_frame_is_taken():
     with Daemon() as daemon:
         sender = Sender(daemon.unix)
         long = message(payload=payload, more=field(14, payload))
-        padded = long + field(3, bytes(132 * 1024 - len(long) - 4))
+        padded = long + field(3, bytes(132 * 1024 - len(long) - 3))
         assert len(padded) == 132 * 1024
         sender.send(*[padded] * 20)
         sender.stop()
