@@ -106,7 +106,7 @@ impl Running {
         };
         if let (Some(target), Some(output)) = (opened.stdout, parts.outputs.find(stdout::NAME)) {
             debug!("Output handler: stdout");
-            running.outputs.push(executor.spawn(stdout::run(output, &parts.outputs, target)));
+            running.outputs.push(executor.spawn(stdout::run(output, parts.outputs, target)));
         }
         if let (Some(listener), Some(intake)) = (opened.tcp_socket, parts.intake(tcp_server::NAME)) {
             debug!("Input handler: tcp socket");

@@ -101,7 +101,8 @@ impl Parts {
                 (file::NAME, config.input.file.enable),
             ]
             .into_iter()
-            .filter_map(|(name, enabled)| enabled.then(|| Intake::new(name)))
+            .filter(|&(_, enabled)| enabled)
+            .map(|(name, _)| Intake::new(name))
             .collect(),
             api: http::Settings::new(&config.web_api, &config.statistics),
             api_stop: http::Stop::default(),

@@ -13,8 +13,8 @@ use crate::wire::iana::{Family, Protocol, Rcode, RrType};
 /// Everything counted of one stream since start or reset.
 #[derive(Clone, Debug)]
 pub struct Counters {
-    /// By direction: queries, responses.
-    directions: [DirectionCounters; 2],
+    queries: DirectionCounters,
+    responses: DirectionCounters,
     /// Responses by latency class, each up to the bound of [`LATENCY_CLASSES`].
     latency: [u64; LATENCY_CLASSES.len()],
     /// Sum of all latencies in microseconds.
@@ -37,6 +37,18 @@ struct DirectionCounters {
     types: [u64; TYPES],
 }
 
+impl DirectionCounters {
+    /// Nothing counted yet.
+    const ZERO: DirectionCounters = DirectionCounters {
+        messages: 0,
+        bytes: 0,
+        protocols: [0; PROTOCOLS],
+        families: [0; FAMILIES],
+        rcodes: [0; RCODES],
+        types: [0; TYPES],
+    };
+}
+
 const PROTOCOLS: usize = 8;
 const FAMILIES: usize = 3;
 const RCODES: usize = 25;
@@ -55,16 +67,8 @@ pub const LATENCY_CLASSES: [(&str, u64); 6] = [
 impl Counters {
     /// Nothing counted yet.
     pub const ZERO: Counters = Counters {
-        directions: [const {
-            DirectionCounters {
-                messages: 0,
-                bytes: 0,
-                protocols: [0; PROTOCOLS],
-                families: [0; FAMILIES],
-                rcodes: [0; RCODES],
-                types: [0; TYPES],
-            }
-        }; 2],
+        queries: DirectionCounters::ZERO,
+        responses: DirectionCounters::ZERO,
         latency: [0; LATENCY_CLASSES.len()],
         latency_microseconds: 0,
         last_message: None,
@@ -72,7 +76,7 @@ impl Counters {
 
     /// Counts one message.
     pub fn observe(&mut self, event: &Event<'_>, unknown: &mut UnknownTypes) {
-        let direction = &mut self.directions[usize::from(event.is_response())];
+        let direction = if event.is_response() { &mut self.responses } else { &mut self.queries };
         direction.messages += 1;
         direction.bytes += u64::from(event.length);
         let slot = |number: u32, slots: usize| {
@@ -101,7 +105,10 @@ impl Counters {
     /// The value of one counter.
     pub fn value(&self, counter: Counter, unknown: &UnknownTypes) -> u64 {
         let at = |slots: &[u64], slot: usize| slots.get(slot).copied().unwrap_or(0);
-        let of = |direction: Direction| &self.directions[direction as usize];
+        let of = |direction| match direction {
+            Direction::Query => &self.queries,
+            Direction::Response => &self.responses,
+        };
         match counter {
             Counter::Messages(direction) => of(direction).messages,
             Counter::Bytes(direction) => of(direction).bytes,
@@ -139,9 +146,9 @@ fn bump(slots: &mut [u64], slot: usize) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// A message of odd type.
-    Query = 0,
+    Query,
     /// A message of even type.
-    Response = 1,
+    Response,
 }
 
 /// One counter, by what it counts.
