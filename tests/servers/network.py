@@ -1,0 +1,41 @@
+"""A network of the tests' own: a namespace with nothing but loopback, and addresses meant for documentation.
+
+Every server has an IPv4 and an IPv6 address and listens on port 53 there; clients ask from addresses of the same kinds
+(RFC 5737, RFC 3849). Nothing leaves the machine, whatever a server is asked.
+"""
+import os
+import subprocess
+import sys
+
+MARK = "DNSTAPD_TEST_NETWORK"
+CLIENTS4 = ["192.0.2.10", "198.51.100.7", "198.51.100.23", "203.0.113.25", "203.0.113.88"]
+CLIENTS6 = ["2001:db8::10", "2001:db8:0:7::23", "2001:db8:beef::1"]
+# The name server of what is broken: the servers are told never to ask it, so that questions there end in SERVFAIL at once.
+NOBODY = "192.0.2.254"
+SERVERS = {"origin": 53, "bind": 61, "unbound": 62, "dnsdist": 63, "recursor": 64, "nsd": 65, "knot": 66, "coredns": 67}
+
+
+def address4(server):
+    return f"192.0.2.{SERVERS[server]}"
+
+
+def address6(server):
+    return f"2001:db8::{SERVERS[server]}"
+
+
+def enter():
+    """Runs this program again inside a network namespace, and returns there once loopback is up."""
+    if MARK not in os.environ:
+        if os.geteuid() != 0:
+            sys.exit("this needs root: a network namespace, and servers on port 53")
+        environment = dict(os.environ, **{MARK: "1"})
+        os.execvpe("unshare", ["unshare", "-n", sys.executable, *sys.argv], environment)
+    with open("/proc/net/dev") as devices:
+        if sum(":" in line for line in devices) != 1:
+            sys.exit(f"{MARK} is set outside of a network namespace")
+    run = lambda *words: subprocess.run(["ip", *words], check=True)
+    run("link", "set", "lo", "up")
+    for address in [*CLIENTS4, *map(address4, SERVERS)]:
+        run("address", "replace", f"{address}/32", "dev", "lo")
+    for address in [*CLIENTS6, *map(address6, SERVERS)]:
+        run("address", "replace", f"{address}/128", "dev", "lo", "nodad")

@@ -1,0 +1,186 @@
+"""An independent reader of Frame Streams captures, dnstap and DNS messages, in plain Python.
+
+It knows nothing of the program under test: the framing, the protobuf fields and the DNS header are read here a second
+time, from their specifications, so that both can be compared. Presentation follows the program's documentation: names
+escaped as in the text format, times in UTC with six digits, `-` for what is missing.
+"""
+import datetime
+import ipaddress
+import struct
+
+CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
+ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
+
+MESSAGES = dict(enumerate((
+    "AUTH_QUERY AUTH_RESPONSE RESOLVER_QUERY RESOLVER_RESPONSE CLIENT_QUERY CLIENT_RESPONSE FORWARDER_QUERY FORWARDER_RESPONSE "
+    "STUB_QUERY STUB_RESPONSE TOOL_QUERY TOOL_RESPONSE UPDATE_QUERY UPDATE_RESPONSE").split(), 1))
+FAMILIES = {1: "INET", 2: "INET6"}
+PROTOCOLS = {1: "UDP", 2: "TCP", 3: "DOT", 4: "DOH", 5: "DNSCryptUDP", 6: "DNSCryptTCP", 7: "DOQ"}
+RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN", 7: "YXRRSET",
+          8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", 16: "BADVERS", 23: "BADCOOKIE"}
+TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR",
+         41: "OPT", 43: "DS", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 99: "SPF", 250: "TSIG",
+         251: "IXFR", 252: "AXFR", 255: "ANY", 257: "CAA"}
+FLAGS = (("QR", 15), ("AA", 10), ("TC", 9), ("RD", 8), ("RA", 7), ("AD", 5), ("CD", 4))
+
+
+def control(kind, content_type=None):
+    field = b"" if content_type is None else struct.pack(">II", 1, len(content_type)) + content_type
+    return struct.pack(">III", 0, 4 + len(field), kind) + field
+
+
+def split(octets):
+    """Frames of a stream in order: `(kind, payload)`, where kind is "data" or the number of a control frame."""
+    at = 0
+    while at + 4 <= len(octets):
+        (length,) = struct.unpack_from(">I", octets, at)
+        kind = "data"
+        at += 4
+        if length == 0:
+            if at + 8 > len(octets):
+                return
+            length, kind = struct.unpack_from(">II", octets, at)
+            at += 4
+        if at + length > len(octets):
+            return
+        yield kind, octets[at:at + length]
+        at += length
+
+
+def frames(path):
+    """The data frames of a capture."""
+    with open(path, "rb") as file:
+        return [payload for kind, payload in split(file.read()) if kind == "data"]
+
+
+def fields(octets, base=0):
+    """The fields of a protobuf message: `(number, value, offset)`, delimited ones as octets."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            octet = octets[at]
+            at += 1
+            value |= (octet & 0x7F) << shift
+            shift += 7
+            if octet < 0x80:
+                return value
+
+    while at < len(octets):
+        key = varint()
+        wire = key & 7
+        if wire == 0:
+            yield key >> 3, varint(), base + at
+        elif wire == 2:
+            length = varint()
+            yield key >> 3, octets[at:at + length], base + at
+            at += length
+        elif wire == 5:
+            yield key >> 3, struct.unpack_from("<I", octets, at)[0], base + at
+            at += 4
+        else:
+            raise ValueError(f"wire type {wire}")
+
+
+def name(octets, at=12):
+    """A name without compression, as text, and where it ends."""
+    text = ""
+    while octets[at]:
+        length = octets[at]
+        if length > 63:
+            raise ValueError("compression in a question")
+        text += "".join(escape(octet) for octet in octets[at + 1:at + 1 + length]) + "."
+        at += 1 + length
+    return text or ".", at + 1
+
+
+def escape(octet):
+    if octet in b'."\\':
+        return "\\" + chr(octet)
+    return chr(octet) if 0x21 <= octet <= 0x7E else f"\\{octet:03}"
+
+
+def skip_name(octets, at):
+    while True:
+        length = octets[at]
+        if length == 0:
+            return at + 1
+        if length >= 0xC0:
+            return at + 2
+        at += 1 + length
+
+
+def extended_rcode(octets, at, counts):
+    """The upper bits of the rcode, from the OPT record (RFC 6891, 6.1.3), 0 without one."""
+    try:
+        for _ in range(counts[0] - 1):
+            at = skip_name(octets, at) + 4
+        for _ in range(sum(counts[1:])):
+            at = skip_name(octets, at)
+            rtype, _, ttl, length = struct.unpack_from(">HHIH", octets, at)
+            if rtype == 41:
+                return ttl >> 24
+            at += 10 + length
+    except (IndexError, struct.error):
+        pass
+    return 0
+
+
+def instant(seconds, nanoseconds):
+    if seconds is None:
+        return "-"
+    when = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{(nanoseconds or 0) // 1000:06}+00:00"
+
+
+def address(octets):
+    if not octets or len(octets) not in (4, 16):
+        return "-"
+    if len(octets) == 16 and octets[:12] == b"\0" * 10 + b"\xff\xff":
+        octets = octets[12:]
+    return str(ipaddress.ip_address(octets))
+
+
+def parse(frame):
+    """All of a frame that a record of the program shows, under the keys of its JSON, and `time` in seconds."""
+    outer = {number: value for number, value, _ in fields(frame)}
+    inner = {number: value for number, value, _ in fields(outer[14])}
+    kind = inner[1]
+    response = kind % 2 == 0
+    payload = inner.get(14 if response else 10, b"")
+    seconds, nanoseconds = (inner.get(12), inner.get(13)) if response else (inner.get(8), inner.get(9))
+    record = {
+        "identity": outer.get(1, b"").decode() or "-", "message": MESSAGES.get(kind, f"MESSAGE{kind}"),
+        "family": FAMILIES.get(inner.get(2), "-"), "protocol": PROTOCOLS.get(inner.get(3), "-"),
+        "query-ip": address(inner.get(4)), "query-port": inner.get(6) or "-",
+        "response-ip": address(inner.get(5)), "response-port": inner.get(7) or "-",
+        "type": "response" if response else "query", "length": len(payload), "timestamp": instant(seconds, nanoseconds),
+        "qname": "-", "rrtype": "-", "rcode": "-", "id": "-", "flags": "-",
+        "time": (seconds or 0) + (nanoseconds or 0) / 1e9, "payload": payload,
+    }
+    if len(payload) >= 12:
+        ident, flags, *counts = struct.unpack_from(">HHHHHH", payload)
+        record["id"] = ident
+        record["flags"] = " ".join(word for word, bit in FLAGS if flags >> bit & 1)
+        at = 12
+        if counts[0]:
+            record["qname"], at = name(payload)
+            qtype = struct.unpack_from(">H", payload, at)[0]
+            record["rrtype"] = TYPES.get(qtype, f"TYPE{qtype}")
+            at += 4
+        rcode = flags & 15 | extended_rcode(payload, at, counts) << 4
+        record["rcode"] = RCODES.get(rcode, f"RCODE{rcode}")
+    return record
+
+
+def spots(frame):
+    """Where a frame's client address, DNS id and first label are; `None` without a question."""
+    inner_at, inner = next((at, value) for number, value, at in fields(frame) if number == 14)
+    found = {number: (at, value) for number, value, at in fields(inner, inner_at)}
+    at, payload = found.get(10) or found.get(14) or (0, b"")
+    if len(payload) < 17 or payload[4:6] != b"\0\1":
+        return None
+    client_at, client = found.get(4) or (0, b"")
+    return {"client": client_at, "client_length": len(client), "id": at, "label": at + 13, "label_length": payload[12]}
