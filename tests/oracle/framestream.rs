@@ -48,9 +48,8 @@ pub fn check_control(payload: &[u8]) {
 fn deframe(stream: &[u8], cuts: &[u8]) -> Vec<Frame> {
     let mut deframer = Deframer::new(FRAME_MAX);
     let mut frames = Vec::new();
-    let mut pieces = Pieces { stream, cuts: cuts.iter().cycle() };
     let mut kept = Vec::new();
-    while let Some(piece) = pieces.next() {
+    for piece in (Pieces { stream, cuts: cuts.iter().cycle() }) {
         kept.extend_from_slice(piece);
         let mut input = &kept[..];
         loop {

@@ -1,0 +1,133 @@
+//! Writes the corpora the targets begin with, into the folder that is named: `seed corpus [CAPTURE...]`
+//!
+//! One file an input, with a name that says what it is. The frames are composed here; of captures (Frame Streams
+//! files) the first frame of each message type and size class is taken too.
+
+use dnstapd::wire::dnstap::{Dnstap, Message, Policy, Time};
+use dnstapd::wire::framestream::{Deframer, Unit, data_header};
+use dnstapd::wire::handshake::{READY, START, STOP};
+use dnstapd::wire::iana::{Family, HttpProtocol, MessageType, Protocol};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let mut arguments = env::args_os().skip(1).map(PathBuf::from);
+    let Some(corpus) = arguments.next() else {
+        eprintln!("usage: seed CORPUS [CAPTURE...]");
+        std::process::exit(2);
+    };
+    let mut frames = Vec::new();
+    for (name, payload) in payloads() {
+        write(&corpus, "dns", name, &payload)?;
+        frames.push((name.to_string(), frame(&payload, MessageType::CLIENT_QUERY)));
+        frames.push((format!("{name}-response"), frame(&payload, MessageType::RESOLVER_RESPONSE)));
+    }
+    for capture in arguments {
+        frames.extend(frames_of(&capture)?);
+    }
+    for (name, frame) in &frames {
+        write(&corpus, "dnstap", name, frame)?;
+    }
+    write(&corpus, "deframer", "bidirectional", &stream(&[READY, START], &frames))?;
+    write(&corpus, "deframer", "unidirectional", &stream(&[START], &frames))?;
+    write(
+        &corpus,
+        "deframer",
+        "oversize",
+        &[&[9, 0, 1, 200], START, &data_header(301), &[7; 301], STOP].concat(),
+    )?;
+    for (name, control) in [("ready", READY), ("start", START), ("stop", STOP)] {
+        write(&corpus, "control", name, &control[8..])?;
+    }
+    for (name, text) in
+        [("plain", "ns1.example"), ("letters", "Zürich 東京"), ("escapes", "a\\b\"c\n\u{feff}")]
+    {
+        write(&corpus, "text", name, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn write(corpus: &Path, target: &str, name: &str, octets: &[u8]) -> io::Result<()> {
+    let folder = corpus.join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), octets)
+}
+
+/// DNS messages: name and wire form.
+fn payloads() -> Vec<(&'static str, Vec<u8>)> {
+    let query: &[u8] = b"\x1a\x2b\x01\x20\0\x01\0\0\0\0\0\x01";
+    let response: &[u8] = b"\x1a\x2b\x85\x80\0\x01\0\x01\0\x01\0\x01";
+    let question = b"\x03www\x07example\x03com\0\0\x41\0\x01";
+    let odd = b"\x04\xff\0. \x01\\\0\xff\xff\0\xfe";
+    let opt = b"\0\0\x29\x04\xd0\x01\0\x80\0\0\x0c\0\x0a\0\x08\x01\x02\x03\x04\x05\x06\x07\x08";
+    let a = b"\xc0\x0c\0\x01\0\x01\0\0\x0e\x10\0\x04\xc0\0\x02\x01";
+    let ns = b"\xc0\x10\0\x02\0\x01\0\0\x0e\x10\0\x05\x02ns\xc0\x10";
+    vec![
+        ("query", [query, question, opt].concat()),
+        ("response", [response, question, a, ns, opt].concat()),
+        ("odd-name", [query, odd, opt].concat()),
+        ("no-question", [b"\0\0\x01\0\0\0\0\0\0\0\0\x01", &opt[..]].concat()),
+        ("pointer", [query, b"\x01a\xc0\x02\0\x01\0\x01", opt].concat()),
+        ("short", query[..7].to_vec()),
+    ]
+}
+
+/// A frame with every field.
+fn frame(payload: &[u8], message_type: MessageType) -> Vec<u8> {
+    let policy = Policy {
+        policy_type: Some(b"RPZ"),
+        rule: Some(b"\x03bad\0"),
+        action: Some(1),
+        matched: Some(2),
+        value: Some(b"value"),
+    };
+    let message = Message {
+        message_type,
+        socket_family: Some(Family::INET6),
+        socket_protocol: Some(Protocol(4)),
+        query_address: Some(&[0x20; 16]),
+        response_address: Some(&[192, 0, 2, 53]),
+        query_port: Some(50000),
+        response_port: Some(443),
+        query_time: Time::new(1_700_000_000, 999_999_999),
+        query_message: Some(payload),
+        query_zone: Some(b"\x03com\0"),
+        response_time: Time::new(1_700_000_001, 0),
+        response_message: message_type.is_response().then_some(payload),
+        policy: Some(policy),
+        http_protocol: Some(HttpProtocol(2)),
+    };
+    let dnstap = Dnstap { identity: Some(b"ns1"), version: Some(b"1.0"), extra: Some(b"rtt=1"), message };
+    let mut out = vec![0; 256 + 2 * payload.len()];
+    let length = dnstap.compose(&mut out).expect("room enough");
+    out.truncate(length);
+    out
+}
+
+/// A stream: the lengths of its pieces for the target, control frames, some data and STOP.
+fn stream(opening: &[&[u8]], frames: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let data =
+        frames.iter().take(3).flat_map(|(_, frame)| [&data_header(frame.len() as u32), &frame[..]].concat());
+    [&[50, 3, 0, 250][..], &opening.concat(), &data.collect::<Vec<_>>(), STOP].concat()
+}
+
+/// The first frame of each message type and size class of a capture.
+fn frames_of(capture: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let octets = fs::read(capture)?;
+    let stem = capture.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut deframer = Deframer::new(1 << 20);
+    let mut input = &octets[..];
+    let mut seen = BTreeSet::new();
+    let mut frames = Vec::new();
+    while let Ok(Some(unit)) = deframer.next(&mut input) {
+        let Unit::Data(frame) = unit else { continue };
+        let Ok(dnstap) = Dnstap::parse(frame) else { continue };
+        let (kind, class) = (dnstap.message.message_type, frame.len().ilog2());
+        if seen.insert((kind, class)) {
+            frames
+                .push((format!("{stem}-{}-{}", kind.to_string().to_lowercase(), 1 << class), frame.to_vec()));
+        }
+    }
+    Ok(frames)
+}

@@ -1,0 +1,13 @@
+//! A stream of frames, cut as the first octets say, through the deframer and a receiver.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+/// How many of the first octets are lengths of pieces.
+const CUTS: usize = 4;
+
+fuzz_target!(|octets: &[u8]| {
+    if let Some((cuts, stream)) = octets.split_at_checked(CUTS) {
+        fuzz::oracle::framestream::check(stream, cuts);
+    }
+});

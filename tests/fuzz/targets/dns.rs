@@ -1,0 +1,6 @@
+//! A DNS message: the summary against itself, domain and dns-parser, and the text of the name.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| fuzz::oracle::dns::check(octets));

@@ -1,0 +1,6 @@
+//! The payload of a data frame: walker against micropb, and composed again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| fuzz::oracle::dnstap::check(octets));
