@@ -141,6 +141,8 @@ fn each_reason_to_refuse() {
     check(b"\x08\x01", Reject::WrongWireType);
     check(b"\x7a\x01\x01", Reject::WrongWireType);
     check(b"\x78\x01\x72\x03\x0a\x01\x05", Reject::WrongWireType);
+    check(b"\x78\x01\x72\x06\x08\x05\x82\x01\x01\x05", Reject::WrongWireType);
+    check(b"\x78\x01\x72\x07\x08\x05\x7a\x03\x28\x80\x01", Reject::WrongWireType);
     check(b"\x78\x01\x72\x05\x08\x05\x7a\x01\x18", Reject::Truncated);
     check(&[&[0x78][..], &[0xff; 11]].concat(), Reject::Varint);
     check(&[&[0x78][..], &[0xff; 9]].concat(), Reject::Truncated);

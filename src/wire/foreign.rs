@@ -26,9 +26,7 @@ const HTTP_METHODS: [&[u8; 4]; 9] =
 /// when it is Frame Streams, or nothing we know.
 pub fn recognise(first: &[u8]) -> Option<Foreign> {
     let head: [u8; 4] = Cursor::new(first).array()?;
-    if head == [0; 4] {
-        None
-    } else if head.starts_with(&[0x16, 0x03]) {
+    if head.starts_with(&[0x16, 0x03]) {
         // ContentType handshake, ProtocolVersion 3.x (RFC 8446, 5.1).
         Some(Foreign::Tls)
     } else if HTTP_METHODS.contains(&&head) {
@@ -43,7 +41,8 @@ fn is_bare_protobuf(first: &[u8]) -> bool {
     let mut cursor = Cursor::new(first);
     let short = cursor.u16().is_some_and(|length| length > 0) && begins_message(cursor);
     let mut cursor = Cursor::new(first);
-    let long = cursor.u32().is_some_and(|length| length < 0x0100_0000) && begins_message(cursor);
+    let long =
+        cursor.u32().is_some_and(|length| (1..0x0100_0000).contains(&length)) && begins_message(cursor);
     short || long
 }
 
@@ -98,7 +97,8 @@ mod tests {
         check(b"\x00\x00\x00\x5c\x08\x01\x12\x10", Some(Foreign::BareProtobuf));
         // Dnstap data frame without a handshake: identity "x".
         check(b"\x00\x00\x00\x5c\x0a\x01x", Some(Foreign::BareProtobuf));
-        // READY.
+        // READY, and an escape with a control length that looks like a field.
+        check(b"\x00\x00\x00\x00\x0a\x01\x00\x00", None);
         check(b"\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x04", None);
         check(b"SSH-2.0-OpenSSH_9.2", None);
         check(b"\xff\xff\xff\xff\xff\xff", None);

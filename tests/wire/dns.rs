@@ -79,7 +79,7 @@ impl Record {
 }
 
 proptest! {
-    #![proptest_config(crate::cases(512))]
+    #![proptest_config(crate::cases(1536))]
 
     #[test]
     fn messages_are_read_as_they_were_meant(model in model()) {

@@ -49,7 +49,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(crate::cases(512))]
+    #![proptest_config(crate::cases(1536))]
 
     #[test]
     fn streams_are_read_as_specified(stream in stream(), cuts in vec(any::<u8>(), 1..6)) {

@@ -26,7 +26,7 @@ pub fn wire(labels: &[Vec<u8>]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(crate::cases(512))]
+    #![proptest_config(crate::cases(1536))]
 
     #[test]
     fn any_octets_have_a_text(raw in vec(any::<u8>(), 0..200)) {
