@@ -13,6 +13,7 @@ use dnstapd::output::{Output, Outputs, QueueSettings, stdout};
 use dnstapd::pairing::Pairing;
 use dnstapd::setting::{Format, WhenFull};
 use dnstapd::statistics::Statistics;
+use dnstapd::wire::framestream::{Deframer, Unit, data_header};
 
 /// Counts the allocations of its own thread.
 struct Counting;
@@ -57,14 +58,11 @@ fn captured() -> Vec<Vec<u8>> {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "fstrm") {
             let octets = fs::read(path).unwrap();
+            let mut deframer = Deframer::new(1 << 20);
             let mut rest = octets.as_slice();
-            while let Some((head, tail)) = rest.split_first_chunk::<4>() {
-                let length = u32::from_be_bytes(*head) as usize;
-                if length == 0 {
-                    rest = &tail[4 + u32::from_be_bytes(tail[..4].try_into().unwrap()) as usize..];
-                } else {
-                    frames.push(rest[..4 + length].to_vec());
-                    rest = &tail[length..];
+            while let Ok(Some(unit)) = deframer.next(&mut rest) {
+                if let Unit::Data(data) = unit {
+                    frames.push([&data_header(data.len() as u32)[..], data].concat());
                 }
             }
         }
