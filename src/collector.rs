@@ -36,6 +36,9 @@ pub struct Collector<'a> {
 /// Why a frame longer than the limit is rejected.
 pub const OVERSIZE: &str = "oversize";
 
+/// Why what comes to a port that speaks TLS is rejected when it is not TLS.
+pub const PLAINTEXT: &str = "plaintext";
+
 impl<'a> Collector<'a> {
     /// A collector that counts in `statistics` and offers to `outputs`.
     pub fn new(
@@ -145,6 +148,8 @@ pub struct Intake {
     refused: Tally,
     connections: Cell<u64>,
     connections_total: Cell<u64>,
+    /// Connections that are meant to be there.
+    connections_wanted: Cell<u64>,
 }
 
 /// Why a connection is closed by us.
@@ -156,10 +161,12 @@ pub enum Refusal {
     Limit,
     /// A handshake or a frame stayed unfinished for too long.
     Timeout,
+    /// No agreement on TLS: version, certificate, or the handshake itself.
+    Tls,
 }
 
 impl Refusal {
-    const ALL: [Refusal; 3] = [Refusal::AccessList, Refusal::Limit, Refusal::Timeout];
+    const ALL: [Refusal; 4] = [Refusal::AccessList, Refusal::Limit, Refusal::Timeout, Refusal::Tls];
 
     /// Label in the metrics.
     pub fn label(self) -> &'static str {
@@ -167,6 +174,7 @@ impl Refusal {
             Refusal::AccessList => "access_list",
             Refusal::Limit => "limit",
             Refusal::Timeout => "timeout",
+            Refusal::Tls => "tls",
         }
     }
 }
@@ -183,10 +191,11 @@ impl Intake {
             octets: Cell::new(0),
             received: Cell::new(0),
             filtered: Tally::new(crate::filter::Reason::ALL.iter().map(|reason| reason.label())),
-            rejected: Tally::new(rejects.chain(violations).chain(foreign).chain([OVERSIZE])),
+            rejected: Tally::new(rejects.chain(violations).chain(foreign).chain([OVERSIZE, PLAINTEXT])),
             refused: Tally::new(Refusal::ALL.map(Refusal::label)),
             connections: Cell::new(0),
             connections_total: Cell::new(0),
+            connections_wanted: Cell::new(0),
         }
     }
 
@@ -212,6 +221,17 @@ impl Intake {
         self.connections.set(self.connections.get() + 1);
         self.connections_total.set(self.connections_total.get() + 1);
         Connected(self)
+    }
+
+    /// Says that so many connections are meant to be open at any time: an input that connects to others is down
+    /// while there are fewer.
+    pub fn want(&self, connections: u64) {
+        self.connections_wanted.set(connections);
+    }
+
+    /// Whether a connection is missing that is meant to be there.
+    pub fn is_down(&self) -> bool {
+        self.connections.get() < self.connections_wanted.get()
     }
 
     /// Name in metrics and log: its section's.

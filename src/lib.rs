@@ -46,9 +46,13 @@ pub mod decimal;
 
 pub mod time;
 
+pub mod backoff;
+
 pub mod sys;
 
 pub mod log;
+
+pub mod tls;
 
 pub mod wire;
 

@@ -181,6 +181,15 @@ pub const FILE_READ_BYTES: usize = 64 << 10;
 /// Seconds a peer has to finish a handshake or a frame.
 pub const PATIENCE_SECONDS: u32 = 10;
 
+/// Seconds between two attempts to reach a remote at most, unless `retry` is longer.
+pub const RETRY_MAX_SECONDS: u64 = 30;
+
+/// Addresses of a remote's name that are tried at each attempt.
+pub const DIAL_ADDRESSES: usize = 8;
+
+/// Octets of a file with certificates or a key at most; lists of a whole system have some 250,000.
+pub const PEM_BYTES: u64 = 4 << 20;
+
 /// Seconds the outputs have at a stop to write what is queued.
 pub const DRAIN_SECONDS: u64 = 5;
 

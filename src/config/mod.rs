@@ -249,9 +249,11 @@ const FILE_MAX: u64 = 1 << 20;
 /// The longest file with a secret, in octets.
 const SECRET_MAX: u64 = 1 << 16;
 
-/// What the configuration knows and the program does not do yet. Whoever builds it deletes its row.
+/// What the configuration knows and this program does not do: not yet, in which case whoever builds it deletes its
+/// row, or not in this build.
 mod not_built {
     use super::Config;
+    use crate::tls;
 
     /// The key to name, what to say, whether a configuration asks for it.
     type Row = (&'static str, &'static str, fn(&Config) -> bool);
@@ -266,6 +268,9 @@ mod not_built {
 
     /// For TLS.
     const NO_TLS: &str = "TLS is not built yet; allowed: `false`";
+
+    /// For TLS in a build without it.
+    const WITHOUT_TLS: &str = "needs the cargo feature `tls`, which this build is without; allowed: `false`";
 
     /// For another key.
     const NO_KEY: &str = "not built yet; allowed: leave it out";
@@ -288,8 +293,8 @@ mod not_built {
         ("process.user", NO_KEY, |c| c.process.user.is_some()),
         ("process.group", NO_KEY, |c| c.process.group.is_some()),
         ("web-api.tls-support", NO_TLS, |c| c.web_api.enable && c.web_api.tls().is_on()),
-        ("input.tcp-socket.tls-support", NO_TLS, |c| {
-            c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()
+        ("input.tcp-socket.tls-support", WITHOUT_TLS, |c| {
+            !tls::BUILT && c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()
         }),
         ("input.tcp-client", NO_TLS, |c| {
             c.input.tcp_client.iter().any(|client| client.enable && client.tls().is_on())

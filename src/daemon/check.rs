@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::certificates::Certificates;
 use super::{Failure, parts};
 use crate::collector::Collector;
 use crate::config::Config;
@@ -27,6 +28,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
         let what = format!("input.file: {}", parts::shown(config.input.file.path.as_deref()));
         file::Capture::open(&config.input.file, limits.frame).map_err(Failure::of(what))?;
     }
+    Certificates::load(config)?;
     print(config, &limits, out).map_err(Failure::of("output"))
 }
 

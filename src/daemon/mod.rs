@@ -7,6 +7,7 @@
 //! The order of the stop: inputs end first, then the outputs have [`DRAIN_SECONDS`] to write what is queued,
 //! and what is left is counted as lost. The Unix socket and the pid file are removed.
 
+mod certificates;
 mod check;
 mod parts;
 
@@ -26,6 +27,7 @@ use crate::setting::AtEnd;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::{http, log};
 
+use certificates::Certificates;
 pub use check::check;
 use parts::{Opened, Parts, PidFile};
 
@@ -61,9 +63,10 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     for warning in &config.warnings {
         warn!("{}", warning);
     }
+    let certificates = Certificates::load(&config)?;
     let opened = Opened::open(&config)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config)));
+    let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates)));
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     let result = block_on(executor.run(async {
         let signals = signals.into_async().map_err(Failure::of("signals"))?;
@@ -112,12 +115,13 @@ impl Running {
             debug!("Input handler: tcp socket");
             let address = listener.local_addr().map_err(Failure::of("input.tcp-socket"))?;
             let listener = listener.try_into().map_err(Failure::of("input.tcp-socket"))?;
-            let access = &parts.access_list;
+            let (access, tls) = (&parts.access_list, parts.certificates.tcp_socket.as_ref());
             running.inputs.push(executor.spawn(tcp_server::run(
                 executor,
                 &parts.shared,
                 intake,
                 access,
+                tls,
                 listener,
             )));
             debug!("Input handler: listening on {}", address.to_string());
@@ -224,6 +228,7 @@ fn reload(config: &mut Config, overlay: &Overlay, parts: &Parts) {
     let changes = Reload::between(config, &new);
     parts.shared.collector.set_filter(Filter::new(&new.filter));
     parts.access_list.replace(&new.input.tcp_socket);
+    parts.certificates.reload(&new);
     info!(
         "Reloaded; taken over: {}",
         if changes.taken.is_empty() { "no change".into() } else { changes.taken.join(", ") }

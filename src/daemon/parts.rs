@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use super::certificates::Certificates;
 use crate::collector::{Collector, Intake};
 use crate::config::Config;
 use crate::filter::Filter;
@@ -71,6 +72,7 @@ pub struct Parts {
     pub outputs: &'static Outputs,
     pub shared: Shared<'static>,
     pub access_list: AccessList,
+    pub certificates: Certificates,
     pub intakes: Vec<Intake>,
     pub api: http::Settings,
     pub api_stop: http::Stop,
@@ -78,7 +80,7 @@ pub struct Parts {
 
 impl Parts {
     /// Makes all tables. They live until the process ends, so they are leaked once.
-    pub fn build(config: &Config) -> Self {
+    pub fn build(config: &Config, certificates: Certificates) -> Self {
         let limits = Limits::resolve(&config.limits);
         let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
         let stdout = config.output.stdout.is_enabled().then(|| stdout::output(&config.output.stdout));
@@ -95,6 +97,7 @@ impl Parts {
             outputs,
             shared: Shared::new(collector, &limits),
             access_list: AccessList::new(&config.input.tcp_socket),
+            certificates,
             intakes: [
                 (tcp_server::NAME, config.input.tcp_socket.is_enabled()),
                 (unix_socket::NAME, config.input.unix_socket.enable),

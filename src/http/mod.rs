@@ -168,8 +168,11 @@ pub struct App<'a> {
 impl App<'_> {
     /// What is down, if anything: input or output, and its name.
     fn down(&self) -> Option<(&'static str, &'static str)> {
-        let down = self.outputs.iter().find(|output| !output.is_connected());
-        down.map(|output| ("output", output.name()))
+        let output = self.outputs.iter().find(|output| !output.is_connected());
+        let input = || self.intakes.iter().find(|intake| intake.is_down());
+        output
+            .map(|output| ("output", output.name()))
+            .or_else(|| input().map(|intake| ("input", intake.name())))
     }
 }
 

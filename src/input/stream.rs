@@ -95,8 +95,15 @@ pub enum End {
     Error(io::Error),
 }
 
-/// Serves a connection to its end, and says in the log how it ended.
-pub async fn serve<S>(stream: S, peer: &impl Display, intake: &Intake, shared: &Shared<'_>, place: &Place<'_>)
+/// Serves a connection to its end, and says in the log how it ended. Tells whether the peer got through the
+/// Frame Streams handshake.
+pub async fn serve<S>(
+    stream: S,
+    peer: &impl Display,
+    intake: &Intake,
+    shared: &Shared<'_>,
+    place: &Place<'_>,
+) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -111,8 +118,11 @@ where
             warn!("{peer}: closed, a handshake or frame stayed unfinished for {PATIENCE_SECONDS} s");
         }
         End::Fault(fault) => warn!("{peer}: closed: {fault}"),
+        // What a stream over TLS says of its peer, such as that it does not take our certificate.
+        End::Error(error) if error.kind() == io::ErrorKind::InvalidData => warn!("{peer}: closed: {error}"),
         End::Error(error) => debug!("{peer}: closed: {error}"),
     }
+    connection.framing.has_started()
 }
 
 /// A connection between two reads.
@@ -141,6 +151,11 @@ enum Progress {
     End,
     /// Part of the buffer is to be fed again, after what the outcome asks for.
     Parked(Parked),
+}
+
+/// What a failed read means. A peer over TLS that goes without a word (close_notify) has gone all the same.
+fn failed(error: io::Error) -> Result<Progress, End> {
+    if error.kind() == io::ErrorKind::UnexpectedEof { Ok(Progress::End) } else { Err(End::Error(error)) }
 }
 
 /// Octets of the receive buffer that wait there, and for what.
@@ -248,7 +263,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let read = match ready!(Pin::new(&mut self.stream).poll_read(context, room)) {
             Ok(0) => return Poll::Ready(Ok(Progress::End)),
             Ok(read) => read,
-            Err(error) => return Poll::Ready(Err(End::Error(error))),
+            Err(error) => return Poll::Ready(failed(error)),
         };
         self.intake.read(read);
         self.tail = Tail::Short(heapless::Vec::new());
@@ -263,7 +278,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let read = match ready!(Pin::new(&mut self.stream).poll_read(context, block.room(wanted))) {
             Ok(0) => return Poll::Ready(Ok(Progress::End)),
             Ok(read) => read,
-            Err(error) => return Poll::Ready(Err(End::Error(error))),
+            Err(error) => return Poll::Ready(failed(error)),
         };
         self.intake.read(read);
         block.used += read;

@@ -3,6 +3,7 @@
 //! A peer that is not on the access list, or finds all places taken, is closed at once and counted. Dead peers
 //! never say STOP, so keepalive finds them: after two minutes of silence, four probes half a minute apart.
 
+use core::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -12,11 +13,14 @@ use defmt_or_log::{debug, warn};
 use nix::sys::socket::{setsockopt, sockopt};
 use serde::Deserialize;
 use smol::LocalExecutor;
+use smol::future::or;
 
 use super::slots::Place;
 use super::stream::{Shared, serve};
-use crate::collector::{Intake, Refusal};
+use crate::collector::{Intake, PLAINTEXT, Refusal};
+use crate::limits::PATIENCE_SECONDS;
 use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Network, ServerTls};
+use crate::tls::{Refused, Server, ServerStream};
 
 /// Section `input.tcp-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -123,6 +127,7 @@ pub async fn run(
     shared: &'static Shared<'static>,
     intake: &'static Intake,
     access: &'static AccessList,
+    tls: Option<&'static Server>,
     listener: async_net::TcpListener,
 ) {
     loop {
@@ -130,7 +135,10 @@ pub async fn run(
             Ok((stream, peer)) => {
                 let admitted = admit(shared, intake, access, peer);
                 if let Some(place) = admitted {
-                    start(executor, shared, intake, place, stream, peer);
+                    match tls {
+                        None => start(executor, shared, intake, place, stream, peer),
+                        Some(tls) => start_tls(executor, shared, intake, place, stream, peer, tls),
+                    }
                 }
             }
             Err(error) => {
@@ -173,15 +181,74 @@ fn start(
     stream: async_net::TcpStream,
     peer: SocketAddr,
 ) {
+    keep_alive(&stream, &peer);
     let stream: Arc<Async<std::net::TcpStream>> = stream.into();
-    if let Err(error) = keep_alive(stream.get_ref()) {
-        debug!("{}: no keepalive: {}", peer.to_string(), error.to_string());
-    }
     let keeper = place.keeper();
-    keeper.keep(executor.spawn(async move { serve(&*stream, &peer, intake, shared, &place).await }));
+    keeper.keep(executor.spawn(async move {
+        serve(&*stream, &peer, intake, shared, &place).await;
+    }));
 }
 
-fn keep_alive(stream: &std::net::TcpStream) -> nix::Result<()> {
+/// The same over TLS: a task of its own kind, so that those without TLS need no room for it.
+fn start_tls(
+    executor: &'static LocalExecutor<'static>,
+    shared: &'static Shared<'static>,
+    intake: &'static Intake,
+    place: Place<'static>,
+    stream: async_net::TcpStream,
+    peer: SocketAddr,
+    tls: &'static Server,
+) {
+    keep_alive(&stream, &peer);
+    let keeper = place.keeper();
+    keeper.keep(executor.spawn(async move {
+        if let Some(stream) = shake(tls, stream, &peer, intake, &place).await {
+            serve(stream, &peer, intake, shared, &place).await;
+        }
+    }));
+}
+
+/// Does the TLS handshake, and says in the log and the counters why it came to nothing.
+async fn shake(
+    tls: &Server,
+    stream: async_net::TcpStream,
+    peer: &SocketAddr,
+    intake: &Intake,
+    place: &Place<'_>,
+) -> Option<ServerStream> {
+    place.set_deadline(PATIENCE_SECONDS);
+    let shaken = async { Some(tls.accept(stream).await) };
+    let late = async {
+        place.deadline().await;
+        None
+    };
+    match Box::pin(or(shaken, late)).await {
+        Some(Ok(stream)) => return Some(stream),
+        Some(Err(Refused::Closed)) => debug!("{}: closed before TLS was agreed on", peer.to_string()),
+        Some(Err(Refused::Plain)) => {
+            intake.reject(PLAINTEXT);
+            warn!("{}: closed: plain text, and this port speaks TLS", peer.to_string());
+        }
+        Some(Err(Refused::Handshake(error))) => {
+            intake.refuse(Refusal::Tls);
+            warn!("{}: closed: no TLS: {}", peer.to_string(), error.to_string());
+        }
+        None => {
+            intake.refuse(Refusal::Timeout);
+            warn!("{}: closed, TLS was not agreed on for {} s", peer.to_string(), PATIENCE_SECONDS);
+        }
+    }
+    None
+}
+
+/// Lets the kernel find out when the peer is gone without a word.
+pub(super) fn keep_alive(stream: &async_net::TcpStream, peer: &impl Display) {
+    if let Err(error) = set_keep_alive(stream) {
+        debug!("{}: no keepalive: {}", peer.to_string(), error.to_string());
+    }
+}
+
+fn set_keep_alive(stream: &async_net::TcpStream) -> nix::Result<()> {
     setsockopt(stream, sockopt::KeepAlive, &true)?;
     setsockopt(stream, sockopt::TcpKeepIdle, &120)?;
     setsockopt(stream, sockopt::TcpKeepInterval, &30)?;

@@ -167,9 +167,9 @@ pub async fn run(
                 let stream: Arc<Async<UnixStream>> = stream.into();
                 let keeper = place.keeper();
                 let peer = Peer(connections);
-                keeper.keep(
-                    executor.spawn(async move { serve(&*stream, &peer, intake, shared, &place).await }),
-                );
+                keeper.keep(executor.spawn(async move {
+                    serve(&*stream, &peer, intake, shared, &place).await;
+                }));
             }
             Err(error) => {
                 warn!("Input {}: {}", NAME, error.to_string());

@@ -1,0 +1,109 @@
+//! TLS in a build without it: types with no values, so that nothing else needs to know.
+
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::io;
+
+use async_net::TcpStream;
+use smol::io::{AsyncRead, AsyncWrite};
+
+use super::Refused;
+use crate::setting::{ClientTls, Fault, Host, ServerTls};
+
+/// Never there.
+#[derive(Debug)]
+pub enum Server {}
+
+/// Never there.
+#[derive(Debug)]
+pub enum Client {}
+
+/// Never there.
+#[derive(Debug)]
+pub enum ServerStream {}
+
+/// The same for both sides.
+pub type ClientStream = ServerStream;
+
+/// The configuration refuses TLS before this is asked.
+fn without<T>(is_on: bool) -> Result<Option<T>, Fault> {
+    if is_on { Err(Fault::new("tls-support", "needs the cargo feature `tls`")) } else { Ok(None) }
+}
+
+impl Server {
+    /// None.
+    ///
+    /// # Errors
+    ///
+    /// TLS is asked for.
+    pub fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, Fault> {
+        without(tls.is_on())
+    }
+
+    /// Never called.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn reload(&self, _: &ServerTls<'_>) -> Result<(), Fault> {
+        match *self {}
+    }
+
+    /// Never called.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub async fn accept(&self, _: TcpStream) -> Result<ServerStream, Refused> {
+        match *self {}
+    }
+}
+
+impl Client {
+    /// None.
+    ///
+    /// # Errors
+    ///
+    /// TLS is asked for.
+    pub fn load(tls: &ClientTls<'_>, _: &Host) -> Result<Option<Self>, Fault> {
+        without(tls.is_on())
+    }
+
+    /// Never called.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn reload(&self, _: &ClientTls<'_>) -> Result<(), Fault> {
+        match *self {}
+    }
+
+    /// Never called.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub async fn connect(&self, _: TcpStream) -> io::Result<ClientStream> {
+        match *self {}
+    }
+}
+
+impl AsyncRead for ServerStream {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+}
+
+impl AsyncWrite for ServerStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match *self {}
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match *self {}
+    }
+}
