@@ -187,6 +187,10 @@ pub const RETRY_MAX_SECONDS: u64 = 30;
 /// Addresses of a remote's name that are tried at each attempt.
 pub const DIAL_ADDRESSES: usize = 8;
 
+/// Octets that rustls keeps for a connection: some 9,000 for a quiet one, and up to this once it has carried full
+/// records (measured). They are made with the connection, not at start.
+pub const TLS_CONNECTION_BYTES: usize = 48 << 10;
+
 /// Octets of a file with certificates or a key at most; lists of a whole system have some 250,000.
 pub const PEM_BYTES: u64 = 4 << 20;
 

@@ -9,9 +9,10 @@ use crate::config::Config;
 use crate::format::Record;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_server};
-use crate::limits::{Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS};
+use crate::limits::{Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES};
 use crate::output::queue::RecordQueue;
 use crate::pairing::Pairing;
+use crate::setting::ServerTls;
 use crate::statistics::streams::{Sketches, Streams};
 use crate::{http, log};
 
@@ -42,7 +43,8 @@ fn print(config: &Config, limits: &Limits, out: &mut impl Write) -> io::Result<(
         writeln!(out, "warning: {warning}")?;
     }
     if input.tcp_socket.is_enabled() {
-        writeln!(out, "input: tcp-socket on {}", tcp_server::address(&input.tcp_socket))?;
+        let (address, tls) = (tcp_server::address(&input.tcp_socket), protection(&input.tcp_socket.tls()));
+        writeln!(out, "input: tcp-socket on {address}{tls}")?;
     }
     if input.unix_socket.enable {
         writeln!(out, "input: unix-socket at {}", parts::shown(input.unix_socket.path.as_deref()))?;
@@ -65,7 +67,16 @@ fn print(config: &Config, limits: &Limits, out: &mut impl Write) -> io::Result<(
     writeln!(out, "{total:>12}  in all, beside the program itself")
 }
 
-/// Every table and buffer that is made at start, and its octets.
+/// How a listener is protected, behind its address.
+fn protection(tls: &ServerTls<'_>) -> &'static str {
+    match (tls.is_on(), tls.client_ca) {
+        (false, _) => "",
+        (true, None) => ", TLS",
+        (true, Some(_)) => ", TLS with client certificates",
+    }
+}
+
+/// Every table and buffer that is made at start, and its octets; and what TLS takes when all places use it.
 pub fn memory_map(config: &Config, limits: &Limits) -> Vec<(String, usize)> {
     let mut map = vec![
         (
@@ -78,6 +89,10 @@ pub fn memory_map(config: &Config, limits: &Limits) -> Vec<(String, usize)> {
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * block_bytes(limits.frame)),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + size_of::<Record>()),
     ];
+    if config.input.tcp_socket.is_enabled() && config.input.tcp_socket.tls().is_on() {
+        let what = format!("TLS of {} connections, at most", limits.connections);
+        map.push((what, limits.connections * TLS_CONNECTION_BYTES));
+    }
     if config.output.stdout.is_enabled() {
         map.push((
             "queue of output stdout".to_owned(),
