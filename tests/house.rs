@@ -1,5 +1,7 @@
 //! Rules of the house that a compiler does not know.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail, that is its point")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

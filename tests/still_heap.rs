@@ -1,5 +1,7 @@
 //! The heap is still: no allocation per message, from the frame to the queue and from the queue to the peer.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail, that is its point")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::fs;
