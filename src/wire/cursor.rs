@@ -115,14 +115,22 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(u64::from(*octet))
             }
-            _ => self.long_varint(),
+            _ => {
+                let (value, behind) = self.long_varint()?;
+                *self = behind;
+                Ok(value)
+            }
         }
     }
 
-    /// A varint of several octets. Up to eight, which are nearly all, are taken at once: the first octet with
-    /// a clear top bit ends it, and the groups of seven bits are pushed together in three steps.
+    /// A varint of several octets, and what is behind it. Up to eight, which are nearly all, are taken at once:
+    /// the first octet with a clear top bit ends it, and the groups of seven bits are pushed together in three
+    /// steps.
+    ///
+    /// The cursor goes in and out by value: a reference to it, passed to what is not inlined, would keep it in
+    /// memory instead of registers for the whole of a walk.
     #[inline(never)]
-    fn long_varint(&mut self) -> Result<u64, VarintError> {
+    fn long_varint(self) -> Result<(u64, Self), VarintError> {
         const TOPS: u64 = 0x8080_8080_8080_8080;
         let Some(word) = self.rest.first_chunk().map(|octets| u64::from_le_bytes(*octets)) else {
             return self.slow_varint();
@@ -132,21 +140,22 @@ impl<'a> Cursor<'a> {
             return self.slow_varint();
         }
         let octets = ends.trailing_zeros() / 8 + 1;
-        self.rest = self.rest.get(octets as usize..).unwrap_or_default();
+        let rest = self.rest.get(octets as usize..).unwrap_or_default();
         let groups = word & (ends ^ (ends - 1)) & !TOPS;
         let pairs = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
         let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
-        Ok(fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4)
+        Ok((fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4, Cursor { rest }))
     }
 
-    /// A varint, octet by octet: near the end of the octets, or of nine and ten.
-    fn slow_varint(&mut self) -> Result<u64, VarintError> {
+    /// A varint, octet by octet, and what is behind it: near the end of the octets, or of nine and ten.
+    #[cold]
+    fn slow_varint(mut self) -> Result<(u64, Self), VarintError> {
         let mut value = 0;
         for group in 0..VARINT_OCTETS {
             let octet = self.u8().ok_or(VarintError::Truncated)?;
             value |= u64::from(octet & 0x7f) << (7 * group);
             if octet < 0x80 {
-                return Ok(value);
+                return Ok((value, self));
             }
         }
         Err(VarintError::TooLong)

@@ -191,7 +191,7 @@ impl<'a> Dnstap<'a> {
                     dnstap.message.read(fields.octets()?, &mut message_type)?;
                 }
                 tag::TYPE => dnstap_type = Some(fields.u32()?),
-                _ => fields.skip_unknown(tag, |number| matches!(number, 1..=3 | 14 | 15))?,
+                _ => fields = fields.behind_unknown(tag, |number| matches!(number, 1..=3 | 14 | 15))?,
             }
         }
         match dnstap_type {
@@ -228,7 +228,7 @@ impl<'a> Message<'a> {
                 tag::RESPONSE_MESSAGE => self.response_message = Some(fields.octets()?),
                 tag::POLICY => self.policy.get_or_insert_default().read(fields.octets()?)?,
                 tag::HTTP_PROTOCOL => self.http_protocol = Some(HttpProtocol(fields.u32()?)),
-                _ => fields.skip_unknown(tag, |number| matches!(number, 1..=16))?,
+                _ => fields = fields.behind_unknown(tag, |number| matches!(number, 1..=16))?,
             }
         }
         Ok(())
@@ -247,7 +247,7 @@ impl<'a> Policy<'a> {
                 tag::POLICY_ACTION => self.action = Some(fields.u32()?),
                 tag::POLICY_MATCH => self.matched = Some(fields.u32()?),
                 tag::POLICY_VALUE => self.value = Some(fields.octets()?),
-                _ => fields.skip_unknown(tag, |number| matches!(number, 1..=5))?,
+                _ => fields = fields.behind_unknown(tag, |number| matches!(number, 1..=5))?,
             }
         }
         Ok(())
@@ -317,13 +317,13 @@ impl<'a> Fields<'a> {
         self.cursor.u32_le().ok_or(Reject::Truncated)
     }
 
-    /// Steps over the value of a field that the schema does not have, or complains about the wire type of
-    /// one that it has.
+    /// What is behind the value of a field that the schema does not have; of one that it has, a complaint about
+    /// its wire type. By value, for the reason that `long_varint` of the cursor gives.
     #[cold]
-    fn skip_unknown(&mut self, tag: u32, is_known: impl Fn(u32) -> bool) -> Result<(), Reject> {
+    fn behind_unknown(mut self, tag: u32, is_known: impl Fn(u32) -> bool) -> Result<Self, Reject> {
         match tag & 0x07 {
             VARINT | FIXED64 | LENGTH | FIXED32 if is_known(tag >> 3) => Err(Reject::WrongWireType),
-            _ => self.skip(tag),
+            _ => self.skip(tag).map(|()| self),
         }
     }
 
