@@ -15,6 +15,7 @@
 #[path = "../oracle/mod.rs"]
 mod oracle;
 
+mod captures;
 mod dns;
 mod dnstap;
 mod framestream;
