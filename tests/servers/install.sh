@@ -54,4 +54,4 @@ go=$(go_command) || {
 }
 echo "building CoreDNS $coredns_version with $("$go" env GOVERSION)"
 mkdir -p "$bin"
-cd / && GOTOOLCHAIN=${GOTOOLCHAIN:-auto} GOBIN=$bin GOFLAGS=-trimpath "$go" install "github.com/coredns/coredns@$coredns_version"
+cd / && GOTOOLCHAIN=${GOTOOLCHAIN:-auto} GOBIN=$bin "$go" install "github.com/coredns/coredns@$coredns_version"

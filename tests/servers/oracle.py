@@ -159,6 +159,8 @@ def parse(frame):
         "type": "response" if response else "query", "length": len(payload), "timestamp": instant(seconds, nanoseconds),
         "qname": "-", "rrtype": "-", "rcode": "-", "id": "-", "flags": "-",
         "time": (seconds or 0) + (nanoseconds or 0) / 1e9, "payload": payload,
+        "time-ns": (seconds or 0) * 10**9 + (nanoseconds or 0),
+        "query-time-ns": inner[8] * 10**9 + inner.get(9, 0) if 8 in inner else None,
     }
     if len(payload) >= 12:
         ident, flags, *counts = struct.unpack_from(">HHHHHH", payload)

@@ -31,6 +31,8 @@ class Server:
     reconnects = 8
     # Seconds in which SIGTERM ends it.
     stops = 3
+    # Whether it sends STOP when it ends.
+    says_stop = True
     # The address queries go to is that of the server, except for DoT and DoH ports.
     tls_port = https_port = None
 
@@ -178,7 +180,7 @@ class Bind(Server):
     identity = "ns1"
     socat = True
     shows = ("AUTH_QUERY", "AUTH_RESPONSE", "CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY", "RESOLVER_RESPONSE",
-             "FORWARDER_QUERY", "FORWARDER_RESPONSE", "UPDATE_QUERY", "UPDATE_RESPONSE")
+             "UPDATE_QUERY", "UPDATE_RESPONSE")
 
     def command(self):
         os.makedirs(self.path("keys"), exist_ok=True)
@@ -275,6 +277,7 @@ dnstap:
 class Dnsdist(Server):
     name = "dnsdist"
     identity = "edge1"
+    says_stop = False
     shows = ("CLIENT_QUERY", "CLIENT_RESPONSE")
     tls_port, https_port = 853, 443
 
@@ -304,6 +307,7 @@ addSelfAnsweredResponseAction(AllRule(), DnstapLogResponseAction("{self.identity
 class Recursor(Server):
     name = "recursor"
     identity = "resolver2"
+    says_stop = False
     shows = ("RESOLVER_QUERY", "RESOLVER_RESPONSE")
 
     def command(self):
