@@ -194,6 +194,9 @@ pub const TLS_CONNECTION_BYTES: usize = 48 << 10;
 /// Octets of a file with certificates or a key at most; lists of a whole system have some 250,000.
 pub const PEM_BYTES: u64 = 4 << 20;
 
+/// Octets written to a file at once, and the size of the buffer for them; a longer record gets a longer one.
+pub const FILE_BATCH_BYTES: usize = 64 << 10;
+
 /// Seconds the outputs have at a stop to write what is queued.
 pub const DRAIN_SECONDS: u64 = 5;
 

@@ -253,6 +253,7 @@ const SECRET_MAX: u64 = 1 << 16;
 /// row, or not in this build.
 mod not_built {
     use super::Config;
+    use crate::setting::FileFormat;
     use crate::tls;
 
     /// The key to name, what to say, whether a configuration asks for it.
@@ -279,7 +280,9 @@ mod not_built {
     const ROWS: &[Row] = &[
         ("input.tcp-client", NO, |c| c.input.tcp_client.iter().any(|client| client.enable)),
         ("input.sniffer.enable", NO, |c| c.input.sniffer.enable),
-        ("output.file.enable", NO, |c| c.output.file.enable),
+        ("output.file.format", "not built yet; allowed: `text`, `json`, `yaml`", |c| {
+            c.output.file.enable && c.output.file.format == FileFormat::Dnstap
+        }),
         ("output.tcp-socket.enable", NO, |c| c.output.tcp_socket.enable),
         ("output.syslog.enable", NO, |c| c.output.syslog.enable),
         ("output.metrics.enable", NO, |c| c.output.metrics.enable),

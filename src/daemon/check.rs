@@ -10,7 +10,7 @@ use crate::format::Record;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_server};
 use crate::limits::{Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES};
-use crate::output::queue::RecordQueue;
+use crate::output::Plan;
 use crate::pairing::Pairing;
 use crate::setting::ServerTls;
 use crate::statistics::streams::{Sketches, Streams};
@@ -30,11 +30,12 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
         file::Capture::open(&config.input.file, limits.frame).map_err(Failure::of(what))?;
     }
     Certificates::load(config)?;
-    print(config, &limits, out).map_err(Failure::of("output"))
+    let outputs = parts::plans(config, &limits)?;
+    print(config, &limits, &outputs, out).map_err(Failure::of("output"))
 }
 
-fn print(config: &Config, limits: &Limits, out: &mut impl Write) -> io::Result<()> {
-    let (input, output) = (&config.input, &config.output);
+fn print(config: &Config, limits: &Limits, outputs: &[Plan], out: &mut impl Write) -> io::Result<()> {
+    let input = &config.input;
     match &config.file {
         Some(file) => writeln!(out, "configuration: {}", file.display())?,
         None => writeln!(out, "configuration: built-in defaults")?,
@@ -52,15 +53,15 @@ fn print(config: &Config, limits: &Limits, out: &mut impl Write) -> io::Result<(
     if input.file.enable {
         writeln!(out, "input: file {}", parts::shown(input.file.path.as_deref()))?;
     }
-    if output.stdout.is_enabled() {
-        writeln!(out, "output: stdout, {}", output.stdout.format)?;
+    for output in outputs {
+        writeln!(out, "output: {}, {}", output.name, output.what)?;
     }
     if config.web_api.enable {
         writeln!(out, "web API: on {}", http::address(&config.web_api))?;
     }
     writeln!(out, "memory, in octets:")?;
     let mut total = 0;
-    for (table, octets) in memory_map(config, limits) {
+    for (table, octets) in memory_map(config, limits, outputs) {
         writeln!(out, "{octets:>12}  {table}")?;
         total += octets;
     }
@@ -77,7 +78,7 @@ fn protection(tls: &ServerTls<'_>) -> &'static str {
 }
 
 /// Every table and buffer that is made at start, and its octets; and what TLS takes when all places use it.
-pub fn memory_map(config: &Config, limits: &Limits) -> Vec<(String, usize)> {
+fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String, usize)> {
     let mut map = vec![
         (
             format!("statistics of {} streams and the others", limits.streams),
@@ -93,11 +94,8 @@ pub fn memory_map(config: &Config, limits: &Limits) -> Vec<(String, usize)> {
         let what = format!("TLS of {} connections, at most", limits.connections);
         map.push((what, limits.connections * TLS_CONNECTION_BYTES));
     }
-    if config.output.stdout.is_enabled() {
-        map.push((
-            "queue of output stdout".to_owned(),
-            RecordQueue::cost(config.output.stdout.queue.in_memory()),
-        ));
+    for output in outputs {
+        map.push((format!("queue and buffers of output {}", output.name), output.cost()));
     }
     if config.input.file.enable {
         map.push(("buffer of input file".to_owned(), file::Capture::cost(limits.frame)));

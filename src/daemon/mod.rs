@@ -22,7 +22,7 @@ use crate::config::{Config, Overlay, Reload};
 use crate::filter::Filter;
 use crate::input::{file, tcp_server, unix_socket};
 use crate::limits::DRAIN_SECONDS;
-use crate::output::{Loss, stdout};
+use crate::output;
 use crate::setting::AtEnd;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::{http, log};
@@ -64,13 +64,14 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
         warn!("{}", warning);
     }
     let certificates = Certificates::load(&config)?;
-    let opened = Opened::open(&config)?;
+    let mut opened = Opened::open(&config)?;
+    let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates)));
+    let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates, outputs)));
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     let result = block_on(executor.run(async {
         let signals = signals.into_async().map_err(Failure::of("signals"))?;
-        let mut running = Running::start(&config, opened, parts, executor)?;
+        let mut running = Running::start(&config, opened, tasks, parts, executor)?;
         running.until_stop(config, &overlay, parts, &signals).await;
         running.stop(parts).await;
         Ok(())
@@ -96,6 +97,7 @@ impl Running {
     fn start(
         config: &Config,
         opened: Opened,
+        tasks: Vec<output::Task>,
         parts: &'static Parts,
         executor: &'static LocalExecutor<'static>,
     ) -> Result<Self, Failure> {
@@ -107,9 +109,9 @@ impl Running {
             others: Vec::new(),
             socket: None,
         };
-        if let (Some(target), Some(output)) = (opened.stdout, parts.outputs.find(stdout::NAME)) {
-            debug!("Output handler: stdout");
-            running.outputs.push(executor.spawn(stdout::run(output, parts.outputs, target)));
+        for (task, output) in tasks.into_iter().zip(parts.stage.outputs.iter_all()) {
+            debug!("Output handler: {}", output.name());
+            running.outputs.push(executor.spawn(task(parts.stage, output)));
         }
         if let (Some(listener), Some(intake)) = (opened.tcp_socket, parts.intake(tcp_server::NAME)) {
             debug!("Input handler: tcp socket");
@@ -179,17 +181,17 @@ impl Running {
         drop(self.inputs);
         parts.shared.slots.close_all();
         drop(self.socket);
-        or(parts.outputs.drained(), async {
+        parts.stage.outputs.finish();
+        let written = async {
+            for output in self.outputs {
+                output.await;
+            }
+        };
+        or(written, async {
             Timer::after(Duration::from_secs(DRAIN_SECONDS)).await;
         })
         .await;
-        for output in parts.outputs.iter() {
-            let queued = output.queued();
-            if queued > 0 {
-                warn!("Output {}: {} records were not taken in time", output.name(), queued);
-            }
-            output.discard(Loss::Shutdown);
-        }
+        parts.stage.outputs.give_up();
         parts.api_stop.ask();
         if let Some(api) = self.api {
             api.await;
@@ -204,7 +206,7 @@ async fn tick(parts: &'static Parts) {
         Timer::after(Duration::from_secs(1)).await;
         let now = Instant::now();
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
-        parts.statistics.borrow_mut().tick(milliseconds);
+        parts.stage.statistics.borrow_mut().tick(milliseconds);
         parts.shared.slots.tick();
         last = now;
     }
@@ -212,6 +214,7 @@ async fn tick(parts: &'static Parts) {
 
 /// Takes over what can change while running; an invalid file leaves everything as it is.
 fn reload(config: &mut Config, overlay: &Overlay, parts: &Parts) {
+    parts.stage.outputs.reopen();
     let Some(path) = config.file.clone() else {
         if let Err(error) = log::reconfigure(&config.trace) {
             warn!("trace.file: {}", error.to_string());

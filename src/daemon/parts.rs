@@ -15,13 +15,13 @@ use crate::input::stream::Shared;
 use crate::input::tcp_server::AccessList;
 use crate::input::{file, tcp_server, unix_socket};
 use crate::limits::Limits;
-use crate::output::{Outputs, stdout};
+use crate::output::{Output, Outputs, Plan, Stage};
 use crate::pairing::Pairing;
 use crate::statistics::Statistics;
 
 /// Sockets and files, open, before anything runs.
 pub struct Opened {
-    pub stdout: Option<stdout::Target>,
+    pub outputs: Vec<Plan>,
     pub tcp_socket: Option<TcpListener>,
     pub unix_socket: Option<unix_socket::Socket>,
     pub capture: Option<file::Capture>,
@@ -37,9 +37,7 @@ impl Opened {
         let unix_path = || format!("input.unix-socket: {}", shown(input.unix_socket.path.as_deref()));
         let capture_path = || format!("input.file: {}", shown(input.file.path.as_deref()));
         Ok(Opened {
-            stdout: on(config.output.stdout.is_enabled(), || {
-                stdout::Target::open().map_err(Failure::of("output.stdout"))
-            })?,
+            outputs: plans(config, &limits)?,
             tcp_socket: on(input.tcp_socket.is_enabled(), || {
                 tcp_server::bind(&input.tcp_socket).map_err(Failure::of(tcp_address()))
             })?,
@@ -56,6 +54,12 @@ impl Opened {
     }
 }
 
+/// The outputs that are enabled, opened as far as they can be.
+pub fn plans(config: &Config, limits: &Limits) -> Result<Vec<Plan>, Failure> {
+    let plans = config.output.plans(limits);
+    plans.map_err(|(name, error)| Failure::of(format!("output.{name}"))(error))
+}
+
 /// Opens a part that is enabled.
 fn on<T>(enabled: bool, open: impl FnOnce() -> Result<T, Failure>) -> Result<Option<T>, Failure> {
     if enabled { open().map(Some) } else { Ok(None) }
@@ -68,8 +72,8 @@ pub fn shown(path: Option<&Path>) -> String {
 
 /// The tables, the same for the whole life of the process.
 pub struct Parts {
-    pub statistics: &'static RefCell<Statistics>,
-    pub outputs: &'static Outputs,
+    /// Outputs and statistics.
+    pub stage: &'static Stage,
     pub shared: Shared<'static>,
     pub access_list: AccessList,
     pub certificates: Certificates,
@@ -79,22 +83,20 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Makes all tables. They live until the process ends, so they are leaked once.
-    pub fn build(config: &Config, certificates: Certificates) -> Self {
+    /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
+    pub fn build(config: &Config, certificates: Certificates, outputs: Vec<Output>) -> Self {
         let limits = Limits::resolve(&config.limits);
         let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
-        let stdout = config.output.stdout.is_enabled().then(|| stdout::output(&config.output.stdout));
-        let outputs: &'static Outputs = Box::leak(Box::new(Outputs::new(stdout)));
+        let stage: &'static Stage = Box::leak(Box::new(Stage { outputs: Outputs::new(outputs), statistics }));
         let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
             statistics,
-            outputs,
+            &stage.outputs,
             Filter::new(&config.filter),
             Pairing::new(limits.pairing),
             config.statistics.qname_lowercase,
         )));
         Parts {
-            statistics,
-            outputs,
+            stage,
             shared: Shared::new(collector, &limits),
             access_list: AccessList::new(&config.input.tcp_socket),
             certificates,
@@ -116,9 +118,9 @@ impl Parts {
     pub fn app(&'static self) -> http::App<'static> {
         http::App {
             settings: &self.api,
-            statistics: self.statistics,
+            statistics: self.stage.statistics,
             collector: self.shared.collector,
-            outputs: self.outputs,
+            outputs: &self.stage.outputs,
             intakes: &self.intakes,
             stop: &self.api_stop,
         }

@@ -1,7 +1,9 @@
 //! One line an event, fields separated by one space, for people and `grep`.
 //!
-//!     timestamp identity message rcode query-ip query-port family protocol <length>b qname rrtype latency
-//!     2020-09-16T18:51:53.591736+00:00 lb2 CLIENT_RESPONSE NOERROR 192.0.2.10 50000 INET UDP 59b ns2.google.com. A 0.048
+//! ```text
+//! timestamp identity message rcode query-ip query-port family protocol <length>b qname rrtype latency
+//! 2020-09-16T18:51:53.591736+00:00 lb2 CLIENT_RESPONSE NOERROR 192.0.2.10 50000 INET UDP 59b ns2.google.com. A 0.048
+//! ```
 
 use core::fmt::{self, Display, Write};
 

@@ -1,7 +1,25 @@
 //! Output `file`: writes records to a file that rotates.
+//!
+//! Records are written in batches, a tenth of a second after the first one at the latest. A batch leaves the queue,
+//! goes to the blocking pool together with the file, and comes back empty; until then its records count as
+//! queued. So a disk that stalls stalls nothing else. While a batch is on its way the output is still owed its turn,
+//! so nothing is dropped at full speed, unless it takes longer than a second.
+//!
+//! When a write fails (disk full, folder gone, read-only), the batch and the queue are kept, and it is tried again
+//! every second; what the queue has no room for meanwhile is dropped and counted. The log has one line when it
+//! begins and one when it is over.
 
-use crate::limits::{QUEUE, QueueSize};
-use crate::setting::{FileFormat, FilePath, Octets, WhenFull, Within};
+use std::io;
+use std::time::Duration;
+
+use async_io::Timer;
+use defmt_or_log::{info, warn};
+use smol::future::{or, pending};
+
+use super::live::{self, Live};
+use super::{Output, Outputs, Plan, QueueSettings, Shape, State, Work};
+use crate::limits::{FILE_BATCH_BYTES, Limits, QUEUE, QueueSize};
+use crate::setting::{FileFormat, FilePath, Format, Octets, WhenFull, Within};
 use serde::Deserialize;
 
 /// Section `output.file`.
@@ -40,3 +58,121 @@ impl Default for Section {
         }
     }
 }
+
+/// Name of the output in metrics and log.
+pub const NAME: &str = "file";
+
+/// The output of a section, open.
+///
+/// # Errors
+///
+/// When the file cannot be opened for writing.
+pub fn plan(section: &Section, _limits: &Limits) -> io::Result<Plan> {
+    let format = match section.format {
+        FileFormat::Text => Format::Text,
+        FileFormat::Json => Format::Json,
+        FileFormat::Yaml => Format::Yaml,
+        FileFormat::Dnstap => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    let shape = Shape::Plain { format, terminator: (*b"\n").into() };
+    let room = FILE_BATCH_BYTES.max(shape.longest());
+    let path = &section.file;
+    let live = Live::open(path, section.file_max_size.get(), section.file_count.get(), room)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    Ok(Plan {
+        name: NAME,
+        what: format!("{}, {}", path.display(), section.format),
+        shape,
+        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        buffers: room,
+        task: task(live),
+    })
+}
+
+/// The task of an output that writes to `live`.
+pub fn task(live: Live) -> super::Task {
+    Box::new(|stage, output| {
+        if live::is_on_flash(live.path()) {
+            warn!(
+                "Output {}: {} is on a file system that may be a router's flash, which wears out",
+                output.name(),
+                live.path().display().to_string()
+            );
+        }
+        Box::pin(run(output, &stage.outputs, live))
+    })
+}
+
+/// Writes records until the daemon stops.
+async fn run(output: &Output, outputs: &Outputs, mut live: Live) {
+    loop {
+        match output.work().await {
+            Work::Records => {
+                or(output.filled(FILE_BATCH_BYTES / 2), async {
+                    Timer::after(LINGER).await;
+                })
+                .await;
+                let room = live.room(output.first_octets().unwrap_or_default());
+                output.take_batch(&mut live.batch, room);
+                outputs.progressed();
+                live = until_done(output, outputs, live, Live::write).await;
+                output.batch_written();
+                outputs.progressed();
+            }
+            Work::Reopen => live = until_done(output, outputs, live, Live::open_anew).await,
+            Work::End => return,
+        }
+    }
+}
+
+/// Does something that may block, again every second until it succeeds.
+async fn until_done(
+    output: &Output,
+    outputs: &Outputs,
+    mut live: Live,
+    step: fn(&mut Live) -> io::Result<()>,
+) -> Live {
+    loop {
+        let work = smol::unblock(move || {
+            let result = step(&mut live);
+            (live, result)
+        });
+        let patience = async {
+            Timer::after(PATIENCE).await;
+            if output.is_connected() {
+                output.set_state(State::Blocked);
+                outputs.progressed();
+            }
+            pending().await
+        };
+        let result;
+        (live, result) = or(work, patience).await;
+        let was_connected = output.is_connected();
+        match result {
+            Ok(()) => {
+                if !was_connected {
+                    info!("Output {}: works again", output.name());
+                }
+                output.set_state(State::Ready);
+                return live;
+            }
+            Err(error) => {
+                if was_connected {
+                    warn!("Output {}: {}; tried again every second", output.name(), error.to_string());
+                }
+                output.set_state(State::Away);
+                outputs.progressed();
+                Timer::after(RETRY).await;
+            }
+        }
+    }
+}
+
+/// How long the first record of a batch waits for others.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// After this time a write counts as one that blocks.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Pause after a write that failed.
+const RETRY: Duration = Duration::from_secs(1);

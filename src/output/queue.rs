@@ -117,6 +117,27 @@ impl RecordQueue {
         complete
     }
 
+    /// Moves whole records to the end of `out`, as many as fit into `room` octets, and tells how many.
+    ///
+    /// Must not follow a [`take`](RecordQueue::take) that ended inside a record, unless
+    /// [`rewind`](RecordQueue::rewind) came between.
+    pub fn move_records(&mut self, out: &mut Vec<u8>, room: usize) -> u64 {
+        let (mut octets, mut at) = (0, self.first);
+        for _ in 0..self.records {
+            let length = self.lengths.get(at).map_or(usize::MAX, |&length| length as usize);
+            if length > room - octets {
+                break;
+            }
+            octets += length;
+            at = (at + 1) % self.lengths.len();
+        }
+        let [now, later] = self.pending();
+        let (first, rest) = (octets.min(now.len()), octets.saturating_sub(now.len()));
+        out.extend_from_slice(now.get(..first).unwrap_or_default());
+        out.extend_from_slice(later.get(..rest).unwrap_or_default());
+        self.take(octets)
+    }
+
     /// Starts the first record over, on a new connection.
     pub fn rewind(&mut self) {
         self.taken = 0;
@@ -127,6 +148,11 @@ impl RecordQueue {
         let records = self.records;
         (self.head, self.used, self.first, self.records, self.taken) = (0, 0, 0, 0, 0);
         records as u64
+    }
+
+    /// Octets there is room for in all.
+    pub fn capacity(&self) -> usize {
+        self.octets.len()
     }
 
     /// Records that wait.
@@ -144,7 +170,8 @@ impl RecordQueue {
         self.records == 0
     }
 
-    fn first_length(&self) -> Option<usize> {
+    /// Octets of the first record.
+    pub fn first_length(&self) -> Option<usize> {
         let length = self.lengths.get(self.first).filter(|_| self.records > 0)?;
         usize::try_from(*length).ok()
     }
@@ -183,6 +210,20 @@ mod tests {
         queue.rewind();
         assert_eq!(queue.pending()[0], b"def\n");
         assert_eq!(queue.take(4), 1);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn whole_records_are_moved_around_the_end() {
+        let mut queue = RecordQueue::new(128);
+        queue.push(&[&[1; 60]]).unwrap();
+        queue.push(&[&[2; 50]]).unwrap();
+        let mut out = Vec::new();
+        assert_eq!((queue.move_records(&mut out, 59), out.len()), (0, 0), "never a part of one");
+        assert_eq!((queue.move_records(&mut out, 109), out.len()), (1, 60));
+        queue.push(&[&[3; 40]]).unwrap();
+        assert_eq!((queue.move_records(&mut out, 1 << 20), out.len()), (2, 150));
+        assert_eq!(out, [vec![1; 60], vec![2; 50], vec![3; 40]].concat());
         assert!(queue.is_empty());
     }
 

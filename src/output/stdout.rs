@@ -17,7 +17,7 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use smol::future::yield_now;
 
-use super::{Loss, Output, Outputs, QueueSettings, State};
+use super::{Loss, Output, Outputs, Plan, QueueSettings, Shape, State, Work};
 use crate::limits::{QUEUE, QueueSize};
 use crate::setting::{Format, WhenFull};
 use crate::sys::stdio::{self, Kind};
@@ -54,10 +54,21 @@ impl Section {
 /// Name of the output in metrics and log.
 pub const NAME: &str = "stdout";
 
-/// The output of a section, with its queue.
-pub fn output(section: &Section) -> Output {
-    let settings = QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full };
-    Output::new(NAME, section.format, b"\n", settings)
+/// The output of a section, open.
+///
+/// # Errors
+///
+/// When the descriptor is closed or the reactor refuses it.
+pub fn plan(section: &Section) -> io::Result<Plan> {
+    let target = Target::open()?;
+    Ok(Plan {
+        name: NAME,
+        what: section.format.to_string(),
+        shape: Shape::Plain { format: section.format, terminator: (*b"\n").into() },
+        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        buffers: 0,
+        task: Box::new(|stage, output| Box::pin(run(output, &stage.outputs, target))),
+    })
 }
 
 /// Standard output as something to write to.
@@ -133,7 +144,11 @@ fn write_pieces(mut file: &File, pieces: [&[u8]; 2]) -> io::Result<usize> {
 /// Writes records until the reader goes away; then only counts.
 pub async fn run(output: &Output, outputs: &Outputs, target: Target) {
     loop {
-        output.pending().await;
+        match output.work().await {
+            Work::Records => {}
+            Work::Reopen => continue,
+            Work::End => return,
+        }
         match output.write_with(|pieces| target.write(pieces)) {
             Ok(()) => {
                 output.set_state(State::Ready);

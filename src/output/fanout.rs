@@ -1,0 +1,208 @@
+//! All outputs together: the last step of a message, and who waits for whom.
+
+use core::cell::RefCell;
+
+use event_listener::{Event as Notice, listener};
+
+use super::shape::Shape;
+use super::{Loss, Output};
+use crate::event::Event;
+use crate::format::{self, Record};
+use crate::limits::OUTPUTS;
+use crate::setting::Format;
+use defmt_or_log::warn;
+
+/// All outputs that are on.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    list: heapless::Vec<Output, OUTPUTS>,
+    /// Where a record is encoded before it is copied into the queues.
+    record: RefCell<Record>,
+    /// Told whenever a queue got shorter.
+    progress: Notice,
+}
+
+impl Outputs {
+    /// All outputs that are on; at most [`OUTPUTS`], one of each kind.
+    pub fn new(list: impl IntoIterator<Item = Output>) -> Self {
+        Outputs { list: list.into_iter().take(OUTPUTS).collect(), ..Outputs::default() }
+    }
+
+    /// The output of that name.
+    pub fn find(&self, name: &str) -> Option<&Output> {
+        self.list.iter().find(|output| output.name() == name)
+    }
+
+    /// All of them, in the order they were added.
+    pub fn iter_all(&self) -> impl Iterator<Item = &Output> {
+        self.list.iter()
+    }
+
+    /// The outputs that messages are offered to, in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Output> {
+        self.list.iter().filter(|output| output.shape().takes_messages())
+    }
+
+    /// Last synchronous step of a message: encodes it for every output.
+    pub fn offer(&self, event: &Event<'_>) {
+        let mut record = self.record.borrow_mut();
+        for &format in Format::ALL {
+            let mut wanted =
+                self.list.iter().filter(|output| output.shape().format() == Some(format)).peekable();
+            if wanted.peek().is_none() {
+                continue;
+            }
+            let encoded = format::encode(format, event, &mut record);
+            let encoded = encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| Loss::Oversize);
+            wanted.for_each(|output| offer_encoded(output, encoded));
+        }
+    }
+
+    /// Whether every output that is owed a turn has room for one more message.
+    pub fn has_room(&self) -> bool {
+        self.list.iter().all(|output| output.has_room(false))
+    }
+
+    /// Waits until every output that is owed a turn, or must not lose anything, has room for one more message.
+    pub async fn room(&self) {
+        self.wait_until(|| self.has_room()).await;
+    }
+
+    /// Whether every output that is not closed has room for one more message: for inputs that can wait.
+    pub fn has_room_everywhere(&self) -> bool {
+        self.list.iter().all(|output| output.has_room(true))
+    }
+
+    /// Waits until every output that is not closed has room for one more message.
+    pub async fn room_everywhere(&self) {
+        self.wait_until(|| self.has_room_everywhere()).await;
+    }
+
+    /// Waits until nothing is queued any more.
+    pub async fn drained(&self) {
+        self.wait_until(|| self.list.iter().all(|output| output.queued() == 0)).await;
+    }
+
+    /// Asks all outputs to open their files anew.
+    pub fn reopen(&self) {
+        self.list.iter().for_each(Output::ask_to_reopen);
+    }
+
+    /// Asks all outputs to end once their queues are empty.
+    pub fn finish(&self) {
+        self.list.iter().for_each(Output::ask_to_finish);
+    }
+
+    /// Throws away what is left at a stop, counts it, and says so.
+    pub fn give_up(&self) {
+        for output in &self.list {
+            let queued = output.queued();
+            if queued > 0 {
+                warn!("Output {}: {} records were not taken in time", output.name(), queued);
+            }
+            output.discard(Loss::Shutdown);
+        }
+    }
+
+    /// Tells the inputs that a queue got shorter or an output changed its state.
+    pub fn progressed(&self) {
+        self.progress.notify(usize::MAX);
+    }
+
+    async fn wait_until(&self, condition: impl Fn() -> bool) {
+        while !condition() {
+            listener!(self.progress => progressed);
+            if condition() {
+                return;
+            }
+            progressed.await;
+        }
+    }
+}
+
+/// Puts one encoded event into an output's queue, in the output's shape.
+fn offer_encoded(output: &Output, encoded: Result<&[u8], Loss>) {
+    match (output.shape(), encoded) {
+        (Shape::Plain { terminator, .. }, Ok(record)) => output.offer(Ok(&[record, terminator])),
+        (Shape::Own, _) => {}
+        (_, Err(loss)) => output.offer(Err(loss)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{QueueSettings, State};
+    use super::*;
+    use crate::limits::QUEUE_MIN;
+    use crate::setting::WhenFull;
+    use crate::wire::dnstap::{Dnstap, Message};
+    use crate::wire::iana::MessageType;
+    use proptest::prelude::*;
+
+    /// One output with the smallest queue.
+    fn outputs(when_full: WhenFull) -> Outputs {
+        let settings = QueueSettings { octets: QUEUE_MIN as usize, when_full };
+        Outputs::new([Output::new("test", Format::Json, b"\n", settings)])
+    }
+
+    fn offer(outputs: &Outputs) {
+        let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
+        outputs.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
+    }
+
+    /// Offers until an input would have to wait, or for a while.
+    fn fill(outputs: &Outputs, has_room: impl Fn(&Outputs) -> bool) -> u64 {
+        (0..1_000).take_while(|_| has_room(outputs)).map(|_| offer(outputs)).count() as u64
+    }
+
+    #[test]
+    fn an_output_that_is_owed_a_turn_loses_nothing() {
+        let outputs = outputs(WhenFull::Drop);
+        let offered = fill(&outputs, Outputs::has_room);
+        let output = outputs.find("test").unwrap();
+        assert!(offered < 1_000);
+        assert_eq!((output.queued() as u64, output.dropped().total()), (offered, 0));
+    }
+
+    #[test]
+    fn one_that_had_its_turn_drops_or_makes_inputs_wait() {
+        for (when_full, waits) in [(WhenFull::Drop, false), (WhenFull::Wait, true)] {
+            let outputs = outputs(when_full);
+            let output = outputs.find("test").unwrap();
+            output.set_state(State::Blocked);
+            let offered = fill(&outputs, Outputs::has_room);
+            assert_eq!(offered < 1_000, waits);
+            assert_eq!(output.dropped().of(Loss::Full.label()) > 0, !waits);
+            assert!(!outputs.has_room_everywhere(), "a replay waits in any case");
+        }
+    }
+
+    #[test]
+    fn a_closed_output_makes_nobody_wait() {
+        let outputs = outputs(WhenFull::Wait);
+        let output = outputs.find("test").unwrap();
+        output.set_state(State::Closed);
+        assert_eq!(fill(&outputs, Outputs::has_room_everywhere), 1_000);
+        assert_eq!(output.dropped().of(Loss::Closed.label()), 1_000);
+    }
+
+    proptest! {
+        /// Received is delivered, dropped and queued, whatever happens in whatever order.
+        #[test]
+        fn the_account_is_exact(steps in proptest::collection::vec((0u8..5, 0usize..5_000), 0..300)) {
+            let outputs = outputs(WhenFull::Drop);
+            let output = outputs.find("test").unwrap();
+            let mut offered = 0;
+            for (step, octets) in steps {
+                match step {
+                    0 | 1 => for _ in 0..octets / 500 { offer(&outputs); offered += 1 },
+                    2 => output.write_with(|[first, _]| Ok::<_, ()>(octets.min(first.len()))).unwrap(),
+                    3 => output.set_state(if octets < 100 { State::Closed } else { State::Blocked }),
+                    _ => if octets < 50 { output.discard(Loss::Shutdown) },
+                }
+                let account = output.delivered() + output.dropped().total() + output.queued() as u64;
+                prop_assert_eq!(account, offered);
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A file that grows by whole records and rotates: the part of the file output that may block.
+//!
+//! Everything here runs on the blocking pool, with the batch of records inside, so a disk that stalls holds up
+//! nobody. Before each write the path is looked at: when another file or none is there (logrotate, `rm`), the
+//! file is opened anew. When a write fails half-way, the file is cut back to where it was, and the batch stays,
+//! to be written again as a whole. So a file holds whole records only, except after a crash of the machine.
+//!
+//! Rotation: `NAME` becomes `NAME.1`, `NAME.1` becomes `NAME.2`, up to the number of files kept; the oldest is
+//! replaced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+use nix::sys::statfs::{JFFS2_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
+
+/// The live file, and the records that are to be written to it.
+#[derive(Debug)]
+pub struct Live {
+    path: PathBuf,
+    /// Rotated before it reaches this size; `None` = never.
+    max: Option<u64>,
+    /// Rotated files that are kept.
+    count: u32,
+    file: Option<File>,
+    /// Octets in the file after the last write.
+    size: u64,
+    /// Whole records; its capacity never changes.
+    pub batch: Vec<u8>,
+}
+
+impl Live {
+    /// Opens the file, for appending when it exists; `room` is the size of the batch.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or is a pipe, a socket or a folder.
+    pub fn open(path: &Path, max: u64, count: u32, room: usize) -> io::Result<Self> {
+        let mut live = Live {
+            path: path.to_owned(),
+            max: (max > 0 && count > 0).then_some(max),
+            count,
+            file: None,
+            size: 0,
+            batch: Vec::with_capacity(room),
+        };
+        live.open_anew()?;
+        Ok(live)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Octets of the next batch, when its first record has `first`: what the file has room for, else what a new
+    /// file has room for.
+    pub fn room(&self, first: usize) -> usize {
+        let left = |size: u64| {
+            let left = self.max.map_or(u64::MAX, |max| max.saturating_sub(1).saturating_sub(size));
+            usize::try_from(left).unwrap_or(usize::MAX)
+        };
+        let room = if first <= left(self.size) { left(self.size) } else { left(0).max(first) };
+        room.min(self.batch.capacity())
+    }
+
+    /// Writes the batch and empties it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; the batch is kept.
+    pub fn write(&mut self) -> io::Result<()> {
+        if !self.is_in_place() {
+            self.open_anew()?;
+        }
+        let octets = self.batch.len() as u64;
+        if self.size > 0 && self.max.is_some_and(|max| self.size + octets >= max) {
+            self.rotate()?;
+        }
+        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
+        if let Err(error) = file.write_all(&self.batch) {
+            // Not for a device; there is nothing to cut either.
+            let _ = file.set_len(self.size);
+            return Err(error);
+        }
+        self.size += if file.metadata()?.is_file() { octets } else { 0 };
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Opens the file at the path, which may be another one than before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Live::open`].
+    pub fn open_anew(&mut self) -> io::Result<()> {
+        self.file = None;
+        // Not waiting for the reader of a pipe, not becoming the terminal's session.
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(MODE)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(&self.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() && !metadata.file_type().is_char_device() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        self.size = metadata.len();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Whether the open file is the one at the path; takes over its size.
+    fn is_in_place(&mut self) -> bool {
+        let Some(file) = &self.file else { return false };
+        let (Ok(open), Ok(there)) = (file.metadata(), fs::metadata(&self.path)) else { return false };
+        self.size = open.len();
+        (open.dev(), open.ino()) == (there.dev(), there.ino())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        for number in (1..self.count).rev() {
+            match fs::rename(self.rotated(number), self.rotated(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs::rename(&self.path, self.rotated(1))?;
+        self.open_anew()
+    }
+
+    fn rotated(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+/// Who may read a new file: owner and group, for it tells who asked what.
+const MODE: u32 = 0o640;
+
+/// Whether a file at `path` would wear out the flash of a router.
+pub fn is_on_flash(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    statfs(folder)
+        .is_ok_and(|system| [OVERLAYFS_SUPER_MAGIC, JFFS2_SUPER_MAGIC].contains(&system.filesystem_type()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("dnstapd-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    /// Writes records as the output does, and gives the files from oldest to newest.
+    fn written(name: &str, max: u64, count: u32, records: &[&str]) -> Vec<String> {
+        let folder = folder(name);
+        let path = folder.join("log");
+        fs::write(&path, "old\n").unwrap();
+        let mut live = Live::open(&path, max, count, 1 << 10).unwrap();
+        let mut rest = records;
+        while let Some(first) = rest.first() {
+            let mut room = live.room(first.len());
+            while let Some((record, others)) = rest.split_first().filter(|(record, _)| record.len() <= room) {
+                room -= record.len();
+                live.batch.extend_from_slice(record.as_bytes());
+                rest = others;
+            }
+            live.write().unwrap();
+        }
+        let files = (1..=count).rev().map(|number| live.rotated(number)).chain([path]);
+        let files = files.filter_map(|path| fs::read_to_string(path).ok()).collect();
+        fs::remove_dir_all(folder).unwrap();
+        files
+    }
+
+    #[test]
+    fn records_stay_whole_and_files_below_the_limit() {
+        let records = ["one\n", "two\n", "three\n", "four\n", "a line longer than any file\n", "six\n"];
+        assert_eq!(
+            written("rotate", 13, 9, &records),
+            ["old\none\ntwo\n", "three\nfour\n", "a line longer than any file\n", "six\n"]
+        );
+        assert_eq!(written("few", 13, 1, &records), ["a line longer than any file\n", "six\n"]);
+        let all = [&["old\n"], &records[..]].concat().concat();
+        assert_eq!(written("no-size", 0, 9, &records), std::slice::from_ref(&all));
+        assert_eq!(written("no-count", 13, 0, &records), [all]);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_or_removed_is_made_anew() {
+        let folder = folder("moved");
+        let path = folder.join("log");
+        let mut live = Live::open(&path, 0, 0, 64).unwrap();
+        for (at, text) in ["a\n", "b\n", "c\n"].iter().enumerate() {
+            live.batch.extend_from_slice(text.as_bytes());
+            live.write().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), *text);
+            if at == 0 {
+                fs::rename(&path, folder.join("old")).unwrap()
+            } else {
+                fs::remove_file(&path).unwrap()
+            }
+        }
+        fs::remove_dir_all(&folder).unwrap();
+        live.batch.extend_from_slice(b"d\n");
+        assert!(live.write().is_err());
+        fs::create_dir(&folder).unwrap();
+        live.write().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "d\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        assert!(Live::open(&std::env::temp_dir(), 0, 0, 64).is_err());
+        assert!(Live::open(Path::new("/dev/null"), 10, 3, 64).is_ok());
+        assert!(Live::open(Path::new("/dev/full"), 10, 3, 64).unwrap().file.is_some());
+    }
+}
