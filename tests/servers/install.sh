@@ -6,8 +6,9 @@
 # What is there already is skipped. Needs root. No service is started: the tests run the servers themselves.
 set -u -o pipefail
 
-# The last CoreDNS that the tests ran with. It wants a newer Go than Debian 12 has: `go` fetches it (GOTOOLCHAIN) when it can.
+# The CoreDNS that the tests were written with, and a Go release that builds it, where there is only an older Go.
 coredns_version=v1.14.6
+go_release=go1.25.1
 bin=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/bin
 
 missing=""
@@ -32,25 +33,32 @@ fi
 
 [ -x "$bin/coredns" ] && exit 0
 
-# The command that builds CoreDNS: a Go of 1.21 or later can fetch the one it needs, an older one cannot.
+# The Go command to build with: one of 1.21 or later can fetch the release that CoreDNS wants by itself.
 go_command() {
     local candidate minor
     for candidate in go /usr/local/go/bin/go /usr/lib/go-1.2?/bin/go; do
         minor=$("$candidate" env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
-        [ -n "$minor" ] && [ "$minor" -ge 21 ] && echo "$candidate" && return 0
+        [ -n "$minor" ] && [ "$minor" -ge 21 ] && command -v "$candidate" && return 0
     done
     return 1
 }
 
-go=$(go_command) || {
-    newest=$(apt-cache search --names-only '^golang-1\.2[1-9]-go$' | sort | tail -n 1 | cut -d ' ' -f 1)
-    if [ -z "$newest" ]; then
-        echo "CoreDNS needs Go 1.21 or later: no package golang-1.2x-go (Debian 12 has it in bookworm-backports)" >&2
-        exit 1
-    fi
-    echo "installing: $newest"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$newest" >/dev/null || exit 1
-    go=$(go_command) || exit 1
+# For a Debian with an older Go (12 has 1.19): that one fetches the newer release as the module it is published as.
+fetched_go() {
+    local folder
+    command -v go >/dev/null || {
+        echo "installing: golang-go" >&2
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends golang-go >/dev/null || return 1
+    }
+    folder=$(cd / && GOFLAGS=-mod=mod go mod download -json \
+        "golang.org/toolchain@v0.0.1-$go_release.$(go env GOOS)-$(go env GOARCH)" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+    [ -n "$folder" ] || return 1
+    chmod -R u+x "$folder/bin" "$folder/pkg/tool" && echo "$folder/bin/go"
+}
+
+go=$(go_command || fetched_go) || {
+    echo "CoreDNS needs Go 1.21 or later, or network access to fetch it" >&2
+    exit 1
 }
 echo "building CoreDNS $coredns_version with $("$go" env GOVERSION)"
 mkdir -p "$bin"

@@ -17,6 +17,9 @@ from network import NOBODY, address4, address6
 
 COREDNS = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "dnstapd-tests/bin/coredns")
 
+# The name on the certificates of the tests.
+CERTIFIED = "dns.example.com"
+
 
 class Server:
     """A server in the foreground. Subclasses write the configuration and name the command."""
@@ -29,10 +32,12 @@ class Server:
     shows = ()
     # Seconds in which it connects again after the collector was away.
     reconnects = 8
-    # Seconds in which SIGTERM ends it.
+    # Seconds in which it ends when told to.
     stops = 3
     # Whether it sends STOP when it ends.
     says_stop = True
+    # Whether this run sends dnstap over TLS; "tls" in `transports` says that the server can.
+    over_tls = False
     # The address queries go to is that of the server, except for DoT and DoH ports.
     tls_port = https_port = None
 
@@ -80,16 +85,19 @@ class Server:
             return file.read()[-4000:]
 
     def stop(self, seconds=10):
-        """SIGTERM; the seconds it took to end."""
+        """Ends it in its own way; the seconds that took."""
         started = time.monotonic()
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.end()
             try:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError(f"{self.name} did not end within {seconds} s:\n{self.log()}")
         return time.monotonic() - started
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
 
     def kill(self):
         if self.process and self.process.poll() is None:
@@ -101,11 +109,16 @@ class Server:
 
     def certificate(self):
         """A key and a certificate of its own for DNS over TLS and HTTPS."""
-        key, certificate = self.path("key.pem"), self.path("cert.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=dns.example.com"],
-                       check=True, capture_output=True)
-        return key, certificate
+        return certificate(self.folder)
+
+
+def certificate(folder):
+    """Makes a key and a self-signed certificate for `CERTIFIED`; their paths."""
+    key, path = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", key, "-out", path, "-days", "2", "-subj", f"/CN={CERTIFIED}", "-addext", f"subjectAltName=DNS:{CERTIFIED}"],
+                   check=True, capture_output=True)
+    return key, path
 
 
 def asks(address, family):
@@ -221,13 +234,15 @@ zone "example.org" {{ type forward; forward only; forwarders {{ {address4("origi
 class Unbound(Server):
     name = "unbound"
     identity = "resolver1"
+    transports = ("unix", "tcp", "tls")
     shows = ("CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY", "RESOLVER_RESPONSE", "FORWARDER_QUERY", "FORWARDER_RESPONSE")
     reconnects = 4
     tls_port = 853
 
     def command(self):
         key, certificate = self.certificate()
-        where = f'dnstap-ip: "{self.destination[0]}@{self.destination[1]}"\n  dnstap-tls: no' if self.over_tcp else \
+        tls = f'yes\n  dnstap-tls-server-name: "{CERTIFIED}"\n  dnstap-tls-cert-bundle: "{self.collector_certificate}"' if self.over_tls else "no"
+        where = f'dnstap-ip: "{self.destination[0]}@{self.destination[1]}"\n  dnstap-tls: {tls}' if self.over_tcp else \
             f'dnstap-socket-path: "{self.destination}"'
         conf = self.write("unbound.conf", f"""
 server:
@@ -294,7 +309,7 @@ setSecurityPollSuffix("")
 newServer({{address="{address4("origin")}:53", healthCheckMode="up"}})
 cache = newPacketCache(1000)
 getPool(""):setCache(cache)
-tap = {logger}, {{reopenInterval=1, flushTimeout=1, queueNotifyThreshold=1}})
+tap = {logger})
 addAction(AllRule(), DnstapLogAction("{self.identity}", tap))
 addAction("refused.example.com.", RCodeAction(DNSRCode.REFUSED))
 addResponseAction(AllRule(), DnstapLogResponseAction("{self.identity}", tap))
@@ -307,12 +322,11 @@ addSelfAnsweredResponseAction(AllRule(), DnstapLogResponseAction("{self.identity
 class Recursor(Server):
     name = "recursor"
     identity = "resolver2"
-    says_stop = False
     shows = ("RESOLVER_QUERY", "RESOLVER_RESPONSE")
 
     def command(self):
         where = self.colon() if self.over_tcp else self.destination
-        self.write("recursor.lua", f"""dnstapFrameStreamServer("{where}", {{logQueries=true, logResponses=true, reopenInterval=1, flushTimeout=1}})
+        self.write("recursor.lua", f"""dnstapFrameStreamServer("{where}", {{logQueries=true, logResponses=true}})
 """)
         self.write("recursor.conf", f"""
 local-address={self.address4},{self.address6}
@@ -338,6 +352,10 @@ packetcache-ttl=1
 packetcache-servfail-ttl=1
 """)
         return [shutil.which("pdns_recursor"), f"--config-dir={self.folder}"]
+
+    def end(self):
+        # SIGTERM ends it at once, without STOP and with messages unsent.
+        subprocess.run(["rec_control", f"--socket-dir={self.folder}", "quit-nicely"], check=True, capture_output=True, timeout=10)
 
 
 class Knot(Server):
@@ -380,17 +398,19 @@ zone:
 class CoreDns(Server):
     name = "coredns"
     identity = "edge2"
+    transports = ("unix", "tcp", "tls")
     shows = ("CLIENT_QUERY", "CLIENT_RESPONSE", "FORWARDER_QUERY", "FORWARDER_RESPONSE")
     reconnects = 15
     full = True
 
     def command(self):
-        where = f"tcp://{self.colon()}" if self.over_tcp else self.destination
+        where = f"{'tls' if self.over_tls else 'tcp'}://{self.colon()}" if self.over_tcp else self.destination
         conf = self.write("Corefile", f""".:53 {{
   bind {self.address4} {self.address6}
   dnstap {where}{" full" if self.full else ""} {{
     identity {self.identity}
     version coredns
+    {"skipverify" if self.over_tls else ""}
   }}
   forward . {address4("origin")}:53
   chaos "CoreDNS in tests"
@@ -400,16 +420,24 @@ class CoreDns(Server):
 
 
 class Socat:
-    """What carries a Unix socket's stream on over TCP, for servers that have no TCP of their own."""
+    """Carries connections on: a Unix socket's over TCP for servers that have no TCP of their own, or those of TLS without it."""
 
-    def __init__(self, path, destination):
-        self.process = subprocess.Popen(
-            ["socat", f"UNIX-LISTEN:{path},unlink-early,fork", f"TCP4:{destination[0]}:{destination[1]}"], stdin=subprocess.DEVNULL)
-        for _ in range(200):
-            if os.path.exists(path):
-                return
-            time.sleep(0.02)
-        raise AssertionError("socat does not listen")
+    def __init__(self, listen, destination, log):
+        with open(log, "ab") as file:
+            self.process = subprocess.Popen(["socat", listen, f"TCP4:{destination[0]}:{destination[1]}"],
+                                            stdin=subprocess.DEVNULL, stderr=file)
+        time.sleep(0.3)
+        assert self.process.poll() is None, f"socat {listen} ended"
+
+    @classmethod
+    def unix(cls, path, destination):
+        return cls(f"UNIX-LISTEN:{path},unlink-early,fork", destination, path + ".log")
+
+    @classmethod
+    def tls(cls, port, destination, folder):
+        key, path = certificate(folder)
+        return cls(f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={path},key={key},verify=0,fork", destination,
+                   os.path.join(folder, "socat.log")), path
 
     def stop(self):
         if self.process.poll() is None:
