@@ -14,6 +14,7 @@ mod reload;
 pub use error::{Class, Error};
 pub use reload::{Reload, TAKEN_OVER, changed_keys};
 
+use crate::limits::Limits;
 use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret};
 use crate::{filter, geoip, http, input, limits, log, output, process, statistics};
 use document::Document;
@@ -136,6 +137,13 @@ impl Config {
             );
         }
         config.check().map_err(|(section, fault)| document.fault(&section, &fault))?;
+        let dialled = config.input.tcp_client.iter().filter(|client| client.enable).count();
+        if dialled > Limits::resolve(&config.limits).connections {
+            let text = format!(
+                "too few for {dialled} `input.tcp-client`; allowed: one for each, and more to listen"
+            );
+            return Err(document.error("limits.connections", &text));
+        }
         Ok(config)
     }
 
@@ -278,7 +286,6 @@ mod not_built {
 
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
-        ("input.tcp-client", NO, |c| c.input.tcp_client.iter().any(|client| client.enable)),
         ("input.sniffer.enable", NO, |c| c.input.sniffer.enable),
         ("output.file.format", "not built yet; allowed: `text`, `json`, `yaml`", |c| {
             c.output.file.enable && c.output.file.format == FileFormat::Dnstap
@@ -299,8 +306,8 @@ mod not_built {
         ("input.tcp-socket.tls-support", WITHOUT_TLS, |c| {
             !tls::BUILT && c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()
         }),
-        ("input.tcp-client", NO_TLS, |c| {
-            c.input.tcp_client.iter().any(|client| client.enable && client.tls().is_on())
+        ("input.tcp-client", WITHOUT_TLS, |c| {
+            !tls::BUILT && c.input.tcp_client.iter().any(|client| client.enable && client.tls().is_on())
         }),
         ("output.tcp-socket.tls-support", NO_TLS, |c| {
             c.output.tcp_socket.enable && c.output.tcp_socket.tls().is_on()

@@ -8,7 +8,7 @@ use crate::collector::Collector;
 use crate::config::Config;
 use crate::format::Record;
 use crate::input::stream::block_bytes;
-use crate::input::{file, tcp_server};
+use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES};
 use crate::output::Plan;
 use crate::pairing::Pairing;
@@ -46,6 +46,15 @@ fn print(config: &Config, limits: &Limits, outputs: &[Plan], out: &mut impl Writ
     if input.tcp_socket.is_enabled() {
         let (address, tls) = (tcp_server::address(&input.tcp_socket), protection(&input.tcp_socket.tls()));
         writeln!(out, "input: tcp-socket on {address}{tls}")?;
+    }
+    for client in input.tcp_client.iter() {
+        if let Some(remote) = tcp_client::Remote::new(client, None) {
+            writeln!(
+                out,
+                "input: tcp-client to {remote}{}",
+                if client.tls().is_on() { ", TLS" } else { "" }
+            )?;
+        }
     }
     if input.unix_socket.enable {
         writeln!(out, "input: unix-socket at {}", parts::shown(input.unix_socket.path.as_deref()))?;

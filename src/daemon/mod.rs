@@ -18,9 +18,11 @@ use defmt_or_log::{debug, info, warn};
 use smol::future::{or, pending};
 use smol::{LocalExecutor, Task};
 
+use crate::collector::Intake;
 use crate::config::{Config, Overlay, Reload};
 use crate::filter::Filter;
-use crate::input::{file, tcp_server, unix_socket};
+use crate::input::tcp_client::Remote;
+use crate::input::{file, tcp_client, tcp_server, unix_socket};
 use crate::limits::DRAIN_SECONDS;
 use crate::output;
 use crate::setting::AtEnd;
@@ -143,6 +145,10 @@ impl Running {
                 _ => running.inputs.push(replay),
             }
         }
+        if let Some(intake) = parts.intake(tcp_client::NAME) {
+            debug!("Input handler: tcp client");
+            running.inputs.extend(dial(config, parts, intake, executor));
+        }
         if let Some(listener) = opened.web_api {
             let address = listener.local_addr().map_err(Failure::of("web-api"))?;
             running.api = Some(executor.spawn(http::serve(executor, listener, parts.app())));
@@ -197,6 +203,25 @@ impl Running {
             api.await;
         }
     }
+}
+
+/// Tasks that connect to the remotes of `input.tcp-client`.
+fn dial(
+    config: &Config,
+    parts: &'static Parts,
+    intake: &'static Intake,
+    executor: &LocalExecutor<'static>,
+) -> Vec<Task<()>> {
+    let sections = config.input.tcp_client.iter().zip(&parts.certificates.tcp_client);
+    let remotes = sections.filter_map(|(section, tls)| Remote::new(section, tls.as_ref()));
+    let tasks: Vec<_> = remotes
+        .filter_map(|remote| {
+            let place = parts.shared.slots.take()?;
+            Some(executor.spawn(tcp_client::run(remote, &parts.shared, intake, place)))
+        })
+        .collect();
+    intake.want(tasks.len() as u64);
+    tasks
 }
 
 /// Once a second: rates and deadlines.

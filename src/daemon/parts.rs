@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::http;
 use crate::input::stream::Shared;
 use crate::input::tcp_server::AccessList;
-use crate::input::{file, tcp_server, unix_socket};
+use crate::input::{file, tcp_client, tcp_server, unix_socket};
 use crate::limits::Limits;
 use crate::output::{Output, Outputs, Plan, Stage};
 use crate::pairing::Pairing;
@@ -102,6 +102,7 @@ impl Parts {
             certificates,
             intakes: [
                 (tcp_server::NAME, config.input.tcp_socket.is_enabled()),
+                (tcp_client::NAME, config.input.tcp_client.iter().any(|client| client.enable)),
                 (unix_socket::NAME, config.input.unix_socket.enable),
                 (file::NAME, config.input.file.enable),
             ]

@@ -1,11 +1,39 @@
 //! Input `tcp-client`: connects to senders that listen.
+//!
+//! Who connects decides nothing else: the other end is the sender of Frame Streams all the same, and begins with
+//! READY or with START.
+//!
+//! ```text
+//! resolve the name -> connect, TLS -> serve until it ends
+//!        ^             |  10 s for each address   |
+//!        +--- wait <---+--------------------------+
+//! ```
+//!
+//! The wait grows while attempts fail, see [`Backoff`]; a sender that got through the handshake of Frame Streams
+//! makes it short again. Each remote keeps its place for good, so that listeners never leave it without one. Why
+//! there is no connection is in the log once, until the reason changes or the connection is there.
 
-use crate::setting::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, required};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use async_io::{Async, Timer};
+use defmt_or_log::{debug, info, warn};
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use std::fmt;
-use std::ops::Deref;
+use smol::future::or;
+
+use super::slots::Place;
+use super::stream::{Shared, serve};
+use super::tcp_server::keep_alive;
+use crate::backoff::Backoff;
+use crate::collector::Intake;
+use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS};
+use crate::setting::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, required};
+use crate::tls::{Client, ClientStream};
 
 /// Section `input.tcp-client`, or one of several.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -111,5 +139,105 @@ impl<'de> Visitor<'de> for OneOrSeveral {
 
     fn visit_seq<A: SeqAccess<'de>>(self, tables: A) -> Result<Sections, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(tables)).map(Sections)
+    }
+}
+
+/// Name of the input in metrics and log.
+pub const NAME: &str = "tcp-client";
+
+/// A sender to connect to.
+pub struct Remote<'a> {
+    host: Host,
+    port: u16,
+    retry: Seconds,
+    tls: Option<&'a Client>,
+}
+
+impl<'a> Remote<'a> {
+    /// The one of a section that is on; none otherwise.
+    pub fn new(section: &Section, tls: Option<&'a Client>) -> Option<Self> {
+        let host = section.remote_address.clone().filter(|_| section.enable)?;
+        Some(Remote { host, port: section.remote_port?.get(), retry: section.retry, tls })
+    }
+
+    /// Makes a connection, by the first address that answers.
+    async fn connect(&self, place: &Place<'_>) -> Result<Link, String> {
+        // Not cut short: it waits on another thread, and each attempt given up would leave one behind.
+        let addresses = async_net::resolve((self.host.as_str(), self.port)).await;
+        let addresses = addresses.map_err(|error| format!("the name cannot be resolved: {error}"))?;
+        let mut why = "the name has no address".to_owned();
+        for address in addresses.into_iter().take(DIAL_ADDRESSES) {
+            place.set_deadline(PATIENCE_SECONDS);
+            let late = async {
+                place.deadline().await;
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {PATIENCE_SECONDS} s")))
+            };
+            match or(self.reach(address), late).await {
+                Ok(link) => return Ok(link),
+                Err(error) => why = format!("{address}: {error}"),
+            }
+        }
+        Err(why)
+    }
+
+    /// Makes a connection to one address.
+    async fn reach(&self, address: SocketAddr) -> io::Result<Link> {
+        let stream = async_net::TcpStream::connect(address).await?;
+        keep_alive(&stream, self);
+        match self.tls {
+            None => Ok(Link::Plain(stream.into())),
+            Some(tls) => Ok(Link::Tls(Box::new(tls.connect(stream).await?))),
+        }
+    }
+}
+
+/// As the log names it.
+impl fmt::Display for Remote<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.as_str();
+        if host.contains(':') {
+            write!(f, "[{host}]:{}", self.port)
+        } else {
+            write!(f, "{host}:{}", self.port)
+        }
+    }
+}
+
+/// A connection that was made.
+enum Link {
+    Plain(Arc<Async<std::net::TcpStream>>),
+    Tls(Box<ClientStream>),
+}
+
+/// Connects to a remote, and connects again, for ever.
+pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, intake: &Intake, place: Place<'_>) {
+    let mut backoff = Backoff::new(remote.retry);
+    let mut known = None;
+    loop {
+        let why = match remote.connect(&place).await {
+            Ok(link) => {
+                info!("Input tcp-client: connected to {}", remote.to_string());
+                let started = match link {
+                    Link::Plain(stream) => serve(&*stream, &remote, intake, shared, &place).await,
+                    Link::Tls(stream) => serve(*stream, &remote, intake, shared, &place).await,
+                };
+                if started {
+                    backoff.reset();
+                    known = None;
+                }
+                "the connection ended".to_owned()
+            }
+            Err(why) => why,
+        };
+        place.clear_deadline();
+        let wait = backoff.wait();
+        let line = format!("Input tcp-client: {remote}: {why}");
+        if known.as_ref() == Some(&why) {
+            debug!("{}; the next attempt in {} ms", line, wait.as_millis() as u64);
+        } else {
+            warn!("{}; trying again", line);
+        }
+        known = Some(why);
+        Timer::after(wait).await;
     }
 }

@@ -47,6 +47,11 @@ impl Host {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same without a zone, as a certificate has it.
+    pub fn without_zone(&self) -> &str {
+        self.0.split_once('%').map_or(&self.0, |(address, _)| address)
+    }
 }
 
 impl Value for Host {

@@ -3,7 +3,7 @@
 //! A section lists the keys itself, so that the list of what is allowed stays its own, and lends them
 //! together as one of these views. Files are opened elsewhere.
 
-use super::{Fault, FilePath, Text, required};
+use super::{Fault, FilePath, Host, Text, Value, required};
 
 /// The TLS keys of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -69,9 +69,14 @@ impl ClientTls<'_> {
     /// The rules between the keys.
     ///
     /// # Errors
-    /// A certificate without key or the reverse; TLS keys given, but nothing said about TLS.
+    /// A server name that is none; a certificate without key or the reverse; TLS keys given, but nothing said about TLS.
     pub fn check(&self) -> Result<(), Fault> {
         if self.is_on() {
+            let name = self.server_name.as_ref();
+            if name.is_some_and(|name| Host::from_text(name.as_str()).is_err()) {
+                let text = format!("nothing that a certificate can have; allowed: {}", Host::allowed());
+                return Err(Fault::new("tls-server-name", text));
+            }
             return match (self.cert, self.key) {
                 (Some(_), None) => required("tls-client-key", self.key),
                 (None, Some(_)) => required("tls-client-cert", self.cert),

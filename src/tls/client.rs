@@ -32,7 +32,7 @@ impl Client {
         if !tls.is_on() {
             return Ok(None);
         }
-        let name = tls.server_name.as_ref().map_or(host.as_str(), |name| name.as_str());
+        let name = tls.server_name.as_ref().map_or(host.without_zone(), |name| name.as_str());
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             Fault::new(
                 "tls-server-name",
