@@ -14,7 +14,6 @@ mod reload;
 pub use error::{Class, Error};
 pub use reload::{Reload, TAKEN_OVER, changed_keys};
 
-use crate::limits::Limits;
 use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret};
 use crate::{filter, geoip, http, input, limits, log, output, process, statistics};
 use document::Document;
@@ -138,7 +137,7 @@ impl Config {
         }
         config.check().map_err(|(section, fault)| document.fault(&section, &fault))?;
         let dialled = config.input.tcp_client.iter().filter(|client| client.enable).count();
-        if dialled > Limits::resolve(&config.limits).connections {
+        if dialled > limits::Limits::resolve(&config.limits).connections {
             let text = format!(
                 "too few for {dialled} `input.tcp-client`; allowed: one for each, and more to listen"
             );
