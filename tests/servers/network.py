@@ -29,7 +29,8 @@ def enter():
         if os.geteuid() != 0:
             sys.exit("this needs root: a network namespace, and servers on port 53")
         environment = dict(os.environ, **{MARK: "1"})
-        os.execvpe("unshare", ["unshare", "-n", sys.executable, *sys.argv], environment)
+        # A process namespace as well: whatever this run leaves behind ends with it.
+        os.execvpe("unshare", ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, *sys.argv], environment)
     with open("/proc/net/dev") as devices:
         if sum(":" in line for line in devices) != 1:
             sys.exit(f"{MARK} is set outside of a network namespace")

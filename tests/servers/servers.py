@@ -13,12 +13,10 @@ import subprocess
 import time
 
 import zones
+from carriers import CERTIFIED, certificate
 from network import NOBODY, address4, address6
 
 COREDNS = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "dnstapd-tests/bin/coredns")
-
-# The name on the certificates of the tests.
-CERTIFIED = "dns.example.com"
 
 
 class Server:
@@ -36,6 +34,9 @@ class Server:
     stops = 3
     # Whether it sends STOP when it ends.
     says_stop = True
+    # The user that Debian runs it as, and whether it gives up root for that user in this run.
+    user = None
+    as_user = False
     # Whether this run sends dnstap over TLS; "tls" in `transports` says that the server can.
     over_tls = False
     # The address queries go to is that of the server, except for DoT and DoH ports.
@@ -55,6 +56,10 @@ class Server:
             file.write(text)
         return self.path(name)
 
+    def dropped(self):
+        """The user to give up root for, or nothing."""
+        return self.user if self.as_user else ""
+
     @property
     def over_tcp(self):
         return isinstance(self.destination, tuple)
@@ -68,6 +73,9 @@ class Server:
         os.chmod(self.folder, 0o755)
         zones.write(self.folder)
         command = self.command()
+        if self.as_user:
+            for name in (self.folder, *map(self.path, os.listdir(self.folder))):
+                shutil.chown(name, self.user, self.user)
         with open(self.path("log"), "ab") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait_until_it_answers()
@@ -107,19 +115,6 @@ class Server:
     def command(self):
         raise NotImplementedError
 
-    def certificate(self):
-        """A key and a certificate of its own for DNS over TLS and HTTPS."""
-        return certificate(self.folder)
-
-
-def certificate(folder):
-    """Makes a key and a self-signed certificate for `CERTIFIED`; their paths."""
-    key, path = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-keyout", key, "-out", path, "-days", "2", "-subj", f"/CN={CERTIFIED}", "-addext", f"subjectAltName=DNS:{CERTIFIED}"],
-                   check=True, capture_output=True)
-    return key, path
-
 
 def asks(address, family):
     """Whether a server answers one small question (a root SOA) over UDP."""
@@ -150,7 +145,7 @@ class Origin(Server):
 server:
   ip-address: {self.address4}
   ip-address: {self.address6}
-  username: ""
+  username: "{self.dropped()}"
   chroot: ""
   zonesdir: "{self.folder}"
   database: ""
@@ -170,6 +165,7 @@ remote-control:
 class Nsd(Origin):
     name = "nsd"
     identity = "ns2"
+    user = "nsd"
     socat = True
     shows = ("AUTH_QUERY", "AUTH_RESPONSE")
 
@@ -191,6 +187,7 @@ class Nsd(Origin):
 class Bind(Server):
     name = "bind"
     identity = "ns1"
+    user = "bind"
     socat = True
     shows = ("AUTH_QUERY", "AUTH_RESPONSE", "CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY", "RESOLVER_RESPONSE",
              "UPDATE_QUERY", "UPDATE_RESPONSE")
@@ -228,19 +225,20 @@ zone "." {{ type hint; file "hints"; }};
 zone "own.example" {{ type primary; file "own.zone"; allow-update {{ any; }}; }};
 zone "example.org" {{ type forward; forward only; forwarders {{ {address4("origin")}; }}; }};
 """)
-        return [shutil.which("named"), "-g", "-n", "1", "-c", conf]
+        return [shutil.which("named"), "-g", "-n", "1", "-c", conf, *(["-u", self.user] if self.as_user else [])]
 
 
 class Unbound(Server):
     name = "unbound"
     identity = "resolver1"
+    user = "unbound"
     transports = ("unix", "tcp", "tls")
     shows = ("CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY", "RESOLVER_RESPONSE", "FORWARDER_QUERY", "FORWARDER_RESPONSE")
     reconnects = 4
     tls_port = 853
 
     def command(self):
-        key, certificate = self.certificate()
+        key, chain = certificate(self.folder)
         tls = f'yes\n  dnstap-tls-server-name: "{CERTIFIED}"\n  dnstap-tls-cert-bundle: "{self.collector_certificate}"' if self.over_tls else "no"
         where = f'dnstap-ip: "{self.destination[0]}@{self.destination[1]}"\n  dnstap-tls: {tls}' if self.over_tcp else \
             f'dnstap-socket-path: "{self.destination}"'
@@ -251,13 +249,13 @@ server:
   interface: {self.address4}@853
   interface: {self.address6}@853
   tls-service-key: "{key}"
-  tls-service-pem: "{certificate}"
+  tls-service-pem: "{chain}"
   outgoing-interface: {self.address4}
   outgoing-interface: {self.address6}
   do-not-query-address: {NOBODY}
   access-control: 0.0.0.0/0 allow
   access-control: ::/0 allow
-  username: ""
+  username: "{self.dropped()}"
   chroot: ""
   directory: "{self.folder}"
   pidfile: ""
@@ -292,18 +290,19 @@ dnstap:
 class Dnsdist(Server):
     name = "dnsdist"
     identity = "edge1"
+    user = "_dnsdist"
     says_stop = False
     shows = ("CLIENT_QUERY", "CLIENT_RESPONSE")
     tls_port, https_port = 853, 443
 
     def command(self):
-        key, certificate = self.certificate()
+        key, chain = certificate(self.folder)
         logger = f'newFrameStreamTcpLogger("{self.colon()}"' if self.over_tcp else f'newFrameStreamUnixLogger("{self.destination}"'
         conf = self.write("dnsdist.conf", f"""
 setLocal("{self.address4}:53")
 addLocal("[{self.address6}]:53")
-addTLSLocal("{self.address4}:853", "{certificate}", "{key}")
-addDOHLocal("{self.address4}:443", "{certificate}", "{key}", "/dns-query")
+addTLSLocal("{self.address4}:853", "{chain}", "{key}")
+addDOHLocal("{self.address4}:443", "{chain}", "{key}", "/dns-query")
 setACL({{"0.0.0.0/0", "::/0"}})
 setSecurityPollSuffix("")
 newServer({{address="{address4("origin")}:53", healthCheckMode="up"}})
@@ -316,12 +315,13 @@ addResponseAction(AllRule(), DnstapLogResponseAction("{self.identity}", tap))
 addCacheHitResponseAction(AllRule(), DnstapLogResponseAction("{self.identity}", tap))
 addSelfAnsweredResponseAction(AllRule(), DnstapLogResponseAction("{self.identity}", tap))
 """)
-        return [shutil.which("dnsdist"), "--supervised", "--disable-syslog", "-C", conf]
+        return [shutil.which("dnsdist"), "--supervised", "--disable-syslog", "-C", conf, *(["-u", self.user, "-g", self.user] if self.as_user else [])]
 
 
 class Recursor(Server):
     name = "recursor"
     identity = "resolver2"
+    user = "pdns"
     shows = ("RESOLVER_QUERY", "RESOLVER_RESPONSE")
 
     def command(self):
@@ -343,8 +343,8 @@ write-pid=no
 threads=2
 security-poll-suffix=
 serve-rfc1918=no
-setuid=
-setgid=
+setuid={self.dropped()}
+setgid={self.dropped()}
 chroot=
 max-cache-ttl=1
 max-negative-ttl=1
@@ -361,6 +361,7 @@ packetcache-servfail-ttl=1
 class Knot(Server):
     name = "knot"
     identity = "ns3"
+    user = "knot"
     socat = True
     shows = ("AUTH_QUERY", "AUTH_RESPONSE")
 
@@ -370,6 +371,7 @@ class Knot(Server):
         conf = self.write("knot.conf", f"""
 server:
   rundir: "{self.folder}"
+  user: "{f"{self.user}:{self.user}" if self.as_user else "root"}"
   listen: [ {self.address4}@53, "{self.address6}@53" ]
   udp-workers: 1
   tcp-workers: 1
@@ -417,32 +419,6 @@ class CoreDns(Server):
 }}
 """)
         return [COREDNS, "-conf", conf]
-
-
-class Socat:
-    """Carries connections on: a Unix socket's over TCP for servers that have no TCP of their own, or those of TLS without it."""
-
-    def __init__(self, listen, destination, log):
-        with open(log, "ab") as file:
-            self.process = subprocess.Popen(["socat", listen, f"TCP4:{destination[0]}:{destination[1]}"],
-                                            stdin=subprocess.DEVNULL, stderr=file)
-        time.sleep(0.3)
-        assert self.process.poll() is None, f"socat {listen} ended"
-
-    @classmethod
-    def unix(cls, path, destination):
-        return cls(f"UNIX-LISTEN:{path},unlink-early,fork", destination, path + ".log")
-
-    @classmethod
-    def tls(cls, port, destination, folder):
-        key, path = certificate(folder)
-        return cls(f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={path},key={key},verify=0,fork", destination,
-                   os.path.join(folder, "socat.log")), path
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(5)
 
 
 SERVERS = {server.name: server for server in (Bind, Unbound, Dnsdist, Recursor, Nsd, Knot, CoreDns)}

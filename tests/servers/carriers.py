@@ -1,0 +1,42 @@
+"""What stands between a server and the collector where one of them lacks a transport: socat, and a certificate for TLS."""
+import os
+import subprocess
+import time
+
+# The name on the certificates of the tests.
+CERTIFIED = "dns.example.com"
+
+
+def certificate(folder):
+    """Makes a key and a self-signed certificate for `CERTIFIED`; their paths."""
+    key, path = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", key, "-out", path, "-days", "2", "-subj", f"/CN={CERTIFIED}", "-addext", f"subjectAltName=DNS:{CERTIFIED}"],
+                   check=True, capture_output=True)
+    return key, path
+
+
+class Socat:
+    """Carries connections on: a Unix socket's over TCP for servers that have no TCP of their own, or those of TLS without it."""
+
+    def __init__(self, listen, destination, log):
+        with open(log, "ab") as file:
+            self.process = subprocess.Popen(["socat", listen, f"TCP4:{destination[0]}:{destination[1]}"],
+                                            stdin=subprocess.DEVNULL, stderr=file)
+        time.sleep(0.3)
+        assert self.process.poll() is None, f"socat {listen} ended"
+
+    @classmethod
+    def unix(cls, path, destination):
+        return cls(f"UNIX-LISTEN:{path},unlink-early,fork", destination, path + ".log")
+
+    @classmethod
+    def tls(cls, port, destination, folder):
+        key, path = certificate(folder)
+        return cls(f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={path},key={key},verify=0,fork", destination,
+                   os.path.join(folder, "socat.log")), path
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(5)
