@@ -22,6 +22,7 @@ mod live;
 pub mod metrics;
 mod plan;
 pub mod queue;
+mod remote;
 mod shape;
 mod single;
 pub mod stdout;
@@ -82,6 +83,7 @@ impl Section {
         let table: &[Row<'_>] = &[
             (stdout::NAME, self.stdout.is_enabled(), &|| stdout::plan(&self.stdout)),
             (file::NAME, self.file.enable, &|| file::plan(&self.file, limits)),
+            (tcp::NAME, self.tcp_socket.enable, &|| tcp::plan(&self.tcp_socket)),
         ];
         let enabled = table.iter().filter(|(_, enabled, _)| *enabled);
         enabled.map(|(name, _, plan)| plan().map_err(|error| (*name, error))).collect()

@@ -2,7 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 
 use super::queue::{Full, RecordQueue};
 use super::shape::Shape;
@@ -173,7 +173,12 @@ impl Output {
 
     /// Waits for something to do.
     pub async fn work(&self) -> Work {
-        self.wait(1, |output| {
+        poll_fn(|context| self.poll_work(context)).await
+    }
+
+    /// The same, for one look.
+    pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<Work> {
+        self.poll_until(context, 1, |output| {
             if output.reopen.take() {
                 Some(Work::Reopen)
             } else if !output.queue.borrow().is_empty() {
@@ -182,7 +187,6 @@ impl Output {
                 output.finishing.get().then_some(Work::End)
             }
         })
-        .await
     }
 
     /// Waits until so many octets are queued that inputs would soon have to wait, but no more than `octets`;
@@ -190,28 +194,36 @@ impl Output {
     pub async fn filled(&self, octets: usize) {
         let capacity = self.queue.borrow().capacity();
         let enough = octets.min((capacity - self.longest) / 2);
-        self.wait(enough, |output| {
-            (output.finishing.get() || output.queue.borrow().octets() >= enough).then_some(())
-        })
-        .await
+        let ready = |output: &Self| output.finishing.get() || output.queue.borrow().octets() >= enough;
+        poll_fn(|context| self.poll_until(context, enough, |output| ready(output).then_some(()))).await;
     }
 
     /// Waits until the daemon stops and nothing is queued.
     pub async fn ended(&self) {
-        self.wait(usize::MAX, |output| (output.finishing.get() && output.queued() == 0).then_some(())).await
+        poll_fn(|context| self.poll_until(context, usize::MAX, |output| output.is_over().then_some(())))
+            .await;
     }
 
-    /// Waits until `ready` says something; it is asked again whenever `wake_at` octets are queued.
-    async fn wait<T>(&self, wake_at: usize, ready: impl Fn(&Self) -> Option<T>) -> T {
-        poll_fn(|context| match ready(self) {
+    /// Whether the daemon stops and nothing is queued.
+    pub fn is_over(&self) -> bool {
+        self.finishing.get() && self.queued() == 0
+    }
+
+    /// Ready when `ready` says something; it is asked again whenever `wake_at` octets are queued.
+    fn poll_until<T>(
+        &self,
+        context: &mut Context<'_>,
+        wake_at: usize,
+        ready: impl Fn(&Self) -> Option<T>,
+    ) -> Poll<T> {
+        match ready(self) {
             Some(result) => Poll::Ready(result),
             None => {
                 self.wake_at.set(wake_at);
                 self.reader.set(Some(context.waker().clone()));
                 Poll::Pending
             }
-        })
-        .await
+        }
     }
 
     /// Hands what is to be written to `write` and takes out as much as it says it wrote.

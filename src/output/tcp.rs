@@ -1,5 +1,9 @@
-//! Output `tcp-socket`: sends records to a TCP server.
+//! Output `tcp-socket`: sends records to a TCP server, each followed by the delimiter.
 
+use std::io;
+
+use super::remote::{self, Peer, Protocol};
+use super::{Plan, QueueSettings, Shape};
 use crate::limits::{QUEUE, QueueSize};
 use crate::setting::{ClientTls, Fault, FilePath, Format, Host, Port, Seconds, Text, WhenFull, required};
 use serde::Deserialize;
@@ -77,4 +81,29 @@ impl Section {
         required("remote-port", &self.remote_port)?;
         self.tls().check()
     }
+}
+
+/// Name of the output in metrics and log.
+pub const NAME: &str = "tcp-socket";
+
+/// The output of a section.
+///
+/// # Errors
+///
+/// When there is no address or port, which [`Section::check`] has refused before.
+pub fn plan(section: &Section) -> io::Result<Plan> {
+    let (Some(host), Some(port)) = (&section.remote_address, section.remote_port) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let (peer, retry) = (Peer::Tcp(host.clone(), port.get()), section.retry);
+    Ok(Plan {
+        name: NAME,
+        what: format!("{peer}, {}", section.format),
+        shape: Shape::Plain { format: section.format, terminator: section.delimiter.as_bytes().into() },
+        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        buffers: 0,
+        task: Box::new(move |stage, output| {
+            Box::pin(remote::run(output, &stage.outputs, peer, retry, Protocol::Bare))
+        }),
+    })
 }

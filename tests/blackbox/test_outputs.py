@@ -2,9 +2,11 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from harness import Daemon, Sender, dns, main, message, run_binary
@@ -209,6 +211,168 @@ def test_file_that_cannot_work_is_an_error_at_start():
         for check in ([], ["--check"]):
             status, _, err = run_binary("-p", "0", *check, config=file_output(path) + "[web-api]\nenable = false\n")
             assert status == 1 and "output.file" in err and path in err and word in err, err
+
+
+class Peer:
+    """A TCP server that keeps what it is sent, in one thread for each connection."""
+
+    def __init__(self, port=0, address="127.0.0.1", greet=None, serve=None):
+        self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self.port = self.listener.getsockname()[1]
+        self.greet, self.serve = greet, serve or Peer.read_all
+        self.received, self.connections = [], []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.listener.accept()[0]
+                self.connections.append(connection)
+                self.received.append(bytearray())
+                threading.Thread(target=self.run, args=(connection, self.received[-1]), daemon=True).start()
+
+    def run(self, connection, into):
+        with contextlib.suppress(OSError):
+            if self.greet:
+                self.greet(connection)
+            self.serve(connection, into)
+
+    @staticmethod
+    def read_all(connection, into):
+        while piece := connection.recv(1 << 16):
+            into += piece
+
+    @staticmethod
+    def one_octet_a_second(connection, into):
+        while piece := connection.recv(1):
+            into += piece
+            time.sleep(1)
+
+    @staticmethod
+    def close_after_a_record(connection, into):
+        into += connection.recv(200)
+        connection.close()
+
+    def text(self):
+        return b"".join(self.received).decode()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def tcp_output(port, more="", address="127.0.0.1"):
+    return f"[output.tcp-socket]\nenable = true\nremote-address = '{address}'\nremote-port = {port}\nretry = 1\n{more}\n"
+
+
+def test_tcp_formats_and_addresses():
+    for fmt in ("text", "json", "yaml"):
+        for address in ("127.0.0.1", "localhost", "[::1]"):
+            peer = Peer(address="::1" if ":" in address else "127.0.0.1")
+            with Daemon(fmt=fmt, extra=tcp_output(peer.port, f"format = '{fmt}'", address)) as daemon:
+                send(daemon, 50)
+                wait_delivered(daemon, "tcp-socket", 50)
+                assert daemon.stop() == 0
+                with open(daemon.out) as stdout:
+                    assert peer.text() == stdout.read()
+            peer.close()
+
+
+def test_tcp_delimiter_into_socat():
+    with folder() as top:
+        path, port = os.path.join(top, "out"), free_port()
+        socat = subprocess.Popen(["socat", "-u", f"TCP-LISTEN:{port},reuseaddr", f"CREATE:{path}"])
+        with Daemon(fmt=None, extra=tcp_output(port, "delimiter = '|\\r\\n'".replace("'", '"'))) as daemon:
+            send(daemon, 1000)
+            wait_delivered(daemon, "tcp-socket", 1000)
+            assert daemon.stop() == 0
+        assert socat.wait(5) == 0
+        with open(path, newline="") as file:
+            lines = file.read().split("|\r\n")
+        assert lines.pop() == "" and names(lines) == list(range(1000))
+
+
+def faults(output, config, greet=None, records=lambda peer: names(peer.text().splitlines())):
+    """The fault matrix of an output over a stream: whatever the peer does, the accounts are exact, and nothing is sent twice
+    on one connection or in part."""
+    # Absent at the start: refused. What fits the queue comes when it is there.
+    port = free_port()
+    with Daemon(fmt="text", extra=config(port)) as daemon:
+        daemon.wait(lambda: "refused" in daemon.log())
+        send(daemon, 300)
+        daemon.check_accounts()
+        assert dropped(daemon, output) == 0 and daemon.request("/ready", auth=False)[0].status == 503
+        peer = Peer(port, greet=greet)
+        wait_delivered(daemon, output, 300)
+        daemon.wait(lambda: records(peer) == list(range(300)))
+        assert daemon.request("/ready", auth=False)[0].status == 200
+        assert len(trouble(daemon, output)) == 2, daemon.log()
+        # Killed and restarted.
+        peer.close()
+        daemon.wait(lambda: daemon.metrics()[f'dnstapd_output_connected{{output="{output}"}}'] == 0)
+        send(daemon, 20_000, first=300)
+        metrics = daemon.check_accounts()
+        assert metrics[f'dnstapd_output_dropped_total{{output="{output}",reason="full"}}'] > 0
+        assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 20_300, "others lose nothing"
+        peer = Peer(port, greet=greet)
+        daemon.wait(lambda: daemon.metrics()[f'dnstapd_output_queued{{output="{output}"}}'] == 0)
+        count = delivered(daemon, output) - 300
+        daemon.wait(lambda: records(peer) == list(range(300, 300 + int(count))))
+        assert daemon.check_accounts()[f'dnstapd_output_reconnects_total{{output="{output}"}}'] == 1
+        peer.close()
+    # One octet a second.
+    peer = Peer(greet=greet, serve=Peer.one_octet_a_second)
+    with Daemon(fmt=None, extra=config(peer.port)) as daemon:
+        daemon.wait(lambda: peer.connections)
+        started = time.monotonic()
+        for start in range(0, 60_000, 10_000):
+            send(daemon, 10_000, first=start, size=60)
+        assert time.monotonic() - started < 10, "the input keeps its speed"
+        metrics = daemon.check_accounts()
+        assert metrics[f'dnstapd_output_dropped_total{{output="{output}",reason="full"}}'] > 0
+        started = time.monotonic()
+        assert daemon.stop(seconds=8) == 0 and 4 < time.monotonic() - started < 7
+    peer.close()
+    # Closes after each record.
+    peer = Peer(greet=greet, serve=Peer.close_after_a_record)
+    with Daemon(fmt=None, extra=config(peer.port)) as daemon:
+        for start in range(30):
+            send(daemon, 10, first=start * 10)
+            time.sleep(0.1)
+        daemon.wait(lambda: len(peer.connections) > 2)
+        daemon.check_accounts()
+    peer.close()
+
+
+def test_tcp_faults():
+    faults("tcp-socket", lambda port: tcp_output(port, "queue = '64K'"))
+
+
+def test_tcp_wait_loses_nothing():
+    """when-full = "wait": the inputs stand still while the peer is away."""
+    port = free_port()
+    with Daemon(fmt=None, extra=tcp_output(port, "queue = '8K'\nwhen-full = 'wait'")) as daemon:
+        thread = threading.Thread(target=send, args=(daemon, 5000), daemon=True)
+        thread.start()
+        daemon.wait(lambda: daemon.metrics()['dnstapd_received_total{input="unix-socket"}'] > 10)
+        time.sleep(0.3)
+        assert daemon.check_accounts()['dnstapd_received_total{input="unix-socket"}'] < 200
+        peer = Peer(port)
+        wait_delivered(daemon, "tcp-socket", 5000)
+        thread.join(5)
+        assert names(peer.text().splitlines()) == list(range(5000))
+        peer.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,302 @@
+//! A peer that is reached by a stream: what the outputs over TCP and Unix sockets have in common.
+//!
+//! A name is resolved again at each attempt, and its addresses are tried in turn. Between attempts are the waits of
+//! [`Backoff`]. While a connection stands its reading side is watched, so that a peer that closes is noticed at once, and
+//! what it sends is thrown away. A record that a connection broke off goes out again, whole, on the next one.
+//!
+//! At a stop the queue is sent first, and then the stream is ended as its protocol wants it.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use defmt_or_log::{debug, info, warn};
+use nix::sys::socket::{setsockopt, sockopt};
+use smol::future::{or, yield_now};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::{Output, Outputs, State, Work};
+use crate::backoff::Backoff;
+use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS};
+use crate::setting::{Host, Seconds};
+use crate::wire::framestream::Deframer;
+use crate::wire::handshake::{READY, Sender, SenderStep};
+
+/// Where the other end is.
+#[derive(Debug, Clone)]
+pub enum Peer {
+    /// A name or address, and a port.
+    Tcp(Host, u16),
+    /// A Unix socket.
+    #[allow(dead_code, reason = "for the dnstap output")]
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(host, port) if host.as_str().contains(':') => write!(f, "[{}]:{port}", host.as_str()),
+            Peer::Tcp(host, port) => write!(f, "{}:{port}", host.as_str()),
+            Peer::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What is said before and after the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Nothing.
+    Bare,
+    /// The handshakes of Frame Streams.
+    #[allow(dead_code, reason = "for the dnstap output")]
+    FrameStreams,
+}
+
+/// Any byte stream.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
+/// The socket addresses of a host, asked for anew.
+///
+/// # Errors
+///
+/// When the name has none, or nobody answers.
+pub async fn addresses(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
+    // Not cut short: it waits on another thread, and each attempt given up would leave one behind.
+    let addresses = async_net::resolve((host.as_str(), port)).await?;
+    Ok(addresses.into_iter().take(DIAL_ADDRESSES).collect())
+}
+
+impl Peer {
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Peer::Unix(path) => Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
+            Peer::Tcp(host, port) => {
+                let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+                for address in addresses(host, *port).await? {
+                    result = in_time(Async::<TcpStream>::connect(address)).await;
+                    if let Ok(stream) = &result {
+                        keep_alive(stream);
+                        break;
+                    }
+                }
+                Ok(Box::new(result?))
+            }
+        }
+    }
+}
+
+/// Gives an attempt [`PATIENCE_SECONDS`].
+async fn in_time<T>(attempt: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    or(attempt, async {
+        Timer::after(Duration::from_secs(u64::from(PATIENCE_SECONDS))).await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {PATIENCE_SECONDS} s")))
+    })
+    .await
+}
+
+/// Lets the kernel look after a peer that is silent: after a minute, six probes ten seconds apart. Records do not wait
+/// for more to come.
+fn keep_alive(stream: &impl AsFd) {
+    let set = || -> nix::Result<()> {
+        setsockopt(stream, sockopt::TcpNoDelay, &true)?;
+        setsockopt(stream, sockopt::KeepAlive, &true)?;
+        setsockopt(stream, sockopt::TcpKeepIdle, &60)?;
+        setsockopt(stream, sockopt::TcpKeepInterval, &10)?;
+        setsockopt(stream, sockopt::TcpKeepCount, &6)
+    };
+    if let Err(errno) = set() {
+        debug!("no keepalive: {}", errno.to_string());
+    }
+}
+
+/// Sends records until the daemon stops, over as many connections as it takes.
+pub async fn run(output: &Output, outputs: &Outputs, peer: Peer, retry: Seconds, protocol: Protocol) {
+    let mut backoff = Backoff::new(retry);
+    let mut told = false;
+    output.set_state(State::Away);
+    loop {
+        let attempt = async {
+            let mut stream = peer.connect().await?;
+            begin(protocol, &mut stream).await.map(|()| stream)
+        };
+        let ended = async {
+            output.ended().await;
+            Err(io::ErrorKind::Interrupted.into())
+        };
+        match or(attempt, ended).await {
+            Ok(mut stream) => {
+                backoff.reset();
+                told = false;
+                output.set_connected();
+                info!("Output {}: connected to {}", output.name(), peer.to_string());
+                let Err(error) = send(output, outputs, &mut stream).await else {
+                    return end(protocol, &mut stream).await;
+                };
+                output.rewind();
+                warn!("Output {}: {} is gone: {}", output.name(), peer.to_string(), error.to_string());
+            }
+            Err(_) if output.is_over() => return,
+            Err(error) if !told => {
+                warn!("Output {}: {}: {}; tried again", output.name(), peer.to_string(), error.to_string());
+                told = true;
+            }
+            Err(_) => {}
+        }
+        output.set_state(State::Away);
+        outputs.progressed();
+        or(output.ended(), async {
+            Timer::after(backoff.wait()).await;
+        })
+        .await;
+        if output.is_over() {
+            return;
+        }
+    }
+}
+
+/// Sends records until nothing is queued at a stop.
+///
+/// # Errors
+///
+/// When the connection ends before that.
+async fn send(output: &Output, outputs: &Outputs, stream: &mut dyn Stream) -> io::Result<()> {
+    loop {
+        let work = poll_fn(|context| {
+            if let Poll::Ready(error) = watch(stream, context) {
+                return Poll::Ready(Err(error));
+            }
+            match output.poll_work(context) {
+                Poll::Ready(Work::Records) => write(output, outputs, stream, context),
+                Poll::Ready(work) => Poll::Ready(Ok(work)),
+                Poll::Pending => flush(stream, context),
+            }
+        });
+        if work.await? == Work::End {
+            return Ok(());
+        }
+        outputs.progressed();
+        yield_now().await;
+    }
+}
+
+/// Writes what the stream takes now.
+fn write(
+    output: &Output,
+    outputs: &Outputs,
+    stream: &mut dyn Stream,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Work>> {
+    let written = output.write_with(|pieces| {
+        match Pin::new(&mut *stream).poll_write_vectored(context, &pieces.map(IoSlice::new)) {
+            Poll::Ready(Ok(0)) => Err(Poll::Ready(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(result) => result.map_err(Poll::Ready),
+            Poll::Pending => Err(Poll::Pending),
+        }
+    });
+    match written {
+        Ok(()) => {
+            output.set_state(State::Ready);
+            Poll::Ready(Ok(Work::Records))
+        }
+        Err(Poll::Ready(error)) => Poll::Ready(Err(error)),
+        Err(Poll::Pending) => {
+            output.set_state(State::Blocked);
+            outputs.progressed();
+            Poll::Pending
+        }
+    }
+}
+
+/// Flushes, and waits on.
+fn flush(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Result<Work>> {
+    match Pin::new(stream).poll_flush(context) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        _ => Poll::Pending,
+    }
+}
+
+/// Reads what the peer says and forgets it; ready when it closes.
+fn watch(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Error> {
+    let mut forgotten = [0; 512];
+    match Pin::new(stream).poll_read(context, &mut forgotten) {
+        Poll::Ready(Ok(0)) => Poll::Ready(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed")),
+        Poll::Ready(Ok(_)) => {
+            // There may be more, but the records have their turn first.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(error),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Says what comes before the records.
+async fn begin(protocol: Protocol, stream: &mut (impl Stream + ?Sized)) -> io::Result<()> {
+    if protocol == Protocol::Bare {
+        return Ok(());
+    }
+    in_time(async {
+        let mut sender = Sender::new();
+        stream.write_all(READY).await?;
+        while !sender.is_started() {
+            if let SenderStep::Start(start) = answer(&mut sender, stream).await? {
+                stream.write_all(start).await?;
+                stream.flush().await?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Says what comes after the records; nobody waits for a peer that does not answer.
+async fn end(protocol: Protocol, stream: &mut (impl Stream + ?Sized)) {
+    let said = in_time(async {
+        if protocol == Protocol::FrameStreams {
+            stream.write_all(crate::wire::handshake::STOP).await?;
+            stream.flush().await?;
+            // FINISH, or whatever it says last.
+            let _ = stream.read(&mut [0; 64]).await?;
+        }
+        stream.close().await
+    });
+    if let Err(error) = said.await {
+        debug!("Not ended properly: {}", error.to_string());
+    }
+}
+
+/// Reads one control frame and takes it.
+async fn answer(sender: &mut Sender, stream: &mut (impl Stream + ?Sized)) -> io::Result<SenderStep> {
+    let mut deframer = Deframer::new(0);
+    let mut octets = heapless::Vec::<u8, CONTROL_FRAME_OCTETS>::new();
+    loop {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).await?;
+        let _ = octets.extend_from_slice(&octet);
+        let mut rest = octets.as_slice();
+        let unit = deframer.next(&mut rest).map_err(|violation| strange(violation.label()))?;
+        if let Some(unit) = unit {
+            return sender.on(unit).map_err(|violation| strange(violation.label()));
+        }
+        if octets.is_full() {
+            return Err(strange("control_length"));
+        }
+    }
+}
+
+/// The peer speaks another protocol, or not as it should.
+fn strange(label: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("no Frame Streams reader ({label})"))
+}
+
+/// Octets of the longest control frame: escape, length, and 512 more.
+const CONTROL_FRAME_OCTETS: usize = 520;
