@@ -300,7 +300,7 @@ mod not_built {
         ("geoip.enable", NO, |c| c.geoip.enable),
         ("process.user", NO_KEY, |c| c.process.user.is_some()),
         ("process.group", NO_KEY, |c| c.process.group.is_some()),
-        ("web-api.tls-support", NO_TLS, |c| c.web_api.enable && c.web_api.tls().is_on()),
+        ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),
         ("input.tcp-socket.tls-support", WITHOUT_TLS, |c| {
             !tls::BUILT && c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()
         }),

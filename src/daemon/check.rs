@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::format::Record;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
-use crate::limits::{Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES};
+use crate::limits::{HTTP_WORKERS, Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES};
 use crate::output::Plan;
 use crate::pairing::Pairing;
 use crate::setting::ServerTls;
@@ -66,7 +66,8 @@ fn print(config: &Config, limits: &Limits, outputs: &[Plan], out: &mut impl Writ
         writeln!(out, "output: {}, {}", output.name, output.what)?;
     }
     if config.web_api.enable {
-        writeln!(out, "web API: on {}", http::address(&config.web_api))?;
+        let tls = protection(&config.web_api.tls());
+        writeln!(out, "web API: on {}{tls}", http::address(&config.web_api))?;
     }
     writeln!(out, "memory, in octets:")?;
     let mut total = 0;
@@ -110,7 +111,8 @@ fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String
         map.push(("buffer of input file".to_owned(), file::Capture::cost(limits.frame)));
     }
     if config.web_api.enable {
-        map.push(("web API".to_owned(), http::COST));
+        let tls = if config.web_api.tls().is_on() { HTTP_WORKERS * TLS_CONNECTION_BYTES } else { 0 };
+        map.push(("web API".to_owned(), http::COST + tls));
     }
     map
 }

@@ -151,7 +151,12 @@ impl Running {
         }
         if let Some(listener) = opened.web_api {
             let address = listener.local_addr().map_err(Failure::of("web-api"))?;
-            running.api = Some(executor.spawn(http::serve(executor, listener, parts.app())));
+            running.api = Some(executor.spawn(http::serve(
+                executor,
+                listener,
+                parts.app(),
+                parts.certificates.web_api.as_ref(),
+            )));
             debug!("Webserver: listening on {}", address.to_string());
         }
         running.others.push(executor.spawn(tick(parts)));

@@ -17,17 +17,19 @@
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use core::future::poll_fn;
+use core::task::{Context, Poll, ready};
+use std::io;
 use std::time::{Duration, Instant};
 
-use async_io::{Async, Timer};
+use async_io::Timer;
 use picoserve::io::{BaseWrite, ErrorKind, ErrorType, Read, Socket, Write};
 use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
 use picoserve::{KeepAlive, Timeouts};
 use smol::future::{or, yield_now};
 
 use super::piece::Piece;
+use super::wire::Wire;
 use crate::limits::{
     HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS,
     HTTP_SLOW_SECONDS, HTTP_TX_BYTES, IDENTITY_BYTES, table,
@@ -95,11 +97,18 @@ impl Transmit {
     }
 }
 
+/// For what is read and thrown away.
+impl AsMut<[u8]> for Transmit {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.octets
+    }
+}
+
 // ------------ Link ----------------------------------------------------------
 
 /// The connection that a worker serves now.
 pub struct Link<'w> {
-    stream: Async<TcpStream>,
+    wire: Wire,
     transmit: &'w RefCell<Transmit>,
     /// Octets read since the last answer.
     heard: Cell<usize>,
@@ -115,12 +124,10 @@ pub struct Link<'w> {
 
 impl<'w> Link<'w> {
     /// A connection just accepted; what a broken one left in the buffer is thrown away.
-    pub fn new(stream: Async<TcpStream>, transmit: &'w RefCell<Transmit>) -> Self {
+    pub fn new(wire: Wire, transmit: &'w RefCell<Transmit>) -> Self {
         transmit.borrow_mut().clear();
-        // Answers leave in whole pieces, so waiting for more only costs time. Works without, too.
-        let _ = stream.get_ref().set_nodelay(true);
         Link {
-            stream,
+            wire,
             transmit,
             heard: Cell::new(0),
             deaf: Cell::new(false),
@@ -158,7 +165,7 @@ impl<'w> Link<'w> {
         if buffer.is_empty() || self.deaf.get() {
             return Ok(0);
         }
-        let length = self.stream.read_with(|mut stream| stream.read(buffer)).await?;
+        let length = poll_fn(|context| self.wire.poll_read(context, buffer)).await?;
         self.heard.set(self.heard.get() + length);
         self.answered.set(false);
         self.stalled.set(Duration::ZERO);
@@ -168,36 +175,31 @@ impl<'w> Link<'w> {
 
     /// Sends everything in the buffer.
     async fn drain(&self) -> io::Result<()> {
-        loop {
-            match self.send() {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
-                Err(error) => return Err(error),
-            }
-        }
+        self.in_time(poll_fn(|context| self.poll_send(context))).await?;
         yield_now().await;
         if self.last.get() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
-    /// Sends as much as the kernel takes; tells whether that was all.
-    fn send(&self) -> io::Result<bool> {
+    /// Sends until the kernel has it all.
+    fn poll_send(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut transmit = self.transmit.borrow_mut();
-        if !transmit.pending().is_empty() {
-            let length = self.stream.get_ref().write(transmit.pending())?;
+        while !transmit.pending().is_empty() {
+            let length = ready!(self.wire.poll_write(context, transmit.pending()))?;
+            if length == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
             transmit.consume(length);
             self.answered.set(true);
             self.heard.set(0);
         }
-        Ok(transmit.pending().is_empty())
+        self.wire.poll_flush(context)
     }
 
-    /// Waits until the kernel takes more, as long as the peer's share of time lasts.
-    async fn writable(&self) -> io::Result<()> {
+    /// Waits for the kernel to take octets, as long as the peer's share of time lasts.
+    async fn in_time(&self, sent: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         let since = Instant::now();
         let left = Duration::from_secs(HTTP_SLOW_SECONDS).saturating_sub(self.stalled.get());
-        let result = or(self.stream.writable(), async {
+        let result = or(sent, async {
             Timer::after(left).await;
             self.answered.set(false);
             Err(io::ErrorKind::TimedOut.into())
@@ -209,19 +211,24 @@ impl<'w> Link<'w> {
 
     /// Closes the connection, so that an answer just sent arrives.
     async fn close(&self) {
-        if self.answered.get() && self.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
-            or(self.discard(), async {
-                Timer::after(Duration::from_millis(HTTP_LINGER_MS)).await;
-            })
-            .await;
+        if !self.answered.get() {
+            return;
         }
+        let closed = async {
+            if self.wire.end().await.is_ok() {
+                self.discard().await;
+            }
+        };
+        or(closed, async {
+            Timer::after(Duration::from_millis(HTTP_LINGER_MS)).await;
+        })
+        .await;
     }
 
     /// Reads to the end of what the peer sends, at most as much as a request may be.
     async fn discard(&self) {
         for _ in 0..HTTP_BODY_BYTES / HTTP_TX_BYTES {
-            let read = |mut stream: &TcpStream| stream.read(&mut self.transmit.borrow_mut().octets);
-            match self.stream.read_with(read).await {
+            match self.wire.discard(self.transmit).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => yield_now().await,
             }

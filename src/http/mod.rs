@@ -5,6 +5,8 @@
 //! ```text
 //! server      a worker accepts the connection; eight of them, more connections wait in the kernel
 //!   v
+//! wire        TLS, if configured
+//!   v
 //! adapter     octets, time limits, turns for other tasks
 //!   v
 //! routes      auth, then path, method, parameters (query): which answer
@@ -20,8 +22,8 @@
 //! * **Nothing of it grows.** A worker has 4 KiB for a request's head, 4 KiB for what is on its way out, and
 //!   room for one answer's state. An answer of any length goes out in pieces of that size.
 //! * **It delays no message.** After every piece, as after every read, the other tasks have their turn.
-//! * **A slow or hostile client holds a worker for seconds, not longer**: 5 s without a request, 10 s for a
-//!   request, 10 s of waiting for an answer to be taken.
+//! * **A slow or hostile client holds a worker for seconds, not longer**: 10 s for TLS, 5 s without a request, 10 s
+//!   for a request, 10 s of waiting for an answer to be taken.
 //! * **An answer is valid whatever happens while it is written**: streams may appear and counters be reset
 //!   between two pieces.
 //!
@@ -43,6 +45,7 @@ mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use core::cell::RefCell;
 use std::io;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use defmt_or_log::warn;
+use defmt_or_log::{debug, warn};
 use event_listener::{Event as Notice, listener};
 use picoserve::{Router, Server};
 use smol::LocalExecutor;
@@ -20,7 +20,9 @@ use super::App;
 use super::adapter::{Both, CONFIG, Clock, Link, Transmit};
 use super::exposition::Instants;
 use super::routes::Service;
-use crate::limits::{HTTP_HEAD_BYTES, HTTP_STOP_MS, HTTP_TX_BYTES, HTTP_WORKERS, table};
+use super::wire::Wire;
+use crate::limits::{HTTP_HEAD_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS, HTTP_TX_BYTES, HTTP_WORKERS, table};
+use crate::tls::{self, Refused};
 
 /// Octets that all workers cost.
 pub const COST: usize =
@@ -54,10 +56,21 @@ impl Stop {
     }
 }
 
-/// Serves the API until a stop is asked for. Dropping the future ends all connections at once.
-pub async fn serve<'a>(executor: &LocalExecutor<'a>, listener: TcpListener, app: App<'a>) {
+/// Serves the API until a stop is asked for, over TLS if there is `tls`. Dropping the future ends all connections at
+/// once.
+pub async fn serve<'a>(
+    executor: &LocalExecutor<'a>,
+    listener: TcpListener,
+    app: App<'a>,
+    tls: Option<&'a tls::Server>,
+) {
     let listener = match Async::new(listener) {
-        Ok(listener) => Rc::new(Listener { socket: listener, complained: Cell::new(false) }),
+        Ok(listener) => Rc::new(Listener {
+            socket: listener,
+            tls,
+            complained: Cell::new(false),
+            met_plain: Cell::new(false),
+        }),
         Err(error) => return warn!("Webserver: {}", error.to_string()),
     };
     let workers = [(); HTTP_WORKERS].map(|()| executor.spawn(work(Rc::clone(&listener), app)));
@@ -68,13 +81,16 @@ pub async fn serve<'a>(executor: &LocalExecutor<'a>, listener: TcpListener, app:
 }
 
 /// The listener, for all workers.
-struct Listener {
+struct Listener<'a> {
     socket: Async<TcpListener>,
+    tls: Option<&'a tls::Server>,
     /// Whether the log says already that connections cannot be accepted.
     complained: Cell<bool>,
+    /// Whether the log says already that a client spoke plain text where TLS is spoken.
+    met_plain: Cell<bool>,
 }
 
-impl Listener {
+impl Listener<'_> {
     /// Waits for a connection. After a failure the next attempt is made a second later: mostly there is no
     /// descriptor left, and connections that end give some back.
     async fn accept(&self) -> Async<TcpStream> {
@@ -96,8 +112,32 @@ impl Listener {
     }
 }
 
+impl Listener<'_> {
+    /// Does the TLS handshake, if this listener speaks TLS; none when it comes to nothing.
+    async fn shake(&self, stream: Async<TcpStream>, app: App<'_>) -> Option<Wire> {
+        let stream = async_net::TcpStream::from(stream);
+        let Some(tls) = self.tls else { return Some(Wire::plain(stream)) };
+        let shaken = async { Some(tls.accept(stream.clone()).await) };
+        let ended = or(app.stop.asked(), async {
+            Timer::after(Duration::from_secs(HTTP_SLOW_SECONDS)).await;
+        });
+        let given_up = async {
+            ended.await;
+            None
+        };
+        match Box::pin(or(shaken, given_up)).await? {
+            Ok(tls) => return Some(Wire::over_tls(stream, tls)),
+            Err(Refused::Closed) => {}
+            Err(Refused::Plain) if self.met_plain.replace(true) => {}
+            Err(Refused::Plain) => warn!("Webserver: a client speaks plain HTTP, and this port speaks TLS"),
+            Err(Refused::Handshake(error)) => debug!("Webserver: no TLS: {}", error.to_string()),
+        }
+        None
+    }
+}
+
 /// Serves one connection after the other.
-async fn work(listener: Rc<Listener>, app: App<'_>) {
+async fn work(listener: Rc<Listener<'_>>, app: App<'_>) {
     let mut head = table(HTTP_HEAD_BYTES, 0);
     let transmit = RefCell::new(Transmit::new());
     let instants = Box::new(RefCell::new(Instants::new()));
@@ -109,18 +149,20 @@ async fn work(listener: Rc<Listener>, app: App<'_>) {
         .await
     };
     while let Some(stream) = accepted().await {
-        serve_connection(stream, app, &mut head, &transmit, &instants).await;
+        if let Some(wire) = listener.shake(stream, app).await {
+            serve_connection(wire, app, &mut head, &transmit, &instants).await;
+        }
     }
 }
 
 async fn serve_connection(
-    stream: Async<TcpStream>,
+    wire: Wire,
     app: App<'_>,
     head: &mut [u8],
     transmit: &RefCell<Transmit>,
     instants: &RefCell<Instants>,
 ) {
-    let link = Link::new(stream, transmit);
+    let link = Link::new(wire, transmit);
     let router = Router::from_service(Service { app, link: &link, instants });
     let patience = picoserve::time::Duration::from_millis(HTTP_STOP_MS);
     // However it ended, the next connection is served.

@@ -142,7 +142,8 @@ class Sender:
 class Daemon:
     """A running dnstapd with a TCP input, a Unix socket input and the web API on ports of their own."""
 
-    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True):
+    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True, context=None):
+        self.context = context  # of the web API, when it speaks TLS
         self.folder = tempfile.TemporaryDirectory()
         self.unix = os.path.join(self.folder.name, "dnstap.sock")
         self.config = os.path.join(self.folder.name, "dnstap.toml")
@@ -215,7 +216,10 @@ format = "{fmt or 'text'}"
         raise AssertionError("the daemon does not come to rest")
 
     def request(self, path, method="GET", headers=None, auth=True):
-        connection = http.client.HTTPConnection(*self.api, timeout=10)
+        if self.context:
+            connection = http.client.HTTPSConnection(*self.api, timeout=10, context=self.context)
+        else:
+            connection = http.client.HTTPConnection(*self.api, timeout=10)
         headers = dict(headers or {})
         if auth:
             headers["Authorization"] = "Basic " + base64.b64encode(b"admin:changeme").decode()

@@ -236,6 +236,80 @@ def test_reload():
         assert len(it.records()) == 1
 
 
+def api_daemon(**keys):
+    options = f'tls-support = true\ntls-server-cert = "{SERVER[0]}"\ntls-server-key = "{SERVER[1]}"'
+    return Daemon(api=options, context=client_context(AUTHORITY), **keys)
+
+
+def curl(it, path, *more, scheme="https"):
+    done = subprocess.run(["curl", "-sS", "--max-time", "15", "--cacert", AUTHORITY.ca, "-u", "admin:changeme", *more,
+                           f"{scheme}://localhost:{it.api[1]}{path}"], capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_web_api():
+    with api_daemon() as it:
+        sender = Sender(it.tcp)
+        sender.send(*[message(identity=b"server-%d" % (number % 60)) for number in range(600)])
+        sender.stop()
+        it.check_accounts()
+        for version in ("--tlsv1.2", "--tlsv1.3"):
+            status, out, errors = curl(it, "/counters", version, "--tls-max", version[-3:], "-w", " %{http_version} %{http_code}")
+            assert status == 0 and '"query": 600' in out and out.endswith("1.1 200"), (out, errors)
+        status, out, _ = curl(it, "/metrics")
+        assert status == 0 and len(out) > 50000 and out.endswith("\n"), (status, len(out))
+        status, out, errors = curl(it, "/health", "-w", "[%{num_connects}]", f"https://localhost:{it.api[1]}/streams")
+        assert status == 0 and "[1]" in out and "[0]" in out, (out, errors)
+        status, out, _ = curl(it, "/counters", "-u", "admin:wrong", "-w", "%{http_code}", "-o", "/dev/null")
+        assert status == 0 and out == "401", out
+        assert curl(it, "/health", "--cacert", OTHER.ca)[0] == 60
+        assert curl(it, "/health", "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0")[0] == 35
+        assert curl(it, "/health", scheme="http")[0] in (52, 56)
+        assert it.log().count("this port speaks TLS") == 1
+
+
+def test_web_api_is_not_held_by_the_silent():
+    """Eight connections that say nothing hold all workers for ten seconds, not longer."""
+    with api_daemon() as it:
+        started = time.monotonic()
+        silent = [socket.create_connection(it.api, timeout=20) for _ in range(8)]
+        silent[0].sendall(b"\x16\x03\x01")
+        status, out, errors = curl(it, "/health")
+        assert status == 0 and out.strip() == "ok", errors
+        assert 9 < time.monotonic() - started < 13
+        for sock in silent:
+            sock.close()
+
+
+def test_web_api_slow_reader():
+    """A client that does not take its answer is given up; others are served meanwhile."""
+    with api_daemon() as it:
+        sender = Sender(it.tcp)
+        sender.send(*[message(identity=b"server-%d" % number) for number in range(60)])
+        sender.stop()
+        context = client_context(AUTHORITY)
+        plain = socket.socket()
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.connect(it.api)
+        slow = context.wrap_socket(plain, server_hostname="localhost")
+        slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWRtaW46Y2hhbmdlbWU=\r\n\r\n" * 60)
+        files = it.metrics()["process_open_fds"]
+        it.wait(lambda: it.metrics()["process_open_fds"] < files, 25)
+        slow.close()
+
+
+def test_web_api_reload_and_stop():
+    current = AUTHORITY.path("api.pem"), AUTHORITY.path("api.key")
+    with api_daemon() as it:
+        idle = client_context(AUTHORITY).wrap_socket(socket.create_connection(it.api), server_hostname="localhost")
+        it.process.send_signal(1)
+        it.wait_for_log("Reloaded")
+        assert curl(it, "/health")[0] == 0
+        started = time.monotonic()
+        assert it.stop() == 0 and time.monotonic() - started < 4
+        idle.close()
+
+
 def test_start_errors():
     empty = AUTHORITY.write("empty.pem", "nothing here\n")
     broken = AUTHORITY.write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")

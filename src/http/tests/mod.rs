@@ -130,7 +130,7 @@ impl Server {
         let (jobs, todo) = smol::channel::unbounded::<Job>();
         let thread = std::thread::spawn(move || {
             let world = World::new(&section, streams);
-            let server = serve(&world.executor, listener, world.app());
+            let server = serve(&world.executor, listener, world.app(), None);
             let worker = world.executor.spawn(async move {
                 while let Ok(job) = todo.recv().await {
                     job(world);

@@ -1,0 +1,81 @@
+//! A connection's octets, over TLS or as they are.
+//!
+//! picoserve reads and writes through two halves at once, so what they share is borrowed for one poll at a time.
+
+use core::cell::RefCell;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::future::poll_fn;
+use std::io::{self, Read as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use async_io::Async;
+use smol::io::{AsyncRead, AsyncWrite};
+
+use crate::tls::ServerStream;
+
+/// An accepted connection, after its TLS handshake if there is one.
+pub struct Wire {
+    socket: Arc<Async<TcpStream>>,
+    tls: Option<RefCell<Box<ServerStream>>>,
+}
+
+impl Wire {
+    /// Octets as they are.
+    pub fn plain(stream: async_net::TcpStream) -> Self {
+        Wire::new(stream, None)
+    }
+
+    /// Octets over TLS; `stream` is the same socket.
+    pub fn over_tls(stream: async_net::TcpStream, tls: ServerStream) -> Self {
+        Wire::new(stream, Some(RefCell::new(Box::new(tls))))
+    }
+
+    fn new(stream: async_net::TcpStream, tls: Option<RefCell<Box<ServerStream>>>) -> Self {
+        let socket: Arc<Async<TcpStream>> = stream.into();
+        // Answers leave in whole pieces, so waiting for more only costs time. Works without, too.
+        let _ = socket.get_ref().set_nodelay(true);
+        Wire { socket, tls }
+    }
+
+    /// Reads; 0 when the peer sends no more.
+    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(tls) = &self.tls else { return Pin::new(&mut &*self.socket).poll_read(context, buffer) };
+        Pin::new(&mut **tls.borrow_mut()).poll_read(context, buffer).map(|read| match read {
+            // Gone without a word (close_notify), as many do.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
+        })
+    }
+
+    /// Writes what there is room for.
+    pub fn poll_write(&self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match &self.tls {
+            None => Pin::new(&mut &*self.socket).poll_write(context, octets),
+            Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_write(context, octets),
+        }
+    }
+
+    /// Hands everything written to the kernel.
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.tls {
+            None => Poll::Ready(Ok(())),
+            Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_flush(context),
+        }
+    }
+
+    /// Tells the peer that no more will come.
+    pub async fn end(&self) -> io::Result<()> {
+        match &self.tls {
+            None => self.socket.get_ref().shutdown(Shutdown::Write),
+            Some(tls) => poll_fn(|context| Pin::new(&mut **tls.borrow_mut()).poll_close(context)).await,
+        }
+    }
+
+    /// Reads what still comes, whatever it means.
+    pub async fn discard(&self, buffer: &RefCell<impl AsMut<[u8]>>) -> io::Result<usize> {
+        let read = |mut stream: &TcpStream| stream.read(buffer.borrow_mut().as_mut());
+        self.socket.read_with(read).await
+    }
+}
