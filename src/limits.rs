@@ -194,6 +194,13 @@ pub const TLS_CONNECTION_BYTES: usize = 48 << 10;
 /// Octets of a file with certificates or a key at most; lists of a whole system have some 250,000.
 pub const PEM_BYTES: u64 = 4 << 20;
 
+/// Octets of the longest datagram that is sent.
+pub const DATAGRAM_BYTES: usize = 8 << 10;
+
+/// Octets of the longest header of a syslog message: the identity, and less than 100 beside it.
+pub const SYSLOG_HEADER_BYTES: usize = 256;
+const _: () = assert!(SYSLOG_HEADER_BYTES >= IDENTITY_BYTES + 100);
+
 /// Octets written to a file at once, and the size of the buffer for them; a longer record gets a longer one.
 pub const FILE_BATCH_BYTES: usize = 64 << 10;
 

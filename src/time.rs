@@ -136,6 +136,24 @@ pub fn write_log_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
     out.write_char('Z')
 }
 
+/// Writes `Mmm dd HH:MM:SS` with a space before a day of one digit (RFC 3164, 4.1.2).
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_month_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
+    const MONTHS: [&[u8; 3]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    let date = Date::from_days(time.seconds / 86_400);
+    let month = MONTHS.get(usize::try_from(date.month - 1).unwrap_or(0)).copied().unwrap_or(b"---");
+    out.write_ascii(month)?;
+    out.write_char(' ')?;
+    let [tens, ones] = pair(date.day);
+    out.write_ascii(&[if tens == b'0' { b' ' } else { tens }, ones, b' '])?;
+    let whole = date_time(time, b'T');
+    out.write_ascii(whole.get(11..).unwrap_or_default())
+}
+
 /// Writes a latency in seconds with three decimals, rounded.
 pub fn write_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
     let milliseconds = latency.milliseconds();

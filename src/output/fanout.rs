@@ -54,7 +54,7 @@ impl Outputs {
             }
             let encoded = format::encode(format, event, &mut record);
             let encoded = encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| Loss::Oversize);
-            wanted.for_each(|output| offer_encoded(output, encoded));
+            wanted.for_each(|output| offer_encoded(output, event, encoded));
         }
     }
 
@@ -121,9 +121,10 @@ impl Outputs {
 }
 
 /// Puts one encoded event into an output's queue, in the output's shape.
-fn offer_encoded(output: &Output, encoded: Result<&[u8], Loss>) {
+fn offer_encoded(output: &Output, event: &Event<'_>, encoded: Result<&[u8], Loss>) {
     match (output.shape(), encoded) {
         (Shape::Plain { terminator, .. }, Ok(record)) => output.offer(Ok(&[record, terminator])),
+        (Shape::Syslog(envelope), Ok(record)) => envelope.offer(output, event, record),
         (Shape::Own, _) => {}
         (_, Err(loss)) => output.offer(Err(loss)),
     }

@@ -14,7 +14,9 @@
 //!
 //! At any instant `received = delivered + dropped + queued`.
 
+mod datagram;
 pub mod dnstap;
+mod envelope;
 mod fanout;
 pub mod file;
 pub mod kafka;
@@ -34,6 +36,7 @@ use std::io;
 use crate::limits::Limits;
 use serde::Deserialize;
 
+pub use envelope::Envelope;
 pub use fanout::Outputs;
 pub use plan::{Plan, Stage, Task};
 pub use shape::Shape;
@@ -83,6 +86,7 @@ impl Section {
         let table: &[Row<'_>] = &[
             (stdout::NAME, self.stdout.is_enabled(), &|| stdout::plan(&self.stdout)),
             (file::NAME, self.file.enable, &|| file::plan(&self.file, limits)),
+            (syslog::NAME, self.syslog.enable, &|| syslog::plan(&self.syslog)),
             (tcp::NAME, self.tcp_socket.enable, &|| tcp::plan(&self.tcp_socket)),
         ];
         let enabled = table.iter().filter(|(_, enabled, _)| *enabled);

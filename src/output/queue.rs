@@ -105,6 +105,14 @@ impl RecordQueue {
         ]
     }
 
+    /// The first record: up to two pieces, as the ring wraps.
+    pub fn first(&self) -> Option<[&[u8]; 2]> {
+        let length = self.first_length()?;
+        let [now, later] = self.pending();
+        let (first, rest) = (length.min(now.len()), length.saturating_sub(now.len()));
+        Some([now.get(..first).unwrap_or_default(), later.get(..rest).unwrap_or_default()])
+    }
+
     /// Takes out what was written, and tells how many records are thereby complete.
     pub fn take(&mut self, octets: usize) -> u64 {
         self.taken = self.used.min(self.taken + octets);

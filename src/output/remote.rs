@@ -36,7 +36,6 @@ pub enum Peer {
     /// A name or address, and a port.
     Tcp(Host, u16),
     /// A Unix socket.
-    #[allow(dead_code, reason = "for the dnstap output")]
     Unix(PathBuf),
 }
 

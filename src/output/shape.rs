@@ -1,6 +1,7 @@
 //! What a record of an output is made of.
 
-use crate::limits::RECORD_BYTES;
+use super::envelope::Envelope;
+use crate::limits::{RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::setting::Format;
 
 /// What stands in one record.
@@ -13,6 +14,8 @@ pub enum Shape {
         /// Written after each event.
         terminator: Box<[u8]>,
     },
+    /// A syslog message around the event.
+    Syslog(Envelope),
     /// Lines that the output makes itself; it takes no messages.
     Own,
 }
@@ -22,6 +25,7 @@ impl Shape {
     pub fn format(&self) -> Option<Format> {
         match self {
             Shape::Plain { format, .. } => Some(*format),
+            Shape::Syslog(envelope) => Some(envelope.format),
             Shape::Own => None,
         }
     }
@@ -35,6 +39,7 @@ impl Shape {
     pub fn longest(&self) -> usize {
         match self {
             Shape::Plain { terminator, .. } => RECORD_BYTES + terminator.len(),
+            Shape::Syslog(_) => RECORD_BYTES + SYSLOG_HEADER_BYTES + 8,
             Shape::Own => RECORD_BYTES,
         }
     }

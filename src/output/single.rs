@@ -238,6 +238,29 @@ impl Output {
         Ok(())
     }
 
+    /// Hands the first record to `write`, and takes it out when that succeeds; `None` when nothing is queued.
+    pub fn write_first_with<T, E>(
+        &self,
+        write: impl FnOnce([&[u8]; 2]) -> Result<T, E>,
+    ) -> Option<Result<(), E>> {
+        let written = self.queue.borrow().first().map(write)?;
+        Some(written.map(|_| {
+            self.take_first();
+            self.delivered.set(self.delivered.get() + 1);
+        }))
+    }
+
+    /// Throws the first record away, and counts it.
+    pub fn drop_first(&self, reason: Loss) {
+        self.dropped.add(reason.label(), self.take_first());
+    }
+
+    fn take_first(&self) -> u64 {
+        let mut queue = self.queue.borrow_mut();
+        let length = queue.first_length().unwrap_or(0);
+        queue.take(length)
+    }
+
     /// Octets of the first record.
     pub fn first_octets(&self) -> Option<usize> {
         self.queue.borrow().first_length()

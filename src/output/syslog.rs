@@ -1,5 +1,9 @@
-//! Output `syslog`: sends records to a syslog server.
+//! Output `syslog`: sends records to a syslog server, over UDP or TCP, or to the machine's own.
 
+use std::io;
+
+use super::remote::{self, Peer, Protocol};
+use super::{Envelope, Plan, QueueSettings, Shape, datagram};
 use crate::limits::{QUEUE, QueueSize};
 use crate::setting::{
     ClientTls, Facility, Fault, FilePath, Format, Framing, Header, Host, Port, Seconds, Severity, Text,
@@ -138,4 +142,39 @@ impl Section {
         }
         self.tls().check()
     }
+}
+
+/// Name of the output in metrics and log.
+pub const NAME: &str = "syslog";
+
+/// The output of a section.
+///
+/// # Errors
+///
+/// When there is neither address nor path, which [`Section::check`] has refused before.
+pub fn plan(section: &Section) -> io::Result<Plan> {
+    let peer = match (&section.remote_address, &section.path) {
+        (Some(host), _) => Peer::Tcp(host.clone(), section.port()),
+        (None, Some(path)) => Peer::Unix(path.to_path_buf()),
+        (None, None) => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    let is_stream = section.transport != Transport::Udp;
+    let framing = is_stream.then_some(section.framing);
+    let priority = (section.facility, section.severity);
+    let (what, retry) =
+        (if section.path.is_some() { "local" } else { section.transport.as_str() }, section.retry);
+    Ok(Plan {
+        name: NAME,
+        what: format!("{peer}, {what}, {}, {}", section.header, section.format),
+        shape: Shape::Syslog(Envelope::new(section.format, section.header, framing, priority)),
+        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        buffers: 0,
+        task: Box::new(move |stage, output| {
+            if is_stream {
+                Box::pin(remote::run(output, &stage.outputs, peer, retry, Protocol::Bare))
+            } else {
+                Box::pin(datagram::run(output, &stage.outputs, peer, retry))
+            }
+        }),
+    })
 }

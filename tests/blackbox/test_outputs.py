@@ -375,5 +375,137 @@ def test_tcp_wait_loses_nothing():
         peer.close()
 
 
+@contextlib.contextmanager
+def rsyslog(transport, port):
+    """rsyslog, writing what it understood of each message: priority, time, host, program, text."""
+    module = "udp" if transport == "udp" else "tcp"
+    with folder() as top:
+        path, config = os.path.join(top, "messages"), os.path.join(top, "rsyslog.conf")
+        with open(config, "w") as file:
+            file.write(f"""
+global(workDirectory="{top}" maxMessageSize="16k" parser.escapeControlCharactersOnReceive="off")
+module(load="im{module}")
+input(type="im{module}" address="127.0.0.1" port="{port}")
+template(name="fields" type="string" string="%pri-text%|%timereported:::date-rfc3339%|%hostname%|%app-name%|%procid%|%msgid%|%msg%\\n")
+template(name="classic" type="string" string="%TIMESTAMP% %HOSTNAME% %syslogtag%%msg%\\n")
+action(type="omfile" file="{path}" template="fields")
+action(type="omfile" file="{path}.classic" template="classic")
+""")
+        process = subprocess.Popen(["rsyslogd", "-n", "-f", config, "-i", os.path.join(top, "pid")],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(0.5)
+            yield path
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def syslog_output(more):
+    return f"[output.syslog]\nenable = true\nretry = 1\n{more}\n"
+
+
+def lines_of(path):
+    return read(path) if os.path.exists(path) else []
+
+
+def text_of(number):
+    """What a text record says behind timestamp and identity."""
+    return f"CLIENT_QUERY NOERROR 192.0.2.10 50000 INET UDP {24 + len(str(number))}b n{number}.test. A -"
+
+
+def test_syslog_to_rsyslog():
+    for transport, framing in (("udp", "octet-counting"), ("tcp", "octet-counting"), ("tcp", "newline")):
+        port = free_port()
+        with rsyslog(transport, port) as path:
+            remote = f"remote-address = '127.0.0.1'\nremote-port = {port}\ntransport = '{transport}'\nframing = '{framing}'\n"
+            for header, fmt in (("rfc5424", "text"), ("rfc3164", "text"), ("rfc5424", "json")):
+                for name in (path, path + ".classic"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.truncate(name, 0)
+                more = f"{remote}header = '{header}'\nformat = '{fmt}'\nfacility = 'local3'\nseverity = 'notice'"
+                with Daemon(fmt=fmt, extra=syslog_output(more)) as daemon:
+                    send(daemon, 200)
+                    wait_delivered(daemon, "syslog", 200)
+                    daemon.wait(lambda: len(lines_of(path)) == 200, why=lambda: lines_of(path)[:3])
+                    assert daemon.stop() == 0
+                    records = read(daemon.out)
+                for number, line in enumerate(read(path)):
+                    priority, when, host, program, process, identifier, text = line.split("|", 6)
+                    assert (priority, host) == ("local3.notice", "lb1"), line
+                    if header == "rfc5424":
+                        assert when == "2020-09-16T18:51:53.591736+00:00", line
+                        assert (program, process, identifier) == ("dnstapd", "-", "-"), line
+                        assert text == (text_of(number) if fmt == "text" else records[number]), line
+                if header == "rfc3164":
+                    assert read(path + ".classic") == [f"Sep 16 18:51:53 lb1 {text_of(number)}" for number in range(200)]
+
+
+def test_syslog_local_socket():
+    """A datagram socket such as /dev/log: absent, there, stopped, there again."""
+    with folder() as top:
+        path = os.path.join(top, "log")
+
+        def listen():
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            server.settimeout(10)
+            server.bind(path)
+            return server
+
+        with Daemon(fmt=None, extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'")) as daemon:
+            send(daemon, 5)
+            daemon.wait(lambda: "tried again" in daemon.log())
+            assert daemon.check_accounts()['dnstapd_output_queued{output="syslog"}'] == 5
+            server = listen()
+            assert [server.recv(9000).decode() for _ in range(5)] == \
+                [f"<30>Sep 16 18:51:53 lb1 {text_of(number)}" for number in range(5)]
+            # Nobody reads: the socket is full, records are dropped and counted.
+            send(daemon, 20_000)
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_dropped_total{output="syslog",reason="full"}'] > 0
+            server.close()
+            os.unlink(path)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_connected{output="syslog"}'] == 0)
+            server = listen()
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_connected{output="syslog"}'] == 1)
+            threading.Thread(target=lambda: [server.recv(9000) for _ in range(10_000)], daemon=True).start()
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="syslog"}'] == 0)
+            daemon.check_accounts()
+
+
+def test_syslog_bare_records():
+    """header = "none" is what dnstap_receiver sent."""
+    peer = Peer()
+    more = f"transport = 'tcp'\nremote-address = '127.0.0.1'\nremote-port = {peer.port}\nheader = 'none'"
+    with Daemon(fmt="text", extra=syslog_output(more)) as daemon:
+        send(daemon, 3)
+        wait_delivered(daemon, "syslog", 3)
+        daemon.wait(lambda: peer.text() and peer.text() == "".join(f"{len(line)} {line}" for line in lines_of(daemon.out)))
+    peer.close()
+
+
+def test_syslog_udp_refused():
+    port = free_port()
+    remote = f"remote-address = 'localhost'\nremote-port = {port}\nqueue = '8K'"
+    with Daemon(fmt=None, extra=syslog_output(remote)) as daemon:
+        send(daemon, 2000)
+        daemon.wait(lambda: "refused" in daemon.log())
+        assert dropped(daemon, "syslog") > 0
+        daemon.check_accounts()
+        assert len(trouble(daemon, "syslog")) == 1
+        addresses = socket.getaddrinfo("localhost", port, type=socket.SOCK_DGRAM)
+        server = socket.socket(addresses[0][0], socket.SOCK_DGRAM)
+        server.bind(addresses[0][4])
+        daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="syslog"}'] == 0)
+        daemon.check_accounts()
+
+
+def test_syslog_tcp_faults():
+    def remote(port):
+        return syslog_output(f"transport = 'tcp'\nframing = 'newline'\nheader = 'none'\nremote-address = '127.0.0.1'\n"
+                             f"remote-port = {port}\nqueue = '64K'")
+    faults("syslog", remote)
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))

@@ -1,0 +1,173 @@
+//! A peer that takes datagrams: a syslog server over UDP, or a local socket such as `/dev/log`.
+//!
+//! One record is one datagram. Over UDP nobody says whether anything arrived; but when nothing listens at the other end, its
+//! machine may say so, and the next send fails. Then, and when the network is down, the output waits as one over a stream
+//! does, and asks for the name again; each attempt costs one record, which counts as delivered.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use async_io::{Async, Timer};
+use defmt_or_log::{info, warn};
+use nix::libc;
+use smol::future::{or, yield_now};
+
+use super::remote::{Peer, addresses};
+use super::{Loss, Output, Outputs, State, Work};
+use crate::backoff::Backoff;
+use crate::limits::DATAGRAM_BYTES;
+use crate::setting::{Host, Seconds};
+
+/// A socket that sends to one peer.
+enum Socket {
+    Udp(Async<UdpSocket>),
+    Unix(Async<UnixDatagram>),
+}
+
+impl Socket {
+    async fn open(peer: &Peer) -> io::Result<Self> {
+        match peer {
+            Peer::Tcp(host, port) => Ok(Socket::Udp(udp(host, *port).await?)),
+            Peer::Unix(path) => Ok(Socket::Unix(unix(path)?)),
+        }
+    }
+
+    /// Sends one datagram without waiting.
+    fn send(&self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Udp(socket) => socket.get_ref().send(octets),
+            Socket::Unix(socket) => socket.get_ref().send(octets),
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match self {
+            Socket::Udp(socket) => socket.writable().await,
+            Socket::Unix(socket) => socket.writable().await,
+        }
+    }
+}
+
+async fn udp(host: &Host, port: u16) -> io::Result<Async<UdpSocket>> {
+    let address = addresses(host, port).await?.into_iter().next();
+    let address =
+        address.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
+    let socket = if address.is_ipv4() {
+        Async::<UdpSocket>::bind((Ipv4Addr::UNSPECIFIED, 0))?
+    } else {
+        Async::<UdpSocket>::bind((Ipv6Addr::UNSPECIFIED, 0))?
+    };
+    socket.get_ref().connect(address)?;
+    Ok(socket)
+}
+
+fn unix(path: &PathBuf) -> io::Result<Async<UnixDatagram>> {
+    let socket = Async::<UnixDatagram>::unbound()?;
+    socket.get_ref().connect(path)?;
+    Ok(socket)
+}
+
+/// Sends records until the daemon stops.
+pub async fn run(output: &Output, outputs: &Outputs, peer: Peer, retry: Seconds) {
+    let mut backoff = Backoff::new(retry);
+    let mut trouble = false;
+    output.set_state(State::Away);
+    loop {
+        let error = match Socket::open(&peer).await {
+            Ok(socket) => {
+                output.set_connected();
+                let opened = Instant::now();
+                let mut proven = || {
+                    // Within a second the other machine has told that nothing listens, if it tells at all.
+                    if trouble && opened.elapsed() > PROBATION {
+                        info!("Output {}: {} takes records again", output.name(), peer.to_string());
+                        (trouble, backoff) = (false, Backoff::new(retry));
+                    }
+                };
+                match send(output, outputs, &socket, &mut proven).await {
+                    Ok(()) => return,
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        if !trouble {
+            warn!("Output {}: {}: {}; tried again", output.name(), peer.to_string(), error.to_string());
+            trouble = true;
+        }
+        output.set_state(State::Away);
+        outputs.progressed();
+        or(output.ended(), async {
+            Timer::after(backoff.wait()).await;
+        })
+        .await;
+        if output.is_over() {
+            return;
+        }
+    }
+}
+
+/// Sends until nothing is queued at a stop; `proven` is told of each datagram that went.
+///
+/// # Errors
+///
+/// What another attempt with this socket would not mend.
+async fn send(
+    output: &Output,
+    outputs: &Outputs,
+    socket: &Socket,
+    proven: &mut impl FnMut(),
+) -> io::Result<()> {
+    while output.work().await != Work::End {
+        for _ in 0..DATAGRAMS_A_TURN {
+            let Some(sent) = output.write_first_with(|pieces| send_pieces(socket, pieces)) else { break };
+            match sent {
+                Ok(()) => {
+                    output.set_state(State::Ready);
+                    proven();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                    output.drop_first(Loss::Oversize)
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    output.set_state(State::Blocked);
+                    outputs.progressed();
+                    socket.writable().await?;
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    output.set_state(State::Blocked);
+                    outputs.progressed();
+                    Timer::after(NO_BUFFERS).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outputs.progressed();
+        yield_now().await;
+    }
+    Ok(())
+}
+
+/// Sends a record, which may be in two pieces where the queue's memory ends.
+fn send_pieces(socket: &Socket, [first, second]: [&[u8]; 2]) -> io::Result<usize> {
+    if second.is_empty() {
+        return socket.send(first);
+    }
+    let mut octets = heapless::Vec::<u8, DATAGRAM_BYTES>::new();
+    let whole = octets.extend_from_slice(first).and_then(|()| octets.extend_from_slice(second));
+    whole.map_err(|_| io::Error::from_raw_os_error(libc::EMSGSIZE))?;
+    socket.send(&octets)
+}
+
+/// Datagrams sent before others have their turn.
+const DATAGRAMS_A_TURN: usize = 64;
+
+/// How long a socket must work to count as mended.
+const PROBATION: Duration = Duration::from_secs(1);
+
+/// Pause when the kernel has no memory for a datagram.
+const NO_BUFFERS: Duration = Duration::from_millis(2);

@@ -1,0 +1,169 @@
+//! What stands around a record in a syslog message.
+//!
+//! ```text
+//! rfc5424   <30>1 2020-09-16T18:51:53.591736+00:00 lb2 dnstapd - - - MSG     RFC 5424, 6
+//! rfc3164   <30>Sep 16 18:51:53 lb2 MSG                                      RFC 3164, 4.1, without a tag
+//! none      MSG
+//! ```
+//!
+//! Time and host are the message's own: the host is the identity. So a text record is sent without these two, unless
+//! there is no header. On a stream the length in digits and a space stand before each message, or a newline after it
+//! (RFC 6587, 3.4).
+
+use core::fmt::{self, Write};
+
+use super::{Loss, Output};
+use crate::decimal::{Ascii, write_decimal};
+use crate::event::Event;
+use crate::limits::{DATAGRAM_BYTES, RECORD_BYTES, SYSLOG_HEADER_BYTES};
+use crate::setting::{Facility, Format, Framing, Header, Severity};
+use crate::time::{Time, write_month_time, write_timestamp};
+
+/// How messages are put together.
+#[derive(Debug)]
+pub struct Envelope {
+    /// How the record is encoded.
+    pub format: Format,
+    header: Header,
+    /// `None` for datagrams.
+    framing: Option<Framing>,
+    /// `<PRI>`
+    priority: heapless::String<8>,
+}
+
+/// What stands before a record.
+type Head = heapless::String<SYSLOG_HEADER_BYTES>;
+
+// No message is longer than a datagram may be, so none has to be cut.
+const _: () = assert!(RECORD_BYTES + SYSLOG_HEADER_BYTES <= DATAGRAM_BYTES);
+
+impl Envelope {
+    /// The envelope of a section's choices.
+    pub fn new(
+        format: Format,
+        header: Header,
+        framing: Option<Framing>,
+        (facility, severity): (Facility, Severity),
+    ) -> Self {
+        let mut priority = heapless::String::new();
+        let _ = write!(priority, "<{}>", 8 * facility as u16 + severity as u16);
+        Envelope { format, header, framing, priority }
+    }
+
+    /// Puts the message of an encoded event into the output's queue.
+    pub fn offer(&self, output: &Output, event: &Event<'_>, record: &[u8]) {
+        let mut head = Head::new();
+        if self.write_head(event, &mut head).is_err() {
+            return output.offer(Err(Loss::Oversize));
+        }
+        let record = self.body(record);
+        let mut count = heapless::String::<8>::new();
+        if self.framing == Some(Framing::OctetCounting) {
+            let counted = write_decimal(&mut count, (head.len() + record.len()) as u64);
+            if counted.and_then(|()| count.write_char(' ')).is_err() {
+                return output.offer(Err(Loss::Oversize));
+            }
+        }
+        let end: &[u8] = if self.framing == Some(Framing::Newline) { b"\n" } else { b"" };
+        output.offer(Ok(&[count.as_bytes(), head.as_bytes(), record, end]));
+    }
+
+    fn write_head(&self, event: &Event<'_>, out: &mut Head) -> fmt::Result {
+        match self.header {
+            Header::None => Ok(()),
+            Header::Rfc5424 => {
+                out.write_ascii(self.priority.as_bytes())?;
+                out.write_ascii(b"1 ")?;
+                match event.time {
+                    Some(time) => write_timestamp(out, time)?,
+                    None => out.write_char('-')?,
+                }
+                out.write_char(' ')?;
+                write_host(event.identity, out)?;
+                out.write_ascii(b" dnstapd - - - ")
+            }
+            Header::Rfc3164 => {
+                out.write_ascii(self.priority.as_bytes())?;
+                // There is no way to write a missing time.
+                write_month_time(out, event.time.unwrap_or_else(Time::now))?;
+                out.write_char(' ')?;
+                write_host(event.identity, out)?;
+                out.write_char(' ')
+            }
+        }
+    }
+
+    /// The part of a record that the header does not say.
+    fn body<'r>(&self, record: &'r [u8]) -> &'r [u8] {
+        if self.format != Format::Text || self.header == Header::None {
+            return record;
+        }
+        // Behind the second space: neither timestamp nor identity has one.
+        let mut fields = record.splitn(3, |&octet| octet == b' ');
+        fields.nth(2).unwrap_or(record)
+    }
+}
+
+/// The identity as a host name: printable ASCII without spaces.
+fn write_host(identity: &[u8], out: &mut Head) -> fmt::Result {
+    if identity.is_empty() {
+        return out.write_char('-');
+    }
+    let printable = |&octet: &u8| if (0x21..=0x7e).contains(&octet) { char::from(octet) } else { '_' };
+    identity.iter().try_for_each(|octet| out.write_char(printable(octet)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{QueueSettings, Shape};
+    use super::*;
+    use crate::setting::WhenFull;
+    use crate::wire::dnstap::{Dnstap, Message, Time as WireTime};
+    use crate::wire::iana::MessageType;
+
+    /// The octets of one message from the queue.
+    fn message(
+        format: Format,
+        header: Header,
+        framing: Option<Framing>,
+        identity: &[u8],
+        timed: bool,
+    ) -> String {
+        let envelope = Envelope::new(format, header, framing, (Facility::Local7, Severity::Debug));
+        let settings = QueueSettings { octets: 1 << 16, when_full: WhenFull::Drop };
+        let output = Output::shaped("test", Shape::Own, settings);
+        let query_time = if timed { WireTime::new(1_599_004_313, 591_736_999) } else { WireTime::default() };
+        let message = Message { message_type: MessageType::CLIENT_QUERY, query_time, ..Message::default() };
+        let event = Event::from_dnstap(&Dnstap { message, identity: Some(identity), ..Dnstap::default() });
+        let mut record = crate::format::Record::default();
+        crate::format::encode(format, &event, &mut record).unwrap();
+        envelope.offer(&output, &event, record.as_slice());
+        let mut octets = Vec::new();
+        output.take_batch(&mut octets, 1 << 16);
+        String::from_utf8(octets).unwrap()
+    }
+
+    const BODY: &str = "CLIENT_QUERY - - - - - 0b - - -";
+
+    #[test]
+    fn headers_are_those_of_the_standards() {
+        let text = |header, identity: &[u8], timed| message(Format::Text, header, None, identity, timed);
+        let time = "2020-09-01T23:51:53.591736+00:00";
+        assert_eq!(text(Header::Rfc5424, b"lb2", true), format!("<191>1 {time} lb2 dnstapd - - - {BODY}"));
+        assert_eq!(text(Header::Rfc5424, b"", false), format!("<191>1 - - dnstapd - - - {BODY}"));
+        assert_eq!(text(Header::Rfc3164, b"a b\xff", true), format!("<191>Sep  1 23:51:53 a_b_ {BODY}"));
+        assert_eq!(text(Header::None, b"a b", true), format!("{time} a\\032b {BODY}"));
+        let longest = text(Header::Rfc5424, &[b'x'; 300], true);
+        assert!(longest.contains(&format!(" {} dnstapd", "x".repeat(128))));
+        let json = message(Format::Json, Header::Rfc3164, None, b"lb2", true);
+        assert!(json.starts_with("<191>Sep  1 23:51:53 lb2 {\"identity\":\"lb2\"") && json.ends_with('}'));
+    }
+
+    #[test]
+    fn streams_tell_messages_apart() {
+        let framed = |framing| message(Format::Text, Header::Rfc5424, Some(framing), b"lb2", true);
+        let bare = message(Format::Text, Header::Rfc5424, None, b"lb2", true);
+        assert_eq!(framed(Framing::OctetCounting), format!("{} {bare}", bare.len()));
+        assert_eq!(framed(Framing::Newline), format!("{bare}\n"));
+    }
+}
