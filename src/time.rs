@@ -136,6 +136,17 @@ pub fn write_log_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
     out.write_char('Z')
 }
 
+/// Writes `YYYY-MM-DD HH:MM:SS,mmm`; the fraction is cut, not rounded.
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_comma_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
+    out.write_ascii(&date_time(time, b' '))?;
+    out.write_char(',')?;
+    write_padded(out, u64::from(time.nanoseconds / 1_000_000), 3)
+}
+
 /// Writes `Mmm dd HH:MM:SS` with a space before a day of one digit (RFC 3164, 4.1.2).
 ///
 /// # Errors

@@ -289,7 +289,6 @@ mod not_built {
         ("output.file.format", "not built yet; allowed: `text`, `json`, `yaml`", |c| {
             c.output.file.enable && c.output.file.format == FileFormat::Dnstap
         }),
-        ("output.metrics.enable", NO, |c| c.output.metrics.enable),
         ("output.dnstap.enable", NO, |c| c.output.dnstap.enable),
         (
             "output.kafka.enable",

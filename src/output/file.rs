@@ -77,8 +77,7 @@ pub fn plan(section: &Section, _limits: &Limits) -> io::Result<Plan> {
     let shape = Shape::Plain { format, terminator: (*b"\n").into() };
     let room = FILE_BATCH_BYTES.max(shape.longest());
     let path = &section.file;
-    let live = Live::open(path, section.file_max_size.get(), section.file_count.get(), room)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let live = open(path, section.file_max_size, section.file_count, room)?;
     Ok(Plan {
         name: NAME,
         what: format!("{}, {}", path.display(), section.format),
@@ -87,6 +86,16 @@ pub fn plan(section: &Section, _limits: &Limits) -> io::Result<Plan> {
         buffers: room,
         task: task(live),
     })
+}
+
+/// Opens the live file; `room` is the size of a batch.
+///
+/// # Errors
+///
+/// When it cannot be opened for writing.
+pub fn open(path: &FilePath, max_size: Octets, count: FileCount, room: usize) -> io::Result<Live> {
+    Live::open(path, max_size.get(), count.get(), room)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// The task of an output that writes to `live`.

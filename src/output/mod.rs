@@ -86,6 +86,7 @@ impl Section {
         let table: &[Row<'_>] = &[
             (stdout::NAME, self.stdout.is_enabled(), &|| stdout::plan(&self.stdout)),
             (file::NAME, self.file.enable, &|| file::plan(&self.file, limits)),
+            (metrics::NAME, self.metrics.enable, &|| metrics::plan(&self.metrics)),
             (syslog::NAME, self.syslog.enable, &|| syslog::plan(&self.syslog)),
             (tcp::NAME, self.tcp_socket.enable, &|| tcp::plan(&self.tcp_socket)),
         ];

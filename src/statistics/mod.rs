@@ -66,6 +66,21 @@ pub struct Statistics {
     unknown_types: UnknownTypes,
     /// Distinct counts over all streams.
     all: Box<Sketches>,
+    /// The same since they were last asked for, for a reader that wants them so.
+    interval: Option<Box<Sketches>>,
+}
+
+impl Sketches {
+    /// Counts what a message is about.
+    #[inline(always)] // three times a message
+    fn observe(&mut self, hashes: Hashes) {
+        if let Some(hash) = hashes.client {
+            self.clients.insert(hash);
+        }
+        if let Some(hash) = hashes.domain {
+            self.domains.insert(hash);
+        }
+    }
 }
 
 /// One stream, or all together.
@@ -93,7 +108,21 @@ impl Statistics {
             streams: Streams::new(limits.streams),
             unknown_types: UnknownTypes::default(),
             all: Box::new(Sketches::EMPTY),
+            interval: None,
         }
+    }
+
+    /// Counts distinct clients and names by the interval, too.
+    pub fn count_intervals(&mut self) {
+        self.interval = Some(Box::new(Sketches::EMPTY));
+    }
+
+    /// Distinct clients and names since the last call; resets nothing else.
+    pub fn take_interval(&mut self) -> Option<(u64, u64)> {
+        let interval = self.interval.as_deref_mut()?;
+        let counts = (interval.clients.count(), interval.domains.count());
+        *interval = Sketches::EMPTY;
+        Some(counts)
     }
 
     /// Counts one message.
@@ -101,12 +130,10 @@ impl Statistics {
         let Some(stream) = self.streams.of(event) else { return };
         stream.counters.observe(event, &mut self.unknown_types);
         for sketches in [&mut *self.all, &mut stream.sketches] {
-            if let Some(hash) = hashes.client {
-                sketches.clients.insert(hash);
-            }
-            if let Some(hash) = hashes.domain {
-                sketches.domains.insert(hash);
-            }
+            sketches.observe(hashes);
+        }
+        if let Some(interval) = &mut self.interval {
+            interval.observe(hashes);
         }
     }
 
