@@ -90,6 +90,10 @@ pub const HTTP_HEAD_BYTES: usize = 4 << 10;
 /// Octets of an answer that are on their way at once; an answer of any length goes out in such pieces.
 pub const HTTP_TX_BYTES: usize = 4 << 10;
 
+/// Octets of an answer that the kernel holds for a connection, which it doubles for its own needs. Left to itself
+/// it would take megabytes for a peer that does not read.
+pub const HTTP_KERNEL_BYTES: usize = 64 << 10;
+
 /// Octets of a request's body, which is read past: no request has a use for one.
 pub const HTTP_BODY_BYTES: usize = 64 << 10;
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use dnstapd::collector::{Collector, Intake};
 use dnstapd::filter::{self, Filter};
+use dnstapd::http;
 use dnstapd::input::stream::{Shared, serve};
 use dnstapd::limits::{self, Limits};
 use dnstapd::output::{Output, Outputs, QueueSettings, stdout};
@@ -159,4 +160,77 @@ fn almost_none_from_socket_to_peer() {
         // What the reactor and the executor make for a wake-up, of which each serves hundreds of messages.
         assert!(made * 50 < messages as u64, "{made} allocations for {messages} messages as {format}");
     }
+}
+
+/// Asks for `target` that many times on one connection and reads the answers; gives their length in octets.
+fn ask(stream: &mut std::net::TcpStream, target: &str, times: usize) -> usize {
+    use std::io::{Read, Write};
+    let mut octets = 0;
+    let mut buffer = vec![0; 1 << 20];
+    for _ in 0..times {
+        write!(stream, "GET {target} HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n").unwrap();
+        let mut end = Vec::new();
+        while !(end.ends_with(b"\r\n0\r\n\r\n") || end.ends_with(b"\r\n\r\nok")) {
+            let length = stream.read(&mut buffer).unwrap();
+            assert!(length > 0, "{target}: the connection was closed");
+            octets += length;
+            end.extend_from_slice(&buffer[..length]);
+            end.drain(..end.len().saturating_sub(16));
+        }
+    }
+    octets
+}
+
+#[test]
+fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
+    let section: http::Section = toml::from_str("local-port = 0").unwrap();
+    let listener = http::bind(&section).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (ask_for_count, asked) = smol::channel::bounded::<std::sync::mpsc::Sender<u64>>(1);
+    std::thread::spawn(move || {
+        let limits = Limits::resolve(&limits::Section::default());
+        let statistics = leak(RefCell::new(Statistics::new(&limits)));
+        let outputs = leak(Outputs::default());
+        let pairing = Pairing::new(limits.pairing);
+        let collector = leak(Collector::new(statistics, outputs, patterns(), pairing, true));
+        let intakes = leak([Intake::new("test")]);
+        for number in 0..64u8 {
+            // An identity of 100 octets, a message of type 5, nothing else.
+            let frame = [&[10, 100, number], &[1; 99][..], &[0x72, 2, 8, 5, 0x78, 1]].concat();
+            collector.ingest(&intakes[0], &frame).unwrap();
+        }
+        let app = http::App {
+            settings: leak(http::Settings::new(&section, &Default::default())),
+            statistics,
+            collector,
+            outputs,
+            intakes,
+            stop: leak(http::Stop::default()),
+        };
+        let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
+        executor.spawn(http::serve(executor, listener, app, None)).detach();
+        async_io::block_on(executor.run(async {
+            while let Ok(answer) = asked.recv().await {
+                answer.send(allocations()).unwrap();
+            }
+        }));
+    });
+    let count = || {
+        let (sender, result) = std::sync::mpsc::channel();
+        ask_for_count.send_blocking(sender).unwrap();
+        result.recv().unwrap()
+    };
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut made = |target, times| {
+        ask(&mut stream, target, times);
+        let before = count();
+        let octets = ask(&mut stream, target, times);
+        ((count() - before) as usize / times, octets / times)
+    };
+    let (short, _) = made("/health", 100);
+    assert!(short <= 8, "{short} allocations for a request");
+    let (long, octets) = made("/metrics", 5);
+    // What the reactor makes when the kernel has no room for a while, which is at few of the pieces.
+    let pieces = octets / limits::HTTP_TX_BYTES;
+    assert!(pieces > 300 && long < pieces, "{long} allocations for {pieces} pieces");
 }

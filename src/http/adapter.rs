@@ -12,8 +12,9 @@
 //!   time spent waiting is added up from one read to the next.
 //! * A request may send [`HTTP_HEAD_BYTES`] of head and [`HTTP_BODY_BYTES`] of body, which is read past. What is
 //!   longer is not heard, and the connection ends with the answer.
-//! * A connection that ends with an answer is closed in two steps, so that the answer is not lost to the reset
-//!   which closing with unread octets would send: no more from us, then up to [`HTTP_LINGER_MS`] of reading.
+//! * A connection that ends with an answer to a peer that still sends is closed in two steps, so that the answer
+//!   is not lost to the reset which closing with unread octets would send: no more from us, then up to
+//!   [`HTTP_LINGER_MS`] of reading.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -29,10 +30,10 @@ use picoserve::{KeepAlive, Timeouts};
 use smol::future::{or, yield_now};
 
 use super::piece::Piece;
+use super::transmit::Transmit;
 use super::wire::Wire;
 use crate::limits::{
-    HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS,
-    HTTP_SLOW_SECONDS, HTTP_TX_BYTES, IDENTITY_BYTES, table,
+    HTTP_BODY_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS, HTTP_SLOW_SECONDS, HTTP_TX_BYTES,
 };
 
 /// Marks our executor among the runtimes picoserve knows.
@@ -44,63 +45,6 @@ pub struct Clock;
 impl picoserve::Timer<Runtime> for Clock {
     async fn delay(&self, duration: picoserve::time::Duration) {
         Timer::after(Duration::from_millis(duration.as_millis())).await;
-    }
-}
-
-// ------------ Transmit ------------------------------------------------------
-
-/// The transmit buffer of a worker.
-///
-/// ```text
-/// | sent already | to be sent  | free        |
-/// 0           start          end        HTTP_TX_BYTES
-/// ```
-pub struct Transmit {
-    octets: Box<[u8]>,
-    /// `start <= end`.
-    start: usize,
-    /// `end <= octets.len()`.
-    end: usize,
-}
-
-impl Transmit {
-    /// An empty buffer.
-    pub fn new() -> Self {
-        Transmit { octets: table(HTTP_TX_BYTES, 0), start: 0, end: 0 }
-    }
-
-    /// What is to be sent.
-    fn pending(&self) -> &[u8] {
-        self.octets.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// Where more can be written.
-    fn free(&mut self) -> &mut [u8] {
-        self.octets.get_mut(self.end..).unwrap_or_default()
-    }
-
-    /// `length` octets of the free part were written.
-    fn fill(&mut self, length: usize) {
-        self.end = self.octets.len().min(self.end + length);
-    }
-
-    /// `length` octets were sent.
-    fn consume(&mut self, length: usize) {
-        self.start += length;
-        if self.start >= self.end {
-            self.clear();
-        }
-    }
-
-    fn clear(&mut self) {
-        (self.start, self.end) = (0, 0);
-    }
-}
-
-/// For what is read and thrown away.
-impl AsMut<[u8]> for Transmit {
-    fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.octets
     }
 }
 
@@ -116,8 +60,8 @@ pub struct Link<'w> {
     deaf: Cell<bool>,
     /// Something was sent since the last read.
     answered: Cell<bool>,
-    /// The connection ends when what is in the buffer is sent.
-    last: Cell<bool>,
+    /// Nothing is sent any more.
+    ended: Cell<bool>,
     /// Time spent waiting for the peer to take the answer.
     stalled: Cell<Duration>,
 }
@@ -132,7 +76,7 @@ impl<'w> Link<'w> {
             heard: Cell::new(0),
             deaf: Cell::new(false),
             answered: Cell::new(false),
-            last: Cell::new(false),
+            ended: Cell::new(false),
             stalled: Cell::new(Duration::ZERO),
         }
     }
@@ -142,19 +86,41 @@ impl<'w> Link<'w> {
         self.deaf.set(true);
     }
 
-    /// Ends the connection once what is in the buffer is sent.
+    /// Ends the connection: nothing more is read, nor sent.
     pub fn end(&self) {
-        self.last.set(true);
+        self.deafen();
+        self.ended.set(true);
     }
 
-    /// Lets `fill` write into the free part of the transmit buffer, which must have been drained before; in the
-    /// chunked form of RFC 9112, 7.1, when `chunked`.
+    /// Whether the connection ends.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Lets `fill` write into the free part of the transmit buffer; in the chunked form of RFC 9112, 7.1, when
+    /// `chunked`.
     pub fn write_piece<T>(&self, chunked: bool, fill: impl FnOnce(&mut Piece<'_>) -> T) -> T {
         let mut transmit = self.transmit.borrow_mut();
-        let (length, result) =
-            if chunked { framed(transmit.free(), fill) } else { bare(transmit.free(), fill) };
-        transmit.fill(length);
-        result
+        if chunked { transmit.append_chunk(fill) } else { transmit.append_piece(fill) }
+    }
+
+    /// Whether nothing is left to be sent.
+    pub fn is_drained(&self) -> bool {
+        self.transmit.borrow().pending().is_empty()
+    }
+
+    /// Writes the chunk that ends an answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub async fn write_last_chunk(&self) -> io::Result<()> {
+        const LAST: &[u8] = b"0\r\n\r\n";
+        if self.transmit.borrow_mut().free().len() < LAST.len() {
+            self.drain().await?;
+        }
+        self.transmit.borrow_mut().append(LAST);
+        Ok(())
     }
 
     /// Reads what the peer sends.
@@ -174,10 +140,17 @@ impl<'w> Link<'w> {
     }
 
     /// Sends everything in the buffer.
-    async fn drain(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket; the peer took its time; or the connection ended.
+    pub async fn drain(&self) -> io::Result<()> {
+        if self.ended.get() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         self.in_time(poll_fn(|context| self.poll_send(context))).await?;
         yield_now().await;
-        if self.last.get() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        Ok(())
     }
 
     /// Sends until the kernel has it all.
@@ -209,13 +182,16 @@ impl<'w> Link<'w> {
         result
     }
 
-    /// Closes the connection, so that an answer just sent arrives.
-    async fn close(&self) {
+    /// Sends what is left, and closes the connection so that it arrives; `more` says that the peer was not heard
+    /// to the end.
+    async fn close(&self, more: bool) {
+        let _ = self.drain().await;
+        let more = more || self.has_ended() || self.wire.discard_now(self.transmit) > 0;
         if !self.answered.get() {
             return;
         }
         let closed = async {
-            if self.wire.end().await.is_ok() {
+            if self.wire.end().await.is_ok() && more {
                 self.discard().await;
             }
         };
@@ -234,43 +210,6 @@ impl<'w> Link<'w> {
             }
         }
     }
-}
-
-/// Octets before a chunk: its length in four hexadecimal digits, leading zeros are allowed, and a line break.
-const CHUNK_HEAD: usize = 6;
-/// Octets after a chunk: a line break.
-const CHUNK_TAIL: usize = 2;
-const _: () = assert!(HTTP_TX_BYTES <= 0xffff);
-
-/// Room for text in a piece: for the longest line, too, which has an identity or a counter's name, each octet of
-/// them escaped twice, and some 200 octets around it.
-const PIECE_BYTES: usize = HTTP_TX_BYTES - CHUNK_HEAD - CHUNK_TAIL;
-const _: () = assert!(PIECE_BYTES >= 5 * IDENTITY_BYTES + 6 * HTTP_COUNTER_BYTES + 256);
-
-/// Fills `free` as one chunk; tells how many octets it took. No text makes no chunk: an empty one would end the
-/// answer.
-fn framed<T>(free: &mut [u8], fill: impl FnOnce(&mut Piece<'_>) -> T) -> (usize, T) {
-    let size = free.len().saturating_sub(CHUNK_TAIL);
-    let (head, rest) = free.split_at_mut_checked(CHUNK_HEAD.min(size)).unwrap_or_default();
-    let mut piece = Piece::new(rest.get_mut(..size.saturating_sub(CHUNK_HEAD)).unwrap_or_default());
-    let result = fill(&mut piece);
-    let length = piece.len();
-    if length == 0 {
-        return (0, result);
-    }
-    // Neither write can fail: the room was set aside above.
-    let _ = io::Write::write_fmt(&mut &mut *head, format_args!("{length:04x}\r\n"));
-    if let Some(tail) = rest.get_mut(length..length + CHUNK_TAIL) {
-        tail.copy_from_slice(b"\r\n");
-    }
-    (CHUNK_HEAD + length + CHUNK_TAIL, result)
-}
-
-/// Fills `free` with the text alone.
-fn bare<T>(free: &mut [u8], fill: impl FnOnce(&mut Piece<'_>) -> T) -> (usize, T) {
-    let mut piece = Piece::new(free);
-    let result = fill(&mut piece);
-    (piece.len(), result)
 }
 
 // ------------ Fault ---------------------------------------------------------
@@ -320,31 +259,35 @@ impl ErrorType for Writer<'_> {
 
 impl BaseWrite for Writer<'_> {
     async fn write(&mut self, octets: &[u8]) -> Result<usize, Fault> {
-        self.write_with(|mut cursor| {
-            let length = cursor.remaining_capacity().min(octets.len());
-            // Cannot fail: no more than fits.
-            let _ = cursor.try_append(octets.get(..length).unwrap_or_default());
-            length
-        })
-        .await
+        self.make_room().await?;
+        Ok(self.0.transmit.borrow_mut().append(octets))
     }
 
+    /// Does nothing: a head waits for the body, and both leave together.
     async fn flush(&mut self) -> Result<(), Fault> {
-        self.0.drain().await.map_err(Fault)
+        Ok(())
     }
 }
 
 impl Write for Writer<'_> {
     async fn write_with<F: FnOnce(BorrowedCursor<'_>) -> R, R>(&mut self, write: F) -> Result<R, Fault> {
-        if self.0.transmit.borrow_mut().free().is_empty() {
-            self.flush().await?;
-        }
+        self.make_room().await?;
         let mut transmit = self.0.transmit.borrow_mut();
         let mut buffer = BorrowedBuffer::new(transmit.free());
         let result = write(buffer.unfilled());
         let length = buffer.len();
         transmit.fill(length);
         Ok(result)
+    }
+}
+
+impl Writer<'_> {
+    /// Sends what is in the buffer when it is full.
+    async fn make_room(&self) -> Result<(), Fault> {
+        if self.0.transmit.borrow_mut().free().is_empty() {
+            self.0.drain().await.map_err(Fault)?;
+        }
+        Ok(())
     }
 }
 
@@ -371,7 +314,7 @@ impl Socket<Runtime> for Both<'_> {
         _: &Timeouts,
         _: &T,
     ) -> Result<(), picoserve::Error<Fault>> {
-        self.0.close().await;
+        self.0.close(true).await;
         Ok(())
     }
 
@@ -380,7 +323,7 @@ impl Socket<Runtime> for Both<'_> {
         _: &Timeouts,
         _: &T,
     ) -> Result<(), picoserve::Error<Fault>> {
-        self.0.close().await;
+        self.0.close(false).await;
         Ok(())
     }
 }

@@ -1,15 +1,17 @@
 //! What a request is answered with, and how that goes out.
 //!
-//! A short answer has its length in `Content-Length`. A document goes out in pieces as it is made, chunked for
-//! HTTP/1.1; a client of HTTP/1.0, which knows no chunks, reads to the end of the connection.
+//! picoserve writes the head, we write the body after it. A short answer has its length in `Content-Length`. A
+//! document goes out in pieces as it is made, chunked for HTTP/1.1; a client of HTTP/1.0, which knows no chunks,
+//! reads to the end of the connection.
 
 use core::fmt;
 
+use core::fmt::Write as _;
+use std::io;
+
 use picoserve::ResponseSent;
-use picoserve::io::{Read, Write};
-use picoserve::response::chunked::{ChunkWriter, ChunkedResponse, Chunks, ChunksWritten};
-use picoserve::response::custom::{CustomBody, CustomResponse};
-use picoserve::response::{Connection, Content, IntoResponse, NoContent, ResponseWriter, StatusCode};
+use picoserve::io::Read;
+use picoserve::response::{Connection, IntoResponse, NoContent, ResponseWriter, StatusCode};
 
 use super::adapter::Link;
 use super::exposition::{self, Exposition};
@@ -58,11 +60,11 @@ pub struct Manner {
 }
 
 impl Answer<'_, '_> {
-    /// Sends the answer.
+    /// Sends the answer. When that fails the connection ends.
     ///
     /// # Errors
     ///
-    /// Those of the socket; and one to end the connection after a refusal that ends it.
+    /// Those of the socket while the head is written.
     pub async fn send<R: Read, W: ResponseWriter<Error = R::Error>>(
         self,
         manner: Manner,
@@ -70,27 +72,59 @@ impl Answer<'_, '_> {
         connection: Connection<'_, R>,
         writer: W,
     ) -> Result<ResponseSent, W::Error> {
+        let sent = self.head(manner).write_to(connection, writer).await?;
+        let last = matches!(self, Answer::Text(text) if text.ends_connection());
+        let body = if manner.head_only { link.drain().await } else { self.send_body(manner, link).await };
+        if body.is_err() || last {
+            link.end();
+        }
+        Ok(sent)
+    }
+
+    /// Status and headers.
+    fn head(&self, manner: Manner) -> impl IntoResponse + use<> {
+        let (status, kind, length, beside, last) = match self {
+            Answer::Text(text) => {
+                let (length, last) = (text.length(), text.ends_connection());
+                (text.status(), Some(text.content_type()), Some(length), text.header(), last)
+            }
+            Answer::Pieces(pieces) => (StatusCode::OK, Some(pieces.content_type()), None, None, false),
+            Answer::Done => (StatusCode::NO_CONTENT, None, None, None, false),
+        };
+        let chunked = manner.chunked && matches!(self, Answer::Pieces(_));
+        (
+            status,
+            kind.map(|kind| ("Content-Type", kind)),
+            length.map(|length| ("Content-Length", length)),
+            chunked.then_some(("Transfer-Encoding", "chunked")),
+            beside,
+            last.then_some(("Connection", "close")),
+            NoContent,
+        )
+    }
+
+    /// Sends what comes after the head.
+    async fn send_body(self, manner: Manner, link: &Link<'_>) -> io::Result<()> {
         match self {
             Answer::Text(text) => {
-                let close = text.ends_connection().then_some(("Connection", "close"));
-                let body = TextBody { text, head_only: manner.head_only, link };
-                (text.status(), text.header(), close, body).write_to(connection, writer).await
+                // Cannot fail: a text is short, and no head fills the buffer.
+                let _ = link.write_piece(false, |piece| write!(piece, "{text}"));
             }
-            Answer::Done => (StatusCode::NO_CONTENT, NoContent).write_to(connection, writer).await,
-            Answer::Pieces(pieces) if manner.head_only => {
-                let kind = ("Content-Type", pieces.content_type());
-                let framing = manner.chunked.then_some(("Transfer-Encoding", "chunked"));
-                (StatusCode::OK, kind, framing, NoContent).write_to(connection, writer).await
+            Answer::Pieces(mut pieces) => {
+                while link.write_piece(manner.chunked, |piece| pieces.fill(piece)).is_err() {
+                    if link.is_drained() {
+                        // No line is that long: see the adapter. If it were, this would go on for ever.
+                        return Err(io::ErrorKind::OutOfMemory.into());
+                    }
+                    link.drain().await?;
+                }
+                if manner.chunked {
+                    link.write_last_chunk().await?;
+                }
             }
-            Answer::Pieces(pieces) if manner.chunked => {
-                ChunkedResponse::new(PiecesBody { pieces, link }).write_to(connection, writer).await
-            }
-            Answer::Pieces(pieces) => {
-                let kind = pieces.content_type();
-                let response = CustomResponse::build(StatusCode::OK).with_header("Content-Type", kind);
-                response.with_body(PiecesBody { pieces, link }).write_to(connection, writer).await
-            }
+            Answer::Done => {}
         }
+        link.drain().await
     }
 }
 
@@ -109,6 +143,21 @@ impl Text {
         if let Text::Refusal(refusal) = self { refusal.header() } else { None }
     }
 
+    fn content_type(self) -> &'static str {
+        match self {
+            Text::Ok | Text::Down(..) => "text/plain; charset=utf-8",
+            Text::Refusal(_) => listing::CONTENT_TYPE,
+        }
+    }
+
+    /// Octets of the text.
+    fn length(self) -> usize {
+        let mut room = [0; TEXT_BYTES];
+        let mut piece = Piece::new(&mut room);
+        let _ = write!(piece, "{self}");
+        piece.used()
+    }
+
     fn ends_connection(self) -> bool {
         matches!(self, Text::Refusal(refusal) if refusal.ends_connection())
     }
@@ -124,35 +173,8 @@ impl fmt::Display for Text {
     }
 }
 
-/// A short text as a body.
-struct TextBody<'l> {
-    text: Text,
-    head_only: bool,
-    link: &'l Link<'l>,
-}
-
-impl Content for TextBody<'_> {
-    fn content_type(&self) -> &'static str {
-        match self.text {
-            Text::Ok | Text::Down(..) => "text/plain; charset=utf-8",
-            Text::Refusal(_) => listing::CONTENT_TYPE,
-        }
-    }
-
-    fn content_length(&self) -> usize {
-        format_args!("{}", self.text).content_length()
-    }
-
-    async fn write_content<W: Write>(self, mut writer: W) -> Result<(), W::Error> {
-        if !self.head_only {
-            writer.write_fmt(format_args!("{}", self.text)).await?;
-        }
-        if self.text.ends_connection() {
-            self.link.end();
-        }
-        Ok(())
-    }
-}
+/// Octets of the longest text.
+const TEXT_BYTES: usize = 128;
 
 // ------------ Pieces --------------------------------------------------------
 
@@ -172,45 +194,5 @@ impl Document for Pieces<'_, '_> {
             Pieces::Counters(document) => document.fill(piece),
             Pieces::Streams(document) => document.fill(piece),
         }
-    }
-}
-
-/// A document as a body. It is written into the transmit buffer directly; the writers given are asked to send
-/// that.
-struct PiecesBody<'a, 'r, 'l> {
-    pieces: Pieces<'a, 'r>,
-    link: &'l Link<'l>,
-}
-
-impl PiecesBody<'_, '_, '_> {
-    /// Makes the next piece; tells whether there is more.
-    fn make_piece(&mut self, chunked: bool) -> bool {
-        self.link.write_piece(chunked, |piece| {
-            let full = self.pieces.fill(piece).is_err();
-            debug_assert!(!(full && piece.is_empty()), "a line must fit into a piece");
-            full && !piece.is_empty()
-        })
-    }
-}
-
-impl Chunks for PiecesBody<'_, '_, '_> {
-    fn content_type(&self) -> &'static str {
-        self.pieces.content_type()
-    }
-
-    async fn write_chunks<W: Write>(mut self, mut writer: ChunkWriter<W>) -> Result<ChunksWritten, W::Error> {
-        while self.make_piece(true) {
-            writer.flush().await?;
-        }
-        writer.finalize().await
-    }
-}
-
-impl CustomBody for PiecesBody<'_, '_, '_> {
-    async fn write_response_body<W: Write>(mut self, mut writer: W) -> Result<(), W::Error> {
-        while self.make_piece(false) {
-            writer.flush().await?;
-        }
-        writer.flush().await
     }
 }

@@ -15,7 +15,7 @@ use core::cell::RefCell;
 use core::fmt::{self, Write};
 
 use super::App;
-use super::metrics::{BUILD, METRICS, Metric, Source, Value};
+use super::metrics::{BUILD, METRICS, Metric, Source, Value, features};
 use super::piece::{Document, Piece, write_escaped};
 use crate::decimal::{Ascii, write_decimal, write_padded};
 use crate::limits::HTTP_INSTANT_COUNTERS;
@@ -188,7 +188,10 @@ fn visit(
             let value = if skip == 0 { read() } else { None };
             value.map_or(Ok(()), |value| each(Sample { suffix: "", labels: &[], value }))
         }
-        Source::Build => (skip..1).try_for_each(|_| count(BUILD, 1)),
+        Source::Build => {
+            let [version, target] = BUILD;
+            (skip..1).try_for_each(|_| count(&[version, target, ("features", &features())], 1))
+        }
     }
 }
 
@@ -277,4 +280,34 @@ fn write_sample(name: &str, sample: &Sample<'_>, value: Value, out: &mut impl As
         }
     }
     out.write_char('\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::Intake;
+    use crate::limits::OUTPUTS;
+    use crate::output::{Output, QueueSettings};
+    use crate::setting::{Format, WhenFull};
+
+    /// Kinds of inputs.
+    const INPUTS: usize = 5;
+
+    #[test]
+    fn there_is_room_for_the_counters_of_all_inputs_and_outputs() {
+        let intake = Intake::new("tcp-socket");
+        let settings = QueueSettings { octets: 8192, when_full: WhenFull::Drop };
+        let output = Output::new("stdout", Format::Text, b"\n", settings);
+        let counters: usize = METRICS
+            .iter()
+            .map(|metric| match metric.source {
+                Source::Input(_) => INPUTS,
+                Source::InputBy(_, tally) => INPUTS * tally(&intake).iter().count(),
+                Source::Output(_) => OUTPUTS,
+                Source::OutputBy(tally) => OUTPUTS * tally(&output).iter().count(),
+                _ => 0,
+            })
+            .sum();
+        assert!((HTTP_INSTANT_COUNTERS / 2..=HTTP_INSTANT_COUNTERS).contains(&counters), "{counters}");
+    }
 }

@@ -159,9 +159,18 @@ pub static METRICS: &[Metric] = &[
     gauge("process_start_time_seconds", "When the process began.", Process(|| proc::started().map(Value::seconds))),
 ];
 
-/// What was built: labels of `dnstapd_build_info`.
-pub static BUILD: &[(&str, &str)] =
-    &[("version", env!("CARGO_PKG_VERSION")), ("target", TARGET), ("features", FEATURES)];
+/// What was built: labels of `dnstapd_build_info`, the features apart.
+pub const BUILD: [(&str, &str); 2] = [("version", env!("CARGO_PKG_VERSION")), ("target", TARGET)];
+
+/// The optional parts that were built in, with commas between them.
+pub fn features() -> heapless::String<64> {
+    let mut list = heapless::String::new();
+    for (name, _) in FEATURES.iter().filter(|(_, built)| *built) {
+        // Cannot fail: a test adds them all up.
+        let _ = list.push_str(if list.is_empty() { "" } else { "," }).and_then(|()| list.push_str(name));
+    }
+    list
+}
 
 /// Processor, system and C library.
 const TARGET: &str = {
@@ -179,5 +188,30 @@ const TARGET: &str = {
     target!("x86_64" "x86" "aarch64" "arm" "mips" "mips64" "riscv64" "powerpc" "powerpc64" "loongarch64")
 };
 
-/// Optional parts, in alphabetical order.
-const FEATURES: &str = if cfg!(feature = "log") { "log" } else { "" };
+/// All optional parts, and whether they were built in.
+const FEATURES: &[(&str, bool)] = &[("log", cfg!(feature = "log")), ("tls", cfg!(feature = "tls"))];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_features_are_those_of_the_manifest() {
+        let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+        let names = manifest["features"].as_table().unwrap().keys().filter(|name| *name != "default");
+        let listed: Vec<&str> = FEATURES.iter().map(|&(name, _)| name).collect();
+        assert_eq!(names.collect::<Vec<_>>(), listed);
+        assert!(listed.join(",").len() <= features().capacity());
+    }
+
+    #[test]
+    fn names_are_there_once_and_say_what_they_count() {
+        for (place, metric) in METRICS.iter().enumerate() {
+            assert!(METRICS[..place].iter().all(|other| other.name != metric.name), "{}", metric.name);
+            assert!(!metric.help.contains(['\n', '\\']), "{}", metric.name);
+            if metric.kind == "counter" && !metric.name.starts_with("dnstap_") {
+                assert!(metric.name.ends_with("_total"), "{}", metric.name);
+            }
+        }
+    }
+}

@@ -45,13 +45,17 @@ mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
+mod transmit;
 mod wire;
 
 use core::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use crate::collector::{Collector, Intake};
+use crate::limits::HTTP_KERNEL_BYTES;
 use crate::output::Outputs;
 use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret, ServerTls, Text};
 use crate::statistics::{self, Statistics};
@@ -204,11 +208,13 @@ pub fn address(section: &Section) -> SocketAddr {
     SocketAddr::new(section.local_address.get(), section.local_port.get())
 }
 
-/// Opens the listener.
+/// Opens the listener. Its connections inherit the limit of what the kernel holds for them.
 ///
 /// # Errors
 ///
 /// The address is not this machine's, or somebody else listens there.
 pub fn bind(section: &Section) -> io::Result<TcpListener> {
-    TcpListener::bind(address(section))
+    let listener = TcpListener::bind(address(section))?;
+    setsockopt(&listener, sockopt::SndBuf, &HTTP_KERNEL_BYTES)?;
+    Ok(listener)
 }

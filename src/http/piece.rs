@@ -22,13 +22,8 @@ impl<'b> Piece<'b> {
     }
 
     /// Octets written.
-    pub fn len(&self) -> usize {
+    pub fn used(&self) -> usize {
         self.used
-    }
-
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.used == 0
     }
 
     /// Writes something whole, or nothing of it.
@@ -95,7 +90,7 @@ mod tests {
         let mut piece = Piece::new(&mut room);
         assert!(piece.whole(|out| out.write_str("12345")).is_ok());
         assert!(piece.whole(|out| out.write_str("67").and_then(|()| out.write_str("89"))).is_err());
-        assert_eq!(piece.len(), 5);
+        assert_eq!(piece.used(), 5);
         assert!(piece.whole(|out| out.write_str("678")).is_ok());
         assert!(piece.write_str("9").is_err());
         assert_eq!(&room, b"12345678");

@@ -100,15 +100,12 @@ impl PathRouterService for Service<'_> {
         let parts = request.parts;
         let manner =
             Manner { head_only: parts.method() == "HEAD", chunked: parts.http_version() == "HTTP/1.1" };
-        let answer = match check_body(parts.headers()).and_then(|()| self.answer(parts)) {
-            Ok(answer) => answer,
-            Err(refusal) => {
-                if refusal.ends_connection() {
-                    self.link.deafen();
-                }
-                Answer::Text(Text::Refusal(refusal))
+        let answer = self.answer(parts).unwrap_or_else(|refusal| {
+            if refusal.ends_connection() {
+                self.link.deafen();
             }
-        };
+            Answer::Text(Text::Refusal(refusal))
+        });
         let connection = request.body_connection.finalize().await?;
         answer.send(manner, self.link, connection, writer).await
     }
@@ -142,6 +139,11 @@ fn check_body(headers: Headers<'_>) -> Result<(), Refusal> {
 
 impl<'a> Service<'a> {
     fn answer<'r>(&self, parts: RequestParts<'r>) -> Result<Answer<'a, 'r>, Refusal> {
+        if self.link.has_ended() {
+            // What looks like another request is the body that was refused. Nothing of this will be sent.
+            return Ok(Answer::Done);
+        }
+        check_body(parts.headers())?;
         let path = path_of(parts.path().encoded());
         let route = ROUTES.iter().find(|route| route.path == path);
         let open = route.is_some_and(|route| route.open);

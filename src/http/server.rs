@@ -17,9 +17,10 @@ use smol::LocalExecutor;
 use smol::future::or;
 
 use super::App;
-use super::adapter::{Both, CONFIG, Clock, Link, Transmit};
+use super::adapter::{Both, CONFIG, Clock, Link};
 use super::exposition::Instants;
 use super::routes::Service;
+use super::transmit::Transmit;
 use super::wire::Wire;
 use crate::limits::{HTTP_HEAD_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS, HTTP_TX_BYTES, HTTP_WORKERS, table};
 use crate::tls::{self, Refused};
@@ -65,12 +66,7 @@ pub async fn serve<'a>(
     tls: Option<&'a tls::Server>,
 ) {
     let listener = match Async::new(listener) {
-        Ok(listener) => Rc::new(Listener {
-            socket: listener,
-            tls,
-            complained: Cell::new(false),
-            met_plain: Cell::new(false),
-        }),
+        Ok(socket) => Rc::new(Listener::new(socket, tls)),
         Err(error) => return warn!("Webserver: {}", error.to_string()),
     };
     let workers = [(); HTTP_WORKERS].map(|()| executor.spawn(work(Rc::clone(&listener), app)));
@@ -90,7 +86,11 @@ struct Listener<'a> {
     met_plain: Cell<bool>,
 }
 
-impl Listener<'_> {
+impl<'a> Listener<'a> {
+    fn new(socket: Async<TcpListener>, tls: Option<&'a tls::Server>) -> Self {
+        Listener { socket, tls, complained: Cell::new(false), met_plain: Cell::new(false) }
+    }
+
     /// Waits for a connection. After a failure the next attempt is made a second later: mostly there is no
     /// descriptor left, and connections that end give some back.
     async fn accept(&self) -> Async<TcpStream> {
@@ -110,9 +110,7 @@ impl Listener<'_> {
             }
         }
     }
-}
 
-impl Listener<'_> {
     /// Does the TLS handshake, if this listener speaks TLS; none when it comes to nothing.
     async fn shake(&self, stream: Async<TcpStream>, app: App<'_>) -> Option<Wire> {
         let stream = async_net::TcpStream::from(stream);
@@ -170,4 +168,19 @@ async fn serve_connection(
         .with_graceful_shutdown(app.stop.asked(), patience)
         .serve(Both(&link))
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::World;
+    use super::*;
+
+    #[test]
+    fn a_worker_costs_no_more_than_is_said() {
+        let world = World::new(&Default::default(), 1);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = Rc::new(Listener::new(Async::new(listener).unwrap(), None));
+        let octets = size_of_val(&work(listener, world.app()));
+        assert!((FUTURE_BYTES / 2..FUTURE_BYTES).contains(&octets), "{octets}");
+    }
 }

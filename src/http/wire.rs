@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_io::Async;
 use smol::io::{AsyncRead, AsyncWrite};
 
+use super::transmit::Transmit;
 use crate::tls::ServerStream;
 
 /// An accepted connection, after its TLS handshake if there is one.
@@ -74,8 +75,16 @@ impl Wire {
     }
 
     /// Reads what still comes, whatever it means.
-    pub async fn discard(&self, buffer: &RefCell<impl AsMut<[u8]>>) -> io::Result<usize> {
-        let read = |mut stream: &TcpStream| stream.read(buffer.borrow_mut().as_mut());
-        self.socket.read_with(read).await
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub async fn discard(&self, buffer: &RefCell<Transmit>) -> io::Result<usize> {
+        self.socket.read_with(|mut stream| stream.read(buffer.borrow_mut().scratch())).await
+    }
+
+    /// Reads what is there already, whatever it means; tells how much.
+    pub fn discard_now(&self, buffer: &RefCell<Transmit>) -> usize {
+        self.socket.get_ref().read(buffer.borrow_mut().scratch()).unwrap_or(0)
     }
 }

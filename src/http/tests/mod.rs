@@ -23,7 +23,7 @@ use crate::setting::{Format, WhenFull};
 use crate::statistics::{self, Statistics};
 
 /// Everything behind the API.
-struct World {
+pub(super) struct World {
     executor: LocalExecutor<'static>,
     statistics: &'static RefCell<Statistics>,
     collector: Collector<'static>,
@@ -35,7 +35,7 @@ struct World {
 
 impl World {
     /// As configured, with room for that many streams.
-    fn new(section: &Section, streams: usize) -> &'static World {
+    pub(super) fn new(section: &Section, streams: usize) -> &'static World {
         let limits = Limits { streams, ..Limits::resolve(&Default::default()) };
         let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
         let settings = QueueSettings { octets: 64 << 10, when_full: WhenFull::Drop };
@@ -53,7 +53,7 @@ impl World {
         }))
     }
 
-    fn app(&'static self) -> App<'static> {
+    pub(super) fn app(&'static self) -> App<'static> {
         App {
             settings: &self.settings,
             statistics: self.statistics,
@@ -208,7 +208,7 @@ impl Client {
         let mut body = Vec::new();
         if !with_body || status == 204 {
         } else if reply.header("transfer-encoding") == Some("chunked") {
-            while let Some(length) = self.line().filter(|line| line.trim_start_matches('0') != "") {
+            while let Some(length) = self.line().filter(|line| !line.trim_start_matches('0').is_empty()) {
                 let mut chunk = vec![0; usize::from_str_radix(&length, 16).unwrap()];
                 self.0.read_exact(&mut chunk).unwrap();
                 assert_eq!(self.line().unwrap(), "");

@@ -1,5 +1,6 @@
 //! What is asked and what is answered.
 
+use std::io::BufRead;
 use std::time::Duration;
 
 use super::{Server, sample, set_state};
@@ -285,14 +286,21 @@ fn an_old_client_reads_to_the_end_of_the_connection() {
 #[test]
 fn a_stop_lets_answers_finish_and_closes_what_is_idle() {
     let server = Server::start();
+    server.run(|world| (0..20).for_each(|number| world.exchange([number; 128])));
     let mut idle = server.connect();
     assert_eq!(idle.ask(&format!("GET /streams HTTP/1.1\r\n{KEY}\r\n\r\n"), true).status, 200);
     let mut waiting = server.connect();
+    let mut scraping = server.connect();
+    scraping.send(format!("GET /metrics HTTP/1.1\r\n{KEY}\r\n\r\n"));
+    scraping.0.fill_buf().unwrap();
     let started = std::time::Instant::now();
     server.run(|world| world.stop.ask());
+    let scrape = scraping.reply(true).unwrap().body;
+    assert!(scrape.len() > 300_000 && scrape.contains("process_start_time_seconds "));
+    assert_eq!(scraping.rest().unwrap(), "");
     assert_eq!(idle.rest().unwrap(), "");
     assert_eq!(waiting.rest().unwrap(), "");
     server.thread.join().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     assert!(std::net::TcpStream::connect(server.address).is_err());
 }
