@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_every_metric() {
+        let readme = include_str!("../../README.md");
+        for metric in METRICS {
+            let (plain, labelled) = (format!("`{}`", metric.name), format!("`{}{{", metric.name));
+            assert!(readme.contains(&plain) || readme.contains(&labelled), "{}", metric.name);
+        }
+    }
+
+    #[test]
     fn names_are_there_once_and_say_what_they_count() {
         for (place, metric) in METRICS.iter().enumerate() {
             assert!(METRICS[..place].iter().all(|other| other.name != metric.name), "{}", metric.name);

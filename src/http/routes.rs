@@ -204,6 +204,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_readme_lists_every_path_and_its_methods() {
+        let readme = include_str!("../../README.md");
+        for route in ROUTES {
+            let path = format!("`{}`", route.path);
+            let row = |line: &&str| {
+                line.starts_with(&format!("| {} |", route.methods.list())) && line.contains(&path)
+            };
+            assert_eq!(readme.lines().filter(row).count(), 1, "{}", route.path);
+        }
+    }
+
+    #[test]
     fn the_path_may_follow_a_host() {
         let check = |target, expected| assert_eq!(path_of(target), expected);
         check("/metrics", "/metrics");
