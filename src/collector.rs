@@ -68,7 +68,7 @@ impl<'a> Collector<'a> {
         intake.frames.set(intake.frames.get() + 1);
         match Dnstap::parse(frame) {
             Ok(dnstap) => {
-                self.pass(intake, &dnstap);
+                self.pass(intake, &dnstap, frame);
                 Ok(())
             }
             Err(reject) => {
@@ -78,7 +78,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn pass(&self, intake: &Intake, dnstap: &Dnstap<'_>) {
+    fn pass(&self, intake: &Intake, dnstap: &Dnstap<'_>, frame: &[u8]) {
         let mut event = Event::from_dnstap(dnstap);
         if let Some(reason) = event.dns.malformed {
             self.malformed.count(reason.label());
@@ -90,7 +90,7 @@ impl<'a> Collector<'a> {
         }
         intake.received.set(intake.received.get() + 1);
         self.statistics.borrow_mut().observe(&event, hashes);
-        self.outputs.offer(&event);
+        self.outputs.offer(&event, frame);
     }
 
     /// The hash of the name in lower case, 0 without one, and what the statistics count by.

@@ -260,7 +260,6 @@ const SECRET_MAX: u64 = 1 << 16;
 /// row, or not in this build.
 mod not_built {
     use super::Config;
-    use crate::setting::FileFormat;
     use crate::tls;
 
     /// The key to name, what to say, whether a configuration asks for it.
@@ -286,10 +285,6 @@ mod not_built {
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
         ("input.sniffer.enable", NO, |c| c.input.sniffer.enable),
-        ("output.file.format", "not built yet; allowed: `text`, `json`, `yaml`", |c| {
-            c.output.file.enable && c.output.file.format == FileFormat::Dnstap
-        }),
-        ("output.dnstap.enable", NO, |c| c.output.dnstap.enable),
         (
             "output.kafka.enable",
             "needs the cargo feature `kafka`, which this build is without; allowed: `enable = false`",

@@ -1,6 +1,13 @@
-//! Output `dnstap`: sends messages on to another collector.
+//! Output `dnstap`: sends messages on to another collector, as a bidirectional Frame Streams client.
+//!
+//! Frames go out as the octets they came in, so fields of newer schemas survive. Only with `dnstap-identity` the
+//! identity is replaced, and still nothing else.
 
-use crate::limits::{QUEUE, QueueSize};
+use std::io;
+
+use super::remote::{self, Peer, Protocol};
+use super::{Frames, Plan, QueueSettings, Shape};
+use crate::limits::{Limits, QUEUE, QueueSize};
 use crate::setting::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, WhenFull, required};
 use serde::Deserialize;
 
@@ -86,4 +93,33 @@ impl Section {
         }
         self.tls().check()
     }
+}
+
+/// Name of the output in metrics and log.
+pub const NAME: &str = "dnstap";
+
+/// The output of a section.
+///
+/// # Errors
+///
+/// When there is neither address and port nor path, which [`Section::check`] has refused before.
+pub fn plan(section: &Section, limits: &Limits) -> io::Result<Plan> {
+    let peer = match (&section.path, &section.remote_address, section.remote_port) {
+        (Some(path), ..) => Peer::Unix(path.to_path_buf()),
+        (None, Some(host), Some(port)) => Peer::Tcp(host.clone(), port.get()),
+        _ => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    let frames =
+        Frames::new(limits.frame, section.dnstap_identity.as_ref().map(|identity| identity.as_str()));
+    let retry = section.retry;
+    Ok(Plan {
+        name: NAME,
+        what: peer.to_string(),
+        buffers: frames.cost(),
+        shape: Shape::Frame(frames),
+        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        task: Box::new(move |stage, output| {
+            Box::pin(remote::run(output, &stage.outputs, peer, retry, Protocol::FrameStreams))
+        }),
+    })
 }

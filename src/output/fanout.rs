@@ -43,8 +43,8 @@ impl Outputs {
         self.list.iter().filter(|output| output.shape().takes_messages())
     }
 
-    /// Last synchronous step of a message: encodes it for every output.
-    pub fn offer(&self, event: &Event<'_>) {
+    /// Last synchronous step of a message: encodes it for every output. `frame` is the data frame it came in.
+    pub fn offer(&self, event: &Event<'_>, frame: &[u8]) {
         let mut record = self.record.borrow_mut();
         for &format in Format::ALL {
             let mut wanted =
@@ -55,6 +55,11 @@ impl Outputs {
             let encoded = format::encode(format, event, &mut record);
             let encoded = encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| Loss::Oversize);
             wanted.for_each(|output| offer_encoded(output, event, encoded));
+        }
+        for output in &self.list {
+            if let Shape::Frame(frames) = output.shape() {
+                frames.offer(output, frame);
+            }
         }
     }
 
@@ -125,7 +130,7 @@ fn offer_encoded(output: &Output, event: &Event<'_>, encoded: Result<&[u8], Loss
     match (output.shape(), encoded) {
         (Shape::Plain { terminator, .. }, Ok(record)) => output.offer(Ok(&[record, terminator])),
         (Shape::Syslog(envelope), Ok(record)) => envelope.offer(output, event, record),
-        (Shape::Own, _) => {}
+        (Shape::Frame(_) | Shape::Own, _) => {}
         (_, Err(loss)) => output.offer(Err(loss)),
     }
 }
@@ -148,7 +153,7 @@ mod tests {
 
     fn offer(outputs: &Outputs) {
         let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
-        outputs.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
+        outputs.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), b"");
     }
 
     /// Offers until an input would have to wait, or for a while.

@@ -17,7 +17,7 @@ use defmt_or_log::{info, warn};
 use smol::future::{or, pending};
 
 use super::live::{self, Live};
-use super::{Output, Outputs, Plan, QueueSettings, Shape, State, Work};
+use super::{Frames, Output, Outputs, Plan, QueueSettings, Shape, State, Work};
 use crate::limits::{FILE_BATCH_BYTES, Limits, QUEUE, QueueSize};
 use crate::setting::{FileFormat, FilePath, Format, Octets, WhenFull, Within};
 use serde::Deserialize;
@@ -67,17 +67,18 @@ pub const NAME: &str = "file";
 /// # Errors
 ///
 /// When the file cannot be opened for writing.
-pub fn plan(section: &Section, _limits: &Limits) -> io::Result<Plan> {
-    let format = match section.format {
-        FileFormat::Text => Format::Text,
-        FileFormat::Json => Format::Json,
-        FileFormat::Yaml => Format::Yaml,
-        FileFormat::Dnstap => return Err(io::ErrorKind::Unsupported.into()),
+pub fn plan(section: &Section, limits: &Limits) -> io::Result<Plan> {
+    let plain = |format| Shape::Plain { format, terminator: (*b"\n").into() };
+    let shape = match section.format {
+        FileFormat::Text => plain(Format::Text),
+        FileFormat::Json => plain(Format::Json),
+        FileFormat::Yaml => plain(Format::Yaml),
+        FileFormat::Dnstap => Shape::Frame(Frames::new(limits.frame, None)),
     };
-    let shape = Shape::Plain { format, terminator: (*b"\n").into() };
+    let is_capture = section.format == FileFormat::Dnstap;
     let room = FILE_BATCH_BYTES.max(shape.longest());
     let path = &section.file;
-    let live = open(path, section.file_max_size, section.file_count, room)?;
+    let live = open(path, (section.file_max_size, section.file_count), is_capture, room)?;
     Ok(Plan {
         name: NAME,
         what: format!("{}, {}", path.display(), section.format),
@@ -93,8 +94,13 @@ pub fn plan(section: &Section, _limits: &Limits) -> io::Result<Plan> {
 /// # Errors
 ///
 /// When it cannot be opened for writing.
-pub fn open(path: &FilePath, max_size: Octets, count: FileCount, room: usize) -> io::Result<Live> {
-    Live::open(path, max_size.get(), count.get(), room)
+pub fn open(
+    path: &FilePath,
+    (max_size, count): (Octets, FileCount),
+    is_capture: bool,
+    room: usize,
+) -> io::Result<Live> {
+    Live::open(path, (max_size.get(), count.get()), is_capture, room)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
@@ -128,8 +134,11 @@ async fn run(output: &Output, outputs: &Outputs, mut live: Live) {
                 output.batch_written();
                 outputs.progressed();
             }
-            Work::Reopen => live = until_done(output, outputs, live, Live::open_anew).await,
-            Work::End => return,
+            Work::Reopen => live = until_done(output, outputs, live, Live::reopen).await,
+            Work::End => {
+                until_done(output, outputs, live, Live::finish).await;
+                return;
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::capture::{self, START, STOP};
 use nix::libc;
 use nix::sys::statfs::{JFFS2_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
 
@@ -24,6 +25,8 @@ pub struct Live {
     max: Option<u64>,
     /// Rotated files that are kept.
     count: u32,
+    /// Whether it is a Frame Streams capture.
+    is_capture: bool,
     file: Option<File>,
     /// Octets in the file after the last write.
     size: u64,
@@ -37,11 +40,12 @@ impl Live {
     /// # Errors
     ///
     /// When it cannot be opened, or is a pipe, a socket or a folder.
-    pub fn open(path: &Path, max: u64, count: u32, room: usize) -> io::Result<Self> {
+    pub fn open(path: &Path, (max, count): (u64, u32), is_capture: bool, room: usize) -> io::Result<Self> {
         let mut live = Live {
             path: path.to_owned(),
             max: (max > 0 && count > 0).then_some(max),
             count,
+            is_capture,
             file: None,
             size: 0,
             batch: Vec::with_capacity(room),
@@ -59,10 +63,11 @@ impl Live {
     /// file has room for.
     pub fn room(&self, first: usize) -> usize {
         let left = |size: u64| {
-            let left = self.max.map_or(u64::MAX, |max| max.saturating_sub(1).saturating_sub(size));
+            let left =
+                self.max.map_or(u64::MAX, |max| max.saturating_sub(1 + self.tail()).saturating_sub(size));
             usize::try_from(left).unwrap_or(usize::MAX)
         };
-        let room = if first <= left(self.size) { left(self.size) } else { left(0).max(first) };
+        let room = if first <= left(self.size) { left(self.size) } else { left(self.head()).max(first) };
         room.min(self.batch.capacity())
     }
 
@@ -73,10 +78,11 @@ impl Live {
     /// Those of the file system; the batch is kept.
     pub fn write(&mut self) -> io::Result<()> {
         if !self.is_in_place() {
-            self.open_anew()?;
+            self.reopen()?;
         }
         let octets = self.batch.len() as u64;
-        if self.size > 0 && self.max.is_some_and(|max| self.size + octets >= max) {
+        let end = self.size + octets + self.tail();
+        if self.size > self.head() && self.max.is_some_and(|max| end >= max) {
             self.rotate()?;
         }
         let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
@@ -90,12 +96,8 @@ impl Live {
         Ok(())
     }
 
-    /// Opens the file at the path, which may be another one than before.
-    ///
-    /// # Errors
-    ///
-    /// As [`Live::open`].
-    pub fn open_anew(&mut self) -> io::Result<()> {
+    /// Opens the file at the path.
+    fn open_anew(&mut self) -> io::Result<()> {
         self.file = None;
         // Not waiting for the reader of a pipe, not becoming the terminal's session.
         let file = OpenOptions::new()
@@ -109,8 +111,44 @@ impl Live {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         self.size = metadata.len();
+        if self.is_capture && metadata.is_file() {
+            self.size = go_on(&self.path, &file)?;
+        }
         self.file = Some(file);
         Ok(())
+    }
+
+    /// Ends the open file, and opens the one at the path, which may be another or the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Live::open`].
+    pub fn reopen(&mut self) -> io::Result<()> {
+        // It may be gone, or on a disk that is full: then it stays without its end, as after a crash.
+        let _ = self.finish();
+        self.open_anew()
+    }
+
+    /// Ends the open file as its format wants it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub fn finish(&mut self) -> io::Result<()> {
+        match self.file.take() {
+            Some(mut file) if self.is_capture => file.write_all(STOP),
+            _ => Ok(()),
+        }
+    }
+
+    /// Octets before the first record.
+    fn head(&self) -> u64 {
+        if self.is_capture { START.len() as u64 } else { 0 }
+    }
+
+    /// Octets behind the last record of a file that is ended.
+    fn tail(&self) -> u64 {
+        if self.is_capture { STOP.len() as u64 } else { 0 }
     }
 
     /// Whether the open file is the one at the path; takes over its size.
@@ -129,7 +167,7 @@ impl Live {
             }
         }
         fs::rename(&self.path, self.rotated(1))?;
-        self.open_anew()
+        self.reopen()
     }
 
     fn rotated(&self, number: u32) -> PathBuf {
@@ -137,6 +175,19 @@ impl Live {
         name.push(format!(".{number}"));
         name.into()
     }
+}
+
+/// Makes a file a capture that data can be appended to, and tells its size.
+fn go_on(path: &Path, mut file: &File) -> io::Result<u64> {
+    let usable = capture::usable_octets(path)?;
+    file.set_len(usable)?;
+    if usable > 0 {
+        return Ok(usable);
+    }
+    file.write_all(START).inspect_err(|_| {
+        let _ = file.set_len(0);
+    })?;
+    Ok(START.len() as u64)
 }
 
 /// Who may read a new file: owner and group, for it tells who asked what.
@@ -165,7 +216,7 @@ mod tests {
         let folder = folder(name);
         let path = folder.join("log");
         fs::write(&path, "old\n").unwrap();
-        let mut live = Live::open(&path, max, count, 1 << 10).unwrap();
+        let mut live = Live::open(&path, (max, count), false, 1 << 10).unwrap();
         let mut rest = records;
         while let Some(first) = rest.first() {
             let mut room = live.room(first.len());
@@ -199,7 +250,7 @@ mod tests {
     fn a_file_that_was_moved_or_removed_is_made_anew() {
         let folder = folder("moved");
         let path = folder.join("log");
-        let mut live = Live::open(&path, 0, 0, 64).unwrap();
+        let mut live = Live::open(&path, (0, 0), false, 64).unwrap();
         for (at, text) in ["a\n", "b\n", "c\n"].iter().enumerate() {
             live.batch.extend_from_slice(text.as_bytes());
             live.write().unwrap();
@@ -221,8 +272,8 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_refused() {
-        assert!(Live::open(&std::env::temp_dir(), 0, 0, 64).is_err());
-        assert!(Live::open(Path::new("/dev/null"), 10, 3, 64).is_ok());
-        assert!(Live::open(Path::new("/dev/full"), 10, 3, 64).unwrap().file.is_some());
+        assert!(Live::open(&std::env::temp_dir(), (0, 0), false, 64).is_err());
+        assert!(Live::open(Path::new("/dev/null"), (10, 3), false, 64).is_ok());
+        assert!(Live::open(Path::new("/dev/full"), (10, 3), false, 64).unwrap().file.is_some());
     }
 }

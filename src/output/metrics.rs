@@ -73,7 +73,7 @@ pub const NAME: &str = "metrics";
 pub fn plan(section: &Section) -> io::Result<Plan> {
     let (what, writer, room): (_, Task, _) = match &section.file {
         Some(path) => {
-            let live = file::open(path, section.file_max_size, section.file_count, RECORD_BYTES)?;
+            let live = file::open(path, (section.file_max_size, section.file_count), false, RECORD_BYTES)?;
             (path.display().to_string(), file::task(live), RECORD_BYTES)
         }
         None => {

@@ -14,6 +14,7 @@
 //!
 //! At any instant `received = delivered + dropped + queued`.
 
+mod capture;
 mod datagram;
 pub mod dnstap;
 mod envelope;
@@ -39,7 +40,7 @@ use serde::Deserialize;
 pub use envelope::Envelope;
 pub use fanout::Outputs;
 pub use plan::{Plan, Stage, Task};
-pub use shape::Shape;
+pub use shape::{Frames, Shape};
 pub use single::{Loss, Output, QueueSettings, State, Work};
 
 /// Section `output`: one table for each kind of output.
@@ -85,6 +86,7 @@ impl Section {
         type Row<'a> = (&'static str, bool, &'a dyn Fn() -> io::Result<Plan>);
         let table: &[Row<'_>] = &[
             (stdout::NAME, self.stdout.is_enabled(), &|| stdout::plan(&self.stdout)),
+            (dnstap::NAME, self.dnstap.enable, &|| dnstap::plan(&self.dnstap, limits)),
             (file::NAME, self.file.enable, &|| file::plan(&self.file, limits)),
             (metrics::NAME, self.metrics.enable, &|| metrics::plan(&self.metrics)),
             (syslog::NAME, self.syslog.enable, &|| syslog::plan(&self.syslog)),

@@ -55,7 +55,6 @@ pub enum Protocol {
     /// Nothing.
     Bare,
     /// The handshakes of Frame Streams.
-    #[allow(dead_code, reason = "for the dnstap output")]
     FrameStreams,
 }
 

@@ -1,8 +1,13 @@
 //! What a record of an output is made of.
 
+use core::cell::RefCell;
+
 use super::envelope::Envelope;
-use crate::limits::{RECORD_BYTES, SYSLOG_HEADER_BYTES};
+use super::{Loss, Output};
+use crate::limits::{self, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::setting::Format;
+use crate::wire::compose::replace_identity;
+use crate::wire::framestream::data_header;
 
 /// What stands in one record.
 #[derive(Debug)]
@@ -16,6 +21,8 @@ pub enum Shape {
     },
     /// A syslog message around the event.
     Syslog(Envelope),
+    /// The message's frame as it came, or with another identity.
+    Frame(Frames),
     /// Lines that the output makes itself; it takes no messages.
     Own,
 }
@@ -26,7 +33,7 @@ impl Shape {
         match self {
             Shape::Plain { format, .. } => Some(*format),
             Shape::Syslog(envelope) => Some(envelope.format),
-            Shape::Own => None,
+            Shape::Frame(_) | Shape::Own => None,
         }
     }
 
@@ -40,8 +47,63 @@ impl Shape {
         match self {
             Shape::Plain { terminator, .. } => RECORD_BYTES + terminator.len(),
             Shape::Syslog(_) => RECORD_BYTES + SYSLOG_HEADER_BYTES + 8,
+            Shape::Frame(frames) => frames.longest,
             // No input waits for it.
             Shape::Own => 0,
         }
     }
 }
+
+/// How frames are forwarded.
+#[derive(Debug)]
+pub struct Frames {
+    /// Octets of the longest frame with its length.
+    longest: usize,
+    replacement: Option<Replacement>,
+}
+
+/// Another identity, and where a frame gets it.
+#[derive(Debug)]
+struct Replacement {
+    identity: Box<[u8]>,
+    room: RefCell<Box<[u8]>>,
+}
+
+impl Frames {
+    /// Frames of up to `frame_max` octets, with `identity` instead of their own if it is given.
+    pub fn new(frame_max: usize, identity: Option<&str>) -> Self {
+        let grown = frame_max + identity.map_or(0, |identity| identity.len() + IDENTITY_FIELD_OCTETS);
+        let replacement = identity.map(|identity| Replacement {
+            identity: identity.as_bytes().into(),
+            room: RefCell::new(limits::table(grown, 0)),
+        });
+        Frames { longest: grown + data_header(0).len(), replacement }
+    }
+
+    /// Octets it takes.
+    pub fn cost(&self) -> usize {
+        if self.replacement.is_some() { self.longest } else { 0 }
+    }
+
+    /// Puts a frame with its length into the output's queue.
+    pub(super) fn offer(&self, output: &Output, frame: &[u8]) {
+        let Some(Replacement { identity, room }) = &self.replacement else {
+            return put(output, frame);
+        };
+        let mut room = room.borrow_mut();
+        match replace_identity(frame, identity, &mut room) {
+            Some(length) => put(output, room.get(..length).unwrap_or_default()),
+            None => output.offer(Err(Loss::Oversize)),
+        }
+    }
+}
+
+fn put(output: &Output, frame: &[u8]) {
+    match u32::try_from(frame.len()) {
+        Ok(length) => output.offer(Ok(&[&data_header(length), frame])),
+        Err(_) => output.offer(Err(Loss::Oversize)),
+    }
+}
+
+/// Octets that an identity takes beside its own: tag and length.
+const IDENTITY_FIELD_OCTETS: usize = 6;

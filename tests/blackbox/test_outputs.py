@@ -4,13 +4,15 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-from harness import Daemon, Sender, dns, main, message, run_binary
+from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, START, STOP, Daemon, Sender, capture_frames, control, dns, field,
+                     main, message, run_binary)
 
 
 def delivered(daemon, output):
@@ -23,7 +25,7 @@ def dropped(daemon, output):
 
 
 def wait_delivered(daemon, output, count, seconds=10):
-    daemon.wait(lambda: delivered(daemon, output) >= count, seconds, lambda: (daemon.metrics(), daemon.log()))
+    daemon.wait(lambda: delivered(daemon, output) >= count, seconds, lambda: (delivered(daemon, output), dropped(daemon, output), daemon.log()))
     assert delivered(daemon, output) == count
 
 
@@ -537,6 +539,166 @@ def test_metrics_lines():
     with Daemon(fmt=None, extra="[output.metrics]\nenable = true\ninterval = 1\n") as daemon:
         daemon.wait(lambda: lines_of(daemon.out))
         assert LINE.fullmatch(lines_of(daemon.out)[0]).group(1) == "0"
+
+
+DNSTAP = ["-t", "protobuf:dnstap.Dnstap"]
+
+
+def all_frames():
+    """The frames of all captures in tests/data, and some no server sends: unknown fields, two identities, a large one."""
+    frames = [frame for name in sorted(os.listdir(DATA)) if name.endswith(".fstrm")
+              for frame in capture_frames(os.path.join(DATA, name))]
+    return frames + [message(more=field(77, b"new") + field(78, 1 << 40)), message() + field(1, b"second"),
+                     message(payload=dns() + bytes(60_000)), message(identity=None)]
+
+
+def send_frames(daemon, frames):
+    sender = Sender(daemon.unix)
+    sender.send(*frames)
+    sender.stop()
+
+
+def dnstap_output(where, more=""):
+    return f"[output.dnstap]\nenable = true\n{where}\n{more}\n"
+
+
+def tcp(port):
+    return f"remote-address = '127.0.0.1'\nremote-port = {port}"
+
+
+def test_dnstap_to_fstrm_capture():
+    frames = all_frames()
+    assert len(frames) > 500
+    for over in ("unix", "tcp"):
+        with folder() as top:
+            path, unix, port = os.path.join(top, "capture"), os.path.join(top, "socket"), free_port()
+            listen = ["-u", unix] if over == "unix" else ["-a", "127.0.0.1", "-p", str(port)]
+            where = f"path = '{unix}'" if over == "unix" else tcp(port)
+            with Daemon(fmt=None, extra=dnstap_output(where)) as daemon:
+                capture = subprocess.Popen(["fstrm_capture", *DNSTAP, *listen, "-w", path], stderr=subprocess.DEVNULL)
+                daemon.wait_for_log("connected to")
+                send_frames(daemon, frames)
+                wait_delivered(daemon, "dnstap", len(frames))
+                started = time.monotonic()
+                assert daemon.stop() == 0 and time.monotonic() - started < 2, "FINISH has come"
+                capture.terminate()
+                capture.wait(10)
+            assert list(capture_frames(path)) == frames
+
+
+def test_dnstap_chain_and_identity():
+    """A daemon behind a daemon: what comes out at the end is what went in, but for an identity that is asked for."""
+    frames = all_frames()
+    with folder() as top:
+        path = os.path.join(top, "capture")
+        with Daemon(fmt=None, extra=file_output(path, "format = 'dnstap'")) as last:
+            with Daemon(fmt=None, extra=dnstap_output(f"path = '{last.unix}'")) as first:
+                first.wait_for_log("connected to")
+                send_frames(first, frames)
+                wait_delivered(first, "dnstap", len(frames))
+                first.check_accounts()
+                assert first.stop() == 0
+            wait_delivered(last, "file", len(frames))
+            assert last.stop() == 0
+        assert list(capture_frames(path)) == frames
+        with Daemon(fmt="json") as last:
+            with Daemon(fmt="json", extra=dnstap_output(tcp(last.tcp[1]), "dnstap-identity = 'mine'")) as first:
+                first.wait_for_log("connected to")
+                send_frames(first, frames)
+                wait_delivered(first, "dnstap", len(frames))
+                before = first.records()
+                assert first.stop() == 0
+            wait_delivered(last, "stdout", len(frames))
+            after = last.records()
+        assert {record["identity"] for record in after} == {"mine"}
+        same = lambda record: {key: value for key, value in record.items() if key not in ("identity", "latency")}
+        assert [same(record) for record in after] == [same(record) for record in before]
+
+
+def greet_dnstap(connection):
+    assert connection.recv(42, socket.MSG_WAITALL) == control(READY, CONTENT_TYPE)
+    connection.sendall(control(ACCEPT, CONTENT_TYPE))
+    assert connection.recv(42, socket.MSG_WAITALL) == control(START, CONTENT_TYPE)
+
+
+def frames_of(octets):
+    at = 0
+    while at + 4 <= len(octets):
+        length = struct.unpack_from(">I", octets, at)[0]
+        if length == 0 or at + 4 + length > len(octets):
+            return
+        yield octets[at + 4:at + 4 + length]
+        at += 4 + length
+
+
+def test_dnstap_faults():
+    number = lambda octets: int(re.search(rb"n(\d+)\x04test", bytes(octets).replace(b"\x02n", b"n")).group(1))
+    numbers = lambda peer: [number(frame) for received in peer.received for frame in frames_of(received)]
+    faults("dnstap", lambda port: dnstap_output(tcp(port), "queue = '64K'\nretry = 1"), greet_dnstap, numbers)
+
+
+def test_dnstap_strangers():
+    """Peers that are no Frame Streams readers: one that says something else, one that says nothing."""
+    def http_server(connection):
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 100)
+        connection.recv(1000)
+
+    peer = Peer(serve=lambda connection, into: http_server(connection))
+    with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
+        send(daemon, 10)
+        daemon.wait(lambda: "no Frame Streams reader" in daemon.log())
+        assert daemon.check_accounts()['dnstapd_output_queued{output="dnstap"}'] == 10
+    peer.close()
+    peer = Peer(greet=greet_dnstap)
+    with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
+        send(daemon, 10)
+        wait_delivered(daemon, "dnstap", 10)
+        started = time.monotonic()
+        assert daemon.stop() == 0 and time.monotonic() - started < 7, "nobody waits for FINISH for ever"
+    peer.close()
+
+
+def read_capture(path):
+    """How many frames dnstap-ldns reads; it must find nothing wrong."""
+    done = subprocess.run(["dnstap-ldns", "-q", "-r", path], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, (path, done.stderr)
+    return len(done.stdout.splitlines())
+
+
+def test_capture_rotates_and_survives_a_crash():
+    with folder() as top:
+        path = os.path.join(top, "capture")
+        extra = file_output(path, "format = 'dnstap'\nfile-max-size = '10K'\nfile-count = 90")
+        with Daemon(fmt=None, extra=extra) as daemon:
+            send(daemon, 1000)
+            wait_delivered(daemon, "file", 1000)
+            daemon.process.kill()
+            daemon.process.wait()
+        with open(path, "ab") as file:
+            file.write(b"\0\0\1\0cut off by a crash")
+        with Daemon(fmt=None, extra=extra) as daemon:
+            send(daemon, 500, first=1000)
+            wait_delivered(daemon, "file", 1500 - 1000)
+            daemon.process.send_signal(signal.SIGHUP)
+            send(daemon, 100, first=1500)
+            wait_delivered(daemon, "file", 600)
+            assert daemon.stop() == 0
+        files = [f"{path}.{number}" for number in range(len(os.listdir(top)) - 1, 0, -1)] + [path]
+        assert len(files) > 5 and all(os.path.getsize(name) < 10 << 10 for name in files)
+        assert sum(read_capture(name) for name in files) == 1600
+        for name in files:
+            with open(name, "rb") as file:
+                octets = file.read()
+            assert octets.startswith(control(START, CONTENT_TYPE)) and octets.endswith(control(STOP)), name
+        octets = [frame for name in files for frame in capture_frames(name)]
+        assert [f"n{i}".encode() in frame for i, frame in enumerate(octets)] == [True] * 1600
+    with folder() as top:
+        path = os.path.join(top, "text")
+        with open(path, "w") as file:
+            file.write("this is no capture\n")
+        config = file_output(path, "format = 'dnstap'") + "[web-api]\nenable = false\n"
+        status, _, err = run_binary("-p", "0", config=config)
+        assert status == 1 and "not a Frame Streams capture" in err and read(path) == ["this is no capture"], err
 
 
 if __name__ == "__main__":

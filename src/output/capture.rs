@@ -1,0 +1,113 @@
+//! A Frame Streams capture that is written to: how it begins, ends, and goes on.
+//!
+//! A capture is START, data frames, STOP. One that a crash cut has no STOP, and may end within a frame. To go on with an
+//! older one, everything behind its last whole data frame is cut off.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use crate::wire::framestream::{Control, ControlKind};
+pub use crate::wire::handshake::{START, STOP};
+
+/// How many octets of the capture at `path` can be gone on with; 0 for an empty file.
+///
+/// # Errors
+///
+/// When it cannot be read, or is no capture of dnstap.
+pub fn usable_octets(path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut reader = BufReader::new(file);
+    let mut usable = 0;
+    while let Some(unit) = next(&mut reader, size - usable)? {
+        let is_first = usable == 0;
+        match unit {
+            Next::Data(octets) if !is_first => usable += octets,
+            Next::Start(octets) if is_first => usable += octets,
+            Next::Stop if !is_first => break,
+            _ => return Err(no_capture()),
+        }
+    }
+    // Whatever is there, but less than START, is not ours to cut off.
+    if usable == 0 && size > 0 { Err(no_capture()) } else { Ok(usable) }
+}
+
+/// What comes next, and its octets.
+enum Next {
+    Data(u64),
+    Start(u64),
+    Stop,
+}
+
+/// Reads one frame of at most `left` octets; `None` when there is no whole one.
+fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<Next>> {
+    let Some(length) = word(reader, left)? else { return Ok(None) };
+    if length > 0 {
+        let whole = 4 + u64::from(length);
+        if whole > left {
+            return Ok(None);
+        }
+        reader.seek_relative(i64::from(length))?;
+        return Ok(Some(Next::Data(whole)));
+    }
+    let Some(length) = word(reader, left.saturating_sub(4))? else { return Ok(None) };
+    let whole = 8 + u64::from(length);
+    if whole > left {
+        return Ok(None);
+    }
+    let mut payload = [0; 512];
+    let Some(payload) = payload.get_mut(..length as usize) else { return Err(no_capture()) };
+    reader.read_exact(payload)?;
+    match Control::parse(payload) {
+        Ok(control) if control.kind == ControlKind::Start && control.matches_dnstap() => {
+            Ok(Some(Next::Start(whole)))
+        }
+        Ok(control) if control.kind == ControlKind::Stop => Ok(Some(Next::Stop)),
+        _ => Err(no_capture()),
+    }
+}
+
+fn word(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<u32>> {
+    if left < 4 {
+        return Ok(None);
+    }
+    let mut octets = [0; 4];
+    reader.read_exact(&mut octets)?;
+    Ok(Some(u32::from_be_bytes(octets)))
+}
+
+fn no_capture() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "not a Frame Streams capture of dnstap, so nothing is appended",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_cut_ends_with_its_last_whole_frame() {
+        let path = std::env::temp_dir().join(format!("dnstapd-capture-{}", std::process::id()));
+        let frames: [&[u8]; 4] = [START, b"\0\0\0\x03abc", b"\0\0\0\x01d", STOP];
+        let whole = frames.concat();
+        let ends = [0, START.len(), START.len() + 7, START.len() + 12];
+        for length in 0..=whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let expected = ends.iter().rev().find(|&&end| end <= length).copied().unwrap() as u64;
+            match usable_octets(&path) {
+                Ok(usable) => assert_eq!(usable, expected, "{length}"),
+                Err(_) => assert!((1..START.len()).contains(&length), "{length}"),
+            }
+        }
+        for other in
+            [&b"text line\n"[..], STOP, &[&b"\0\0\0\x01d"[..], START].concat(), &[START, START].concat()]
+        {
+            std::fs::write(&path, other).unwrap();
+            assert!(usable_octets(&path).is_err(), "{other:?}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}
