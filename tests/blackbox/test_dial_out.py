@@ -1,14 +1,14 @@
 """The input that connects: senders that listen, on TCP and TLS, restarted, absent, silent, and wrong."""
 import contextlib
+import os
 import re
 import socket
 import ssl
 import sys
-import threading
 import time
 
-from certificates import Authority, client_context, server_context
-from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, START, STOP, Sender, control, frame, main, message, run_binary
+from certificates import Authority, openssl, server_context
+from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, START, STOP, Sender, control, main, message, run_binary
 
 AUTHORITY = Authority()
 OTHER = Authority("Another CA")
@@ -267,6 +267,16 @@ def test_sources_that_are_not_trusted():
     refused_by_us(old, tls(), "tcp-client: localhost")
 
 
+def test_a_certificate_that_signs_itself():
+    """As the README makes one: what is trusted is the certificate itself."""
+    certificate, key = AUTHORITY.path("self.pem"), AUTHORITY.path("self.key")
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "365", "-keyout", key, "-out",
+            certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE")
+    with Source(server_context((certificate, key))) as source, daemon(remote(source.port, "localhost", tls(ca=certificate))) as it:
+        source.accept().greet().send(message())
+        assert len(it.records()) == 1
+
+
 def test_a_server_name_of_its_own():
     context = server_context(AUTHORITY.sign("named", "DNS:source.example"))
     with Source(context) as source, daemon(remote(source.port, "127.0.0.1", tls('tls-server-name = "source.example"'))) as it:
@@ -296,7 +306,6 @@ def test_plain_octets_instead_of_tls():
 
 def test_the_system_list():
     """Without tls-ca the system's list is used; what is wrong with it is a start error."""
-    import os
     options = remote(6000, "localhost", tls(ca=None))
     config = "[web-api]\nenable = false\n" + options
     empty = AUTHORITY.write("empty.pem", "")

@@ -1,5 +1,4 @@
 """TLS on the TCP input: versions, certificates of both sides, reload, wrong protocols, silence."""
-import os
 import shutil
 import socket
 import ssl
@@ -8,7 +7,7 @@ import sys
 import time
 
 from certificates import Authority, client_context, openssl
-from harness import CONTENT_TYPE, Daemon, READY, Sender, control, frame, main, message, run_binary
+from harness import ACCEPT, CONTENT_TYPE, Daemon, READY, START, Sender, control, main, message, run_binary
 
 AUTHORITY = Authority()
 OTHER = Authority("Another CA")
@@ -49,7 +48,6 @@ class TlsSender(Sender):
             self.greet()
 
     def greet(self):
-        from harness import ACCEPT, START
         self.sock.sendall(control(READY, CONTENT_TYPE))
         assert self.read_control() == (ACCEPT, CONTENT_TYPE)
         self.sock.sendall(control(START, CONTENT_TYPE))
@@ -93,7 +91,7 @@ def test_older_versions_are_refused():
 
 
 def test_big_frames_and_many_connections():
-    payload = message()[:0] + b"\x12\x34\x01\x00" + bytes(65000)
+    payload = b"\x12\x34\x01\x00" + bytes(65000)
     with daemon(fmt=None) as it:
         senders = [TlsSender(it.tcp) for _ in range(20)]
         for _ in range(5):
