@@ -29,6 +29,7 @@ use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
 use picoserve::{KeepAlive, Timeouts};
 use smol::future::{or, yield_now};
 
+use super::guard::LengthGuard;
 use super::piece::Piece;
 use super::transmit::Transmit;
 use super::wire::Wire;
@@ -54,6 +55,7 @@ impl picoserve::Timer<Runtime> for Clock {
 pub struct Link<'w> {
     wire: Wire,
     transmit: &'w RefCell<Transmit>,
+    guard: LengthGuard,
     /// Octets read since the last answer.
     heard: Cell<usize>,
     /// Nothing is read any more.
@@ -73,6 +75,7 @@ impl<'w> Link<'w> {
         Link {
             wire,
             transmit,
+            guard: LengthGuard::default(),
             heard: Cell::new(0),
             deaf: Cell::new(false),
             answered: Cell::new(false),
@@ -132,6 +135,7 @@ impl<'w> Link<'w> {
             return Ok(0);
         }
         let length = poll_fn(|context| self.wire.poll_read(context, buffer)).await?;
+        self.guard.pass(buffer.get_mut(..length).unwrap_or_default());
         self.heard.set(self.heard.get() + length);
         self.answered.set(false);
         self.stalled.set(Duration::ZERO);

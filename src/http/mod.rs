@@ -7,13 +7,13 @@
 //!   v
 //! wire        TLS, if configured
 //!   v
-//! adapter     octets, time limits, turns for other tasks
+//! adapter     octets (transmit, guard), time limits, turns for other tasks
 //!   v
 //! routes      auth, then path, method, parameters (query): which answer
 //!   v
 //! answer      short text, refusal, or a document in pieces
 //!   v
-//! exposition  /metrics, over the table in metrics
+//! exposition  /metrics, over the table in metrics; piece: what goes out at once
 //! listing     /counters, /streams
 //! ```
 //!
@@ -36,6 +36,7 @@ mod adapter;
 mod answer;
 mod auth;
 mod exposition;
+mod guard;
 mod listing;
 mod metrics;
 mod piece;

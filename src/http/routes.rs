@@ -15,6 +15,7 @@ use super::App;
 use super::adapter::Link;
 use super::answer::{Answer, Manner, Pieces, Text};
 use super::exposition::{Exposition, Instants};
+use super::guard::EXCESS;
 use super::listing::{CounterList, StreamList};
 use super::query::{BadParameter, Query};
 use super::refusal::Refusal;
@@ -121,11 +122,7 @@ fn check_body(headers: Headers<'_>) -> Result<(), Refusal> {
         if name != "content-length" {
             continue;
         }
-        let digits = value
-            .as_str()
-            .ok()
-            .filter(|text| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()));
-        let given = digits.ok_or(Refusal::ContentLength)?.parse().unwrap_or(usize::MAX);
+        let given = content_length(value.as_raw())?;
         if length.is_some_and(|length| length != given) {
             return Err(Refusal::ContentLength);
         }
@@ -135,6 +132,17 @@ fn check_body(headers: Headers<'_>) -> Result<(), Refusal> {
         length = Some(given);
     }
     Ok(())
+}
+
+/// A content length as one number.
+fn content_length(value: &[u8]) -> Result<usize, Refusal> {
+    let text = core::str::from_utf8(value).map_err(|_| Refusal::ContentLength)?;
+    if text.ends_with(EXCESS) {
+        return Err(Refusal::LongBody);
+    }
+    // `parse` would take a sign, too.
+    let is_number = text.bytes().all(|octet| octet.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or(Refusal::ContentLength)
 }
 
 impl<'a> Service<'a> {
