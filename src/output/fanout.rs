@@ -16,6 +16,8 @@ use defmt_or_log::warn;
 #[derive(Debug, Default)]
 pub struct Outputs {
     list: heapless::Vec<Output, OUTPUTS>,
+    /// Whether one of them wants frames.
+    takes_frames: bool,
     /// Where a record is encoded before it is copied into the queues.
     record: RefCell<Record>,
     /// Told whenever a queue got shorter.
@@ -25,7 +27,12 @@ pub struct Outputs {
 impl Outputs {
     /// All outputs that are on; at most [`OUTPUTS`], one of each kind.
     pub fn new(list: impl IntoIterator<Item = Output>) -> Self {
-        Outputs { list: list.into_iter().take(OUTPUTS).collect(), ..Outputs::default() }
+        let list: heapless::Vec<Output, OUTPUTS> = list.into_iter().take(OUTPUTS).collect();
+        Outputs {
+            takes_frames: list.iter().any(|output| matches!(output.shape(), Shape::Frame(_))),
+            list,
+            ..Outputs::default()
+        }
     }
 
     /// The output of that name.
@@ -45,6 +52,9 @@ impl Outputs {
 
     /// Last synchronous step of a message: encodes it for every output. `frame` is the data frame it came in.
     pub fn offer(&self, event: &Event<'_>, frame: &[u8]) {
+        if self.list.is_empty() {
+            return;
+        }
         let mut record = self.record.borrow_mut();
         for &format in Format::ALL {
             let mut wanted =
@@ -56,9 +66,11 @@ impl Outputs {
             let encoded = encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| Loss::Oversize);
             wanted.for_each(|output| offer_encoded(output, event, encoded));
         }
-        for output in &self.list {
-            if let Shape::Frame(frames) = output.shape() {
-                frames.offer(output, frame);
+        if self.takes_frames {
+            for output in &self.list {
+                if let Shape::Frame(frames) = output.shape() {
+                    frames.offer(output, frame);
+                }
             }
         }
     }

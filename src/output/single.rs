@@ -91,6 +91,13 @@ pub enum Work {
     End,
 }
 
+/// Why a record did not fit.
+#[cold]
+fn refusal(parts: &[&[u8]], capacity: usize) -> Loss {
+    let octets: usize = parts.iter().map(|part| part.len()).sum();
+    if octets > capacity { Loss::Oversize } else { Loss::Full }
+}
+
 /// What the keys `queue` and `when-full` say.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueSettings {
@@ -142,10 +149,7 @@ impl Output {
             let mut queue = self.queue.borrow_mut();
             match queue.push(parts) {
                 Ok(()) => Ok(queue.octets()),
-                Err(Full) if parts.iter().map(|part| part.len()).sum::<usize>() > queue.capacity() => {
-                    Err(Loss::Oversize)
-                }
-                Err(Full) => Err(Loss::Full),
+                Err(Full) => Err(refusal(parts, queue.capacity())),
             }
         });
         match pushed {
