@@ -1,7 +1,20 @@
 //! Every capacity: its unit, its reason and what it costs.
 //!
 //! A profile names a set of them; single keys override it. Everything is made at start with these sizes
-//! and never grows.
+//! and never grows. With the built-in defaults, on a 64-bit machine, these are the octets (`--check` prints them
+//! for any configuration):
+//!
+//! | table | octets |
+//! |---|---|
+//! | statistics of 64 streams and the others | 791180 |
+//! | distinct counts of all streams | 8200 |
+//! | pairing of 16384 queries | 262144 |
+//! | receive buffer | 262144 |
+//! | 4 blocks for long frames | 540688 |
+//! | message on its way | 5512 |
+//! | queue and buffers of output stdout | 294912 |
+//! | web API | 135232 |
+//! | in all | 2300012 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;

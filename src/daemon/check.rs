@@ -6,10 +6,11 @@ use super::certificates::Certificates;
 use super::{Failure, parts};
 use crate::collector::Collector;
 use crate::config::Config;
-use crate::format::Record;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
-use crate::limits::{HTTP_WORKERS, Limits, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES};
+use crate::limits::{
+    HTTP_WORKERS, Limits, RECEIVE_BUFFER_BYTES, RECORD_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES,
+};
 use crate::output::Plan;
 use crate::pairing::Pairing;
 use crate::setting::ServerTls;
@@ -98,7 +99,7 @@ fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String
         (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
         ("receive buffer".to_owned(), RECEIVE_BUFFER_BYTES),
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * block_bytes(limits.frame)),
-        ("message on its way".to_owned(), size_of::<Collector<'_>>() + size_of::<Record>()),
+        ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
     ];
     if config.input.tcp_socket.is_enabled() && config.input.tcp_socket.tls().is_on() {
         let what = format!("TLS of {} connections, at most", limits.connections);
@@ -115,4 +116,25 @@ fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String
         map.push(("web API".to_owned(), http::COST + tls));
     }
     map
+}
+
+#[cfg(test)]
+#[cfg(target_pointer_width = "64")]
+mod tests {
+    use super::*;
+
+    /// The table at the top of `limits.rs` is what `--check` prints for the built-in defaults.
+    #[test]
+    fn the_documented_memory_is_the_real_one() {
+        let config = Config::parse("", "the built-in defaults").unwrap();
+        let limits = Limits::resolve(&config.limits);
+        let plans = parts::plans(&config, &limits).unwrap();
+        let map = memory_map(&config, &limits, &plans);
+        let total = map.iter().map(|(_, octets)| octets).sum();
+        let documented = include_str!("../limits.rs");
+        for (table, octets) in map.iter().chain([&("in all".to_owned(), total)]) {
+            let row = format!("//! | {table} | {octets} |");
+            assert!(documented.contains(&row), "limits.rs lacks: {row}");
+        }
+    }
 }
