@@ -118,11 +118,6 @@ impl<'a> Framing<'a> {
                 return Ok(Outcome::Fed);
             }
             let unread = *input;
-            if self.units == 0 && unread.first_chunk().is_some_and(|length| *length != [0; 4]) {
-                // Nothing but a control frame can come first: no need to wait for the end of this one.
-                self.units = 1;
-                return Err(self.fault(Violation::DataBeforeStart, unread));
-            }
             let step = match self.deframer.next(input) {
                 Ok(None) => return Ok(Outcome::Incomplete),
                 Ok(Some(unit)) => self.receiver.on(unit),
@@ -169,11 +164,6 @@ impl<'a> Framing<'a> {
     /// Whether the handshake is over.
     pub fn has_started(&self) -> bool {
         self.receiver.is_started()
-    }
-
-    /// Whether the peer said that no more will come.
-    pub fn has_stopped(&self) -> bool {
-        self.receiver.is_done()
     }
 
     fn fault(&self, violation: Violation, unread: &[u8]) -> Fault {
