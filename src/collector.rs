@@ -10,6 +10,7 @@ use core::net::IpAddr;
 
 use crate::event::Event;
 use crate::filter::{Filter, Verdict};
+use crate::geoip::{Database, Place};
 use crate::output::Outputs;
 use crate::pairing::Pairing;
 use crate::statistics::{Hashes, Statistics};
@@ -27,6 +28,8 @@ pub struct Collector<'a> {
     outputs: &'a Outputs,
     filter: RefCell<Filter>,
     pairing: RefCell<Pairing>,
+    /// Knows where addresses are; none when nobody asks.
+    geoip: RefCell<Option<Database>>,
     hasher: foldhash::quality::RandomState,
     /// Whether names are counted without regard to case.
     lowercase: bool,
@@ -53,6 +56,7 @@ impl<'a> Collector<'a> {
             outputs,
             filter: RefCell::new(filter),
             pairing: RefCell::new(pairing),
+            geoip: RefCell::new(None),
             hasher: Default::default(),
             lowercase,
             malformed: Tally::new(Malformed::ALL.iter().map(|reason| reason.label())),
@@ -79,6 +83,7 @@ impl<'a> Collector<'a> {
     }
 
     fn pass(&self, intake: &Intake, dnstap: &Dnstap<'_>, frame: &[u8]) {
+        let geoip = self.geoip.borrow();
         let mut event = Event::from_dnstap(dnstap);
         if let Some(reason) = event.dns.malformed {
             self.malformed.count(reason.label());
@@ -89,6 +94,9 @@ impl<'a> Collector<'a> {
             return intake.filtered.count(filter.label());
         }
         intake.received.set(intake.received.get() + 1);
+        event.place = geoip.as_ref().map(|database| {
+            event.query.address.map_or(Place::default(), |address| database.look_up(address))
+        });
         self.statistics.borrow_mut().observe(&event, hashes);
         self.outputs.offer(&event, frame);
     }
@@ -118,6 +126,16 @@ impl<'a> Collector<'a> {
     /// Puts another filter in force.
     pub fn set_filter(&self, filter: Filter) {
         *self.filter.borrow_mut() = filter;
+    }
+
+    /// Puts another database in force, or none.
+    pub fn set_geoip(&self, database: Option<Database>) {
+        *self.geoip.borrow_mut() = database;
+    }
+
+    /// When the database in force was made, in seconds since 1970.
+    pub fn geoip_built(&self) -> Option<u64> {
+        self.geoip.borrow().as_ref().map(Database::built)
     }
 
     /// One message in how many passes.

@@ -10,6 +10,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU16;
 
+use crate::geoip::Place;
 use crate::limits::IDENTITY_BYTES;
 use crate::time::{Latency, Time};
 use crate::wire::dns::Summary;
@@ -41,6 +42,8 @@ pub struct Event<'a> {
     pub asked: Option<Time>,
     /// Time from query to response; responses only.
     pub latency: Option<Latency>,
+    /// Where the query address is; none when nobody looks.
+    pub place: Option<Place<'a>>,
 }
 
 impl<'a> Event<'a> {
@@ -71,6 +74,7 @@ impl<'a> Event<'a> {
             dns: Summary::parse(payload),
             asked,
             latency: None,
+            place: None,
         }
     }
 

@@ -14,6 +14,7 @@
 //! event::Event                 on the stack; wire::dns::Summary tells what the DNS payload says
 //!   |- pairing                 fills in the latency
 //!   |- filter                  the way may end here
+//!   |- geoip                   fills in country and city
 //!   v
 //! statistics::Statistics
 //!   v
@@ -56,13 +57,13 @@ pub mod tls;
 
 pub mod wire;
 
+pub mod geoip;
+
 pub mod event;
 
 pub mod pairing;
 
 pub mod filter;
-
-pub mod geoip;
 
 pub mod statistics;
 

@@ -11,10 +11,10 @@
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
-//! | message on its way | 5512 |
+//! | message on its way | 6736 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 135232 |
-//! | in all | 2300012 |
+//! | in all | 2301236 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;
@@ -224,10 +224,13 @@ pub const FILE_BATCH_BYTES: usize = 64 << 10;
 /// Seconds the outputs have at a stop to write what is queued.
 pub const DRAIN_SECONDS: u64 = 5;
 
-/// Octets of the longest record: a name of 255 and an identity of 128 octets, each octet five in JSON's escaping
-/// of `\DDD`, and 1,600 for keys, numbers and addresses.
-pub const RECORD_BYTES: usize = 4 << 10;
-const _: () = assert!(RECORD_BYTES >= 5 * 255 + 5 * IDENTITY_BYTES + 1_600);
+/// Octets of the name of a country or city that count; the longest in use have some 60.
+pub const PLACE_BYTES: usize = 128;
+
+/// Octets of the longest record: a name of 255, an identity, a country and a city of 128 octets each, each octet
+/// five in JSON's escaping of `\DDD`, and 1,600 for keys, numbers and addresses.
+pub const RECORD_BYTES: usize = 5 << 10;
+const _: () = assert!(RECORD_BYTES >= 5 * 255 + 5 * IDENTITY_BYTES + 10 * PLACE_BYTES + 1_600);
 
 /// Octets of queue for which there is room for one more record; the shortest record in use is longer.
 pub const QUEUE_OCTETS_PER_RECORD: usize = 32;

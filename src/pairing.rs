@@ -157,6 +157,7 @@ mod tests {
             dns: Summary { id: Some(id), ..Summary::parse(&[]) },
             asked: None,
             latency: None,
+            place: None,
         }
     }
 

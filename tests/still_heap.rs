@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use dnstapd::collector::{Collector, Intake};
 use dnstapd::filter::{self, Filter};
+use dnstapd::geoip;
 use dnstapd::http;
 use dnstapd::input::stream::{Shared, serve};
 use dnstapd::limits::{self, Limits};
@@ -79,6 +80,13 @@ fn patterns() -> Filter {
     Filter::new(&toml::from_str::<filter::Section>(section).unwrap())
 }
 
+/// The database of tests/data, when this build knows databases.
+fn places() -> Option<geoip::Database> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/places.mmdb");
+    let section = format!("enable = {}\ncity-database = '{path}'", geoip::BUILT);
+    geoip::Database::load(&toml::from_str(&section).unwrap()).unwrap()
+}
+
 fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
@@ -91,6 +99,7 @@ fn collector(formats: &[Format]) -> (&'static Collector<'static>, &'static Outpu
         leak(Outputs::new(formats.iter().map(|&format| Output::new("stdout", format, b"\n", settings))));
     let statistics = leak(RefCell::new(Statistics::new(&limits)));
     let collector = Collector::new(statistics, outputs, patterns(), Pairing::new(limits.pairing), true);
+    collector.set_geoip(places());
     (leak(collector), outputs, limits)
 }
 

@@ -260,7 +260,7 @@ const SECRET_MAX: u64 = 1 << 16;
 /// row, or not in this build.
 mod not_built {
     use super::Config;
-    use crate::tls;
+    use crate::{geoip, tls};
 
     /// The key to name, what to say, whether a configuration asks for it.
     type Row = (&'static str, &'static str, fn(&Config) -> bool);
@@ -290,7 +290,11 @@ mod not_built {
             "needs the cargo feature `kafka`, which this build is without; allowed: `enable = false`",
             |c| c.output.kafka.enable,
         ),
-        ("geoip.enable", NO, |c| c.geoip.enable),
+        (
+            "geoip.enable",
+            "needs the cargo feature `geoip`, which this build is without; allowed: `enable = false`",
+            |c| !geoip::BUILT && c.geoip.enable,
+        ),
         ("process.user", NO_KEY, |c| c.process.user.is_some()),
         ("process.group", NO_KEY, |c| c.process.group.is_some()),
         ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),

@@ -6,6 +6,7 @@ use super::certificates::Certificates;
 use super::{Failure, parts};
 use crate::collector::Collector;
 use crate::config::Config;
+use crate::geoip::Database;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
@@ -31,11 +32,18 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
         file::Capture::open(&config.input.file, limits.frame).map_err(Failure::of(what))?;
     }
     Certificates::load(config)?;
+    let geoip = parts::geoip(config)?;
     let outputs = parts::plans(config, &limits)?;
-    print(config, &limits, &outputs, out).map_err(Failure::of("output"))
+    print(config, &limits, geoip.as_ref(), &outputs, out).map_err(Failure::of("output"))
 }
 
-fn print(config: &Config, limits: &Limits, outputs: &[Plan], out: &mut impl Write) -> io::Result<()> {
+fn print(
+    config: &Config,
+    limits: &Limits,
+    geoip: Option<&Database>,
+    outputs: &[Plan],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let input = &config.input;
     match &config.file {
         Some(file) => writeln!(out, "configuration: {}", file.display())?,
@@ -62,6 +70,10 @@ fn print(config: &Config, limits: &Limits, outputs: &[Plan], out: &mut impl Writ
     }
     if input.file.enable {
         writeln!(out, "input: file {}", parts::shown(input.file.path.as_deref()))?;
+    }
+    if let Some(database) = geoip {
+        let path = parts::shown(config.geoip.city_database.as_deref());
+        writeln!(out, "geoip: {path}, {}", database.kind())?;
     }
     for output in outputs {
         writeln!(out, "output: {}, {}", output.name, output.what)?;

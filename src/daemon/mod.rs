@@ -70,6 +70,7 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
     let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates, outputs)));
+    parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     let result = block_on(executor.run(async {
         let signals = signals.into_async().map_err(Failure::of("signals"))?;
@@ -262,6 +263,10 @@ fn reload(config: &mut Config, overlay: &Overlay, parts: &Parts) {
     parts.shared.collector.set_filter(Filter::new(&new.filter));
     parts.access_list.replace(&new.input.tcp_socket);
     parts.certificates.reload(&new);
+    match parts::geoip(&new) {
+        Ok(database) => parts.shared.collector.set_geoip(database),
+        Err(failure) => warn!("{}: the database in force stays", failure.to_string()),
+    }
     info!(
         "Reloaded; taken over: {}",
         if changes.taken.is_empty() { "no change".into() } else { changes.taken.join(", ") }

@@ -10,6 +10,7 @@ use super::certificates::Certificates;
 use crate::collector::{Collector, Intake};
 use crate::config::Config;
 use crate::filter::Filter;
+use crate::geoip::Database;
 use crate::http;
 use crate::input::stream::Shared;
 use crate::input::tcp_server::AccessList;
@@ -26,6 +27,7 @@ pub struct Opened {
     pub unix_socket: Option<unix_socket::Socket>,
     pub capture: Option<file::Capture>,
     pub web_api: Option<TcpListener>,
+    pub geoip: Option<Database>,
 }
 
 impl Opened {
@@ -37,6 +39,7 @@ impl Opened {
         let unix_path = || format!("input.unix-socket: {}", shown(input.unix_socket.path.as_deref()));
         let capture_path = || format!("input.file: {}", shown(input.file.path.as_deref()));
         Ok(Opened {
+            geoip: geoip(config)?,
             outputs: plans(config, &limits)?,
             tcp_socket: on(input.tcp_socket.is_enabled(), || {
                 tcp_server::bind(&input.tcp_socket).map_err(Failure::of(tcp_address()))
@@ -58,6 +61,11 @@ impl Opened {
 pub fn plans(config: &Config, limits: &Limits) -> Result<Vec<Plan>, Failure> {
     let plans = config.output.plans(limits);
     plans.map_err(|(name, error)| Failure::of(format!("output.{name}"))(error))
+}
+
+/// The database that is enabled, opened.
+pub fn geoip(config: &Config) -> Result<Option<Database>, Failure> {
+    Database::load(&config.geoip).map_err(|fault| Failure(format!("geoip.{}: {}", fault.key, fault.text)))
 }
 
 /// Opens a part that is enabled.

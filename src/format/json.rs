@@ -58,6 +58,10 @@ pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result 
     out.number(key!("id"), event.dns.id.map(u64::from))?;
     out.name(key!("flags"), None, event.dns.flags)?;
     out.value(key!("latency"), event.latency, |latency, to| write_short_seconds(to, latency))?;
+    if let Some(place) = &event.place {
+        out.label(key!("country"), place.country)?;
+        out.label(key!("city"), place.city)?;
+    }
     match style {
         Style::Json => out.out.write_char('}'),
         Style::Yaml => Ok(()),
@@ -113,6 +117,12 @@ impl Members<'_> {
         write: impl FnOnce(T, &mut [u8]) -> Option<usize>,
     ) -> fmt::Result {
         self.quoted(key, value, |value, out| out.append_escaped_with(|room| write(value, room)))
+    }
+
+    /// A text of strangers; empty is missing.
+    fn label(&mut self, key: Key, text: &str) -> fmt::Result {
+        let octets = (!text.is_empty()).then_some(text.as_bytes());
+        self.escaped(key, octets, write_label_text)
     }
 
     /// A mnemonic, else the number in words.

@@ -1,7 +1,7 @@
 //! One line an event, fields separated by one space, for people and `grep`.
 //!
 //! ```text
-//! timestamp identity message rcode query-ip query-port family protocol <length>b qname rrtype latency
+//! timestamp identity message rcode query-ip query-port family protocol <length>b qname rrtype latency [country city]
 //! 2020-09-16T18:51:53.591736+00:00 lb2 CLIENT_RESPONSE NOERROR 192.0.2.10 50000 INET UDP 59b ns2.google.com. A 0.048
 //! ```
 
@@ -49,8 +49,21 @@ pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     name(out, qtype.and_then(|qtype| qtype.mnemonic()), qtype)?;
     out.write_char(' ')?;
     match event.latency {
-        Some(latency) => write_seconds(out, latency),
-        None => out.write_str(MISSING),
+        Some(latency) => write_seconds(out, latency)?,
+        None => out.write_str(MISSING)?,
+    }
+    match &event.place {
+        Some(place) => [place.country, place.city].iter().try_for_each(|text| label(out, text)),
+        None => Ok(()),
+    }
+}
+
+/// Writes a space and a text of strangers, or what a missing one is shown as.
+fn label(out: &mut Record, text: &str) -> fmt::Result {
+    out.write_char(' ')?;
+    match text {
+        "" => out.write_str(MISSING),
+        text => out.append_with(|room| write_label_text(text.as_bytes(), room)),
     }
 }
 

@@ -189,7 +189,8 @@ const TARGET: &str = {
 };
 
 /// All optional parts, and whether they were built in.
-const FEATURES: &[(&str, bool)] = &[("log", cfg!(feature = "log")), ("tls", cfg!(feature = "tls"))];
+const FEATURES: &[(&str, bool)] =
+    &[("geoip", cfg!(feature = "geoip")), ("log", cfg!(feature = "log")), ("tls", cfg!(feature = "tls"))];
 
 #[cfg(test)]
 mod tests {

@@ -15,4 +15,6 @@
 pub mod dns;
 pub mod dnstap;
 pub mod framestream;
+#[cfg(feature = "geoip")]
+pub mod geoip;
 pub mod text;

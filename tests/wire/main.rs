@@ -19,6 +19,8 @@ mod captures;
 mod dns;
 mod dnstap;
 mod framestream;
+#[cfg(feature = "geoip")]
+mod geoip;
 mod mutation;
 mod text;
 

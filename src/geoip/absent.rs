@@ -1,0 +1,36 @@
+//! Databases in a build without them: a type with no values, so that nothing else needs to know.
+
+use core::net::IpAddr;
+
+use super::{Place, Section};
+use crate::setting::Fault;
+
+/// Never there.
+#[derive(Debug)]
+pub enum Database {}
+
+impl Database {
+    /// None.
+    ///
+    /// # Errors
+    ///
+    /// One is asked for; the configuration refuses that before.
+    pub fn load(section: &Section) -> Result<Option<Self>, Fault> {
+        if section.enable { Err(Fault::new("enable", "needs the cargo feature `geoip`")) } else { Ok(None) }
+    }
+
+    /// Never called.
+    pub fn look_up(&self, _: IpAddr) -> Place<'_> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn kind(&self) -> &str {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn built(&self) -> u64 {
+        match *self {}
+    }
+}

@@ -1,0 +1,170 @@
+//! A database that is open.
+
+use core::fmt::{self, Display};
+use core::net::IpAddr;
+
+use maxminddb::{LookupResult, PathElement, Reader, WithinOptions};
+
+use super::{Place, Section};
+use crate::limits::PLACE_BYTES;
+use crate::setting::Fault;
+use crate::sys::mapping::Mapping;
+
+/// A database in MaxMind's format, with cities or at least countries.
+pub struct Database<S: AsRef<[u8]> = Mapping> {
+    reader: Reader<S>,
+    /// Where the text for a country stands in a record.
+    country: &'static [PathElement<'static>],
+}
+
+impl Database {
+    /// Opens what the section names; none when it is off.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is no database with countries.
+    pub fn load(section: &Section) -> Result<Option<Self>, Fault> {
+        let Some(path) = section.city_database.as_deref().filter(|_| section.enable) else { return Ok(None) };
+        let fault = |why: &dyn Display| Fault::new("city-database", format!("{}: {why}", path.display()));
+        let file = Mapping::open(path).map_err(|error| fault(&error))?;
+        Database::parse(file, section.country_iso).map(Some).map_err(|why| fault(&why))
+    }
+}
+
+impl<S: AsRef<[u8]>> Database<S> {
+    /// The database in some octets; `country_iso`: the country as its code.
+    ///
+    /// # Errors
+    ///
+    /// Why they are none, or none with countries.
+    pub fn parse(octets: S, country_iso: bool) -> Result<Self, String> {
+        let reader = Reader::from_source(octets).map_err(|error| format!("no MaxMind database: {error}"))?;
+        let country = if country_iso { ISO } else { NAME };
+        let database = Database { reader, country };
+        if !database.has_countries()? {
+            return Err(format!(
+                "its type is {:?}, which knows no countries; allowed: one with cities, such as GeoLite2-City",
+                database.kind()
+            ));
+        }
+        Ok(database)
+    }
+
+    /// Where an address is, as far as it is known. What is broken is not known.
+    pub fn look_up(&self, address: IpAddr) -> Place<'_> {
+        let address = address.to_canonical();
+        // maxminddb would put this into words.
+        if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return Place::default();
+        }
+        match self.reader.lookup(address) {
+            Ok(found) if found.has_data() => {
+                Place { country: text(&found, self.country), city: text(&found, CITY) }
+            }
+            _ => Place::default(),
+        }
+    }
+
+    /// What it calls itself, such as `GeoLite2-City`.
+    pub fn kind(&self) -> &str {
+        &self.reader.metadata().database_type
+    }
+
+    /// When it was made, in seconds since 1970.
+    pub fn built(&self) -> u64 {
+        self.reader.metadata().build_epoch
+    }
+
+    /// Whether it is what it should be: by its type, else by its first records. They are read in any case, so a
+    /// file that is broken is found out before it is in force.
+    fn has_countries(&self) -> Result<bool, String> {
+        let kind = self.kind().to_ascii_lowercase();
+        let named = ["city", "country", "enterprise"].iter().any(|word| kind.contains(word));
+        let broken = |error| format!("the database is broken: {error}");
+        let all = WithinOptions::default().include_networks_without_data();
+        let records = self.reader.networks(all).map_err(broken)?;
+        let mut shows = false;
+        for record in records.take(RECORDS_READ) {
+            let record = record.map_err(broken)?;
+            for path in [NAME, ISO, CITY] {
+                shows |= record.decode_path::<&str>(path).map_err(broken)?.is_some();
+            }
+        }
+        Ok(named || shows)
+    }
+}
+
+impl<S: AsRef<[u8]>> fmt::Debug for Database<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.kind()).finish()
+    }
+}
+
+/// A text of a record; empty when there is none. A long one is cut after a whole letter.
+fn text<'d, S: AsRef<[u8]>>(record: &LookupResult<'d, S>, path: &[PathElement<'_>]) -> &'d str {
+    let text: &str = record.decode_path(path).ok().flatten().unwrap_or_default();
+    text.get(..text.floor_char_boundary(PLACE_BYTES)).unwrap_or_default()
+}
+
+/// The English name of the country.
+const NAME: &[PathElement<'static>] =
+    &[PathElement::Key("country"), PathElement::Key("names"), PathElement::Key("en")];
+/// The code of the country.
+const ISO: &[PathElement<'static>] = &[PathElement::Key("country"), PathElement::Key("iso_code")];
+/// The English name of the city.
+const CITY: &[PathElement<'static>] =
+    &[PathElement::Key("city"), PathElement::Key("names"), PathElement::Key("en")];
+
+/// Networks looked at before a database is in force.
+const RECORDS_READ: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACES: &[u8] = include_bytes!("../../tests/data/places.mmdb");
+
+    #[test]
+    fn addresses_have_places() {
+        let (names, codes) =
+            (Database::parse(PLACES, false).unwrap(), Database::parse(PLACES, true).unwrap());
+        let check = |address: &str, country, iso, city| {
+            let address = address.parse().unwrap();
+            assert_eq!(names.look_up(address), Place { country, city });
+            assert_eq!(codes.look_up(address), Place { country: iso, city });
+        };
+        check("192.0.2.10", "Switzerland", "CH", "Zürich");
+        check("::ffff:192.0.2.10", "Switzerland", "CH", "Zürich");
+        check("2001:db8::1", "Canada", "CA", "Montréal");
+        check("198.51.100.130", "Germany", "DE", "");
+        check("198.51.100.200", "", "", "Nowhere");
+        check("203.0.113.130", "", "FR", "Paris");
+        check("203.0.113.200", "Spain", "", "");
+        check("9.9.9.9", "", "", "");
+        check("2001:db9::1", "", "", "");
+        // Cut, and not within a letter.
+        check("203.0.113.1", &"x".repeat(127), "XX", &"y".repeat(128));
+    }
+
+    #[test]
+    fn a_database_cut_short_is_refused() {
+        for length in 0..PLACES.len() {
+            assert!(Database::parse(&PLACES[..length], false).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_knows_no_countries_is_refused() {
+        let at = PLACES.windows(13).position(|window| window == b"GeoLite2-City").unwrap();
+        let mut other = PLACES.to_vec();
+        other[at..at + 13].copy_from_slice(b"Test-Database");
+        assert!(Database::parse(&other, false).is_ok(), "it has countries, whatever it is called");
+        for word in [&b"country"[..], b"city"] {
+            while let Some(at) = other.windows(word.len()).position(|window| window == word) {
+                other[at] = b'x';
+            }
+        }
+        let refused = Database::parse(&other, false).unwrap_err();
+        assert!(refused.contains("Test-Database"), "{refused}");
+    }
+}

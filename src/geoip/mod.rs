@@ -1,0 +1,62 @@
+//! Country and city of the query address.
+//!
+//! ```text
+//! file --- Database::load, at start and at SIGHUP ---> sys::mapping --- look_up ---> Place
+//! ```
+//!
+//! The database stays where it is: the kernel maps it, so 60 MB of cities cost the pages in use and no heap. A
+//! lookup walks 128 nodes at most and reads two short texts out of the record; it allocates nothing unless the
+//! record is broken. Promised: a file that is no database with countries is refused before it is in force, and
+//! one that was refused leaves the old one in force.
+//!
+//! Left out: networks, coordinates and names in other languages than English. A build without the cargo feature
+//! `geoip` has the same types, with no values.
+//!
+//! The format: MaxMind DB File Format Specification 2.0.
+
+#[cfg(not(feature = "geoip"))]
+mod absent;
+#[cfg(feature = "geoip")]
+mod database;
+
+#[cfg(not(feature = "geoip"))]
+pub use absent::Database;
+#[cfg(feature = "geoip")]
+pub use database::Database;
+
+use crate::setting::{Fault, FilePath, required};
+use serde::Deserialize;
+
+/// Whether this build knows databases.
+pub const BUILT: bool = cfg!(feature = "geoip");
+
+/// Section `geoip`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Section {
+    /// Look addresses up.
+    pub enable: bool,
+    /// The database: MaxMind's binary format, with cities.
+    pub city_database: Option<FilePath>,
+    /// The country as its ISO code instead of its English name.
+    pub country_iso: bool,
+}
+
+impl Section {
+    /// The rules between the keys of an enabled section.
+    ///
+    /// # Errors
+    /// No database.
+    pub fn check(&self) -> Result<(), Fault> {
+        required("city-database", &self.city_database)
+    }
+}
+
+/// Where an address is; each text is at most [`PLACE_BYTES`](crate::limits::PLACE_BYTES) long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// English name or ISO code; empty when the database has none.
+    pub country: &'a str,
+    /// English name; empty when the database has none.
+    pub city: &'a str,
+}

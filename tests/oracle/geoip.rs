@@ -1,0 +1,29 @@
+//! A database of any octets.
+
+use std::net::IpAddr;
+
+use dnstapd::geoip::Database;
+use dnstapd::limits::PLACE_BYTES;
+
+/// Checks that octets are refused or looked up in, to an end, whatever they are.
+pub fn check(octets: &[u8]) {
+    for country_iso in [false, true] {
+        let Ok(database) = Database::parse(octets, country_iso) else { continue };
+        let addresses = [
+            "0.0.0.0",
+            "192.0.2.10",
+            "85.85.85.85",
+            "170.170.170.170",
+            "255.255.255.255",
+            "::",
+            "2001:db8::10",
+            "::ffff:192.0.2.10",
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ];
+        for address in addresses.map(|text| text.parse::<IpAddr>().unwrap()) {
+            let place = database.look_up(address);
+            assert!(place.country.len() <= PLACE_BYTES && place.city.len() <= PLACE_BYTES);
+            assert_eq!(place, database.look_up(address.to_canonical()));
+        }
+    }
+}
