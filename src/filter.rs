@@ -2,7 +2,8 @@
 //!
 //! A message is kept when every key that is set agrees; the first that does not is counted as the reason.
 //! Patterns are matched on the text that all formats show, in its own case, with the final dot; what is
-//! missing is `-`. The text is made only when a pattern asks for it.
+//! missing is `-`. The text is made only when a pattern asks for it, and a pattern that is plain alternatives
+//! (`setting::plain`) is decided without the engine for regular expressions.
 //!
 //! Sampling comes last: of the messages that pass everything else, one in N is kept, the first included.
 
@@ -45,6 +46,20 @@ impl Default for Section {
             message_types: Vec::new(),
             sample_rate: SampleRate::new(1),
         }
+    }
+}
+
+impl Section {
+    /// The patterns that are set, with their keys.
+    pub fn patterns(&self) -> impl Iterator<Item = (&'static str, &Pattern)> {
+        [
+            (Reason::Identity, &self.dnstap_identities),
+            (Reason::ExcludedIdentity, &self.exclude_identities),
+            (Reason::Qname, &self.qname_regex),
+            (Reason::ExcludedQname, &self.exclude_qname_regex),
+        ]
+        .into_iter()
+        .filter_map(|(reason, pattern)| Some((reason.label(), pattern.as_ref()?)))
     }
 }
 
@@ -190,3 +205,36 @@ fn qname_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
 
 /// The longest identity fits where the longest name does.
 const _: () = assert!(IDENTITY_BYTES * TEXT_PER_OCTET <= TEXT_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::dnstap::{Dnstap, Message};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The first is kept, and then one in so many, of those only that pass everything else.
+        #[test]
+        fn one_in_so_many_is_kept(
+            rate in 1u32..40,
+            types in proptest::collection::vec(proptest::sample::select(vec![5u32, 6]), 0..300),
+        ) {
+            let section = format!("message-types = ['CLIENT_QUERY']\nsample-rate = {rate}");
+            let mut filter = Filter::new(&toml::from_str(&section).unwrap());
+            let mut passed = 0;
+            for number in types {
+                let message = Message { message_type: crate::wire::iana::MessageType(number), ..Message::default() };
+                let verdict = filter.judge(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
+                let expected = match number {
+                    6 => Verdict::Drop(Reason::MessageTypes),
+                    _ if passed % rate == 0 => Verdict::Keep,
+                    _ => Verdict::Drop(Reason::Sample),
+                };
+                passed += u32::from(number == 5);
+                prop_assert_eq!(verdict, expected);
+            }
+        }
+    }
+}

@@ -71,6 +71,10 @@ fn print(
     if input.file.enable {
         writeln!(out, "input: file {}", parts::shown(input.file.path.as_deref()))?;
     }
+    for (key, pattern) in config.filter.patterns() {
+        let how = if pattern.is_plain() { "plain text, fast" } else { "regular expression, slow" };
+        writeln!(out, "filter: {key}, {how}")?;
+    }
     if let Some(database) = geoip {
         let path = parts::shown(config.geoip.city_database.as_deref());
         writeln!(out, "geoip: {path}, {}", database.kind())?;

@@ -13,6 +13,7 @@
 mod address;
 mod choice;
 mod number;
+mod plain;
 mod text;
 mod tls;
 

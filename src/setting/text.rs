@@ -1,5 +1,6 @@
 //! Strings with a meaning: names, paths, patterns, secrets.
 
+use super::plain::Plain;
 use super::{Value, Wrong, deserialize};
 use regex_lite::Regex;
 use serde::de::{Deserialize, Deserializer, Error};
@@ -96,19 +97,36 @@ impl Value for Account {
 
 /// A regular expression that must match from the start of a text on; the end is free.
 ///
-/// Matching takes time linear in the text. No look-around, no Unicode classes (regex-lite's syntax).
+/// Matching takes time linear in the text. No look-around, no Unicode classes (regex-lite's syntax). A text has no
+/// line break in it.
 #[derive(Clone)]
 pub struct Pattern {
     /// As it was written.
     source: String,
-    /// `^(?:source)`.
-    anchored: Regex,
+    matcher: Matcher,
+}
+
+/// What decides.
+#[derive(Clone)]
+enum Matcher {
+    /// Plain alternatives.
+    Plain(Plain),
+    /// The engine, with `^(?:source)`.
+    Engine(Regex),
 }
 
 impl Pattern {
     /// Whether the start of the text matches.
     pub fn is_match(&self, text: &str) -> bool {
-        self.anchored.is_match(text)
+        match &self.matcher {
+            Matcher::Plain(plain) => plain.is_match(text),
+            Matcher::Engine(anchored) => anchored.is_match(text),
+        }
+    }
+
+    /// Whether it is plain alternatives, which cost next to nothing.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.matcher, Matcher::Plain(_))
     }
 
     /// The expression as it was written.
@@ -139,7 +157,8 @@ impl Value for Pattern {
         let alone = Regex::new(text);
         let anchored = alone.and_then(|_| Regex::new(&format!("^(?:{text})")));
         let anchored = anchored.map_err(|error| Wrong::Because(error.to_string()))?;
-        Ok(Pattern { source: text.to_owned(), anchored })
+        let matcher = Plain::of(text).map_or(Matcher::Engine(anchored), Matcher::Plain);
+        Ok(Pattern { source: text.to_owned(), matcher })
     }
 }
 

@@ -223,6 +223,16 @@ message-types = ["CLIENT_QUERY"]
                             "exclude-qname-regex": 1, "sample-rate": 0}, filtered
 
 
+def test_check_says_what_a_pattern_costs():
+    status, out, err = run_binary("--check", config=r"""
+[filter]
+qname-regex = '(.*\.)?example\.(com|net)\.$'
+exclude-qname-regex = '[0-9]+\.'
+""")
+    assert status == 0 and "filter: qname-regex, plain text" in out, (out, err)
+    assert "filter: exclude-qname-regex, regular expression" in out, out
+
+
 def test_sampling():
     with Daemon(extra="[filter]\nsample-rate = 10") as daemon:
         sender = Sender(daemon.unix)
