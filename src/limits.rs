@@ -195,6 +195,24 @@ pub const TAIL_BLOCKS: usize = 4;
 /// Octets read from a capture at once.
 pub const FILE_READ_BYTES: usize = 64 << 10;
 
+/// Octets of a block of the sniffer's ring; it holds the longest packet, and some 900 queries.
+pub const SNIFFER_BLOCK_BYTES: usize = 128 << 10;
+
+/// Octets of the longest packet, where there is no ring: local TCP shows segments of 64 KiB, and headers.
+pub const SNIFFER_PACKET_BYTES: usize = (64 << 10) + 256;
+
+/// Packets read at once, where there is no ring.
+pub const SNIFFER_BATCH: usize = 8;
+
+/// Ports that the sniffer takes as those of DNS, at most.
+pub const SNIFFER_PORTS: usize = 64;
+
+/// Interfaces that the sniffer of all interfaces leaves out because they belong to another, at most.
+pub const SNIFFER_INTERFACES: usize = 256;
+
+/// Addresses of its own that the sniffer knows, at most.
+pub const SNIFFER_ADDRESSES: usize = 256;
+
 /// Seconds a peer has to finish a handshake or a frame.
 pub const PATIENCE_SECONDS: u32 = 10;
 

@@ -1,7 +1,9 @@
 //! What the operating system gives, in safe types.
 
+pub mod links;
 #[cfg(feature = "geoip")]
 pub mod mapping;
+pub mod packet;
 pub mod proc;
 pub mod signals;
 pub mod stdio;

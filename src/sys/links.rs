@@ -1,0 +1,224 @@
+//! The interfaces of this machine and their addresses, and word when they change: rtnetlink(7).
+//!
+//! What the kernel says when something changes is not read, it only says that it is time to look again: so no
+//! message can be missed or misunderstood, and one that was lost because there were many does no harm.
+
+use core::net::IpAddr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use async_io::Async;
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::libc::{self, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK, ifinfomsg, nlattr, nlmsghdr};
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
+};
+
+use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
+
+/// The number of an interface; none when there is none of that name.
+pub fn number(name: &str) -> Option<u32> {
+    if_nametoindex(name).ok()
+}
+
+/// The addresses of an interface, or of all; the first [`SNIFFER_ADDRESSES`].
+pub fn addresses(name: Option<&str>) -> heapless::Vec<IpAddr, SNIFFER_ADDRESSES> {
+    let Ok(all) = getifaddrs() else { return heapless::Vec::new() };
+    let own = all.filter(|entry| name.is_none_or(|name| entry.interface_name == name));
+    let address = |entry: nix::ifaddrs::InterfaceAddress| {
+        let address = entry.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    own.filter_map(address).take(SNIFFER_ADDRESSES).collect()
+}
+
+/// The numbers of the interfaces that belong to another: ports of a bridge, members of a bond; the first
+/// [`SNIFFER_INTERFACES`].
+///
+/// # Errors
+///
+/// When the kernel does not answer.
+pub fn subordinates() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
+    let socket = open(0)?;
+    send(socket.as_raw_fd(), &ask_for_links(), MsgFlags::empty())?;
+    let mut found = heapless::Vec::new();
+    let mut answer = vec![0; ANSWER_BYTES];
+    loop {
+        let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        if !collect_subordinates(answer.get(..length).unwrap_or_default(), &mut found) {
+            return Ok(found);
+        }
+    }
+}
+
+/// Word of changes.
+#[derive(Debug)]
+pub struct Changes(OwnedFd);
+
+impl Changes {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no netlink, or no descriptor left.
+    pub fn open() -> io::Result<Self> {
+        let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+        open(groups as u32).map(Changes)
+    }
+
+    /// Puts it into the reactor.
+    ///
+    /// # Errors
+    ///
+    /// When the reactor refuses it.
+    pub fn into_async(self) -> io::Result<AsyncChanges> {
+        Ok(AsyncChanges(Async::new_nonblocking(self.0)?))
+    }
+}
+
+/// Word of changes to wait for.
+#[derive(Debug)]
+pub struct AsyncChanges(Async<OwnedFd>);
+
+impl AsyncChanges {
+    /// Waits until something changed, or probably did.
+    ///
+    /// # Errors
+    ///
+    /// When the reactor fails.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await
+    }
+
+    /// Whether something changed since this was last asked.
+    pub fn take(&self) -> bool {
+        let mut changed = false;
+        // Bounded: what comes meanwhile is for the next time.
+        for _ in 0..TAKEN_AT_ONCE {
+            // What does not fit is cut, for it is not read.
+            match recv(self.0.as_fd().as_raw_fd(), &mut [0; 64], MsgFlags::empty()) {
+                // The kernel had no room for all there was to say.
+                Ok(_) | Err(Errno::ENOBUFS) => changed = true,
+                Err(_) => return changed,
+            }
+        }
+        changed
+    }
+}
+
+/// Messages of the kernel taken at once.
+const TAKEN_AT_ONCE: usize = 64;
+
+/// Octets of an answer; the kernel cuts none that has 32 KiB.
+const ANSWER_BYTES: usize = 32 << 10;
+
+/// A socket that speaks with the kernel about its network. The kernel answers at once or not at all, so nothing
+/// waits.
+fn open(groups: u32) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+    Ok(socket)
+}
+
+/// Octets of the two headers of a message about an interface.
+const LINK_HEADERS: usize = size_of::<nlmsghdr>() + size_of::<ifinfomsg>();
+
+/// Asks for all interfaces.
+///
+/// ```text
+/// | length 4 | type 2 | flags 2 | sequence 4 | port 4 || family 1 | 1 | kind 2 | number 4 | flags 4 | change 4 |
+/// ```
+fn ask_for_links() -> [u8; LINK_HEADERS] {
+    let mut message = [0; LINK_HEADERS];
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+    let [a, b, c, d] = (LINK_HEADERS as u32).to_ne_bytes();
+    let ([e, f], [g, h]) = (libc::RTM_GETLINK.to_ne_bytes(), flags.to_ne_bytes());
+    for (place, octet) in message.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *place = octet;
+    }
+    message
+}
+
+/// Reads one part of the answer; whether more is to come.
+fn collect_subordinates(mut answer: &[u8], found: &mut heapless::Vec<u32, SNIFFER_INTERFACES>) -> bool {
+    while let Some((message, rest)) = split(answer, |octets| number_at(octets, 0)) {
+        answer = rest;
+        let kind = short_at(message, 4);
+        if kind == Some(libc::NLMSG_DONE as u16) || kind == Some(libc::NLMSG_ERROR as u16) {
+            return false;
+        }
+        let number = number_at(message, size_of::<nlmsghdr>() + 4);
+        if let Some(number) = number.filter(|_| has_master(message.get(LINK_HEADERS..).unwrap_or_default())) {
+            // Those beyond are heard twice.
+            let _ = found.push(number);
+        }
+    }
+    true
+}
+
+/// Whether one of the attributes of an interface says that it belongs to another.
+fn has_master(mut attributes: &[u8]) -> bool {
+    while let Some((attribute, rest)) = split(attributes, |octets| short_at(octets, 0).map(u32::from)) {
+        if short_at(attribute, 2) == Some(libc::IFLA_MASTER) {
+            return true;
+        }
+        attributes = rest;
+    }
+    false
+}
+
+/// Splits off the first of several things, each as long as it says itself, and then aligned to four octets.
+fn split(octets: &[u8], length: impl Fn(&[u8]) -> Option<u32>) -> Option<(&[u8], &[u8])> {
+    let length = length(octets)? as usize;
+    let first = octets.get(..length).filter(|first| first.len() >= size_of::<nlattr>())?;
+    Some((first, octets.get(length.next_multiple_of(4)..).unwrap_or_default()))
+}
+
+fn number_at(octets: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*octets.get(at..)?.first_chunk()?))
+}
+
+fn short_at(octets: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*octets.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_has_its_addresses_and_belongs_to_nobody() {
+        assert!(addresses(Some("lo")).contains(&IpAddr::from([127, 0, 0, 1])));
+        assert!(addresses(None).len() >= addresses(Some("lo")).len());
+        assert!(addresses(Some("none")).is_empty());
+        let number = number("lo").unwrap();
+        assert!(!subordinates().unwrap().contains(&number));
+        assert_eq!(super::number("none"), None);
+    }
+
+    #[test]
+    fn interfaces_with_a_master_are_found() {
+        let attribute = |kind: u16, value: u32| {
+            [&8u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &value.to_ne_bytes()].concat()
+        };
+        let message = |kind: u16, number: u32, attributes: &[u8]| {
+            let length = (LINK_HEADERS + attributes.len()) as u32;
+            let header = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], &[0, 0, 1, 0]].concat();
+            [&header[..], &number.to_ne_bytes(), &[0; 8], attributes].concat()
+        };
+        let mtu = attribute(libc::IFLA_MTU, 1500);
+        let port = [mtu.clone(), attribute(libc::IFLA_MASTER, 9)].concat();
+        let mut found = heapless::Vec::new();
+        let answer = [message(16, 5, &mtu), message(16, 6, &port), message(16, 7, &port)].concat();
+        assert!(collect_subordinates(&answer, &mut found));
+        assert_eq!(found, [6, 7]);
+        for length in 0..answer.len() {
+            collect_subordinates(&answer[..length], &mut heapless::Vec::new());
+        }
+        assert!(!collect_subordinates(&message(libc::NLMSG_DONE as u16, 0, &[]), &mut found));
+    }
+}

@@ -1,0 +1,347 @@
+//! The filter that runs in the kernel: a classic BPF program, built for the ports that carry DNS.
+//!
+//! It lets pass what may be DNS: IPv4 and IPv6, UDP and TCP, from or to one of the ports, and every later
+//! fragment, which has no ports. One program serves every kind of interface, for it asks for the kind first:
+//!
+//! ```text
+//! Ethernet, loopback  | 6 to | 6 from | VLAN tags, 0 to 2 of 4 | 2 type | IP ...
+//! tun, ppp, wireguard | IP ...
+//! ```
+//!
+//! On loopback the kernel shows each packet twice, on its way out and on its way in; it passes once, on its way
+//! in. On all interfaces together a packet is shown by a bridge and by its port, by a VLAN and by the interface
+//! below: it passes on the upper one, where it is to whom it concerns. So tagged packets and the interfaces that
+//! belong to another are left out there.
+//!
+//! In an IPv6 packet the first [`EXTENSIONS`] extension headers are stepped over; what has more passes, and so does
+//! what has an authentication header. Of the rest the packet path makes sure.
+//!
+//! Specified in Linux's `Documentation/networking/filter.rst`; a load beyond the packet's end drops the packet.
+
+use nix::libc::{
+    self, ARPHRD_ETHER, ARPHRD_IPGRE, ARPHRD_LOOPBACK, ARPHRD_NONE, ARPHRD_PPP, ARPHRD_SIT, ARPHRD_TUNNEL,
+    ARPHRD_TUNNEL6, sock_filter,
+};
+
+/// IPv6 extension headers that are stepped over.
+pub const EXTENSIONS: usize = 3;
+
+/// Kinds of interfaces whose packets begin with IP (`if_arp.h`; 519 is a modem's raw IP, 823 GRE over IPv6).
+pub const RAW_KINDS: [u16; 8] =
+    [ARPHRD_NONE, ARPHRD_PPP, ARPHRD_TUNNEL, ARPHRD_TUNNEL6, ARPHRD_SIT, ARPHRD_IPGRE, 519, 823];
+
+/// Kinds of interfaces whose packets begin with an Ethernet header.
+pub const ETHERNET_KINDS: [u16; 2] = [ARPHRD_ETHER, ARPHRD_LOOPBACK];
+
+/// What a packet socket listens to.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// One interface.
+    One,
+    /// All interfaces but those with these numbers, which belong to another.
+    All(&'a [u32]),
+}
+
+/// The program for some ports. It has some 150 instructions, four for each port and two for each interface left out;
+/// the kernel takes 4,096.
+pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<sock_filter> {
+    let mut code = Assembler::default();
+    let [ethernet, raw, ipv4, ipv6] = [(); 4].map(|()| code.label());
+    if let Scope::All(without) = scope {
+        code.load_ancillary(libc::SKF_AD_IFINDEX);
+        code.return_when_one_of(without.iter().copied(), DROP);
+    }
+    code.load_ancillary(libc::SKF_AD_HATYPE);
+    for kind in RAW_KINDS {
+        code.jump_when_equal(kind.into(), raw);
+    }
+    code.jump_when_equal(ARPHRD_ETHER.into(), ethernet);
+    code.return_unless_equal(ARPHRD_LOOPBACK.into(), DROP);
+    code.load_ancillary(libc::SKF_AD_PKTTYPE);
+    code.return_when_one_of([libc::PACKET_OUTGOING.into()], DROP);
+
+    code.place(ethernet);
+    match scope {
+        Scope::All(_) => {
+            code.load_ancillary(libc::SKF_AD_VLAN_TAG_PRESENT);
+            code.return_unless_equal(0, DROP);
+            code.load_ethertype(0);
+        }
+        Scope::One => {
+            let untagged = code.label();
+            for tags in 0..2 {
+                let tagged = code.label();
+                code.load_ethertype(tags);
+                for vlan in [0x8100, 0x88a8, 0x9100] {
+                    code.jump_when_equal(vlan, tagged);
+                }
+                code.jump(untagged);
+                code.place(tagged);
+            }
+            code.load_ethertype(2);
+            code.place(untagged);
+        }
+    }
+    code.jump_when_equal(0x0800, ipv4);
+    code.jump_when_equal(0x86dd, ipv6);
+    code.finish(DROP);
+
+    code.place(raw);
+    code.set_x(0);
+    code.load(Size::Octet, 0);
+    code.and(0xf0);
+    code.jump_when_equal(0x40, ipv4);
+    code.jump_when_equal(0x60, ipv6);
+    code.finish(DROP);
+
+    let transport = code.label();
+    compose_ipv4(&mut code, ipv4, transport);
+    compose_ipv6(&mut code, ipv6, transport);
+    code.place(transport);
+    for at in [0, 2] {
+        code.load(Size::Two, at);
+        code.return_when_one_of(ports.iter().map(|&port| port.into()), PASS);
+    }
+    code.finish(DROP);
+    code.resolve()
+}
+
+/// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does.
+fn compose_ipv4(code: &mut Assembler, ipv4: Label, transport: Label) {
+    let known = code.label();
+    code.place(ipv4);
+    code.load(Size::Octet, 9);
+    code.jump_when_equal(UDP, known);
+    code.return_unless_equal(TCP, DROP);
+    code.place(known);
+    code.load(Size::Two, 6);
+    code.return_when_set(0x1fff, PASS);
+    // The header's length, in units of four octets.
+    code.load(Size::Octet, 0);
+    code.and(0x0f);
+    code.shift_left(2);
+    code.add_to_x();
+    code.jump(transport);
+}
+
+/// RFC 8200, 3 and 4; X is where the header begins, and at `transport` where that of UDP or TCP does.
+fn compose_ipv6(code: &mut Assembler, ipv6: Label, transport: Label) {
+    let known = code.label();
+    code.place(ipv6);
+    code.load(Size::Octet, 6);
+    code.remember();
+    code.set(40);
+    code.add_to_x();
+    code.recall();
+    for _ in 0..EXTENSIONS {
+        let [options, fragment, next] = [(); 3].map(|()| code.label());
+        code.jump_when_equal(UDP, known);
+        code.jump_when_equal(TCP, known);
+        for header in [HOP_BY_HOP, ROUTING, DESTINATION] {
+            code.jump_when_equal(header, options);
+        }
+        code.jump_when_equal(FRAGMENT, fragment);
+        code.return_unless_equal(AUTHENTICATION, DROP);
+        code.finish(PASS);
+
+        code.place(fragment);
+        code.load(Size::Two, 2);
+        code.return_when_set(0xfff8, PASS);
+        code.load(Size::Octet, 0);
+        code.remember();
+        code.set(8);
+        code.jump(next);
+
+        code.place(options);
+        code.load(Size::Octet, 0);
+        code.remember();
+        // Its length, in units of eight octets, without the first.
+        code.load(Size::Octet, 1);
+        code.shift_left(3);
+        code.add(8);
+        code.place(next);
+        code.add_to_x();
+        code.recall();
+    }
+    code.jump_when_equal(UDP, known);
+    code.jump_when_equal(TCP, known);
+    code.return_when_one_of([HOP_BY_HOP, ROUTING, DESTINATION, FRAGMENT, AUTHENTICATION], PASS);
+    code.finish(DROP);
+    code.place(known);
+    code.jump(transport);
+}
+
+/// How many octets of a packet pass: none.
+const DROP: u32 = 0;
+/// All of them: no packet is longer.
+const PASS: u32 = 1 << 18;
+
+const HOP_BY_HOP: u32 = 0;
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+const ROUTING: u32 = 43;
+const FRAGMENT: u32 = 44;
+const AUTHENTICATION: u32 = 51;
+const DESTINATION: u32 = 60;
+
+// ---- Assembler ------------------------------------------------------------------------------------------
+
+/// Makes a program, with names for places further on; the machine jumps forward only.
+#[derive(Default)]
+struct Assembler {
+    code: Vec<Instruction>,
+    /// Where each label stands, once it does.
+    places: Vec<usize>,
+}
+
+/// A place in the program.
+#[derive(Clone, Copy)]
+struct Label(usize);
+
+struct Instruction {
+    operation: u16,
+    operand: u32,
+    /// Where a jump goes when its condition holds.
+    target: Option<Label>,
+    /// How many instructions it goes over when not.
+    otherwise: u8,
+}
+
+/// How much a load takes, as the machine writes it.
+#[derive(Clone, Copy)]
+enum Size {
+    Octet = 0x10,
+    Two = 0x08,
+}
+
+impl Assembler {
+    fn label(&mut self) -> Label {
+        self.places.push(0);
+        Label(self.places.len() - 1)
+    }
+
+    fn place(&mut self, label: Label) {
+        let here = self.code.len();
+        if let Some(place) = self.places.get_mut(label.0) {
+            *place = here;
+        }
+    }
+
+    fn push(&mut self, operation: u16, operand: u32, target: Option<Label>, otherwise: u8) {
+        self.code.push(Instruction { operation, operand, target, otherwise });
+    }
+
+    fn plain(&mut self, operation: u16, operand: u32) {
+        self.push(operation, operand, None, 0);
+    }
+
+    /// A = what the kernel knows of the packet.
+    fn load_ancillary(&mut self, what: libc::c_int) {
+        // Negative places in a packet mean these.
+        self.plain(0x20, (libc::SKF_AD_OFF + what) as u32);
+    }
+
+    /// A = the type in the Ethernet header behind so many tags; X = where what follows begins.
+    fn load_ethertype(&mut self, tags: u32) {
+        self.plain(0x28, 12 + 4 * tags);
+        self.set_x(14 + 4 * tags);
+    }
+
+    /// A = the packet from X + `at` on.
+    fn load(&mut self, size: Size, at: u32) {
+        self.plain(0x40 | size as u16, at);
+    }
+
+    fn set(&mut self, value: u32) {
+        self.plain(0x00, value);
+    }
+
+    fn set_x(&mut self, value: u32) {
+        self.plain(0x01, value);
+    }
+
+    fn add(&mut self, value: u32) {
+        self.plain(0x04, value);
+    }
+
+    fn and(&mut self, mask: u32) {
+        self.plain(0x54, mask);
+    }
+
+    fn shift_left(&mut self, bits: u32) {
+        self.plain(0x64, bits);
+    }
+
+    /// X = A + X; A is gone.
+    fn add_to_x(&mut self) {
+        self.plain(0x0c, 0);
+        self.plain(0x07, 0);
+    }
+
+    /// M[0] = A.
+    fn remember(&mut self) {
+        self.plain(0x02, 0);
+    }
+
+    /// A = M[0].
+    fn recall(&mut self) {
+        self.plain(0x60, 0);
+    }
+
+    /// Goes any distance.
+    fn jump(&mut self, target: Label) {
+        self.push(JUMP, 0, Some(target), 0);
+    }
+
+    /// Goes over up to 255 instructions.
+    fn jump_when_equal(&mut self, value: u32, target: Label) {
+        self.push(0x15, value, Some(target), 0);
+    }
+
+    fn finish(&mut self, verdict: u32) {
+        self.plain(0x06, verdict);
+    }
+
+    fn return_unless_equal(&mut self, value: u32, verdict: u32) {
+        let on = self.label();
+        self.jump_when_equal(value, on);
+        self.finish(verdict);
+        self.place(on);
+    }
+
+    fn return_when_one_of(&mut self, values: impl IntoIterator<Item = u32>, verdict: u32) {
+        for value in values {
+            self.push(0x15, value, None, 1);
+            self.finish(verdict);
+        }
+    }
+
+    fn return_when_set(&mut self, mask: u32, verdict: u32) {
+        self.push(0x45, mask, None, 1);
+        self.finish(verdict);
+    }
+
+    /// The program, with labels made into distances.
+    fn resolve(self) -> Vec<sock_filter> {
+        let Assembler { code, places } = self;
+        let resolve =
+            |(here, Instruction { operation, operand, target, otherwise }): (usize, Instruction)| {
+                let place = target.and_then(|label| places.get(label.0));
+                let distance = place.map_or(0, |place| place.saturating_sub(here + 1));
+                let (jt, jf, k) = match operation {
+                    JUMP => (0, 0, u32::try_from(distance).unwrap_or(u32::MAX)),
+                    // None is so far; a test composes the longest program.
+                    _ => (u8::try_from(distance).unwrap_or(u8::MAX), otherwise, operand),
+                };
+                sock_filter { code: operation, jt, jf, k }
+            };
+        code.into_iter().enumerate().map(resolve).collect()
+    }
+}
+
+/// The operation that only jumps.
+const JUMP: u16 = 0x05;
+
+#[cfg(test)]
+#[path = "program_tests.rs"]
+mod tests;
