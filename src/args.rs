@@ -5,6 +5,7 @@
 
 use crate::config::{Config, Error, Overlay};
 use crate::setting::{FilePath, ListenAddress, ListenPort, from_argument};
+use crate::top;
 use argh::FromArgs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub struct Args {
     pub overlay: Overlay,
     /// `--check`: say what would run, and end.
     pub check: bool,
+    /// `top`: show a running daemon instead of being one.
+    pub top: Option<top::Options>,
 }
 
 /// A command line that is answered at once.
@@ -37,8 +40,8 @@ impl Args {
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Args, Answer> {
         let words: Result<Vec<String>, OsString> = words.into_iter().map(OsString::into_string).collect();
         let words = words.map_err(|word| usage(&format!("not UTF-8: {}", word.to_string_lossy())))?;
-        if words.first().is_some_and(|word| word == "top") {
-            return Err(Answer::Usage("dnstapd: `top` is not built yet\n".to_owned()));
+        if let Some((_, words)) = words.split_first().filter(|(first, _)| *first == "top") {
+            return Ok(Args { top: Some(TopLine::parse(words)?), ..Args::default() });
         }
         let words = taken_apart(&words);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -58,6 +61,7 @@ impl Args {
                 verbose: line.verbose > 0,
             },
             check: line.check,
+            top: None,
         })
     }
 
@@ -111,6 +115,42 @@ struct Line {
     #[argh(switch)]
     version: bool,
 }
+
+/// Shows the counters and tables of a running daemon in the terminal, live; without a terminal prints them once.
+///
+/// Credentials: --api-key-file, or USER:PASSWORD@ in --url, or the environment: DNSTAPD_API_KEY, or
+/// DNSTAPD_PASSWORD and DNSTAPD_LOGIN.
+#[derive(FromArgs)]
+#[argh(help_triggers("-h", "--help"))]
+struct TopLine {
+    /// web API of the daemon (default: http://127.0.0.1:8080)
+    #[argh(option)]
+    url: Option<String>,
+
+    /// file whose first line is the daemon's API key
+    #[argh(option, arg_name = "file")]
+    api_key_file: Option<PathBuf>,
+}
+
+impl TopLine {
+    fn parse(words: &[String]) -> Result<top::Options, Answer> {
+        let words: Vec<&str> = words
+            .iter()
+            .flat_map(|word| match word.split_once('=').filter(|_| word.starts_with("--")) {
+                Some((name, value)) => vec![name, value],
+                None => vec![word.as_str()],
+            })
+            .collect();
+        let line = TopLine::from_args(&[NAME, "top"], &words).map_err(|exit| match exit.status {
+            Ok(()) => Answer::Help(exit.output),
+            Err(()) => Answer::Usage(format!("{TOP_USAGE}\n{NAME}: {}\n", exit.output.trim_end())),
+        })?;
+        Ok(top::Options { url: line.url, api_key_file: line.api_key_file })
+    }
+}
+
+/// The first line of the help of `top`, for errors.
+const TOP_USAGE: &str = "Usage: dnstapd top [--url URL] [--api-key-file FILE]";
 
 /// The program's name.
 const NAME: &str = "dnstapd";
@@ -195,7 +235,7 @@ mod tests {
 
     /// What a command line says, in the order config, listen, port, unix, verbose, check.
     fn said(line: &str) -> String {
-        let Args { config, overlay, check } = parse(line).unwrap();
+        let Args { config, overlay, check, top: None } = parse(line).unwrap() else { panic!("{line}") };
         let mut words = Vec::new();
         words.extend(config.map(|path| format!("c={}", path.display())));
         words.extend(overlay.listen.map(|address| format!("l={}", address.get())));
@@ -295,8 +335,18 @@ mod tests {
     }
 
     #[test]
-    fn the_live_screen_says_that_it_is_not_there() {
-        assert_eq!(parse("top --url x"), Err(Answer::Usage("dnstapd: `top` is not built yet\n".to_owned())));
+    fn the_live_screen_has_words_of_its_own() {
+        let top = |line: &str| parse(line).map(|args| args.top.unwrap());
+        let options = |url: Option<&str>, file: Option<&str>| {
+            Ok(top::Options { url: url.map(str::to_owned), api_key_file: file.map(PathBuf::from) })
+        };
+        assert_eq!(top("top"), options(None, None));
+        assert_eq!(top("top --url http://a:1 --api-key-file k"), options(Some("http://a:1"), Some("k")));
+        assert_eq!(top("top --url=http://a:1/?x=y"), options(Some("http://a:1/?x=y"), None));
+        assert!(matches!(top("top --help"), Err(Answer::Help(text)) if text.contains("--api-key-file")));
+        assert!(
+            matches!(top("top -c x"), Err(Answer::Usage(text)) if text.contains("Unrecognized argument: -c"))
+        );
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub mod input;
 
 pub mod http;
 
+pub mod top;
+
 pub mod process;
 
 pub mod config;

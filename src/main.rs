@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use dnstapd::args::{Answer, Args, FALLBACK};
-use dnstapd::daemon;
+use dnstapd::{daemon, top};
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {
@@ -16,6 +16,12 @@ fn main() -> ExitCode {
         }
         Err(Answer::Usage(text)) => return complain(text.trim_end(), 2),
     };
+    if let Some(options) = &args.top {
+        return match top::run(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err((why, status)) => complain(format_args!("dnstapd: {why}"), status),
+        };
+    }
     let config = match args.configuration(Path::new(FALLBACK)) {
         Ok(config) => config,
         Err(error) => return complain(&error, error.class().exit_status()),

@@ -71,7 +71,7 @@ fn is_same(secret: &[u8], given: &[u8]) -> bool {
 }
 
 /// Base64 with padding (RFC 4648, 4).
-fn base64(octets: &[u8]) -> String {
+pub(crate) fn base64(octets: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in octets.chunks(3) {

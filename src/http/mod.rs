@@ -63,6 +63,7 @@ use crate::statistics::{self, Statistics};
 use auth::Credentials;
 use serde::Deserialize;
 
+pub(crate) use auth::base64;
 pub use server::{COST, Stop, serve};
 
 /// Section `web-api`.

@@ -7,3 +7,4 @@ pub mod packet;
 pub mod proc;
 pub mod signals;
 pub mod stdio;
+pub mod terminal;

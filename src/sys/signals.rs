@@ -18,6 +18,8 @@ pub enum Request {
     Stop,
     /// SIGHUP: read the configuration again, open files anew.
     Reload,
+    /// SIGWINCH: the terminal has another size.
+    Resize,
 }
 
 impl Signals {
@@ -27,10 +29,20 @@ impl Signals {
     ///
     /// When the kernel has no descriptor left.
     pub fn block() -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            set.add(signal);
-        }
+        Self::block_set(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+    }
+
+    /// The same for a program with a screen, which hears of another size, too.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no descriptor left.
+    pub fn block_for_screen() -> io::Result<Self> {
+        Self::block_set(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGWINCH])
+    }
+
+    fn block_set(signals: &[Signal]) -> io::Result<Self> {
+        let set: SigSet = signals.iter().copied().collect();
         set.thread_block()?;
         Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
     }
@@ -62,7 +74,10 @@ impl AsyncSignals {
             Err(errno) => Err(errno.into()),
         };
         let signal = self.0.read_with(read).await?;
-        let is_reload = i32::try_from(signal.ssi_signo) == Ok(Signal::SIGHUP as i32);
-        Ok(if is_reload { Request::Reload } else { Request::Stop })
+        Ok(match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
+            Ok(Ok(Signal::SIGHUP)) => Request::Reload,
+            Ok(Ok(Signal::SIGWINCH)) => Request::Resize,
+            _ => Request::Stop,
+        })
     }
 }

@@ -1,0 +1,206 @@
+//! JSON (RFC 8259) as a tree of values.
+//!
+//! Our own reader, for `serde-json-core` 0.7 ends the program on a map that is cut off (`{"`). Nothing a server sends
+//! does that here: values within values are bounded, and so is the text, by whoever reads it.
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    /// `null`, `true`, `false`
+    Word,
+    /// A number.
+    Number(f64),
+    /// A string, unescaped.
+    Text(String),
+    /// An array.
+    List(Vec<Json>),
+    /// An object, in its order.
+    Map(Vec<(String, Json)>),
+}
+
+/// Values within values at most.
+const DEPTH_MAX: usize = 16;
+
+impl Json {
+    /// Reads a whole text; `None` when it is none.
+    pub fn parse(octets: &[u8]) -> Option<Json> {
+        let mut reader = Reader { rest: core::str::from_utf8(octets).ok()? };
+        let value = reader.value(0)?;
+        reader.skip_blanks();
+        reader.rest.is_empty().then_some(value)
+    }
+
+    /// The value of a key.
+    pub fn get(&self, wanted: &str) -> Option<&Json> {
+        self.entries().find(|(key, _)| key == wanted).map(|(_, value)| value)
+    }
+
+    /// Keys and values; none unless it is an object.
+    pub fn entries(&self) -> impl Iterator<Item = &(String, Json)> {
+        if let Json::Map(entries) = self { entries.as_slice() } else { &[] }.iter()
+    }
+
+    /// Values; none unless it is an array.
+    pub fn items(&self) -> &[Json] {
+        if let Json::List(items) = self { items } else { &[] }
+    }
+
+    /// The string, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        if let Json::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The number, if it is one, as a count: rounded down, and within bounds.
+    pub fn count(&self) -> Option<u64> {
+        if let Json::Number(number) = self { Some(*number as u64) } else { None }
+    }
+}
+
+struct Reader<'t> {
+    rest: &'t str,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, depth: usize) -> Option<Json> {
+        if depth > DEPTH_MAX {
+            return None;
+        }
+        self.skip_blanks();
+        match self.rest.bytes().next()? {
+            b'"' => self.text().map(Json::Text),
+            b'[' => self.list(depth),
+            b'{' => self.map(depth),
+            b'n' => self.eat("null").then_some(Json::Word),
+            b't' => self.eat("true").then_some(Json::Word),
+            b'f' => self.eat("false").then_some(Json::Word),
+            _ => self.number(),
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Option<Json> {
+        let mut items = Vec::new();
+        self.eat("[");
+        if self.eats("]") {
+            return Some(Json::List(items));
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            if self.eats("]") {
+                return Some(Json::List(items));
+            }
+            self.eats(",").then_some(())?;
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Option<Json> {
+        let mut entries = Vec::new();
+        self.eat("{");
+        if self.eats("}") {
+            return Some(Json::Map(entries));
+        }
+        loop {
+            self.skip_blanks();
+            let key = self.text()?;
+            self.eats(":").then_some(())?;
+            entries.push((key, self.value(depth + 1)?));
+            if self.eats("}") {
+                return Some(Json::Map(entries));
+            }
+            self.eats(",").then_some(())?;
+        }
+    }
+
+    fn number(&mut self) -> Option<Json> {
+        let is_part = |letter: char| letter.is_ascii_digit() || "+-.eE".contains(letter);
+        let end = self.rest.find(|letter| !is_part(letter)).unwrap_or(self.rest.len());
+        let (digits, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        digits.parse().ok().map(Json::Number)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        self.eat("\"").then_some(())?;
+        let mut text = String::new();
+        loop {
+            let end = self.rest.find(['"', '\\'])?;
+            let (plain, rest) = self.rest.split_at_checked(end)?;
+            text.push_str(plain);
+            self.rest = rest;
+            if self.eat("\"") {
+                return Some(text);
+            }
+            text.push(self.escaped()?);
+        }
+    }
+
+    /// What stands after a backslash. A half of a pair of surrogates is shown as what cannot be shown.
+    fn escaped(&mut self) -> Option<char> {
+        self.eat("\\");
+        let letter = self.rest.chars().next()?;
+        self.rest = self.rest.get(letter.len_utf8()..)?;
+        Some(match letter {
+            'b' | 'f' | 'n' | 'r' | 't' => ' ',
+            'u' => {
+                let digits = self.rest.get(..4)?;
+                self.rest = self.rest.get(4..)?;
+                char::from_u32(u32::from_str_radix(digits, 16).ok()?).unwrap_or(char::REPLACEMENT_CHARACTER)
+            }
+            '"' | '\\' | '/' => letter,
+            _ => return None,
+        })
+    }
+
+    fn skip_blanks(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
+    /// The same behind blanks.
+    fn eats(&mut self, text: &str) -> bool {
+        self.skip_blanks();
+        self.eat(text)
+    }
+
+    fn eat(&mut self, text: &str) -> bool {
+        let rest = self.rest.strip_prefix(text);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values_are_read() {
+        let read =
+            Json::parse(br#" {"a": [1, -2.5e1, "x\u00fc\"\\\n", null], "b": {}, "c": true } "#).unwrap();
+        let items = read.get("a").unwrap().items();
+        assert_eq!(items.iter().map(Json::count).collect::<Vec<_>>(), [Some(1), Some(0), None, None]);
+        assert_eq!(items[2].text(), Some("xü\"\\ "));
+        assert_eq!(read.get("b"), Some(&Json::Map(Vec::new())));
+        assert_eq!(read.entries().count(), 3);
+        assert_eq!(Json::parse(b"18446744073709551615").unwrap().count(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_none_is_refused() {
+        let deep = "[".repeat(100_000);
+        for text in [
+            "", "{\"", "{", "[", "[1", "[1,", "{\"a\"", "{\"a\":", "\"\\", "\"\\u12", "1 2", "nul", "<html>",
+            "[1]]", &deep,
+        ] {
+            assert_eq!(Json::parse(text.as_bytes()), None, "{:.20}", text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn anything_is_read_to_its_end(octets in proptest::collection::vec(any::<u8>(), 0..100), text in "[\\[\\]{}\":,a1\\\\u é-]{0,60}") {
+            let _ = (Json::parse(&octets), Json::parse(text.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! From octets of a terminal to keys.
+//!
+//! Arrow keys and their like come as an escape sequence, ECMA-48 control sequences or `ESC O` and a letter; a
+//! sequence may come in parts. Which sequences there are is the same in every terminal in use, so nobody needs to be
+//! asked.
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A character.
+    Letter(char),
+    /// Return.
+    Enter,
+    /// Tabulator.
+    Tab,
+    /// Tabulator with shift.
+    BackTab,
+    /// An arrow.
+    Up,
+    /// An arrow.
+    Down,
+    /// An arrow.
+    Left,
+    /// An arrow.
+    Right,
+    /// A page up.
+    PageUp,
+    /// A page down.
+    PageDown,
+    /// The first.
+    Home,
+    /// The last.
+    End,
+    /// Escape, alone.
+    Escape,
+    /// Control and C, or D: away from here.
+    Interrupt,
+}
+
+/// What was read and is no whole key yet.
+#[derive(Debug, Default)]
+pub struct Keys {
+    pending: heapless::Vec<u8, 16>,
+}
+
+impl Keys {
+    /// Hands the keys in `octets` to `each`.
+    pub fn feed(&mut self, octets: &[u8], mut each: impl FnMut(Key)) {
+        for &octet in octets {
+            if self.pending.push(octet).is_err() {
+                self.pending.clear(); // no sequence we know is that long
+            }
+            if let Some(key) = self.take() {
+                self.pending.clear();
+                key.into_iter().for_each(&mut each);
+            }
+        }
+        // Nothing came behind it: the key itself.
+        if *self.pending == [ESCAPE] {
+            self.pending.clear();
+            each(Key::Escape);
+        }
+    }
+
+    /// What is pending, when it is whole: a key, or a sequence that stands for none.
+    fn take(&self) -> Option<Option<Key>> {
+        match *self.pending {
+            [ESCAPE] | [ESCAPE, b'[' | b'O'] => None,
+            [ESCAPE, b'[', .., last] if !(0x40..=0x7e).contains(&last) => None,
+            [ESCAPE, b'[' | b'O', ref middle @ .., last] => Some(sequence(middle, last)),
+            [ESCAPE, ..] => Some(None),
+            [octet] => Some(single(octet)),
+            _ => Some(None),
+        }
+    }
+}
+
+const ESCAPE: u8 = 0x1b;
+
+fn single(octet: u8) -> Option<Key> {
+    match octet {
+        b'\r' | b'\n' => Some(Key::Enter),
+        b'\t' => Some(Key::Tab),
+        0x03 | 0x04 => Some(Key::Interrupt),
+        0x20..=0x7e => Some(Key::Letter(char::from(octet))),
+        _ => None,
+    }
+}
+
+fn sequence(middle: &[u8], last: u8) -> Option<Key> {
+    match (middle, last) {
+        (_, b'A') => Some(Key::Up),
+        (_, b'B') => Some(Key::Down),
+        (_, b'C') => Some(Key::Right),
+        (_, b'D') => Some(Key::Left),
+        (_, b'H') | (b"1" | b"7", b'~') => Some(Key::Home),
+        (_, b'F') | (b"4" | b"8", b'~') => Some(Key::End),
+        (_, b'Z') => Some(Key::BackTab),
+        (b"5", b'~') => Some(Key::PageUp),
+        (b"6", b'~') => Some(Key::PageDown),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(pieces: &[&[u8]]) -> Vec<Key> {
+        let (mut keys, mut found) = (Keys::default(), Vec::new());
+        for piece in pieces {
+            keys.feed(piece, |key| found.push(key));
+        }
+        found
+    }
+
+    #[test]
+    fn sequences_are_keys_however_they_are_cut() {
+        let expected =
+            [Key::Letter('q'), Key::Up, Key::End, Key::PageDown, Key::BackTab, Key::Tab, Key::Interrupt];
+        let octets = b"q\x1b[A\x1bOF\x1b[6~\x1b[Z\t\x03";
+        assert_eq!(keys(&[octets]), expected);
+        for cut in (0..octets.len()).filter(|&cut| cut == 0 || octets[cut - 1] != ESCAPE) {
+            assert_eq!(keys(&[&octets[..cut], &octets[cut..]]), expected, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_no_key_is_passed_over() {
+        assert_eq!(keys(&[b"\x1b[200~\x1b[1;5Cx\x1b[?1;2c\0\xff"]), [Key::Right, Key::Letter('x')]);
+        assert_eq!(keys(&[b"\x1b", b"q"]), [Key::Escape, Key::Letter('q')]);
+        assert_eq!(
+            keys(&[&[b"\x1b[".as_slice(), &[b'1'; 100], b"~q"].concat()]).last(),
+            Some(&Key::Letter('q'))
+        );
+    }
+}

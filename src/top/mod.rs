@@ -1,0 +1,225 @@
+//! `dnstapd top`: a live screen of a running daemon.
+//!
+//! ```text
+//! request --- answers ---> State --- views ---> lines --- paper ---> terminal
+//!                            ^
+//! terminal --- keys ---------+
+//! ```
+//!
+//! A client of the web API like any other: it runs on any machine that reaches the daemon, over ssh as well, and needs no
+//! terminfo database, for it uses only sequences that every terminal knows. What the daemon sends is bounded and
+//! printed as letters and nothing else. Promised: whatever happens, the terminal is as before when the program ends.
+//! Without a terminal it prints everything once, as plain text.
+//!
+//! It is another process than the daemon, so none of the daemon's rules for the way of a message hold: it allocates.
+
+mod answers;
+mod json;
+mod keys;
+mod numbers;
+mod panels;
+mod paper;
+mod request;
+mod state;
+mod target;
+mod views;
+
+use std::io::{self, IsTerminal, Write};
+
+use async_io::{Timer, block_on};
+use smol::future::{FutureExt, or, pending};
+
+use crate::sys::signals::{AsyncSignals, Request, Signals};
+use crate::sys::terminal::Terminal;
+use answers::{Answers, Metrics};
+use keys::{Key, Keys};
+use paper::{Look, screen};
+use request::Connection;
+use state::{State, View, Wish};
+pub use target::Options;
+use target::Target;
+
+/// Rows asked for in each table, on a screen of any height.
+const ROWS: usize = 100;
+
+/// Rounds after which `/metrics` is asked for in a view that does without, to see drops.
+const METRICS_EVERY: u32 = 5;
+
+/// Columns of what is printed once, and rows of each part.
+const PRINTED: (usize, usize) = (100, 24);
+
+/// Shows the screen until somebody quits; without a terminal on standard output prints everything once.
+///
+/// # Errors
+///
+/// Why there is nothing to show, and the exit status: 2 when the words are wrong, else 1.
+pub fn run(options: &Options) -> Result<(), (String, u8)> {
+    let target = Target::new(options, |name| std::env::var(name).ok()).map_err(|why| (why, 2))?;
+    if !io::stdout().is_terminal() {
+        return block_on(print(&target)).map_err(|why| (why, 1));
+    }
+    let fault = |error: io::Error| (format!("terminal: {error}"), 1);
+    let signals = Signals::block_for_screen().map_err(fault)?;
+    let terminal = Terminal::take().map_err(fault)?;
+    let shown = block_on(async { show(&target, &terminal, signals.into_async()?).await });
+    drop(terminal);
+    shown.map_err(fault)
+}
+
+/// What woke us.
+enum Event {
+    Keys(usize),
+    Signal(Request),
+    Answers(Result<Answers, String>),
+}
+
+async fn show(target: &Target, terminal: &Terminal, signals: AsyncSignals) -> io::Result<()> {
+    let look = look(|name| std::env::var(name).ok());
+    let (mut state, mut keys, mut octets) = (State::default(), Keys::default(), [0; 64]);
+    let mut rounds = 0;
+    let mut round = fetch(target, &state, &mut rounds).boxed_local();
+    loop {
+        let size = terminal.size();
+        let lines = views::draw(&state, &target.shown, size, look);
+        terminal.write(screen(&lines, size, look).as_bytes()).await?;
+        let typed = async { terminal.read(&mut octets).await.map(Event::Keys) };
+        let signalled = async { signals.next().await.map(Event::Signal) };
+        let answered = async { Ok(Event::Answers((&mut round).await)) };
+        match or(or(typed, signalled), answered).await? {
+            Event::Keys(0) | Event::Signal(Request::Stop | Request::Reload) => return Ok(()),
+            Event::Keys(length) => {
+                let mut pressed = heapless::Vec::<Key, 64>::new();
+                // As many as were read at most.
+                keys.feed(octets.get(..length).unwrap_or_default(), |key| pressed.extend([key]));
+                for key in pressed {
+                    match state.press(key) {
+                        Wish::Quit => return Ok(()),
+                        Wish::Fetch => round = fetch(target, &state, &mut rounds).boxed_local(),
+                        Wish::Wait => round = pending().boxed_local(),
+                        Wish::Draw => {}
+                    }
+                }
+            }
+            Event::Signal(Request::Resize) => {}
+            Event::Answers(answers) => {
+                state.take(answers);
+                if state.paused {
+                    round = pending().boxed_local();
+                    continue;
+                }
+                let (pause, next) = (state.interval, fetch(target, &state, &mut rounds));
+                round = async move {
+                    Timer::after(pause).await;
+                    next.await
+                }
+                .boxed_local();
+            }
+        }
+    }
+}
+
+/// What a terminal shows: colours unless `NO_COLOR` is set, more than ASCII when the locale says UTF-8.
+fn look(environment: impl Fn(&str) -> Option<String>) -> Look {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| environment(name).filter(|text| !text.is_empty()));
+    let locale = locale.unwrap_or_default().to_ascii_lowercase();
+    Look {
+        styles: true,
+        colours: environment("NO_COLOR").is_none_or(|text| text.is_empty()),
+        unicode: locale.contains("utf-8") || locale.contains("utf8"),
+    }
+}
+
+/// One round of requests for what is shown. It depends on the state as it is now only.
+fn fetch<'t>(
+    target: &'t Target,
+    state: &State,
+    rounds: &mut u32,
+) -> impl Future<Output = Result<Answers, String>> + use<'t> {
+    let stream = state.stream.clone();
+    let metrics = state.view.wants_metrics() || rounds.is_multiple_of(METRICS_EVERY);
+    *rounds = rounds.wrapping_add(1);
+    async move { ask(target, stream.as_deref(), metrics).await }
+}
+
+async fn ask(target: &Target, stream: Option<&str>, metrics: bool) -> Result<Answers, String> {
+    let mut connection = Connection::open(target).await?;
+    let of = stream.map(|stream| format!("&stream={}", encoded(stream))).unwrap_or_default();
+    let names = views::LATENCY.iter().chain(&views::TRANSPORT).map(|&(counter, _)| counter);
+    let more: Vec<&str> =
+        ["query", "response", "query/bytes", "response/bytes", "clients", "domains", "qps", "rps"]
+            .into_iter()
+            .chain(names)
+            .collect();
+    let counters = connection.get(&format!("/counters?more={}{of}", more.join(","))).await?;
+    let tables = connection.get_if_built(&format!("/tables?n={ROWS}{of}")).await?;
+    let streams = connection.get("/streams").await?;
+    let metrics = if metrics { Some(Metrics::parse(&connection.get("/metrics").await?)) } else { None };
+    Ok(Answers {
+        counters: answers::counters(&counters)?,
+        tables: tables.map_or(Ok(Default::default()), |body| answers::tables(&body))?,
+        streams: answers::streams(&streams)?,
+        metrics,
+    })
+}
+
+/// A name as part of a query (RFC 3986, 2).
+fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for octet in text.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+            out.push(char::from(octet));
+        } else {
+            out.push_str(&format!("%{octet:02X}"));
+        }
+    }
+    out
+}
+
+/// Prints all views once.
+async fn print(target: &Target) -> Result<(), String> {
+    let mut state = State::default();
+    state.take(ask(target, None, true).await);
+    if let Some((why, _)) = &state.trouble {
+        return Err(format!("{}: {why}", target.shown));
+    }
+    let look = Look { styles: false, colours: false, unicode: false };
+    let (width, height) = PRINTED;
+    let mut out = format!("dnstapd at {}\n", target.shown);
+    for view in View::ALL.into_iter().filter(|&view| view != View::Countries || state.has_countries()) {
+        out.push_str(&format!("\n== {} ==\n", view.name()));
+        let mut shown = State { view, ..State::default() };
+        (shown.answers, shown.metrics) = (state.answers.clone(), state.metrics.clone());
+        shown.row = if view == View::Streams { usize::MAX } else { 0 };
+        for line in views::view(&shown, view, panels::Room { width, height, look }) {
+            line.write(width, look, &mut out);
+            out.push('\n');
+        }
+    }
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_says_what_can_be_shown() {
+        let unicode = |variables: &'static [(&str, &str)]| {
+            look(|name| Some(variables.iter().find(|row| row.0 == name)?.1.to_owned())).unicode
+        };
+        assert!(unicode(&[("LANG", "de_CH.UTF-8")]) && unicode(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
+        assert!(!unicode(&[]) && !unicode(&[("LC_ALL", "C"), ("LANG", "de_CH.UTF-8")]));
+    }
+
+    #[test]
+    fn names_are_encoded_for_a_query() {
+        assert_eq!(encoded("lb-1.x~_"), "lb-1.x~_");
+        assert_eq!(encoded("a b&ü\\"), "a%20b%26%C3%BC%5C");
+    }
+}

@@ -1,0 +1,143 @@
+//! Pieces of a view: lists with bars, tables, and two of them beside each other.
+
+use super::numbers::{count, share};
+use super::paper::{Line, Look, Style, beside};
+
+/// Columns from which on two panels stand beside each other.
+const TWO_PANELS: usize = 72;
+
+/// Space for a view.
+#[derive(Clone, Copy)]
+pub struct Room {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// What can be shown in it.
+    pub look: Look,
+}
+
+impl Room {
+    /// As wide as it says, `height` rows.
+    pub fn rows(self, height: usize) -> Room {
+        Room { height, ..self }
+    }
+
+    /// Half of it, with a gap between.
+    pub fn half(self) -> Room {
+        Room { width: (self.width - 2) / 2, ..self }
+    }
+
+    /// Whether two panels fit beside each other.
+    pub fn is_wide(self) -> bool {
+        self.width >= TWO_PANELS
+    }
+}
+
+/// Two panels beside each other, else the one that is chosen.
+pub fn pair(
+    one: impl Fn(Room) -> Vec<Line>,
+    other: impl Fn(Room) -> Vec<Line>,
+    chosen: usize,
+    room: Room,
+) -> Vec<Line> {
+    match (room.is_wide(), chosen % 2) {
+        (true, _) => beside(one(room.half()), other(room.half()), room.half().width + 2),
+        (false, 0) => one(room),
+        (false, _) => other(room),
+    }
+}
+
+/// A title, and rows with a name, a bar and a number.
+pub fn ranking(title: &str, rows: &[(String, u64)], unit: fn(u64) -> String, room: Room) -> Vec<Line> {
+    let most = rows.iter().map(|&(_, number)| number).max().unwrap_or(0);
+    list(title, rows, room, most, |line, number, width| line.push_right(Style::Plain, &unit(number), width))
+}
+
+/// The same for rows that make up a whole: with their share of it.
+pub fn proportions(title: &str, rows: &[(String, u64)], room: Room) -> Vec<Line> {
+    let whole = rows.iter().map(|&(_, number)| number).sum();
+    list(title, rows, room, whole, |line, number, width| {
+        line.push_right(Style::Plain, &count(number), width.saturating_sub(8));
+        line.push_right(Style::Dim, &share(number, whole), width);
+    })
+}
+
+/// Columns of a bar at most.
+const BAR: usize = 40;
+
+fn list(
+    title: &str,
+    rows: &[(String, u64)],
+    room: Room,
+    whole: u64,
+    number: impl Fn(&mut Line, u64, usize),
+) -> Vec<Line> {
+    let width = room.width;
+    let least = if width >= 34 { width / 5 } else { 0 };
+    let numbers = if width >= 30 { 18 } else { 10 };
+    let longest = rows.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0);
+    let name = width.saturating_sub(least + numbers + 3).min(longest.max(8));
+    let bar = if least > 0 { width.saturating_sub(name + numbers + 3).min(BAR) } else { 0 };
+    let mut lines = vec![Line::new().with(Style::Plain, " ").with(Style::Bold, title)];
+    lines.extend(rows.iter().take(room.height.saturating_sub(1)).map(|(text, value)| {
+        let mut line = Line::new().with(Style::Plain, " ");
+        line.push_within(Style::Plain, text, name, room.look);
+        line.pad(name + 2);
+        line.push_bar(*value as f64, whole as f64, bar, room.look);
+        line.pad(name + 2 + bar);
+        number(&mut line, *value, (name + 2 + bar + numbers).min(width.saturating_sub(1)));
+        line
+    }));
+    if rows.is_empty() && room.height > 1 {
+        lines.push(Line::new().with(Style::Dim, " nothing yet"));
+    }
+    lines
+}
+
+/// A heading, and rows of a name and values; values that find no room are left out, from the right.
+pub fn table(
+    title: &str,
+    titles: &[&str],
+    rows: Vec<(String, Vec<String>)>,
+    chosen: Option<usize>,
+    room: Room,
+) -> Vec<Line> {
+    const COLUMN: usize = 11;
+    let name = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .clamp(10, (room.width / 3).max(10));
+    let fitting = room.width.saturating_sub(name + 2) / COLUMN;
+    let fill = |mut line: Line, style: Style, values: &mut dyn Iterator<Item = &str>| {
+        line.pad_as(style, name + 1);
+        for (at, value) in values.take(fitting).enumerate() {
+            let wide: usize = value.chars().count();
+            line.pad_as(style, name + 1 + (at + 1) * COLUMN - wide.min(COLUMN - 1));
+            let style = match value {
+                "up" => Style::Good,
+                "DOWN" => Style::Bad,
+                _ => style,
+            };
+            line.push(style, value);
+        }
+        line
+    };
+    let heading = Line::new().with(Style::Plain, " ").with(Style::Bold, title);
+    let mut lines = vec![fill(heading, Style::Bold, &mut titles.iter().copied())];
+    let visible = room.height.saturating_sub(3).max(1);
+    let first = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(visible));
+    for (at, (text, values)) in rows.iter().enumerate().skip(first).take(visible) {
+        let style = if chosen == Some(at) { Style::Inverse } else { Style::Plain };
+        let mut line = Line::new().with(style, " ");
+        line.push_within(style, text, name, room.look);
+        lines.push(fill(line, style, &mut values.iter().map(String::as_str)));
+    }
+    lines
+}
+
+pub fn absent(text: &str) -> Vec<Line> {
+    vec![Line::new().with(Style::Dim, &format!(" {text}"))]
+}

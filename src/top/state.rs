@@ -1,0 +1,319 @@
+//! What is on the screen, and what keys do to it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::answers::{Answers, Metrics};
+use super::keys::Key;
+
+/// A screen full of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// A bit of everything.
+    Overview,
+    /// Tables of names.
+    Domains,
+    /// Tables of query addresses.
+    Clients,
+    /// Tables of top-level domains.
+    Tlds,
+    /// Tables of rcodes and types.
+    Types,
+    /// One row for each stream.
+    Streams,
+    /// Inputs and outputs.
+    Outputs,
+    /// Tables of countries.
+    Countries,
+}
+
+impl View {
+    /// All of them, in the order of their keys: 1, 2, ...
+    pub const ALL: [View; 8] = [
+        View::Overview,
+        View::Domains,
+        View::Clients,
+        View::Tlds,
+        View::Types,
+        View::Streams,
+        View::Outputs,
+        View::Countries,
+    ];
+
+    /// What stands in the bar.
+    pub fn name(self) -> &'static str {
+        match self {
+            View::Overview => "Overview",
+            View::Domains => "Domains",
+            View::Clients => "Clients",
+            View::Tlds => "TLDs",
+            View::Types => "Types",
+            View::Streams => "Streams",
+            View::Outputs => "Outputs",
+            View::Countries => "Countries",
+        }
+    }
+
+    /// Whether it shows `/metrics`.
+    pub fn wants_metrics(self) -> bool {
+        matches!(self, View::Streams | View::Outputs)
+    }
+}
+
+/// What a key asks of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing but another screen.
+    Draw,
+    /// New answers, at once.
+    Fetch,
+    /// No more answers.
+    Wait,
+    /// The end.
+    Quit,
+}
+
+/// Everything the screen is made of.
+#[derive(Debug)]
+pub struct State {
+    /// What is shown.
+    pub view: View,
+    /// The stream that is chosen; all of them otherwise.
+    pub stream: Option<String>,
+    /// The last answers.
+    pub answers: Option<Answers>,
+    /// The last `/metrics`, and when it came.
+    pub metrics: Option<(Metrics, Instant)>,
+    /// The one before.
+    pub metrics_before: Option<(Metrics, Instant)>,
+    /// Queries and responses a second, round by round, for the chosen stream.
+    pub history: VecDeque<(f64, f64)>,
+    /// Why there are no new answers, and since when.
+    pub trouble: Option<(String, Instant)>,
+    /// First row shown, or the row that is chosen.
+    pub row: usize,
+    /// Which table of domains is shown where there is room for one.
+    pub flag: usize,
+    /// Nothing is fetched for now.
+    pub paused: bool,
+    /// The keys are shown.
+    pub help: bool,
+    /// Time between two rounds.
+    pub interval: Duration,
+}
+
+/// Rounds that are remembered: more than a screen has columns.
+const HISTORY: usize = 512;
+
+/// Seconds between two rounds: least, usual, most.
+const INTERVALS: (u64, u64, u64) = (1, 2, 60);
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            view: View::Overview,
+            stream: None,
+            answers: None,
+            metrics: None,
+            metrics_before: None,
+            history: VecDeque::new(),
+            trouble: None,
+            row: 0,
+            flag: 0,
+            paused: false,
+            help: false,
+            interval: Duration::from_secs(INTERVALS.1),
+        }
+    }
+}
+
+impl State {
+    /// Takes what a round brought.
+    pub fn take(&mut self, round: Result<Answers, String>) {
+        let mut answers = match round {
+            Ok(answers) => answers,
+            Err(why) => {
+                let since = self.trouble.take().map_or_else(Instant::now, |(_, since)| since);
+                self.trouble = Some((why, since));
+                return;
+            }
+        };
+        self.trouble = None;
+        if let Some(metrics) = answers.metrics.take() {
+            self.metrics_before = self.metrics.replace((metrics, Instant::now()));
+        }
+        self.history.push_back((answers.counter("qps") as f64, answers.counter("rps") as f64));
+        if self.history.len() > HISTORY {
+            self.history.pop_front();
+        }
+        self.answers = Some(answers);
+        self.row = self.row.min(self.rows().saturating_sub(1));
+    }
+
+    /// Does what a key says.
+    pub fn press(&mut self, key: Key) -> Wish {
+        if core::mem::take(&mut self.help) && key != Key::Letter('q') && key != Key::Interrupt {
+            return Wish::Draw;
+        }
+        match key {
+            Key::Letter('q' | 'Q') | Key::Interrupt => return Wish::Quit,
+            Key::Letter('?' | 'h' | 'H') => self.help = true,
+            Key::Letter(' ') => {
+                self.paused = !self.paused;
+                return if self.paused { Wish::Wait } else { Wish::Fetch };
+            }
+            Key::Letter('+' | '=') => self.set_interval(self.interval.as_secs().saturating_sub(1)),
+            Key::Letter('-') => self.set_interval(self.interval.as_secs() + 1),
+            Key::Letter('f' | 'F') => self.flag = self.flag.wrapping_add(1),
+            Key::Letter('a' | 'A') => return self.choose(None),
+            Key::Letter('[' | '<' | ',') => return self.choose_beside(-1),
+            Key::Letter(']' | '>' | '.') => return self.choose_beside(1),
+            Key::Letter(letter) => {
+                let number = letter.to_digit(10).and_then(|digit| digit.checked_sub(1));
+                let view = number.and_then(|number| View::ALL.get(number as usize));
+                let named =
+                    View::ALL.iter().find(|view| view.name().starts_with(letter.to_ascii_uppercase()));
+                return view.or(named).map_or(Wish::Draw, |&view| self.show(view));
+            }
+            Key::Tab | Key::Right => return self.show_beside(1),
+            Key::BackTab | Key::Left => return self.show_beside(-1),
+            Key::Up => self.row = self.row.saturating_sub(1),
+            Key::Down => self.row = (self.row + 1).min(self.rows().saturating_sub(1)),
+            Key::PageUp => self.row = self.row.saturating_sub(10),
+            Key::PageDown => self.row = (self.row + 10).min(self.rows().saturating_sub(1)),
+            Key::Home => self.row = 0,
+            Key::End => self.row = self.rows().saturating_sub(1),
+            Key::Enter if self.view == View::Streams => {
+                let chosen = self.row.checked_sub(1).and_then(|row| self.streams().get(row).cloned());
+                self.show(View::Overview);
+                return self.choose(chosen);
+            }
+            Key::Enter | Key::Escape => {}
+        }
+        Wish::Draw
+    }
+
+    /// The names of the streams.
+    pub fn streams(&self) -> &[String] {
+        self.answers.as_ref().map_or(&[], |answers| &answers.streams)
+    }
+
+    /// Whether the daemon has tables of countries.
+    pub fn has_countries(&self) -> bool {
+        self.answers.as_ref().is_some_and(|answers| answers.tables.contains_key("countries"))
+    }
+
+    /// Rows that can be gone through.
+    fn rows(&self) -> usize {
+        let table = match self.view {
+            View::Streams => return self.streams().len() + 1,
+            View::Domains => "domains",
+            View::Clients => "clients",
+            View::Tlds => "tlds",
+            View::Countries => "countries",
+            View::Types => "rrtypes",
+            View::Overview | View::Outputs => return 1,
+        };
+        let flags = self.answers.as_ref().and_then(|answers| answers.tables.get(table));
+        flags.and_then(|flags| flags.values().map(Vec::len).max()).unwrap_or(0)
+    }
+
+    fn show(&mut self, view: View) -> Wish {
+        (self.view, self.row) = (view, 0);
+        Wish::Fetch
+    }
+
+    fn show_beside(&mut self, step: isize) -> Wish {
+        let views = View::ALL.len() - usize::from(!self.has_countries());
+        let at = View::ALL.iter().position(|&view| view == self.view).unwrap_or(0);
+        View::ALL.get(beside(at, step, views)).map_or(Wish::Draw, |&view| self.show(view))
+    }
+
+    /// Shows one stream, or all.
+    fn choose(&mut self, stream: Option<String>) -> Wish {
+        if self.stream != stream {
+            self.stream = stream;
+            self.history.clear();
+        }
+        Wish::Fetch
+    }
+
+    fn choose_beside(&mut self, step: isize) -> Wish {
+        let streams = self.streams();
+        let at = self.stream.as_ref().and_then(|chosen| streams.iter().position(|name| name == chosen));
+        let place = beside(at.map_or(0, |at| at + 1), step, streams.len() + 1);
+        let chosen = place.checked_sub(1).and_then(|place| streams.get(place).cloned());
+        self.choose(chosen)
+    }
+
+    fn set_interval(&mut self, seconds: u64) {
+        self.interval = Duration::from_secs(seconds.clamp(INTERVALS.0, INTERVALS.2));
+    }
+}
+
+/// The place a step further in a ring.
+fn beside(at: usize, step: isize, length: usize) -> usize {
+    at.checked_add_signed(step).map_or(length.saturating_sub(1), |next| if next < length { next } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_streams(names: &[&str]) -> State {
+        let mut state = State::default();
+        let streams = names.iter().map(|name| (*name).to_owned()).collect();
+        state.take(Ok(Answers { streams, ..Answers::default() }));
+        state
+    }
+
+    #[test]
+    fn each_view_has_a_key() {
+        let mut state = State::default();
+        for (number, view) in View::ALL.into_iter().enumerate() {
+            let digit = char::from_digit(number as u32 + 1, 10).unwrap();
+            assert_eq!(state.press(Key::Letter(digit)), Wish::Fetch);
+            assert_eq!(state.view, view);
+        }
+        assert_eq!(state.press(Key::Letter('d')), Wish::Fetch);
+        assert_eq!(state.view, View::Domains);
+        state.press(Key::BackTab);
+        state.press(Key::Left);
+        assert_eq!(state.view, View::Outputs, "there are no countries");
+        state.press(Key::Right);
+        assert_eq!(state.view, View::Overview);
+        assert_eq!(state.press(Key::Letter('q')), Wish::Quit);
+    }
+
+    #[test]
+    fn streams_are_chosen_in_a_ring_or_from_the_list() {
+        let mut state = with_streams(&["a", "b"]);
+        let mut chosen = Vec::new();
+        for key in ['>', '>', '>', '<', 'a'] {
+            assert_eq!(state.press(Key::Letter(key)), Wish::Fetch);
+            chosen.push(state.stream.clone().unwrap_or_default());
+        }
+        assert_eq!(chosen, ["a", "b", "", "b", ""]);
+        for (keys, expected) in
+            [(&[Key::Down, Key::Down, Key::Down, Key::Enter][..], Some("b")), (&[Key::Enter], None)]
+        {
+            state.press(Key::Letter('6'));
+            keys.iter().for_each(|&key| {
+                state.press(key);
+            });
+            assert_eq!((state.stream.as_deref(), state.view), (expected, View::Overview));
+        }
+    }
+
+    #[test]
+    fn trouble_is_remembered_from_its_beginning() {
+        let mut state = with_streams(&["a"]);
+        state.take(Err("away".to_owned()));
+        let since = state.trouble.clone().unwrap().1;
+        state.take(Err("still away".to_owned()));
+        assert_eq!(state.trouble, Some(("still away".to_owned(), since)));
+        assert!(state.answers.is_some(), "what was known stays");
+        state.take(Ok(Answers::default()));
+        assert_eq!(state.trouble, None);
+    }
+}

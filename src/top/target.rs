@@ -1,0 +1,229 @@
+//! Which daemon to ask, and who we say we are.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::setting::{ClientTls, Host, Secret, Value};
+use crate::tls::Client;
+
+/// The words after `top`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// `--url`
+    pub url: Option<String>,
+    /// `--api-key-file`
+    pub api_key_file: Option<PathBuf>,
+}
+
+/// Where requests go.
+pub struct Target {
+    /// As it is shown: without credentials.
+    pub shown: String,
+    /// Value of the header `Host`.
+    pub authority: String,
+    /// What stands before each path; without a slash at its end.
+    pub base: String,
+    /// Name or address.
+    pub host: Host,
+    /// Port.
+    pub port: u16,
+    /// The header that says who we are, if any.
+    pub credentials: Option<(&'static str, Secret)>,
+    /// Encryption, when the scheme is `https`.
+    pub tls: Option<Client>,
+}
+
+/// Where a daemon listens unless told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// Octets of a file with a key at most.
+const KEY_FILE_MAX: u64 = 1 << 16;
+
+impl Target {
+    /// The daemon that the options name. Credentials come from the file, else from the URL, else from the environment
+    /// variables `DNSTAPD_API_KEY` or `DNSTAPD_PASSWORD` (with `DNSTAPD_LOGIN`); on this machine, else the key that
+    /// daemons are shipped with is tried.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the URL or the file, in words.
+    pub fn new(options: &Options, environment: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let url = options.url.as_deref().unwrap_or(DEFAULT_URL);
+        let wrong =
+            |why: &str| format!("--url: {why}; allowed: http://[USER:PASSWORD@]HOST[:PORT][/PATH], or https");
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let encrypted = match scheme {
+            "http" => false,
+            "https" => true,
+            _ => return Err(wrong("another scheme")),
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, authority) = match authority.rsplit_once('@') {
+            Some((user, authority)) => (Some(user), authority),
+            None => (None, authority),
+        };
+        let (host, port) = split_port(authority).ok_or_else(|| wrong("no port"))?;
+        let host = Host::from_text(host).map_err(|_| wrong("no host"))?;
+        let path = path.trim_end_matches('/');
+        if !path.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return Err(wrong("no path"));
+        }
+        let base = if path.is_empty() { String::new() } else { format!("/{path}") };
+        let local = host.as_str() == "localhost"
+            || host.as_str().parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let credentials = match (&options.api_key_file, user) {
+            (Some(path), _) => Some((KEY, key_of(path)?)),
+            (None, Some(user)) => {
+                Some((BASIC, Secret::new(basic(&decoded(user).ok_or_else(|| wrong("no login"))?))))
+            }
+            (None, None) => from(&environment, local),
+        };
+        if credentials.as_ref().is_some_and(|(_, secret)| secret.expose().contains(char::is_control)) {
+            return Err("the credentials hold a control character".to_owned());
+        }
+        Ok(Target {
+            shown: format!("{scheme}://{authority}{base}"),
+            authority: authority.to_owned(),
+            base,
+            tls: encryption(encrypted, &host)?,
+            host,
+            port: port.unwrap_or(if encrypted { 443 } else { 80 }),
+            credentials,
+        })
+    }
+}
+
+/// Header of a key.
+const KEY: &str = "X-API-Key";
+/// Header of login and password.
+const BASIC: &str = "Authorization";
+
+/// The credentials of the environment, else what may be tried.
+fn from(environment: &impl Fn(&str) -> Option<String>, local: bool) -> Option<(&'static str, Secret)> {
+    if let Some(key) = environment("DNSTAPD_API_KEY") {
+        return Some((KEY, Secret::new(key)));
+    }
+    if let Some(password) = environment("DNSTAPD_PASSWORD") {
+        let login = environment("DNSTAPD_LOGIN").unwrap_or_else(|| "admin".to_owned());
+        return Some((BASIC, Secret::new(basic(&format!("{login}:{password}")))));
+    }
+    local.then(|| (KEY, Secret::new(Secret::SHIPPED)))
+}
+
+/// The first line of a file.
+fn key_of(path: &Path) -> Result<Secret, String> {
+    let fault = |why: &dyn core::fmt::Display| format!("--api-key-file: {}: {why}", path.display());
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(KEY_FILE_MAX).read_to_string(&mut text));
+    read.map_err(|error: io::Error| fault(&error))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        _ => Err(fault(&"the first line is empty")),
+    }
+}
+
+/// Host and port; brackets around an IPv6 address. `None` when the port is none.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let number = port.filter(|port| !port.is_empty()).map(|port| port.parse().ok().filter(|&port| port > 0));
+    match number {
+        Some(None) => None,
+        number => Some((host, number.flatten())),
+    }
+}
+
+/// What a percent-encoded text stands for.
+fn decoded(text: &str) -> Option<String> {
+    let mut octets = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(core::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            octet => octet,
+        });
+    }
+    String::from_utf8(octets).ok().filter(|text| text.contains(':'))
+}
+
+/// The value for Basic authentication (RFC 7617).
+fn basic(login_and_password: &str) -> String {
+    format!("Basic {}", crate::http::base64(login_and_password.as_bytes()))
+}
+
+/// What `https` needs: the system's authorities, or those of the file in `SSL_CERT_FILE`.
+fn encryption(encrypted: bool, host: &Host) -> Result<Option<Client>, String> {
+    if encrypted && !crate::tls::BUILT {
+        return Err("--url: https needs the cargo feature `tls`, which this build is without".to_owned());
+    }
+    let (ca, server_name, cert, key) = (&None, &None, &None, &None);
+    let tls = ClientTls { support: Some(encrypted), ca, server_name, cert, key };
+    Client::load(&tls, host).map_err(|fault| format!("--url: {}", fault.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str, variables: &[(&str, &str)]) -> Result<Target, String> {
+        let options = Options { url: Some(url.to_owned()), api_key_file: None };
+        Target::new(&options, |name| Some(variables.iter().find(|row| row.0 == name)?.1.to_owned()))
+    }
+
+    #[test]
+    fn urls_name_host_port_and_path() {
+        let check = |url: &str, host: &str, port: u16, base: &str| {
+            let target = target(url, &[]).unwrap();
+            assert_eq!(
+                (target.host.as_str(), target.port, target.base.as_str()),
+                (host, port, base),
+                "{url}"
+            );
+        };
+        check("http://127.0.0.1:8080", "127.0.0.1", 8080, "");
+        check("router:8080/", "router", 8080, "");
+        check("http://[2001:db8::1]:81/a/b/", "2001:db8::1", 81, "/a/b");
+        check("http://[2001:db8::1]", "2001:db8::1", 80, "");
+        check("http://user:pa%3ass@router.example", "router.example", 80, "");
+        for wrong in [
+            "ftp://a",
+            "http://",
+            "http://a:0",
+            "http://a:70000",
+            "http://a b",
+            "http://x@y",
+            "http://a/\n",
+            "http://a:b",
+        ] {
+            assert!(target(wrong, &[]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn credentials_come_from_somewhere() {
+        let said = |url: &str, variables: &[(&str, &str)]| {
+            target(url, variables)
+                .unwrap()
+                .credentials
+                .map(|(name, secret)| format!("{name}: {}", secret.expose()))
+        };
+        assert_eq!(said("http://127.0.0.1", &[]).unwrap(), "X-API-Key: changeme");
+        assert_eq!(said("http://router", &[]), None);
+        assert_eq!(
+            said("http://admin:changeme@router", &[]).unwrap(),
+            "Authorization: Basic YWRtaW46Y2hhbmdlbWU="
+        );
+        assert_eq!(said("http://router", &[("DNSTAPD_API_KEY", "k")]).unwrap(), "X-API-Key: k");
+        assert_eq!(
+            said("http://router", &[("DNSTAPD_PASSWORD", "changeme")]).unwrap(),
+            "Authorization: Basic YWRtaW46Y2hhbmdlbWU="
+        );
+        assert!(!target("http://a:b@router", &[]).unwrap().shown.contains("b@"));
+    }
+}

@@ -1,0 +1,416 @@
+//! From what is known to lines.
+//!
+//! A view takes the columns and rows it gets and makes the best of them: two panels beside each other where there is
+//! room, one below the other where there is not, the most important first, for the rest is cut off.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::answers::{Answers, Group};
+use super::numbers::{count, octets, rate, share, span};
+use super::panels::{Room, absent, pair, proportions, ranking, table};
+use super::paper::{Line, Look, Style, beside};
+use super::state::{State, View};
+
+/// Columns below which only the most important is named.
+const NARROW: usize = 60;
+
+/// The whole screen.
+pub fn draw(state: &State, shown: &str, (width, height): (usize, usize), look: Look) -> Vec<Line> {
+    let mut lines = vec![header(state, shown, width), tabs(state, width)];
+    if let Some((why, since)) = &state.trouble {
+        let text = format!(" No answer for {}: {why}", span(since.elapsed().as_secs()));
+        lines.push(Line::new().with(Style::Bad, &text));
+    }
+    if state.help {
+        lines.extend(help());
+    } else if state.answers.is_none() && state.trouble.is_none() {
+        lines.push(Line::new().with(Style::Dim, " Asking ..."));
+    } else if state.answers.is_some() {
+        lines.push(Line::new());
+        let room = Room { width, height: height.saturating_sub(lines.len()), look };
+        lines.extend(view(state, state.view, room));
+    }
+    lines.truncate(height);
+    lines
+}
+
+/// One view.
+pub fn view(state: &State, view: View, room: Room) -> Vec<Line> {
+    let Some(answers) = &state.answers else { return Vec::new() };
+    match view {
+        View::Overview => overview(state, answers, room),
+        View::Domains => domains(state, answers, room),
+        View::Clients => pair(
+            |room| {
+                ranking("Clients by messages", skipped(state, answers.rows("clients", "hit/ip")), count, room)
+            },
+            |room| {
+                ranking(
+                    "Clients by octets",
+                    skipped(state, answers.rows("clients", "length/ip")),
+                    octets,
+                    room,
+                )
+            },
+            state.flag,
+            room,
+        ),
+        View::Tlds => directions(state, answers, "tlds", "TLDs", room),
+        View::Countries => directions(state, answers, "countries", "Countries", room),
+        View::Types => types(state, answers, room),
+        View::Streams => streams(state, room),
+        View::Outputs => outputs(state, room),
+    }
+}
+
+// ------------ Frame -----------------------------------------------------------
+
+fn header(state: &State, shown: &str, width: usize) -> Line {
+    let metrics = state.metrics.as_ref().map(|(metrics, _)| metrics);
+    let version = metrics.map_or("", |metrics| &metrics.version);
+    let mut line = Line::new().with(Style::Inverse, &format!(" dnstapd {version}  "));
+    if width >= NARROW {
+        line.push(Style::Inverse, &format!("{shown}  "));
+    }
+    let which = match (&state.stream, state.streams().len()) {
+        (Some(stream), _) => format!("stream {stream}"),
+        (None, 1) => "1 stream".to_owned(),
+        (None, streams) => format!("all {streams} streams"),
+    };
+    line.push(Style::Inverse, &which);
+    let sampled =
+        metrics.and_then(|metrics| metrics.single.get("dnstapd_sample_rate")).copied().unwrap_or(1.0);
+    if sampled > 1.0 {
+        line.push(Style::Inverse, &format!("  sampled 1 in {sampled}"));
+    }
+    let pace =
+        if state.paused { "paused".to_owned() } else { format!("every {} s", state.interval.as_secs()) };
+    let right = [format!("{pace}  ? help  q quit "), format!("{pace} ")];
+    if let Some(right) = right.iter().find(|right| line.width() + right.len() + 2 <= width) {
+        line.pad_as(Style::Inverse, width - right.len());
+        line.push(Style::Inverse, right);
+    }
+    line.pad_as(Style::Inverse, width);
+    line
+}
+
+fn tabs(state: &State, width: usize) -> Line {
+    let views =
+        View::ALL.iter().enumerate().filter(|(_, view)| **view != View::Countries || state.has_countries());
+    let long: usize = views.clone().map(|(_, view)| view.name().len() + 4).sum();
+    let mut line = Line::new();
+    for (number, &view) in views {
+        let name = if long <= width || view == state.view { view.name() } else { "" };
+        let text = format!(" {} {name} ", number + 1);
+        let style = if view == state.view { Style::Inverse } else { Style::Plain };
+        line.push(style, if name.is_empty() { text.trim_end() } else { &text });
+    }
+    let dropping = dropped_a_second(state);
+    if dropping > 0.0 {
+        line.push(Style::Bad, &format!("  outputs drop {} ", rate(dropping)));
+    }
+    line
+}
+
+fn help() -> Vec<Line> {
+    let rows = [
+        ("1 - 8, o d c t s", "show a view; also Tab and the arrows left and right"),
+        ("< >", "the stream before, the next one"),
+        ("a", "all streams"),
+        ("Up Down PgUp PgDn", "go through the rows; Enter chooses a stream"),
+        ("f", "the other table, where there is room for one only"),
+        ("Space", "pause"),
+        ("+ -", "more often, less often"),
+        ("q", "quit"),
+    ];
+    let mut lines = vec![Line::new(), Line::new().with(Style::Bold, " Keys")];
+    lines.extend(rows.map(|(keys, what)| {
+        let mut line = Line::new().with(Style::Plain, "  ").with(Style::Bold, keys);
+        line.pad(22);
+        line.with(Style::Plain, what)
+    }));
+    lines
+}
+
+// ------------ Views -----------------------------------------------------------
+
+fn overview(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
+    let Room { width, height, look } = room;
+    let counter = |name| answers.counter(name);
+    let speeds =
+        [("Queries", "qps"), ("Responses", "rps")].into_iter().enumerate().map(|(number, (title, name))| {
+            let mut line = Line::new().with(Style::Plain, " ").with(Style::Bold, title);
+            line.push_right(Style::Bold, &rate(counter(name) as f64), 22);
+            line.pad(24);
+            let room = width.saturating_sub(25);
+            let values = state.history.iter().skip(state.history.len().saturating_sub(room));
+            line.push_plot(
+                values.map(move |&(queries, responses)| if number == 0 { queries } else { responses }),
+                look,
+            );
+            line
+        });
+    let mut lines: Vec<Line> = speeds.collect();
+    let mut totals = Line::new();
+    for (title, value) in [
+        ("Clients", count(counter("clients"))),
+        ("Domains", count(counter("domains"))),
+        ("Queries", format!("{} ({})", count(counter("query")), octets(counter("query/bytes")))),
+        ("Responses", format!("{} ({})", count(counter("response")), octets(counter("response/bytes")))),
+    ] {
+        if totals.width() + title.len() + value.len() + 3 > width && totals.width() > 0 {
+            lines.push(core::mem::take(&mut totals));
+        }
+        totals.push(Style::Dim, &format!(" {title} "));
+        totals.push(Style::Plain, &format!("{value} "));
+    }
+    lines.push(totals);
+    lines.push(Line::new());
+    let rest = height.saturating_sub(lines.len());
+    let answers_of =
+        |room| proportions("Answers", &plain_names(answers.rows("rcodes", "hit/response")), room);
+    let latency_of = |room| proportions("Latency", &latency(answers), room);
+    let transport_of = |room| proportions("Queries over", &transport(answers), room);
+    let domains_of = |room| match first_flag(answers) {
+        Some((flag, rows)) => ranking(&format!("Domains, {flag}"), rows, count, room),
+        None => Vec::new(),
+    };
+    let clients_of = |room| ranking("Clients", answers.rows("clients", "hit/ip"), count, room);
+    if room.is_wide() {
+        let upper = room.half().rows(rest.saturating_sub(6).clamp(4, 8).min(rest));
+        lines.extend(beside(answers_of(upper), latency_of(upper), room.half().width + 2));
+        let lower = room.half().rows(rest.saturating_sub(upper.height + 1));
+        if lower.height > 1 {
+            lines.push(Line::new());
+            let right = if lower.height > 12 {
+                let mut right = clients_of(lower.rows(lower.height - 6));
+                right.push(Line::new());
+                right.extend(transport_of(lower.rows(5)));
+                right
+            } else {
+                clients_of(lower)
+            };
+            lines.extend(beside(domains_of(lower), right, room.half().width + 2));
+        }
+    } else {
+        for (panel, rows) in [(answers_of(room.rows(5)), 5), (latency_of(room.rows(7)), 7)] {
+            lines.extend(panel.into_iter().take(rows));
+            lines.push(Line::new());
+        }
+        lines.extend(domains_of(room.rows(height.saturating_sub(lines.len() + 1))));
+    }
+    lines
+}
+
+fn domains(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
+    let Some(flags) = answers.tables.get("domains").filter(|flags| !flags.is_empty()) else {
+        return absent("No tables of domains");
+    };
+    let panel = |at: usize, room: Room| {
+        let (flag, rows) =
+            flags.iter().nth(at % flags.len()).map_or(("", &[][..]), |(flag, rows)| (flag, rows));
+        ranking(&format!("Domains, {flag}"), skipped(state, rows), count, room)
+    };
+    if room.is_wide() && flags.len() > 1 {
+        let first = state.flag * 2;
+        return beside(panel(first, room.half()), panel(first + 1, room.half()), room.half().width + 2);
+    }
+    panel(state.flag, room)
+}
+
+/// A table with rows for queries and for responses.
+fn directions(state: &State, answers: &Answers, table: &str, title: &str, room: Room) -> Vec<Line> {
+    let panel = |flag: &str, what: &str, room| {
+        let rows = plain_names(answers.rows(table, flag));
+        ranking(&format!("{title}, {what}"), skipped(state, &rows), count, room)
+    };
+    pair(
+        |room| panel("hit/query", "queries", room),
+        |room| panel("hit/response", "responses", room),
+        state.flag,
+        room,
+    )
+}
+
+fn types(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
+    let panel = |table: &str, flag: &str, title: &str, room: Room| {
+        proportions(title, skipped(state, &plain_names(answers.rows(table, flag))), room)
+    };
+    if room.is_wide() {
+        let types = panel("rrtypes", "hit/query", "Types, queries", room.half());
+        return beside(
+            types,
+            panel("rcodes", "hit/response", "Rcodes, responses", room.half()),
+            room.half().width + 2,
+        );
+    }
+    let upper = room.rows(room.height / 2);
+    let mut lines = panel("rrtypes", "hit/query", "Types, queries", upper);
+    lines.push(Line::new());
+    lines.extend(panel(
+        "rcodes",
+        "hit/response",
+        "Rcodes, responses",
+        room.rows(room.height.saturating_sub(lines.len())),
+    ));
+    lines
+}
+
+fn streams(state: &State, room: Room) -> Vec<Line> {
+    let Some((metrics, _)) = &state.metrics else { return absent("Asking ...") };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let values = |name: &str, all: bool| {
+        let value = |metric| {
+            if all {
+                metrics.single.get(metric).copied().unwrap_or(0.0)
+            } else {
+                metrics.streams.value(name, metric)
+            }
+        };
+        let whole = |metric| count(value(metric) as u64);
+        let last = if all { 0.0 } else { value("dnstap_last_message_timestamp_seconds") };
+        [
+            rate(value("dnstap_qps")),
+            rate(value("dnstap_rps")),
+            whole("dnstap_queries"),
+            whole("dnstap_clients"),
+            whole("dnstap_domains"),
+            share(value("dnstap_responses_nxdomain") as u64, value("dnstap_responses") as u64),
+            share(value("dnstap_responses_servfail") as u64, value("dnstap_responses") as u64),
+            if last > 0.0 { format!("{} ago", span((now - last).max(0.0) as u64)) } else { String::new() },
+        ]
+    };
+    let names = core::iter::once("all").chain(state.streams().iter().map(String::as_str));
+    let rows = names.enumerate().map(|(at, name)| (name.to_owned(), values(name, at == 0).to_vec()));
+    let titles = ["queries", "responses", "in all", "clients", "domains", "NXDOMAIN", "SERVFAIL", "last"];
+    let mut lines = table("Stream", &titles, rows.collect(), Some(state.row), room);
+    lines.push(Line::new());
+    lines.push(Line::new().with(Style::Dim, " Up and Down, then Enter: show one stream"));
+    lines
+}
+
+fn outputs(state: &State, room: Room) -> Vec<Line> {
+    let Some((metrics, _)) = &state.metrics else { return absent("Asking ...") };
+    let number = |group: &Group, thing: &str, name: &str| count(group.value(thing, name) as u64);
+    let inputs = metrics.inputs.0.iter().map(|(name, _)| {
+        let value = |metric| number(&metrics.inputs, name, metric);
+        let speed = speed(state, |metrics| metrics.inputs.value(name, "dnstapd_frames_total"));
+        let values = vec![
+            rate(speed),
+            value("dnstapd_received_total"),
+            value("dnstapd_filtered_total"),
+            value("dnstapd_rejected_total"),
+            value("dnstapd_connections"),
+        ];
+        (name.clone(), values)
+    });
+    let outputs = metrics.outputs.0.iter().map(|(name, _)| {
+        let value = |metric| number(&metrics.outputs, name, metric);
+        let is_up = metrics.outputs.value(name, "dnstapd_output_connected") > 0.0;
+        let speed = speed(state, |metrics| metrics.outputs.value(name, "dnstapd_output_delivered_total"));
+        let values = vec![
+            if is_up { "up" } else { "DOWN" }.to_owned(),
+            rate(speed),
+            value("dnstapd_output_delivered_total"),
+            value("dnstapd_output_dropped_total"),
+            value("dnstapd_output_queued"),
+            octets(metrics.outputs.value(name, "dnstapd_output_queue_bytes") as u64),
+            value("dnstapd_output_reconnects_total"),
+        ];
+        (name.clone(), values)
+    });
+    let mut lines = table(
+        "Input",
+        &["frames", "received", "filtered", "rejected", "peers"],
+        inputs.collect(),
+        None,
+        room,
+    );
+    lines.push(Line::new());
+    let titles = ["state", "delivered", "in all", "dropped", "queued", "octets", "again"];
+    lines.extend(table("Output", &titles, outputs.collect(), None, room));
+    lines.push(Line::new());
+    let single = |name: &str| metrics.single.get(name).copied().unwrap_or(0.0);
+    let memory = octets(single("process_resident_memory_bytes") as u64);
+    let processor = format!("{:.0} s", single("process_cpu_seconds_total"));
+    lines.push(
+        Line::new()
+            .with(Style::Dim, " Memory ")
+            .with(Style::Plain, &memory)
+            .with(Style::Dim, "  Processor ")
+            .with(Style::Plain, &processor),
+    );
+    lines
+}
+
+// ------------ Parts -----------------------------------------------------------
+
+/// The rows from the one on that was scrolled to.
+fn skipped<'r>(state: &State, rows: &'r [(String, u64)]) -> &'r [(String, u64)] {
+    rows.get(state.row..).unwrap_or_default()
+}
+
+/// Rows whose names are counters, `query/a`, by what they count: `A`. Top-level domains and countries stay as they are.
+fn plain_names(rows: &[(String, u64)]) -> Vec<(String, u64)> {
+    let plain = |name: &str| match name.split_once('/') {
+        Some(("query" | "response", rest)) => rest.to_owned(),
+        _ => name.to_owned(),
+    };
+    rows.iter().map(|(name, number)| (plain(name), *number)).collect()
+}
+
+/// The first table of domains that has rows, else the first.
+fn first_flag(answers: &Answers) -> Option<(&str, &[(String, u64)])> {
+    let flags = answers.tables.get("domains")?;
+    let filled = flags.iter().find(|(_, rows)| !rows.is_empty());
+    filled.or(flags.iter().next()).map(|(flag, rows)| (flag.as_str(), rows.as_slice()))
+}
+
+/// Counters of latency, and what they are called.
+pub const LATENCY: [(&str, &str); 6] = [
+    ("response/latency0_1", "up to 1 ms"),
+    ("response/latency1_10", "1 - 10 ms"),
+    ("response/latency10_50", "10 - 50 ms"),
+    ("response/latency50_100", "50 - 100 ms"),
+    ("response/latency100_1000", "0.1 - 1 s"),
+    ("response/latency_slow", "over 1 s"),
+];
+
+/// Counters of transport, and what they are called.
+pub const TRANSPORT: [(&str, &str); 7] = [
+    ("query/udp", "UDP"),
+    ("query/tcp", "TCP"),
+    ("query/dot", "TLS"),
+    ("query/doh", "HTTPS"),
+    ("query/doq", "QUIC"),
+    ("query/inet", "IPv4"),
+    ("query/inet6", "IPv6"),
+];
+
+fn latency(answers: &Answers) -> Vec<(String, u64)> {
+    LATENCY.map(|(counter, title)| (title.to_owned(), answers.counter(counter))).to_vec()
+}
+
+/// The transports in use, the most used first.
+fn transport(answers: &Answers) -> Vec<(String, u64)> {
+    let protocols =
+        TRANSPORT.iter().take(5).map(|&(counter, title)| (title.to_owned(), answers.counter(counter)));
+    let mut rows: Vec<_> = protocols.filter(|&(_, number)| number > 0).collect();
+    rows.sort_by_key(|&(_, number)| core::cmp::Reverse(number));
+    rows
+}
+
+/// What a sample grew by, a second.
+fn speed(state: &State, value: impl Fn(&super::answers::Metrics) -> f64) -> f64 {
+    let (Some((now, at)), Some((before, then))) = (&state.metrics, &state.metrics_before) else { return 0.0 };
+    let seconds = at.duration_since(*then).as_secs_f64();
+    if seconds > 0.0 { ((value(now) - value(before)) / seconds).max(0.0) } else { 0.0 }
+}
+
+/// Records that outputs lose, a second.
+fn dropped_a_second(state: &State) -> f64 {
+    speed(state, |metrics| {
+        let names = metrics.outputs.0.iter().map(|(name, _)| name);
+        names.map(|name| metrics.outputs.value(name, "dnstapd_output_dropped_total")).sum()
+    })
+}

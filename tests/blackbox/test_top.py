@@ -1,0 +1,365 @@
+#!/usr/bin/env python3
+"""`dnstapd top` in a terminal emulator (pyte) on a pseudo terminal, against a running daemon."""
+import contextlib
+import errno
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+
+import pyte
+
+from harness import BINARY, DATA, Daemon, Sender, capture_frames, dns, main, message
+
+OUT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "out", "top")
+UNICODE = {"LANG": "C.UTF-8"}
+
+
+class Screen:
+    """A running `dnstapd top` and what its terminal shows."""
+
+    def __init__(self, *arguments, size=(80, 24), environment=None, url=None):
+        self.columns, self.rows = size
+        self.screen = pyte.Screen(*size)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            self.child(arguments, url, environment)
+        self.set_size(*size)
+
+    def child(self, arguments, url, environment):
+        with contextlib.suppress(Exception):
+            kept = {name: value for name, value in os.environ.items() if not name.startswith(("DNSTAPD_", "LC_", "LANG"))}
+            kept.pop("TERM", None)
+            kept.pop("NO_COLOR", None)
+            words = [BINARY, "top", *(["--url", url] if url else []), *arguments]
+            os.execve(BINARY, words, kept | (UNICODE if environment is None else environment))
+        os._exit(127)
+
+    def set_size(self, columns, rows):
+        self.columns, self.rows = columns, rows
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen.resize(rows, columns)
+
+    def pump(self, seconds):
+        """Feeds what comes within some seconds."""
+        end = time.monotonic() + seconds
+        while True:
+            ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
+            if not ready:
+                return True
+            try:
+                octets = os.read(self.fd, 65536)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                return False
+            self.raw += octets
+            self.stream.feed(octets)
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def wait(self, condition, seconds=10):
+        """Waits until the screen shows a text, or is as a function wants it."""
+        wanted = condition if callable(condition) else lambda text: condition in text
+        end = time.monotonic() + seconds
+        while not wanted(self.text()):
+            assert time.monotonic() < end, f"{condition!r} is not on the screen:\n{self.text()}"
+            self.pump(0.05)
+        return self.text()
+
+    def press(self, keys):
+        os.write(self.fd, keys.encode())
+
+    def keep(self, name):
+        """Keeps the screen for people to look at."""
+        os.makedirs(OUT, exist_ok=True)
+        with open(os.path.join(OUT, f"{name}.txt"), "w") as file:
+            file.write(self.text() + "\n")
+
+    def end(self, seconds=5):
+        """Waits for the end: the exit status."""
+        stop = time.monotonic() + seconds
+        while time.monotonic() < stop:
+            self.pump(0.02)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.pid = None
+                return os.waitstatus_to_exitcode(status)
+        raise AssertionError(f"it does not end:\n{self.text()}")
+
+    def is_left_as_found(self):
+        """Whether the terminal is as before: cooked mode, cursor, main screen."""
+        flags = termios.tcgetattr(self.fd)
+        cooked = flags[3] & termios.ICANON and flags[3] & termios.ECHO and flags[1] & termios.OPOST
+        return bool(cooked) and self.raw.rstrip().endswith(b"\x1b[?25h\x1b[?1049l")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+def url(daemon):
+    return f"http://127.0.0.1:{daemon.api[1]}"
+
+
+@contextlib.contextmanager
+def traffic(extra="", **more):
+    """A daemon that has seen the captures, and sees some of them again and again."""
+    with Daemon(extra, fmt="json", **more) as daemon:
+        frames = [frame for name in ("demo", "bind", "coredns") for frame in capture_frames(os.path.join(DATA, f"{name}.fstrm"))]
+        sender, stop = Sender(daemon.unix), threading.Event()
+        sender.send(*frames)
+
+        def repeat():
+            at = 0
+            while not stop.wait(0.05):
+                with contextlib.suppress(OSError):
+                    sender.send(*(frames[(at + n) % len(frames)] for n in range(20)))
+                at += 20
+
+        thread = threading.Thread(target=repeat)
+        thread.start()
+        try:
+            yield daemon
+        finally:
+            stop.set()
+            thread.join()
+
+
+def is_live(text):
+    return re.search(r"Queries +[1-9][0-9,.]*(/s)?", text)
+
+
+def test_every_view_on_screens_of_every_size():
+    with traffic() as daemon:
+        for size in ((80, 24), (120, 40), (40, 15), (200, 60), (20, 5)):
+            with Screen(size=size, url=url(daemon)) as screen:
+                screen.wait(is_live)
+                for key, title in (("1", "Overview"), ("2", "Domains"), ("3", "Clients"), ("4", "TLDs"), ("5", "Types"),
+                                   ("6", "Streams"), ("7", "Outputs")):
+                    screen.press(key)
+                    shown = screen.wait(f" {key} {title}"[:max(3, size[0] - 12)])
+                    screen.pump(0.3)
+                    screen.keep(f"{title.lower()}-{size[0]}x{size[1]}")
+                    assert all(len(line) <= size[0] for line in shown.splitlines()), shown
+                screen.press("q")
+                assert screen.end() == 0
+                assert screen.is_left_as_found(), screen.raw[-100:]
+
+
+def test_a_screen_says_what_the_api_says():
+    with traffic() as daemon:
+        with Screen(size=(100, 30), url=url(daemon)) as screen:
+            screen.wait(is_live)
+            for title in ("Answers", "Latency", "Clients"):
+                assert title in screen.text(), screen.text()
+            clients = daemon.json("/counters")["counters"]["clients"]
+            assert re.search(rf"Clients {clients}\b", screen.text()), screen.text()
+            screen.press("6")
+            shown = screen.wait("edge1")
+            for stream in daemon.json("/streams")["streams"]:
+                assert stream in shown, (stream, shown)
+            screen.press("7")
+            shown = screen.wait("stdout")
+            assert re.search(r"unix-socket +[0-9.,]+/s +[0-9,]+ +0 +0 +1$", shown, re.M), shown
+            assert re.search(r"stdout +up ", shown), shown
+
+
+def test_streams_are_chosen():
+    with traffic() as daemon:
+        names = daemon.json("/streams")["streams"]
+        with Screen(url=url(daemon)) as screen:
+            screen.wait(f"all {len(names)} streams")
+            screen.press(">")
+            screen.wait(f"stream {names[0]}")
+            screen.press(">")
+            screen.wait(f"stream {names[1]}")
+            screen.press("<")
+            screen.wait(f"stream {names[0]}")
+            screen.press("a")
+            screen.wait(f"all {len(names)} streams")
+            screen.press("6")
+            screen.wait("NXDOMAIN")
+            screen.press("\x1b[B\x1b[B\x1b[B\r")
+            shown = screen.wait(f"stream {names[2]}")
+            assert "1 Overview" in shown
+            queries = daemon.json(f"/counters?stream={names[2]}&more=query/bytes")["counters"]["query"]
+            found = lambda text: int(re.search(r"Queries ([0-9,]+) \(", text).group(1).replace(",", ""))
+            screen.wait(lambda text: queries <= found(text) < queries + 400)
+
+
+def test_other_sizes_while_it_runs():
+    with traffic() as daemon:
+        with Screen(size=(100, 30), url=url(daemon)) as screen:
+            screen.wait(is_live)
+            for size in ((50, 12), (132, 50), (80, 24)):
+                screen.set_size(*size)
+                screen.pump(0.5)
+                first = screen.text().splitlines()[0]
+                assert len(first) <= size[0] and "dnstapd" in first, first
+                # The bar at the top is as wide as the screen, and nothing is left of the one before.
+                assert all(screen.screen.buffer[0][column].reverse for column in range(size[0])), size
+                assert sum(line.count(" 1 Overview") for line in screen.text().splitlines()) == 1, screen.text()
+
+
+def test_help_pause_and_pace():
+    with traffic() as daemon:
+        with Screen(url=url(daemon)) as screen:
+            screen.wait(is_live)
+            screen.press("?")
+            screen.wait("all streams")
+            assert "Keys" in screen.text()
+            screen.press("x")
+            screen.wait(lambda text: "Keys" not in text)
+            screen.press(" ")
+            screen.wait("paused")
+            screen.pump(0.3)
+            before = screen.text()
+            screen.pump(3)
+            assert screen.text() == before, "it changes while it is paused"
+            screen.press(" ")
+            screen.wait("every 2 s")
+            screen.press("-")
+            screen.wait("every 3 s")
+            screen.press("++")
+            screen.wait("every 1 s")
+
+
+def test_a_daemon_that_goes_away_and_comes_back():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "dnstap.toml")
+        with open(path, "w") as file:
+            file.write(f"[input.tcp-socket]\nlocal-port = 0\n[web-api]\nlocal-port = {port}\n")
+        with Screen(url=f"http://127.0.0.1:{port}") as screen:
+            screen.wait("No answer for 0 s: Connection refused")
+            for _ in range(2):
+                with subprocess.Popen([BINARY, "-c", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+                    try:
+                        screen.wait(lambda text: "Clients 0" in text and "No answer" not in text)
+                    finally:
+                        other.terminate()
+                screen.wait("No answer for")
+                assert "Clients 0" in screen.text(), "what was known stays"
+            screen.press("q")
+            assert screen.end() == 0
+
+
+def test_credentials():
+    with Daemon(api='api-key = "right"\npassword = "word"\nlogin = "me"') as daemon:
+        with tempfile.TemporaryDirectory() as folder:
+            key = os.path.join(folder, "key")
+            with open(key, "w") as file:
+                file.write("right\nnothing else\n")
+            with_user = url(daemon).replace("http://", "http://me:word@")
+            for arguments, where, environment in (
+                    (["--api-key-file", key], url(daemon), {}), ([f"--api-key-file={key}"], url(daemon), {"DNSTAPD_API_KEY": "wrong"}),
+                    ([], with_user, {}), ([], url(daemon), {"DNSTAPD_API_KEY": "right"}),
+                    ([], url(daemon), {"DNSTAPD_PASSWORD": "word", "DNSTAPD_LOGIN": "me"})):
+                with Screen(*arguments, url=where, environment=UNICODE | environment) as screen:
+                    screen.wait("Clients 0")
+                    assert "word" not in screen.text()
+            for where, environment in ((url(daemon), {}), (with_user.replace("word", "wrong"), {}), (url(daemon), {"DNSTAPD_API_KEY": "wrong"})):
+                with Screen(url=where, environment=UNICODE | environment) as screen:
+                    screen.wait("refuses these credentials")
+                    screen.press("q")
+                    assert screen.end() == 0 and screen.is_left_as_found()
+
+
+def test_the_terminal_is_left_as_it_was_after_signals():
+    with Daemon() as daemon:
+        for end in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, "\x03", "q"):
+            with Screen(url=url(daemon)) as screen:
+                screen.wait("Clients 0")
+                screen.press(end) if isinstance(end, str) else os.kill(screen.pid, end)
+                assert screen.end() == 0, end
+                assert screen.is_left_as_found(), (end, screen.raw[-60:])
+
+
+def test_hostile_names_steer_nothing():
+    """Identities and names with control sequences, and a server that sends them bare."""
+    with Daemon(fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        for identity in (b"\x1b[2J\x1b[31mred", "\u202egnp".encode(), b"a\r\nb", "東京".encode(), b"x" * 128):
+            sender.send(message(identity=identity, payload=dns(wire_name=b"\x08\x1b]0;x\x07ab\0")))
+        sender.stop()
+        with Screen(url=url(daemon)) as screen:
+            screen.wait("all 5 streams")
+            for key in "1234567":
+                screen.press(key)
+                screen.pump(0.5)
+                steering = set(re.findall(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|.)", screen.raw))
+                known = {b"\x1b[H", b"\x1b[K", b"\x1b[J", b"\x1b[m", b"\x1b[1m", b"\x1b[2m", b"\x1b[7m", b"\x1b[36m", b"\x1b[32m",
+                         b"\x1b[1;31m", b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?7l", b"\x1b[2J"}
+                assert steering <= known, steering - known
+                assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]", screen.raw)
+            screen.press("6")
+            screen.wait("東")
+
+    rogue = b'{"streams": ["\x1b[2Jboo\\u001b[31m\xc2\x9b2J"], "counters": {"clients": 5}, "tables": {}}'
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    peer, _ = server.accept()
+                    while peer.recv(4096):
+                        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(rogue) + rogue)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with Screen(url=f"http://127.0.0.1:{server.getsockname()[1]}") as screen:
+            screen.wait("Clients 5")
+            screen.press("6")
+            screen.wait("?[2Jboo?[31m?2J")
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def test_plain_terminals_get_ascii():
+    with traffic() as daemon:
+        with Screen(url=url(daemon), environment={"NO_COLOR": "1"}) as screen:
+            screen.wait(is_live)
+            screen.wait(lambda text: "###" in text)
+            assert all(octet < 0x80 for octet in screen.raw)
+            assert b"\x1b[36m" not in screen.raw
+
+
+def test_without_a_terminal_everything_is_printed_once():
+    with traffic() as daemon:
+        time.sleep(1.2)
+        done = subprocess.run([BINARY, "top", "--url", url(daemon)], capture_output=True, text=True, timeout=10)
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        for title in ("Overview", "Domains", "Clients", "TLDs", "Types", "Streams", "Outputs"):
+            assert f"\n== {title} ==\n" in done.stdout, done.stdout
+        assert "\x1b" not in done.stdout and "edge1" in done.stdout and "stdout" in done.stdout
+        assert all(len(line) <= 100 for line in done.stdout.splitlines())
+    done = subprocess.run([BINARY, "top", "--url", url(daemon)], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 1 and "Connection refused" in done.stderr and not done.stdout, done
+
+
+def test_words_that_make_no_sense():
+    for words in (["--url", "ftp://x"], ["--url", "http://"], ["-x"], ["--api-key-file", "/nowhere"], ["more"]):
+        done = subprocess.run([BINARY, "top", *words], capture_output=True, text=True, timeout=10)
+        assert done.returncode == 2 and done.stderr and "panicked" not in done.stderr, (words, done)
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
