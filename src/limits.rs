@@ -245,6 +245,12 @@ pub const DRAIN_SECONDS: u64 = 5;
 /// Octets of the name of a country or city that count; the longest in use have some 60.
 pub const PLACE_BYTES: usize = 128;
 
+/// Addresses whose places are remembered: a power of two.
+pub const PLACES: usize = 1 << 10;
+
+/// Octets of each at most.
+pub const PLACE_SLOT_BYTES: usize = 48;
+
 /// Octets of the longest record: a name of 255, an identity, a country and a city of 128 octets each, each octet
 /// five in JSON's escaping of `\DDD`, and 1,600 for keys, numbers and addresses.
 pub const RECORD_BYTES: usize = 5 << 10;

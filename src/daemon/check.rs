@@ -10,7 +10,8 @@ use crate::geoip::Database;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
-    HTTP_WORKERS, Limits, RECEIVE_BUFFER_BYTES, RECORD_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES,
+    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECEIVE_BUFFER_BYTES, RECORD_BYTES, TAIL_BLOCKS,
+    TLS_CONNECTION_BYTES,
 };
 use crate::output::Plan;
 use crate::pairing::Pairing;
@@ -120,6 +121,9 @@ fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String
     if config.input.tcp_socket.is_enabled() && config.input.tcp_socket.tls().is_on() {
         let what = format!("TLS of {} connections, at most", limits.connections);
         map.push((what, limits.connections * TLS_CONNECTION_BYTES));
+    }
+    if config.geoip.enable {
+        map.push((format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES));
     }
     for output in outputs {
         map.push((format!("queue and buffers of output {}", output.name), output.cost()));

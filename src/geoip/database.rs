@@ -5,14 +5,19 @@ use core::net::IpAddr;
 
 use maxminddb::{LookupResult, PathElement, Reader, WithinOptions};
 
+use super::recent::{Recent, Span};
 use super::{Place, Section};
 use crate::limits::PLACE_BYTES;
 use crate::setting::Fault;
 use crate::sys::mapping::Mapping;
 
 /// A database in MaxMind's format, with cities or at least countries.
-pub struct Database<S: AsRef<[u8]> = Mapping> {
+pub struct Database<S: AsRef<[u8]> + Clone = Mapping> {
     reader: Reader<S>,
+    /// What the reader reads.
+    octets: S,
+    /// Where the last addresses were.
+    recent: Recent,
     /// Where the text for a country stands in a record.
     country: &'static [PathElement<'static>],
 }
@@ -31,16 +36,17 @@ impl Database {
     }
 }
 
-impl<S: AsRef<[u8]>> Database<S> {
+impl<S: AsRef<[u8]> + Clone> Database<S> {
     /// The database in some octets; `country_iso`: the country as its code.
     ///
     /// # Errors
     ///
     /// Why they are none, or none with countries.
     pub fn parse(octets: S, country_iso: bool) -> Result<Self, String> {
-        let reader = Reader::from_source(octets).map_err(|error| format!("no MaxMind database: {error}"))?;
+        let reader =
+            Reader::from_source(octets.clone()).map_err(|error| format!("no MaxMind database: {error}"))?;
         let country = if country_iso { ISO } else { NAME };
-        let database = Database { reader, country };
+        let database = Database { reader, octets, recent: Recent::default(), country };
         if !database.has_countries()? {
             return Err(format!(
                 "its type is {:?}, which knows no countries; allowed: one with cities, such as GeoLite2-City",
@@ -53,6 +59,20 @@ impl<S: AsRef<[u8]>> Database<S> {
     /// Where an address is, as far as it is known. What is broken is not known.
     pub fn look_up(&self, address: IpAddr) -> Place<'_> {
         let address = address.to_canonical();
+        let octets = self.octets.as_ref();
+        if let Some([country, city]) = self.recent.get(address) {
+            return Place { country: country.of(octets), city: city.of(octets) };
+        }
+        let place = self.read(address);
+        if let (Some(country), Some(city)) =
+            (Span::within(octets, place.country), Span::within(octets, place.city))
+        {
+            self.recent.put(address, [country, city]);
+        }
+        place
+    }
+
+    fn read(&self, address: IpAddr) -> Place<'_> {
         // maxminddb would put this into words.
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return Place::default();
@@ -94,7 +114,7 @@ impl<S: AsRef<[u8]>> Database<S> {
     }
 }
 
-impl<S: AsRef<[u8]>> fmt::Debug for Database<S> {
+impl<S: AsRef<[u8]> + Clone> fmt::Debug for Database<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Database").field(&self.kind()).finish()
     }

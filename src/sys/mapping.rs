@@ -8,6 +8,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::rc::Rc;
 
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -16,8 +17,12 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 ///
 /// The file is to be replaced by renaming another one to its place, and not to be written to: what is written
 /// shows here, and where the file was cut off the kernel ends the process with SIGBUS.
+#[derive(Clone, Debug)]
+pub struct Mapping(Rc<Region>);
+
+/// What is mapped, until the last who looks at it is gone.
 #[derive(Debug)]
-pub struct Mapping {
+struct Region {
     start: NonNull<libc::c_void>,
     /// As `mmap` was told; > 0.
     length: NonZeroUsize,
@@ -42,19 +47,19 @@ impl Mapping {
         // SAFETY: the kernel chooses the place, so nothing that is mapped already is touched. The mapping is only
         // read, and unmapped once, in `drop`.
         let start = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, &file, 0) }?;
-        Ok(Mapping { start, length })
+        Ok(Mapping(Rc::new(Region { start, length })))
     }
 }
 
 impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `length` octets from `start` on are mapped and readable for as long as `self` lives; any octets
+        // SAFETY: `length` octets from `start` on are mapped and readable for as long as the region lives, which `self` keeps; any octets
         // are valid. Nothing in this process writes to them, and others are asked not to (see above).
-        unsafe { slice::from_raw_parts(self.start.cast::<u8>().as_ptr(), self.length.get()) }
+        unsafe { slice::from_raw_parts(self.0.start.cast::<u8>().as_ptr(), self.0.length.get()) }
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: exactly what was mapped in `open`; no slice of it outlives `self`.
         let unmapped = unsafe { munmap(self.start, self.length.get()) };
