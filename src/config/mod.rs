@@ -279,9 +279,6 @@ mod not_built {
     /// For TLS in a build without it.
     const WITHOUT_TLS: &str = "needs the cargo feature `tls`, which this build is without; allowed: `false`";
 
-    /// For another key.
-    const NO_KEY: &str = "not built yet; allowed: leave it out";
-
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
         ("input.sniffer.enable", NO, |c| c.input.sniffer.enable),
@@ -295,8 +292,6 @@ mod not_built {
             "needs the cargo feature `geoip`, which this build is without; allowed: `enable = false`",
             |c| !geoip::BUILT && c.geoip.enable,
         ),
-        ("process.user", NO_KEY, |c| c.process.user.is_some()),
-        ("process.group", NO_KEY, |c| c.process.group.is_some()),
         ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),
         ("input.tcp-socket.tls-support", WITHOUT_TLS, |c| {
             !tls::BUILT && c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()

@@ -1,8 +1,8 @@
 //! Builds everything once, runs it, and takes it down again.
 //!
 //! The order of the start: signals are blocked before there is a second thread; sockets and files are opened
-//! with plain system calls, so that whatever the machine lacks is an error before anything runs; then the
-//! tables are made, the sockets go into the reactor, and one executor on this thread does all the work.
+//! with plain system calls, so that whatever the machine lacks is an error before anything runs; the rights
+//! this took are given up, still without a second thread, which would keep them; then the tables are made, the sockets go into the reactor, and one executor on this thread does all the work.
 //!
 //! The order of the stop: inputs end first, then the outputs have [`DRAIN_SECONDS`] to write what is queued,
 //! and what is left is counted as lost. The Unix socket and the pid file are removed.
@@ -10,6 +10,8 @@
 mod certificates;
 mod check;
 mod parts;
+mod rights;
+mod service;
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,7 @@ use crate::{http, log};
 use certificates::Certificates;
 pub use check::check;
 use parts::{Opened, Parts, PidFile};
+use service::Watchdog;
 
 /// Why the program does not run: the machine lacks something, so the exit status is 1.
 #[derive(Debug)]
@@ -65,16 +68,19 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     for warning in &config.warnings {
         warn!("{}", warning);
     }
+    let identity = rights::identity(&config.process)?;
     let certificates = Certificates::load(&config)?;
     let mut opened = Opened::open(&config)?;
-    let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
+    rights::give_up(&config, &identity)?;
+    let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
     let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates, outputs)));
     parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     let result = block_on(executor.run(async {
         let signals = signals.into_async().map_err(Failure::of("signals"))?;
         let mut running = Running::start(&config, opened, tasks, parts, executor)?;
+        service::ready();
         running.until_stop(config, &overlay, parts, &signals).await;
         running.stop(parts).await;
         Ok(())
@@ -181,7 +187,9 @@ impl Running {
         };
         let asked = async {
             while let Ok(Request::Reload) = signals.next().await {
+                service::reloading();
                 reload(&mut config, overlay, parts);
+                service::ready();
             }
         };
         or(asked, replayed).await;
@@ -190,6 +198,7 @@ impl Running {
     /// Ends the inputs, lets the outputs write what is queued, and ends the rest.
     async fn stop(self, parts: &'static Parts) {
         info!("Stopping");
+        service::stopping();
         drop(self.inputs);
         parts.shared.slots.close_all();
         drop(self.socket);
@@ -233,12 +242,14 @@ fn dial(
 /// Once a second: rates and deadlines.
 async fn tick(parts: &'static Parts) {
     let mut last = Instant::now();
+    let mut watchdog = Watchdog::from_environment();
     loop {
         Timer::after(Duration::from_secs(1)).await;
         let now = Instant::now();
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
         parts.shared.slots.tick();
+        watchdog.tick(now);
         last = now;
     }
 }

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use async_io::Async;
 use defmt_or_log::warn;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Group, User};
 use serde::Deserialize;
 use smol::LocalExecutor;
 
 use super::stream::{Shared, serve};
 use crate::collector::{Intake, Refusal};
 use crate::setting::{Account, Fault, FileMode, FilePath, required};
+use crate::sys::accounts;
 
 /// Section `input.unix-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -103,9 +103,9 @@ pub fn bind(section: &Section) -> io::Result<Socket> {
     let listener = listener?;
     let made = fs::symlink_metadata(path)?;
     let file = SocketFile { path: path.to_owned(), made: (made.dev(), made.ino()) };
-    let owner = section.owner.as_ref().map(user_id).transpose()?;
-    let group = section.group.as_ref().map(group_id).transpose()?;
-    chown(path, owner, group)?;
+    let owner = section.owner.as_ref().map(|owner| accounts::user(owner.as_str())).transpose()?;
+    let group = section.group.as_ref().map(|group| accounts::group(group.as_str())).transpose()?;
+    chown(path, owner.map(|(user, _)| user.as_raw()), group.map(|group| group.as_raw()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     Ok(Socket { listener, file })
 }
@@ -123,28 +123,6 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens on this socket")),
     }
-}
-
-/// The number of a user given by name or number.
-fn user_id(account: &Account) -> io::Result<u32> {
-    if let Ok(number) = account.as_str().parse() {
-        return Ok(number);
-    }
-    let user = User::from_name(account.as_str())?;
-    user.map(|user| user.uid.as_raw()).ok_or_else(|| unknown("user", account))
-}
-
-/// The number of a group given by name or number.
-fn group_id(account: &Account) -> io::Result<u32> {
-    if let Ok(number) = account.as_str().parse() {
-        return Ok(number);
-    }
-    let group = Group::from_name(account.as_str())?;
-    group.map(|group| group.gid.as_raw()).ok_or_else(|| unknown("group", account))
-}
-
-fn unknown(kind: &str, account: &Account) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("no {kind} is called `{}`", account.as_str()))
 }
 
 /// Accepts connections for ever.

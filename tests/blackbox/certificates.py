@@ -2,7 +2,8 @@
 import os
 import ssl
 import subprocess
-import tempfile
+
+from harness import temporary_folder
 
 CA_CONFIG = """
 [ca]
@@ -31,7 +32,7 @@ class Authority:
     """A certificate authority in a folder of its own, which also takes what it signs."""
 
     def __init__(self, common_name="Test CA"):
-        self.keeper = tempfile.TemporaryDirectory()
+        self.keeper = temporary_folder()
         self.folder = self.keeper.name
         self.ca = self.path("ca.pem")
         openssl("req", "-x509", *NEW_KEY, "-keyout", self.path("ca.key"), "-out", self.ca, "-subj", f"/CN={common_name}", "-days", "30")

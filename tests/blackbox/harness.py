@@ -23,6 +23,19 @@ BINARY = os.environ.get("DNSTAPD", os.path.join(TOP, "target/release/dnstapd"))
 DATA = os.path.join(TOP, "tests/data")
 CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
+# The user that the daemon runs as, by number; unset = who runs the tests.
+USER = int(os.environ["DNSTAPD_AS"]) if "DNSTAPD_AS" in os.environ else None
+UNPRIVILEGED = {"user": USER, "group": USER, "extra_groups": []} if USER else {}
+if USER:
+    os.umask(0)  # so the daemon may use what a test makes
+
+
+def temporary_folder():
+    """A temporary folder that the daemon may write to."""
+    made = tempfile.TemporaryDirectory()
+    if USER:
+        os.chown(made.name, USER, USER)
+    return made
 
 
 def control(kind, content_type=None):
@@ -144,7 +157,7 @@ class Daemon:
 
     def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True, context=None):
         self.context = context  # of the web API, when it speaks TLS
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = temporary_folder()
         self.unix = os.path.join(self.folder.name, "dnstap.sock")
         self.config = os.path.join(self.folder.name, "dnstap.toml")
         self.out = os.path.join(self.folder.name, "out")
@@ -169,7 +182,7 @@ format = "{fmt or 'text'}"
 """)
         self.stdout = stdout if stdout is not None else open(self.out, "wb")
         self.process = subprocess.Popen([BINARY, "-v", "-c", self.config, *arguments], stdin=subprocess.DEVNULL,
-                                        stdout=self.stdout, stderr=open(self.log_path, "wb"))
+                                        stdout=self.stdout, stderr=open(self.log_path, "wb"), **UNPRIVILEGED)
         self.tcp = self.api = None
         self.wait_for_log("Webserver: listening on ")
         for address in re.findall(r"Input handler: listening on (127\S+)", self.log()):
@@ -274,15 +287,15 @@ format = "{fmt or 'text'}"
 
 def run_binary(*arguments, config=None, seconds=20, **more):
     """Runs dnstapd to its end: exit status, standard output, standard error."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as top:
         if config is not None:
-            path = os.path.join(folder, "dnstap.toml")
+            path = os.path.join(top, "dnstap.toml")
             with open(path, "w") as file:
                 file.write(config)
             arguments = ("-c", path, *arguments)
         done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=seconds,
-                              stdin=subprocess.DEVNULL, **more)
-        return done.returncode, done.stdout, done.stderr.replace(folder + "/", "")
+                              stdin=subprocess.DEVNULL, **{**UNPRIVILEGED, **more})
+        return done.returncode, done.stdout, done.stderr.replace(top + "/", "")
 
 
 def main(tests):

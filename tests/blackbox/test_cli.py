@@ -5,10 +5,9 @@ import re
 import signal
 import socket
 import sys
-import tempfile
 import time
 
-from harness import DATA, TOP, Daemon, Sender, main, message, run_binary
+from harness import DATA, TOP, Daemon, Sender, main, message, run_binary, temporary_folder
 
 
 def test_help_and_version():
@@ -68,7 +67,7 @@ def test_errors_of_the_machine():
 
 
 def test_options_override_the_file():
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = os.path.join(folder, "u.sock")
         with Daemon(inputs=False, extra="[input.tcp-socket]\nlocal-port = 1", arguments=["--port=0", "-l127.0.0.1", "-u", path]) as daemon:
             assert daemon.tcp is not None and os.path.exists(path)
@@ -144,10 +143,11 @@ def test_the_rate_of_a_replay():
 def test_a_truncated_capture():
     with open(os.path.join(DATA, "demo.fstrm"), "rb") as file:
         octets = file.read()
-    with tempfile.NamedTemporaryFile(suffix=".fstrm") as cut:
-        cut.write(octets[:-30])
-        cut.flush()
-        status, out, err = run_binary(config=f"[input.file]\nenable = true\npath = '{cut.name}'\n[web-api]\nenable = false\n")
+    with temporary_folder() as folder:
+        path = os.path.join(folder, "cut.fstrm")
+        with open(path, "wb") as cut:
+            cut.write(octets[:-30])
+        status, out, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n")
         assert status == 0 and out and "in the middle of a frame" in err, err
 
 
@@ -177,7 +177,7 @@ def test_reload():
 
 
 def test_log_file_is_opened_anew():
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         log = os.path.join(folder, "d.log")
         path = os.path.join(folder, "dnstap.toml")
         import subprocess

@@ -9,12 +9,11 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
 
-from harness import DATA, Daemon, Sender, capture_frames, dns, frame, main, message
+from harness import DATA, Daemon, Sender, capture_frames, dns, frame, main, message, temporary_folder
 
 # The names in the reference's order, section 8.5, without labels and for each stream.
 COUNTERS = """queries_bytes_total responses_bytes_total queries queries_udp queries_tcp queries_inet queries_inet6 queries_a
@@ -197,7 +196,7 @@ def test_reset():
 
 def test_credentials_of_the_configuration():
     basic = lambda text: {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for name, text in (("key", "from a file\nsecond line\n"), ("password", "pässword:1\n")):
             with open(os.path.join(folder, name), "w") as file:
                 file.write(text)
@@ -270,7 +269,7 @@ def test_curl():
 
 def test_a_real_prometheus():
     """A Prometheus server scrapes, stores and gives back what was counted."""
-    with Daemon() as daemon, tempfile.TemporaryDirectory() as folder:
+    with Daemon() as daemon, temporary_folder() as folder:
         Sender(daemon.tcp).send(*[message(identity=b'a "b"\\')] * 3)
         daemon.settle()
         with open(os.path.join(folder, "prometheus.yml"), "w") as file:

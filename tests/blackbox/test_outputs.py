@@ -7,12 +7,11 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, START, STOP, Daemon, Sender, capture_frames, control, dns, field,
-                     main, message, run_binary)
+                     main, message, run_binary, temporary_folder)
 
 
 def delivered(daemon, output):
@@ -50,7 +49,7 @@ def read(path):
 
 @contextlib.contextmanager
 def folder():
-    with tempfile.TemporaryDirectory() as path:
+    with temporary_folder() as path:
         yield path
 
 

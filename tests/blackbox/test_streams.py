@@ -9,12 +9,11 @@ import stat
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 from harness import (ACCEPT, CONTENT_TYPE, FINISH, READY, START, STOP, Daemon, Sender, control, dns, field, frame, main,
-                     message, run_binary)
+                     message, run_binary, temporary_folder)
 
 
 def rejected(daemon, reason, which="unix-socket"):
@@ -238,7 +237,7 @@ def test_access_list():
 
 
 def test_unix_socket_file():
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = os.path.join(folder, "s.sock")
         stale = socket.socket(socket.AF_UNIX)
         stale.bind(path)
