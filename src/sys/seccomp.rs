@@ -56,8 +56,8 @@ fn program(machine: u32) -> Vec<libc::sock_filter> {
     if cfg!(target_arch = "x86_64") {
         program.extend([skip_unless(AT_LEAST, X32, 1), REFUSE]);
     }
-    let lists = [ALWAYS, OLD, NARROW, MACHINE_OWN].into_iter().flatten();
-    for number in lists.chain(&TIME64).filter_map(|&number| u32::try_from(number).ok()) {
+    let lists = [ALWAYS, LIBRARY, OLD, NARROW, TIME64, MACHINE_OWN].into_iter().flatten();
+    for number in lists.filter_map(|&number| u32::try_from(number).ok()) {
         program.extend([skip_unless(EQUAL, number, 1), ALLOW]);
     }
     let thread = [load(ARGUMENT_AT), skip_unless(ANY_BIT, THREAD, 1), ALLOW, REFUSE];
@@ -170,6 +170,12 @@ const ALWAYS: &[c_long] = calls![
     SYS_getrusage
 ];
 
+/// What glibc does not start a thread without.
+#[cfg(target_env = "gnu")]
+const LIBRARY: &[c_long] = calls![SYS_rseq];
+#[cfg(not(target_env = "gnu"))]
+const LIBRARY: &[c_long] = &[];
+
 /// What newer processors never had.
 #[cfg(any(target_arch = "x86_64", target_arch = "arm", target_arch = "mips"))]
 const OLD: &[c_long] = calls![
@@ -193,13 +199,13 @@ const NARROW: &[c_long] = calls![SYS_mmap SYS_newfstatat];
 /// Calls with a time of 64 bits, which 32-bit machines have beside the older ones. All machines have agreed on
 /// these numbers (Linux 5.1), MIPS counts from 4,000.
 #[cfg(target_pointer_width = "32")]
-const TIME64: [c_long; 8] = {
+const TIME64: &[c_long] = {
     const BASE: c_long = if cfg!(target_arch = "mips") { 4_000 } else { 0 };
     // clock_gettime, clock_getres, clock_nanosleep, timerfd_gettime, timerfd_settime, ppoll, recvmmsg, futex
-    [BASE + 403, BASE + 406, BASE + 407, BASE + 410, BASE + 411, BASE + 414, BASE + 417, BASE + 422]
+    &[BASE + 403, BASE + 406, BASE + 407, BASE + 410, BASE + 411, BASE + 414, BASE + 417, BASE + 422]
 };
 #[cfg(not(target_pointer_width = "32"))]
-const TIME64: [c_long; 0] = [];
+const TIME64: &[c_long] = &[];
 
 /// What one processor alone has.
 #[cfg(target_arch = "arm")]

@@ -25,6 +25,9 @@ commonName = supplied
 def openssl(*arguments):
     done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, (arguments, done.stderr)
+    for option, path in zip(arguments, arguments[1:]):
+        if option in ("-keyout", "-out"):
+            os.chmod(path, 0o644)  # the daemon may be somebody else
     return done.stdout
 
 

@@ -155,13 +155,13 @@ class Sender:
 class Daemon:
     """A running dnstapd with a TCP input, a Unix socket input and the web API on ports of their own."""
 
-    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True, context=None):
+    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True, context=None, log=None):
         self.context = context  # of the web API, when it speaks TLS
         self.folder = temporary_folder()
         self.unix = os.path.join(self.folder.name, "dnstap.sock")
         self.config = os.path.join(self.folder.name, "dnstap.toml")
         self.out = os.path.join(self.folder.name, "out")
-        self.log_path = os.path.join(self.folder.name, "log")
+        self.log_path = log or os.path.join(self.folder.name, "log")
         sockets = f"""
 [input.tcp-socket]
 enable = true
@@ -182,7 +182,8 @@ format = "{fmt or 'text'}"
 """)
         self.stdout = stdout if stdout is not None else open(self.out, "wb")
         self.process = subprocess.Popen([BINARY, "-v", "-c", self.config, *arguments], stdin=subprocess.DEVNULL,
-                                        stdout=self.stdout, stderr=open(self.log_path, "wb"), **UNPRIVILEGED)
+                                        stdout=self.stdout, **UNPRIVILEGED,
+                                        stderr=open(os.path.join(self.folder.name, "stderr") if log else self.log_path, "wb"))
         self.tcp = self.api = None
         self.wait_for_log("Webserver: listening on ")
         for address in re.findall(r"Input handler: listening on (127\S+)", self.log()):
@@ -194,6 +195,8 @@ format = "{fmt or 'text'}"
             file.write(text)
 
     def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
         with open(self.log_path, errors="replace") as file:
             return file.read()
 

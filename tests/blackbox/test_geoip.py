@@ -5,10 +5,9 @@ import os
 import random
 import signal
 import sys
-import tempfile
 
 import mmdb
-from harness import DATA, Daemon, Sender, main, message, run_binary
+from harness import DATA, Daemon, Sender, main, message, run_binary, temporary_folder
 
 PLACES = os.path.join(DATA, "places.mmdb")
 
@@ -106,7 +105,7 @@ def test_as_another_reader_reads_it():
     places = [mmdb.place(*entry) | {"location": {"accuracy_radius": 100, "latitude": 48.1}} for entry in
               [(country, iso, city) for country, iso in (("Switzerland", "CH"), ("Côte d'Ivoire", "CI"), (None, "FR"), (None, None))
                for city in cities]]
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for case in range(5):
             networks = []
             for _ in range(300):
@@ -181,7 +180,7 @@ def broken(folder):
 
 
 def test_what_is_no_database_is_an_error_at_start():
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for path, word in broken(folder):
             for arguments in ((), ("--check",)):
                 status, out, err = run_binary(*arguments, config=section(path) + "[input.tcp-socket]\nlocal-port = 0\n[web-api]\nenable = false\n")
@@ -191,7 +190,7 @@ def test_what_is_no_database_is_an_error_at_start():
 
 
 def test_countries_alone_are_taken():
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = os.path.join(folder, "country.mmdb")
         with open(path, "wb") as out:
             out.write(mmdb.build([("192.0.2.0/24", mmdb.place("Switzerland", "CH"))], kind="GeoLite2-Country"))
@@ -205,7 +204,7 @@ def test_check_opens_and_names_it():
 
 
 def test_a_signal_puts_another_database_in_force():
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = os.path.join(folder, "city.mmdb")
 
         def put(octets):

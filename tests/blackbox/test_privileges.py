@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Rights that the daemon gives up, as the kernel tells of them, and what it tells a service manager."""
+import grp
+import os
+import pwd
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+import harness
+from harness import Daemon, Sender, main, message, run_binary
+
+NOBODY = pwd.getpwnam("nobody")
+IS_ROOT = os.geteuid() == 0
+
+
+class AsRoot:
+    """Daemons inside are started as root, by root's tests."""
+
+    def __enter__(self):
+        self.before, harness.UNPRIVILEGED = harness.UNPRIVILEGED, {}
+
+    def __exit__(self, *_):
+        harness.UNPRIVILEGED = self.before
+
+
+def status(daemon):
+    with open(f"/proc/{daemon.process.pid}/status") as file:
+        return {key: value.split() for key, value in (line.rstrip("\n").split(":", 1) for line in file)}
+
+
+def rights(daemon):
+    """The same for all threads."""
+    found = set()
+    for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
+        with open(f"/proc/{daemon.process.pid}/task/{thread}/status") as file:
+            keys = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+            found.add(tuple(line.rstrip() for line in file if line.split(":")[0] in keys))
+    return found
+
+
+def test_nothing_is_left():
+    with AsRoot(), Daemon('[process]\nuser = "nobody"') as daemon:
+        Sender(daemon.unix).send(message())
+        assert len(daemon.lines()) == 1
+        now = status(daemon)
+        assert now["Uid"] == [str(NOBODY.pw_uid)] * 4 and now["Gid"] == [str(NOBODY.pw_gid)] * 4, now
+        assert now["Groups"] == [str(NOBODY.pw_gid)], now["Groups"]
+        for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(now[key][0], 16) == 0, (key, now[key])
+        assert now["NoNewPrivs"] == ["1"] and now["Seccomp"] == ["2"], now
+        assert len(rights(daemon)) == 1, rights(daemon)
+        assert daemon.stop() == 0, daemon.log()
+
+
+def test_a_group_of_its_own():
+    group = grp.getgrnam("daemon").gr_gid
+    with AsRoot(), Daemon('[process]\nuser = 65534\ngroup = "daemon"') as daemon:
+        assert status(daemon)["Uid"][0] == "65534" and status(daemon)["Gid"][0] == str(group)
+    with AsRoot(), Daemon('[process]\ngroup = "daemon"') as daemon:
+        assert status(daemon)["Uid"][0] == "0" and status(daemon)["Gid"] == [str(group)] * 4
+
+
+def test_who_stays():
+    """Without a user nobody else is become, and root keeps what it has."""
+    with AsRoot(), Daemon("[process]\nseccomp = false") as daemon:
+        now = status(daemon)
+        assert now["Uid"][0] == "0" and int(now["CapEff"][0], 16) != 0 and now["Seccomp"] == ["0"], now
+        assert now["NoNewPrivs"] == ["1"]
+    with Daemon() as daemon:
+        assert status(daemon)["Seccomp"] == ["2"] and status(daemon)["NoNewPrivs"] == ["1"]
+
+
+def test_who_is_not_there():
+    with AsRoot():
+        for key, text in (("user", "no user is called `nobody-here`"), ("group", "no group is called `nobody-here`")):
+            code, _, err = run_binary(config=f'[process]\n{key} = "nobody-here"\n[input.tcp-socket]\nlocal-port = 0\n')
+            assert code == 1 and err.strip() == f"process.{key}: {text}", (code, err)
+    if harness.USER:
+        code, _, err = run_binary(config='[process]\nuser = "root"\n[input.tcp-socket]\nlocal-port = 0\n[web-api]\nlocal-port = 0\n')
+        assert code == 1 and "process.user" in err and "not permitted" in err, (code, err)
+
+
+def test_reload_after_the_drop():
+    """Files that root opened go to the user, who opens them again."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chown(top, NOBODY.pw_uid, -1)
+        log, out = os.path.join(top, "log"), os.path.join(top, "out")
+        with AsRoot(), Daemon(f"[process]\nuser = 'nobody'\n[trace]\nfile = '{log}'\n[output.file]\nenable = true\nfile = '{out}'",
+                              log=log) as daemon:
+            sender = Sender(daemon.unix)
+            sender.send(message())
+            daemon.wait(lambda: os.path.getsize(out) > 0)
+            for path in (log, out):
+                assert os.stat(path).st_uid == NOBODY.pw_uid
+                os.rename(path, path + ".1")
+            os.chmod(daemon.folder.name, 0o755)
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait(lambda: os.path.exists(log) and "Reloaded" in open(log).read())
+            sender.send(message())
+            daemon.wait(lambda: os.path.exists(out) and os.path.getsize(out) > 0)
+            assert daemon.stop() == 0
+
+
+def test_what_cannot_be_opened_again():
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        log, out = os.path.join(top, "log"), os.path.join(top, "out")
+        with AsRoot():
+            config = f"[process]\nuser = 'nobody'\n[input.tcp-socket]\nlocal-port = 0\n[web-api]\nlocal-port = 0\n[output.file]\nenable = true\nfile = '{out}'\n"
+            code, _, err = run_binary(config=config)
+            assert code == 1 and f"output.file.file: {top}: this user may not make files there, as rotation needs" in err, err
+            with Daemon(f"[process]\nuser = 'nobody'\n[trace]\nfile = '{log}'\n", log=log) as daemon:
+                with open(log) as file:
+                    assert f"WARN trace.file: {top}: this user may not make files there; once moved away" in file.read()
+                assert daemon.stop() == 0
+
+
+def test_service_manager():
+    """sd_notify(3), by a socket as systemd makes one."""
+    with harness.temporary_folder() as top:
+        path = os.path.join(top, "notify")
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.settimeout(10)
+        manager.bind(path)
+        os.environ.update(NOTIFY_SOCKET=path, WATCHDOG_USEC="3000000")
+        try:
+            with Daemon() as daemon:
+                assert manager.recv(4096).decode().split("\n")[0] == "READY=1"
+                started = time.monotonic()
+                assert manager.recv(4096) == b"WATCHDOG=1\n" and manager.recv(4096) == b"WATCHDOG=1\n"
+                assert time.monotonic() - started < 4
+                daemon.process.send_signal(signal.SIGHUP)
+                said = [manager.recv(4096).decode().split("\n") for _ in range(3)]
+                said = [lines for lines in said if lines[0] != "WATCHDOG=1"]
+                assert said[0][0] == "RELOADING=1" and said[0][1].startswith("MONOTONIC_USEC="), said
+                assert abs(int(said[0][1].split("=")[1]) / 1e6 - time.monotonic()) < 10, said
+                assert said[1][0] == "READY=1", said
+                daemon.process.send_signal(signal.SIGTERM)
+                while (last := manager.recv(4096)) == b"WATCHDOG=1\n":
+                    pass
+                assert last == b"STOPPING=1\n", last
+                assert daemon.process.wait(10) == 0
+        finally:
+            del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
+
+
+if __name__ == "__main__":
+    if not IS_ROOT:
+        sys.exit("these tests give up root's rights, so they need them")
+    sys.exit(main(globals()))
