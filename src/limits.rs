@@ -11,10 +11,10 @@
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
-//! | message on its way | 6928 |
+//! | message on its way | 6944 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 135232 |
-//! | in all | 2301428 |
+//! | in all | 2301444 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;
