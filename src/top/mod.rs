@@ -13,9 +13,9 @@
 //!
 //! It is another process than the daemon, so none of the daemon's rules for the way of a message hold: it allocates.
 
-mod answers;
-mod json;
-mod keys;
+pub mod answers;
+pub mod json;
+pub mod keys;
 mod numbers;
 mod panels;
 mod paper;

@@ -414,3 +414,7 @@ fn dropped_a_second(state: &State) -> f64 {
         names.map(|name| metrics.outputs.value(name, "dnstapd_output_dropped_total")).sum()
     })
 }
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;

@@ -18,3 +18,4 @@ pub mod framestream;
 #[cfg(feature = "geoip")]
 pub mod geoip;
 pub mod text;
+pub mod top;

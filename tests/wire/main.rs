@@ -23,6 +23,7 @@ mod framestream;
 mod geoip;
 mod mutation;
 mod text;
+mod top;
 
 use proptest::prelude::ProptestConfig;
 

@@ -1,0 +1,95 @@
+//! Views at all sizes.
+
+use super::super::answers::Metrics;
+use super::super::keys::Key;
+use super::*;
+use std::time::Instant;
+
+/// Everything there is, with names of all lengths.
+fn full() -> State {
+    let rows = |count: usize| -> Vec<(String, u64)> {
+        (0..count)
+            .map(|at| (format!("response/{}東京\u{1b}[m", "x".repeat(at * 3)), 7u64.pow(at as u32 % 20)))
+            .collect()
+    };
+    let tables = [
+        ("domains", "noerror/query"),
+        ("domains", "nxdomain/response"),
+        ("clients", "hit/ip"),
+        ("clients", "length/ip"),
+        ("tlds", "hit/query"),
+        ("rcodes", "hit/response"),
+        ("rrtypes", "hit/query"),
+        ("countries", "hit/response"),
+    ];
+    let mut answers =
+        Answers { streams: rows(40).into_iter().map(|(name, _)| name).collect(), ..Answers::default() };
+    for (table, flag) in tables {
+        answers.tables.entry(table.to_owned()).or_default().insert(flag.to_owned(), rows(50));
+    }
+    answers.counters = ["qps", "query", "response/latency0_1"].map(|name| (name.to_owned(), u64::MAX)).into();
+    let metrics = |count| {
+        let text = format!(
+            "dnstapd_build_info{{version=\"0.1.0\"}} 1\ndnstapd_output_dropped_total{{output=\"a\",reason=\"full\"}} {count}\n\
+             dnstapd_frames_total{{input=\"b\"}} 1e300\ndnstap_qps{{identity=\"response/\"}} NaN\ndnstapd_sample_rate 10\n"
+        );
+        Some((Metrics::parse(text.as_bytes()), Instant::now()))
+    };
+    let mut state = State { metrics: metrics(9), metrics_before: metrics(1), ..State::default() };
+    (0..600).for_each(|_| state.take(Ok(answers.clone())));
+    state
+}
+
+#[test]
+fn every_view_fits_every_screen() {
+    let (mut state, empty) = (full(), State::default());
+    let look = Look { styles: false, colours: false, unicode: true };
+    for view in View::ALL {
+        state.view = view;
+        for key in ["", "?", "f", ">", "\x1b[B"] {
+            key.chars().take(1).for_each(|key| {
+                state.press(Key::Letter(key));
+            });
+            state.view = view;
+            for size in [
+                (0, 0),
+                (1, 1),
+                (2, 9),
+                (20, 5),
+                (40, 15),
+                (71, 24),
+                (72, 24),
+                (80, 24),
+                (146, 40),
+                (400, 100),
+            ] {
+                for state in [&state, &empty] {
+                    let lines = draw(state, "http://router", size, look);
+                    assert!(lines.len() <= size.1);
+                    for line in lines {
+                        let mut text = String::new();
+                        line.write(size.0, look, &mut text);
+                        let width: usize = Line::new().with(Style::Plain, &text).width();
+                        assert!(width <= size.0, "{size:?} {text:?}");
+                        assert!(!text.contains(char::is_control));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn drops_and_sampling_are_in_sight() {
+    let mut state = full();
+    state.metrics_before.as_mut().unwrap().1 = Instant::now() - std::time::Duration::from_secs(2);
+    let text: String = draw(&state, "x", (120, 5), Look { styles: false, colours: false, unicode: true })
+        .iter()
+        .map(|line| {
+            let mut text = String::new();
+            line.write(120, Look { styles: false, colours: false, unicode: true }, &mut text);
+            text + "\n"
+        })
+        .collect();
+    assert!(text.contains("sampled 1 in 10") && text.contains("outputs drop 4"), "{text}");
+}

@@ -1,0 +1,22 @@
+//! What `dnstapd top` makes of any octets from a server or a terminal.
+
+use dnstapd::top::answers::{Metrics, counters, streams, tables};
+use dnstapd::top::json::Json;
+use dnstapd::top::keys::Keys;
+
+/// Checks that octets are read to their end, and alike however they are cut.
+pub fn check(octets: &[u8]) {
+    let found = Json::parse(octets);
+    for (name, is_read) in [
+        ("counters", counters(octets).is_ok()),
+        ("streams", streams(octets).is_ok()),
+        ("tables", tables(octets).is_ok()),
+    ] {
+        assert_eq!(is_read, found.as_ref().is_some_and(|found| found.get(name).is_some()));
+    }
+    let metrics = Metrics::parse(octets);
+    assert!(metrics.single.len() <= octets.len());
+    let (mut whole, mut keys) = (Vec::new(), Keys::default());
+    keys.feed(octets, |key| whole.push(key));
+    assert!(whole.len() <= octets.len());
+}
