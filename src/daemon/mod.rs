@@ -29,7 +29,7 @@ use crate::limits::DRAIN_SECONDS;
 use crate::output;
 use crate::setting::AtEnd;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
-use crate::{http, log};
+use crate::{geoip, http, log};
 
 use certificates::Certificates;
 pub use check::check;
@@ -249,6 +249,11 @@ async fn tick(parts: &'static Parts) {
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
         parts.shared.slots.tick();
+        if geoip::was_cut() {
+            warn!(
+                "geoip.city-database: it was cut short while in use, so places are missing until SIGHUP; replace it by renaming"
+            );
+        }
         watchdog.tick(now);
         last = now;
     }

@@ -45,6 +45,14 @@ pub struct Section {
     pub country_iso: bool,
 }
 
+/// Whether a database was found cut short while it was in use, since this was last asked.
+pub fn was_cut() -> bool {
+    #[cfg(feature = "geoip")]
+    return crate::sys::mapping::Mapping::was_cut();
+    #[cfg(not(feature = "geoip"))]
+    false
+}
+
 impl Section {
     /// The rules between the keys of an enabled section.
     ///

@@ -243,5 +243,25 @@ def test_a_signal_puts_another_database_in_force():
             assert ask(daemon, "192.0.2.10") == [(None, None)]
 
 
+def test_a_database_cut_short_in_place_ends_nothing():
+    networks = [(f"10.{high}.{low}.0/24", mmdb.place(f"Country {high} {low}", "XX", "x" * 100)) for high in range(40) for low in range(40)]
+    whole = mmdb.build(networks)
+    with temporary_folder() as folder:
+        path = os.path.join(folder, "city.mmdb")
+        with open(path, "wb") as out:
+            out.write(whole)
+        with Daemon(section(path)) as daemon:
+            assert ask(daemon, "10.1.1.1") == [("Country\\0321\\0321", "x" * 100)]
+            os.truncate(path, 0)
+            addresses = [f"10.{high}.{low}.1" for high in range(2, 40) for low in range(40)]
+            assert set(ask(daemon, *addresses)) == {("-", "-")}
+            daemon.wait_for_log("cut short while in use")
+            with open(path, "wb") as out:  # in place, as `cp` does
+                out.write(whole)
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_for_log("Reloaded")
+            assert ask(daemon, "10.39.39.1") == [("Country\\03239\\03239", "x" * 100)]
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))
