@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::filter::{Filter, Verdict};
 use crate::geoip::{Database, Place};
 use crate::output::Outputs;
+use crate::packet::Ignored;
 use crate::pairing::Pairing;
 use crate::statistics::{Hashes, Statistics};
 use crate::tally::Tally;
@@ -168,6 +169,8 @@ pub struct Intake {
     connections_total: Cell<u64>,
     /// Connections that are meant to be there.
     connections_wanted: Cell<u64>,
+    kernel_drops: Cell<u64>,
+    ignored: Tally,
 }
 
 /// Why a connection is closed by us.
@@ -214,7 +217,14 @@ impl Intake {
             connections: Cell::new(0),
             connections_total: Cell::new(0),
             connections_wanted: Cell::new(0),
+            kernel_drops: Cell::new(0),
+            ignored: Tally::default(),
         }
+    }
+
+    /// The same for an input that makes messages of packets.
+    pub fn of_packets(name: &'static str) -> Self {
+        Intake { ignored: Tally::new(Ignored::ALL.map(Ignored::label)), ..Intake::new(name) }
     }
 
     /// Counts what cannot be a message: a frame too long, or octets that break the framing. Each counts as one
@@ -232,6 +242,11 @@ impl Intake {
     /// Counts octets read.
     pub fn read(&self, octets: usize) {
         self.octets.set(self.octets.get() + octets as u64);
+    }
+
+    /// Counts packets that the kernel dropped before we read them.
+    pub fn miss(&self, packets: u32) {
+        self.kernel_drops.set(self.kernel_drops.get() + u64::from(packets));
     }
 
     /// Counts a connection as long as the value returned lives.
@@ -280,6 +295,16 @@ impl Intake {
     /// Frames that are no message.
     pub fn rejected(&self) -> &Tally {
         &self.rejected
+    }
+
+    /// Packets that the kernel dropped before we read them.
+    pub fn kernel_drops(&self) -> u64 {
+        self.kernel_drops.get()
+    }
+
+    /// Packets, or parts of them, that no message was made of.
+    pub fn ignored(&self) -> &Tally {
+        &self.ignored
     }
 
     /// Connections closed by us.

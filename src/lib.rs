@@ -3,12 +3,12 @@
 //! # The way of a message
 //!
 //! ```text
-//! socket, file
-//!   | octets
-//!   v
-//! wire::framestream::Deframer, wire::handshake::Receiver
-//!   | one data frame
-//!   v
+//! socket, file                                             interface
+//!   | octets                                                 | packets
+//!   v                                                        v
+//! wire::framestream::Deframer, wire::handshake::Receiver   packet::Path, which composes
+//!   | one data frame                                         |
+//!   v  <-----------------------------------------------------+
 //! wire::dnstap::Dnstap         borrowed from the frame
 //!   v
 //! event::Event                 on the stack; wire::dns::Summary tells what the DNS payload says
@@ -58,6 +58,8 @@ pub mod tls;
 pub mod wire;
 
 pub mod geoip;
+
+pub mod packet;
 
 pub mod event;
 

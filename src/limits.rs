@@ -54,6 +54,8 @@ pub struct Limits {
     pub top_clients: usize,
     /// The longest data frame taken, in octets.
     pub frame: usize,
+    /// Blocks of the sniffer's ring.
+    pub ring: usize,
 }
 
 impl Limits {
@@ -68,6 +70,7 @@ impl Limits {
             top_names: over(section.top_names.map(Within::get), base.top_names),
             top_clients: over(section.top_clients.map(Within::get), base.top_clients),
             frame: section.frame.map_or(base.frame, Octets::in_memory),
+            ring: base.ring,
         }
     }
 
@@ -79,7 +82,13 @@ impl Limits {
             Profile::Default => (STREAMS, CONNECTIONS, PAIRING, TOP_NAMES, TOP_CLIENTS),
             Profile::Large => (256, 256, 262_144, 4096, 4096),
         };
-        Limits { streams, connections, pairing, top_names, top_clients, frame: FRAME }
+        let ring = match profile {
+            Profile::Tiny => 4,
+            Profile::Small => 8,
+            Profile::Default => SNIFFER_BLOCKS,
+            Profile::Large => 64,
+        };
+        Limits { streams, connections, pairing, top_names, top_clients, frame: FRAME, ring }
     }
 }
 
@@ -198,6 +207,9 @@ pub const FILE_READ_BYTES: usize = 64 << 10;
 /// Octets of a block of the sniffer's ring; it holds the longest packet, and some 900 queries.
 pub const SNIFFER_BLOCK_BYTES: usize = 128 << 10;
 
+/// Blocks of the ring by default: a tenth of a second at 100,000 packets a second.
+pub const SNIFFER_BLOCKS: usize = 16;
+
 /// Octets of the longest packet, where there is no ring: local TCP shows segments of 64 KiB, and headers.
 pub const SNIFFER_PACKET_BYTES: usize = (64 << 10) + 256;
 
@@ -212,6 +224,18 @@ pub const SNIFFER_INTERFACES: usize = 256;
 
 /// Addresses of its own that the sniffer knows, at most.
 pub const SNIFFER_ADDRESSES: usize = 256;
+
+/// Fragmented datagrams that are put together at once, from all ends.
+pub const SNIFFER_DATAGRAMS: usize = 16;
+
+/// Octets of a fragmented datagram at most; DNS over UDP rarely has more than 4,096.
+pub const SNIFFER_DATAGRAM_BYTES: usize = 16 << 10;
+
+/// Flows of DNS over TCP, two a connection, that are followed at once.
+pub const SNIFFER_FLOWS: usize = 256;
+
+/// Flows among them of which a part is missing; each takes a block of the longest message.
+pub const SNIFFER_STREAM_BLOCKS: usize = 16;
 
 /// Seconds a peer has to finish a handshake or a frame.
 pub const PATIENCE_SECONDS: u32 = 10;

@@ -270,9 +270,6 @@ mod not_built {
         ROWS.iter().find(|(_, _, asked)| asked(config)).map(|(key, why, _)| (*key, *why))
     }
 
-    /// For a section.
-    const NO: &str = "not built yet; allowed: `enable = false`";
-
     /// For TLS.
     const NO_TLS: &str = "TLS is not built yet; allowed: `false`";
 
@@ -281,7 +278,6 @@ mod not_built {
 
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
-        ("input.sniffer.enable", NO, |c| c.input.sniffer.enable),
         (
             "output.kafka.enable",
             "needs the cargo feature `kafka`, which this build is without; allowed: `enable = false`",

@@ -10,10 +10,11 @@ use crate::geoip::Database;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
-    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECEIVE_BUFFER_BYTES, RECORD_BYTES, TAIL_BLOCKS,
-    TLS_CONNECTION_BYTES,
+    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECEIVE_BUFFER_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
+    TAIL_BLOCKS, TLS_CONNECTION_BYTES,
 };
 use crate::output::Plan;
+use crate::packet::Path;
 use crate::pairing::Pairing;
 use crate::setting::ServerTls;
 use crate::statistics::streams::{Sketches, Streams};
@@ -68,6 +69,9 @@ fn print(
     }
     if input.unix_socket.enable {
         writeln!(out, "input: unix-socket at {}", parts::shown(input.unix_socket.path.as_deref()))?;
+    }
+    if input.sniffer.enable {
+        writeln!(out, "input: sniffer on {}", input.sniffer.interface())?;
     }
     if input.file.enable {
         writeln!(out, "input: file {}", parts::shown(input.file.path.as_deref()))?;
@@ -127,6 +131,10 @@ fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String
     }
     for output in outputs {
         map.push((format!("queue and buffers of output {}", output.name), output.cost()));
+    }
+    if config.input.sniffer.enable {
+        map.push(("sniffer's fragments and connections".to_owned(), Path::COST));
+        map.push((format!("sniffer's ring of {} blocks", limits.ring), limits.ring * SNIFFER_BLOCK_BYTES));
     }
     if config.input.file.enable {
         map.push(("buffer of input file".to_owned(), file::Capture::cost(limits.frame)));

@@ -24,7 +24,7 @@ use crate::collector::Intake;
 use crate::config::{Config, Overlay, Reload};
 use crate::filter::Filter;
 use crate::input::tcp_client::Remote;
-use crate::input::{file, tcp_client, tcp_server, unix_socket};
+use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::DRAIN_SECONDS;
 use crate::output;
 use crate::setting::AtEnd;
@@ -143,6 +143,11 @@ impl Running {
             running.inputs.push(executor.spawn(unix_socket::run(executor, &parts.shared, intake, listener)));
             debug!("Input handler: listening on {}", socket.file.path().display().to_string());
             running.socket = Some(socket.file);
+        }
+        if let (Some(sniffer), Some(intake)) = (opened.sniffer, parts.intake(sniffer::NAME)) {
+            debug!("Input handler: sniffer");
+            let listener = sniffer.into_async().map_err(Failure::of("input.sniffer"))?;
+            running.inputs.push(executor.spawn(sniffer::run(listener, parts.shared.collector, intake)));
         }
         if let (Some(capture), Some(intake)) = (opened.capture, parts.intake(file::NAME)) {
             debug!("Input handler: file");

@@ -14,7 +14,7 @@ use crate::geoip::Database;
 use crate::http;
 use crate::input::stream::Shared;
 use crate::input::tcp_server::AccessList;
-use crate::input::{file, tcp_client, tcp_server, unix_socket};
+use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::Limits;
 use crate::output::{Output, Outputs, Plan, Stage};
 use crate::pairing::Pairing;
@@ -25,6 +25,7 @@ pub struct Opened {
     pub outputs: Vec<Plan>,
     pub tcp_socket: Option<TcpListener>,
     pub unix_socket: Option<unix_socket::Socket>,
+    pub sniffer: Option<sniffer::Sniffer>,
     pub capture: Option<file::Capture>,
     pub web_api: Option<TcpListener>,
     pub geoip: Option<Database>,
@@ -46,6 +47,10 @@ impl Opened {
             })?,
             unix_socket: on(input.unix_socket.enable, || {
                 unix_socket::bind(&input.unix_socket).map_err(Failure::of(unix_path()))
+            })?,
+            sniffer: on(input.sniffer.enable, || {
+                let failure = Failure::of(format!("input.sniffer: {}", input.sniffer.interface()));
+                sniffer::Sniffer::open(&input.sniffer, &limits).map_err(failure)
             })?,
             capture: on(input.file.enable, || {
                 file::Capture::open(&input.file, limits.frame).map_err(Failure::of(capture_path()))
@@ -112,11 +117,12 @@ impl Parts {
                 (tcp_server::NAME, config.input.tcp_socket.is_enabled()),
                 (tcp_client::NAME, config.input.tcp_client.iter().any(|client| client.enable)),
                 (unix_socket::NAME, config.input.unix_socket.enable),
+                (sniffer::NAME, config.input.sniffer.enable),
                 (file::NAME, config.input.file.enable),
             ]
             .into_iter()
             .filter(|&(_, enabled)| enabled)
-            .map(|(name, _)| Intake::new(name))
+            .map(|(name, _)| if name == sniffer::NAME { Intake::of_packets(name) } else { Intake::new(name) })
             .collect(),
             api: http::Settings::new(&config.web_api, &config.statistics),
             api_stop: http::Stop::default(),

@@ -5,6 +5,7 @@ use core::cell::RefCell;
 use event_listener::{Event as Notice, listener};
 
 use super::shape::Shape;
+use super::single::Patience;
 use super::{Loss, Output};
 use crate::event::Event;
 use crate::format::{self, Record};
@@ -77,7 +78,7 @@ impl Outputs {
 
     /// Whether every output that is owed a turn has room for one more message.
     pub fn has_room(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(false))
+        self.list.iter().all(|output| output.has_room(Patience::AsAsked))
     }
 
     /// Waits until every output that is owed a turn, or must not lose anything, has room for one more message.
@@ -87,12 +88,22 @@ impl Outputs {
 
     /// Whether every output that is not closed has room for one more message: for inputs that can wait.
     pub fn has_room_everywhere(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(true))
+        self.list.iter().all(|output| output.has_room(Patience::Endless))
     }
 
     /// Waits until every output that is not closed has room for one more message.
     pub async fn room_everywhere(&self) {
         self.wait_until(|| self.has_room_everywhere()).await;
+    }
+
+    /// Whether every output that is owed a turn has room for one more message: for inputs that cannot wait longer.
+    pub fn has_room_this_turn(&self) -> bool {
+        self.list.iter().all(|output| output.has_room(Patience::ATurn))
+    }
+
+    /// Waits until every output that is owed a turn has room for one more message, which none takes long for.
+    pub async fn room_this_turn(&self) {
+        self.wait_until(|| self.has_room_this_turn()).await;
     }
 
     /// Waits until nothing is queued any more.
@@ -192,6 +203,7 @@ mod tests {
             assert_eq!(offered < 1_000, waits);
             assert_eq!(output.dropped().of(Loss::Full.label()) > 0, !waits);
             assert!(!outputs.has_room_everywhere(), "a replay waits in any case");
+            assert!(outputs.has_room_this_turn(), "a sniffer waits in no case");
         }
     }
 

@@ -53,6 +53,17 @@ pub enum State {
     Closed,
 }
 
+/// How long an input waits for outputs that have no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until each had a turn: who sends cannot be made to wait.
+    ATurn,
+    /// Until each had a turn, and longer where `when-full` says so.
+    AsAsked,
+    /// As long as it takes.
+    Endless,
+}
+
 /// Why a record is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
@@ -166,10 +177,14 @@ impl Output {
     }
 
     /// Whether an input may bring one more message without a loss that is not the other end's fault.
-    pub(super) fn has_room(&self, patient: bool) -> bool {
+    pub(super) fn has_room(&self, patience: Patience) -> bool {
         let owed = match self.state.get() {
             State::Ready => true,
-            State::Blocked | State::Away => patient || self.when_full == WhenFull::Wait,
+            State::Blocked | State::Away => match patience {
+                Patience::ATurn => false,
+                Patience::AsAsked => self.when_full == WhenFull::Wait,
+                Patience::Endless => true,
+            },
             State::Closed => false,
         };
         !owed || self.queue.borrow().has_room(self.longest)

@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use async_io::Async;
 use nix::errno::Errno;
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc::{self, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK, ifinfomsg, nlattr, nlmsghdr};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
@@ -23,16 +23,32 @@ pub fn number(name: &str) -> Option<u32> {
     if_nametoindex(name).ok()
 }
 
+/// Whether an interface is there and switched on.
+pub fn is_up(name: &str) -> bool {
+    entries(Some(name)).any(|entry| entry.flags.contains(InterfaceFlags::IFF_UP))
+}
+
+/// Whether an interface is this machine's way to itself.
+pub fn is_loopback(name: &str) -> bool {
+    entries(Some(name)).any(|entry| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+}
+
 /// The addresses of an interface, or of all; the first [`SNIFFER_ADDRESSES`].
 pub fn addresses(name: Option<&str>) -> heapless::Vec<IpAddr, SNIFFER_ADDRESSES> {
-    let Ok(all) = getifaddrs() else { return heapless::Vec::new() };
-    let own = all.filter(|entry| name.is_none_or(|name| entry.interface_name == name));
-    let address = |entry: nix::ifaddrs::InterfaceAddress| {
+    let address = |entry: InterfaceAddress| {
         let address = entry.address?;
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
     };
-    own.filter_map(address).take(SNIFFER_ADDRESSES).collect()
+    entries(name).filter_map(address).take(SNIFFER_ADDRESSES).collect()
+}
+
+/// What the kernel tells of an interface, or of all: once of each and once of each address.
+fn entries(name: Option<&str>) -> impl Iterator<Item = InterfaceAddress> {
+    let all = getifaddrs().into_iter().flatten();
+    // Addresses of IPv4 may have a label, which is the name, a colon and a word.
+    let is_of = |entry: &InterfaceAddress, name| entry.interface_name.split(':').next() == Some(name);
+    all.filter(move |entry| name.is_none_or(|name| is_of(entry, name)))
 }
 
 /// The numbers of the interfaces that belong to another: ports of a bridge, members of a bond; the first
@@ -195,6 +211,7 @@ mod tests {
         assert!(addresses(Some("lo")).contains(&IpAddr::from([127, 0, 0, 1])));
         assert!(addresses(None).len() >= addresses(Some("lo")).len());
         assert!(addresses(Some("none")).is_empty());
+        assert!(is_loopback("lo") && is_up("lo") && !is_up("none"));
         let number = number("lo").unwrap();
         assert!(!subordinates().unwrap().contains(&number));
         assert_eq!(super::number("none"), None);

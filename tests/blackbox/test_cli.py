@@ -31,7 +31,7 @@ def test_configuration_errors():
         ("[input.tcp-socket]\nlocal-port = 70000\n", ["dnstap.toml:2:", "input.tcp-socket.local-port"]),
         ("[filter]\nqname-regex = '('\n", ["dnstap.toml:2:", "filter.qname-regex"]),
         ("[output.kafka]\nenable = true\ntopic = 't'\n", ["output.kafka", "kafka"]),
-        ("[input.sniffer]\nenable = true\neth-name = 'lo'\n", ["input.sniffer", "not built yet"]),
+        ("[input.sniffer]\nenable = true\n", ["input.sniffer.eth-name", "missing"]),
         ("[web-api]\nlocal-address = '0.0.0.0'\n", ["changeme"]),
         ("[web-api]\nlocal-address = '0.0.0.0'\napi-key = ''\npassword = ''\n", ["web-api"]),
         ("[input.tcp-socket]\nenable = false\n", ["no input"]),

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use async_io::Async;
 use nix::errno::Errno;
-use nix::libc::{self, c_int, sock_filter, sock_fprog, sockaddr_ll};
+use nix::libc::{self, c_int, sock_fprog, sockaddr_ll};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, SockFlag, SockType, SockaddrLike, bind, getsockopt, setsockopt, socket, sockopt,
 };
@@ -25,6 +25,7 @@ use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
 use crate::time::Time;
 use batch::Batch;
+use program::Instruction;
 use ring::Ring;
 
 /// A packet, from its link-layer header on.
@@ -59,7 +60,7 @@ impl Socket {
     /// # Errors
     ///
     /// `PermissionDenied` without CAP_NET_RAW; a kernel without packet sockets; a program it does not take.
-    pub fn open(program: &[sock_filter], blocks: usize) -> io::Result<Self> {
+    pub fn open(program: &[Instruction], blocks: usize) -> io::Result<Self> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let descriptor = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
         attach(&descriptor, program)?;
@@ -173,13 +174,13 @@ impl AsyncSocket {
     /// # Errors
     ///
     /// When the kernel has no memory for it.
-    pub fn filter(&self, program: &[sock_filter]) -> io::Result<()> {
+    pub fn filter(&self, program: &[Instruction]) -> io::Result<()> {
         attach(&self.descriptor, program)
     }
 }
 
 /// Gives a socket its filter.
-fn attach(descriptor: &impl AsFd, program: &[sock_filter]) -> io::Result<()> {
+fn attach(descriptor: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = sock_fprog { len, filter: program.as_ptr().cast_mut() };
     Ok(setsockopt(descriptor, AttachFilter, &program)?)

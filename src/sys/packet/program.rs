@@ -20,8 +20,11 @@
 
 use nix::libc::{
     self, ARPHRD_ETHER, ARPHRD_IPGRE, ARPHRD_LOOPBACK, ARPHRD_NONE, ARPHRD_PPP, ARPHRD_SIT, ARPHRD_TUNNEL,
-    ARPHRD_TUNNEL6, sock_filter,
+    ARPHRD_TUNNEL6,
 };
+
+/// One instruction of a program, as the kernel reads it.
+pub use nix::libc::sock_filter as Instruction;
 
 /// IPv6 extension headers that are stepped over.
 pub const EXTENSIONS: usize = 3;
@@ -44,7 +47,7 @@ pub enum Scope<'a> {
 
 /// The program for some ports. It has some 150 instructions, four for each port and two for each interface left out;
 /// the kernel takes 4,096.
-pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<sock_filter> {
+pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<Instruction> {
     let mut code = Assembler::default();
     let [ethernet, raw, ipv4, ipv6] = [(); 4].map(|()| code.label());
     if let Scope::All(without) = scope {
@@ -189,7 +192,7 @@ const DESTINATION: u32 = 60;
 /// Makes a program, with names for places further on; the machine jumps forward only.
 #[derive(Default)]
 struct Assembler {
-    code: Vec<Instruction>,
+    code: Vec<Step>,
     /// Where each label stands, once it does.
     places: Vec<usize>,
 }
@@ -198,7 +201,7 @@ struct Assembler {
 #[derive(Clone, Copy)]
 struct Label(usize);
 
-struct Instruction {
+struct Step {
     operation: u16,
     operand: u32,
     /// Where a jump goes when its condition holds.
@@ -228,7 +231,7 @@ impl Assembler {
     }
 
     fn push(&mut self, operation: u16, operand: u32, target: Option<Label>, otherwise: u8) {
-        self.code.push(Instruction { operation, operand, target, otherwise });
+        self.code.push(Step { operation, operand, target, otherwise });
     }
 
     fn plain(&mut self, operation: u16, operand: u32) {
@@ -322,19 +325,18 @@ impl Assembler {
     }
 
     /// The program, with labels made into distances.
-    fn resolve(self) -> Vec<sock_filter> {
+    fn resolve(self) -> Vec<Instruction> {
         let Assembler { code, places } = self;
-        let resolve =
-            |(here, Instruction { operation, operand, target, otherwise }): (usize, Instruction)| {
-                let place = target.and_then(|label| places.get(label.0));
-                let distance = place.map_or(0, |place| place.saturating_sub(here + 1));
-                let (jt, jf, k) = match operation {
-                    JUMP => (0, 0, u32::try_from(distance).unwrap_or(u32::MAX)),
-                    // None is so far; a test composes the longest program.
-                    _ => (u8::try_from(distance).unwrap_or(u8::MAX), otherwise, operand),
-                };
-                sock_filter { code: operation, jt, jf, k }
+        let resolve = |(here, Step { operation, operand, target, otherwise }): (usize, Step)| {
+            let place = target.and_then(|label| places.get(label.0));
+            let distance = place.map_or(0, |place| place.saturating_sub(here + 1));
+            let (jt, jf, k) = match operation {
+                JUMP => (0, 0, u32::try_from(distance).unwrap_or(u32::MAX)),
+                // None is so far; a test composes the longest program.
+                _ => (u8::try_from(distance).unwrap_or(u8::MAX), otherwise, operand),
             };
+            Instruction { code: operation, jt, jf, k }
+        };
         code.into_iter().enumerate().map(resolve).collect()
     }
 }

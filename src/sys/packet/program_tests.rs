@@ -15,10 +15,10 @@ struct Known {
 const ON_ETHERNET: Known = Known { kind: ARPHRD_ETHER, outgoing: false, interface: 2, tag_taken_off: false };
 
 /// Runs a program; whether the packet passes. Panics at an operation or a jump that is none.
-fn run(program: &[sock_filter], packet: &[u8], known: Known) -> bool {
+fn run(program: &[Instruction], packet: &[u8], known: Known) -> bool {
     let (mut a, mut x, mut memory, mut next) = (0u32, 0u32, 0u32, 0usize);
     loop {
-        let sock_filter { code, jt, jf, k } = program[next];
+        let Instruction { code, jt, jf, k } = program[next];
         next += 1;
         let skip = |holds: bool| usize::from(if holds { jt } else { jf });
         let fetch = |at: u32, octets: usize| -> Option<u32> {

@@ -1,5 +1,12 @@
 //! Input `sniffer`: makes messages of the DNS packets on an interface.
 
+mod capture;
+mod place;
+
+pub use capture::{Listener, Sniffer, run};
+
+use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_PORTS};
+use crate::packet::{Path, Records, Settings};
 use crate::setting::{Fault, ListenAddress, Port, Text, required};
 use serde::Deserialize;
 
@@ -65,6 +72,36 @@ impl Section {
         if self.dns_port.is_empty() {
             return Err(Fault::new("dns-port", "an empty list; allowed: at least one port, such as [53]"));
         }
+        if self.dns_port.len() > SNIFFER_PORTS {
+            return Err(Fault::new("dns-port", format!("too many; allowed: {SNIFFER_PORTS} ports")));
+        }
+        if self.eth_ip.len() > SNIFFER_ADDRESSES {
+            return Err(Fault::new("eth-ip", format!("too many; allowed: {SNIFFER_ADDRESSES} addresses")));
+        }
         Ok(())
     }
+
+    /// The interface's name.
+    pub fn interface(&self) -> &str {
+        self.eth_name.as_ref().map_or("", Text::as_str)
+    }
+
+    /// The packet path that makes messages as this section asks for.
+    fn path(&self) -> Path {
+        Path::new(Settings {
+            ports: self.dns_port.iter().take(SNIFFER_PORTS).map(|port| port.get()).collect(),
+            identity: self.dnstap_identity.as_str().to_owned(),
+            records: Records {
+                client_query: self.record_client_query,
+                client_response: self.record_client_response,
+                resolver_query: self.record_resolver_query,
+                resolver_response: self.record_resolver_response,
+                forwarder_query: self.record_forwarder_query,
+                forwarder_response: self.record_forwarder_response,
+            },
+        })
+    }
 }
+
+/// Name of the input in metrics and log.
+pub const NAME: &str = "sniffer";

@@ -1,0 +1,217 @@
+//! From the packet socket to the packet path.
+//!
+//! ```text
+//! packets there? -> packet path -> collector, up to PACKETS_A_TURN
+//!       |              no room in an output that is owed a turn: it gets its turn
+//!       none: wait for packets, for word of changes, or, while the interface is away, for a while
+//! ```
+//!
+//! Nobody who sends can be made to wait, so nothing waits longer than a turn, whatever `when-full` says: an output
+//! that keeps up loses nothing, one that does not counts its drops, and what the kernel's memory did not hold
+//! meanwhile the kernel counts.
+//!
+//! An interface that goes down or away is waited for: the socket stays, and is bound again once there is one of
+//! that name. That takes no right, so it works after they were given up.
+
+use std::io;
+
+use async_io::Timer;
+use defmt_or_log::{debug, info, warn};
+use smol::future::{or, pending, yield_now};
+
+use super::place::{Place, State};
+use super::{NAME, Section};
+use crate::backoff::Backoff;
+use crate::collector::{Collector, Connected, Intake};
+use crate::limits::Limits;
+use crate::packet::{Captured, Link, Path};
+use crate::setting::Seconds;
+use crate::sys::links::{AsyncChanges, Changes};
+use crate::sys::packet::program::{ETHERNET_KINDS, RAW_KINDS};
+use crate::sys::packet::{AsyncSocket, Packet, Socket};
+
+/// A packet socket, listening.
+pub struct Sniffer {
+    socket: Socket,
+    changes: Changes,
+    place: Place,
+    path: Path,
+}
+
+impl Sniffer {
+    /// Opens what a section names.
+    ///
+    /// # Errors
+    ///
+    /// Without CAP_NET_RAW, without an interface of that name, with one of a kind that is not read.
+    pub fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
+        let place = Place::new(section)?;
+        let socket = Socket::open(&place.program(), limits.ring).map_err(explain)?;
+        let changes = Changes::open()?;
+        socket.listen(place.number()?)?;
+        let kind = socket.kind()?;
+        if !place.is_all() && link(kind).is_none() {
+            let text = format!(
+                "an interface of kind {kind}; allowed: Ethernet, loopback, tun, ppp, WireGuard and what is like them"
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        Ok(Sniffer { socket, changes, place, path: section.path() })
+    }
+
+    /// Puts it to work.
+    ///
+    /// # Errors
+    ///
+    /// When the reactor refuses it.
+    pub fn into_async(self) -> io::Result<Listener> {
+        let Sniffer { socket, changes, place, path } = self;
+        if !socket.has_ring() {
+            info!("Input {}: the kernel shares no memory for packets; they are read in batches", NAME);
+        }
+        let (socket, changes) = (socket.into_async()?, changes.into_async()?);
+        Ok(Listener { socket, changes, place, path })
+    }
+}
+
+/// What a refused socket means.
+fn explain(error: io::Error) -> io::Error {
+    let text = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "not permitted; reading packets takes the capability CAP_NET_RAW, which root has".to_owned()
+        }
+        _ => format!("the kernel gives no packet socket: {error}"),
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// How packets of a kind of interface begin; none for a kind that is not read.
+fn link(kind: u16) -> Option<Link> {
+    if ETHERNET_KINDS.contains(&kind) {
+        return Some(Link::Ethernet);
+    }
+    RAW_KINDS.contains(&kind).then_some(Link::Raw)
+}
+
+/// A packet socket in the reactor.
+pub struct Listener {
+    socket: AsyncSocket,
+    changes: AsyncChanges,
+    place: Place,
+    path: Path,
+}
+
+/// Packets taken before others get a turn.
+const PACKETS_A_TURN: u32 = 256;
+
+/// How a turn ended.
+enum Turn {
+    /// There may be more.
+    Busy,
+    /// An output has no room, and has not had its turn.
+    Full,
+    /// Nothing is there.
+    Idle,
+}
+
+/// Seconds to the first look for an interface that is away, beside those that word of a change asks for.
+const LOOK_AGAIN: Seconds = Seconds::new(1);
+
+/// Takes packets, for ever.
+pub async fn run(mut listener: Listener, collector: &Collector<'_>, intake: &Intake) {
+    intake.want(1);
+    let mut backoff = Backoff::new(LOOK_AGAIN);
+    let mut attached = None;
+    listener.follow(intake, &mut attached);
+    loop {
+        let turn = listener.turn(collector, intake);
+        intake.miss(listener.socket.drops());
+        if listener.changes.take() {
+            listener.follow(intake, &mut attached);
+        }
+        match turn {
+            Turn::Busy => yield_now().await,
+            Turn::Full => {
+                collector.outputs().room_this_turn().await;
+                yield_now().await;
+            }
+            Turn::Idle => {
+                let again = match attached {
+                    Some(_) => {
+                        backoff.reset();
+                        None
+                    }
+                    None => Some(backoff.wait()),
+                };
+                let look_again = async {
+                    match again {
+                        Some(wait) => drop(Timer::after(wait).await),
+                        None => pending().await,
+                    }
+                    Ok(())
+                };
+                let word = or(listener.changes.readable(), look_again);
+                if let Err(error) = or(listener.socket.readable(), word).await {
+                    return warn!("Input {}: {}", NAME, error.to_string());
+                }
+                if listener.socket.take_error().is_some() || again.is_some() {
+                    listener.follow(intake, &mut attached);
+                }
+            }
+        }
+    }
+}
+
+impl Listener {
+    /// Hands packets to the packet path, and its messages to the collector.
+    fn turn(&mut self, collector: &Collector<'_>, intake: &Intake) -> Turn {
+        for _ in 0..PACKETS_A_TURN {
+            if !collector.outputs().has_room_this_turn() {
+                return Turn::Full;
+            }
+            // An error is told again by `take_error`, or by the interface's state.
+            let Ok(Some(Packet { kind, time, octets })) = self.socket.next_packet() else {
+                return Turn::Idle;
+            };
+            intake.read(octets.len());
+            let Some(link) = link(kind) else { continue };
+            self.path.take(Captured { link, time, octets }, intake.ignored(), &mut |frame| {
+                // Why it is none is counted; we made it, so that does not happen.
+                let _ = collector.ingest(intake, frame);
+            });
+        }
+        Turn::Busy
+    }
+
+    /// Looks at the machine's interfaces again: follows addresses, binds to what came back.
+    fn follow<'i>(&mut self, intake: &'i Intake, attached: &mut Option<Connected<'i>>) {
+        self.path.set_local(&self.place.local());
+        match self.place.look_for_subordinates() {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Err(error) = self.socket.filter(&self.place.program()) {
+                    warn!("Input {}: {}", NAME, error.to_string());
+                }
+            }
+            Err(error) => debug!("Input {}: {}", NAME, error.to_string()),
+        }
+        let state = self.place.state();
+        // Bound to what it is bound to already, nothing happens; what went away and came back is another.
+        let bound = match state {
+            State::Up(number) => self.socket.listen(number).is_ok(),
+            State::Down | State::Gone => false,
+        };
+        match (bound, attached.is_some()) {
+            (true, false) => {
+                info!("Input {}: listening on {}", NAME, self.place.name());
+                *attached = Some(intake.connect());
+            }
+            (false, true) => {
+                let why = if state == State::Down { "down" } else { "gone" };
+                warn!("Input {}: {} is {}; waiting for it", NAME, self.place.name(), why);
+                *attached = None;
+            }
+            _ => {}
+        }
+    }
+}

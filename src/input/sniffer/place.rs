@@ -1,0 +1,119 @@
+//! Where the sniffer listens, and whose addresses are its own.
+
+use core::net::IpAddr;
+use std::io;
+
+use super::Section;
+use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
+use crate::setting::{ListenAddress, Port};
+use crate::sys::links;
+use crate::sys::packet::program::{Instruction, Scope, compose};
+
+/// The name that means all interfaces.
+const ALL: &str = "any";
+
+/// One interface or all, as the machine has them now.
+pub struct Place {
+    /// None is all.
+    name: Option<String>,
+    /// Where packets begin with an Ethernet header and both ends are this machine.
+    loopback: bool,
+    /// `eth-ip`; none when the interface's own addresses are to be followed.
+    fixed: Option<Addresses>,
+    ports: Vec<u16>,
+    /// Interfaces that belong to another.
+    subordinates: Subordinates,
+}
+
+type Addresses = heapless::Vec<IpAddr, SNIFFER_ADDRESSES>;
+type Subordinates = heapless::Vec<u32, SNIFFER_INTERFACES>;
+
+/// What became of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It can be listened to: all, or the one with this number.
+    Up(Option<u32>),
+    /// It is there, and switched off.
+    Down,
+    /// There is none of that name.
+    Gone,
+}
+
+impl Place {
+    /// The place that a section names.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell of its interfaces.
+    pub fn new(section: &Section) -> io::Result<Self> {
+        let name = section.eth_name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| name != ALL);
+        let fixed: Addresses = section.eth_ip.iter().copied().map(ListenAddress::get).collect();
+        let mut place = Place {
+            loopback: name.as_deref().is_some_and(links::is_loopback),
+            name,
+            fixed: (!fixed.is_empty()).then_some(fixed),
+            ports: section.dns_port.iter().copied().map(Port::get).collect(),
+            subordinates: Subordinates::new(),
+        };
+        place.look_for_subordinates()?;
+        Ok(place)
+    }
+
+    /// The number of the interface to bind to; none for all.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name.
+    pub fn number(&self) -> io::Result<Option<u32>> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no interface of that name");
+        self.name.as_deref().map(|name| links::number(name).ok_or_else(missing)).transpose()
+    }
+
+    /// How the log names it.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("all interfaces")
+    }
+
+    /// Whether it is all interfaces.
+    pub fn is_all(&self) -> bool {
+        self.name.is_none()
+    }
+
+    /// How it is now.
+    pub fn state(&self) -> State {
+        let Some(name) = &self.name else { return State::Up(None) };
+        match links::number(name) {
+            Some(number) if links::is_up(name) => State::Up(Some(number)),
+            Some(_) => State::Down,
+            None => State::Gone,
+        }
+    }
+
+    /// The addresses of this machine there. On loopback packets go to and from all that it has.
+    pub fn local(&self) -> Addresses {
+        match &self.fixed {
+            Some(fixed) => fixed.clone(),
+            None => links::addresses(self.name.as_deref().filter(|_| !self.loopback)),
+        }
+    }
+
+    /// The filter for what is to be heard there.
+    pub fn program(&self) -> Vec<Instruction> {
+        compose(&self.ports, if self.is_all() { Scope::All(&self.subordinates) } else { Scope::One })
+    }
+
+    /// Looks again which interfaces belong to another; whether that asks for another filter.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not answer.
+    pub fn look_for_subordinates(&mut self) -> io::Result<bool> {
+        if !self.is_all() {
+            return Ok(false);
+        }
+        let now = links::subordinates()?;
+        let changed = now != self.subordinates;
+        self.subordinates = now;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,149 @@
+//! Who asks whom, as seen from this machine, and the dnstap message that says so.
+//!
+//! | message | query | response |
+//! |---|---|---|
+//! | CLIENT | to this machine | from it |
+//! | RESOLVER | from this machine, RD clear | to it, RD clear |
+//! | FORWARDER | from this machine, RD set | to it, RD set |
+//!
+//! A response has the flag RD of its query (RFC 1035, 4.1.1), so both are of one kind and meet, referrals
+//! included. Where both ends are this machine, it is its own client.
+
+use core::net::IpAddr;
+
+use super::{Ends, Ignored};
+use crate::limits::{self, IDENTITY_BYTES, SNIFFER_ADDRESSES};
+use crate::time::Time;
+use crate::wire::dnstap::{self, Dnstap, Message};
+use crate::wire::iana::{Family, MessageType, Protocol};
+
+/// Which kinds of messages are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the message of its name")]
+pub struct Records {
+    pub client_query: bool,
+    pub client_response: bool,
+    pub resolver_query: bool,
+    pub resolver_response: bool,
+    pub forwarder_query: bool,
+    pub forwarder_response: bool,
+}
+
+impl Records {
+    fn wants(self, kind: MessageType) -> bool {
+        match kind {
+            MessageType::CLIENT_QUERY => self.client_query,
+            MessageType::CLIENT_RESPONSE => self.client_response,
+            MessageType::RESOLVER_QUERY => self.resolver_query,
+            MessageType::RESOLVER_RESPONSE => self.resolver_response,
+            MessageType::FORWARDER_QUERY => self.forwarder_query,
+            _ => self.forwarder_response,
+        }
+    }
+}
+
+/// Octets of the longest data frame: a DNS message, the identity, and less than 100 beside them.
+pub(super) const FRAME_BYTES: usize = (64 << 10) + IDENTITY_BYTES + 256;
+
+/// What is known of this machine, and room for a message.
+#[derive(Debug)]
+pub(super) struct Direction {
+    identity: heapless::Vec<u8, IDENTITY_BYTES>,
+    records: Records,
+    local: heapless::Vec<IpAddr, SNIFFER_ADDRESSES>,
+    frame: Box<[u8]>,
+}
+
+impl Direction {
+    pub fn new(identity: &str, records: Records) -> Self {
+        Direction {
+            // What is beyond does not count anywhere.
+            identity: identity.bytes().take(IDENTITY_BYTES).collect(),
+            records,
+            local: heapless::Vec::new(),
+            frame: limits::table(FRAME_BYTES, 0),
+        }
+    }
+
+    pub fn set_local(&mut self, addresses: &[IpAddr]) {
+        self.local = addresses.iter().copied().take(SNIFFER_ADDRESSES).collect();
+    }
+
+    /// Whether an address is this machine's. All of 127.0.0.0/8 is, though only one is on the interface.
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.local.contains(&address) || address.is_loopback()
+    }
+
+    /// Hands on a DNS payload as a data frame.
+    pub fn message(
+        &mut self,
+        ends: Ends,
+        over_tcp: bool,
+        time: Time,
+        payload: &[u8],
+        emit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Ignored> {
+        let kind = self.kind(ends, payload)?;
+        if !self.records.wants(kind) {
+            return Err(Ignored::Unwanted);
+        }
+        let is_query = !kind.is_response();
+        let (query, response) =
+            if is_query { (ends.source, ends.destination) } else { (ends.destination, ends.source) };
+        let (mut query_octets, mut response_octets) = ([0; 16], [0; 16]);
+        let time = dnstap::Time { seconds: Some(time.seconds), nanoseconds: Some(time.nanoseconds) };
+        let mut message = Message {
+            message_type: kind,
+            socket_family: Some(if query.0.is_ipv4() { Family::INET } else { Family::INET6 }),
+            socket_protocol: Some(if over_tcp { Protocol::TCP } else { Protocol::UDP }),
+            query_address: Some(octets(query.0, &mut query_octets)),
+            response_address: Some(octets(response.0, &mut response_octets)),
+            query_port: Some(query.1.into()),
+            response_port: Some(response.1.into()),
+            ..Message::default()
+        };
+        if is_query {
+            (message.query_time, message.query_message) = (time, Some(payload));
+        } else {
+            (message.response_time, message.response_message) = (time, Some(payload));
+        }
+        let dnstap = Dnstap { identity: Some(&self.identity), message, ..Dnstap::default() };
+        let length = dnstap.compose(&mut self.frame).ok_or(Ignored::Oversize)?;
+        emit(self.frame.get(..length).unwrap_or_default());
+        Ok(())
+    }
+
+    /// The kind of a message, by its flags and its ends.
+    fn kind(&self, ends: Ends, payload: &[u8]) -> Result<MessageType, Ignored> {
+        const HEADER_BYTES: usize = 12;
+        let Some(&[_, _, flags, ..]) = payload.first_chunk::<HEADER_BYTES>() else {
+            return Err(Ignored::Short);
+        };
+        let (is_response, recursion_desired) = (flags & 0x80 != 0, flags & 0x01 != 0);
+        let [from_here, to_here] = [ends.source, ends.destination].map(|(address, _)| self.is_local(address));
+        match (is_response, recursion_desired) {
+            (false, _) if to_here => Ok(MessageType::CLIENT_QUERY),
+            (true, _) if from_here => Ok(MessageType::CLIENT_RESPONSE),
+            (false, false) if from_here => Ok(MessageType::RESOLVER_QUERY),
+            (false, true) if from_here => Ok(MessageType::FORWARDER_QUERY),
+            (true, false) if to_here => Ok(MessageType::RESOLVER_RESPONSE),
+            (true, true) if to_here => Ok(MessageType::FORWARDER_RESPONSE),
+            _ => Err(Ignored::Transit),
+        }
+    }
+}
+
+/// An address as dnstap has it.
+fn octets(address: IpAddr, room: &mut [u8; 16]) -> &[u8] {
+    match address {
+        IpAddr::V6(address) => {
+            *room = address.octets();
+            room
+        }
+        IpAddr::V4(address) => {
+            let (first, _) = room.split_at_mut(4);
+            first.copy_from_slice(&address.octets());
+            first
+        }
+    }
+}

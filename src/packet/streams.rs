@@ -1,0 +1,322 @@
+//! DNS over TCP: messages with their length before them, put together from the segments of a connection.
+//!
+//! ```text
+//! sequence   base                        each direction is a flow of its own
+//!              | length 2 | message ... | length 2 | message ...
+//!              |== there ==|    missing     |== there ==|
+//! ```
+//!
+//! Most segments carry whole messages, in order: those are read where they lie. What is left over, or comes too
+//! early, is copied into a block, of which there are few; a flow that has none takes that of the flow that has
+//! waited longest, which then begins anew. A part that never came (the kernel had no room, the path changed) is
+//! given up when what is behind it has waited for [`PATIENCE`], or when the connection ends; messages begin
+//! again where a segment does.
+//!
+//! A connection that was there before us is read from the first segment that begins like a message.
+
+use super::transport::TcpSegment;
+use super::{Ends, Ignored};
+use crate::limits::{self, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS};
+use crate::time::Time;
+use crate::wire::cursor::Cursor;
+
+/// Octets of a block: the longest message and its length.
+const BLOCK_BYTES: usize = (64 << 10) + 2;
+
+/// Pieces of a flow that wait for what is missing between them.
+const PIECES: usize = 8;
+
+/// Seconds after which a missing part is given up.
+const PATIENCE: u64 = 2;
+
+/// How far back a segment can be a repetition; one from further away is of another connection.
+const REPEATED: u32 = 1 << 20;
+
+/// The flows of all connections.
+#[derive(Debug)]
+pub(super) struct Streams {
+    flows: Box<[Option<Flow>]>,
+    blocks: Box<[u8]>,
+    /// The flow that has each block.
+    holders: [Option<usize>; SNIFFER_STREAM_BLOCKS],
+}
+
+/// One direction of a connection.
+#[derive(Clone, Debug)]
+struct Flow {
+    ends: Ends,
+    /// Number of the octet that begins the next message.
+    base: u32,
+    /// Whether `base` is known to be right; while it is not, nothing waits.
+    in_step: bool,
+    /// It has ended. It is kept to know repetitions by, as long as nobody needs its place.
+    over: bool,
+    /// When its last segment was seen.
+    seen: Time,
+    /// When it began to wait.
+    waiting: Time,
+    block: Option<usize>,
+    /// What is in the block: from and to, counted from `base`, in order, apart.
+    pieces: heapless::Vec<(usize, usize), PIECES>,
+}
+
+/// Where messages go.
+type Emit<'e> = dyn FnMut(&[u8]) + 'e;
+
+impl Streams {
+    /// Octets of the table.
+    pub const COST: usize = SNIFFER_STREAM_BLOCKS * BLOCK_BYTES + SNIFFER_FLOWS * size_of::<Option<Flow>>();
+
+    pub fn new() -> Self {
+        Streams {
+            flows: limits::table(SNIFFER_FLOWS, None),
+            blocks: limits::table(SNIFFER_STREAM_BLOCKS * BLOCK_BYTES, 0),
+            holders: [None; SNIFFER_STREAM_BLOCKS],
+        }
+    }
+
+    /// Takes a segment; hands on the messages that it completes. `count` is told of what is lost.
+    pub fn take(
+        &mut self,
+        ends: Ends,
+        segment: &TcpSegment<'_>,
+        time: Time,
+        count: &dyn Fn(Ignored),
+        emit: &mut Emit<'_>,
+    ) {
+        let known = self.flows.iter().position(|flow| flow.as_ref().is_some_and(|flow| flow.ends == ends));
+        if known.is_none() && segment.payload.is_empty() && !segment.begins {
+            return;
+        }
+        let at = known.unwrap_or_else(|| self.make_room(count));
+        let first = segment.sequence.wrapping_add(u32::from(segment.begins));
+        if known.is_none() || segment.begins {
+            self.release(at);
+            let flow = Flow {
+                ends,
+                base: first,
+                in_step: segment.begins,
+                over: false,
+                seen: time,
+                waiting: time,
+                block: None,
+                pieces: heapless::Vec::new(),
+            };
+            if let Some(place) = self.flows.get_mut(at) {
+                *place = Some(flow);
+            }
+        }
+        self.put(at, first, segment.payload, time, count, emit);
+        if segment.ends {
+            self.finish(at, count, emit);
+        }
+    }
+
+    /// A free place, or that of the flow that was silent longest, those that are over first.
+    fn make_room(&mut self, count: &dyn Fn(Ignored)) -> usize {
+        let silence = |flow: &Option<Flow>| flow.as_ref().map(|flow| (!flow.over, flow.seen));
+        let oldest =
+            self.flows.iter().enumerate().min_by_key(|(_, flow)| silence(flow)).map_or(0, |(at, _)| at);
+        self.release(oldest);
+        if let Some(Some(Flow { over: false, .. })) = self.flows.get(oldest) {
+            count(Ignored::Connection);
+        }
+        oldest
+    }
+
+    /// Gives back the block of a flow.
+    fn release(&mut self, at: usize) {
+        for holder in self.holders.iter_mut().filter(|holder| **holder == Some(at)) {
+            *holder = None;
+        }
+        if let Some(Some(flow)) = self.flows.get_mut(at) {
+            flow.block = None;
+            flow.pieces.clear();
+        }
+    }
+
+    /// Reads a payload whose first octet has the number `first`.
+    fn put(
+        &mut self,
+        at: usize,
+        first: u32,
+        mut payload: &[u8],
+        time: Time,
+        count: &dyn Fn(Ignored),
+        emit: &mut Emit<'_>,
+    ) {
+        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+        flow.seen = time;
+        if payload.is_empty() {
+            return;
+        }
+        if !flow.in_step {
+            flow.base = first;
+        }
+        let mut offset = first.wrapping_sub(flow.base);
+        let back = offset.wrapping_neg();
+        if back <= REPEATED && back > 0 {
+            // Its beginning was read already.
+            payload = payload.get(back as usize..).unwrap_or_default();
+            offset = 0;
+        }
+        let too_far = offset as usize + payload.len() > BLOCK_BYTES && offset > 0;
+        let too_long =
+            !flow.pieces.is_empty() && time.seconds.saturating_sub(flow.waiting.seconds) > PATIENCE;
+        if too_far {
+            count(Ignored::Gap);
+            self.restart(at);
+            return self.put(at, first, payload, time, count, emit);
+        }
+        if too_long {
+            self.skip_gap(at, count, emit);
+            return self.put(at, first, payload, time, count, emit);
+        }
+        if payload.is_empty() {
+            return;
+        }
+        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+        if offset == 0 && flow.pieces.is_empty() {
+            if !flow.in_step && !begins_like_a_message(payload) {
+                return count(Ignored::Gap);
+            }
+            flow.in_step = true;
+            let read = read_messages(payload, emit);
+            flow.base = flow.base.wrapping_add(read as u32);
+            payload = payload.get(read..).unwrap_or_default();
+            if payload.is_empty() {
+                return;
+            }
+        }
+        self.keep(at, offset as usize, payload, time, count);
+        self.read_block(at, emit);
+    }
+
+    /// Begins a flow anew, with the next segment that begins like a message.
+    fn restart(&mut self, at: usize) {
+        self.release(at);
+        if let Some(Some(flow)) = self.flows.get_mut(at) {
+            flow.in_step = false;
+        }
+    }
+
+    /// Keeps a piece in the block of its flow.
+    fn keep(&mut self, at: usize, offset: usize, payload: &[u8], time: Time, count: &dyn Fn(Ignored)) {
+        let Some(block) = self.block_of(at, time, count) else { return };
+        let room = self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(block);
+        let (Some(Some(flow)), Some(room)) = (self.flows.get_mut(at), room) else { return };
+        let end = offset + payload.len();
+        let Some(place) = room.get_mut(offset..end) else {
+            count(Ignored::Oversize);
+            return self.restart(at);
+        };
+        place.copy_from_slice(payload);
+        let (mut from, mut to) = (offset, end);
+        // What it touches it becomes one with.
+        flow.pieces.retain(|&(other_from, other_to)| {
+            let apart = other_to < from || to < other_from;
+            if !apart {
+                (from, to) = (from.min(other_from), to.max(other_to));
+            }
+            apart
+        });
+        let place = flow.pieces.iter().take_while(|&&(other_from, _)| other_from < from).count();
+        if flow.pieces.insert(place, (from, to)).is_err() {
+            count(Ignored::Gap);
+            self.restart(at);
+        }
+    }
+
+    /// The block of a flow; one of its own, a free one, or that of the flow that has waited longest.
+    fn block_of(&mut self, at: usize, time: Time, count: &dyn Fn(Ignored)) -> Option<usize> {
+        if let Some(Some(Flow { block: Some(block), .. })) = self.flows.get(at) {
+            return Some(*block);
+        }
+        let waiting =
+            |holder: &Option<usize>| holder.and_then(|flow| Some(self.flows.get(flow)?.as_ref()?.waiting));
+        let (block, holder) = self.holders.iter().enumerate().min_by_key(|(_, holder)| waiting(holder))?;
+        if let Some(other) = *holder {
+            count(Ignored::Connection);
+            self.restart(other);
+        }
+        *self.holders.get_mut(block)? = Some(at);
+        let flow = self.flows.get_mut(at)?.as_mut()?;
+        (flow.block, flow.waiting) = (Some(block), time);
+        Some(block)
+    }
+
+    /// Reads the messages that are whole in the block of a flow.
+    fn read_block(&mut self, at: usize, emit: &mut Emit<'_>) {
+        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+        let room = flow.block.and_then(|block| self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(block));
+        let Some((room, &(0, there))) = room.zip(flow.pieces.first()) else { return };
+        let read = read_messages(room.get(..there).unwrap_or_default(), emit);
+        self.step(at, read);
+    }
+
+    /// Moves the beginning of a flow on by what was read or given up.
+    fn step(&mut self, at: usize, octets: usize) {
+        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+        if octets == 0 {
+            return;
+        }
+        let room = flow.block.and_then(|block| self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(block));
+        let (Some(room), Some(&(_, last))) = (room, flow.pieces.last()) else { return };
+        room.copy_within(octets.min(last)..last, 0);
+        flow.base = flow.base.wrapping_add(octets as u32);
+        flow.waiting = flow.seen;
+        for (from, to) in &mut flow.pieces {
+            (*from, *to) = (from.saturating_sub(octets), to.saturating_sub(octets));
+        }
+        flow.pieces.retain(|&(from, to)| from < to);
+        if flow.pieces.is_empty() {
+            self.release(at);
+        }
+    }
+
+    /// Gives up what is missing before the first piece, or the unfinished message that is there.
+    fn skip_gap(&mut self, at: usize, count: &dyn Fn(Ignored), emit: &mut Emit<'_>) {
+        count(Ignored::Gap);
+        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+        let octets = match flow.pieces.as_slice() {
+            [(0, _), (next, _), ..] => *next,
+            [(0, end)] => *end,
+            [(from, _), ..] => *from,
+            [] => return,
+        };
+        self.step(at, octets);
+        self.read_block(at, emit);
+    }
+
+    /// The connection is over: what waits is read as far as it can be.
+    fn finish(&mut self, at: usize, count: &dyn Fn(Ignored), emit: &mut Emit<'_>) {
+        for _ in 0..=PIECES {
+            match self.flows.get(at) {
+                Some(Some(flow)) if !flow.pieces.is_empty() => self.skip_gap(at, count, emit),
+                _ => break,
+            }
+        }
+        self.release(at);
+        if let Some(Some(flow)) = self.flows.get_mut(at) {
+            flow.over = true;
+        }
+    }
+}
+
+/// Hands on the messages that are whole, and tells how many octets they took with their lengths.
+fn read_messages(octets: &[u8], emit: &mut Emit<'_>) -> usize {
+    let mut rest = Cursor::new(octets);
+    let mut read = 0;
+    while let Some(message) = rest.u16().and_then(|length| rest.take(length.into())) {
+        emit(message);
+        read += 2 + message.len();
+    }
+    read
+}
+
+/// Whether octets begin with a length and a DNS header: one question, a known opcode.
+fn begins_like_a_message(octets: &[u8]) -> bool {
+    let mut rest = Cursor::new(octets);
+    let (Some(length), Some([_, _, flags, _, 0, 1])) = (rest.u16(), rest.array()) else { return false };
+    length >= 12 && matches!(flags >> 3 & 0x0f, 0 | 2 | 4 | 5)
+}

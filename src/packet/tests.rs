@@ -1,0 +1,362 @@
+//! Packets made by hand, cut, mixed up and repeated, and what comes out of them.
+
+use super::*;
+use crate::wire::dnstap::Dnstap;
+use crate::wire::iana::MessageType;
+use proptest::prelude::*;
+
+const HERE: &str = "192.0.2.1";
+const THERE: &str = "192.0.2.99";
+const HERE6: &str = "2001:db8::1";
+const THERE6: &str = "2001:db8::99";
+
+fn path(records: Records) -> Path {
+    let ports = [53].into_iter().collect();
+    let mut path = Path::new(Settings { ports, identity: "sniffer".to_owned(), records });
+    path.set_local(&[HERE.parse().unwrap(), HERE6.parse().unwrap()]);
+    path
+}
+
+const EVERYTHING: Records = Records {
+    client_query: true,
+    client_response: true,
+    resolver_query: true,
+    resolver_response: true,
+    forwarder_query: true,
+    forwarder_response: true,
+};
+
+fn at(seconds: u64) -> Time {
+    Time::new(1_000_000 + seconds, 5).unwrap()
+}
+
+fn tally() -> Tally {
+    Tally::new(Ignored::ALL.map(Ignored::label))
+}
+
+/// A DNS message of so many octets: a header with some flags and one question, then filling.
+fn dns(id: u16, flags: u16, octets: usize) -> Vec<u8> {
+    let mut message = [id.to_be_bytes(), flags.to_be_bytes(), [0, 1], [0, 0], [0, 0], [0, 0]].concat();
+    message.resize(octets.max(12), id as u8);
+    message
+}
+
+fn udp(ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
+    let length = 8 + payload.len() as u16;
+    let header = [ports.0.to_be_bytes(), ports.1.to_be_bytes(), length.to_be_bytes(), [0, 0]];
+    [&header.concat(), payload].concat()
+}
+
+const SYN: u8 = 2;
+const FIN: u8 = 1;
+
+/// A segment with four octets of options.
+fn tcp(ports: (u16, u16), sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut segment = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
+    segment.extend(sequence.to_be_bytes());
+    segment.extend([0, 0, 0, 0, 0x60, flags | 0x10, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
+    segment.extend(payload);
+    segment
+}
+
+/// An IP packet between two addresses; `part` is offset and whether more follow.
+fn ip(from: &str, to: &str, protocol: u8, part: Option<(usize, bool)>, payload: &[u8]) -> Vec<u8> {
+    let (from, to): (IpAddr, IpAddr) = (from.parse().unwrap(), to.parse().unwrap());
+    match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let flags = part.map_or(0, |(offset, more)| (offset / 8) as u16 | if more { 0x2000 } else { 0 });
+            let length = 24 + payload.len() as u16;
+            let mut packet = vec![0x46, 0];
+            packet
+                .extend([length.to_be_bytes(), [0, 7], flags.to_be_bytes(), [64, protocol], [0, 0]].concat());
+            packet.extend([from.octets(), to.octets(), [1; 4]].concat());
+            packet.extend(payload);
+            packet
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let header = part.map(|(offset, more)| {
+                [&[protocol, 0][..], &(offset as u16 | u16::from(more)).to_be_bytes(), &[0, 0, 0, 7]].concat()
+            });
+            let rest = [&header.clone().unwrap_or_default(), payload].concat();
+            let next = if header.is_some() { 44 } else { protocol };
+            let mut packet = vec![0x60, 0, 0, 0];
+            packet.extend((rest.len() as u16).to_be_bytes());
+            packet.extend([next, 64]);
+            packet.extend([from.octets(), to.octets()].concat());
+            packet.extend(rest);
+            packet
+        }
+        _ => panic!("two families"),
+    }
+}
+
+/// What comes out of a path for some packets, each with its second: kinds and payloads.
+fn run(
+    path: &mut Path,
+    link: Link,
+    packets: &[(u64, Vec<u8>)],
+    ignored: &Tally,
+) -> Vec<(MessageType, Vec<u8>)> {
+    let mut found = Vec::new();
+    for (second, octets) in packets {
+        path.take(Captured { link, time: at(*second), octets }, ignored, &mut |frame| {
+            let message = Dnstap::parse(frame).unwrap().message;
+            let payload = message.query_message.or(message.response_message).unwrap();
+            found.push((message.message_type, payload.to_vec()));
+        });
+    }
+    found
+}
+
+fn run_raw(packets: &[Vec<u8>], ignored: &Tally) -> Vec<(MessageType, Vec<u8>)> {
+    let packets: Vec<_> = packets.iter().map(|octets| (0, octets.clone())).collect();
+    run(&mut path(EVERYTHING), Link::Raw, &packets, ignored)
+}
+
+#[test]
+fn direction_is_told_from_addresses_and_flags() {
+    const QUERY: u16 = 0x0000;
+    const QUERY_RD: u16 = 0x0100;
+    const RESPONSE: u16 = 0x8000;
+    const RESPONSE_RD: u16 = 0x8180;
+    for (from, to, flags, expected) in [
+        (THERE, HERE, QUERY_RD, Some(MessageType::CLIENT_QUERY)),
+        (THERE, HERE, QUERY, Some(MessageType::CLIENT_QUERY)),
+        (HERE, THERE, RESPONSE_RD, Some(MessageType::CLIENT_RESPONSE)),
+        (HERE6, THERE6, RESPONSE, Some(MessageType::CLIENT_RESPONSE)),
+        (HERE, THERE, QUERY, Some(MessageType::RESOLVER_QUERY)),
+        (THERE6, HERE6, RESPONSE, Some(MessageType::RESOLVER_RESPONSE)),
+        (THERE, HERE, 0x8400, Some(MessageType::RESOLVER_RESPONSE)),
+        (HERE6, THERE6, QUERY_RD, Some(MessageType::FORWARDER_QUERY)),
+        (THERE, HERE, 0x8500, Some(MessageType::FORWARDER_RESPONSE)),
+        (HERE, HERE, QUERY_RD, Some(MessageType::CLIENT_QUERY)),
+        ("127.0.0.1", "127.0.0.53", QUERY_RD, Some(MessageType::CLIENT_QUERY)),
+        ("127.0.0.53", "127.0.0.1", RESPONSE_RD, Some(MessageType::CLIENT_RESPONSE)),
+        (THERE, "192.0.2.7", QUERY_RD, None),
+    ] {
+        let ports = if flags & 0x8000 == 0 { (4_000, 53) } else { (53, 4_000) };
+        let ignored = tally();
+        let packet = ip(from, to, network::UDP, None, &udp(ports, &dns(1, flags, 30)));
+        let found = run_raw(&[packet], &ignored);
+        assert_eq!(found.first().map(|(kind, _)| *kind), expected, "{from} {to} {flags:#x}");
+        assert_eq!(ignored.of("transit"), u64::from(expected.is_none()));
+    }
+}
+
+#[test]
+fn kinds_that_are_switched_off_are_counted() {
+    let packets = [(0, ip(THERE, HERE, network::UDP, None, &udp((9, 53), &dns(1, 0x0100, 30))))];
+    let ignored = tally();
+    let none = Records { client_query: false, ..EVERYTHING };
+    assert!(run(&mut path(none), Link::Raw, &packets, &ignored).is_empty());
+    assert_eq!((ignored.of("unwanted"), ignored.total()), (1, 1));
+}
+
+#[test]
+fn lengths_of_the_headers_are_honoured_not_that_of_the_packet() {
+    let message = dns(1, 0x0100, 20);
+    let mut packet = ip(THERE, HERE, network::UDP, None, &udp((9, 53), &message));
+    packet.resize(200, 0xee);
+    let ethernet = |types: &[u16]| {
+        let mut frame = vec![2; 12];
+        for (number, kind) in types.iter().enumerate() {
+            frame.extend(kind.to_be_bytes());
+            frame.extend(if number + 1 < types.len() { &[0, 5][..] } else { &[] });
+        }
+        [frame, packet.clone()].concat()
+    };
+    for (link, octets) in [
+        (Link::Raw, packet.clone()),
+        (Link::Cooked(0x0800), packet.clone()),
+        (Link::Cooked(0x8100), [&[0, 5, 8, 0], packet.as_slice()].concat()),
+        (Link::Ethernet, ethernet(&[0x0800])),
+        (Link::Ethernet, ethernet(&[0x8100, 0x0800])),
+        (Link::Ethernet, ethernet(&[0x88a8, 0x8100, 0x0800])),
+    ] {
+        let found = run(&mut path(EVERYTHING), link, &[(0, octets)], &tally());
+        assert_eq!(found, [(MessageType::CLIENT_QUERY, message.clone())], "{link:?}");
+    }
+}
+
+#[test]
+fn every_packet_cut_short_is_ignored_once() {
+    let message = dns(1, 0x0100, 20);
+    for (from, to) in [(THERE, HERE), (THERE6, HERE6)] {
+        let packet = ip(from, to, network::UDP, None, &udp((9, 53), &message));
+        for length in 0..packet.len() {
+            let ignored = tally();
+            let found = run_raw(&[packet[..length].to_vec()], &ignored);
+            // The DNS header is what a message needs.
+            let whole = length >= packet.len() - 8;
+            assert_eq!((found.len(), ignored.total()), (usize::from(whole), u64::from(!whole)), "{length}");
+        }
+    }
+}
+
+#[test]
+fn extension_headers_are_stepped_over_before_and_after_fragmentation() {
+    let message = dns(1, 0x0100, 100);
+    let options = [&[network::UDP, 1][..], &[1; 14], &udp((9, 53), &message)].concat();
+    let whole = ip(THERE6, HERE6, 60, None, &options);
+    let first = ip(THERE6, HERE6, 60, Some((0, true)), &options[..64]);
+    let last = ip(THERE6, HERE6, 60, Some((64, false)), &options[64..]);
+    for packets in [vec![whole], vec![first.clone(), last.clone()], vec![last, first]] {
+        assert_eq!(run_raw(&packets, &tally()), [(MessageType::CLIENT_QUERY, message.clone())]);
+    }
+}
+
+#[test]
+fn fragments_that_overlap_end_their_datagram() {
+    let datagram = udp((9, 53), &dns(1, 0x0100, 100));
+    let piece = |from: usize, to: usize| {
+        ip(THERE, HERE, network::UDP, Some((from, to < datagram.len())), &datagram[from..to])
+    };
+    let ignored = tally();
+    let packets = [piece(0, 64), piece(48, 72), piece(64, 108)];
+    assert!(run_raw(&packets, &ignored).is_empty());
+    assert_eq!(ignored.of("fragment"), 1);
+}
+
+#[test]
+fn later_fragments_of_others_make_room_first() {
+    let datagram = udp((9, 53), &dns(1, 0x0100, 100));
+    let mut packets = vec![ip(THERE, HERE, network::UDP, Some((0, true)), &datagram[..64])];
+    for other in 1..=200u8 {
+        packets.push(ip(&format!("198.51.100.{other}"), HERE, network::UDP, Some((1480, true)), &[0; 64]));
+    }
+    packets.push(ip(THERE, HERE, network::UDP, Some((64, false)), &datagram[64..]));
+    let ignored = tally();
+    assert_eq!(run_raw(&packets, &ignored).len(), 1);
+    assert_eq!(ignored.of("fragment"), 200 + 1 - limits::SNIFFER_DATAGRAMS as u64);
+}
+
+/// Messages with their lengths before them.
+fn stream(messages: &[Vec<u8>]) -> Vec<u8> {
+    messages
+        .iter()
+        .flat_map(|message| [&(message.len() as u16).to_be_bytes()[..], message].concat())
+        .collect()
+}
+
+fn segment(sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    ip(THERE, HERE, network::TCP, None, &tcp((4_000, 53), sequence, flags, payload))
+}
+
+#[test]
+fn a_connection_that_was_there_before_is_read_from_where_a_message_begins() {
+    let messages: Vec<_> = (0..4).map(|id| dns(id, 0x0100, 40)).collect();
+    let octets = stream(&messages);
+    let packets = [segment(1_000, 0, &octets[10..84]), segment(1_074, 0, &octets[84..])];
+    let ignored = tally();
+    let found = run_raw(&packets, &ignored);
+    assert_eq!(found.iter().map(|(_, message)| message).collect::<Vec<_>>(), [&messages[2], &messages[3]]);
+    assert_eq!(ignored.of("gap"), 1);
+}
+
+#[test]
+fn what_is_missing_is_given_up_in_time_and_at_the_end() {
+    let messages: Vec<_> = (0..5).map(|id| dns(id, 0x0100, 40)).collect();
+    let octets = stream(&messages);
+    let part = |n: usize| segment(1 + 42 * n as u32, 0, &octets[42 * n..42 * (n + 1)]);
+    let ids = |found: Vec<(MessageType, Vec<u8>)>| found.iter().map(|(_, m)| m[1]).collect::<Vec<_>>();
+    let begin = (0, segment(0, SYN, &[]));
+    let in_time = [begin.clone(), (0, part(0)), (0, part(2)), (1, part(3)), (9, part(4))];
+    let ignored = tally();
+    assert_eq!(ids(run(&mut path(EVERYTHING), Link::Raw, &in_time, &ignored)), [0, 2, 3, 4]);
+    assert_eq!((ignored.of("gap"), ignored.total()), (1, 1));
+    let at_end = [begin, (0, part(0)), (0, part(2)), (0, segment(1 + 42 * 4, FIN, &octets[168..]))];
+    assert_eq!(ids(run(&mut path(EVERYTHING), Link::Raw, &at_end, &ignored)), [0, 2, 4]);
+}
+
+#[test]
+fn connections_beyond_the_table_make_the_oldest_go() {
+    let ignored = tally();
+    let message = dns(7, 0x0100, 40);
+    let octets = stream(std::slice::from_ref(&message));
+    let flows = limits::SNIFFER_FLOWS as u16 + 10;
+    let begin = |port| (0, ip(THERE, HERE, network::TCP, None, &tcp((port, 53), 0, SYN, &[])));
+    let go_on = |port| (1, ip(THERE, HERE, network::TCP, None, &tcp((port, 53), 1, 0, &octets)));
+    let packets: Vec<_> =
+        (1_000..1_000 + flows).map(begin).chain((1_000..1_000 + flows).map(go_on)).collect();
+    let found = run(&mut path(EVERYTHING), Link::Raw, &packets, &ignored);
+    // Those that had to go are read from where they begin like a message.
+    assert_eq!(found.len(), flows.into());
+    assert!(ignored.of("connection") >= 10);
+}
+
+/// Cuts octets at some places.
+fn cut(octets: &[u8], places: &[prop::sample::Index], unit: usize) -> Vec<(usize, Vec<u8>)> {
+    let mut cuts: Vec<usize> = places
+        .iter()
+        .map(|place| place.index(octets.len() / unit + 1) * unit)
+        .chain([0, octets.len()])
+        .collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts.windows(2).map(|ends| (ends[0], octets[ends[0]..ends[1]].to_vec())).collect()
+}
+
+proptest! {
+    /// A datagram in any pieces, in any order, some of them twice, is the datagram.
+    #[test]
+    fn fragments_in_any_order_are_the_datagram(
+        length in 12usize..9_000,
+        places in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
+        order in proptest::collection::vec(any::<u32>(), 10),
+        v6: bool,
+    ) {
+        let message = dns(3, 0x0100, length);
+        let datagram = udp((4_000, 53), &message);
+        let (from, to) = if v6 { (THERE6, HERE6) } else { (THERE, HERE) };
+        let pieces = cut(&datagram, &places, 8);
+        let mut packets: Vec<_> = pieces
+            .iter()
+            .map(|(offset, piece)| {
+                let part = Some((*offset, offset + piece.len() < datagram.len()));
+                ip(from, to, network::UDP, part.filter(|_| pieces.len() > 1), piece)
+            })
+            .collect();
+        let mut keys = order.into_iter();
+        packets.sort_by_cached_key(|_| keys.next());
+        let before_last = packets.len() - 1;
+        packets.splice(before_last..before_last, packets[..before_last / 2].to_vec());
+        let found = run_raw(&packets, &tally());
+        prop_assert_eq!(found, [(MessageType::CLIENT_QUERY, message)]);
+    }
+
+    /// Messages in any segments, a little out of order, some of them twice, are the messages in their order.
+    #[test]
+    fn segments_out_of_order_are_the_messages(
+        lengths in proptest::collection::vec(12usize..3_000, 1..20),
+        places in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
+        swaps in proptest::collection::vec((any::<prop::sample::Index>(), 1usize..4), 0..6),
+        first: u32,
+    ) {
+        let messages: Vec<_> = lengths.iter().enumerate().map(|(id, &n)| dns(id as u16, 0x0100, n)).collect();
+        let octets = stream(&messages);
+        let mut segments: Vec<_> = cut(&octets, &places, 1)
+            .into_iter()
+            .map(|(offset, piece)| segment(first.wrapping_add(1 + offset as u32), 0, &piece))
+            .collect();
+        for (place, distance) in swaps {
+            let one = place.index(segments.len());
+            let other = (one + distance).min(segments.len() - 1);
+            segments.swap(one, other);
+            segments.insert(other, segments[one].clone());
+        }
+        let end = segment(first.wrapping_add(1 + octets.len() as u32), FIN, &[]);
+        let packets: Vec<_> = [segment(first, SYN, &[])].into_iter().chain(segments).chain([end]).collect();
+        let ignored = tally();
+        let found: Vec<_> = run_raw(&packets, &ignored).into_iter().map(|(_, message)| message).collect();
+        prop_assert_eq!(ignored.total(), 0);
+        prop_assert_eq!(found, messages);
+    }
+
+    /// Whatever comes, nothing but counters changes.
+    #[test]
+    fn anything_at_all_is_taken(packets in proptest::collection::vec((0u64..50, proptest::collection::vec(any::<u8>(), 0..120)), 0..50)) {
+        for link in [Link::Ethernet, Link::Raw, Link::Cooked(0x0800), Link::Cooked(0x86dd)] {
+            run(&mut path(EVERYTHING), link, &packets, &tally());
+        }
+    }
+}
