@@ -16,6 +16,7 @@ use picoserve::response::{Connection, IntoResponse, NoContent, ResponseWriter, S
 use super::adapter::Link;
 use super::exposition::{self, Exposition};
 use super::listing::{self, CounterList, StreamList};
+use super::page::{self, Dashboard};
 use super::piece::{Document, Piece};
 use super::refusal::{Header, Refusal};
 
@@ -25,6 +26,8 @@ pub enum Answer<'a, 'r> {
     Text(Text),
     /// A document of any length.
     Pieces(Pieces<'a, 'r>),
+    /// The page for browsers.
+    Page(Dashboard),
     /// Nothing to say: 204.
     Done,
 }
@@ -43,7 +46,7 @@ pub enum Text {
 /// The documents.
 pub enum Pieces<'a, 'r> {
     /// `/metrics`
-    Metrics(Exposition<'a>),
+    Metrics(Exposition<'a, 'r>),
     /// `/counters`
     Counters(CounterList<'a, 'r>),
     /// `/streams`
@@ -89,18 +92,19 @@ impl Answer<'_, '_> {
                 (text.status(), Some(text.content_type()), Some(length), text.header(), last)
             }
             Answer::Pieces(pieces) => (StatusCode::OK, Some(pieces.content_type()), None, None, false),
+            Answer::Page(page) => (page.status(), page.content_type(), page.length(), page.encoding(), false),
             Answer::Done => (StatusCode::NO_CONTENT, None, None, None, false),
         };
         let chunked = manner.chunked && matches!(self, Answer::Pieces(_));
-        (
-            status,
-            kind.map(|kind| ("Content-Type", kind)),
-            length.map(|length| ("Content-Length", length)),
-            chunked.then_some(("Transfer-Encoding", "chunked")),
-            beside,
-            last.then_some(("Connection", "close")),
-            NoContent,
-        )
+        let text = |(name, value)| (name, Value::Text(value));
+        let headers = [
+            kind.map(|kind| text(("Content-Type", kind))),
+            length.map(|length| ("Content-Length", Value::Number(length))),
+            chunked.then_some(text(("Transfer-Encoding", "chunked"))),
+            beside.map(text),
+            last.then_some(text(("Connection", "close"))),
+        ];
+        (status, headers, matches!(self, Answer::Page(_)).then_some(page::HEADERS), NoContent)
     }
 
     /// Sends what comes after the head.
@@ -122,9 +126,29 @@ impl Answer<'_, '_> {
                     link.write_last_chunk().await?;
                 }
             }
+            Answer::Page(mut page) => {
+                while link.write_piece(false, |piece| page.fill(piece)).is_err() {
+                    link.drain().await?;
+                }
+            }
             Answer::Done => {}
         }
         link.drain().await
+    }
+}
+
+/// Value of a header.
+enum Value {
+    Text(&'static str),
+    Number(usize),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) => f.write_str(text),
+            Value::Number(number) => write!(f, "{number}"),
+        }
     }
 }
 

@@ -17,8 +17,9 @@ use core::fmt::{self, Write};
 use super::App;
 use super::metrics::{BUILD, METRICS, Metric, Source, Value, features};
 use super::piece::{Document, Piece, write_escaped};
+use super::query::Encoded;
 use crate::decimal::{Ascii, write_decimal, write_padded};
-use crate::limits::HTTP_INSTANT_COUNTERS;
+use crate::limits::{HTTP_COUNTER_BYTES, HTTP_INSTANT_COUNTERS};
 use crate::statistics::counters::LATENCY_CLASSES;
 use crate::statistics::{Scope, Statistics};
 use crate::tally::Tally;
@@ -31,8 +32,10 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub type Instants = heapless::Vec<u64, HTTP_INSTANT_COUNTERS>;
 
 /// All families, and how far they were written.
-pub struct Exposition<'a> {
+pub struct Exposition<'a, 'r> {
     app: App<'a>,
+    /// How the names of the families begin that are asked for; empty = all.
+    only: Encoded<'r>,
     instants: &'a RefCell<Instants>,
     /// Families written.
     family: usize,
@@ -68,12 +71,17 @@ struct Sample<'s> {
     value: Value,
 }
 
-impl<'a> Exposition<'a> {
-    /// Nothing written yet; `instants` is lent for as long as the answer takes.
-    pub fn new(app: App<'a>, instants: &'a RefCell<Instants>) -> Self {
+impl<'a, 'r> Exposition<'a, 'r> {
+    /// Nothing written yet; the names in `only` were checked, and `instants` is lent for as long as the answer takes.
+    pub fn new(app: App<'a>, only: Encoded<'r>, instants: &'a RefCell<Instants>) -> Self {
         instants.borrow_mut().clear();
         let histogram = Histogram::default();
-        Exposition { app, instants, family: 0, headed: false, sample: 0, instant: 0, histogram }
+        Exposition { app, only, instants, family: 0, headed: false, sample: 0, instant: 0, histogram }
+    }
+
+    fn is_asked_for(&self, metric: &Metric) -> bool {
+        let mut beginnings = self.only.names::<HTTP_COUNTER_BYTES>().flatten().peekable();
+        beginnings.peek().is_none() || beginnings.any(|beginning| metric.name.starts_with(beginning.as_str()))
     }
 
     fn fill_family(&mut self, metric: &Metric, piece: &mut Piece<'_>) -> fmt::Result {
@@ -120,10 +128,12 @@ impl<'a> Exposition<'a> {
     }
 }
 
-impl Document for Exposition<'_> {
+impl Document for Exposition<'_, '_> {
     fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
         while let Some(metric) = METRICS.get(self.family) {
-            self.fill_family(metric, piece)?;
+            if self.is_asked_for(metric) {
+                self.fill_family(metric, piece)?;
+            }
             self.family += 1;
             (self.headed, self.sample) = (false, 0);
         }

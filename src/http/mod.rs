@@ -15,6 +15,7 @@
 //!   v
 //! exposition  /metrics, over the table in metrics; piece: what goes out at once
 //! listing     /counters, /streams
+//! page        /: the dashboard, which asks for the others
 //! ```
 //!
 //! # What it promises
@@ -29,7 +30,8 @@
 //!
 //! # What it leaves out
 //!
-//! Request bodies are read past. There is no compression, no `Expect: 100-continue`, no range. Unknown
+//! Request bodies are read past. There is no compression but that of the page, which is made when the program is
+//! built, no `Expect: 100-continue`, no range. Unknown
 //! parameters are passed over. A request whose head is malformed or too long is answered 400, in plain text.
 
 mod adapter;
@@ -39,6 +41,7 @@ mod exposition;
 mod guard;
 mod listing;
 mod metrics;
+mod page;
 mod piece;
 mod query;
 mod refusal;

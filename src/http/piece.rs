@@ -26,6 +26,11 @@ impl<'b> Piece<'b> {
         self.used
     }
 
+    /// Octets that still fit.
+    pub fn free(&self) -> usize {
+        self.room.len().saturating_sub(self.used)
+    }
+
     /// Writes something whole, or nothing of it.
     ///
     /// # Errors

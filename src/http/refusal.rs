@@ -26,6 +26,8 @@ pub enum Refusal {
     Stream,
     /// Something is wrong with the parameter `stream`.
     StreamEncoding,
+    /// Something is wrong with the parameter `only`.
+    Only,
     /// Something is wrong with the parameter `more`.
     More(BadParameter),
     /// The tables are another release's.
@@ -39,7 +41,9 @@ impl Refusal {
     /// The status of the answer.
     pub fn status(self) -> StatusCode {
         match self {
-            Refusal::ContentLength | Refusal::StreamEncoding | Refusal::More(_) => StatusCode::BAD_REQUEST,
+            Refusal::ContentLength | Refusal::StreamEncoding | Refusal::Only | Refusal::More(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Refusal::Credentials => StatusCode::UNAUTHORIZED,
             Refusal::Path | Refusal::Stream => StatusCode::NOT_FOUND,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -75,6 +79,7 @@ impl fmt::Display for Refusal {
             Refusal::Method(_) => "this path does not have that method",
             Refusal::Stream => "there is no such stream",
             Refusal::StreamEncoding => "`stream` is badly encoded",
+            Refusal::Only => "`only` is badly encoded or too long",
             Refusal::More(BadParameter::Encoding) => "`more` is badly encoded",
             Refusal::More(BadParameter::TooLong) => "a name in `more` is too long",
             Refusal::More(BadParameter::TooMany) => "there are too many names in `more`",

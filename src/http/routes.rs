@@ -17,6 +17,7 @@ use super::answer::{Answer, Manner, Pieces, Text};
 use super::exposition::{Exposition, Instants};
 use super::guard::EXCESS;
 use super::listing::{CounterList, StreamList};
+use super::page;
 use super::query::{BadParameter, Query};
 use super::refusal::Refusal;
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
@@ -42,6 +43,7 @@ enum Methods {
 /// What stands at a path.
 #[derive(Clone, Copy)]
 enum Page {
+    Dashboard,
     Metrics,
     Counters,
     Tables,
@@ -53,6 +55,7 @@ enum Page {
 
 #[rustfmt::skip]
 const ROUTES: &[Route] = &[
+    Route { path: "/", methods: Methods::Read, open: false, page: Page::Dashboard },
     Route { path: "/metrics", methods: Methods::Read, open: false, page: Page::Metrics },
     Route { path: "/counters", methods: Methods::Read, open: false, page: Page::Counters },
     Route { path: "/tables", methods: Methods::Read, open: false, page: Page::Tables },
@@ -162,13 +165,24 @@ impl<'a> Service<'a> {
         if !route.methods.contain(parts.method()) {
             return Err(Refusal::Method(route.methods.list()));
         }
-        self.page(route.page, Query(parts.query().map_or("", |query| query.0)))
+        let query = Query(parts.query().map_or("", |query| query.0));
+        self.page(route.page, query, parts.headers())
     }
 
-    fn page<'r>(&self, page: Page, query: Query<'r>) -> Result<Answer<'a, 'r>, Refusal> {
+    fn page<'r>(
+        &self,
+        page: Page,
+        query: Query<'r>,
+        headers: Headers<'_>,
+    ) -> Result<Answer<'a, 'r>, Refusal> {
         let app = self.app;
         Ok(match page {
-            Page::Metrics => Answer::Pieces(Pieces::Metrics(Exposition::new(app, self.instants))),
+            Page::Dashboard => Answer::Page(page::Dashboard::wanted(headers)),
+            Page::Metrics => {
+                let only = query.find("only").unwrap_or_default();
+                only.check_names::<HTTP_COUNTER_BYTES>().map_err(|_| Refusal::Only)?;
+                Answer::Pieces(Pieces::Metrics(Exposition::new(app, only, self.instants)))
+            }
             Page::Counters => {
                 let (scope, more) = (self.scope(query)?, query.find("more").unwrap_or_default());
                 more.check_names::<HTTP_COUNTER_BYTES>().map_err(Refusal::More)?;

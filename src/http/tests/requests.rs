@@ -80,7 +80,7 @@ fn credentials_come_before_paths() {
 #[test]
 fn each_path_has_its_methods() {
     let server = Server::start();
-    let read = ["/metrics", "/counters", "/tables", "/streams", "/health", "/ready"];
+    let read = ["/", "/metrics", "/counters", "/tables", "/streams", "/health", "/ready"];
     for (path, allowed) in read.map(|path| (path, "GET, HEAD")).into_iter().chain([("/reset", "DELETE")]) {
         for method in ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "get", "BREW"] {
             let reply = server.ask(method, path);
@@ -96,13 +96,67 @@ fn each_path_has_its_methods() {
             assert_eq!(reply.body, error);
         }
     }
-    for path in ["/", "/metrics/", "//metrics", "/Metrics", "/%6Detrics", "/nowhere", "*", "metrics"] {
+    for path in
+        ["/index.html", "/metrics/", "//metrics", "/Metrics", "/%6Detrics", "/nowhere", "*", "metrics"]
+    {
         let reply = server.ask("GET", path);
         assert_eq!(reply.status, 404, "{path}");
         assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
         assert_eq!(reply.body, "{\"error\": \"there is nothing at this path\"}");
     }
     assert_eq!(server.ask("GET", "http://router:8080/streams").body, "{\"streams\": []}");
+}
+
+#[test]
+fn the_page_goes_out_in_the_form_that_is_asked_for() {
+    let server = Server::start();
+    let ask = |method: &str, headers: &str| {
+        let request = format!("{method} / HTTP/1.1\r\n{KEY}\r\n{headers}\r\n");
+        server.connect().ask(&request, method == "GET")
+    };
+    let plain = ask("GET", "");
+    assert_eq!((plain.status, plain.header("content-encoding")), (200, None));
+    assert_eq!(plain.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(plain.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(plain.header("vary"), Some("Accept-Encoding"));
+    assert!(plain.header("content-security-policy").unwrap().starts_with("default-src 'none';"));
+    assert!(plain.body.starts_with("<!doctype html>") && plain.body.trim_end().ends_with("</html>"));
+    let length = |reply: &super::Reply| reply.header("content-length").unwrap().parse::<usize>().unwrap();
+    assert_eq!(length(&plain), plain.body.len());
+
+    let gzip = ask("HEAD", "Accept-Encoding: gzip, br\r\n");
+    assert_eq!((gzip.status, gzip.header("content-encoding")), (200, Some("gzip")));
+    assert!(length(&gzip) * 2 < length(&plain));
+
+    let tag = plain.header("etag").unwrap();
+    let unchanged = ask("GET", &format!("If-None-Match: {tag}\r\nAccept-Encoding: gzip\r\n"));
+    assert_eq!((unchanged.status, unchanged.header("etag")), (304, Some(tag)));
+    assert_eq!((unchanged.header("content-length"), unchanged.header("content-encoding")), (None, None));
+    assert_eq!(ask("GET", "If-None-Match: \"another\"\r\n").status, 200);
+    assert_eq!(server.connect().ask("GET / HTTP/1.1\r\n\r\n", true).status, 401);
+}
+
+#[test]
+fn a_scrape_of_some_families() {
+    let server = Server::start();
+    server.run(|world| world.exchange("lb1"));
+    let scrape = server.get("/metrics?only=process_,dnstapd_log");
+    let names: std::collections::BTreeSet<&str> = scrape
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    let expected = [
+        "dnstapd_log_dropped_total",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+    ];
+    assert_eq!(names, expected.into());
+    assert_eq!(server.get("/metrics?only=nothing"), "");
+    assert!(server.get("/metrics?only=").contains("dnstap_queries{identity=\"lb1\"} 1\n"));
+    assert_eq!(server.ask("GET", "/metrics?only=%zz").status, 400);
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn pieces_of_any_size_make_a_valid_scrape() {
     let world = World::new(&Default::default(), 8);
     let instants = RefCell::default();
     for size in (1_000..1_800).step_by(7) {
-        let mut document = Exposition::new(world.app(), &instants);
+        let mut document = Exposition::new(world.app(), Default::default(), &instants);
         let (mut scrape, mut room) = (String::new(), vec![0; size]);
         loop {
             let mut piece = Piece::new(&mut room);

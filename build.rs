@@ -1,0 +1,66 @@
+//! Makes the dashboard's page out of its three sources, in `src/http/page`: one document, the same in gzip, and
+//! what the answer's head says of it. So nobody can forget to make them anew.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a build may fail, and says why")]
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+/// Where the sources are.
+const FOLDER: &str = "src/http/page";
+
+fn main() {
+    println!("cargo::rerun-if-changed={FOLDER}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let read =
+        |name: &str| dense(&fs::read_to_string(Path::new(FOLDER).join(name)).expect("a source of the page"));
+    let (style, script) = (read("style.css"), read("script.js"));
+    let page = read("index.html")
+        .replace("<style></style>", &format!("<style>{style}</style>"))
+        .replace("<script></script>", &format!("<script>{script}</script>"));
+
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(page.as_bytes()).expect("memory");
+    let version: String = Sha256::digest(&page).iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+    let policy = format!(
+        "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        hash(&style),
+        hash(&script)
+    );
+    // Weak, for it is the same in each form (RFC 9110, 8.8.1).
+    let tag = format!("W/\"{version}\"");
+    let constants = format!("const POLICY: &str = {policy:?};\nconst TAG: &str = {tag:?};\n");
+
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where"));
+    fs::write(out.join("page.html"), &page).expect("a writable folder");
+    fs::write(out.join("page.html.gz"), gzip.finish().expect("memory")).expect("a writable folder");
+    fs::write(out.join("page.rs"), constants).expect("a writable folder");
+}
+
+/// Leaves out indentation and empty lines; no string in the sources goes over a line's end.
+fn dense(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| line.to_owned() + "\n").collect()
+}
+
+/// How a content security policy names a style or script that may stand in the page (CSP Level 3, 2.3.1).
+fn hash(text: &str) -> String {
+    format!("'sha256-{}'", base64(&Sha256::digest(text)))
+}
+
+/// Base64 with padding (RFC 4648, 4).
+fn base64(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |group: &[u8]| -> String {
+        let bits = (0..3).fold(0, |bits, place| bits << 8 | u32::from(*group.get(place).unwrap_or(&0)));
+        let digit = |place: usize| char::from(ALPHABET[(bits >> (18 - 6 * place)) as usize & 63]);
+        (0..4).map(|place| if place <= group.len() { digit(place) } else { '=' }).collect()
+    };
+    octets.chunks(3).map(group).collect()
+}

@@ -1,0 +1,210 @@
+//! The dashboard: one page for browsers at `/`, which asks the other paths for what it shows.
+//!
+//! ```text
+//! index.html  what stands where          \
+//! style.css   how it looks                >  build.rs: one document, as it is and in gzip
+//! script.js   asks, and fills it in      /
+//! ```
+//!
+//! The sources are plain HTML, CSS and JavaScript, written by hand; nothing else is needed to work on them.
+//! `build.rs` puts style and script into the document and takes their hashes for the content security policy. The
+//! page lies in the program's read-only data, so it costs no memory until somebody asks, and goes out in pieces
+//! like every answer.
+//!
+//! # What it promises
+//!
+//! * **It needs nobody else.** No font, script or picture comes from anywhere but here; the policy says so to the
+//!   browser, too.
+//! * **It asks for what it shows.** `/counters` every two seconds, the rest less often, nothing while the page
+//!   is hidden, one request at a time. What it keeps is five minutes of numbers.
+//! * **A name is text.** Names, identities and countries come from strangers. The script writes them as text
+//!   (`textContent`), never as markup; and no script but this one would run.
+//! * **It says in words what is wrong**: no connection, a refused password, a restarted daemon, a stream that is
+//!   gone.
+//!
+//! # Credentials
+//!
+//! The page is behind the same credentials as the rest. The browser asks for them once and sends them with
+//! every request of the page, so the script never sees them. When they stop being right the script stops
+//! asking, for each answer of 401 would make the browser ask its user again.
+//!
+//! # Working on it
+//!
+//! `tests/browser` opens it in Chromium and leaves screenshots in `target/browser`. The page must stay below
+//! [`PAGE_MAX`] octets.
+
+use core::fmt;
+
+use picoserve::request::Headers;
+use picoserve::response::StatusCode;
+
+use super::piece::{Document, Piece};
+use super::refusal::Header;
+use crate::decimal::Ascii;
+
+/// The page in one of its forms, and how much of it was written.
+#[derive(Clone, Copy)]
+pub struct Dashboard {
+    form: Form,
+    /// `written <= form.octets().len()`.
+    written: usize,
+}
+
+/// The forms of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Gzip,
+    /// Not again: the client has it.
+    Unchanged,
+}
+
+/// Headers of the page in every form. It may be kept, but the daemon is asked whether it is still the same.
+#[rustfmt::skip]
+pub const HEADERS: &[Header] = &[
+    ("ETag", TAG),
+    ("Vary", "Accept-Encoding"),
+    ("Cache-Control", "private, no-cache"),
+    ("Content-Security-Policy", POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+];
+
+// POLICY, the content security policy; TAG, which names this version of the page.
+include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
+const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
+
+/// Octets of the page at most, before gzip.
+pub const PAGE_MAX: usize = 40 << 10;
+const _: () = assert!(PLAIN.len() <= PAGE_MAX);
+
+impl Dashboard {
+    /// In the form that suits a request with these headers.
+    pub fn wanted(headers: Headers<'_>) -> Self {
+        let mut form = Form::Plain;
+        for (name, value) in headers {
+            let Ok(value) = value.as_str() else { continue };
+            if name == "if-none-match" && knows_version(value) {
+                form = Form::Unchanged;
+            }
+            if name == "accept-encoding" && takes_gzip(value) && form == Form::Plain {
+                form = Form::Gzip;
+            }
+        }
+        Dashboard { form, written: 0 }
+    }
+
+    /// Status of the answer.
+    pub fn status(self) -> StatusCode {
+        if self.form == Form::Unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK }
+    }
+
+    /// Content type, if there is a body.
+    pub fn content_type(self) -> Option<&'static str> {
+        (self.form != Form::Unchanged).then_some("text/html; charset=utf-8")
+    }
+
+    /// Octets of the body, if there is one.
+    pub fn length(self) -> Option<usize> {
+        (self.form != Form::Unchanged).then(|| self.form.octets().len())
+    }
+
+    /// The header that names the form.
+    pub fn encoding(self) -> Option<Header> {
+        (self.form == Form::Gzip).then_some(("Content-Encoding", "gzip"))
+    }
+}
+
+impl Form {
+    fn octets(self) -> &'static [u8] {
+        match self {
+            Form::Plain => PLAIN,
+            Form::Gzip => GZIP,
+            Form::Unchanged => &[],
+        }
+    }
+}
+
+impl Document for Dashboard {
+    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+        let rest = self.form.octets().get(self.written..).unwrap_or_default();
+        let part = rest.get(..piece.free()).unwrap_or(rest);
+        piece.write_ascii(part)?;
+        self.written += part.len();
+        if part.len() < rest.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// Whether `If-None-Match` names this version (RFC 9110, 13.1.2).
+fn knows_version(value: &str) -> bool {
+    let tags = value.split(',').map(str::trim);
+    tags.into_iter().any(|tag| tag == "*" || tag.trim_start_matches("W/") == TAG.trim_start_matches("W/"))
+}
+
+/// Whether `Accept-Encoding` has gzip, and not with a quality of 0 (RFC 9110, 12.5.3).
+fn takes_gzip(value: &str) -> bool {
+    value.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let quality = weight.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
+        let never = !quality.is_empty() && quality.bytes().all(|octet| matches!(octet, b'0' | b'.'));
+        name.trim().eq_ignore_ascii_case("gzip") && !never
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_whom_takes_it() {
+        for value in ["gzip", "gzip, deflate, br", "br;q=1.0,GZIP ; q=0.8", "identity, gzip;q=0.001"] {
+            assert!(takes_gzip(value), "{value}");
+        }
+        for value in ["", "br", "*", "gzip;q=0", "gzip; q=0.000", "xgzip", "identity"] {
+            assert!(!takes_gzip(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn this_version_is_known_in_any_list() {
+        for value in [TAG.to_owned(), format!("\"a\",{}", &TAG[2..]), "*".to_owned()] {
+            assert!(knows_version(&value), "{value}");
+        }
+        for value in ["", "\"\"", "W/\"0123456789abcdef\""] {
+            assert!(!knows_version(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_written_whole_in_any_pieces() {
+        for form in [Form::Plain, Form::Gzip, Form::Unchanged] {
+            for room in [1, 1000, 4096, 1 << 20] {
+                let (mut dashboard, mut octets) = (Dashboard { form, written: 0 }, Vec::new());
+                loop {
+                    let mut buffer = vec![0; room];
+                    let mut piece = Piece::new(&mut buffer);
+                    let more = dashboard.fill(&mut piece).is_err();
+                    let used = piece.used();
+                    octets.extend_from_slice(&buffer[..used]);
+                    if !more {
+                        break;
+                    }
+                }
+                assert!(octets == form.octets(), "{form:?} {room}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_asks_nobody_else() {
+        let page = core::str::from_utf8(PLAIN).unwrap();
+        let foreign = |text: &str| page.matches(text).count();
+        // The namespace of pictures is a name, no address.
+        assert_eq!(foreign("http://"), foreign("http://www.w3.org/2000/svg"));
+        assert_eq!(foreign("https://") + foreign("src=") + foreign("@import") + foreign("innerHTML"), 0);
+        assert!(!page.contains("<style></style>") && !page.contains("<script></script>"));
+    }
+}
