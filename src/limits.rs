@@ -266,6 +266,27 @@ pub const FILE_BATCH_BYTES: usize = 64 << 10;
 /// Seconds the outputs have at a stop to write what is queued.
 pub const DRAIN_SECONDS: u64 = 5;
 
+/// Octets of an output's queue for which librdkafka may hold one more message, unless it is told otherwise.
+pub const KAFKA_QUEUE_OCTETS_PER_MESSAGE: usize = 128;
+
+/// Octets that librdkafka needs for a message beside its key and value.
+pub const KAFKA_MESSAGE_OCTETS: usize = 320;
+
+/// Records handed to librdkafka before others have their turn.
+pub const KAFKA_TURN_RECORDS: usize = 512;
+
+/// Milliseconds between two looks of librdkafka at its connections, unless it is told otherwise.
+pub const KAFKA_STATISTICS_MS: u32 = 1_000;
+
+/// Kinds of librdkafka's log lines that are told apart.
+pub const KAFKA_LOG_KINDS: usize = 32;
+
+/// Seconds for which a kind of librdkafka's log lines is said once.
+pub const KAFKA_LOG_SECONDS: u64 = 60;
+
+/// Milliseconds between two demands to librdkafka, at a stop, to send what it has.
+pub const KAFKA_HURRY_MS: u64 = 50;
+
 /// Octets of the name of a country or city that count; the longest in use have some 60.
 pub const PLACE_BYTES: usize = 128;
 

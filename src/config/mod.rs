@@ -260,6 +260,7 @@ const SECRET_MAX: u64 = 1 << 16;
 /// row, or not in this build.
 mod not_built {
     use super::Config;
+    use crate::output::kafka;
     use crate::{geoip, tls};
 
     /// The key to name, what to say, whether a configuration asks for it.
@@ -281,7 +282,7 @@ mod not_built {
         (
             "output.kafka.enable",
             "needs the cargo feature `kafka`, which this build is without; allowed: `enable = false`",
-            |c| c.output.kafka.enable,
+            |c| !kafka::BUILT && c.output.kafka.enable,
         ),
         (
             "geoip.enable",

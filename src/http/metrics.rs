@@ -164,7 +164,7 @@ pub static METRICS: &[Metric] = &[
 pub const BUILD: [(&str, &str); 2] = [("version", env!("CARGO_PKG_VERSION")), ("target", TARGET)];
 
 /// The optional parts that were built in, with commas between them.
-pub fn features() -> heapless::String<64> {
+pub fn features() -> heapless::String<128> {
     let mut list = heapless::String::new();
     for (name, _) in FEATURES.iter().filter(|(_, built)| *built) {
         // Cannot fail: a test adds them all up.
@@ -190,8 +190,13 @@ const TARGET: &str = {
 };
 
 /// All optional parts, and whether they were built in.
-const FEATURES: &[(&str, bool)] =
-    &[("geoip", cfg!(feature = "geoip")), ("log", cfg!(feature = "log")), ("tls", cfg!(feature = "tls"))];
+const FEATURES: &[(&str, bool)] = &[
+    ("geoip", cfg!(feature = "geoip")),
+    ("kafka", cfg!(feature = "kafka")),
+    ("kafka-plain", cfg!(feature = "kafka-plain")),
+    ("log", cfg!(feature = "log")),
+    ("tls", cfg!(feature = "tls")),
+];
 
 #[cfg(test)]
 mod tests {

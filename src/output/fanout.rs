@@ -153,6 +153,7 @@ fn offer_encoded(output: &Output, event: &Event<'_>, encoded: Result<&[u8], Loss
     match (output.shape(), encoded) {
         (Shape::Plain { terminator, .. }, Ok(record)) => output.offer(Ok(&[record, terminator])),
         (Shape::Syslog(envelope), Ok(record)) => envelope.offer(output, event, record),
+        (Shape::Keyed(keyed), Ok(record)) => keyed.offer(output, event, record),
         (Shape::Frame(_) | Shape::Own, _) => {}
         (_, Err(loss)) => output.offer(Err(loss)),
     }

@@ -88,6 +88,7 @@ impl Section {
             (stdout::NAME, self.stdout.is_enabled(), &|| stdout::plan(&self.stdout)),
             (dnstap::NAME, self.dnstap.enable, &|| dnstap::plan(&self.dnstap, limits)),
             (file::NAME, self.file.enable, &|| file::plan(&self.file, limits)),
+            (kafka::NAME, self.kafka.enable, &|| kafka::plan(&self.kafka)),
             (metrics::NAME, self.metrics.enable, &|| metrics::plan(&self.metrics)),
             (syslog::NAME, self.syslog.enable, &|| syslog::plan(&self.syslog)),
             (tcp::NAME, self.tcp_socket.enable, &|| tcp::plan(&self.tcp_socket)),

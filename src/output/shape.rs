@@ -3,6 +3,7 @@
 use core::cell::RefCell;
 
 use super::envelope::Envelope;
+use super::kafka::Keyed;
 use super::{Loss, Output};
 use crate::limits::{self, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::setting::Format;
@@ -21,6 +22,8 @@ pub enum Shape {
     },
     /// A syslog message around the event.
     Syslog(Envelope),
+    /// The event in a format, with a key beside it.
+    Keyed(Keyed),
     /// The message's frame as it came, or with another identity.
     Frame(Frames),
     /// Lines that the output makes itself; it takes no messages.
@@ -33,6 +36,7 @@ impl Shape {
         match self {
             Shape::Plain { format, .. } => Some(*format),
             Shape::Syslog(envelope) => Some(envelope.format),
+            Shape::Keyed(keyed) => Some(keyed.format),
             Shape::Frame(_) | Shape::Own => None,
         }
     }
@@ -47,6 +51,7 @@ impl Shape {
         match self {
             Shape::Plain { terminator, .. } => RECORD_BYTES + terminator.len(),
             Shape::Syslog(_) => RECORD_BYTES + SYSLOG_HEADER_BYTES + 8,
+            Shape::Keyed(_) => Keyed::LONGEST,
             Shape::Frame(frames) => frames.longest,
             // No input waits for it.
             Shape::Own => 0,

@@ -73,12 +73,14 @@ pub enum Loss {
     Closed,
     /// The record is longer than any can be.
     Oversize,
+    /// The other end refused it, or did not take it in time.
+    Delivery,
     /// The daemon stopped before the other end took it.
     Shutdown,
 }
 
 impl Loss {
-    const ALL: [Loss; 4] = [Loss::Full, Loss::Closed, Loss::Oversize, Loss::Shutdown];
+    const ALL: [Loss; 5] = [Loss::Full, Loss::Closed, Loss::Oversize, Loss::Delivery, Loss::Shutdown];
 
     /// Label in the metrics.
     pub fn label(self) -> &'static str {
@@ -86,6 +88,7 @@ impl Loss {
             Loss::Full => "full",
             Loss::Closed => "closed",
             Loss::Oversize => "oversize",
+            Loss::Delivery => "delivery",
             Loss::Shutdown => "shutdown",
         }
     }
@@ -223,6 +226,17 @@ impl Output {
             .await;
     }
 
+    /// Waits until the daemon stops.
+    pub async fn stopping(&self) {
+        poll_fn(|context| self.poll_until(context, usize::MAX, |output| output.is_stopping().then_some(())))
+            .await;
+    }
+
+    /// Whether the daemon stops.
+    pub fn is_stopping(&self) -> bool {
+        self.finishing.get()
+    }
+
     /// Whether the daemon stops and nothing is queued.
     pub fn is_over(&self) -> bool {
         self.finishing.get() && self.queued() == 0
@@ -298,6 +312,39 @@ impl Output {
     pub fn batch_written(&self) {
         let (records, _) = self.in_flight.take();
         self.delivered.set(self.delivered.get() + records);
+    }
+
+    /// Hands the first record to `send`, and when that succeeds takes it out; it counts as queued until
+    /// [`Output::confirm`] or [`Output::lose`]. `None` when nothing waits.
+    pub fn send_first_with<E>(
+        &self,
+        send: impl FnOnce([&[u8]; 2]) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
+        let octets = self.first_octets()?;
+        let sent = self.queue.borrow().first().map(send)?;
+        Some(sent.map(|()| {
+            let (records, before) = self.in_flight.get();
+            self.in_flight.set((records + self.take_first(), before + octets));
+        }))
+    }
+
+    /// Counts records that were on their way, with so many octets in all, as delivered.
+    pub fn confirm(&self, records: u64, octets: usize) {
+        let landed = self.land(records, octets);
+        self.delivered.set(self.delivered.get() + landed);
+    }
+
+    /// Counts records that were on their way, with so many octets in all, as lost.
+    pub fn lose(&self, records: u64, octets: usize, reason: Loss) {
+        self.dropped.add(reason.label(), self.land(records, octets));
+    }
+
+    /// Takes records from those on their way.
+    fn land(&self, records: u64, octets: usize) -> u64 {
+        let (flying, weight) = self.in_flight.get();
+        let landed = records.min(flying);
+        self.in_flight.set((flying - landed, weight.saturating_sub(octets)));
+        landed
     }
 
     /// Starts a record over that was written in part, on a new connection.

@@ -1,6 +1,8 @@
 //! What the operating system gives, in safe types.
 
 pub mod accounts;
+#[cfg(feature = "kafka-plain")]
+pub mod kafka;
 pub mod links;
 #[cfg(feature = "geoip")]
 pub mod mapping;

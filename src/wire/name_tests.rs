@@ -4,7 +4,7 @@ use super::*;
 
 fn name(wire: &[u8]) -> Name<'_> {
     let (name, rest) = Name::parse(wire).unwrap();
-    assert_eq!(rest, []);
+    assert!(rest.is_empty());
     name
 }
 

@@ -1,4 +1,32 @@
-//! Output `kafka`: sends records to a Kafka topic.
+//! Output `kafka`: sends records to a Kafka topic, by librdkafka.
+//!
+//! One message a record, with the record as its value and a key that decides on its partition ([`keyed`]). The
+//! settings are librdkafka's own ([`client`]); it connects, compresses, encrypts, retries and reconnects on its own
+//! threads. Here records are handed over and its reports are counted ([`task`]): delivered is what a broker
+//! acknowledged.
+//!
+//! A build without the cargo feature `kafka` or `kafka-plain` knows the section and refuses it when it is enabled.
+
+#[cfg(not(feature = "kafka-plain"))]
+mod absent;
+#[cfg(feature = "kafka-plain")]
+mod client;
+pub mod keyed;
+#[cfg(feature = "kafka-plain")]
+mod plan;
+#[cfg(feature = "kafka-plain")]
+mod reports;
+#[cfg(feature = "kafka-plain")]
+mod task;
+
+#[cfg(not(feature = "kafka-plain"))]
+use absent as client;
+#[cfg(not(feature = "kafka-plain"))]
+pub use absent::plan;
+pub use client::BUILT;
+pub use keyed::{Keyed, split};
+#[cfg(feature = "kafka-plain")]
+pub use plan::plan;
 
 use crate::limits::{QUEUE, QueueSize};
 use crate::setting::{Fault, Format, Properties, RecordKey, Text, WhenFull, required};
@@ -42,17 +70,21 @@ impl Section {
     /// The rules between the keys of an enabled section.
     ///
     /// # Errors
-    /// No topic, no broker.
+    /// No topic, no broker, what librdkafka refuses.
     pub fn check(&self) -> Result<(), Fault> {
         required("topic", &self.topic)?;
-        // librdkafka knows the list of brokers by two names.
-        let brokers = ["bootstrap.servers", "metadata.broker.list"];
-        if brokers.iter().all(|name| self.rdkafka_config.value(name).is_none()) {
+        if BROKER_LISTS.iter().all(|name| self.rdkafka_config.value(name).is_none()) {
             return Err(Fault::new(
                 "rdkafka-config",
                 "no `bootstrap.servers`, and it is needed here; allowed: \"host:port\", several apart by commas",
             ));
         }
-        Ok(())
+        client::check(&self.rdkafka_config, self.queue.in_memory())
     }
 }
+
+/// Name of the output in metrics and log.
+pub const NAME: &str = "kafka";
+
+/// The two names that librdkafka knows the list of brokers by.
+const BROKER_LISTS: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];

@@ -1,0 +1,28 @@
+//! The output in a build without it: the configuration refuses an enabled section, so nothing here is reached.
+
+use std::io;
+
+use super::super::Plan;
+use super::Section;
+use crate::setting::{Fault, Properties};
+
+/// Whether this build knows Kafka.
+pub const BUILT: bool = false;
+
+/// Nobody to ask.
+///
+/// # Errors
+///
+/// None.
+pub fn check(_: &Properties, _: usize) -> Result<(), Fault> {
+    Ok(())
+}
+
+/// None.
+///
+/// # Errors
+///
+/// Always.
+pub fn plan(_: &Section) -> io::Result<Plan> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -1,0 +1,171 @@
+//! The task of the Kafka output: hands records to librdkafka, and counts what it reports.
+//!
+//! ```text
+//! our queue --- send ---> librdkafka's queue, its threads ---> brokers
+//!     ^                                |
+//!     '- stays while that is full      '--- reports ---> delivered, dropped
+//! ```
+//!
+//! What librdkafka holds counts as queued until its report. While its queue is full our own one fills; then the rule
+//! of every output holds (`when-full`). It never waits in here: librdkafka's threads send, and wake this task by a
+//! socket when there is something to hear.
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+
+use async_io::Timer;
+use defmt_or_log::{info, warn};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, Producer};
+use smol::future::{or, yield_now};
+
+use super::super::{Loss, Output, Outputs, State};
+use super::client::Client;
+use super::keyed::{Keyed, split};
+use crate::limits::{KAFKA_HURRY_MS, KAFKA_TURN_RECORDS};
+use crate::sys::kafka::Signal;
+
+/// Sends records until the daemon stops and librdkafka has reported on all of them.
+pub async fn run(output: &Output, outputs: &Outputs, client: &Client, (brokers, topic): (&str, &str)) {
+    output.set_state(State::Away);
+    let signal = match client.signal() {
+        Ok(signal) => signal,
+        Err(error) => return fail(output, &error.to_string()),
+    };
+    if client.add_brokers(brokers) == 0 {
+        return fail(output, "no broker in the list");
+    }
+    let mut room = Vec::with_capacity(Keyed::LONGEST);
+    let mut connected = false;
+    loop {
+        client.serve();
+        count(output, client);
+        note_connection(output, client, &mut connected);
+        let sent = send(output, client, topic, &mut room);
+        note_room(output, connected, sent);
+        outputs.progressed();
+        if output.is_over() {
+            return;
+        }
+        match sent {
+            Turn::More => yield_now().await,
+            sent => wait(output, client, &signal, sent).await,
+        }
+    }
+}
+
+/// It cannot work at all.
+fn fail(output: &Output, why: &str) {
+    warn!("Output {}: {}", output.name(), why);
+    output.discard(Loss::Closed);
+    output.set_state(State::Closed);
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Our queue is empty.
+    Empty,
+    /// librdkafka's queue is full.
+    Blocked,
+    /// Neither; others have their turn now.
+    More,
+}
+
+/// Hands over the records of a turn.
+fn send(output: &Output, client: &Client, topic: &str, room: &mut Vec<u8>) -> Turn {
+    for _ in 0..KAFKA_TURN_RECORDS {
+        let handed = output.send_first_with(|pieces| {
+            room.clear();
+            pieces.iter().for_each(|piece| room.extend_from_slice(piece));
+            produce(client, topic, room)
+        });
+        match handed {
+            None => return Turn::Empty,
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                if refused(output, client, &error).is_break() {
+                    return Turn::Blocked;
+                }
+            }
+        }
+    }
+    Turn::More
+}
+
+/// Hands one record to librdkafka, which copies it.
+fn produce(client: &Client, topic: &str, record: &[u8]) -> Result<(), KafkaError> {
+    let Some((key, value)) = split(record) else {
+        return Err(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidArgument));
+    };
+    let message = BaseRecord::<[u8], [u8]> { key, ..BaseRecord::to(topic).payload(value) };
+    client.producer().send(message).map_err(|(error, _)| error)
+}
+
+/// Librdkafka did not take the first record: it stays when that is for now, else it is lost.
+fn refused(output: &Output, client: &Client, error: &KafkaError) -> ControlFlow<()> {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::QueueFull) => return ControlFlow::Break(()),
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => output.drop_first(Loss::Oversize),
+        _ => output.drop_first(Loss::Delivery),
+    }
+    client.producer().context().tell_loss(error);
+    ControlFlow::Continue(())
+}
+
+/// Counts what librdkafka reported.
+fn count(output: &Output, client: &Client) {
+    let reports = client.producer().context();
+    // A record in the queue has the length of its key in front.
+    let (records, octets) = reports.take_delivered();
+    output.confirm(records, octets + 2 * records as usize);
+    let (records, octets) = reports.take_lost();
+    output.lose(records, octets + 2 * records as usize, Loss::Delivery);
+}
+
+/// Notes whether a connection stands.
+fn note_connection(output: &Output, client: &Client, connected: &mut bool) {
+    let now = client.producer().context().is_connected();
+    if now == *connected {
+        return;
+    }
+    *connected = now;
+    if now {
+        output.set_connected();
+        info!("Output {}: connected", output.name());
+    } else {
+        output.set_state(State::Away);
+        warn!("Output {}: no broker is there; tried again", output.name());
+    }
+}
+
+/// Notes whether librdkafka has room.
+fn note_room(output: &Output, connected: bool, sent: Turn) {
+    if connected {
+        output.set_state(if sent == Turn::Blocked { State::Blocked } else { State::Ready });
+    }
+}
+
+/// Waits until there is something to hear, to send, or to end.
+async fn wait(output: &Output, client: &Client, signal: &Signal, sent: Turn) {
+    let heard = async {
+        if let Err(error) = signal.came().await {
+            warn!("Output {}: {}", output.name(), error.to_string());
+            Timer::after(Duration::from_secs(1)).await;
+        }
+    };
+    if output.is_stopping() {
+        client.hurry();
+        or(heard, async {
+            Timer::after(Duration::from_millis(KAFKA_HURRY_MS)).await;
+        })
+        .await;
+    } else if sent == Turn::Blocked {
+        or(heard, output.stopping()).await;
+    } else {
+        or(heard, async {
+            output.work().await;
+        })
+        .await;
+    }
+}
