@@ -237,6 +237,10 @@ pub const SNIFFER_FLOWS: usize = 256;
 /// Flows among them of which a part is missing; each takes a block of the longest message.
 pub const SNIFFER_STREAM_BLOCKS: usize = 16;
 
+/// Seconds after which a remote that acknowledges nothing is given up (TCP_USER_TIMEOUT, tcp(7)); a reader that
+/// has stopped for so long counts as one.
+pub const UNACKNOWLEDGED_SECONDS: u32 = 120;
+
 /// Seconds a peer has to finish a handshake or a frame.
 pub const PATIENCE_SECONDS: u32 = 10;
 

@@ -271,11 +271,12 @@ mod not_built {
         ROWS.iter().find(|(_, _, asked)| asked(config)).map(|(key, why, _)| (*key, *why))
     }
 
-    /// For TLS.
-    const NO_TLS: &str = "TLS is not built yet; allowed: `false`";
-
     /// For TLS in a build without it.
     const WITHOUT_TLS: &str = "needs the cargo feature `tls`, which this build is without; allowed: `false`";
+
+    /// The same, where it is one transport of several.
+    const WITHOUT_TLS_TRANSPORT: &str =
+        "`tls` needs the cargo feature `tls`, which this build is without; allowed: `udp`, `tcp`";
 
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
@@ -296,11 +297,15 @@ mod not_built {
         ("input.tcp-client", WITHOUT_TLS, |c| {
             !tls::BUILT && c.input.tcp_client.iter().any(|client| client.enable && client.tls().is_on())
         }),
-        ("output.tcp-socket.tls-support", NO_TLS, |c| {
-            c.output.tcp_socket.enable && c.output.tcp_socket.tls().is_on()
+        ("output.tcp-socket.tls-support", WITHOUT_TLS, |c| {
+            !tls::BUILT && c.output.tcp_socket.enable && c.output.tcp_socket.tls().is_on()
         }),
-        ("output.syslog.transport", NO_TLS, |c| c.output.syslog.enable && c.output.syslog.tls().is_on()),
-        ("output.dnstap.tls-support", NO_TLS, |c| c.output.dnstap.enable && c.output.dnstap.tls().is_on()),
+        ("output.syslog.transport", WITHOUT_TLS_TRANSPORT, |c| {
+            !tls::BUILT && c.output.syslog.enable && c.output.syslog.tls().is_on()
+        }),
+        ("output.dnstap.tls-support", WITHOUT_TLS, |c| {
+            !tls::BUILT && c.output.dnstap.enable && c.output.dnstap.tls().is_on()
+        }),
     ];
 }
 

@@ -5,6 +5,7 @@ use defmt_or_log::warn;
 use super::Failure;
 use crate::config::Config;
 use crate::input::tcp_client;
+use crate::output;
 use crate::setting::Fault;
 use crate::tls::{Client, Server};
 
@@ -14,6 +15,7 @@ pub struct Certificates {
     pub web_api: Option<Server>,
     /// One for each section `input.tcp-client`, in their order.
     pub tcp_client: Vec<Option<Client>>,
+    pub outputs: output::Clients,
 }
 
 impl Certificates {
@@ -31,6 +33,8 @@ impl Certificates {
             tcp_socket: server(input.tcp_socket.is_enabled(), "input.tcp-socket", input.tcp_socket.tls())?,
             web_api: server(api.enable, "web-api", api.tls())?,
             tcp_client: input.tcp_client.iter().map(load_client).collect::<Result<_, _>>()?,
+            outputs: output::Clients::load(&config.output)
+                .map_err(|(name, fault)| failure(&format!("output.{name}"), &fault))?,
         })
     }
 
@@ -51,6 +55,7 @@ impl Certificates {
                 complain("input.tcp-client", client.reload(&section.tls()));
             }
         }
+        self.outputs.reload(&config.output, |name, fault| complain(&format!("output.{name}"), Err(fault)));
     }
 }
 

@@ -33,9 +33,9 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
         let what = format!("input.file: {}", parts::shown(config.input.file.path.as_deref()));
         file::Capture::open(&config.input.file, limits.frame).map_err(Failure::of(what))?;
     }
-    Certificates::load(config)?;
+    let certificates = Certificates::load(config)?;
     let geoip = parts::geoip(config)?;
-    let outputs = parts::plans(config, &limits)?;
+    let outputs = parts::plans(config, &limits, &certificates.outputs)?;
     print(config, &limits, geoip.as_ref(), &outputs, out).map_err(Failure::of("output"))
 }
 
@@ -156,7 +156,7 @@ mod tests {
     fn the_documented_memory_is_the_real_one() {
         let config = Config::parse("", "the built-in defaults").unwrap();
         let limits = Limits::resolve(&config.limits);
-        let plans = parts::plans(&config, &limits).unwrap();
+        let plans = parts::plans(&config, &limits, &Default::default()).unwrap();
         let map = memory_map(&config, &limits, &plans);
         let total = map.iter().map(|(_, octets)| octets).sum();
         let documented = include_str!("../limits.rs");

@@ -70,7 +70,7 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     }
     let identity = rights::identity(&config.process)?;
     let certificates = Certificates::load(&config)?;
-    let mut opened = Opened::open(&config)?;
+    let mut opened = Opened::open(&config, &certificates)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
     rights::give_up(&config, &identity)?;
     let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();

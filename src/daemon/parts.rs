@@ -16,7 +16,7 @@ use crate::input::stream::Shared;
 use crate::input::tcp_server::AccessList;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::Limits;
-use crate::output::{Output, Outputs, Plan, Stage};
+use crate::output::{Clients, Output, Outputs, Plan, Stage};
 use crate::pairing::Pairing;
 use crate::statistics::Statistics;
 
@@ -33,7 +33,7 @@ pub struct Opened {
 
 impl Opened {
     /// Opens what the configuration enables.
-    pub fn open(config: &Config) -> Result<Self, Failure> {
+    pub fn open(config: &Config, certificates: &Certificates) -> Result<Self, Failure> {
         let limits = Limits::resolve(&config.limits);
         let (input, api) = (&config.input, &config.web_api);
         let tcp_address = || format!("input.tcp-socket: {}", tcp_server::address(&input.tcp_socket));
@@ -41,7 +41,7 @@ impl Opened {
         let capture_path = || format!("input.file: {}", shown(input.file.path.as_deref()));
         Ok(Opened {
             geoip: geoip(config)?,
-            outputs: plans(config, &limits)?,
+            outputs: plans(config, &limits, &certificates.outputs)?,
             tcp_socket: on(input.tcp_socket.is_enabled(), || {
                 tcp_server::bind(&input.tcp_socket).map_err(Failure::of(tcp_address()))
             })?,
@@ -63,8 +63,8 @@ impl Opened {
 }
 
 /// The outputs that are enabled, opened as far as they can be.
-pub fn plans(config: &Config, limits: &Limits) -> Result<Vec<Plan>, Failure> {
-    let plans = config.output.plans(limits);
+pub fn plans(config: &Config, limits: &Limits, clients: &Clients) -> Result<Vec<Plan>, Failure> {
+    let plans = config.output.plans(limits, clients);
     plans.map_err(|(name, error)| Failure::of(format!("output.{name}"))(error))
 }
 

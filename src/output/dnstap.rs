@@ -4,11 +4,13 @@
 //! identity is replaced, and still nothing else.
 
 use std::io;
+use std::rc::Rc;
 
-use super::remote::{self, Peer, Protocol};
+use super::remote::{self, Peer, Protocol, Remote};
 use super::{Frames, Plan, QueueSettings, Shape};
 use crate::limits::{Limits, QUEUE, QueueSize};
 use crate::setting::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, WhenFull, required};
+use crate::tls::Client;
 use serde::Deserialize;
 
 /// Section `output.dnstap`.
@@ -103,7 +105,7 @@ pub const NAME: &str = "dnstap";
 /// # Errors
 ///
 /// When there is neither address and port nor path, which [`Section::check`] has refused before.
-pub fn plan(section: &Section, limits: &Limits) -> io::Result<Plan> {
+pub fn plan(section: &Section, limits: &Limits, tls: Option<Rc<Client>>) -> io::Result<Plan> {
     let peer = match (&section.path, &section.remote_address, section.remote_port) {
         (Some(path), ..) => Peer::Unix(path.to_path_buf()),
         (None, Some(host), Some(port)) => Peer::Tcp(host.clone(), port.get()),
@@ -111,15 +113,13 @@ pub fn plan(section: &Section, limits: &Limits) -> io::Result<Plan> {
     };
     let frames =
         Frames::new(limits.frame, section.dnstap_identity.as_ref().map(|identity| identity.as_str()));
-    let retry = section.retry;
+    let remote = Remote { peer, tls, retry: section.retry, protocol: Protocol::FrameStreams };
     Ok(Plan {
         name: NAME,
-        what: peer.to_string(),
-        buffers: frames.cost(),
+        what: remote.to_string(),
+        buffers: frames.cost() + remote.cost(),
         shape: Shape::Frame(frames),
         queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
-        task: Box::new(move |stage, output| {
-            Box::pin(remote::run(output, &stage.outputs, peer, retry, Protocol::FrameStreams))
-        }),
+        task: Box::new(move |stage, output| Box::pin(remote::run(output, &stage.outputs, remote))),
     })
 }

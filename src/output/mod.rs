@@ -26,6 +26,7 @@ pub mod metrics;
 mod plan;
 pub mod queue;
 mod remote;
+mod sealed;
 mod shape;
 mod single;
 pub mod stdout;
@@ -33,8 +34,11 @@ pub mod syslog;
 pub mod tcp;
 
 use std::io;
+use std::rc::Rc;
 
 use crate::limits::Limits;
+use crate::setting::{ClientTls, Fault, Host};
+use crate::tls::Client;
 use serde::Deserialize;
 
 pub use envelope::Envelope;
@@ -82,18 +86,71 @@ impl Section {
     /// # Errors
     ///
     /// The section that cannot work on this machine, and why.
-    pub fn plans(&self, limits: &Limits) -> Result<Vec<Plan>, (&'static str, io::Error)> {
+    pub fn plans(&self, limits: &Limits, clients: &Clients) -> Result<Vec<Plan>, (&'static str, io::Error)> {
         type Row<'a> = (&'static str, bool, &'a dyn Fn() -> io::Result<Plan>);
         let table: &[Row<'_>] = &[
             (stdout::NAME, self.stdout.is_enabled(), &|| stdout::plan(&self.stdout)),
-            (dnstap::NAME, self.dnstap.enable, &|| dnstap::plan(&self.dnstap, limits)),
+            (dnstap::NAME, self.dnstap.enable, &|| {
+                dnstap::plan(&self.dnstap, limits, clients.dnstap.clone())
+            }),
             (file::NAME, self.file.enable, &|| file::plan(&self.file, limits)),
             (kafka::NAME, self.kafka.enable, &|| kafka::plan(&self.kafka)),
             (metrics::NAME, self.metrics.enable, &|| metrics::plan(&self.metrics)),
-            (syslog::NAME, self.syslog.enable, &|| syslog::plan(&self.syslog)),
-            (tcp::NAME, self.tcp_socket.enable, &|| tcp::plan(&self.tcp_socket)),
+            (syslog::NAME, self.syslog.enable, &|| syslog::plan(&self.syslog, clients.syslog.clone())),
+            (tcp::NAME, self.tcp_socket.enable, &|| tcp::plan(&self.tcp_socket, clients.tcp_socket.clone())),
         ];
         let enabled = table.iter().filter(|(_, enabled, _)| *enabled);
         enabled.map(|(name, _, plan)| plan().map_err(|error| (*name, error))).collect()
+    }
+}
+
+/// What the outputs that encrypt show and trust.
+#[derive(Debug, Default)]
+pub struct Clients {
+    tcp_socket: Option<Rc<Client>>,
+    syslog: Option<Rc<Client>>,
+    dnstap: Option<Rc<Client>>,
+}
+
+impl Clients {
+    /// Reads the files of the sections that are on.
+    ///
+    /// # Errors
+    ///
+    /// The section, and what is wrong with which of its files.
+    pub fn load(section: &Section) -> Result<Self, (&'static str, Fault)> {
+        let load = |(name, tls, host): Row<'_>| {
+            let Some(host) = host else { return Ok(None) };
+            let client = Client::load(&tls, host).map_err(|fault| (name, fault))?;
+            Ok(client.map(Rc::new))
+        };
+        let [tcp_socket, syslog, dnstap] = section.clients().map(load);
+        Ok(Clients { tcp_socket: tcp_socket?, syslog: syslog?, dnstap: dnstap? })
+    }
+
+    /// Reads all files again; tells of each section whose files are of no use, and what was in force there stays.
+    pub fn reload(&self, section: &Section, mut complain: impl FnMut(&'static str, Fault)) {
+        let clients = [&self.tcp_socket, &self.syslog, &self.dnstap];
+        for (client, (name, tls, _)) in clients.into_iter().zip(section.clients()) {
+            let Some(client) = client.as_ref().filter(|_| tls.is_on()) else { continue };
+            if let Err(fault) = client.reload(&tls) {
+                complain(name, fault);
+            }
+        }
+    }
+}
+
+/// The name of a section, its TLS keys, and where it connects to when it is on.
+type Row<'a> = (&'static str, ClientTls<'a>, Option<&'a Host>);
+
+impl Section {
+    /// The sections that can encrypt.
+    fn clients(&self) -> [Row<'_>; 3] {
+        let Section { tcp_socket, syslog, dnstap, .. } = self;
+        [
+            (tcp::NAME, tcp_socket.tls(), tcp_socket.remote_address.as_ref().filter(|_| tcp_socket.enable)),
+            (syslog::NAME, syslog.tls(), syslog.remote_address.as_ref().filter(|_| syslog.enable)),
+            (dnstap::NAME, dnstap.tls(), dnstap.remote_address.as_ref().filter(|_| dnstap.enable)),
+        ]
     }
 }

@@ -11,22 +11,26 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use async_net::TcpStream;
 use defmt_or_log::{debug, info, warn};
 use nix::sys::socket::{setsockopt, sockopt};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::sealed::Sealed;
 use super::{Output, Outputs, State, Work};
 use crate::backoff::Backoff;
-use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS};
+use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS, TLS_CONNECTION_BYTES, UNACKNOWLEDGED_SECONDS};
 use crate::setting::{Host, Seconds};
+use crate::tls::Client;
 use crate::wire::framestream::Deframer;
 use crate::wire::handshake::{READY, Sender, SenderStep};
 
@@ -42,7 +46,9 @@ pub enum Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Tcp(host, port) if host.as_str().contains(':') => write!(f, "[{}]:{port}", host.as_str()),
+            Peer::Tcp(host, port) if host.as_str().contains(':') => {
+                write!(f, "[{}]:{port}", host.as_str())
+            }
             Peer::Tcp(host, port) => write!(f, "{}:{port}", host.as_str()),
             Peer::Unix(path) => write!(f, "{}", path.display()),
         }
@@ -73,23 +79,64 @@ pub async fn addresses(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses.into_iter().take(DIAL_ADDRESSES).collect())
 }
 
-impl Peer {
+/// A peer, and how it is spoken to.
+#[derive(Debug)]
+pub struct Remote {
+    /// Where it is.
+    pub peer: Peer,
+    /// How a connection to it is encrypted, if it is.
+    pub tls: Option<Rc<Client>>,
+    /// Time to the next attempt to connect.
+    pub retry: Seconds,
+    /// What is said before and after the records.
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.peer, if self.tls.is_some() { ", TLS" } else { "" })
+    }
+}
+
+impl Remote {
+    /// Octets that a connection takes beside the queue.
+    pub fn cost(&self) -> usize {
+        if self.tls.is_some() { TLS_CONNECTION_BYTES } else { 0 }
+    }
+
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        match self {
-            Peer::Unix(path) => Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
-            Peer::Tcp(host, port) => {
-                let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-                for address in addresses(host, *port).await? {
-                    result = in_time(Async::<TcpStream>::connect(address)).await;
-                    if let Ok(stream) = &result {
-                        keep_alive(stream);
-                        break;
-                    }
-                }
-                Ok(Box::new(result?))
+        let (host, port) = match &self.peer {
+            Peer::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
+            Peer::Tcp(host, port) => (host, *port),
+        };
+        Ok(match &self.tls {
+            None => Box::new(reach(host, port, async |stream| Ok(stream)).await?),
+            Some(tls) => {
+                Box::new(Sealed::new(reach(host, port, async |stream| tls.connect(stream).await).await?))
             }
+        })
+    }
+}
+
+/// Connects to the first address of a host that answers, and that gets through `handshake`.
+async fn reach<S>(
+    host: &Host,
+    port: u16,
+    handshake: impl AsyncFn(TcpStream) -> io::Result<S>,
+) -> io::Result<S> {
+    let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    for address in addresses(host, port).await? {
+        result = in_time(async {
+            let stream = TcpStream::connect(address).await?;
+            keep_alive(&stream);
+            handshake(stream).await
+        })
+        .await;
+        if result.is_ok() {
+            break;
         }
     }
+    result
 }
 
 /// Gives an attempt [`PATIENCE_SECONDS`].
@@ -101,15 +148,16 @@ async fn in_time<T>(attempt: impl Future<Output = io::Result<T>>) -> io::Result<
     .await
 }
 
-/// Lets the kernel look after a peer that is silent: after a minute, six probes ten seconds apart. Records do not wait
-/// for more to come.
+/// Lets the kernel look after a peer that is silent: after a minute, six probes ten seconds apart; and what is sent
+/// must be acknowledged in [`UNACKNOWLEDGED_SECONDS`]. Records do not wait for more to come.
 fn keep_alive(stream: &impl AsFd) {
     let set = || -> nix::Result<()> {
         setsockopt(stream, sockopt::TcpNoDelay, &true)?;
         setsockopt(stream, sockopt::KeepAlive, &true)?;
         setsockopt(stream, sockopt::TcpKeepIdle, &60)?;
         setsockopt(stream, sockopt::TcpKeepInterval, &10)?;
-        setsockopt(stream, sockopt::TcpKeepCount, &6)
+        setsockopt(stream, sockopt::TcpKeepCount, &6)?;
+        setsockopt(stream, sockopt::TcpUserTimeout, &(UNACKNOWLEDGED_SECONDS * 1_000))
     };
     if let Err(errno) = set() {
         debug!("no keepalive: {}", errno.to_string());
@@ -117,13 +165,14 @@ fn keep_alive(stream: &impl AsFd) {
 }
 
 /// Sends records until the daemon stops, over as many connections as it takes.
-pub async fn run(output: &Output, outputs: &Outputs, peer: Peer, retry: Seconds, protocol: Protocol) {
-    let mut backoff = Backoff::new(retry);
+pub async fn run(output: &Output, outputs: &Outputs, remote: Remote) {
+    let (peer, protocol) = (&remote.peer, remote.protocol);
+    let mut backoff = Backoff::new(remote.retry);
     let mut told = false;
     output.set_state(State::Away);
     loop {
         let attempt = async {
-            let mut stream = peer.connect().await?;
+            let mut stream = remote.connect().await?;
             begin(protocol, &mut stream).await.map(|()| stream)
         };
         let ended = async {

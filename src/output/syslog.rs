@@ -1,14 +1,16 @@
-//! Output `syslog`: sends records to a syslog server, over UDP or TCP, or to the machine's own.
+//! Output `syslog`: sends records to a syslog server, over UDP, TCP or TLS, or to the machine's own.
 
 use std::io;
+use std::rc::Rc;
 
-use super::remote::{self, Peer, Protocol};
+use super::remote::{self, Peer, Protocol, Remote};
 use super::{Envelope, Plan, QueueSettings, Shape, datagram};
 use crate::limits::{QUEUE, QueueSize};
 use crate::setting::{
     ClientTls, Facility, Fault, FilePath, Format, Framing, Header, Host, Port, Seconds, Severity, Text,
     Transport, WhenFull, required,
 };
+use crate::tls::Client;
 use serde::Deserialize;
 
 /// Section `output.syslog`.
@@ -152,7 +154,7 @@ pub const NAME: &str = "syslog";
 /// # Errors
 ///
 /// When there is neither address nor path, which [`Section::check`] has refused before.
-pub fn plan(section: &Section) -> io::Result<Plan> {
+pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
     let peer = match (&section.remote_address, &section.path) {
         (Some(host), _) => Peer::Tcp(host.clone(), section.port()),
         (None, Some(path)) => Peer::Unix(path.to_path_buf()),
@@ -161,19 +163,20 @@ pub fn plan(section: &Section) -> io::Result<Plan> {
     let is_stream = section.transport != Transport::Udp;
     let framing = is_stream.then_some(section.framing);
     let priority = (section.facility, section.severity);
-    let (what, retry) =
-        (if section.path.is_some() { "local" } else { section.transport.as_str() }, section.retry);
+    let transport = if section.path.is_some() { "local" } else { section.transport.as_str() };
+    let what = format!("{peer}, {transport}, {}, {}", section.header, section.format);
+    let remote = Remote { peer, tls, retry: section.retry, protocol: Protocol::Bare };
     Ok(Plan {
         name: NAME,
-        what: format!("{peer}, {what}, {}, {}", section.header, section.format),
+        what,
         shape: Shape::Syslog(Envelope::new(section.format, section.header, framing, priority)),
         queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
         buffers: 0,
         task: Box::new(move |stage, output| {
             if is_stream {
-                Box::pin(remote::run(output, &stage.outputs, peer, retry, Protocol::Bare))
+                Box::pin(remote::run(output, &stage.outputs, remote))
             } else {
-                Box::pin(datagram::run(output, &stage.outputs, peer, retry))
+                Box::pin(datagram::run(output, &stage.outputs, remote.peer, remote.retry))
             }
         }),
     })

@@ -1,11 +1,13 @@
 //! Output `tcp-socket`: sends records to a TCP server, each followed by the delimiter.
 
 use std::io;
+use std::rc::Rc;
 
-use super::remote::{self, Peer, Protocol};
+use super::remote::{self, Peer, Protocol, Remote};
 use super::{Plan, QueueSettings, Shape};
 use crate::limits::{QUEUE, QueueSize};
 use crate::setting::{ClientTls, Fault, FilePath, Format, Host, Port, Seconds, Text, WhenFull, required};
+use crate::tls::Client;
 use serde::Deserialize;
 
 /// Section `output.tcp-socket`.
@@ -91,19 +93,22 @@ pub const NAME: &str = "tcp-socket";
 /// # Errors
 ///
 /// When there is no address or port, which [`Section::check`] has refused before.
-pub fn plan(section: &Section) -> io::Result<Plan> {
+pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
     let (Some(host), Some(port)) = (&section.remote_address, section.remote_port) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let (peer, retry) = (Peer::Tcp(host.clone(), port.get()), section.retry);
+    let remote = Remote {
+        peer: Peer::Tcp(host.clone(), port.get()),
+        tls,
+        retry: section.retry,
+        protocol: Protocol::Bare,
+    };
     Ok(Plan {
         name: NAME,
-        what: format!("{peer}, {}", section.format),
+        what: format!("{remote}, {}", section.format),
         shape: Shape::Plain { format: section.format, terminator: section.delimiter.as_bytes().into() },
         queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
         buffers: 0,
-        task: Box::new(move |stage, output| {
-            Box::pin(remote::run(output, &stage.outputs, peer, retry, Protocol::Bare))
-        }),
+        task: Box::new(move |stage, output| Box::pin(remote::run(output, &stage.outputs, remote))),
     })
 }

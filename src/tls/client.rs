@@ -17,6 +17,7 @@ use crate::setting::{ClientTls, Fault, Host};
 pub type ClientStream = futures_rustls::client::TlsStream<TcpStream>;
 
 /// Whom to trust, under which name, and our own certificate if there is one.
+#[derive(Debug)]
 pub struct Client {
     name: ServerName<'static>,
     configuration: RefCell<Arc<ClientConfig>>,

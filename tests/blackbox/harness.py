@@ -155,7 +155,7 @@ class Sender:
 class Daemon:
     """A running dnstapd with a TCP input, a Unix socket input and the web API on ports of their own."""
 
-    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True, context=None, log=None):
+    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True, context=None, log=None, under=()):
         self.context = context  # of the web API, when it speaks TLS
         self.folder = temporary_folder()
         self.unix = os.path.join(self.folder.name, "dnstap.sock")
@@ -181,8 +181,8 @@ format = "{fmt or 'text'}"
 {extra}
 """)
         self.stdout = stdout if stdout is not None else open(self.out, "wb")
-        self.process = subprocess.Popen([BINARY, "-v", "-c", self.config, *arguments], stdin=subprocess.DEVNULL,
-                                        stdout=self.stdout, **UNPRIVILEGED,
+        self.process = subprocess.Popen([*under, BINARY, "-v", "-c", self.config, *arguments], stdin=subprocess.DEVNULL,
+                                        stdout=self.stdout, **({} if under else UNPRIVILEGED),
                                         stderr=open(os.path.join(self.folder.name, "stderr") if log else self.log_path, "wb"))
         self.tcp = self.api = None
         self.wait_for_log("Webserver: listening on ")

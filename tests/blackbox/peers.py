@@ -1,0 +1,337 @@
+"""What the tests of outputs share: peers that behave or do not, and the fault matrix."""
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, START, Daemon, Sender, capture_frames, control, dns, field, 
+                     message, temporary_folder)
+
+
+def delivered(daemon, output):
+    return daemon.metrics()[f'dnstapd_output_delivered_total{{output="{output}"}}']
+
+
+def dropped(daemon, output):
+    label = f'dnstapd_output_dropped_total{{output="{output}"'
+    return sum(value for key, value in daemon.metrics().items() if key.startswith(label))
+
+
+def wait_delivered(daemon, output, count, seconds=10):
+    daemon.wait(lambda: delivered(daemon, output) >= count, seconds, lambda: (delivered(daemon, output), dropped(daemon, output), daemon.log()))
+    assert delivered(daemon, output) == count
+
+
+def send(daemon, count, first=0, size=0):
+    """Sends messages with the names n0, n1 and so on, over a connection of their own."""
+    sender = Sender(daemon.unix)
+    for start in range(0, count, 500):
+        names = range(first + start, first + min(start + 500, count))
+        sender.send(*[message(payload=dns(f"n{i}.{'x' * size + '.' if size else ''}test")) for i in names])
+    sender.stop()
+
+
+def names(lines):
+    """The numbers in the names of text lines."""
+    return [int(line.split()[9].split(".")[0][1:]) for line in lines]
+
+
+def read(path):
+    with open(path) as file:
+        return file.read().splitlines()
+
+
+@contextlib.contextmanager
+def folder():
+    with temporary_folder() as path:
+        yield path
+
+
+@contextlib.contextmanager
+def small_disk(kilobytes):
+    with folder() as path:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", path], check=True)
+        try:
+            yield path
+        finally:
+            subprocess.run(["umount", "-l", path], check=True)
+
+
+def file_output(path, more=""):
+    return f"[output.file]\nenable = true\nfile = '{path}'\n{more}\n"
+
+
+def trouble(daemon, output="file"):
+    return [line for line in daemon.log().splitlines() if f"Output {output}:" in line and "may be" not in line]
+
+
+class Peer:
+    """A TCP server that keeps what it is sent, in one thread for each connection."""
+
+    def __init__(self, port=0, address="127.0.0.1", greet=None, serve=None, context=None):
+        self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self.port = self.listener.getsockname()[1]
+        self.greet, self.serve, self.context = greet, serve or Peer.read_all, context
+        self.received, self.connections = [], []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.listener.accept()[0]
+                self.connections.append(connection)
+                self.received.append(bytearray())
+                threading.Thread(target=self.run, args=(connection, self.received[-1]), daemon=True).start()
+
+    def run(self, connection, into):
+        with contextlib.suppress(OSError):
+            if self.context:
+                connection = self.context.wrap_socket(connection, server_side=True)
+                self.connections.append(connection)
+            if self.greet:
+                self.greet(connection)
+            self.serve(connection, into)
+
+    @staticmethod
+    def read_all(connection, into):
+        while piece := connection.recv(1 << 16):
+            into += piece
+
+    @staticmethod
+    def one_octet_a_second(connection, into):
+        while piece := connection.recv(1):
+            into += piece
+            time.sleep(1)
+
+    @staticmethod
+    def close_after_a_record(connection, into):
+        into += connection.recv(200)
+        connection.close()
+
+    def text(self):
+        return b"".join(self.received).decode()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def tcp_output(port, more="", address="127.0.0.1"):
+    return f"[output.tcp-socket]\nenable = true\nremote-address = '{address}'\nremote-port = {port}\nretry = 1\n{more}\n"
+
+
+class Subject:
+    """An output over a stream that goes through the fault matrix.
+
+    `config` makes its section from a port and an address, `greet` is the peer's half of what comes before the records,
+    `records` tells the numbers of the records that a peer has, and with `context` the peer speaks TLS.
+    """
+
+    def __init__(self, output, config, greet=None, records=None, context=None):
+        self.output, self.config, self.greet, self.context = output, config, greet, context
+        self.records = records or (lambda peer: names(peer.text().splitlines()))
+
+    def peer(self, port=0, serve=None):
+        return Peer(port, greet=self.greet, serve=serve, context=self.context)
+
+    def metric(self, daemon, name, labels=""):
+        return daemon.metrics()[f'dnstapd_output_{name}{{output="{self.output}"{labels}}}']
+
+    def drained(self, daemon):
+        daemon.wait(lambda: self.metric(daemon, "queued") == 0, 15)
+
+
+def faults(subject):
+    """Whatever the peer does, the accounts are exact, and nothing is sent twice on one connection or in part."""
+    absent_killed_and_there_again(subject)
+    one_octet_a_second(subject)
+    closing_after_each_record(subject)
+    black_hole(subject)
+    name_gone(subject)
+
+
+def absent_killed_and_there_again(subject):
+    output, port = subject.output, free_port()
+    with Daemon(fmt="text", extra=subject.config(port)) as daemon:
+        daemon.wait(lambda: "refused" in daemon.log())
+        send(daemon, 300)
+        daemon.check_accounts()
+        assert dropped(daemon, output) == 0 and daemon.request("/ready", auth=False)[0].status == 503
+        peer = subject.peer(port)
+        wait_delivered(daemon, output, 300)
+        daemon.wait(lambda: subject.records(peer) == list(range(300)))
+        assert daemon.request("/ready", auth=False)[0].status == 200
+        assert len(trouble(daemon, output)) == 2, daemon.log()
+        peer.close()
+        daemon.wait(lambda: subject.metric(daemon, "connected") == 0)
+        send(daemon, 20_000, first=300)
+        metrics = daemon.check_accounts()
+        assert subject.metric(daemon, "dropped_total", ',reason="full"') > 0
+        assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 20_300, "others lose nothing"
+        peer = subject.peer(port)
+        subject.drained(daemon)
+        count = delivered(daemon, output) - 300
+        daemon.wait(lambda: subject.records(peer) == list(range(300, 300 + int(count))))
+        daemon.check_accounts()
+        assert subject.metric(daemon, "reconnects_total") == 1
+        peer.close()
+
+
+def one_octet_a_second(subject):
+    peer = subject.peer(serve=Peer.one_octet_a_second)
+    with Daemon(fmt=None, extra=subject.config(peer.port)) as daemon:
+        daemon.wait(lambda: subject.metric(daemon, "connected") == 1)
+        started = time.monotonic()
+        for start in range(0, 60_000, 10_000):
+            send(daemon, 10_000, first=start, size=60)
+        assert time.monotonic() - started < 10, "the input keeps its speed"
+        daemon.check_accounts()
+        assert subject.metric(daemon, "dropped_total", ',reason="full"') > 0
+        started = time.monotonic()
+        assert daemon.stop(seconds=8) == 0 and 4 < time.monotonic() - started < 7
+    peer.close()
+
+
+def closing_after_each_record(subject):
+    peer = subject.peer(serve=Peer.close_after_a_record)
+    with Daemon(fmt=None, extra=subject.config(peer.port)) as daemon:
+        for start in range(30):
+            send(daemon, 10, first=start * 10)
+            time.sleep(0.1)
+        daemon.wait(lambda: len(peer.connections) > 2)
+        daemon.check_accounts()
+    peer.close()
+
+
+def black_hole(subject):
+    """Nobody answers: a listener whose backlog is full drops what else comes."""
+    with contextlib.closing(socket.socket()) as full, contextlib.ExitStack() as guests:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            guest = guests.enter_context(contextlib.closing(socket.socket()))
+            guest.setblocking(False)
+            guest.connect_ex(full.getsockname())
+        time.sleep(0.2)
+        with Daemon(fmt="text", extra=subject.config(full.getsockname()[1])) as daemon:
+            send(daemon, 5000)
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 5000, "others lose nothing"
+            daemon.wait(lambda: "no answer in 10 s" in daemon.log(), 15)
+            assert subject.metric(daemon, "connected") == 0 and subject.metric(daemon, "delivered_total") == 0
+            started = time.monotonic()
+            assert daemon.stop(seconds=8) == 0 and time.monotonic() - started < 7
+            assert "records were not taken in time" in daemon.log()
+
+
+def name_gone(subject):
+    """A name that is known, unknown after a reconnection, and known again."""
+    with OwnNames() as names:
+        names.know("collector.test")
+        peer = subject.peer()
+        with Daemon(fmt="text", extra=subject.config(peer.port, "collector.test"), under=names.command) as daemon:
+            send(daemon, 100)
+            wait_delivered(daemon, subject.output, 100)
+            names.forget()
+            port = peer.port
+            peer.close()
+            daemon.wait(lambda: subject.metric(daemon, "connected") == 0)
+            peer = subject.peer(port)
+            send(daemon, 100, first=100)
+            daemon.wait(lambda: "failed to lookup" in daemon.log() or "resolution" in daemon.log(), 15)
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 200, "others lose nothing"
+            assert not peer.connections and subject.metric(daemon, "queued") == 100
+            names.know("collector.test")
+            wait_delivered(daemon, subject.output, 200, 40)
+            daemon.wait(lambda: subject.records(peer) == list(range(100, 200)))
+        peer.close()
+
+
+class OwnNames:
+    """Host names for one daemon alone: files laid over /etc/hosts and /etc/resolv.conf in a mount namespace."""
+
+    def __enter__(self):
+        self.keeper = temporary_folder()
+        self.hosts = os.path.join(self.keeper.name, "hosts")
+        resolver = os.path.join(self.keeper.name, "resolv.conf")
+        with open(resolver, "w") as file:
+            file.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        self.forget()
+        mounts = f"mount --bind {self.hosts} /etc/hosts && mount --bind {resolver} /etc/resolv.conf"
+        self.command = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+        return self
+
+    def know(self, name):
+        with open(self.hosts, "w") as file:
+            file.write(f"127.0.0.1 localhost {name}\n")
+
+    def forget(self):
+        with open(self.hosts, "w") as file:
+            file.write("127.0.0.1 localhost\n")
+
+    def __exit__(self, *_):
+        self.keeper.cleanup()
+
+
+def syslog_output(more):
+    return f"[output.syslog]\nenable = true\nretry = 1\n{more}\n"
+
+
+def lines_of(path):
+    return read(path) if os.path.exists(path) else []
+
+
+def all_frames():
+    """The frames of all captures in tests/data, and some no server sends: unknown fields, two identities, a large one."""
+    frames = [frame for name in sorted(os.listdir(DATA)) if name.endswith(".fstrm")
+              for frame in capture_frames(os.path.join(DATA, name))]
+    return frames + [message(more=field(77, b"new") + field(78, 1 << 40)), message() + field(1, b"second"),
+                     message(payload=dns() + bytes(60_000)), message(identity=None)]
+
+
+def send_frames(daemon, frames):
+    sender = Sender(daemon.unix)
+    sender.send(*frames)
+    sender.stop()
+
+
+def dnstap_output(where, more=""):
+    return f"[output.dnstap]\nenable = true\n{where}\n{more}\n"
+
+
+def tcp(port, address="127.0.0.1"):
+    return f"remote-address = '{address}'\nremote-port = {port}"
+
+
+def greet_dnstap(connection):
+    for said, answer in ((READY, control(ACCEPT, CONTENT_TYPE)), (START, b"")):
+        heard = b""
+        while len(heard) < 42 and (piece := connection.recv(42 - len(heard))):
+            heard += piece
+        assert heard == control(said, CONTENT_TYPE), heard
+        connection.sendall(answer)
+
+
+def frames_of(octets):
+    at = 0
+    while at + 4 <= len(octets):
+        length = struct.unpack_from(">I", octets, at)[0]
+        if length == 0 or at + 4 + length > len(octets):
+            return
+        yield octets[at + 4:at + 4 + length]
+        at += 4 + length

@@ -1,0 +1,94 @@
+"""Output dnstap against other collectors, good and bad."""
+import os
+import re
+import subprocess
+import sys
+import time
+
+from harness import Daemon, capture_frames, main
+from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frames_of, free_port, greet_dnstap, send,
+                   send_frames, tcp, wait_delivered)
+
+
+DNSTAP = ["-t", "protobuf:dnstap.Dnstap"]
+
+
+def test_dnstap_to_fstrm_capture():
+    frames = all_frames()
+    assert len(frames) > 500
+    for over in ("unix", "tcp"):
+        with folder() as top:
+            path, unix, port = os.path.join(top, "capture"), os.path.join(top, "socket"), free_port()
+            listen = ["-u", unix] if over == "unix" else ["-a", "127.0.0.1", "-p", str(port)]
+            where = f"path = '{unix}'" if over == "unix" else tcp(port)
+            with Daemon(fmt=None, extra=dnstap_output(where)) as daemon:
+                capture = subprocess.Popen(["fstrm_capture", *DNSTAP, *listen, "-w", path], stderr=subprocess.DEVNULL)
+                daemon.wait_for_log("connected to")
+                send_frames(daemon, frames)
+                wait_delivered(daemon, "dnstap", len(frames))
+                started = time.monotonic()
+                assert daemon.stop() == 0 and time.monotonic() - started < 2, "FINISH has come"
+                capture.terminate()
+                capture.wait(10)
+            assert list(capture_frames(path)) == frames
+
+
+def test_dnstap_chain_and_identity():
+    """A daemon behind a daemon: what comes out at the end is what went in, but for an identity that is asked for."""
+    frames = all_frames()
+    with folder() as top:
+        path = os.path.join(top, "capture")
+        with Daemon(fmt=None, extra=file_output(path, "format = 'dnstap'")) as last:
+            with Daemon(fmt=None, extra=dnstap_output(f"path = '{last.unix}'")) as first:
+                first.wait_for_log("connected to")
+                send_frames(first, frames)
+                wait_delivered(first, "dnstap", len(frames))
+                first.check_accounts()
+                assert first.stop() == 0
+            wait_delivered(last, "file", len(frames))
+            assert last.stop() == 0
+        assert list(capture_frames(path)) == frames
+        with Daemon(fmt="json") as last:
+            with Daemon(fmt="json", extra=dnstap_output(tcp(last.tcp[1]), "dnstap-identity = 'mine'")) as first:
+                first.wait_for_log("connected to")
+                send_frames(first, frames)
+                wait_delivered(first, "dnstap", len(frames))
+                before = first.records()
+                assert first.stop() == 0
+            wait_delivered(last, "stdout", len(frames))
+            after = last.records()
+        assert {record["identity"] for record in after} == {"mine"}
+        same = lambda record: {key: value for key, value in record.items() if key not in ("identity", "latency")}
+        assert [same(record) for record in after] == [same(record) for record in before]
+
+
+def test_dnstap_faults():
+    number = lambda octets: int(re.search(rb"n(\d+)\x04test", bytes(octets).replace(b"\x02n", b"n")).group(1))
+    numbers = lambda peer: [number(frame) for received in peer.received for frame in frames_of(received)]
+    config = lambda port, address="127.0.0.1": dnstap_output(tcp(port, address), "queue = '64K'\nretry = 1")
+    faults(Subject("dnstap", config, greet_dnstap, numbers))
+
+
+def test_dnstap_strangers():
+    """Peers that are no Frame Streams readers: one that says something else, one that says nothing."""
+    def http_server(connection):
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 100)
+        connection.recv(1000)
+
+    peer = Peer(serve=lambda connection, into: http_server(connection))
+    with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
+        send(daemon, 10)
+        daemon.wait(lambda: "no Frame Streams reader" in daemon.log())
+        assert daemon.check_accounts()['dnstapd_output_queued{output="dnstap"}'] == 10
+    peer.close()
+    peer = Peer(greet=greet_dnstap)
+    with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
+        send(daemon, 10)
+        wait_delivered(daemon, "dnstap", 10)
+        started = time.monotonic()
+        assert daemon.stop() == 0 and time.monotonic() - started < 7, "nobody waits for FINISH for ever"
+    peer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

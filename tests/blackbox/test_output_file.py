@@ -1,0 +1,200 @@
+"""Output file: formats, rotation, disks that fail, captures."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from harness import CONTENT_TYPE, START, STOP, Daemon, capture_frames, control, main, run_binary
+from peers import delivered, dropped, file_output, folder, names, read, send, small_disk, trouble, wait_delivered
+
+
+def test_file_formats_and_append():
+    for fmt, ends in (("text", "\n"), ("json", "}\n"), ("yaml", "\n")):
+        with folder() as top:
+            path = os.path.join(top, "log")
+            with open(path, "w") as file:
+                file.write("there before\n")
+            with Daemon(fmt=fmt, extra=file_output(path, f"format = '{fmt}'")) as daemon:
+                send(daemon, 100)
+                wait_delivered(daemon, "file", 100)
+                daemon.check_accounts()
+                assert daemon.stop() == 0
+                with open(path) as file, open(daemon.out) as stdout:
+                    content = file.read()
+                    assert content == "there before\n" + stdout.read() and content.endswith(ends)
+
+
+def test_file_rotates_between_records():
+    with folder() as top:
+        path = os.path.join(top, "log")
+        more = "file-max-size = '10K'\nfile-count = 3\nqueue = '8K'"
+        with Daemon(fmt=None, extra=file_output(path, more)) as daemon:
+            send(daemon, 1000)
+            wait_delivered(daemon, "file", 1000)
+            assert dropped(daemon, "file") == 0
+        files = sorted(os.listdir(top))
+        assert files == ["log", "log.1", "log.2", "log.3"], files
+        got = []
+        for name in ("log.3", "log.2", "log.1", "log"):
+            octets = os.path.getsize(os.path.join(top, name))
+            assert octets < 10 << 10 and (name == "log" or octets > (10 << 10) - 200), (name, octets)
+            got += names(read(os.path.join(top, name)))
+        assert got == list(range(1000 - len(got), 1000))
+        for more in ("file-max-size = 0", "file-max-size = '1K'\nfile-count = 0"):
+            path = os.path.join(top, f"never{len(more)}")
+            with Daemon(fmt=None, extra=file_output(path, more)) as daemon:
+                send(daemon, 200)
+                wait_delivered(daemon, "file", 200)
+            assert names(read(path)) == list(range(200)) and not os.path.exists(path + ".1")
+
+
+def test_file_at_full_speed_loses_nothing():
+    with folder() as top:
+        path = os.path.join(top, "log")
+        with Daemon(fmt=None, extra=file_output(path, "file-max-size = '1M'\nfile-count = 100")) as daemon:
+            send(daemon, 100_000)
+            wait_delivered(daemon, "file", 100_000, 30)
+            assert dropped(daemon, "file") == 0
+            daemon.check_accounts()
+        got = []
+        for number in range(len(os.listdir(top)) - 1, 0, -1):
+            got += names(read(f"{path}.{number}"))
+        assert got + names(read(path)) == list(range(100_000))
+
+
+def test_file_is_opened_anew():
+    """logrotate with and without a signal, and a removed file."""
+    with folder() as top:
+        path = os.path.join(top, "log")
+        with Daemon(fmt=None, extra=file_output(path)) as daemon:
+            send(daemon, 1)
+            wait_delivered(daemon, "file", 1)
+            os.rename(path, path + ".old")
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait(lambda: os.path.exists(path))
+            send(daemon, 1, first=1)
+            wait_delivered(daemon, "file", 2)
+            os.unlink(path)
+            send(daemon, 1, first=2)
+            wait_delivered(daemon, "file", 3)
+            assert names(read(path)) == [2] and names(read(path + ".old")) == [0]
+
+
+def test_file_disk_full():
+    with small_disk(256) as top:
+        path, ballast = os.path.join(top, "log"), os.path.join(top, "ballast")
+        with open(ballast, "wb") as file:
+            file.write(bytes(128 << 10))
+        with Daemon(fmt="text", extra=file_output(path, "queue = '32K'")) as daemon:
+            send(daemon, 4000)
+            daemon.wait(lambda: "No space left" in daemon.log())
+            send(daemon, 4000, first=4000)
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_dropped_total{output="file",reason="full"}'] > 0
+            assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 8000, "others lose nothing"
+            assert daemon.request("/ready", auth=False)[0].status == 503
+            os.unlink(ballast)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="file"}'] == 0)
+            send(daemon, 10, first=8000)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="file"}'] == 0)
+            metrics = daemon.check_accounts()
+            assert daemon.request("/ready", auth=False)[0].status == 200
+            got = names(read(path))
+            assert len(got) == delivered(daemon, "file") and got == sorted(set(got)) and got[-10:] == list(range(8000, 8010))
+            assert len(trouble(daemon)) == 2, daemon.log()
+
+
+def test_file_folder_gone():
+    with folder() as top:
+        inner = os.path.join(top, "logs")
+        os.mkdir(inner)
+        path = os.path.join(inner, "log")
+        with Daemon(fmt=None, extra=file_output(path)) as daemon:
+            send(daemon, 1)
+            wait_delivered(daemon, "file", 1)
+            os.unlink(path)
+            os.rmdir(inner)
+            send(daemon, 10, first=1)
+            daemon.wait(lambda: "tried again" in daemon.log())
+            send(daemon, 10, first=11)
+            daemon.check_accounts()
+            os.mkdir(inner)
+            wait_delivered(daemon, "file", 21)
+            assert names(read(path)) == list(range(1, 21)) and len(trouble(daemon)) == 2
+            os.unlink(path)
+            os.rmdir(inner)
+            send(daemon, 5)
+            daemon.wait(lambda: daemon.log().count("tried again") == 2)
+            started = time.monotonic()
+            assert daemon.stop() == 0 and time.monotonic() - started < 7
+            assert "5 records were not taken in time" in daemon.log()
+
+
+def test_file_read_only():
+    with folder() as top:
+        path = os.path.join(top, "log")
+        with Daemon(fmt=None, extra=file_output(path)) as daemon:
+            send(daemon, 1)
+            wait_delivered(daemon, "file", 1)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", top], check=True)
+            send(daemon, 10, first=1)
+            daemon.wait(lambda: "Read-only" in daemon.log())
+            daemon.check_accounts()
+            subprocess.run(["umount", top], check=True)
+            wait_delivered(daemon, "file", 11)
+            assert names(read(path)) == list(range(11))
+
+
+def test_file_that_cannot_work_is_an_error_at_start():
+    for path, word in (("/nonexistent/log", "No such file"), ("/tmp", "directory")):
+        for check in ([], ["--check"]):
+            status, _, err = run_binary("-p", "0", *check, config=file_output(path) + "[web-api]\nenable = false\n")
+            assert status == 1 and "output.file" in err and path in err and word in err, err
+
+
+def read_capture(path):
+    """How many frames dnstap-ldns reads; it must find nothing wrong."""
+    done = subprocess.run(["dnstap-ldns", "-q", "-r", path], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, (path, done.stderr)
+    return len(done.stdout.splitlines())
+
+
+def test_capture_rotates_and_survives_a_crash():
+    with folder() as top:
+        path = os.path.join(top, "capture")
+        extra = file_output(path, "format = 'dnstap'\nfile-max-size = '10K'\nfile-count = 90")
+        with Daemon(fmt=None, extra=extra) as daemon:
+            send(daemon, 1000)
+            wait_delivered(daemon, "file", 1000)
+            daemon.process.kill()
+            daemon.process.wait()
+        with open(path, "ab") as file:
+            file.write(b"\0\0\1\0cut off by a crash")
+        with Daemon(fmt=None, extra=extra) as daemon:
+            send(daemon, 500, first=1000)
+            wait_delivered(daemon, "file", 1500 - 1000)
+            daemon.process.send_signal(signal.SIGHUP)
+            send(daemon, 100, first=1500)
+            wait_delivered(daemon, "file", 600)
+            assert daemon.stop() == 0
+        files = [f"{path}.{number}" for number in range(len(os.listdir(top)) - 1, 0, -1)] + [path]
+        assert len(files) > 5 and all(os.path.getsize(name) < 10 << 10 for name in files)
+        assert sum(read_capture(name) for name in files) == 1600
+        for name in files:
+            with open(name, "rb") as file:
+                octets = file.read()
+            assert octets.startswith(control(START, CONTENT_TYPE)) and octets.endswith(control(STOP)), name
+        octets = [frame for name in files for frame in capture_frames(name)]
+        assert [f"n{i}".encode() in frame for i, frame in enumerate(octets)] == [True] * 1600
+    with folder() as top:
+        path = os.path.join(top, "text")
+        with open(path, "w") as file:
+            file.write("this is no capture\n")
+        config = file_output(path, "format = 'dnstap'") + "[web-api]\nenable = false\n"
+        status, _, err = run_binary("-p", "0", config=config)
+        assert status == 1 and "not a Frame Streams capture" in err and read(path) == ["this is no capture"], err
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

@@ -1,0 +1,211 @@
+"""Output syslog against rsyslog and syslog-ng, and against servers that misbehave."""
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from certificates import Authority
+from harness import TOP, Daemon, main
+from peers import Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send, syslog_output, trouble, wait_delivered
+
+
+SYSLOG_NG = os.environ.get("SYSLOG_NG", os.path.join(TOP, "target/syslog-ng"))
+AUTHORITY = Authority()
+SERVER = AUTHORITY.sign("server")
+CLIENT = AUTHORITY.sign("client")
+
+
+@contextlib.contextmanager
+def running(command, **more):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+    try:
+        time.sleep(0.5)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def rsyslog(transport, port):
+    """rsyslog, writing what it understood of each message: priority, time, host, program, process, kind, text."""
+    module = "udp" if transport == "udp" else "tcp"
+    room = 'rcvbufSize="8m"' if module == "udp" else ""  # what it has no room for is lost, as UDP is
+    tls, driver = "", ""
+    if transport == "tls":
+        tls = f"""defaultNetstreamDriverCAFile="{AUTHORITY.ca}" defaultNetstreamDriverCertFile="{SERVER[0]}"
+                  defaultNetstreamDriverKeyFile="{SERVER[1]}" """
+        driver = 'StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/certvalid"'
+    with folder() as top:
+        path, config = os.path.join(top, "messages"), os.path.join(top, "rsyslog.conf")
+        with open(config, "w") as file:
+            file.write(f"""
+global(workDirectory="{top}" maxMessageSize="16k" parser.escapeControlCharactersOnReceive="off" {tls})
+module(load="im{module}" {driver})
+input(type="im{module}" address="127.0.0.1" port="{port}" {room})
+template(name="fields" type="string" string="%pri-text%|%timereported:::date-rfc3339%|%hostname%|%app-name%|%procid%|%msgid%|%msg%\\n")
+template(name="classic" type="string" string="%TIMESTAMP% %HOSTNAME% %syslogtag%%msg%\\n")
+action(type="omfile" file="{path}" template="fields")
+action(type="omfile" file="{path}.classic" template="classic")
+""")
+        with running(["rsyslogd", "-n", "-f", config, "-i", os.path.join(top, "pid")]):
+            yield path
+
+
+@contextlib.contextmanager
+def syslog_ng(transport, port, header="rfc5424"):
+    """syslog-ng, writing the same."""
+    tls = f'tls(key-file("{SERVER[1]}") cert-file("{SERVER[0]}") ca-file("{AUTHORITY.ca}") peer-verify(required-trusted))'
+    room = "so-rcvbuf(8388608)" if transport == "udp" else "log-iw-size(10000)"
+    driver = "syslog" if header == "rfc5424" else "network"
+    with folder() as top:
+        path, config = os.path.join(top, "messages"), os.path.join(top, "syslog-ng.conf")
+        with open(config, "w") as file:
+            file.write(f"""@version: 3.38
+options {{ keep-hostname(yes); frac-digits(6); time-zone("+00:00"); log-msg-size(16384); log-fifo-size(20000); }};
+source s {{ {driver}(ip("127.0.0.1") port({port}) transport("{transport}") {room} {tls if transport == "tls" else ""}); }};
+destination d {{
+    file("{path}" template("$FACILITY.$PRIORITY|$ISODATE|$HOST|$PROGRAM|$PID|$MSGID|$MSG\\n"));
+    file("{path}.classic" template("$DATE $HOST $MSGHDR$MSG\\n"));
+}};
+log {{ source(s); destination(d); }};
+""")
+        libraries = ":".join(f"{SYSLOG_NG}/usr/lib/{place}" for place in ("syslog-ng", "x86_64-linux-gnu", "syslog-ng/3.38"))
+        command = [f"{SYSLOG_NG}/usr/sbin/syslog-ng", "-F", "--no-caps", "-f", config, "-p", f"{top}/pid", "-R", f"{top}/persist",
+                   "-c", f"{top}/control", "--module-path", f"{SYSLOG_NG}/usr/lib/syslog-ng/3.38"]
+        with running(command, env={**os.environ, "LD_LIBRARY_PATH": libraries}):
+            yield path
+
+
+def text_of(number):
+    """What a text record says behind timestamp and identity."""
+    return f"CLIENT_QUERY NOERROR 192.0.2.10 50000 INET UDP {24 + len(str(number))}b n{number}.test. A -"
+
+
+def check(path, more, header, fmt, process="-", identifier="-"):
+    """What a server understood of 200 records."""
+    for name in (path, path + ".classic"):
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(name, 0)
+    more = f"{more}header = '{header}'\nformat = '{fmt}'\nfacility = 'local3'\nseverity = 'notice'"
+    with Daemon(fmt=fmt, extra=syslog_output(more)) as daemon:
+        send(daemon, 200)
+        wait_delivered(daemon, "syslog", 200)
+        daemon.wait(lambda: len(lines_of(path)) == 200, why=lambda: lines_of(path)[:3] + [daemon.log()])
+        assert daemon.stop() == 0
+        records = read(daemon.out)
+    for number, line in enumerate(read(path)):
+        fields = line.split("|", 6)
+        assert (fields[0], fields[2]) == ("local3.notice", "lb1"), line
+        if header == "rfc5424":
+            text = text_of(number) if fmt == "text" else records[number]
+            assert fields[1] == "2020-09-16T18:51:53.591736+00:00" and fields[3:] == ["dnstapd", process, identifier, text], line
+    if header == "rfc3164":
+        classic = [line.replace(".000000", "") for line in lines_of(path + ".classic")]  # syslog-ng's own digits
+        assert classic == [f"Sep 16 18:51:53 lb1 {text_of(number)}" for number in range(200)], classic[:2]
+
+
+def remote(transport, port, framing="octet-counting"):
+    more = f"remote-address = '127.0.0.1'\nremote-port = {port}\ntransport = '{transport}'\nframing = '{framing}'\n"
+    if transport == "tls":
+        more += f"tls-ca = '{AUTHORITY.ca}'\ntls-client-cert = '{CLIENT[0]}'\ntls-client-key = '{CLIENT[1]}'\n"
+    return more
+
+
+def test_syslog_to_rsyslog():
+    for transport, framing in (("udp", "octet-counting"), ("tcp", "octet-counting"), ("tcp", "newline"), ("tls", "octet-counting")):
+        port = free_port()
+        with rsyslog(transport, port) as path:
+            for header, fmt in (("rfc5424", "text"), ("rfc3164", "text"), ("rfc5424", "json")):
+                check(path, remote(transport, port, framing), header, fmt)
+
+
+def test_syslog_to_syslog_ng():
+    for transport in ("udp", "tcp", "tls"):
+        port = free_port()
+        with syslog_ng(transport, port) as path:
+            for fmt in ("text", "json"):
+                # What is missing is empty there.
+                check(path, remote(transport, port), "rfc5424", fmt, process="", identifier="")
+    for transport in ("udp", "tcp"):
+        port = free_port()
+        with syslog_ng(transport, port, "rfc3164") as path:
+            check(path, remote(transport, port, "newline"), "rfc3164", "text")
+
+
+def test_syslog_local_socket():
+    """A datagram socket such as /dev/log: absent, there, stopped, there again."""
+    with folder() as top:
+        path = os.path.join(top, "log")
+
+        def listen():
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            server.settimeout(10)
+            server.bind(path)
+            return server
+
+        def drain(server):
+            with contextlib.suppress(OSError):
+                while server.recv(9000):
+                    pass
+
+        with Daemon(fmt=None, extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'")) as daemon:
+            send(daemon, 5)
+            daemon.wait(lambda: "tried again" in daemon.log())
+            assert daemon.check_accounts()['dnstapd_output_queued{output="syslog"}'] == 5
+            server = listen()
+            assert [server.recv(9000).decode() for _ in range(5)] == \
+                [f"<30>Sep 16 18:51:53 lb1 {text_of(number)}" for number in range(5)]
+            # Nobody reads: the socket is full, records are dropped and counted.
+            send(daemon, 20_000)
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_dropped_total{output="syslog",reason="full"}'] > 0
+            server.close()
+            os.unlink(path)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_connected{output="syslog"}'] == 0)
+            server = listen()
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_connected{output="syslog"}'] == 1)
+            threading.Thread(target=drain, args=(server,), daemon=True).start()
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="syslog"}'] == 0)
+            daemon.check_accounts()
+
+
+def test_syslog_bare_records():
+    """header = "none" is what dnstap_receiver sent."""
+    peer = Peer()
+    more = f"transport = 'tcp'\nremote-address = '127.0.0.1'\nremote-port = {peer.port}\nheader = 'none'"
+    with Daemon(fmt="text", extra=syslog_output(more)) as daemon:
+        send(daemon, 3)
+        wait_delivered(daemon, "syslog", 3)
+        daemon.wait(lambda: peer.text() and peer.text() == "".join(f"{len(line)} {line}" for line in lines_of(daemon.out)))
+    peer.close()
+
+
+def test_syslog_udp_refused():
+    port = free_port()
+    remote = f"remote-address = 'localhost'\nremote-port = {port}\nqueue = '8K'"
+    with Daemon(fmt=None, extra=syslog_output(remote)) as daemon:
+        send(daemon, 2000)
+        daemon.wait(lambda: "refused" in daemon.log())
+        assert dropped(daemon, "syslog") > 0
+        daemon.check_accounts()
+        assert len(trouble(daemon, "syslog")) == 1
+        addresses = socket.getaddrinfo("localhost", port, type=socket.SOCK_DGRAM)
+        server = socket.socket(addresses[0][0], socket.SOCK_DGRAM)
+        server.bind(addresses[0][4])
+        daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="syslog"}'] == 0)
+        daemon.check_accounts()
+
+
+def test_syslog_tcp_faults():
+    def remote(port, address="127.0.0.1"):
+        return syslog_output(f"transport = 'tcp'\nframing = 'newline'\nheader = 'none'\nremote-address = '{address}'\n"
+                             f"remote-port = {port}\nqueue = '64K'")
+    faults(Subject("syslog", remote))
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

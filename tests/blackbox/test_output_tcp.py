@@ -1,0 +1,60 @@
+"""Output tcp-socket against TCP servers, good and bad."""
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from harness import Daemon, main
+from peers import Peer, Subject, faults, folder, free_port, names, send, tcp_output, wait_delivered
+
+
+def test_tcp_formats_and_addresses():
+    for fmt in ("text", "json", "yaml"):
+        for address in ("127.0.0.1", "localhost", "[::1]"):
+            peer = Peer(address="::1" if ":" in address else "127.0.0.1")
+            with Daemon(fmt=fmt, extra=tcp_output(peer.port, f"format = '{fmt}'", address)) as daemon:
+                send(daemon, 50)
+                wait_delivered(daemon, "tcp-socket", 50)
+                assert daemon.stop() == 0
+                with open(daemon.out) as stdout:
+                    assert peer.text() == stdout.read()
+            peer.close()
+
+
+def test_tcp_delimiter_into_socat():
+    with folder() as top:
+        path, port = os.path.join(top, "out"), free_port()
+        socat = subprocess.Popen(["socat", "-u", f"TCP-LISTEN:{port},reuseaddr", f"CREATE:{path}"])
+        with Daemon(fmt=None, extra=tcp_output(port, "delimiter = '|\\r\\n'".replace("'", '"'))) as daemon:
+            send(daemon, 1000)
+            wait_delivered(daemon, "tcp-socket", 1000)
+            assert daemon.stop() == 0
+        assert socat.wait(5) == 0
+        with open(path, newline="") as file:
+            lines = file.read().split("|\r\n")
+        assert lines.pop() == "" and names(lines) == list(range(1000))
+
+
+def test_tcp_faults():
+    faults(Subject("tcp-socket", lambda port, address="127.0.0.1": tcp_output(port, "queue = '64K'", address)))
+
+
+def test_tcp_wait_loses_nothing():
+    """when-full = "wait": the inputs stand still while the peer is away."""
+    port = free_port()
+    with Daemon(fmt=None, extra=tcp_output(port, "queue = '8K'\nwhen-full = 'wait'")) as daemon:
+        thread = threading.Thread(target=send, args=(daemon, 5000), daemon=True)
+        thread.start()
+        daemon.wait(lambda: daemon.metrics()['dnstapd_received_total{input="unix-socket"}'] > 10)
+        time.sleep(0.3)
+        assert daemon.check_accounts()['dnstapd_received_total{input="unix-socket"}'] < 200
+        peer = Peer(port)
+        wait_delivered(daemon, "tcp-socket", 5000)
+        thread.join(5)
+        assert names(peer.text().splitlines()) == list(range(5000))
+        peer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
