@@ -14,9 +14,12 @@ use dnstapd::http;
 use dnstapd::input::stream::{Shared, serve};
 use dnstapd::limits::{self, Limits};
 use dnstapd::output::{Output, Outputs, QueueSettings, stdout};
+use dnstapd::packet::{Captured, Link, Path, Records, Settings};
 use dnstapd::pairing::Pairing;
 use dnstapd::setting::{Format, WhenFull};
 use dnstapd::statistics::Statistics;
+use dnstapd::sys::proc;
+use dnstapd::time::Time;
 use dnstapd::wire::framestream::{Deframer, Unit, data_header};
 
 /// Counts the allocations of its own thread.
@@ -125,6 +128,97 @@ fn no_allocation_from_frame_to_queue() {
     assert_eq!(intake.received(), frames.len() as u64 * 11);
     for output in outputs.iter() {
         assert_eq!((output.delivered(), output.dropped().total()), (intake.received(), 0));
+    }
+}
+
+/// Numbers without a pattern (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+
+    fn octets<const N: usize>(&mut self) -> [u8; N] {
+        core::array::from_fn(|_| self.next(256) as u8)
+    }
+}
+
+/// A packet of IPv4 from anybody: a query, a fragment of something, a segment of a connection; its length.
+fn random_packet(random: &mut Random, packet: &mut [u8; 256]) -> usize {
+    let payload = 40 + random.next(180) as usize;
+    let source = random.octets::<4>();
+    let (protocol, flags) = match random.next(4) {
+        0 => (17, 0),
+        1 => (17, 0x2000 | random.next(200) as u16),
+        _ => (6, 0),
+    };
+    packet[..12].copy_from_slice(&[0x45, 0, 0, 20 + payload as u8, 0, 7, 0, 0, 64, protocol, 0, 0]);
+    packet[6..8].copy_from_slice(&u16::to_be_bytes(flags));
+    packet[12..16].copy_from_slice(&source);
+    packet[16..20].copy_from_slice(&[192, 0, 2, 1]);
+    packet[20..24].copy_from_slice(&[source[0], source[1], 0, 53]);
+    let transport = &mut packet[24..20 + payload];
+    transport.fill(0);
+    if protocol == 17 {
+        transport[..2].copy_from_slice(&(payload as u16).to_be_bytes());
+        transport[4..10].copy_from_slice(&[source[2], source[3], 1, 0, 0, 1]);
+    } else {
+        transport[..4].copy_from_slice(&[0, 0, random.next(4) as u8, random.next(256) as u8]);
+        let flags = [0x02, 0x18, 0x18, 0x18, 0x11][random.next(5) as usize];
+        transport[8..10].copy_from_slice(&[0x50, flags]);
+        transport[16..24].copy_from_slice(&[0, 30, source[2], source[3], 1, 0, 0, 1]);
+    }
+    20 + payload
+}
+
+/// So many flows and fragments, from as many addresses, make nothing grow. `DNSTAPD_PACKETS` asks for more.
+#[test]
+fn packets_allocate_nothing_and_memory_stays_where_it_was() {
+    let number = std::env::var("DNSTAPD_PACKETS").map_or(100_000, |number| number.parse::<u32>().unwrap());
+    let (collector, outputs, _) = collector(&[Format::Json]);
+    let intake = Intake::of_packets("test");
+    let every = Records {
+        client_query: true,
+        client_response: true,
+        resolver_query: true,
+        resolver_response: true,
+        forwarder_query: true,
+        forwarder_response: true,
+    };
+    let ports = [53].into_iter().collect();
+    let mut path = Path::new(Settings { ports, identity: "sniffer".to_owned(), records: every });
+    path.set_local(&["192.0.2.1".parse().unwrap()]);
+    let (mut random, mut packet) = (Random(4711), [0; 256]);
+    let mut round = |packets: u32| {
+        for count in 0..packets {
+            let length = random_packet(&mut random, &mut packet);
+            let time = Time::new(1_700_000_000 + u64::from(count) / 10_000, 0).unwrap();
+            let captured = Captured { link: Link::Raw, time, octets: &packet[..length] };
+            path.take(captured, intake.ignored(), &mut |frame| {
+                let _ = collector.ingest(&intake, frame);
+            });
+            for output in outputs.iter() {
+                output.write_with(|[first, second]| Ok::<_, ()>(first.len() + second.len())).unwrap();
+            }
+        }
+    };
+    round(20_000);
+    let (before, resident) = (allocations(), proc::resident_octets().unwrap());
+    round(number);
+    assert_eq!(allocations() - before, 0);
+    // Other tests of this program run at the same time, so a little may be theirs; alone it is 0.
+    let grown = proc::resident_octets().unwrap().saturating_sub(resident);
+    println!("{number} packets, {} messages, {grown} octets grown", intake.received());
+    if std::env::var_os("DNSTAPD_PACKETS").is_some() {
+        assert!(grown < 64 << 10, "{grown} octets more in memory");
+    }
+    assert!(intake.received() > u64::from(number) / 4);
+    for reason in ["fragment", "connection", "gap"] {
+        assert!(intake.ignored().of(reason) > 0, "no {reason}");
     }
 }
 

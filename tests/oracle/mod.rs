@@ -17,5 +17,6 @@ pub mod dnstap;
 pub mod framestream;
 #[cfg(feature = "geoip")]
 pub mod geoip;
+pub mod packet;
 pub mod text;
 pub mod top;

@@ -22,6 +22,7 @@ mod framestream;
 #[cfg(feature = "geoip")]
 mod geoip;
 mod mutation;
+mod packet;
 mod text;
 mod top;
 

@@ -45,6 +45,9 @@ fn main() -> io::Result<()> {
     {
         write(&corpus, "text", name, text.as_bytes())?;
     }
+    for (name, packets) in packets() {
+        write(&corpus, "packet", name, &packets)?;
+    }
     Ok(())
 }
 
@@ -70,6 +73,48 @@ fn payloads() -> Vec<(&'static str, Vec<u8>)> {
         ("no-question", [b"\0\0\x01\0\0\0\0\0\0\0\0\x01", &opt[..]].concat()),
         ("pointer", [query, b"\x01a\xc0\x02\0\x01\0\x01", opt].concat()),
         ("short", query[..7].to_vec()),
+    ]
+}
+
+/// Packets as the target reads them: a query in one piece and in fragments, both families, two VLAN tags, and a
+/// connection out of order.
+fn packets() -> Vec<(&'static str, Vec<u8>)> {
+    let query = &payloads()[0].1;
+    let length = |octets: usize| (octets as u16).to_be_bytes();
+    let udp = [&[0x9c, 0x40, 0, 53], &length(8 + query.len())[..], &[0, 0], query].concat();
+    let v4 = |protocol: u8, flags: u16, payload: &[u8]| {
+        let [high, low] = flags.to_be_bytes();
+        let head =
+            [&[0x45, 0], &length(20 + payload.len())[..], &[0, 7, high, low, 64, protocol, 0, 0]].concat();
+        [&head[..], &[192, 0, 2, 99, 192, 0, 2, 1], payload].concat()
+    };
+    let v6 = |next: u8, payload: &[u8]| {
+        let head = [&[0x60, 0, 0, 0], &length(payload.len())[..], &[next, 64]].concat();
+        let address = |last| [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[last]].concat();
+        [&head[..], &address(0x99), &address(1), payload].concat()
+    };
+    let tcp = |sequence: u32, flags: u8, payload: &[u8]| {
+        let head = [&[0x9c, 0x40, 0, 53], &sequence.to_be_bytes()[..], &[0, 0, 0, 0, 0x50, flags]].concat();
+        v4(6, 0, &[&head[..], &[1, 0, 0, 0, 0, 0], payload].concat())
+    };
+    let piece =
+        |offset: u16, payload: &[u8]| [&[17, 0][..], &offset.to_be_bytes(), &[0, 0, 0, 7], payload].concat();
+    let tagged = [&[2; 12][..], &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 8, 0], &v4(17, 0, &udp)].concat();
+    let sent = [&length(query.len())[..], query].concat().repeat(2);
+    let connection = [tcp(9, 2, b""), tcp(40, 0x18, &sent[30..]), tcp(10, 0x18, &sent[..30]), tcp(9, 4, b"")];
+    let list = |link: u8, packets: &[Vec<u8>]| {
+        packets.iter().flat_map(|packet| [&[link | 4][..], &length(packet.len()), packet].concat()).collect()
+    };
+    vec![
+        ("udp", list(1, &[v4(17, 0, &udp), v6(17, &udp)])),
+        ("tagged", list(0, &[tagged])),
+        ("fragments", list(1, &[v4(17, 0x2000, &udp[..24]), v4(17, 3, &udp[24..])])),
+        ("fragments-backwards", list(1, &[v6(44, &piece(24, &udp[24..])), v6(44, &piece(1, &udp[..24]))])),
+        (
+            "options",
+            list(1, &[v6(0, &[&[60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0], &udp[..]].concat())]),
+        ),
+        ("connection", list(1, &connection)),
     ]
 }
 
