@@ -194,6 +194,7 @@ fn visit(
             tables.iter().skip(skip).try_for_each(|(table, read)| count(&[("table", table)], read(app)))
         }
         Source::One(read) => (skip..1).try_for_each(|_| count(&[], read(app))),
+        Source::Maybe(read) => read(app).filter(|_| skip == 0).map_or(Ok(()), |number| count(&[], number)),
         Source::Process(read) => {
             let value = if skip == 0 { read() } else { None };
             value.map_or(Ok(()), |value| each(Sample { suffix: "", labels: &[], value }))

@@ -49,6 +49,8 @@ pub enum Source {
     Tables(&'static [TableCounter]),
     /// One counter.
     One(fn(&App<'_>) -> u64),
+    /// One counter that not every daemon has.
+    Maybe(fn(&App<'_>) -> Option<u64>),
     /// One value that the kernel may not tell.
     Process(fn() -> Option<Value>),
     /// What was built, in the labels.
@@ -149,8 +151,10 @@ pub static METRICS: &[Metric] = &[
     counter("dnstapd_evicted_total", "Entries that a full table had no room for.", Tables(&[
         ("streams", |app| app.statistics.borrow().stream_overflow()),
         ("pairing", |app| app.collector.pairing_evicted()),
+        ("countries", |app| app.statistics.borrow().countries().map_or(0, |countries| countries.evicted())),
     ])),
     gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
+    gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", Source::Maybe(|app| app.collector.geoip_built())),
     counter("dnstapd_log_dropped_total", "Lines the log had no room for.", One(|_| crate::log::dropped())),
     counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|app| app.intakes.iter().map(Intake::kernel_drops).sum())),
     counter("dnstapd_packets_ignored_total", "Packets, or parts of them, that no message was made of.", InputBy("reason", Intake::ignored)),

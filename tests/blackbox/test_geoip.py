@@ -79,6 +79,7 @@ enable = false
 def test_off_there_are_no_fields():
     with Daemon(f'[geoip]\ncity-database = "{PLACES}"\n') as daemon:
         assert ask(daemon, "192.0.2.10") == [(None, None)]
+        assert "dnstapd_geoip_build_timestamp_seconds" not in daemon.metrics()
 
 
 def shown(text):
@@ -220,6 +221,7 @@ def test_a_signal_puts_another_database_in_force():
         put(mmdb.build([("192.0.2.0/24", mmdb.place("Old", "OO", "Oldtown"))]))
         with Daemon(section(path)) as daemon:
             assert ask(daemon, "192.0.2.10") == [("Old", "Oldtown")]
+            assert daemon.metrics()["dnstapd_geoip_build_timestamp_seconds"] == 1_600_000_000
             put(mmdb.build([("192.0.2.0/24", mmdb.place("New", "NN", "Newtown"))]))
             assert ask(daemon, "192.0.2.10") == [("Old", "Oldtown")], "not before the signal"
             reload()
