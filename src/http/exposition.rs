@@ -7,6 +7,8 @@
 //! dnstap_queries{identity="lb1"} 4
 //! ```
 //!
+//! A family without samples has no heading either.
+//!
 //! Between two pieces of the answer the statistics go on. A stream that appears meanwhile is in the families that
 //! come after; none ever disappears. What must agree with each other is read together: the buckets, sum and count
 //! of one histogram, and all counters of inputs and outputs, so that each frame is in exactly one of them.
@@ -85,15 +87,15 @@ impl<'a, 'r> Exposition<'a, 'r> {
     }
 
     fn fill_family(&mut self, metric: &Metric, piece: &mut Piece<'_>) -> fmt::Result {
-        if !self.headed {
-            piece.whole(|out| write_heading(metric, out))?;
-            self.headed = true;
-        }
         if metric.source.is_instant() && self.instants.borrow().is_empty() {
             self.take_instants();
         }
         let (app, skip, mut histogram) = (self.app, self.sample, self.histogram);
         let result = visit(&app, &metric.source, skip, &mut histogram, &mut |sample| {
+            if !self.headed {
+                piece.whole(|out| write_heading(metric, out))?;
+                self.headed = true;
+            }
             let value = self.value_of(metric, sample.value);
             piece.whole(|out| write_sample(metric.name, &sample, value, out))?;
             self.sample += 1;
