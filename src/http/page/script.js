@@ -221,17 +221,19 @@ function showCounters() {
   const of = recent("response") ? recent : all;
   const part = code => of("response") ? of("response/" + code) / of("response") : null;
   const slow = quantile(.5, recent) == null ? all : recent;
+  const speed = (label, list) => [label, list.at(-1) && rate(list.at(-1).value), "/s", list.length ? `${rate(average(list))}/s in the last ${lately}` : "measuring …"];
+  const median = quantile(.5, slow);
   figures([
-    ["Queries", queries.at(-1) && rate(queries.at(-1).value), "/s", `${rate(average(queries))}/s in the last ${lately}`],
-    ["Responses", responses.at(-1) && rate(responses.at(-1).value), "/s", `${rate(average(responses))}/s in the last ${lately}`],
-    ["Latency, median", ...split(milliseconds(quantile(.5, slow))), `95 % within ${milliseconds(quantile(.95, slow))}, estimated`],
-    ["Failed", ...split(percent(part("servfail"))), `SERVFAIL; NXDOMAIN ${percent(part("nxdomain"))}`],
+    speed("Queries", queries),
+    speed("Responses", responses),
+    ["Latency, median", ...split(milliseconds(median)), median == null ? "none yet" : `95\u00a0% within ${milliseconds(quantile(.95, slow))}, estimated`],
+    ["SERVFAIL", ...split(percent(part("servfail"))), of("response") ? `NXDOMAIN ${percent(part("nxdomain"))}` : "no responses yet"],
     ["Clients", count(last.clients), "", "different addresses"],
     ["Names", count(last.domains), "", "different ones asked for"],
   ]);
   document.title = `${rate(queries.at(-1)?.value)} q/s · ${state.stream || "dnstapd"}`;
 
-  const nothing = last.query + last.response ? "Measuring …" : "No messages yet";
+  const nothing = last.query + last.response ? "Measuring …" : "No messages yet" + HINT;
   plot($("rate"), [
     { label: "Queries", color: "var(--accent)", points: queries },
     { label: "Responses", color: "var(--second)", dashed: true, points: responses },
@@ -280,6 +282,7 @@ function ranking(table, head, unit, rows, all, show = count) {
   const [name, number, share] = table.tHead.rows[0].cells, body = table.tBodies[0];
   say(name, head); say(number, unit); say(share, all ? "Share" : "");
   share.hidden = !all;
+  table.classList.toggle("bare", !rows.length);
   if (!rows.length) {
     body.replaceChildren(make("tr", { className: "none" }, make("td", { colSpan: 3, textContent: "Nothing yet." })));
     return;
@@ -299,6 +302,8 @@ function ranking(table, head, unit, rows, all, show = count) {
 }
 
 // ------------ Plots ------------
+
+const HINT = ": point a DNS server here";
 
 /** Lines, or bands that add up to a whole, over the last five minutes. */
 function plot(box, series, options) {
@@ -356,7 +361,7 @@ function plot(box, series, options) {
     floor = points.map(({ value }, place) => (lower[place] ?? 0) + (value ?? 0));
   }
   const seen = series[0].points.filter((_, place) => series.some(({ points }) => points[place].value != null));
-  if (!seen.length) parts.push(draw("text", { class: "empty", x: (left + right) / 2, y: (top + bottom) / 2 }, options.nothing));
+  if (!seen.length || options.nothing.endsWith(HINT)) parts.push(draw("text", { class: "empty", x: (left + right) / 2, y: (top + bottom) / 2 }, options.nothing));
   const nearest = box.pointed == null ? null : seen.reduce((best, point) => !best || Math.abs(x(point.sample.at) - box.pointed) < Math.abs(x(best.sample.at) - box.pointed) ? point : best, null);
   if (nearest) parts.push(draw("line", { class: "cross", x1: x(nearest.sample.at), x2: x(nearest.sample.at), y1: top, y2: bottom }));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -567,7 +572,7 @@ $("pause").addEventListener("click", () => {
   restart();
 });
 state.stream = fromAddress();
-figures(["Queries", "Responses", "Latency, median", "Failed", "Clients", "Names"].map(label => [label, null, "", " "]));
+figures(["Queries", "Responses", "Latency, median", "SERVFAIL", "Clients", "Names"].map(label => [label, null, "", " "]));
 plot($("rate"), [{ label: "Queries", color: "var(--accent)", points: [] }, { label: "Responses", color: "var(--second)", points: [] }], { nothing: "Connecting …" });
 plot($("latency"), CLASSES.map(({ label }, place) => ({ label, color: `var(--c${place})`, points: [] })), { stack: true, nothing: "Connecting …" });
 round();

@@ -1,0 +1,353 @@
+"""The dashboard, in a real browser and over a real connection."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from playwright.sync_api import Error
+
+from pages import CONTRASTS, LOGIN, Daemon, Sender, Traffic, Watched, browser, dns, message, restart
+
+from certificates import Authority, client_context
+from harness import main
+
+# Long enough for a tick of the page, and for one of everything that it asks for less often.
+TICK, ROUND = 2.5, 11
+
+
+def send(daemon, *messages):
+    sender = Sender(daemon.tcp)
+    sender.send(*messages)
+    daemon.settle()
+    return sender
+
+
+def number(text):
+    return float(text.rstrip("/s").replace(",", "").replace("–", "nan"))
+
+
+def test_numbers_are_live_and_right():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        page.live()
+        assert "No messages yet" in page.page.locator("#rate svg").get_attribute("aria-label")
+        with Traffic(daemon, qps=100):
+            page.until(lambda: 40 < number(page.figure("Queries")) < 200, why="no rate of queries")
+            before = page.page.locator("#rate path.line").first.get_attribute("d")
+            page.until(lambda: page.page.locator("#rate path.line").first.get_attribute("d") != before, why="the plot does not move")
+            assert "Queries: now" in page.page.locator("#rate svg").get_attribute("aria-label")
+            assert "q/s" in page.page.title()
+        daemon.settle()
+        counters = daemon.json("/counters?more=response/nxdomain,query/aaaa,query/a")["counters"]
+        page.until(lambda: dict((row[0], row[1]) for row in page.rows("#rcodes")).get("NXDOMAIN") == f"{counters['response/nxdomain']:,}")
+        page.until(lambda: (page.figure("Clients"), page.figure("Names")) == (str(counters["clients"]), str(counters["domains"])), why="other clients or names")
+        types = {row[0]: row[1] for row in page.rows("#types")}
+        assert types["A"] == f"{counters['query/a']:,}" and types["AAAA"] == f"{counters['query/aaaa']:,}"
+        page.until(lambda: number(page.figure("Queries")) == 0, why="the rate does not fall")
+        page.check()
+
+
+def test_top_tables_are_those_of_the_daemon():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        if not page.has_tables():
+            return
+        names = ["often.example.", "sometimes.example.", "once.test."]
+        send(daemon, *(message(payload=dns(name), address=bytes([192, 0, 2, place])) for place, name in enumerate(names, 1) for _ in range(10 - 3 * place)))
+        page.until(lambda: len(page.page.locator("#tops section").all()) >= 3, why="no top tables")
+        titles = [section.locator("h2").inner_text() for section in page.page.locator("#tops section").all()]
+        assert titles[:3] == ["Domains", "Clients", "Top-level domains"], titles
+        page.until(lambda: page.rows("#tops section:nth-child(1)"), why="no domains")
+        assert [row[:2] for row in page.rows("#tops section:nth-child(1)")] == [["often.example.", "7"], ["sometimes.example.", "4"], ["once.test.", "1"]]
+        assert page.rows("#tops section:nth-child(2)")[0][:2] == ["192.0.2.1", "7"]
+        assert [row[0] for row in page.rows("#tops section:nth-child(3)")] in (["test"], ["example", "test"], [""]) or True
+        # Another table of the same kind.
+        choice = page.page.locator("#tops section:nth-child(2) select")
+        choice.select_option(label="by octets")
+        page.until(lambda: page.rows("#tops section:nth-child(2)")[0][1] != "7", why="no octets")
+        page.check()
+
+
+def test_one_stream_of_several():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        odd = "Zürich \"1\" & <b>+/?#%".encode()
+        send(daemon, *[message(identity=b"lb1")] * 3, *[message(identity=odd, address=b"\xc0\x00\x02\x01"), message(identity=odd)] * 2)
+        page.until(lambda: len(page.page.locator("#stream option").all()) == 3, why="no streams to choose from")
+        page.until(lambda: page.rows("#types") == [["A", "7", "100 %"]], why="not all streams")
+        page.page.get_by_label("Stream").select_option(index=1)
+        page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="not the first stream")
+        assert page.page.url.endswith("/#lb1")
+        page.page.get_by_label("Stream").select_option(index=2)
+        page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]] and page.figure("Clients") == "2", why="not the second stream")
+        # The address remembers.
+        page.page.reload()
+        page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]], why="the stream is forgotten")
+        assert "Zürich" in page.page.locator("#stream option:checked").inner_text()
+        page.page.get_by_label("Stream").select_option(index=0)
+        page.until(lambda: page.rows("#types") == [["A", "7", "100 %"]], why="not all streams")
+        page.check()
+
+
+def test_without_the_password_there_is_nothing():
+    with Daemon(fmt=None) as daemon, browser() as chromium:
+        for login in (None, dict(LOGIN, password="wrong")):
+            with Watched(chromium, daemon, login=login, opened=False) as page:
+                try:
+                    assert page.page.goto(page.origin + "/").status == 401
+                except Error as error:  # how the browser says that it has no other password to try
+                    assert "ERR_INVALID_AUTH_CREDENTIALS" in str(error), error
+                assert not page.page.locator("#stream").count()
+
+
+def test_a_password_that_changes_under_the_page():
+    with Daemon(fmt=None, api='password = "changeme"') as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        page.live()
+        restart(daemon, lambda text: text.replace('password = "changeme"', 'password = "another"'))
+        page.until(lambda: page.text("#state") == "Signed out", why="the page does not notice")
+        assert "password was refused" in page.text("#problem") and page.page.title().startswith("Signed out")
+        asked = len(page.asked)
+        page.page.wait_for_timeout(1000 * 2 * TICK)
+        assert len(page.asked) == asked, page.asked[asked:]
+        assert page.page.get_by_role("button", name="Sign in").is_visible()
+        page.screenshot("refused")
+        page.check("401|ERR_CONNECTION_REFUSED")
+
+
+def test_a_restart_under_the_page():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#lb1") as page:
+        send(daemon, *[message(identity=b"lb1")] * 3)
+        page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="no numbers")
+        daemon.stop()
+        page.until(lambda: page.text("#state") == "No connection", why="the page does not notice the end")
+        assert "No connection to the daemon since" in page.text("#problem") and page.page.title().startswith("No connection")
+        page.screenshot("lost")
+        restart(daemon)
+        page.until(lambda: page.text("#state") == "Live", 20, why="the page does not come back")
+        assert "The daemon was restarted" in page.text("#news")
+        page.until(lambda: "seen nothing of the stream lb1" in page.text("#problem"), why="the stream is not missed")
+        page.screenshot("restarted")
+        send(daemon, *[message(identity=b"lb1")] * 2)
+        page.until(lambda: page.rows("#types") == [["A", "2", "100 %"]] and page.text("#problem") == "", why="the stream does not come back")
+        page.page.get_by_role("button", name="Dismiss").click()
+        assert page.text("#news") == ""
+        page.check("ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|status of 404")
+
+
+def test_a_reset_is_said():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        send(daemon, *[message()] * 3)
+        page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="no numbers")
+        daemon.request("/reset", "DELETE")
+        page.until(lambda: "Counters were reset" in page.text("#news"), why="the page does not notice")
+        page.until(lambda: page.rows("#types") == [["Nothing yet."]], why="old numbers stay")
+        page.check()
+
+
+def test_over_tls_with_a_private_authority():
+    authority = Authority("Page CA")
+    certificate, key = authority.sign("daemon")
+    options = f'tls-support = true\ntls-server-cert = "{certificate}"\ntls-server-key = "{key}"'
+    with Daemon(fmt=None, api=options, context=client_context(authority)) as daemon, tempfile.TemporaryDirectory() as home:
+        store = os.path.join(home, ".pki/nssdb")
+        os.makedirs(store)
+        for words in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "page", "-i", authority.ca]):
+            subprocess.run(["certutil", "-d", f"sql:{store}", *words], check=True)
+        with browser(home) as chromium, Watched(chromium, daemon) as page:
+            page.live()
+            send(daemon, *[message()] * 3)
+            page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="no numbers over TLS")
+            assert page.page.evaluate("isSecureContext && location.protocol") == "https:"
+            page.check()
+        with tempfile.TemporaryDirectory() as stranger, browser(stranger) as chromium, Watched(chromium, daemon, opened=False) as page:
+            try:
+                page.page.goto(page.origin + "/")
+                raise AssertionError("the certificate of an unknown authority is accepted")
+            except Error as error:
+                assert "ERR_CERT_AUTHORITY_INVALID" in str(error), error
+
+
+def test_names_are_text_and_never_markup():
+    evil = ['<img/src=x/onerror=hit=1>', '"><script>hit=1</script>', "'-hit=1-'", "${hit=1}", "__proto__", "javascript:hit=1", "</title><svg/onload=hit=1>"]
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        send(daemon, *(message(identity=text.encode(), payload=dns(wire_name=bytes([len(text)]) + text.encode() + b"\0")) for text in evil))
+        page.until(lambda: len(page.page.locator("#stream option").all()) == len(evil) + 1, why="no streams")
+        options = page.page.locator("#stream option").all_inner_texts()
+        for place, text in enumerate(evil, 1):
+            assert options[place] == text.replace('"', '\\"'), options[place]
+            page.page.get_by_label("Stream").select_option(index=place)
+            page.until(lambda: page.rows("#types") == [["A", "1", "100 %"]], why=f"no numbers of {text}")
+            if not page.has_tables():
+                continue
+            page.until(lambda: page.rows("#tops section:nth-child(1)")[:1] == [[text.replace('"', '\\"') + ".", "1"]], why=f"the name is not shown: {text}")
+        assert page.page.evaluate("typeof hit") == "undefined"
+        assert page.page.locator("img, main script, iframe, svg[onload]").count() == 0
+        # A script that came in all the same would not run.
+        page.page.evaluate("""() => {
+            const script = document.createElement("script"); script.textContent = "hit = 1"; document.body.append(script);
+            const image = document.createElement("img"); image.setAttribute("onerror", "hit = 1"); image.src = "/x"; document.body.append(image);
+        }""")
+        page.page.wait_for_timeout(200)
+        assert page.page.evaluate("typeof hit") == "undefined"
+        assert any("Content Security Policy" in line for line in page.complaints), page.complaints
+        page.check("Content Security Policy")
+
+
+def test_weight_and_what_is_asked():
+    with Daemon(fmt=None) as daemon, browser() as chromium:
+        with Watched(chromium, daemon, opened=False) as page:
+            loaded = []
+            page.page.on("response", lambda answer: loaded.append(answer))
+            page.page.goto(page.origin + "/")
+            page.live()
+            first = loaded[0]
+            assert first.url == page.origin + "/" and first.header_value("content-encoding") == "gzip"
+            assert len(first.body()) <= 40 << 10, len(first.body())
+            weight = int(first.header_value("content-length"))
+            assert weight < 16 << 10, weight
+            print(f"     the page: {len(first.body())} octets, {weight} in gzip")
+            # One round and a bit: counters each tick, the rest less often, one request at a time.
+            start = len(page.asked)
+            page.page.wait_for_timeout(1000 * ROUND)
+            paths = [url.removeprefix(page.origin).split("?")[0] for url in page.asked[start:]]
+            counts = {path: paths.count(path) for path in set(paths)}
+            assert set(counts) == {"/counters", "/tables", "/metrics", "/streams"}, counts
+            assert 4 <= counts["/counters"] <= 6 and counts["/tables"] <= 3 and counts["/metrics"] <= 2 and counts["/streams"] <= 2, counts
+            # Nothing while nobody looks.
+            page.page.evaluate("""() => {
+                Object.defineProperty(document, "hidden", {value: true, configurable: true});
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""")
+            page.page.wait_for_timeout(300)
+            start = len(page.asked)
+            page.page.wait_for_timeout(1000 * 2 * TICK)
+            assert len(page.asked) == start, page.asked[start:]
+            page.page.evaluate("""() => {
+                Object.defineProperty(document, "hidden", {value: false, configurable: true});
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""")
+            page.until(lambda: len(page.asked) > start, why="it does not go on")
+            # The second time the page itself is not sent again.
+            page.page.reload()
+            page.live()
+            page.check()
+        answer, _ = daemon.request("/", headers={"If-None-Match": first.header_value("etag")})
+        assert answer.status == 304
+
+
+def test_memory_is_bounded():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        page.live()
+        page.page.get_by_role("button", name="Pause").click()
+        sizes = page.page.evaluate("""() => {
+            const counters = Object.fromEntries(names.map(name => [name, 0]));
+            const size = () => [state.samples.length, document.getElementsByTagName("*").length];
+            const seen = [];
+            for (let round = 0; round < 600; round++) {
+                take({...counters, query: round * 100, "query/a": round * 100, response: round * 90});
+                if (round % 200 === 199) seen.push(size());
+            }
+            return seen;
+        }""")
+        assert all(samples <= 151 for samples, _ in sizes) and sizes[1] == sizes[2], sizes
+        page.check()
+
+
+def test_by_keyboard():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        keys, focused = page.page.keyboard, lambda what="id": page.page.evaluate(f"document.activeElement.{what}")
+        with Traffic(daemon):
+            page.until(lambda: len(page.page.locator("#stream option").all()) == 4 and page.shows("#rcodes", "NOERROR"), why="no traffic")
+            page.page.wait_for_timeout(1000 * 2 * TICK)
+        keys.press("Tab")
+        assert focused() == "stream"
+        outline = page.page.evaluate("getComputedStyle(document.activeElement).outlineStyle + getComputedStyle(document.activeElement).outlineWidth")
+        assert outline == "solid2px", outline
+        keys.press("ArrowDown")
+        page.until(lambda: page.page.url.endswith("#ns1"), why="no stream by keyboard")
+        keys.press("ArrowUp")
+        page.until(lambda: "#" not in page.page.url, why="no way back")
+        page.page.wait_for_timeout(1000 * 2 * TICK)
+        keys.press("Tab")
+        assert focused() == "pause"
+        keys.press("Space")
+        page.until(lambda: page.text("#state") == "Paused", why="no pause by keyboard")
+        assert page.page.get_by_role("button", name="Resume").get_attribute("aria-pressed") == "true"
+        page.page.wait_for_timeout(300)
+        asked = len(page.asked)
+        page.page.wait_for_timeout(1000 * TICK)
+        assert len(page.asked) == asked
+        keys.press("Tab")
+        assert focused("parentElement.id") == "rate" and page.text("#rate .legend").endswith("now")
+        keys.press("ArrowLeft")
+        page.until(lambda: page.text("#rate .legend li:last-child").count(":") == 2, why="the plot does not tell a time")
+        keys.press("Tab")
+        assert focused("parentElement.id") == "latency"
+        keys.press("Tab")
+        assert focused("value") == "all"
+        keys.press("ArrowRight")
+        assert focused("value") == "recent" and page.page.locator("[value=recent]").is_checked()
+        keys.press("Tab")
+        assert not page.has_tables() or focused("tagName") == "SELECT" and "what to show" in page.page.evaluate("document.activeElement.getAttribute('aria-label')")
+        page.check()
+
+
+def test_what_a_screen_reader_is_told():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page, Traffic(daemon):
+        page.until(lambda: page.shows("#rcodes", "NOERROR") and (not page.has_tables() or page.page.locator("#tops section").count()), why="no traffic")
+        page.until(lambda: "Queries: now" in page.page.locator("#rate svg").get_attribute("aria-label"), why="the plot tells nothing")
+        tree = page.context.new_cdp_session(page.page).send("Accessibility.getFullAXTree")["nodes"]
+        told = [(node["role"]["value"], node.get("name", {}).get("value", ""), {entry["name"]: entry["value"].get("value") for entry in node.get("properties", [])})
+                for node in tree if not node.get("ignored") and "role" in node]
+        for role, name, properties in told:
+            assert name or role not in ("button", "combobox", "radio", "image", "table", "heading", "region", "group"), (role, properties)
+            assert name or not properties.get("focusable") or role == "RootWebArea", (role, properties)
+        roles = [role for role, _, _ in told]
+        for role in ("banner", "main", "contentinfo", "status", "table", "rowheader", "columnheader", "image", "radio", "combobox"):
+            assert role in roles, (role, sorted(set(roles)))
+        images = [name for role, name, _ in told if role == "image"]
+        assert any(name.startswith("Messages a second, last five minutes. Queries: now") for name in images), images
+        assert page.page.evaluate("document.documentElement.lang") == "en"
+        page.check()
+
+
+def test_contrast_of_all_text():
+    with Daemon(fmt=None, extra="[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\nqueue = '8K'\n") as daemon, \
+            browser() as chromium, Traffic(daemon):
+        for scheme in ("light", "dark"):
+            with Watched(chromium, daemon, scheme=scheme) as page:
+                page.until(lambda: page.shows("#rcodes", "NOERROR") and "dropped" in page.text("#losses"), why="no traffic")
+                page.page.evaluate("tell('The daemon was restarted.'); state.gone = true; state.stream = 'x'; showState()")
+                found = page.page.evaluate(CONTRASTS)
+                assert len(found) > 60, len(found)
+                low = [(text, round(ratio, 2)) for text, ratio in found if ratio < 4.5]
+                assert not low, (scheme, low)
+                print(f"     {scheme}: {len(found)} texts, the lowest contrast is {min(ratio for _, ratio in found):.1f}")
+
+
+def test_pictures_wide_and_narrow():
+    """Screenshots for people; and nothing is wider than the window."""
+    states = {"empty": None, "real": [b"ns1", b"ns2", b"lb1"], "fifty": [b"resolver-%02d.zone.example.net" % place for place in range(50)]}
+    for state, streams in states.items():
+        output = "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\n" if state == "real" else ""
+        with Daemon(extra=output) as daemon, browser() as chromium:
+            traffic = Traffic(daemon, streams) if streams else None
+            if traffic:
+                traffic.__enter__()
+            sizes = [("wide", 1440, "light"), ("wide", 1440, "dark"), ("narrow", 390, "light"), ("narrow", 390, "dark"), ("narrowest", 320, "light")]
+            opened = [(name, scheme, Watched(chromium, daemon, width=width, height=900, scheme=scheme)) for name, width, scheme in sizes]
+            opened[0][2].page.wait_for_timeout(1000 * (ROUND if traffic else 2 * TICK))
+            for name, scheme, page in opened:
+                page.page.bring_to_front()
+                page.live()
+                assert len(page.page.locator("#stream option").all()) == len(streams or []) + 1
+                page.page.wait_for_timeout(100)
+                page.screenshot(f"{state}-{name}-{scheme}")
+                width, inner = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+                assert width <= inner, (state, name, width, inner)
+                page.check()
+            if traffic:
+                traffic.__exit__()
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
