@@ -294,12 +294,6 @@ pub const KAFKA_HURRY_MS: u64 = 50;
 /// Octets of the name of a country or city that count; the longest in use have some 60.
 pub const PLACE_BYTES: usize = 128;
 
-/// Countries that are counted one by one: a power of two. There are some 250.
-pub const COUNTRIES: usize = 256;
-
-/// Streams with counts of countries of their own, beside those of all: the first ones.
-pub const COUNTRY_STREAMS: usize = 8;
-
 /// Addresses whose places are remembered: a power of two.
 pub const PLACES: usize = 1 << 10;
 

@@ -102,7 +102,6 @@ fn collector(formats: &[Format]) -> (&'static Collector<'static>, &'static Outpu
         leak(Outputs::new(formats.iter().map(|&format| Output::new("stdout", format, b"\n", settings))));
     let statistics = leak(RefCell::new(Statistics::new(&limits)));
     let collector = Collector::new(statistics, outputs, patterns(), Pairing::new(limits.pairing), true);
-    statistics.borrow_mut().count_countries(geoip::BUILT);
     collector.set_geoip(places());
     (leak(collector), outputs, limits)
 }

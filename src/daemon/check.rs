@@ -10,14 +10,13 @@ use crate::geoip::Database;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
-    COUNTRY_STREAMS, HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECEIVE_BUFFER_BYTES, RECORD_BYTES,
-    SNIFFER_BLOCK_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES,
+    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECEIVE_BUFFER_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
+    TAIL_BLOCKS, TLS_CONNECTION_BYTES,
 };
 use crate::output::Plan;
 use crate::packet::Path;
 use crate::pairing::Pairing;
 use crate::setting::ServerTls;
-use crate::statistics::countries::Countries;
 use crate::statistics::streams::{Sketches, Streams};
 use crate::{http, log};
 
@@ -128,10 +127,6 @@ fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String
         map.push((what, limits.connections * TLS_CONNECTION_BYTES));
     }
     if config.geoip.enable {
-        map.push((
-            format!("countries of all and of the first {COUNTRY_STREAMS} streams"),
-            Countries::cost(COUNTRY_STREAMS),
-        ));
         map.push((format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES));
     }
     for output in outputs {

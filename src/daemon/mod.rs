@@ -75,7 +75,7 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     rights::give_up(&config, &identity)?;
     let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
     let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates, outputs)));
-    parts.set_geoip(opened.geoip.take());
+    parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     let result = block_on(executor.run(async {
         let signals = signals.into_async().map_err(Failure::of("signals"))?;
@@ -285,7 +285,7 @@ fn reload(config: &mut Config, overlay: &Overlay, parts: &Parts) {
     parts.access_list.replace(&new.input.tcp_socket);
     parts.certificates.reload(&new);
     match parts::geoip(&new) {
-        Ok(database) => parts.set_geoip(database),
+        Ok(database) => parts.shared.collector.set_geoip(database),
         Err(failure) => warn!("{}: the database in force stays", failure.to_string()),
     }
     info!(

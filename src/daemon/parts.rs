@@ -141,12 +141,6 @@ impl Parts {
         }
     }
 
-    /// Puts another database in force, or none.
-    pub fn set_geoip(&self, database: Option<Database>) {
-        self.stage.statistics.borrow_mut().count_countries(database.is_some());
-        self.shared.collector.set_geoip(database);
-    }
-
     /// The counters of an input that is on.
     pub fn intake(&self, name: &str) -> Option<&Intake> {
         self.intakes.iter().find(|intake| intake.name() == name)

@@ -151,7 +151,6 @@ pub static METRICS: &[Metric] = &[
     counter("dnstapd_evicted_total", "Entries that a full table had no room for.", Tables(&[
         ("streams", |app| app.statistics.borrow().stream_overflow()),
         ("pairing", |app| app.collector.pairing_evicted()),
-        ("countries", |app| app.statistics.borrow().countries().map_or(0, |countries| countries.evicted())),
     ])),
     gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
     gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", Source::Maybe(|app| app.collector.geoip_built())),

@@ -8,17 +8,15 @@
 //! cannot be summed: the global ones are sketches of their own.
 
 pub mod counters;
-pub mod countries;
 pub mod distinct;
 pub mod rates;
 pub mod streams;
 
 use crate::event::Event;
-use crate::limits::{COUNTRY_STREAMS, Limits};
+use crate::limits::Limits;
 use crate::setting::{Seconds, TableFlag, Text, Within};
 use crate::time::Time;
 use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
-use countries::Countries;
 use serde::Deserialize;
 use streams::{Sketches, Stream, StreamId, Streams};
 
@@ -70,8 +68,6 @@ pub struct Statistics {
     all: Box<Sketches>,
     /// The same since they were last asked for, for a reader that wants them so.
     interval: Option<Box<Sketches>>,
-    /// Messages by country, when places are looked up.
-    countries: Option<Box<Countries>>,
 }
 
 impl Sketches {
@@ -113,20 +109,7 @@ impl Statistics {
             unknown_types: UnknownTypes::default(),
             all: Box::new(Sketches::EMPTY),
             interval: None,
-            countries: None,
         }
-    }
-
-    /// Counts by country, too, or no more.
-    pub fn count_countries(&mut self, on: bool) {
-        if on != self.countries.is_some() {
-            self.countries = on.then(|| Countries::new(COUNTRY_STREAMS));
-        }
-    }
-
-    /// Messages by country, when they are counted.
-    pub fn countries(&self) -> Option<&Countries> {
-        self.countries.as_deref()
     }
 
     /// Counts distinct clients and names by the interval, too.
@@ -152,10 +135,6 @@ impl Statistics {
         if let Some(interval) = &mut self.interval {
             interval.observe(hashes);
         }
-        if let (Some(countries), Some(place)) = (&mut self.countries, &event.place) {
-            let direction = if event.is_response() { Direction::Response } else { Direction::Query };
-            countries.observe(self.streams.last(), direction, place.country);
-        }
     }
 
     /// Renews the rates; `milliseconds` have passed since the last call.
@@ -172,9 +151,6 @@ impl Statistics {
     pub fn reset(&mut self) {
         self.streams.reset();
         *self.all = Sketches::EMPTY;
-        if let Some(countries) = &mut self.countries {
-            countries.reset();
-        }
     }
 
     /// The streams and their names, in order of first appearance; `other` last, once it was used.

@@ -52,13 +52,6 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamId(usize);
 
-impl StreamId {
-    /// The place.
-    pub fn place(self) -> usize {
-        self.0
-    }
-}
-
 /// The table of streams.
 #[derive(Debug)]
 pub struct Streams {
@@ -117,11 +110,6 @@ impl Streams {
             self.last = self.find_or_insert(identity);
         }
         self.streams.get_mut(self.last)
-    }
-
-    /// Place of the stream that was asked for last.
-    pub fn last(&self) -> usize {
-        self.last
     }
 
     fn find_or_insert(&mut self, identity: &[u8]) -> usize {
