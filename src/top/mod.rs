@@ -45,6 +45,9 @@ const ROWS: usize = 100;
 /// Rounds after which `/metrics` is asked for in a view that does without, to see drops.
 const METRICS_EVERY: u32 = 5;
 
+/// What is asked for of `/metrics`: the families that are shown, and some that begin like them.
+const METRICS: &str = "/metrics?only=dnstapd_,process_,dnstap_qps,dnstap_rps,dnstap_queries,dnstap_responses,dnstap_clients,dnstap_domains,dnstap_last_";
+
 /// Columns of what is printed once, and rows of each part.
 const PRINTED: (usize, usize) = (100, 24);
 
@@ -155,7 +158,7 @@ async fn ask(target: &Target, stream: Option<&str>, metrics: bool) -> Result<Ans
     let counters = connection.get(&format!("/counters?more={}{of}", more.join(","))).await?;
     let tables = connection.get_if_built(&format!("/tables?n={ROWS}{of}")).await?;
     let streams = connection.get("/streams").await?;
-    let metrics = if metrics { Some(Metrics::parse(&connection.get("/metrics").await?)) } else { None };
+    let metrics = if metrics { Some(Metrics::parse(&connection.get(METRICS).await?)) } else { None };
     Ok(Answers {
         counters: answers::counters(&counters)?,
         tables: tables.map_or(Ok(Default::default()), |body| answers::tables(&body))?,

@@ -164,7 +164,8 @@ fn encryption(encrypted: bool, host: &Host) -> Result<Option<Client>, String> {
     }
     let (ca, server_name, cert, key) = (&None, &None, &None, &None);
     let tls = ClientTls { support: Some(encrypted), ca, server_name, cert, key };
-    Client::load(&tls, host).map_err(|fault| format!("--url: {}", fault.text))
+    Client::load(&tls, host)
+        .map_err(|fault| format!("--url: https: {}", fault.text.trim_start_matches("unset, and ")))
 }
 
 #[cfg(test)]

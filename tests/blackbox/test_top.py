@@ -19,6 +19,7 @@ import time
 
 import pyte
 
+from certificates import Authority, client_context
 from harness import BINARY, DATA, Daemon, Sender, capture_frames, dns, main, message
 
 OUT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "out", "top")
@@ -284,6 +285,25 @@ def test_credentials():
                     screen.wait("refuses these credentials")
                     screen.press("q")
                     assert screen.end() == 0 and screen.is_left_as_found()
+
+
+def test_encrypted():
+    authority, other = Authority(), Authority("Another")
+    certificate, key = authority.sign("router")
+    options = f'tls-support = true\ntls-server-cert = "{certificate}"\ntls-server-key = "{key}"'
+    with Daemon(api=options, context=client_context(authority)) as daemon:
+        where = url(daemon).replace("http:", "https:")
+        with Screen(url=where, environment=UNICODE | {"SSL_CERT_FILE": authority.ca}) as screen:
+            screen.wait("Clients 0")
+            screen.press("7")
+            screen.wait("unix-socket")
+        with Screen(url=where, environment=UNICODE | {"SSL_CERT_FILE": other.ca}) as screen:
+            screen.wait("certificate")
+            screen.press("q")
+            assert screen.end() == 0
+        with Screen(url=url(daemon)) as screen:
+            screen.wait("No answer")
+            assert "Clients" not in screen.text().replace("3 Clients", ""), "HTTP on a port of TLS"
 
 
 def test_the_terminal_is_left_as_it_was_after_signals():
