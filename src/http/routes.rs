@@ -237,6 +237,22 @@ mod tests {
         }
     }
 
+    /// Answers are held against it by tests/blackbox/test_descriptions.py.
+    #[test]
+    fn the_description_of_the_api_has_every_path_and_its_methods() {
+        let text = include_str!("../../configs/openapi.json");
+        let (_, paths) = text.split_once("\n  \"paths\": {\n").unwrap();
+        let (paths, _) = paths.split_once("\n  },\n").unwrap();
+        let members = |indent: &str| -> Vec<&str> {
+            let names = paths.lines().filter_map(|line| line.strip_prefix(indent)?.strip_prefix('"'));
+            names.map(|name| name.split_once('"').unwrap().0).collect()
+        };
+        assert_eq!(members("    "), ROUTES.iter().map(|route| route.path).collect::<Vec<_>>());
+        let methods = ROUTES.iter().flat_map(|route| route.methods.list().split(", ").map(str::to_lowercase));
+        assert_eq!(members("      "), methods.collect::<Vec<_>>());
+        assert!(text.contains(concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"")));
+    }
+
     #[test]
     fn the_path_may_follow_a_host() {
         let check = |target, expected| assert_eq!(path_of(target), expected);

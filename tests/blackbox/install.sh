@@ -6,7 +6,7 @@
 # Does nothing when they are there. syslog-ng is unpacked, as Debian does not install it beside rsyslog.
 set -eu
 cd "$(dirname "$0")/../.."
-packages="maxminddb==3.2.0 mmdb_writer==0.2.7 pyte==0.8.2"
+packages="maxminddb==3.2.0 mmdb_writer==0.2.7 pyte==0.8.2 jsonschema==4.26.0 openapi-spec-validator==0.9.0 grafana-foundation-sdk==1769699998!10.1.0"
 stamp=target/python/packages
 if [ "$(cat "$stamp" 2>/dev/null)" != "$packages" ]; then
     echo "installing into target/python: $packages"

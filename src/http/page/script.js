@@ -121,7 +121,10 @@ async function round() {
       state.gone = false;
     } catch (error) {
       if (!(error instanceof Gone)) throw error;
-      if (current()) state.gone = true;
+      if (current()) {
+        state.gone = true;
+        blank("Waiting for the stream");
+      }
     }
     state.lost = null;
     state.failures = 0;
@@ -234,10 +237,7 @@ function showCounters() {
   document.title = `${rate(queries.at(-1)?.value)} q/s · ${state.stream || "dnstapd"}`;
 
   const nothing = last.query + last.response ? "Measuring …" : "No messages yet" + HINT;
-  plot($("rate"), [
-    { label: "Queries", color: "var(--accent)", points: queries },
-    { label: "Responses", color: "var(--second)", dashed: true, points: responses },
-  ], { nothing });
+  plot($("rate"), [queries, responses].map((points, place) => ({ ...RATES[place], points })), { nothing });
 
   const classes = CLASSES.map(({ name, label }, place) => ({ label, color: `var(--c${place})`, points: rates(name) }));
   for (let place = 0; place < queries.length; place++) {
@@ -251,6 +251,19 @@ function showCounters() {
   const way = sums("query") >= sums("response") ? "query" : "response";
   bars($("types"), "Type", way, way + "/", TYPES, sums);
 }
+
+/** Shows no numbers. */
+function blank(nothing) {
+  state.samples = [];
+  figures(["Queries", "Responses", "Latency, median", "SERVFAIL", "Clients", "Names"].map(label => [label, null, "", "\u00a0"]));
+  plot($("rate"), RATES.map(keys => ({ ...keys, points: [] })), { nothing });
+  plot($("latency"), CLASSES.map(({ label }, place) => ({ label, color: `var(--c${place})`, points: [] })), { stack: true, nothing });
+  ranking($("rcodes"), "Code", "Count", [], 0);
+  ranking($("types"), "Type", "Count", [], 0);
+  for (const section of $("tops").children) ranking(section.lastChild, "Name", "Count", [], 0);
+}
+
+const RATES = [{ label: "Queries", color: "var(--accent)" }, { label: "Responses", color: "var(--second)", dashed: true }];
 
 const split = text => { const [number, unit] = text.split(/\u00a0/); return [number, unit ? "\u00a0" + unit : ""]; };
 
@@ -336,7 +349,7 @@ function plot(box, series, options) {
     parts.push(draw("line", { class: "rule", x1: left, x2: right, y1: y(value), y2: y(value) }),
       draw("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, options.stack ? 100 * value + " %" : most < 4 && value % 1 ? value.toFixed(most < .4 ? 2 : 1) : short.format(value)));
   }
-  const steps = span === SPAN && width > 420 ? 5 : span === SPAN ? 2.5 : 4;
+  const steps = width < 420 ? span === SPAN ? 2.5 : 2 : span === SPAN ? 5 : 4;
   for (let step = 0; step <= steps; step++) {
     const ago = span / steps * step / 1000, anchor = step === 0 ? "end" : step === steps ? "start" : "middle";
     parts.push(draw("text", { x: right - step / steps * (right - left), y: height - 4, "text-anchor": anchor },
@@ -572,7 +585,5 @@ $("pause").addEventListener("click", () => {
   restart();
 });
 state.stream = fromAddress();
-figures(["Queries", "Responses", "Latency, median", "SERVFAIL", "Clients", "Names"].map(label => [label, null, "", " "]));
-plot($("rate"), [{ label: "Queries", color: "var(--accent)", points: [] }, { label: "Responses", color: "var(--second)", points: [] }], { nothing: "Connecting …" });
-plot($("latency"), CLASSES.map(({ label }, place) => ({ label, color: `var(--c${place})`, points: [] })), { stack: true, nothing: "Connecting …" });
+blank("Connecting …");
 round();
