@@ -117,11 +117,21 @@ enum Turn {
 /// Seconds to the first look for an interface that is away, beside those that word of a change asks for.
 const LOOK_AGAIN: Seconds = Seconds::new(1);
 
+/// Whether the interface is there.
+enum Attached<'i> {
+    /// Not looked at yet.
+    Unknown,
+    /// It is, and counts as a connection as long as this lives.
+    Up { _connected: Connected<'i> },
+    /// It is down or gone, and the log has said so.
+    Away,
+}
+
 /// Takes packets, for ever.
 pub async fn run(mut listener: Listener, collector: &Collector<'_>, intake: &Intake) {
     intake.want(1);
     let mut backoff = Backoff::new(LOOK_AGAIN);
-    let mut attached = None;
+    let mut attached = Attached::Unknown;
     listener.follow(intake, &mut attached);
     loop {
         let turn = listener.turn(collector, intake);
@@ -136,12 +146,11 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, intake: &Int
                 yield_now().await;
             }
             Turn::Idle => {
-                let again = match attached {
-                    Some(_) => {
-                        backoff.reset();
-                        None
-                    }
-                    None => Some(backoff.wait()),
+                let again = if matches!(attached, Attached::Up { .. }) {
+                    backoff.reset();
+                    None
+                } else {
+                    Some(backoff.wait())
                 };
                 let look_again = async {
                     match again {
@@ -184,7 +193,7 @@ impl Listener {
     }
 
     /// Looks at the machine's interfaces again: follows addresses, binds to what came back.
-    fn follow<'i>(&mut self, intake: &'i Intake, attached: &mut Option<Connected<'i>>) {
+    fn follow<'i>(&mut self, intake: &'i Intake, attached: &mut Attached<'i>) {
         self.path.set_local(&self.place.local());
         match self.place.look_for_subordinates() {
             Ok(false) => {}
@@ -201,17 +210,17 @@ impl Listener {
             State::Up(number) => self.socket.listen(number).is_ok(),
             State::Down | State::Gone => false,
         };
-        match (bound, attached.is_some()) {
-            (true, false) => {
+        match (bound, &attached) {
+            (true, Attached::Up { .. }) | (false, Attached::Away) => {}
+            (true, _) => {
                 info!("Input {}: listening on {}", NAME, self.place.name());
-                *attached = Some(intake.connect());
+                *attached = Attached::Up { _connected: intake.connect() };
             }
-            (false, true) => {
+            (false, _) => {
                 let why = if state == State::Down { "down" } else { "gone" };
                 warn!("Input {}: {} is {}; waiting for it", NAME, self.place.name(), why);
-                *attached = None;
+                *attached = Attached::Away;
             }
-            _ => {}
         }
     }
 }
