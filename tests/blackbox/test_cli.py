@@ -19,7 +19,7 @@ def test_help_and_version():
 
 
 def test_usage_errors():
-    for words in (["--bogus"], ["-p", "70000"], ["-p", "x"], ["-l", "nowhere"], ["-c"], ["extra"], ["--port="], ["top"]):
+    for words in (["--bogus"], ["-p", "70000"], ["-p", "x"], ["-l", "nowhere"], ["-c"], ["extra"], ["--port="], ["top", "--bogus"]):
         status, out, err = run_binary(*words)
         assert status == 2 and err and not out and "panick" not in err, (words, status, err)
 
