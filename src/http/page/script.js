@@ -410,7 +410,7 @@ function ceiling(number) {
 
 // ------------ Tables ------------
 
-const CARDS = { domains: ["Domains", "Name"], clients: ["Clients", "Address"], tlds: ["Top-level domains", "Domain"] };
+const CARDS = { domains: ["Top domains", "Name"], clients: ["Top clients", "Address"], tlds: ["Top-level domains", "Domain"], countries: ["Top countries", "Country"] };
 
 function flagWords(flag) {
   const [by, way] = flag.split("/");
@@ -447,7 +447,7 @@ function showTables(answer, stream) {
   $("tops").hidden = !kinds.length;
 }
 
-const place = kind => (Object.keys(CARDS).indexOf(kind) + 99) % 99 || (kind === "domains" ? 0 : 98);
+const place = kind => (Object.keys(CARDS).indexOf(kind) + 99) % 99; // an unknown one comes last
 const card = () => make("section", { className: "card" }, make("div", { className: "top" }, make("h2"), make("select")), make("table", { className: "bars" }));
 
 // ------------ Health ------------
