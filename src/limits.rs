@@ -237,6 +237,12 @@ pub const SNIFFER_FLOWS: usize = 256;
 /// Flows among them of which a part is missing; each takes a block of the longest message.
 pub const SNIFFER_STREAM_BLOCKS: usize = 16;
 
+/// Octets of the longest block in a capture of packets; the longest packet that tools write has 262,144.
+pub const CAPTURE_BLOCK_BYTES: usize = 320 << 10;
+
+/// Interfaces in a section of a capture of packets, at most.
+pub const CAPTURE_INTERFACES: usize = 64;
+
 /// Seconds after which a remote that acknowledges nothing is given up (TCP_USER_TIMEOUT, tcp(7)); a reader that
 /// has stopped for so long counts as one.
 pub const UNACKNOWLEDGED_SECONDS: u32 = 120;

@@ -29,20 +29,17 @@ use crate::{http, log};
 pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let limits = Limits::resolve(&config.limits);
     log::start(&config.trace).map_err(Failure::of("trace.file"))?;
-    if config.input.file.enable {
-        let what = format!("input.file: {}", parts::shown(config.input.file.path.as_deref()));
-        file::Capture::open(&config.input.file, limits.frame).map_err(Failure::of(what))?;
-    }
+    let capture = parts::capture(config, &limits)?;
     let certificates = Certificates::load(config)?;
     let geoip = parts::geoip(config)?;
     let outputs = parts::plans(config, &limits, &certificates.outputs)?;
-    print(config, &limits, geoip.as_ref(), &outputs, out).map_err(Failure::of("output"))
+    print(config, &limits, (capture.as_ref(), geoip.as_ref()), &outputs, out).map_err(Failure::of("output"))
 }
 
 fn print(
     config: &Config,
     limits: &Limits,
-    geoip: Option<&Database>,
+    (capture, geoip): (Option<&file::Capture>, Option<&Database>),
     outputs: &[Plan],
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -93,7 +90,7 @@ fn print(
     }
     writeln!(out, "memory, in octets:")?;
     let mut total = 0;
-    for (table, octets) in memory_map(config, limits, outputs) {
+    for (table, octets) in memory_map(config, limits, capture, outputs) {
         writeln!(out, "{octets:>12}  {table}")?;
         total += octets;
     }
@@ -110,7 +107,12 @@ fn protection(tls: &ServerTls<'_>) -> &'static str {
 }
 
 /// Every table and buffer that is made at start, and its octets; and what TLS takes when all places use it.
-fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String, usize)> {
+fn memory_map(
+    config: &Config,
+    limits: &Limits,
+    capture: Option<&file::Capture>,
+    outputs: &[Plan],
+) -> Vec<(String, usize)> {
     let mut map = vec![
         (
             format!("statistics of {} streams and the others", limits.streams),
@@ -136,8 +138,8 @@ fn memory_map(config: &Config, limits: &Limits, outputs: &[Plan]) -> Vec<(String
         map.push(("sniffer's fragments and connections".to_owned(), Path::COST));
         map.push((format!("sniffer's ring of {} blocks", limits.ring), limits.ring * SNIFFER_BLOCK_BYTES));
     }
-    if config.input.file.enable {
-        map.push(("buffer of input file".to_owned(), file::Capture::cost(limits.frame)));
+    if let Some(capture) = capture {
+        map.push(("buffers of input file".to_owned(), capture.cost(limits.frame)));
     }
     if config.web_api.enable {
         let tls = if config.web_api.tls().is_on() { HTTP_WORKERS * TLS_CONNECTION_BYTES } else { 0 };
@@ -157,7 +159,7 @@ mod tests {
         let config = Config::parse("", "the built-in defaults").unwrap();
         let limits = Limits::resolve(&config.limits);
         let plans = parts::plans(&config, &limits, &Default::default()).unwrap();
-        let map = memory_map(&config, &limits, &plans);
+        let map = memory_map(&config, &limits, None, &plans);
         let total = map.iter().map(|(_, octets)| octets).sum();
         let documented = include_str!("../limits.rs");
         for (table, octets) in map.iter().chain([&("in all".to_owned(), total)]) {

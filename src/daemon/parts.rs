@@ -38,7 +38,6 @@ impl Opened {
         let (input, api) = (&config.input, &config.web_api);
         let tcp_address = || format!("input.tcp-socket: {}", tcp_server::address(&input.tcp_socket));
         let unix_path = || format!("input.unix-socket: {}", shown(input.unix_socket.path.as_deref()));
-        let capture_path = || format!("input.file: {}", shown(input.file.path.as_deref()));
         Ok(Opened {
             geoip: geoip(config)?,
             outputs: plans(config, &limits, &certificates.outputs)?,
@@ -52,9 +51,7 @@ impl Opened {
                 let failure = Failure::of(format!("input.sniffer: {}", input.sniffer.interface()));
                 sniffer::Sniffer::open(&input.sniffer, &limits).map_err(failure)
             })?,
-            capture: on(input.file.enable, || {
-                file::Capture::open(&input.file, limits.frame).map_err(Failure::of(capture_path()))
-            })?,
+            capture: capture(config, &limits)?,
             web_api: on(api.enable, || {
                 http::bind(api).map_err(Failure::of(format!("web-api: {}", http::address(api))))
             })?,
@@ -66,6 +63,13 @@ impl Opened {
 pub fn plans(config: &Config, limits: &Limits, clients: &Clients) -> Result<Vec<Plan>, Failure> {
     let plans = config.output.plans(limits, clients);
     plans.map_err(|(name, error)| Failure::of(format!("output.{name}"))(error))
+}
+
+/// The capture that is enabled, opened.
+pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Capture>, Failure> {
+    let (file, sniffer) = (&config.input.file, &config.input.sniffer);
+    let failure = Failure::of(format!("input.file: {}", shown(file.path.as_deref())));
+    on(file.enable, || file::Capture::open(file, sniffer, limits.frame).map_err(failure))
 }
 
 /// The database that is enabled, opened.
@@ -122,7 +126,13 @@ impl Parts {
             ]
             .into_iter()
             .filter(|&(_, enabled)| enabled)
-            .map(|(name, _)| if name == sniffer::NAME { Intake::of_packets(name) } else { Intake::new(name) })
+            .map(|(name, _)| {
+                if name == sniffer::NAME || name == file::NAME {
+                    Intake::of_packets(name)
+                } else {
+                    Intake::new(name)
+                }
+            })
             .collect(),
             api: http::Settings::new(&config.web_api, &config.statistics),
             api_stop: http::Stop::default(),

@@ -51,6 +51,8 @@ pub(super) struct Direction {
     identity: heapless::Vec<u8, IDENTITY_BYTES>,
     records: Records,
     local: heapless::Vec<IpAddr, SNIFFER_ADDRESSES>,
+    /// Whether this machine is taken to be the server of every message.
+    is_server: bool,
     frame: Box<[u8]>,
 }
 
@@ -61,12 +63,17 @@ impl Direction {
             identity: identity.bytes().take(IDENTITY_BYTES).collect(),
             records,
             local: heapless::Vec::new(),
+            is_server: false,
             frame: limits::table(FRAME_BYTES, 0),
         }
     }
 
     pub fn set_local(&mut self, addresses: &[IpAddr]) {
         self.local = addresses.iter().copied().take(SNIFFER_ADDRESSES).collect();
+    }
+
+    pub fn take_server_side(&mut self) {
+        self.is_server = true;
     }
 
     /// Whether an address is this machine's. All of 127.0.0.0/8 is, though only one is on the interface.
@@ -122,8 +129,8 @@ impl Direction {
         let (is_response, recursion_desired) = (flags & 0x80 != 0, flags & 0x01 != 0);
         let [from_here, to_here] = [ends.source, ends.destination].map(|(address, _)| self.is_local(address));
         match (is_response, recursion_desired) {
-            (false, _) if to_here => Ok(MessageType::CLIENT_QUERY),
-            (true, _) if from_here => Ok(MessageType::CLIENT_RESPONSE),
+            (false, _) if to_here || self.is_server => Ok(MessageType::CLIENT_QUERY),
+            (true, _) if from_here || self.is_server => Ok(MessageType::CLIENT_RESPONSE),
             (false, false) if from_here => Ok(MessageType::RESOLVER_QUERY),
             (false, true) if from_here => Ok(MessageType::FORWARDER_QUERY),
             (true, false) if to_here => Ok(MessageType::RESOLVER_RESPONSE),

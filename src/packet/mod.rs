@@ -17,6 +17,7 @@
 //! Specified in RFC 791, RFC 8200, RFC 768, RFC 9293 and RFC 1035, 4.2. Checksums are not looked at: this machine's
 //! own are filled in by the hardware, after the packet was shown to us.
 
+mod container;
 mod direction;
 mod fragments;
 mod network;
@@ -34,6 +35,7 @@ use network::Datagram;
 use streams::Streams;
 use transport::Segment;
 
+pub use container::{Container, Next, is_container};
 pub use direction::Records;
 
 /// How a packet begins.
@@ -155,6 +157,11 @@ impl Path {
     /// Which addresses are this machine's, from now on.
     pub fn set_local(&mut self, addresses: &[IpAddr]) {
         self.direction.set_local(addresses);
+    }
+
+    /// Takes every message as the server's end of it sees it: for captures of which nobody says where they were made.
+    pub fn take_server_side(&mut self) {
+        self.direction.take_server_side();
     }
 
     /// Takes a packet; hands each message that it completes to `emit`, as the payload of a data frame. What goes no

@@ -12,6 +12,7 @@
     reason = "a test may panic"
 )]
 
+pub mod container;
 pub mod dns;
 pub mod dnstap;
 pub mod framestream;

@@ -16,6 +16,7 @@
 mod oracle;
 
 mod captures;
+mod container;
 mod dns;
 mod dnstap;
 mod framestream;

@@ -87,7 +87,7 @@ impl Section {
     }
 
     /// The packet path that makes messages as this section asks for.
-    fn path(&self) -> Path {
+    pub(super) fn path(&self) -> Path {
         Path::new(Settings {
             ports: self.dns_port.iter().take(SNIFFER_PORTS).map(|port| port.get()).collect(),
             identity: self.dnstap_identity.as_str().to_owned(),

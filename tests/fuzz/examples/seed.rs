@@ -48,6 +48,9 @@ fn main() -> io::Result<()> {
     for (name, packets) in packets() {
         write(&corpus, "packet", name, &packets)?;
     }
+    for (name, file) in containers() {
+        write(&corpus, "container", name, &file)?;
+    }
     Ok(())
 }
 
@@ -115,6 +118,28 @@ fn packets() -> Vec<(&'static str, Vec<u8>)> {
             list(1, &[v6(0, &[&[60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0], &udp[..]].concat())]),
         ),
         ("connection", list(1, &connection)),
+    ]
+}
+
+/// Captures of packets: both formats, both ways round.
+fn containers() -> Vec<(&'static str, Vec<u8>)> {
+    let packet = [7; 60];
+    let little = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+    let big = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
+    let pcap = |words: &dyn Fn(&[u32]) -> Vec<u8>, version: u32, magic: u32| {
+        [words(&[magic, version, 0, 0, 65_535, 1, 1_600_000_000, 5, 60, 60]), packet.to_vec()].concat()
+    };
+    let section = |words: &dyn Fn(&[u32]) -> Vec<u8>, version: u32, link: u32, option: u32, resolution: u32| {
+        let head = words(&[0x0a0d_0d0a, 28, 0x1a2b_3c4d, version, u32::MAX, u32::MAX, 28]);
+        let interface = words(&[1, 32, link, 0, option, resolution, 0, 32]);
+        let enhanced = words(&[6, 92, 0, 0, 1_600_000_000, 60, 60]);
+        [head, interface, enhanced, packet.to_vec(), words(&[92])].concat()
+    };
+    vec![
+        ("pcap", pcap(&little, 0x0004_0002, 0xa1b2_c3d4)),
+        ("pcap-big-nanoseconds", pcap(&big, 0x0002_0004, 0xa1b2_3c4d)),
+        ("pcapng", section(&little, 1, 1, 0x0001_0009, 9)),
+        ("pcapng-big", section(&big, 0x0001_0000, 0x0001_0000, 0x0009_0001, 0x9e00_0000)),
     ]
 }
 

@@ -3,8 +3,13 @@
 //! A Frame Streams capture is a stream without answers: START, data, STOP. One that ends without STOP, or in the
 //! middle of a frame, was cut by a crash or a kill: that is said in the log and no error.
 //!
+//! A capture of packets, pcap or pcapng, goes the way of the sniffer's packets, and is cut off in the same way when it is.
+//!
 //! A replay loses nothing: it waits for room in every output, and reads into a buffer of its own, so that it
 //! makes nobody else wait. Files are read directly; they do not block for long.
+
+mod frames;
+mod packets;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -15,10 +20,12 @@ use defmt_or_log::{info, warn};
 use serde::Deserialize;
 use smol::future::yield_now;
 
-use super::framing::{Framing, Manner, Outcome};
-use super::stream::block_bytes;
+use frames::Frames;
+use packets::Packets;
+
+use super::sniffer;
 use crate::collector::{Collector, Intake};
-use crate::limits::{self, FILE_READ_BYTES};
+use crate::packet::is_container;
 use crate::setting::{AtEnd, Fault, FilePath, Within, required};
 
 /// Section `input.file`.
@@ -59,19 +66,25 @@ pub const NAME: &str = "file";
 pub struct Capture {
     file: File,
     path: String,
-    buffer: Box<[u8]>,
-    frame_max: u32,
+    content: Content,
     repeat: bool,
     pace: Option<Pace>,
 }
 
+/// What is in a capture.
+#[derive(Debug)]
+enum Content {
+    Frames(Frames),
+    Packets(Box<Packets>),
+}
+
 impl Capture {
-    /// Opens the capture of a section.
+    /// Opens the capture of a section; packets are read as the sniffer's section says.
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or is no Frame Streams capture.
-    pub fn open(section: &Section, frame_max: usize) -> io::Result<Self> {
+    /// When it cannot be read, or is no capture.
+    pub fn open(section: &Section, sniffer: &sniffer::Section, frame_max: usize) -> io::Result<Self> {
         let path = section.path.as_deref().unwrap_or(std::path::Path::new(""));
         let mut file = File::open(path)?;
         if !file.metadata()?.is_file() {
@@ -79,47 +92,48 @@ impl Capture {
         }
         let mut first = [0; 4];
         let read = file.read(&mut first)?;
-        if first.get(..read) != Some(&[0; 4]) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, kind_of(first)));
-        }
+        let content = match first {
+            [0, 0, 0, 0] if read == first.len() => Content::Frames(Frames::new(frame_max)),
+            _ if is_container(first) => Content::Packets(Box::new(Packets::new(sniffer))),
+            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, strange(first))),
+        };
         file.rewind()?;
         Ok(Capture {
             file,
             path: path.display().to_string(),
-            buffer: limits::table(block_bytes(frame_max) + FILE_READ_BYTES, 0),
-            frame_max: u32::try_from(frame_max).unwrap_or(u32::MAX),
+            content,
             repeat: section.repeat,
             pace: section.rate.map(|rate| Pace::new(rate.get())),
         })
     }
 
-    /// Octets that an open capture takes.
-    pub fn cost(frame_max: usize) -> usize {
-        block_bytes(frame_max) + FILE_READ_BYTES
+    /// Octets that it takes.
+    pub fn cost(&self, frame_max: usize) -> usize {
+        match &self.content {
+            Content::Frames(_) => Frames::cost(frame_max),
+            Content::Packets(_) => Packets::COST,
+        }
+    }
+
+    async fn replay(&mut self, collector: &Collector<'_>, intake: &Intake) -> io::Result<()> {
+        let Capture { file, path, content, pace, .. } = self;
+        match content {
+            Content::Frames(frames) => frames.replay(file, path, pace, collector, intake).await,
+            Content::Packets(packets) => packets.replay(file, pace, collector, intake).await,
+        }
     }
 }
 
-/// What a file is that does not begin as a Frame Streams capture does.
-fn kind_of(first: [u8; 4]) -> &'static str {
-    match first {
-        [0xd4, 0xc3, 0xb2, 0xa1]
-        | [0xa1, 0xb2, 0xc3, 0xd4]
-        | [0x4d, 0x3c, 0xb2, 0xa1]
-        | [0xa1, 0xb2, 0x3c, 0x4d] => {
-            "a pcap capture, which is not read yet; allowed: a Frame Streams capture"
-        }
-        [0x0a, 0x0d, 0x0d, 0x0a] => {
-            "a pcapng capture, which is not read yet; allowed: a Frame Streams capture"
-        }
-        [0x1f, 0x8b, ..] => "a gzip file; allowed: a Frame Streams capture",
-        _ => "not a capture; allowed: a Frame Streams capture",
-    }
+/// What a file is that does not begin as a capture does.
+fn strange(first: [u8; 4]) -> String {
+    let what = if first.starts_with(&[0x1f, 0x8b]) { "a gzip file" } else { "not a capture" };
+    format!("{what}; allowed: a capture of Frame Streams, pcap or pcapng")
 }
 
 /// Replays the capture to its end; for ever when it repeats.
 pub async fn run(mut capture: Capture, collector: &Collector<'_>, intake: &Intake) {
     loop {
-        if let Err(error) = replay(&mut capture, collector, intake).await {
+        if let Err(error) = capture.replay(collector, intake).await {
             warn!("{}: {}", capture.path, error.to_string());
         }
         if !capture.repeat {
@@ -136,42 +150,6 @@ pub async fn run(mut capture: Capture, collector: &Collector<'_>, intake: &Intak
 
 /// Frames replayed before others get a turn.
 const FRAMES_A_TURN: u32 = 1_000;
-
-/// Replays the capture once.
-async fn replay(capture: &mut Capture, collector: &Collector<'_>, intake: &Intake) -> io::Result<()> {
-    let Capture { file, path, buffer, frame_max, pace, .. } = capture;
-    let mut framing = Framing::new(collector, intake, *frame_max);
-    let mut filled = 0;
-    loop {
-        let read = file.read(buffer.get_mut(filled..).unwrap_or_default())?;
-        intake.read(read);
-        filled += read;
-        let mut rest = buffer.get(..filled).unwrap_or_default();
-        loop {
-            if let Some(pace) = pace {
-                pace.wait().await;
-            }
-            let fault =
-                |fault: super::framing::Fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
-            let frames = if pace.is_some() { 1 } else { FRAMES_A_TURN };
-            match framing.feed(&mut rest, Manner::Replay(frames), path).map_err(fault)? {
-                Outcome::Incomplete => break,
-                Outcome::NeedsRoom => collector.outputs().room_everywhere().await,
-                Outcome::Fed => yield_now().await,
-                Outcome::Reply(_) => {}
-                Outcome::Stop(_) => return Ok(()),
-            }
-        }
-        let left = rest.len();
-        if read == 0 {
-            let reason = if left == 0 { "ends without STOP" } else { "ends in the middle of a frame" };
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
-        }
-        buffer.copy_within(filled - left..filled, 0);
-        filled = left;
-        yield_now().await;
-    }
-}
 
 /// Frames at a steady rate: one at a time up to a hundred a second, beyond that in bursts a hundredth apart.
 #[derive(Debug)]

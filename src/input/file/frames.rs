@@ -1,0 +1,78 @@
+//! Replays a Frame Streams capture.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use smol::future::yield_now;
+
+use super::{FRAMES_A_TURN, Pace};
+use crate::collector::{Collector, Intake};
+use crate::input::framing::{Fault, Framing, Manner, Outcome};
+use crate::input::stream::block_bytes;
+use crate::limits::{self, FILE_READ_BYTES};
+
+/// A capture of data frames.
+#[derive(Debug)]
+pub struct Frames {
+    buffer: Box<[u8]>,
+    longest: u32,
+}
+
+impl Frames {
+    /// Octets that it takes.
+    pub fn cost(frame_max: usize) -> usize {
+        block_bytes(frame_max) + FILE_READ_BYTES
+    }
+
+    /// With room for frames of up to `frame_max` octets.
+    pub fn new(frame_max: usize) -> Self {
+        let longest = u32::try_from(frame_max).unwrap_or(u32::MAX);
+        Frames { buffer: limits::table(Frames::cost(frame_max), 0), longest }
+    }
+
+    /// Replays the file once; `path` names it in the log.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read, and where it ends too early or breaks its format.
+    pub async fn replay(
+        &mut self,
+        file: &mut File,
+        path: &str,
+        pace: &mut Option<Pace>,
+        collector: &Collector<'_>,
+        intake: &Intake,
+    ) -> io::Result<()> {
+        let Frames { buffer, longest } = self;
+        let mut framing = Framing::new(collector, intake, *longest);
+        let mut filled = 0;
+        loop {
+            let read = file.read(buffer.get_mut(filled..).unwrap_or_default())?;
+            intake.read(read);
+            filled += read;
+            let mut rest = buffer.get(..filled).unwrap_or_default();
+            loop {
+                if let Some(pace) = pace {
+                    pace.wait().await;
+                }
+                let fault = |fault: Fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
+                let frames = if pace.is_some() { 1 } else { FRAMES_A_TURN };
+                match framing.feed(&mut rest, Manner::Replay(frames), &path).map_err(fault)? {
+                    Outcome::Incomplete => break,
+                    Outcome::NeedsRoom => collector.outputs().room_everywhere().await,
+                    Outcome::Fed => yield_now().await,
+                    Outcome::Reply(_) => {}
+                    Outcome::Stop(_) => return Ok(()),
+                }
+            }
+            let left = rest.len();
+            if read == 0 {
+                let reason = if left == 0 { "ends without STOP" } else { "ends in the middle of a frame" };
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+            }
+            buffer.copy_within(filled - left..filled, 0);
+            filled = left;
+            yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Replays a capture of packets, by the same packet path as the sniffer's.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use defmt_or_log::warn;
+use smol::future::yield_now;
+
+use super::{FRAMES_A_TURN, Pace};
+use crate::collector::{Collector, Intake};
+use crate::input::sniffer;
+use crate::limits::{self, CAPTURE_BLOCK_BYTES};
+use crate::packet::{Captured, Container, Next, Path};
+
+/// A capture of packets.
+#[derive(Debug)]
+pub struct Packets {
+    path: Path,
+    buffer: Box<[u8]>,
+    /// The data frames that one packet completed, each behind its length.
+    frames: Vec<u8>,
+    /// Whether the log knows of links that are not read.
+    told: bool,
+}
+
+impl Packets {
+    /// Octets that it takes.
+    pub const COST: usize = Path::COST + CAPTURE_BLOCK_BYTES;
+
+    /// What makes messages as the section of the sniffer asks for.
+    pub fn new(section: &sniffer::Section) -> Self {
+        let mut path = section.path();
+        let local: Vec<_> = section.eth_ip.iter().map(|address| address.get()).collect();
+        if local.is_empty() {
+            path.take_server_side();
+        }
+        path.set_local(&local);
+        let buffer = limits::table(CAPTURE_BLOCK_BYTES, 0);
+        Packets { path, buffer, frames: Vec::new(), told: false }
+    }
+
+    /// Replays the file once.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read, and where it ends too early or breaks its format.
+    pub async fn replay(
+        &mut self,
+        file: &mut File,
+        pace: &mut Option<Pace>,
+        collector: &Collector<'_>,
+        intake: &Intake,
+    ) -> io::Result<()> {
+        let mut container = Container::default();
+        let mut filled = 0;
+        let mut turn = 0;
+        loop {
+            let read = file.read(self.buffer.get_mut(filled..).unwrap_or_default())?;
+            intake.read(read);
+            filled += read;
+            let mut from = 0;
+            loop {
+                let rest = self.buffer.get(from..filled).unwrap_or_default();
+                let broken = |why| io::Error::new(io::ErrorKind::InvalidData, why);
+                match container.next(rest).map_err(broken)? {
+                    Next::Incomplete => break,
+                    Next::Other(length) => from += length,
+                    Next::Strange(length, kind) => {
+                        if !core::mem::replace(&mut self.told, true) {
+                            warn!("Input file: packets of a link of kind {} are not read", kind);
+                        }
+                        from += length;
+                    }
+                    Next::Packet(length, captured) => {
+                        from += length;
+                        take(&mut self.path, captured, intake, &mut self.frames);
+                    }
+                }
+                let mut frames = self.frames.as_slice();
+                while let Some(frame) = first(&mut frames) {
+                    if let Some(pace) = pace {
+                        pace.wait().await;
+                    }
+                    collector.outputs().room_everywhere().await;
+                    // Why it is none is counted; we made it, so that does not happen.
+                    let _ = collector.ingest(intake, frame);
+                }
+                self.frames.clear();
+                turn += 1;
+                if turn % FRAMES_A_TURN == 0 {
+                    yield_now().await;
+                }
+            }
+            if read == 0 {
+                return end(filled - from);
+            }
+            self.buffer.copy_within(from..filled, 0);
+            filled -= from;
+            if filled == self.buffer.len() {
+                let why = format!("a block is longer than {CAPTURE_BLOCK_BYTES} octets");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+        }
+    }
+}
+
+/// The end of the file, with octets left over.
+fn end(left: usize) -> io::Result<()> {
+    if left == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ends in the middle of a block"))
+}
+
+/// Appends the data frames that a packet completes. They are kept until there is room for them, as nothing waits
+/// inside the packet path.
+fn take(path: &mut Path, captured: Captured<'_>, intake: &Intake, frames: &mut Vec<u8>) {
+    path.take(captured, intake.ignored(), &mut |frame| {
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        frames.extend_from_slice(&length.to_be_bytes());
+        frames.extend_from_slice(frame);
+    });
+}
+
+/// Takes the first data frame off.
+fn first<'a>(frames: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = frames.split_first_chunk()?;
+    let (frame, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    *frames = rest;
+    Some(frame)
+}
