@@ -20,7 +20,7 @@ class Shark:
     def __init__(self, interface, folder):
         self.path = os.path.join(folder, f"{interface}-{time.monotonic_ns()}.pcapng")
         self.log = open(self.path + ".log", "w+")
-        self.process = subprocess.Popen(["tshark", "-q", "-n", "-i", interface, "-B", "16", "-w", self.path, FILTER],
+        self.process = subprocess.Popen(["tshark", "-q", "-n", "-i", interface, "-B", "16", "-w", self.path, PLAIN if interface == "any" else FILTER],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
         end = time.monotonic() + 15
         while not os.path.exists(self.path) or "Capturing on" not in open(self.log.name).read():
@@ -61,11 +61,15 @@ class Shark:
                 found[int(ident, 16), is_response, rcode, source, destination, protocol] += 1
         return found
 
+    def converted(self, container):
+        """The same capture in another container."""
+        path = f"{self.path}.{container}"
+        subprocess.run(["tshark", "-n", "-r", self.path, "-F", container, "-w", path], check=True, capture_output=True, timeout=60)
+        return path
+
     def frames(self):
         """The frames themselves, as they were captured."""
-        plain = self.path + ".pcap"
-        subprocess.run(["tshark", "-n", "-r", self.path, "-F", "pcap", "-w", plain], check=True, capture_output=True, timeout=60)
-        with open(plain, "rb") as file:
+        with open(self.converted("pcap"), "rb") as file:
             octets = file.read()
         at, found = 24, []
         while at < len(octets):
