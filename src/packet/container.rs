@@ -16,29 +16,29 @@ use crate::time::Time;
 
 /// A file of packets, as far as it has been read.
 #[derive(Debug, Default)]
-pub enum Container {
+pub struct Container {
+    format: Format,
+    /// pcap has one; in pcapng they come as they are described, in each section anew.
+    interfaces: heapless::Vec<Interface, CAPTURE_INTERFACES>,
+}
+
+/// A format, and whether its numbers are big endian: in pcapng those of the section.
+#[derive(Clone, Copy, Debug, Default)]
+enum Format {
     /// Nothing has been read yet.
     #[default]
-    New,
-    /// pcap: one kind of link, one resolution.
+    Unknown,
     Pcap {
-        /// How packets begin; none = not in a way that is known.
-        interface: Interface,
-        /// Whether its numbers are big endian.
         is_big: bool,
     },
-    /// pcapng: interfaces come as they are described, in each section anew.
     PcapNg {
-        /// Those of the section.
-        interfaces: heapless::Vec<Interface, CAPTURE_INTERFACES>,
-        /// Whether the section's numbers are big endian.
         is_big: bool,
     },
 }
 
 /// How the packets of an interface are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interface {
+struct Interface {
     kind: i32,
     /// Units of time in a second.
     resolution: u64,
@@ -72,80 +72,82 @@ impl Container {
     ///
     /// What breaks the format, in words; there is no way on from there.
     pub fn next<'a>(&mut self, octets: &'a [u8]) -> Result<Next<'a>, &'static str> {
-        match self {
-            Container::New => self.begin(octets),
-            Container::Pcap { interface, is_big } => {
-                let parse = if *is_big { parse_pcap_frame_be } else { parse_pcap_frame };
-                let Some((left, block)) = known(parse(octets), "a packet's header is broken")? else {
-                    return Ok(Next::Incomplete);
-                };
-                let nanoseconds = u64::from(block.ts_usec) * (1_000_000_000 / interface.resolution);
-                let time = u32::try_from(nanoseconds)
-                    .ok()
-                    .and_then(|nanoseconds| Time::new(block.ts_sec.into(), nanoseconds))
-                    .ok_or("a packet's time is impossible")?;
-                Ok(packet(octets.len() - left.len(), *interface, time, block.data))
-            }
-            Container::PcapNg { interfaces, is_big } => {
-                let parse = if *is_big { parse_block_be } else { parse_block_le };
-                let Some((left, block)) = known(parse(octets), "a block is broken")? else {
-                    return Ok(Next::Incomplete);
-                };
-                let length = octets.len() - left.len();
-                match block {
-                    Block::SectionHeader(header) => {
-                        *is_big = header.big_endian();
-                        interfaces.clear();
-                    }
-                    Block::InterfaceDescription(interface) => {
-                        let interface = Interface {
-                            kind: interface.linktype.0,
-                            resolution: resolution(interface.if_tsresol)
-                                .ok_or("an interface's clock is impossible")?,
-                            offset: interface.if_tsoffset,
-                        };
-                        interfaces.push(interface).map_err(|_| "too many interfaces")?;
-                    }
-                    Block::EnhancedPacket(ref block) => {
-                        let interface = usize::try_from(block.if_id).ok().and_then(|at| interfaces.get(at));
-                        let interface = *interface.ok_or("a packet of an interface that is not described")?;
-                        let units = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
-                        let time = interface.time(units).ok_or("a packet's time is impossible")?;
-                        // Behind the packet may be filling.
-                        let data = block.data.get(..usize::try_from(block.caplen).unwrap_or(usize::MAX));
-                        return Ok(packet(
-                            length,
-                            interface,
-                            time,
-                            data.ok_or("a packet's header is broken")?,
-                        ));
-                    }
-                    // Without a time there is nothing to tell of it.
-                    _ => {}
-                }
-                Ok(Next::Other(length))
-            }
+        match self.format {
+            Format::Unknown => self.begin(octets),
+            Format::Pcap { is_big } => self.next_packet(octets, is_big),
+            Format::PcapNg { is_big } => self.next_block(octets, is_big),
         }
+    }
+
+    /// A packet of pcap.
+    fn next_packet<'a>(&self, octets: &'a [u8], is_big: bool) -> Result<Next<'a>, &'static str> {
+        const BROKEN: &str = "a packet's header is broken";
+        let parse = if is_big { parse_pcap_frame_be } else { parse_pcap_frame };
+        let Some((left, block)) = known(parse(octets), BROKEN)? else { return Ok(Next::Incomplete) };
+        let interface = *self.interfaces.first().ok_or(BROKEN)?;
+        let nanoseconds = u64::from(block.ts_usec) * (1_000_000_000 / interface.resolution);
+        let time = u32::try_from(nanoseconds)
+            .ok()
+            .and_then(|nanoseconds| Time::new(block.ts_sec.into(), nanoseconds))
+            .ok_or(IMPOSSIBLE_TIME)?;
+        Ok(packet(octets.len() - left.len(), interface, time, block.data))
+    }
+
+    /// A block of pcapng.
+    fn next_block<'a>(&mut self, octets: &'a [u8], is_big: bool) -> Result<Next<'a>, &'static str> {
+        let parse = if is_big { parse_block_be } else { parse_block_le };
+        let Some((left, block)) = known(parse(octets), "a block is broken")? else {
+            return Ok(Next::Incomplete);
+        };
+        let length = octets.len() - left.len();
+        match block {
+            Block::SectionHeader(header) => {
+                self.format = Format::PcapNg { is_big: header.big_endian() };
+                self.interfaces.clear();
+            }
+            Block::InterfaceDescription(interface) => {
+                let resolution =
+                    resolution(interface.if_tsresol).ok_or("an interface's clock is impossible")?;
+                let (kind, offset) = (interface.linktype.0, interface.if_tsoffset);
+                let interface = Interface { kind, resolution, offset };
+                self.interfaces.push(interface).map_err(|_| "too many interfaces")?;
+            }
+            Block::EnhancedPacket(block) => {
+                let interface = usize::try_from(block.if_id).ok().and_then(|at| self.interfaces.get(at));
+                let interface = *interface.ok_or("a packet of an interface that is not described")?;
+                let units = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
+                let time = interface.time(units).ok_or(IMPOSSIBLE_TIME)?;
+                // Behind the packet may be filling.
+                let data = block.data.get(..usize::try_from(block.caplen).unwrap_or(usize::MAX));
+                return Ok(packet(length, interface, time, data.ok_or("a packet's header is broken")?));
+            }
+            // Without a time there is nothing to tell of it.
+            _ => {}
+        }
+        Ok(Next::Other(length))
     }
 
     /// Reads the head of a file.
     fn begin<'a>(&mut self, octets: &'a [u8]) -> Result<Next<'a>, &'static str> {
         if octets.first_chunk() == Some(&0x0a0d_0d0a_u32.to_be_bytes()) {
-            *self = Container::PcapNg { interfaces: heapless::Vec::new(), is_big: false };
+            // Its first block says which way round it is.
+            self.format = Format::PcapNg { is_big: false };
             return Ok(Next::Other(0));
         }
         let Some((left, header)) = known(parse_pcap_header(octets), "the head of the file is broken")? else {
             return Ok(Next::Incomplete);
         };
         let resolution = if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 };
-        *self = Container::Pcap {
-            // Above the kind are flags, such as for the checksum at the end of a frame.
-            interface: Interface { kind: header.network.0 & 0xffff, resolution, offset: 0 },
-            is_big: header.is_bigendian(),
-        };
+        self.format = Format::Pcap { is_big: header.is_bigendian() };
+        // Above the kind are flags, such as for the checksum at the end of a frame.
+        let interface = Interface { kind: header.network.0 & 0xffff, resolution, offset: 0 };
+        self.interfaces.push(interface).map_err(|_| "too many interfaces")?;
         Ok(Next::Other(octets.len() - left.len()))
     }
 }
+
+/// Why a packet cannot be told of.
+const IMPOSSIBLE_TIME: &str = "a packet's time is impossible";
 
 impl Interface {
     fn time(self, units: u64) -> Option<Time> {
