@@ -44,9 +44,11 @@ fn main() {
     fs::write(out.join("page.rs"), constants).expect("a writable folder");
 }
 
-/// Leaves out indentation and empty lines; no string in the sources goes over a line's end.
+/// Leaves out indentation, empty lines, and lines that are a comment; no string in the sources goes over a line's
+/// end.
 fn dense(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| line.to_owned() + "\n").collect()
+    let is_kept = |line: &&str| !line.is_empty() && !line.starts_with("//") && !line.starts_with("/**");
+    text.lines().map(str::trim).filter(is_kept).map(|line| line.to_owned() + "\n").collect()
 }
 
 /// How a content security policy names a style or script that may stand in the page (CSP Level 3, 2.3.1).

@@ -1,10 +1,11 @@
 """The dashboard, in a real browser and over a real connection."""
-import json
+import http.client
+import http.server
 import os
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 
 from playwright.sync_api import Error
 
@@ -178,6 +179,38 @@ def test_over_tls_with_a_private_authority():
                 raise AssertionError("the certificate of an unknown authority is accepted")
             except Error as error:
                 assert "ERR_CERT_AUTHORITY_INVALID" in str(error), error
+
+
+def test_behind_a_proxy_at_a_path():
+    with Daemon(fmt=None) as daemon, browser() as chromium:
+        class Proxy(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                assert self.path.startswith("/dns/")
+                keep = {name: value for name, value in self.headers.items() if name.lower() in ("authorization", "accept-encoding")}
+                connection = http.client.HTTPConnection(*daemon.api)
+                connection.request("GET", self.path.removeprefix("/dns"), headers=keep)
+                answer = connection.getresponse()
+                body = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("transfer-encoding", "content-length"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        with Watched(chromium, daemon, opened=False) as page:
+            page.origin = f"http://127.0.0.1:{proxy.server_port}"
+            page.page.goto(page.origin + "/dns/")
+            send(daemon, *[message()] * 3)
+            page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="no numbers through the proxy")
+            page.check()
+        proxy.shutdown()
 
 
 def test_names_are_text_and_never_markup():
