@@ -192,9 +192,9 @@ def test_metrics_txt_is_what_the_daemon_says():
             family["samples"] = [sample for sample in family["samples"] if 'input="sniffer"' not in sample]
             if not family["samples"]:
                 del written[name]
-    assert list(written) == list(said), set(written) ^ set(said)
+    assert list(written) == list(said), f"configs/metrics.txt is old, see the top of this file: {set(written) ^ set(said)}"
     for name in said:
-        assert written[name] == said[name], (name, written[name], said[name])
+        assert written[name] == said[name], f"configs/metrics.txt is old, see the top of this file: {name}"
 
 
 def scrape_of_everything(sniffer):
