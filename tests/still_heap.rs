@@ -13,7 +13,7 @@ use dnstapd::geoip;
 use dnstapd::http;
 use dnstapd::input::stream::{Shared, serve};
 use dnstapd::limits::{self, Limits};
-use dnstapd::output::{Output, Outputs, QueueSettings, stdout};
+use dnstapd::output::{self, Output, Outputs, QueueSettings, stdout};
 use dnstapd::packet::{Captured, Link, Path, Records, Settings};
 use dnstapd::pairing::Pairing;
 use dnstapd::setting::{Format, WhenFull};
@@ -263,6 +263,114 @@ fn almost_none_from_socket_to_peer() {
         // What the reactor and the executor make for a wake-up, of which each serves hundreds of messages.
         assert!(made * 50 < messages as u64, "{made} allocations for {messages} messages as {format}");
     }
+}
+
+/// A peer that reads everything and forgets it, in a thread of its own; answers as a Frame Streams reader if asked to.
+fn reader(stream: impl std::io::Read + std::io::Write + Send + 'static, greets: bool) {
+    const ACCEPT: &[u8] = b"\0\0\0\0\0\0\0\x22\0\0\0\x01\0\0\0\x01\0\0\0\x16protobuf:dnstap.Dnstap";
+    let mut stream = stream;
+    let mut buffer = vec![0; 1 << 16];
+    if greets {
+        stream.read_exact(&mut buffer[..ACCEPT.len()]).unwrap();
+        stream.write_all(ACCEPT).unwrap();
+    }
+    while stream.read(&mut buffer).is_ok_and(|length| length > 0) {}
+}
+
+/// A section of an output whose peer stands ready.
+fn peer(kind: &str, folder: &std::path::Path) -> String {
+    let common = "enable = true\nqueue = '256K'\nwhen-full = 'wait'\nretry = 1\n";
+    let tcp = |greets: bool| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || reader(listener.accept().unwrap().0, greets));
+        format!("remote-address = '127.0.0.1'\nremote-port = {port}\n")
+    };
+    let path = folder.join(kind.replace([' ', ','], ""));
+    match kind {
+        "file" | "file, dnstap" => {
+            let format = if kind == "file" { "json" } else { "dnstap" };
+            let common = common.replace("retry = 1\n", "");
+            format!("[file]\n{common}format = '{format}'\nfile = '{}'\n", path.display())
+        }
+        "tcp-socket" => format!("[tcp-socket]\n{common}{}", tcp(false)),
+        "syslog, tcp" => format!("[syslog]\n{common}transport = 'tcp'\n{}", tcp(false)),
+        "syslog, udp" => {
+            let socket = leak(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+            let port = socket.local_addr().unwrap().port();
+            format!("[syslog]\n{common}remote-address = '127.0.0.1'\nremote-port = {port}\n")
+        }
+        "syslog, local" => {
+            let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+            std::thread::spawn(move || while socket.recv(&mut [0; 9000]).is_ok() {});
+            format!("[syslog]\n{common}path = '{}'\n", path.display())
+        }
+        "dnstap, tcp" => format!("[dnstap]\n{common}{}", tcp(true)),
+        "dnstap, unix" => {
+            let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            std::thread::spawn(move || reader(listener.accept().unwrap().0, true));
+            format!("[dnstap]\n{common}path = '{}'\ndnstap-identity = 'mine'\n", path.display())
+        }
+        _ => unreachable!("{kind}"),
+    }
+}
+
+#[test]
+fn no_output_allocates_per_message() {
+    let frames = captured();
+    let folder = std::env::temp_dir().join(format!("dnstapd-still-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let kinds = [
+        "file",
+        "file, dnstap",
+        "tcp-socket",
+        "syslog, tcp",
+        "syslog, udp",
+        "syslog, local",
+        "dnstap, tcp",
+        "dnstap, unix",
+    ];
+    for kind in kinds {
+        let limits = Limits::resolve(&limits::Section::default());
+        let section: output::Section = toml::from_str(&peer(kind, &folder)).unwrap();
+        let plans = section.plans(&limits, &Default::default()).unwrap();
+        let (outputs, tasks): (Vec<_>, Vec<_>) = plans.into_iter().map(output::Plan::build).unzip();
+        let statistics: &'static _ = leak(RefCell::new(Statistics::new(&limits)));
+        let stage: &'static _ = leak(output::Stage { outputs: Outputs::new(outputs), statistics });
+        let collector: &'static _ =
+            leak(Collector::new(statistics, &stage.outputs, patterns(), Pairing::new(limits.pairing), true));
+        let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
+        for (task, output) in tasks.into_iter().zip(stage.outputs.iter_all()) {
+            executor.spawn(task(stage, output)).detach();
+        }
+        let output = stage.outputs.iter_all().next().unwrap();
+        let intake = leak(Intake::new("test"));
+        const ROUNDS: usize = 100;
+        let made = async_io::block_on(executor.run(async {
+            let round = async || {
+                for frame in &frames {
+                    stage.outputs.room_everywhere().await;
+                    let _ = collector.ingest(intake, &frame[4..]);
+                }
+                smol::future::yield_now().await;
+            };
+            // It connects, opens, and the regular expressions make their memory.
+            round().await;
+            stage.outputs.drained().await;
+            let before = allocations();
+            for _ in 0..ROUNDS {
+                round().await;
+            }
+            stage.outputs.drained().await;
+            allocations() - before
+        }));
+        let messages = (frames.len() * (ROUNDS + 1)) as u64;
+        assert_eq!((output.delivered(), output.dropped().total()), (messages, 0), "{kind}");
+        // Those of the reactor and the executor; a file's batch goes to another thread and back.
+        println!("{kind}: {made} allocations for {messages} messages");
+        assert!(made * 50 < messages, "{made} allocations for {messages} messages to {kind}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Asks for `target` that many times on one connection and reads the answers; gives their length in octets.

@@ -1,12 +1,14 @@
 """Output tcp-socket against TCP servers, good and bad."""
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 
-from harness import Daemon, main
-from peers import Peer, Subject, faults, folder, free_port, names, send, tcp_output, wait_delivered
+from harness import Daemon, Sender, dns, frame, main, message
+from peers import (Peer, Subject, delivered, dnstap_output, dropped, faults, folder, free_port, names, send, syslog_output, tcp,
+                   tcp_output, wait_delivered)
 
 
 def test_tcp_formats_and_addresses():
@@ -54,6 +56,33 @@ def test_tcp_wait_loses_nothing():
         thread.join(5)
         assert names(peer.text().splitlines()) == list(range(5000))
         peer.close()
+
+
+def anonymous_kib(daemon):
+    """What the daemon took for itself; pages of the program come and go."""
+    with open(f"/proc/{daemon.process.pid}/status") as file:
+        return int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1))
+
+
+def test_memory_while_everybody_is_away():
+    """A million messages while no peer of any output is there: what does not fit is dropped, and nothing grows."""
+    config = tcp_output(free_port()) + dnstap_output(tcp(free_port())) + \
+        syslog_output(f"transport = 'tcp'\nremote-address = '127.0.0.1'\nremote-port = {free_port()}")
+    piece = b"".join(frame(message(payload=dns(f"n{number}.test"))) for number in range(1000))
+    with Daemon(fmt=None, extra=config) as daemon:
+        sender = Sender(daemon.unix)
+        for _ in range(100):
+            sender.sock.sendall(piece)
+        daemon.settle()
+        before = anonymous_kib(daemon)
+        for _ in range(1000):
+            sender.sock.sendall(piece)
+        sender.stop()
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_received_total{input="unix-socket"}'] == 1_100_000
+        for output in ("tcp-socket", "syslog", "dnstap"):
+            assert dropped(daemon, output) > 1_000_000 and delivered(daemon, output) == 0
+        assert anonymous_kib(daemon) - before < 64, (before, anonymous_kib(daemon))
 
 
 if __name__ == "__main__":
