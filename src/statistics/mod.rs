@@ -11,6 +11,7 @@ pub mod counters;
 pub mod distinct;
 pub mod rates;
 pub mod streams;
+pub mod top;
 
 use crate::event::Event;
 use crate::limits::Limits;

@@ -1,0 +1,416 @@
+//! The heaviest keys of a stream, in fixed memory and with a bound on every error.
+//!
+//! A key belongs to the bucket that its hash names, and the bucket's [`WAYS`] entries are all that has to be looked
+//! at. A key without an entry is counted in a cell, which many keys share:
+//!
+//! ```text
+//! hot      | 8 hashes | 8 values |                 two cache lines, all that a known key touches
+//! cold     | 8 x inherited, unseen | 8 lengths |   when an entry changes hands
+//! things   | the 8 names, one behind the other |
+//! cells    | what was counted of keys while they had no entry, by another part of the hash |
+//! ```
+//!
+//! Who gets an entry is decided in two steps. While the cell proves the key lighter than the lightest entry of the
+//! bucket, it gets none (Filtered Space-Saving: Homem and Carvalho, 2010). Else chance decides: it takes the
+//! place of an entry of value `v` once in `v + 1` times, and goes on from `v` (Randomized Admission Policy: Ben
+//! Basat and others, 2017). So a key that comes `v` times is expected to get in, one that comes once is not, and
+//! under a flood of keys that come once the heavy ones stay.
+//!
+//! # What it promises
+//!
+//! Let `certain` be what was counted while the key had its entry, `inherited` what it took over, and `unseen` what
+//! its cell said when it got in. Then
+//!
+//! * `certain <= true count <= certain + unseen`. The number shown is `certain + inherited`, kept within that
+//!   ([`Entry`]).
+//! * The true count of a key without an entry is at most its cell ([`Top::bound`]).
+//! * While every bucket has room, `unseen` is 0: few keys are counted exactly.
+//! * The work for a key is bounded by the size of one bucket, whatever the traffic.
+//!
+//! Keys are told apart by 64 bits of a seeded hash alone: with ten million names the chance that an entry counts a
+//! name for another is one in 10^12.
+//!
+//! Names have up to 255 octets and a bucket has room for [`NAME_BYTES`] an entry, so a long name must win against
+//! all the entries it needs the room of.
+//!
+//! Numbers age by halves ([`Top::age`]). The bounds hold for the aged counts: each is rounded outwards.
+
+use crate::limits::table;
+
+/// The heaviest keys by `N` numbers at once, such as messages and octets.
+#[derive(Debug)]
+pub struct Top<const N: usize> {
+    hot: Box<[Hot<N>]>,
+    cold: Box<[Cold<N>]>,
+    /// A block of `block` octets for each bucket.
+    things: Box<[u8]>,
+    block: usize,
+    cells: Box<[[u32; N]]>,
+    total: [u64; N],
+    evicted: u64,
+    chance: Chance,
+}
+
+/// What is read for every key of a bucket.
+#[derive(Clone, Copy, Debug)]
+struct Hot<const N: usize> {
+    /// Hashes; 0 is a free entry.
+    keys: [u64; WAYS],
+    /// Certain and inherited together.
+    values: [[u64; N]; WAYS],
+}
+
+/// The rest of a bucket.
+#[derive(Clone, Copy, Debug)]
+struct Cold<const N: usize> {
+    /// Part of each value that it had when it got in. `inherited <= values`.
+    inherited: [[u32; N]; WAYS],
+    /// The cell of each when it got in.
+    unseen: [[u32; N]; WAYS],
+    /// Value of the last entry that went: a free entry, which may come of a long name that went for a short one, is
+    /// to be had at no lower price.
+    floor: [u32; N],
+    /// Octets of each thing. They stand in the block one behind the other, in order of the entries.
+    lengths: [u8; WAYS],
+}
+
+/// Entries of a bucket.
+pub const WAYS: usize = 8;
+
+/// Octets of a bucket for each name in it: most names are shorter, with the length octets of the wire form.
+pub const NAME_BYTES: usize = 40;
+
+/// Octets of a bucket for each address in it.
+pub const ADDRESS_BYTES: usize = 16;
+
+/// Cells for each entry.
+const CELLS_PER_ENTRY: usize = 4;
+
+/// An entry, for readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a, const N: usize> {
+    /// Hash of the thing.
+    pub key: u64,
+    /// What is sure to have been counted of it.
+    pub certain: [u64; N],
+    /// The best guess at what was missed beside that. `guessed <= unseen`.
+    pub guessed: [u64; N],
+    /// The most that was missed.
+    pub unseen: [u64; N],
+    /// The thing itself.
+    pub thing: &'a [u8],
+}
+
+impl<const N: usize> Top<N> {
+    /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `thing_bytes` octets for the thing of each.
+    pub fn new(entries: usize, thing_bytes: usize) -> Self {
+        let buckets = entries.div_ceil(WAYS).max(1);
+        let hot = Hot { keys: [0; WAYS], values: [[0; N]; WAYS] };
+        let cold = Cold { inherited: [[0; N]; WAYS], unseen: [[0; N]; WAYS], floor: [0; N], lengths: [0; WAYS] };
+        Top {
+            hot: table(buckets, hot),
+            cold: table(buckets, cold),
+            things: table(buckets * WAYS * thing_bytes, 0),
+            block: WAYS * thing_bytes,
+            cells: table(buckets * WAYS * CELLS_PER_ENTRY, [0; N]),
+            total: [0; N],
+            evicted: 0,
+            chance: Chance(1),
+        }
+    }
+
+    /// Octets of a table of that size.
+    pub const fn cost(entries: usize, thing_bytes: usize) -> usize {
+        let cells = WAYS * CELLS_PER_ENTRY * size_of::<[u32; N]>();
+        let bucket = size_of::<Hot<N>>() + size_of::<Cold<N>>() + WAYS * thing_bytes + cells;
+        size_of::<Top<N>>() + entries.div_ceil(WAYS) * bucket
+    }
+
+    /// Counts `amounts` for the thing with that hash.
+    #[inline]
+    pub fn count(&mut self, hash: u64, amounts: [u64; N], thing: &[u8]) {
+        let key = hash.max(1);
+        add(&mut self.total, amounts);
+        let place = self.bucket(key);
+        let Some(bucket) = self.hot.get_mut(place) else { return };
+        match bucket.find(key).and_then(|way| bucket.values.get_mut(way)) {
+            Some(values) => add(values, amounts),
+            None => self.admit(key, amounts, thing),
+        }
+    }
+
+    /// The entry of a key.
+    pub fn find(&self, key: u64) -> Option<Entry<'_, N>> {
+        let place = self.bucket(key);
+        let way = self.hot.get(place)?.find(key)?;
+        self.entry(place, way)
+    }
+
+    /// The most that a key without an entry was counted.
+    pub fn bound(&self, key: u64) -> [u64; N] {
+        self.cells.get(self.cell(key)).map_or([0; N], |cell| cell.map(u64::from))
+    }
+
+    /// All entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_, N>> {
+        (0..self.hot.len()).flat_map(move |place| (0..WAYS).filter_map(move |way| self.entry(place, way)))
+    }
+
+    /// All that was counted, of keys with and without entries.
+    pub fn total(&self) -> [u64; N] {
+        self.total
+    }
+
+    /// Entries that made room for others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Halves everything.
+    pub fn age(&mut self) {
+        self.total = self.total.map(|total| total / 2);
+        for cell in self.cells.iter_mut().flatten() {
+            *cell = cell.div_ceil(2);
+        }
+        for (hot, cold) in self.hot.iter_mut().zip(&mut self.cold) {
+            cold.floor = cold.floor.map(|floor| floor / 2);
+            let parts = cold.inherited.iter_mut().zip(&mut cold.unseen);
+            for (values, (inherited, unseen)) in hot.values.iter_mut().zip(parts) {
+                for (value, (inherited, unseen)) in values.iter_mut().zip(inherited.iter_mut().zip(unseen)) {
+                    let certain = value.saturating_sub(u64::from(*inherited));
+                    *unseen = unseen.div_ceil(2) + (certain % 2) as u32;
+                    *inherited /= 2;
+                    *value = certain / 2 + u64::from(*inherited);
+                }
+            }
+        }
+    }
+
+    /// Forgets all keys; what was evicted stays counted.
+    pub fn reset(&mut self) {
+        for (hot, cold) in self.hot.iter_mut().zip(&mut self.cold) {
+            hot.keys = [0; WAYS];
+            (cold.lengths, cold.floor) = ([0; WAYS], [0; N]);
+        }
+        self.cells.fill([0; N]);
+        self.total = [0; N];
+    }
+
+    fn bucket(&self, key: u64) -> usize {
+        scale(key as u32, self.hot.len())
+    }
+
+    fn cell(&self, key: u64) -> usize {
+        scale((key >> 32) as u32, self.cells.len())
+    }
+
+    fn entry(&self, place: usize, way: usize) -> Option<Entry<'_, N>> {
+        let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
+        let key = hot.keys.get(way).copied().filter(|&key| key != 0)?;
+        let (values, inherited) = (hot.values.get(way)?, cold.inherited.get(way)?.map(u64::from));
+        let unseen = cold.unseen.get(way)?.map(u64::from);
+        let start = place * self.block + cold.start(way);
+        let thing = self.things.get(start..)?.get(..usize::from(*cold.lengths.get(way)?))?;
+        Some(Entry {
+            key,
+            certain: each(*values, inherited, u64::saturating_sub),
+            guessed: each(inherited, unseen, u64::min),
+            unseen,
+            thing,
+        })
+    }
+}
+
+// ------------ The way in ----------------------------------------------------
+
+impl<const N: usize> Top<N> {
+    /// Gives a key an entry, or counts it in its cell.
+    #[inline(never)]
+    fn admit(&mut self, key: u64, amounts: [u64; N], thing: &[u8]) {
+        while weight(self.bound(key)) > WEIGHT_MAX {
+            self.age(); // before its time, which keeps all bounds
+        }
+        let unseen = self.bound(key);
+        let Some(inherited) = self.make_room(key, amounts, thing.len()) else {
+            let cell = self.cell(key);
+            if let Some(cell) = self.cells.get_mut(cell) {
+                *cell = small(each(unseen, amounts, u64::wrapping_add));
+            }
+            return;
+        };
+        let bucket = self.bucket(key);
+        let (Some(hot), Some(cold)) = (self.hot.get_mut(bucket), self.cold.get_mut(bucket)) else { return };
+        let start = bucket * self.block;
+        let block = self.things.get_mut(start..start + self.block);
+        let Some((way, block)) = hot.find(0).zip(block) else { return };
+        cold.put(way, thing, block);
+        for (slot, value) in [(&mut cold.inherited, inherited), (&mut cold.unseen, unseen)] {
+            if let Some(slot) = slot.get_mut(way) {
+                *slot = small(value);
+            }
+        }
+        if let (Some(slot), Some(values)) = (hot.keys.get_mut(way), hot.values.get_mut(way)) {
+            (*slot, *values) = (key, each(inherited, amounts, u64::wrapping_add));
+        }
+    }
+
+    /// Frees an entry of the key's bucket and `length` octets, if the key wins against all that must go for it.
+    /// Gives what it inherits.
+    fn make_room(&mut self, key: u64, amounts: [u64; N], length: usize) -> Option<[u64; N]> {
+        let place = self.bucket(key);
+        let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
+        let (mut victims, mut has_entry) = ([false; WAYS], hot.find(0).is_some());
+        let mut room = self.block.checked_sub(cold.start(WAYS))?;
+        let (mut inherited, mut against) = (None, 0);
+        let floor = cold.floor.map(u64::from);
+        while !has_entry || room < length {
+            let way = hot.lightest(&victims)?;
+            *victims.get_mut(way)? = true;
+            let values = *hot.values.get(way)?;
+            inherited = inherited.or(Some(values));
+            against += weight(values);
+            room += usize::from(*cold.lengths.get(way)?);
+            has_entry = true;
+        }
+        let inherited = inherited.unwrap_or(floor);
+        let (amount, against) = (weight(amounts), weight(floor).max(against));
+        let is_lighter = weight(self.bound(key)) + amount <= against;
+        if against > 0 && (is_lighter || against > WEIGHT_MAX || !self.chance.is_won(amount, against)) {
+            return None;
+        }
+        for (way, _) in victims.iter().enumerate().filter(|&(_, victim)| *victim) {
+            self.evict(place, way);
+        }
+        Some(inherited)
+    }
+
+    /// Puts what an entry may have counted into its cell, and frees it.
+    fn evict(&mut self, place: usize, way: usize) {
+        let Some(entry) = self.entry(place, way) else { return };
+        let (key, most) = (entry.key, small(each(entry.certain, entry.unseen, u64::wrapping_add)));
+        let (Some(hot), Some(cold)) = (self.hot.get_mut(place), self.cold.get_mut(place)) else { return };
+        if let Some(slot) = hot.keys.get_mut(way) {
+            *slot = 0;
+        }
+        cold.floor = small(hot.values.get(way).copied().unwrap_or([0; N]));
+        let start = place * self.block;
+        if let Some(block) = self.things.get_mut(start..start + self.block) {
+            cold.take(way, block);
+        }
+        let cell = self.cell(key);
+        if let Some(cell) = self.cells.get_mut(cell) {
+            *cell = each(*cell, most, u32::max);
+        }
+        self.evicted += 1;
+    }
+}
+
+impl<const N: usize> Hot<N> {
+    /// The entry of a key; of 0 a free one.
+    #[inline]
+    fn find(&self, key: u64) -> Option<usize> {
+        // Without a branch for each: which one it is nobody can predict.
+        let bit = |(way, held): (usize, &u64)| u32::from(*held == key) << way;
+        let found = self.keys.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
+        (found != 0).then(|| found.trailing_zeros() as usize)
+    }
+
+    /// The lightest entry among those that are not excepted.
+    fn lightest(&self, except: &[bool; WAYS]) -> Option<usize> {
+        let entries = self.keys.iter().zip(&self.values).zip(except).enumerate();
+        entries
+            .filter(|(_, ((key, _), except))| **key != 0 && !**except)
+            .map(|(way, ((_, values), _))| (weight(*values), way))
+            .min()
+            .map(|(_, way)| way)
+    }
+}
+
+impl<const N: usize> Cold<N> {
+    /// Where the thing of an entry begins; of the entry after the last, where the free part does.
+    fn start(&self, way: usize) -> usize {
+        self.lengths.iter().take(way).copied().map(usize::from).sum()
+    }
+
+    /// Puts in the thing of an entry that has none, for which there is room.
+    fn put(&mut self, way: usize, thing: &[u8], block: &mut [u8]) {
+        let (start, end) = (self.start(way), self.start(WAYS));
+        let (Some(length), Ok(octets)) = (self.lengths.get_mut(way), u8::try_from(thing.len())) else { return };
+        let Some(used) = block.get_mut(..end + thing.len()) else { return };
+        used.copy_within(start..end, start + thing.len());
+        if let Some(place) = used.get_mut(start..start + thing.len()) {
+            place.copy_from_slice(thing);
+            *length = octets;
+        }
+    }
+
+    /// Takes out the thing of an entry.
+    fn take(&mut self, way: usize, block: &mut [u8]) {
+        let (start, end) = (self.start(way), self.start(WAYS));
+        let Some(length) = self.lengths.get_mut(way) else { return };
+        let rest = start + usize::from(core::mem::take(length));
+        if let Some(used) = block.get_mut(..end) {
+            used.copy_within(rest.., start);
+        }
+    }
+}
+
+/// Chance enough for admission (xorshift64*). What is won or lost by it an outsider cannot see.
+#[derive(Debug)]
+struct Chance(u64);
+
+impl Chance {
+    /// Whether `amount` wins against `against`, which it does `amount` times in `amount + against`.
+    fn is_won(&mut self, amount: u64, against: u64) -> bool {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        // Both are below 2^32: `against` by what is asked before, the sum is what a message can weigh beside it.
+        bits.saturating_mul(amount.saturating_add(against)) >> 32 < amount
+    }
+}
+
+/// What decides who stays. One number decides for itself. Of messages and octets both count, a message as much as
+/// [`MESSAGE_OCTETS`], so that the heaviest by either are kept.
+#[inline]
+fn weight<const N: usize>(values: [u64; N]) -> u64 {
+    match values.split_first() {
+        Some((first, [])) => *first,
+        Some((first, rest)) => rest.iter().fold(first.saturating_mul(MESSAGE_OCTETS), |sum, v| sum.saturating_add(*v)),
+        None => 0,
+    }
+}
+
+/// A cell heavier than this makes the table age before its time, and an entry heavier than this never goes. A
+/// cell's numbers fit 32 bits with one more entry's in them.
+const WEIGHT_MAX: u64 = 1 << 30;
+
+/// The octets that a message counts as beside its own: about what it has.
+const MESSAGE_OCTETS: u64 = 128;
+
+#[inline]
+fn add<const N: usize>(values: &mut [u64; N], amounts: [u64; N]) {
+    *values = each(*values, amounts, u64::wrapping_add);
+}
+
+/// Element by element.
+#[inline]
+fn each<T: Copy + Default, const N: usize>(a: [T; N], b: [T; N], f: impl Fn(T, T) -> T) -> [T; N] {
+    let mut results = [T::default(); N];
+    for (result, (a, b)) in results.iter_mut().zip(a.into_iter().zip(b)) {
+        *result = f(a, b);
+    }
+    results
+}
+
+/// What is known to fit 32 bits.
+fn small<const N: usize>(values: [u64; N]) -> [u32; N] {
+    values.map(|value| u32::try_from(value).unwrap_or(u32::MAX))
+}
+
+/// A number below `size`, evenly from 32 random bits.
+#[inline]
+fn scale(bits: u32, size: usize) -> usize {
+    ((u64::from(bits) * size as u64) >> 32) as usize
+}
