@@ -89,7 +89,8 @@ impl<'a> Collector<'a> {
         if let Some(reason) = event.dns.malformed {
             self.malformed.count(reason.label());
         }
-        let (folded, hashes) = self.hash(&event);
+        let mut room = [0; NAME_MAX];
+        let (folded, hashes) = self.hash(&event, &mut room);
         self.pairing.borrow_mut().observe(&mut event, folded);
         if let Verdict::Drop(filter) = self.filter.borrow_mut().judge(&event) {
             return intake.filtered.count(filter.label());
@@ -98,16 +99,19 @@ impl<'a> Collector<'a> {
         event.place = geoip.as_ref().map(|database| {
             event.query.address.map_or(Place::default(), |address| database.look_up(address))
         });
-        self.statistics.borrow_mut().observe(&event, hashes);
+        self.statistics.borrow_mut().observe(&event, &hashes);
         self.outputs.offer(&event, frame);
     }
 
     /// The hash of the name in lower case, 0 without one, and what the statistics count by.
-    fn hash(&self, event: &Event<'_>) -> (u64, Hashes) {
+    fn hash<'e>(&self, event: &Event<'e>, room: &'e mut [u8; NAME_MAX]) -> (u64, Hashes<'e>) {
         let name = event.dns.question.as_ref().map(|question| &question.name);
-        let folded = name.map(|name| self.hasher.hash_one(name.fold_case_into(&mut [0; NAME_MAX])));
-        let domain =
-            if self.lowercase { folded } else { name.map(|name| self.hasher.hash_one(name.octets())) };
+        let lower: Option<&[u8]> = name.map(|name| name.fold_case_into(room));
+        let folded = lower.map(|lower| self.hasher.hash_one(lower));
+        let own = name.map(|name| name.octets());
+        let (domain, name) =
+            if self.lowercase { (folded, lower) } else { (own.map(|own| self.hasher.hash_one(own)), own) };
+        let name = name.unwrap_or_default();
         let client = event.query.address.filter(|address| !address.is_unspecified()).map(|address| {
             let mut hasher = self.hasher.build_hasher();
             match address {
@@ -116,7 +120,7 @@ impl<'a> Collector<'a> {
             }
             hasher.finish()
         });
-        (folded.unwrap_or(0), Hashes { client, domain })
+        (folded.unwrap_or(0), Hashes { client, domain, name })
     }
 
     /// The outputs behind.

@@ -8,13 +8,14 @@
 //! |---|---|
 //! | statistics of 64 streams and the others | 791180 |
 //! | distinct counts of all streams | 8200 |
+//! | tables of 8 streams and the others | 1007640 |
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
 //! | message on its way | 6944 |
 //! | queue and buffers of output stdout | 294912 |
-//! | web API | 135232 |
-//! | in all | 2301444 |
+//! | web API | 143424 |
+//! | in all | 3317276 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;
@@ -56,6 +57,8 @@ pub struct Limits {
     pub frame: usize,
     /// Blocks of the sniffer's ring.
     pub ring: usize,
+    /// Streams with tables of their own: the first ones.
+    pub table_streams: usize,
 }
 
 impl Limits {
@@ -71,6 +74,7 @@ impl Limits {
             top_clients: over(section.top_clients.map(Within::get), base.top_clients),
             frame: section.frame.map_or(base.frame, Octets::in_memory),
             ring: base.ring,
+            table_streams: base.table_streams,
         }
     }
 
@@ -82,13 +86,13 @@ impl Limits {
             Profile::Default => (STREAMS, CONNECTIONS, PAIRING, TOP_NAMES, TOP_CLIENTS),
             Profile::Large => (256, 256, 262_144, 4096, 4096),
         };
-        let ring = match profile {
-            Profile::Tiny => 4,
-            Profile::Small => 8,
-            Profile::Default => SNIFFER_BLOCKS,
-            Profile::Large => 64,
+        let (ring, table_streams) = match profile {
+            Profile::Tiny => (4, 1),
+            Profile::Small => (8, 2),
+            Profile::Default => (SNIFFER_BLOCKS, TABLE_STREAMS),
+            Profile::Large => (64, 16),
         };
-        Limits { streams, connections, pairing, top_names, top_clients, frame: FRAME, ring }
+        Limits { streams, connections, pairing, top_names, top_clients, frame: FRAME, ring, table_streams }
     }
 }
 
@@ -121,6 +125,9 @@ pub const HTTP_BODY_BYTES: usize = 64 << 10;
 
 /// Octets of a counter's name in a request; the longest in use has some 70.
 pub const HTTP_COUNTER_BYTES: usize = 128;
+
+/// Octets of a list of tables in an answer: room for all there can be, unless their names are odd.
+pub const HTTP_LIST_BYTES: usize = 1536;
 
 /// Counters that one request may ask for beside the default ones: every rcode and type, both ways.
 pub const HTTP_COUNTERS: usize = 256;
@@ -164,16 +171,23 @@ pub const PAIRING_MAX: u32 = 16_777_216;
 /// Names kept in a table of domains: least, default, most.
 pub const TOP_NAMES_MIN: u32 = 16;
 /// See [`TOP_NAMES_MIN`].
-pub const TOP_NAMES: usize = 512;
+pub const TOP_NAMES: usize = 256;
 /// See [`TOP_NAMES_MIN`].
 pub const TOP_NAMES_MAX: u32 = 1_048_576;
 
 /// Addresses kept in a table of clients: least, default, most.
 pub const TOP_CLIENTS_MIN: u32 = 16;
 /// See [`TOP_CLIENTS_MIN`].
-pub const TOP_CLIENTS: usize = 1024;
+pub const TOP_CLIENTS: usize = 512;
 /// See [`TOP_CLIENTS_MIN`].
 pub const TOP_CLIENTS_MAX: u32 = 1_048_576;
+
+/// Countries kept in a table: there are some 250.
+pub const TOP_COUNTRIES: usize = 256;
+
+/// Streams with tables of their own by default: the first ones. The others share a set that counts for all
+/// streams together.
+pub const TABLE_STREAMS: usize = 8;
 
 /// The longest data frame taken, in octets: least, default, most. The default holds a query and a
 /// response of 64 KiB each, the most DNS can carry, and 4 KiB of dnstap around them.

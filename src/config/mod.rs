@@ -169,6 +169,7 @@ impl Config {
             if enabled { check().map_err(|fault| (name.to_owned(), fault)) } else { Ok(()) }
         };
         let Config { web_api, geoip, input, output, .. } = self;
+        one(true, "statistics", &|| self.statistics.check())?;
         one(web_api.enable, "web-api", &|| web_api.check())?;
         one(geoip.enable, "geoip", &|| geoip.check())?;
         one(input.tcp_socket.is_enabled(), "input.tcp-socket", &|| input.tcp_socket.check())?;

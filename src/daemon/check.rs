@@ -18,6 +18,7 @@ use crate::packet::Path;
 use crate::pairing::Pairing;
 use crate::setting::ServerTls;
 use crate::statistics::streams::{Sketches, Streams};
+use crate::statistics::tables::{Tables, Tracked};
 use crate::{http, log};
 
 /// Opens the files that the configuration names, and prints what would run and the memory map. Binds and
@@ -119,6 +120,7 @@ fn memory_map(
             (limits.streams + 1) * Streams::STREAM_BYTES,
         ),
         ("distinct counts of all streams".to_owned(), size_of::<Sketches>()),
+        tables(config, limits),
         (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
         ("receive buffer".to_owned(), RECEIVE_BUFFER_BYTES),
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * block_bytes(limits.frame)),
@@ -146,6 +148,13 @@ fn memory_map(
         map.push(("web API".to_owned(), http::COST + tls));
     }
     map
+}
+
+/// The tables of names, clients and the rest.
+fn tables(config: &Config, limits: &Limits) -> (String, usize) {
+    let tracked = Tracked::of(&config.statistics).map_or(0, |tracked| tracked.len());
+    let (octets, sets) = Tables::cost(limits, tracked, config.geoip.enable);
+    (format!("tables of {} streams and the others", sets - 1), octets)
 }
 
 #[cfg(test)]

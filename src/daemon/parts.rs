@@ -103,7 +103,10 @@ impl Parts {
     /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
     pub fn build(config: &Config, certificates: Certificates, outputs: Vec<Output>) -> Self {
         let limits = Limits::resolve(&config.limits);
-        let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
+        let statistics: &'static _ = {
+            let tables = Statistics::with(&limits, &config.statistics, config.geoip.enable);
+            Box::leak(Box::new(RefCell::new(tables)))
+        };
         let stage: &'static Stage = Box::leak(Box::new(Stage { outputs: Outputs::new(outputs), statistics }));
         let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
             statistics,

@@ -19,8 +19,11 @@ use super::listing::{self, CounterList, StreamList};
 use super::page::{self, Dashboard};
 use super::piece::{Document, Piece};
 use super::refusal::{Header, Refusal};
+use super::tables::TableList;
+use crate::limits::HTTP_LIST_BYTES;
 
 /// An answer.
+#[expect(clippy::large_enum_variant, reason = "one a request, and part of what a worker costs")]
 pub enum Answer<'a, 'r> {
     /// A short text.
     Text(Text),
@@ -44,11 +47,14 @@ pub enum Text {
 }
 
 /// The documents.
+#[expect(clippy::large_enum_variant, reason = "one a request, and part of what a worker costs")]
 pub enum Pieces<'a, 'r> {
     /// `/metrics`
     Metrics(Exposition<'a, 'r>),
     /// `/counters`
     Counters(CounterList<'a, 'r>),
+    /// `/tables`
+    Tables(TableList<'a>),
     /// `/streams`
     Streams(StreamList<'a>),
 }
@@ -198,7 +204,7 @@ impl fmt::Display for Text {
 }
 
 /// Octets of the longest text.
-const TEXT_BYTES: usize = 128;
+const TEXT_BYTES: usize = HTTP_LIST_BYTES + 128;
 
 // ------------ Pieces --------------------------------------------------------
 
@@ -206,7 +212,7 @@ impl Pieces<'_, '_> {
     fn content_type(&self) -> &'static str {
         match self {
             Pieces::Metrics(_) => exposition::CONTENT_TYPE,
-            Pieces::Counters(_) | Pieces::Streams(_) => listing::CONTENT_TYPE,
+            Pieces::Tables(_) | Pieces::Counters(_) | Pieces::Streams(_) => listing::CONTENT_TYPE,
         }
     }
 }
@@ -216,6 +222,7 @@ impl Document for Pieces<'_, '_> {
         match self {
             Pieces::Metrics(document) => document.fill(piece),
             Pieces::Counters(document) => document.fill(piece),
+            Pieces::Tables(document) => document.fill(piece),
             Pieces::Streams(document) => document.fill(piece),
         }
     }

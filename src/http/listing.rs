@@ -42,10 +42,7 @@ impl<'a, 'r> CounterList<'a, 'r> {
 
     fn write_opening(&self, out: &mut Piece<'_>) -> fmt::Result {
         out.write_str("{\"stream\": ")?;
-        match self.scope {
-            Scope::Global => out.write_str("null")?,
-            Scope::Stream(id) => write_identity(&self.app, id, out)?,
-        }
+        write_scope(&self.app, self.scope, out)?;
         out.write_str(", \"counters\": {")
     }
 
@@ -123,6 +120,14 @@ impl Document for StreamList<'_> {
             self.written += 1;
         }
         piece.whole(|out| out.write_str("]}"))
+    }
+}
+
+/// Writes the identity of a stream; null for all together.
+pub fn write_scope(app: &App<'_>, scope: Scope, out: &mut impl Write) -> fmt::Result {
+    match scope {
+        Scope::Global => out.write_str("null"),
+        Scope::Stream(id) => write_identity(app, id, out),
     }
 }
 

@@ -151,6 +151,8 @@ pub static METRICS: &[Metric] = &[
     counter("dnstapd_evicted_total", "Entries that a full table had no room for.", Tables(&[
         ("streams", |app| app.statistics.borrow().stream_overflow()),
         ("pairing", |app| app.collector.pairing_evicted()),
+        ("domains", |app| app.statistics.borrow().tables().evicted_domains()),
+        ("clients", |app| app.statistics.borrow().tables().evicted_clients()),
     ])),
     gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
     gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", Source::Maybe(|app| app.collector.geoip_built())),

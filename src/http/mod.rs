@@ -15,6 +15,7 @@
 //!   v
 //! exposition  /metrics, over the table in metrics; piece: what goes out at once
 //! listing     /counters, /streams
+//! tables      /tables
 //! page        /: the dashboard, which asks for the others
 //! ```
 //!
@@ -47,6 +48,7 @@ mod query;
 mod refusal;
 mod routes;
 mod server;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod transmit;
@@ -59,9 +61,10 @@ use std::net::{SocketAddr, TcpListener};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::collector::{Collector, Intake};
-use crate::limits::HTTP_KERNEL_BYTES;
+use crate::limits::{HTTP_COUNTER_BYTES, HTTP_KERNEL_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outputs;
 use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret, ServerTls, Text};
+use crate::statistics::tables::Tracked;
 use crate::statistics::{self, Statistics};
 use auth::Credentials;
 use serde::Deserialize;
@@ -193,6 +196,12 @@ pub struct Settings {
     credentials: Credentials,
     /// Names in `/counters`, each once.
     default_counters: Vec<Text>,
+    /// Rows of a table in `/tables`.
+    max_items: usize,
+    /// How many of what is tracked are shown unasked: the first ones.
+    default_tables: usize,
+    /// The tables of domains that are kept, with commas between them.
+    tracked: &'static str,
 }
 
 impl Settings {
@@ -204,8 +213,29 @@ impl Settings {
                 default_counters.push(name.clone());
             }
         }
-        Settings { credentials: Credentials::new(section), default_counters }
+        let only_defaults = statistics::Section { track: Vec::new(), ..statistics.clone() };
+        let tracked = Tracked::of(statistics).unwrap_or_default();
+        Settings {
+            credentials: Credentials::new(section),
+            default_counters,
+            max_items: statistics.max_items.get() as usize,
+            default_tables: Tracked::of(&only_defaults).map_or(0, |tables| tables.len()),
+            tracked: list(&tracked).leak(),
+        }
     }
+}
+
+/// The flags of tables, as many as an answer has room for.
+fn list(tracked: &[Tracked]) -> String {
+    let mut list = String::new();
+    for table in tracked.iter().take_while(|table| table.flag().len() < HTTP_COUNTER_BYTES) {
+        if list.len() + table.flag().len() > HTTP_LIST_BYTES {
+            break;
+        }
+        list += if list.is_empty() { "" } else { ", " };
+        list += table.flag();
+    }
+    list
 }
 
 /// The address and port to listen on.

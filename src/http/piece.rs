@@ -85,6 +85,15 @@ pub fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
     out.write_str(rest)
 }
 
+/// Escapes what is written to it, as [`write_escaped`] does.
+pub struct Escaping<W>(pub W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write_escaped(&mut self.0, text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

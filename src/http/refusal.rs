@@ -30,8 +30,12 @@ pub enum Refusal {
     Only,
     /// Something is wrong with the parameter `more`.
     More(BadParameter),
-    /// The tables are another release's.
-    Tables,
+    /// `more` names a table that is not kept; these are.
+    Untracked(&'static str),
+    /// `n` is no number.
+    Rows,
+    /// `detail` is neither 0 nor 1.
+    Detail,
 }
 
 /// A header that goes with an answer.
@@ -41,6 +45,7 @@ impl Refusal {
     /// The status of the answer.
     pub fn status(self) -> StatusCode {
         match self {
+            Refusal::Untracked(_) | Refusal::Rows | Refusal::Detail => StatusCode::BAD_REQUEST,
             Refusal::ContentLength | Refusal::StreamEncoding | Refusal::Only | Refusal::More(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -48,7 +53,7 @@ impl Refusal {
             Refusal::Path | Refusal::Stream => StatusCode::NOT_FOUND,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::TransferEncoding | Refusal::Tables => StatusCode::NOT_IMPLEMENTED,
+            Refusal::TransferEncoding => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -83,7 +88,11 @@ impl fmt::Display for Refusal {
             Refusal::More(BadParameter::Encoding) => "`more` is badly encoded",
             Refusal::More(BadParameter::TooLong) => "a name in `more` is too long",
             Refusal::More(BadParameter::TooMany) => "there are too many names in `more`",
-            Refusal::Tables => "the tables are not built yet",
+            Refusal::Rows => "`n` is not a number from 0 up",
+            Refusal::Detail => "`detail` is neither 0 nor 1",
+            Refusal::Untracked(tracked) => {
+                return write!(f, "`more` names a table that is not tracked; tracked: {tracked}");
+            }
         })
     }
 }

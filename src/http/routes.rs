@@ -18,8 +18,9 @@ use super::exposition::{Exposition, Instants};
 use super::guard::EXCESS;
 use super::listing::{CounterList, StreamList};
 use super::page;
-use super::query::{BadParameter, Query};
+use super::query::{BadParameter, Encoded, Query};
 use super::refusal::Refusal;
+use super::tables::TableList;
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
 use crate::statistics::Scope;
 use crate::wire::text::TEXT_PER_OCTET;
@@ -189,8 +190,10 @@ impl<'a> Service<'a> {
                 Answer::Pieces(Pieces::Counters(CounterList::new(app, scope, more)))
             }
             Page::Tables => {
-                self.scope(query)?;
-                return Err(Refusal::Tables);
+                let (scope, more) = (self.scope(query)?, query.find("more").unwrap_or_default());
+                let detail = switch(query.find("detail")).ok_or(Refusal::Detail)?;
+                let rows = self.rows(query)?;
+                Answer::Pieces(Pieces::Tables(TableList::new(app, scope, rows, detail, more)?))
             }
             Page::Streams => Answer::Pieces(Pieces::Streams(StreamList::new(app))),
             Page::Reset => {
@@ -204,6 +207,14 @@ impl<'a> Service<'a> {
         })
     }
 
+    /// Rows of a table: what the parameter `n` asks for.
+    fn rows(&self, query: Query<'_>) -> Result<usize, Refusal> {
+        let Some(rows) = query.find("n") else { return Ok(self.app.settings.max_items) };
+        let text = rows.decode::<16>().map_err(|_| Refusal::Rows)?;
+        let is_number = text.bytes().all(|octet| octet.is_ascii_digit());
+        text.parse().ok().filter(|_| is_number).ok_or(Refusal::Rows)
+    }
+
     /// What the parameter `stream` asks for. A name longer than any is an unknown one.
     fn scope(&self, query: Query<'_>) -> Result<Scope, Refusal> {
         let Some(stream) = query.find("stream") else { return Ok(Scope::Global) };
@@ -212,6 +223,16 @@ impl<'a> Service<'a> {
             Err(BadParameter::Encoding) => Err(Refusal::StreamEncoding),
             Err(BadParameter::TooLong | BadParameter::TooMany) => Err(Refusal::Stream),
         }
+    }
+}
+
+/// A parameter that is 0 or 1; absent is 0.
+fn switch(given: Option<Encoded<'_>>) -> Option<bool> {
+    let Some(given) = given else { return Some(false) };
+    match given.decode::<1>().ok()?.as_str() {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
     }
 }
 

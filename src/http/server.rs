@@ -30,7 +30,7 @@ pub const COST: usize =
     HTTP_WORKERS * (HTTP_HEAD_BYTES + HTTP_TX_BYTES + size_of::<Instants>() + FUTURE_BYTES);
 
 /// Octets of a worker's task at most.
-const FUTURE_BYTES: usize = 6 << 10;
+const FUTURE_BYTES: usize = 7 << 10;
 
 /// Asks the workers to stop.
 #[derive(Debug, Default)]

@@ -51,7 +51,9 @@ impl DirectionCounters {
 
 const PROTOCOLS: usize = 8;
 const FAMILIES: usize = 3;
-const RCODES: usize = 25;
+const RCODES: usize = OTHER_RCODE + 1;
+/// Where all rcodes from here up are counted together.
+pub const OTHER_RCODE: usize = 24;
 const TYPES: usize = RrType::KNOWN.len() + UNKNOWN_TYPES + 1;
 
 /// Latency classes: name of the counter and upper bound in nanoseconds, included.
@@ -105,10 +107,7 @@ impl Counters {
     /// The value of one counter.
     pub fn value(&self, counter: Counter, unknown: &UnknownTypes) -> u64 {
         let at = |slots: &[u64], slot: usize| slots.get(slot).copied().unwrap_or(0);
-        let of = |direction| match direction {
-            Direction::Query => &self.queries,
-            Direction::Response => &self.responses,
-        };
+        let of = |direction| self.of(direction);
         match counter {
             Counter::Messages(direction) => of(direction).messages,
             Counter::Bytes(direction) => of(direction).bytes,
@@ -122,6 +121,23 @@ impl Counters {
                 unknown.find(rrtype).map_or(0, |slot| at(&of(direction).types, slot))
             }
             Counter::Latency(class) => at(&self.latency, class),
+        }
+    }
+
+    /// Messages with an rcode, or, at [`OTHER_RCODE`], with one above.
+    pub fn rcode_slot(&self, direction: Direction, slot: usize) -> u64 {
+        self.of(direction).rcodes.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Messages with the type of a slot (see [`UnknownTypes::slots`]).
+    pub fn type_slot(&self, direction: Direction, slot: usize) -> u64 {
+        self.of(direction).types.get(slot).copied().unwrap_or(0)
+    }
+
+    fn of(&self, direction: Direction) -> &DirectionCounters {
+        match direction {
+            Direction::Query => &self.queries,
+            Direction::Response => &self.responses,
         }
     }
 
@@ -151,6 +167,27 @@ pub enum Direction {
     Response,
 }
 
+impl Direction {
+    /// That of a message.
+    #[inline]
+    pub fn of(event: &Event<'_>) -> Self {
+        if event.is_response() { Direction::Response } else { Direction::Query }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Direction::Query, Direction::Response].into_iter().find(|direction| direction.word() == word)
+    }
+
+    /// The word in names of counters.
+    pub fn word(self) -> &'static str {
+        match self {
+            Direction::Query => "query",
+            Direction::Response => "response",
+        }
+    }
+}
+
 /// One counter, by what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -177,11 +214,7 @@ impl Counter {
             None => (name, None),
             Some((direction, what)) => (direction, Some(what)),
         };
-        let direction = match direction {
-            "query" => Direction::Query,
-            "response" => Direction::Response,
-            _ => return None,
-        };
+        let direction = Direction::parse(direction)?;
         let Some(what) = what else { return Some(Counter::Messages(direction)) };
         if what == "bytes" {
             return Some(Counter::Bytes(direction));
@@ -201,12 +234,12 @@ impl Counter {
 }
 
 /// An rcode by its mnemonic, or by the old spelling of NOTIMP.
-fn parse_rcode(what: &str) -> Option<Rcode> {
+pub(super) fn parse_rcode(what: &str) -> Option<Rcode> {
     if what.eq_ignore_ascii_case("noimp") { Some(Rcode(4)) } else { Rcode::from_mnemonic(what) }
 }
 
 /// A type by its mnemonic, or by the old spellings of TLSA and of type 0.
-fn parse_type(what: &str) -> Option<RrType> {
+pub(super) fn parse_type(what: &str) -> Option<RrType> {
     if what.eq_ignore_ascii_case("tsla") {
         Some(RrType(52))
     } else if what.eq_ignore_ascii_case("none") {
@@ -230,6 +263,13 @@ impl UnknownTypes {
             Ok(()) => RrType::KNOWN.len() + self.0.len() - 1,
             Err(_) => TYPES - 1,
         }
+    }
+
+    /// All slots of types, each with its type; the last is of all that have none of their own.
+    pub fn slots(&self) -> impl Iterator<Item = (usize, Option<RrType>)> {
+        let known = RrType::KNOWN.iter().map(|&(number, _)| number);
+        let own = known.chain(self.0.iter().copied()).map(|number| Some(RrType(number)));
+        own.enumerate().chain([(TYPES - 1, None)])
     }
 
     /// The slot of a type that has one of its own.

@@ -9,17 +9,21 @@
 
 pub mod counters;
 pub mod distinct;
+pub mod ranking;
 pub mod rates;
 pub mod streams;
+pub mod tables;
+pub mod tlds;
 pub mod top;
 
 use crate::event::Event;
 use crate::limits::Limits;
-use crate::setting::{Seconds, TableFlag, Text, Within};
+use crate::setting::{Fault, Seconds, TableFlag, Text, Within};
 use crate::time::Time;
 use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
 use serde::Deserialize;
 use streams::{Sketches, Stream, StreamId, Streams};
+use tables::Tables;
 
 /// Section `statistics`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -60,6 +64,16 @@ impl Default for Section {
     }
 }
 
+impl Section {
+    /// The rules between the keys.
+    ///
+    /// # Errors
+    /// Those of [`tables::Tracked::of`].
+    pub fn check(&self) -> Result<(), Fault> {
+        tables::Tracked::of(self).map(|_| ())
+    }
+}
+
 /// All statistics.
 #[derive(Debug)]
 pub struct Statistics {
@@ -69,12 +83,13 @@ pub struct Statistics {
     all: Box<Sketches>,
     /// The same since they were last asked for, for a reader that wants them so.
     interval: Option<Box<Sketches>>,
+    tables: Tables,
 }
 
 impl Sketches {
     /// Counts what a message is about.
     #[inline(always)] // three times a message
-    fn observe(&mut self, hashes: Hashes) {
+    fn observe(&mut self, hashes: &Hashes<'_>) {
         if let Some(hash) = hashes.client {
             self.clients.insert(hash);
         }
@@ -95,21 +110,29 @@ pub enum Scope {
 
 /// Hashes of what a message is about, made once and used by all tables; `None` for what it lacks.
 #[derive(Clone, Copy, Debug)]
-pub struct Hashes {
+pub struct Hashes<'a> {
     /// Of the query address; none for the unspecified one.
     pub client: Option<u64>,
     /// Of the name, in lower case if so configured.
     pub domain: Option<u64>,
+    /// The name as it is counted, in wire form.
+    pub name: &'a [u8],
 }
 
 impl Statistics {
-    /// Empty tables of the given sizes.
+    /// Empty tables of the given sizes, of what is tracked by default.
     pub fn new(limits: &Limits) -> Self {
+        Statistics::with(limits, &Section::default(), false)
+    }
+
+    /// Empty tables of the given sizes, of what the section says; countries only where clients are looked up.
+    pub fn with(limits: &Limits, section: &Section, with_countries: bool) -> Self {
         Statistics {
             streams: Streams::new(limits.streams),
             unknown_types: UnknownTypes::default(),
             all: Box::new(Sketches::EMPTY),
             interval: None,
+            tables: Tables::new(limits, section, with_countries),
         }
     }
 
@@ -127,7 +150,7 @@ impl Statistics {
     }
 
     /// Counts one message.
-    pub fn observe(&mut self, event: &Event<'_>, hashes: Hashes) {
+    pub fn observe(&mut self, event: &Event<'_>, hashes: &Hashes<'_>) {
         let Some(stream) = self.streams.of(event) else { return };
         stream.counters.observe(event, &mut self.unknown_types);
         for sketches in [&mut *self.all, &mut stream.sketches] {
@@ -136,10 +159,12 @@ impl Statistics {
         if let Some(interval) = &mut self.interval {
             interval.observe(hashes);
         }
+        self.tables.observe(self.streams.last_place(), event, hashes);
     }
 
     /// Renews the rates; `milliseconds` have passed since the last call.
     pub fn tick(&mut self, milliseconds: u64) {
+        self.tables.tick(milliseconds);
         let unknown = &self.unknown_types;
         for stream in self.streams.iter_mut() {
             let count = |direction| stream.counters.value(Counter::Messages(direction), unknown);
@@ -152,6 +177,7 @@ impl Statistics {
     pub fn reset(&mut self) {
         self.streams.reset();
         *self.all = Sketches::EMPTY;
+        self.tables.reset();
     }
 
     /// The streams and their names, in order of first appearance; `other` last, once it was used.
@@ -172,10 +198,23 @@ impl Statistics {
             "qps" => self.sum(scope, |stream| stream.rates.qps),
             "rps" => self.sum(scope, |stream| stream.rates.rps),
             "pps" => self.sum(scope, |stream| stream.rates.qps + stream.rates.rps),
-            _ => Counter::parse(name).map_or(0, |counter| {
-                self.sum(scope, |stream| stream.counters.value(counter, &self.unknown_types))
-            }),
+            _ => match Counter::parse(name) {
+                Some(counter) => self.sum(scope, |s| s.counters.value(counter, &self.unknown_types)),
+                None => self.tld_counter(scope, name).unwrap_or(0),
+            },
         }
+    }
+
+    /// The count of a top-level domain: `query/com`, or `query/tld/com` for one that is also something else.
+    fn tld_counter(&self, scope: Scope, name: &str) -> Option<u64> {
+        let (direction, what) = name.split_once('/')?;
+        let number = tlds::find(what.strip_prefix("tld/").unwrap_or(what).as_bytes())?;
+        Some(self.tld(scope, Direction::parse(direction)?, number))
+    }
+
+    /// The tables.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Responses by latency class, each class by itself, and the sum of their latencies in microseconds.

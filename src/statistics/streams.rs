@@ -52,6 +52,13 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamId(usize);
 
+impl StreamId {
+    /// The place in order of first appearance.
+    pub fn place(self) -> usize {
+        self.0
+    }
+}
+
 /// The table of streams.
 #[derive(Debug)]
 pub struct Streams {
@@ -153,6 +160,17 @@ impl Streams {
     /// All streams for writing.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
         self.streams.iter_mut()
+    }
+
+    /// The place of the stream that was asked for last.
+    #[inline]
+    pub fn last_place(&self) -> usize {
+        self.last
+    }
+
+    /// Whether a stream is the one for all others.
+    pub fn is_other(&self, id: StreamId) -> bool {
+        id.0 == self.streams.len() - 1
     }
 
     /// Messages that found no stream of their own.

@@ -34,6 +34,45 @@
 //! all the entries it needs the room of.
 //!
 //! Numbers age by halves ([`Top::age`]). The bounds hold for the aged counts: each is rounded outwards.
+//!
+//! # How good it is
+//!
+//! Against an exact count over 400,000 messages with 100,000 names (`tests/tables.rs` makes this table and holds it): how
+//! many of the true first 50 are among the first 50 rows, and the largest error of a number among these. A
+//! table of 256 entries, the default, finds them even when every second name comes but once.
+//!
+//! | stream | entries | octets | recall | error |
+//! |---|---|---|---|---|
+//! | Zipf 0.8 | 64 | 5312 | 0.82 | 5740.0 % |
+//! | Zipf 0.8 | 128 | 10528 | 0.96 | 6.8 % |
+//! | Zipf 0.8 | 256 | 20960 | 1.00 | 5.5 % |
+//! | Zipf 0.8 | 512 | 41824 | 1.00 | 1.4 % |
+//! | Zipf 0.8 | 1024 | 83552 | 1.00 | 0.7 % |
+//! | Zipf 1.0 | 64 | 5312 | 0.82 | 11.5 % |
+//! | Zipf 1.0 | 128 | 10528 | 0.96 | 3.8 % |
+//! | Zipf 1.0 | 256 | 20960 | 1.00 | 0.5 % |
+//! | Zipf 1.0 | 512 | 41824 | 1.00 | 0.6 % |
+//! | Zipf 1.0 | 1024 | 83552 | 1.00 | 0.0 % |
+//! | Zipf 1.2 | 64 | 5312 | 0.82 | 15725.0 % |
+//! | Zipf 1.2 | 128 | 10528 | 1.00 | 0.4 % |
+//! | Zipf 1.2 | 256 | 20960 | 1.00 | 0.6 % |
+//! | Zipf 1.2 | 512 | 41824 | 1.00 | 0.0 % |
+//! | Zipf 1.2 | 1024 | 83552 | 1.00 | 0.0 % |
+//! | half random names | 64 | 5312 | 0.82 | 30900.0 % |
+//! | half random names | 128 | 10528 | 0.96 | 26.5 % |
+//! | half random names | 256 | 20960 | 1.00 | 4.7 % |
+//! | half random names | 512 | 41824 | 1.00 | 2.3 % |
+//! | half random names | 1024 | 83552 | 1.00 | 1.2 % |
+//! | half attack on one domain | 64 | 5312 | 0.82 | 28800.0 % |
+//! | half attack on one domain | 128 | 10528 | 0.92 | 18.3 % |
+//! | half attack on one domain | 256 | 20960 | 0.98 | 2.7 % |
+//! | half attack on one domain | 512 | 41824 | 1.00 | 1.2 % |
+//! | half attack on one domain | 1024 | 83552 | 1.00 | 2.3 % |
+//! | nine tenths attack on one domain | 64 | 5312 | 0.50 | 16900.0 % |
+//! | nine tenths attack on one domain | 128 | 10528 | 0.66 | 11300.0 % |
+//! | nine tenths attack on one domain | 256 | 20960 | 0.78 | 7200.0 % |
+//! | nine tenths attack on one domain | 512 | 41824 | 0.86 | 30.3 % |
+//! | nine tenths attack on one domain | 1024 | 83552 | 1.00 | 24.4 % |
 
 use crate::limits::table;
 
@@ -106,7 +145,8 @@ impl<const N: usize> Top<N> {
     pub fn new(entries: usize, thing_bytes: usize) -> Self {
         let buckets = entries.div_ceil(WAYS).max(1);
         let hot = Hot { keys: [0; WAYS], values: [[0; N]; WAYS] };
-        let cold = Cold { inherited: [[0; N]; WAYS], unseen: [[0; N]; WAYS], floor: [0; N], lengths: [0; WAYS] };
+        let cold =
+            Cold { inherited: [[0; N]; WAYS], unseen: [[0; N]; WAYS], floor: [0; N], lengths: [0; WAYS] };
         Top {
             hot: table(buckets, hot),
             cold: table(buckets, cold),
@@ -144,6 +184,11 @@ impl<const N: usize> Top<N> {
         let place = self.bucket(key);
         let way = self.hot.get(place)?.find(key)?;
         self.entry(place, way)
+    }
+
+    /// Whether a key has an entry.
+    pub fn holds(&self, key: u64) -> bool {
+        self.hot.get(self.bucket(key)).is_some_and(|bucket| bucket.find(key).is_some())
     }
 
     /// The most that a key without an entry was counted.
@@ -335,7 +380,9 @@ impl<const N: usize> Cold<N> {
     /// Puts in the thing of an entry that has none, for which there is room.
     fn put(&mut self, way: usize, thing: &[u8], block: &mut [u8]) {
         let (start, end) = (self.start(way), self.start(WAYS));
-        let (Some(length), Ok(octets)) = (self.lengths.get_mut(way), u8::try_from(thing.len())) else { return };
+        let (Some(length), Ok(octets)) = (self.lengths.get_mut(way), u8::try_from(thing.len())) else {
+            return;
+        };
         let Some(used) = block.get_mut(..end + thing.len()) else { return };
         used.copy_within(start..end, start + thing.len());
         if let Some(place) = used.get_mut(start..start + thing.len()) {
@@ -377,7 +424,9 @@ impl Chance {
 fn weight<const N: usize>(values: [u64; N]) -> u64 {
     match values.split_first() {
         Some((first, [])) => *first,
-        Some((first, rest)) => rest.iter().fold(first.saturating_mul(MESSAGE_OCTETS), |sum, v| sum.saturating_add(*v)),
+        Some((first, rest)) => {
+            rest.iter().fold(first.saturating_mul(MESSAGE_OCTETS), |sum, v| sum.saturating_add(*v))
+        }
         None => 0,
     }
 }

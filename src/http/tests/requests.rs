@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::time::Duration;
 
-use super::{Server, sample, set_state};
+use super::{Server, frame, sample, set_state};
 use crate::output::State;
 
 const ADMIN: &str = "Authorization: Basic YWRtaW46Y2hhbmdlbWU=";
@@ -238,7 +238,13 @@ fn bad_parameters_are_told() {
     check("/counters?more=query,%4", 400, "`more` is badly encoded");
     check(&format!("/counters?more={}", "a".repeat(129)), 400, "a name in `more` is too long");
     check(&format!("/counters?more={}", "a,".repeat(257)), 400, "there are too many names in `more`");
-    check("/tables", 501, "the tables are not built yet");
+    check("/tables?n=x", 400, "`n` is not a number from 0 up");
+    check("/tables?n=-1", 400, "`n` is not a number from 0 up");
+    check("/tables?n=", 400, "`n` is not a number from 0 up");
+    check("/tables?detail=2", 400, "`detail` is neither 0 nor 1");
+    let tracked = "`more` names a table that is not tracked; tracked: noerror/query, nxdomain/response";
+    check("/tables?more=hit/query", 400, tracked);
+    check("/tables?more=noerror/query,a/b/query", 400, tracked);
     check("/tables?stream=nope", 404, "there is no such stream");
 }
 
@@ -357,4 +363,56 @@ fn a_stop_lets_answers_finish_and_closes_what_is_idle() {
     server.thread.join().unwrap();
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     assert!(std::net::TcpStream::connect(server.address).is_err());
+}
+
+#[test]
+fn tables_have_the_shape_of_the_reference() {
+    let server = Server::start();
+    let empty = "{\"stream\": null, \"tables\": {\"tlds\": {\"hit/query\": [], \"hit/response\": []}, \
+        \"domains\": {\"noerror/query\": [], \"nxdomain/response\": []}, \"clients\": {\"hit/ip\": [], \"length/ip\": []}, \
+        \"rcodes\": {\"hit/query\": [], \"hit/response\": []}, \"rrtypes\": {\"hit/query\": [], \"hit/response\": []}}}";
+    assert_eq!(server.get("/tables"), empty);
+    server.run(|world| (0..3).for_each(|_| world.exchange("lb1")));
+    let full = "{\"stream\": \"lb1\", \"tables\": {\"tlds\": {\"hit/query\": [[\"query/com\", 3]], \"hit/response\": [[\"response/com\", 3]]}, \
+        \"domains\": {\"noerror/query\": [[\"www.example.com.\", 3]], \"nxdomain/response\": []}, \
+        \"clients\": {\"hit/ip\": [[\"192.0.2.10\", 6]], \"length/ip\": [[\"192.0.2.10\", 198]]}, \
+        \"rcodes\": {\"hit/query\": [[\"query/noerror\", 3]], \"hit/response\": [[\"response/noerror\", 3]]}, \
+        \"rrtypes\": {\"hit/query\": [[\"query/a\", 3]], \"hit/response\": [[\"response/a\", 3]]}}}";
+    assert_eq!(server.get("/tables?stream=lb1&n=1"), full);
+    assert_eq!(server.get("/tables?n=9999"), full.replace("\"lb1\"", "null"));
+    assert_eq!(server.get("/tables?n=0"), empty);
+    let detail = server.get("/tables?n=0&detail=1");
+    assert!(detail.contains("\"hit/ip\": [], \"hit/ip/detail\": {\"errors\": [], \"rest\": 6}"), "{detail}");
+    let detail = server.get("/tables?detail=1");
+    assert!(
+        detail.contains("\"noerror/query/detail\": {\"errors\": [[\"www.example.com.\", 0]], \"rest\": 0}"),
+        "{detail}"
+    );
+    let counters = server.get("/counters?more=query/com,query/tld/com,response/tld/COM,query/a,query/local");
+    for (name, value) in [("query/com", 3), ("query/tld/com", 3), ("response/tld/COM", 3), ("query/local", 0)]
+    {
+        assert!(counters.contains(&format!("\"{name}\": {value}")), "{counters}");
+    }
+    assert_eq!(server.ask("DELETE", "/reset").status, 204);
+    assert_eq!(server.get("/tables"), empty);
+}
+
+#[test]
+fn a_long_table_goes_out_in_order_and_each_row_once() {
+    let server = Server::start();
+    server.run(|world| {
+        for number in 0..200u8 {
+            // One client more than the last for each: 10.0.0.N asks N times, through one of three streams.
+            for round in 0..=number {
+                let mut frame = frame(&[b'a' + round % 3], 5);
+                let at = frame.windows(4).position(|octets| octets == [192, 0, 2, 10]).unwrap();
+                frame[at..at + 4].copy_from_slice(&[10, 0, 0, number]);
+                world.collector.ingest(&world.intakes[0], &frame).unwrap();
+            }
+        }
+    });
+    let expected: Vec<String> =
+        (0..200).rev().map(|number| format!("[\"10.0.0.{number}\", {}]", number + 1)).collect();
+    let answer = server.get("/tables?n=1000");
+    assert!(answer.contains(&format!("\"hit/ip\": [{}]", expected.join(", "))), "{answer}");
 }

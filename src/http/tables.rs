@@ -1,0 +1,263 @@
+//! `/tables`: the JSON document.
+//!
+//! ```text
+//! {"stream": null, "tables": {"tlds": {"hit/query": [["query/com", 8]], ...}, "domains": {...}, ...}}
+//! ```
+//!
+//! With `detail=1` each table has a member of its name and `/detail` beside it: how far each number may be off, and
+//! what the table counted beside the rows shown.
+//!
+//! ```text
+//! "hit/ip": [["192.0.2.10", 119]], "hit/ip/detail": {"errors": [["192.0.2.10", 0]], "rest": 31}
+//! ```
+//!
+//! Spaces stand where the reference has them.
+
+use core::fmt::{self, Write};
+
+use super::App;
+use super::listing::write_scope;
+use super::piece::{Document, Escaping, Piece};
+use super::query::Encoded;
+use super::refusal::Refusal;
+use crate::decimal::write_decimal;
+use crate::limits::HTTP_COUNTER_BYTES;
+use crate::statistics::Scope;
+use crate::statistics::counters::Direction::{Query, Response};
+use crate::statistics::ranking::{Best, Cursor, Row, Table};
+use crate::statistics::tables::TRACKED_MAX;
+
+/// All tables of one scope.
+pub struct TableList<'a> {
+    app: App<'a>,
+    scope: Scope,
+    /// Rows of a table.
+    most: usize,
+    detail: bool,
+    /// The tables of domains, by number of what is tracked.
+    domains: heapless::Vec<u8, TRACKED_MAX>,
+    /// The table under way, in order of the answer.
+    place: usize,
+    step: Step,
+    /// Rows of it that are written, and their sum.
+    rows: usize,
+    shown: u64,
+    cursor: Cursor,
+}
+
+/// What comes next in a table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Opening,
+    Rows,
+    Detail,
+    Errors,
+    Closing,
+}
+
+impl<'a> TableList<'a> {
+    /// Nothing written yet: the default tables, and those in `more`.
+    ///
+    /// # Errors
+    ///
+    /// `more` is badly encoded or names a table that is not kept.
+    pub fn new(
+        app: App<'a>,
+        scope: Scope,
+        most: usize,
+        detail: bool,
+        more: Encoded<'_>,
+    ) -> Result<Self, Refusal> {
+        more.check_names::<HTTP_COUNTER_BYTES>().map_err(Refusal::More)?;
+        let statistics = app.statistics.borrow();
+        let tracked = statistics.tables().tracked();
+        let mut domains = heapless::Vec::new();
+        let defaults = (0..tracked.len()).take(app.settings.default_tables);
+        for number in defaults {
+            let _ = domains.push(number as u8); // fewer than TRACKED_MAX
+        }
+        for name in more.names::<HTTP_COUNTER_BYTES>() {
+            let name = name.map_err(Refusal::More)?;
+            let number = tracked.iter().position(|table| table.flag() == name);
+            let number = number.ok_or(Refusal::Untracked(app.settings.tracked))? as u8;
+            if !domains.contains(&number) {
+                let _ = domains.push(number);
+            }
+        }
+        let cursor = Cursor::default();
+        Ok(TableList {
+            app,
+            scope,
+            most,
+            detail,
+            domains,
+            cursor,
+            place: 0,
+            step: Step::Opening,
+            rows: 0,
+            shown: 0,
+        })
+    }
+
+    /// Group and table at a place; the flag of tables of domains is among what is tracked.
+    fn table(&self, place: usize) -> Option<(&'static str, &'static str, Table)> {
+        let domains = self.domains.len();
+        let fixed = |place| FIXED.get(place).copied();
+        match place.checked_sub(TLDS) {
+            None => fixed(place),
+            Some(number) if number < domains => {
+                let number = usize::from(*self.domains.get(number)?);
+                Some(("domains", "", Table::Domains(number)))
+            }
+            Some(_) => {
+                let (group, flag, table) = fixed(place - domains)?;
+                let has_countries = self.app.statistics.borrow().tables().has_countries();
+                (group != "countries" || has_countries).then_some((group, flag, table))
+            }
+        }
+    }
+
+    /// Writes the name of a table.
+    fn write_flag(&self, out: &mut impl Write, flag: &str, table: Table) -> fmt::Result {
+        let Table::Domains(number) = table else { return out.write_str(flag) };
+        let statistics = self.app.statistics.borrow();
+        out.write_str(statistics.tables().tracked().get(number).map_or("", |tracked| tracked.flag()))
+    }
+
+    /// Writes what stands before the rows of a table.
+    fn write_opening(&self, group: &str, flag: &str, table: Table, out: &mut Piece<'_>) -> fmt::Result {
+        let before = self.place.checked_sub(1).and_then(|place| self.table(place)).map(|(group, ..)| group);
+        match before {
+            None => {
+                out.write_str("{\"stream\": ")?;
+                write_scope(&self.app, self.scope, out)?;
+                out.write_str(", \"tables\": {")?;
+                self.write_group(group, out)?;
+            }
+            Some(before) if before == group => out.write_str(", ")?,
+            Some(_) => {
+                out.write_str("}, ")?;
+                self.write_group(group, out)?;
+            }
+        }
+        out.write_char('"')?;
+        self.write_flag(out, flag, table)?;
+        out.write_str("\": [")
+    }
+
+    /// Writes the name of a group, and of those before it that are empty.
+    fn write_group(&self, group: &str, out: &mut Piece<'_>) -> fmt::Result {
+        if group == "clients" && self.domains.is_empty() {
+            out.write_str("\"domains\": {}, ")?;
+        }
+        write!(out, "\"{group}\": {{")
+    }
+
+    /// Writes the rows that are left, as `[name, number]`, or their errors.
+    fn write_rows(&mut self, table: Table, piece: &mut Piece<'_>) -> fmt::Result {
+        let statistics = self.app.statistics.borrow();
+        while self.rows < self.most {
+            let cursor = self.cursor.clone();
+            let mut best = Best::new(self.most - self.rows, &cursor);
+            statistics.rank(self.scope, table, &mut best);
+            if best.rows().is_empty() {
+                break;
+            }
+            for row in best.rows() {
+                let value = if self.step == Step::Rows { row.number } else { row.error };
+                let separator = if self.rows > 0 { ", " } else { "" };
+                piece.whole(|out| write_row(out, separator, row, value))?;
+                self.cursor.pass(row);
+                self.rows += 1;
+                self.shown = self.shown.saturating_add(if self.step == Step::Rows { value } else { 0 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on to another step, from the first row again.
+    fn go_on(&mut self, step: Step) {
+        self.step = step;
+        self.rows = 0;
+        self.cursor = Cursor::default();
+    }
+
+    /// Writes one table, from where it was left.
+    fn write_table(&mut self, piece: &mut Piece<'_>, group: &str, flag: &str, table: Table) -> fmt::Result {
+        loop {
+            match self.step {
+                Step::Opening => {
+                    piece.whole(|out| self.write_opening(group, flag, table, out))?;
+                    self.shown = 0;
+                    self.go_on(Step::Rows);
+                }
+                Step::Rows => {
+                    self.write_rows(table, piece)?;
+                    piece.whole(|out| out.write_char(']'))?;
+                    self.go_on(if self.detail { Step::Detail } else { Step::Opening });
+                    if !self.detail {
+                        return Ok(());
+                    }
+                }
+                Step::Detail => {
+                    piece.whole(|out| {
+                        out.write_str(", \"")?;
+                        self.write_flag(out, flag, table)?;
+                        out.write_str("/detail\": {\"errors\": [")
+                    })?;
+                    self.go_on(Step::Errors);
+                }
+                Step::Errors => {
+                    self.write_rows(table, piece)?;
+                    self.step = Step::Closing;
+                }
+                Step::Closing => {
+                    let total = self.app.statistics.borrow().total(self.scope, table);
+                    piece.whole(|out| {
+                        out.write_str("], \"rest\": ")?;
+                        write_decimal(out, total.saturating_sub(self.shown))?;
+                        out.write_char('}')
+                    })?;
+                    self.go_on(Step::Opening);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl Document for TableList<'_> {
+    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+        while let Some((group, flag, table)) = self.table(self.place) {
+            self.write_table(piece, group, flag, table)?;
+            self.place += 1;
+        }
+        piece.whole(|out| out.write_str("}}}"))
+    }
+}
+
+fn write_row(out: &mut Piece<'_>, separator: &str, row: &Row<'_>, value: u64) -> fmt::Result {
+    out.write_str(separator)?;
+    out.write_str("[\"")?;
+    write!(Escaping(&mut *out), "{}", row.label)?;
+    out.write_str("\", ")?;
+    write_decimal(out, value)?;
+    out.write_char(']')
+}
+
+/// The tables beside those of domains, which stand behind the first [`TLDS`].
+const FIXED: &[(&str, &str, Table)] = &[
+    ("tlds", "hit/query", Table::Tlds(Query)),
+    ("tlds", "hit/response", Table::Tlds(Response)),
+    ("clients", "hit/ip", Table::ClientHits),
+    ("clients", "length/ip", Table::ClientBytes),
+    ("rcodes", "hit/query", Table::Rcodes(Query)),
+    ("rcodes", "hit/response", Table::Rcodes(Response)),
+    ("rrtypes", "hit/query", Table::Types(Query)),
+    ("rrtypes", "hit/response", Table::Types(Response)),
+    ("countries", "hit/query", Table::Countries(Query)),
+    ("countries", "hit/response", Table::Countries(Response)),
+];
+
+/// Tables before those of domains.
+const TLDS: usize = 2;

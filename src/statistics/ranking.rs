@@ -1,0 +1,333 @@
+//! The rows of a table, heaviest first, some at a time.
+//!
+//! A reader takes the best rows that come after the last one it has, so it holds no copy of a table and no borrow
+//! while its answer is on the way. What changes meanwhile can make a row be missed; it cannot make one appear twice
+//! or out of order, unless the table ages or is reset in between.
+//!
+//! Rows of equal number stand in order of their text.
+
+use core::cmp::Ordering;
+use core::fmt::{self, Write};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::counters::{Direction, OTHER_RCODE};
+use super::tables::Set;
+use super::top::Top;
+use super::{Scope, Statistics, tlds};
+use crate::limits::PLACE_BYTES;
+use crate::wire::iana::{Rcode, RrType};
+use crate::wire::name::{NAME_MAX, Name};
+use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+
+/// A table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Top-level domains.
+    Tlds(Direction),
+    /// Names, by number of what is tracked.
+    Domains(usize),
+    /// Query addresses by messages.
+    ClientHits,
+    /// Query addresses by octets.
+    ClientBytes,
+    /// Rcodes.
+    Rcodes(Direction),
+    /// Question types.
+    Types(Direction),
+    /// Countries.
+    Countries(Direction),
+}
+
+/// A row.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// What it is about.
+    pub label: Label<'a>,
+    /// How often, or how many octets.
+    pub number: u64,
+    /// The true number is as much above or below at most.
+    pub error: u64,
+}
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Label<'a> {
+    /// A name in wire form.
+    Name(&'a [u8]),
+    /// An address in 4 or 16 octets.
+    Address(&'a [u8]),
+    /// Text as it is.
+    Text(&'a str),
+    /// A country as its database has it.
+    Country(&'a [u8]),
+    /// A counter: direction, and one of these.
+    Rcode(Direction, Rcode),
+    /// A counter of a type.
+    Type(Direction, RrType),
+    /// A counter of a top-level domain.
+    Tld(Direction, usize),
+    /// All that have no row of their own.
+    Others(Direction),
+}
+
+/// Rows taken at once.
+pub const BATCH: usize = 32;
+
+/// Where a reader has come to.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    number: u64,
+    text: heapless::String<LABEL_TEXT>,
+    wire: heapless::Vec<u8, NAME_MAX>,
+    began: bool,
+}
+
+/// Octets of the text of a label that is no name.
+const LABEL_TEXT: usize = PLACE_BYTES * TEXT_PER_OCTET;
+
+/// The best rows so far.
+#[derive(Debug)]
+pub struct Best<'a, 'c> {
+    rows: heapless::Vec<Row<'a>, BATCH>,
+    limit: usize,
+    after: &'c Cursor,
+}
+
+impl Cursor {
+    /// Goes on behind a row.
+    pub fn pass(&mut self, row: &Row<'_>) {
+        self.began = true;
+        self.number = row.number;
+        self.text.clear();
+        self.wire.clear();
+        if let Label::Name(wire) = row.label {
+            let _ = self.wire.extend_from_slice(wire);
+        } else {
+            let _ = write!(self.text, "{}", row.label);
+        }
+    }
+
+    /// Whether a row is still to come.
+    fn is_before(&self, row: &Row<'_>) -> bool {
+        if !self.began {
+            return true;
+        }
+        let label = if self.wire.is_empty() { Label::Text(&self.text) } else { Label::Name(&self.wire) };
+        row.number.cmp(&self.number).then_with(|| label.compare(&row.label)) == Ordering::Less
+    }
+}
+
+impl<'a, 'c> Best<'a, 'c> {
+    /// None yet; at most `limit` rows that come after the cursor, and at most [`BATCH`].
+    pub fn new(limit: usize, after: &'c Cursor) -> Self {
+        Best { rows: heapless::Vec::new(), limit: limit.min(BATCH), after }
+    }
+
+    /// The rows, best first.
+    pub fn rows(&self) -> &[Row<'a>] {
+        &self.rows
+    }
+
+    /// Considers a row.
+    fn offer(&mut self, row: Row<'a>) {
+        if row.number == 0 || self.limit == 0 || !self.after.is_before(&row) {
+            return;
+        }
+        if self.rows.len() == self.limit {
+            if !self.rows.last().is_some_and(|last| row.precedes(last)) {
+                return;
+            }
+            self.rows.pop();
+        }
+        let place = self.rows.partition_point(|other| other.precedes(&row));
+        let _ = self.rows.insert(place, row);
+    }
+}
+
+impl Row<'_> {
+    fn precedes(&self, other: &Row<'_>) -> bool {
+        other.number.cmp(&self.number).then_with(|| self.label.compare(&other.label)) == Ordering::Less
+    }
+}
+
+impl Label<'_> {
+    /// The order of the texts.
+    fn compare(&self, other: &Label<'_>) -> Ordering {
+        match (self, other) {
+            (Label::Name(a), Label::Name(b)) => name_text(a).cmp(name_text(b)),
+            (Label::Text(a), Label::Text(b)) => a.cmp(b),
+            _ => {
+                let (mut a, mut b) =
+                    (heapless::String::<LABEL_TEXT>::new(), heapless::String::<LABEL_TEXT>::new());
+                let _ = write!(a, "{self}").and_then(|()| write!(b, "{other}"));
+                a.cmp(&b)
+            }
+        }
+    }
+}
+
+/// The octets of a name's text, escapes apart: near enough to order by, and different for different names.
+fn name_text(wire: &[u8]) -> impl Iterator<Item = u8> {
+    let mut left = wire.first().copied().unwrap_or(0);
+    wire.iter().skip(1).map(move |&octet| {
+        if left == 0 {
+            left = octet;
+            return b'.';
+        }
+        left -= 1;
+        octet
+    })
+}
+
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Label::Name(wire) => Name::parse(wire).map_or(Ok(()), |(name, _)| write!(f, "{name}")),
+            Label::Address(octets) => match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
+                (Ok(v4), _) => write!(f, "{}", IpAddr::V4(Ipv4Addr::from(v4))),
+                (_, Ok(v6)) => write!(f, "{}", IpAddr::V6(Ipv6Addr::from(v6))),
+                _ => Ok(()),
+            },
+            Label::Text(text) => f.write_str(text),
+            Label::Country(octets) => {
+                let mut room = [0; PLACE_BYTES * TEXT_PER_OCTET];
+                let length = write_label_text(octets, &mut room).unwrap_or(0);
+                f.write_str(room.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())
+            }
+            Label::Rcode(direction, rcode) => lower(f, direction, format_args!("{rcode}")),
+            Label::Type(direction, rrtype) => lower(f, direction, format_args!("{rrtype}")),
+            Label::Tld(direction, number) => write!(f, "{}/{}", direction.word(), tlds::domain(number)),
+            Label::Others(direction) => write!(f, "{}/other", direction.word()),
+        }
+    }
+}
+
+/// Writes the name of a counter, which is in lower case.
+fn lower(f: &mut fmt::Formatter<'_>, direction: Direction, what: fmt::Arguments<'_>) -> fmt::Result {
+    let mut text = heapless::String::<32>::new();
+    text.write_fmt(what)?;
+    text.make_ascii_lowercase();
+    write!(f, "{}/{text}", direction.word())
+}
+
+impl Statistics {
+    /// Offers all rows of a table.
+    pub fn rank<'a>(&'a self, scope: Scope, table: Table, best: &mut Best<'a, '_>) {
+        let sets = self.sets(scope);
+        match table {
+            Table::Tlds(direction) => {
+                for number in 0..tlds::COUNT {
+                    let count = |set: &Set| set.tlds.value(direction, number);
+                    exact(best, Label::Tld(direction, number), sets.iter().map(count).sum());
+                }
+            }
+            Table::Domains(place) => merge(sets, |set| set.domains.get(place), 0, Label::Name, best),
+            Table::ClientHits => merge(sets, |set| Some(&set.clients), 0, Label::Address, best),
+            Table::ClientBytes => merge(sets, |set| Some(&set.clients), 1, Label::Address, best),
+            Table::Countries(direction) => {
+                merge(sets, |set| countries(set, direction), 0, Label::Country, best)
+            }
+            Table::Rcodes(direction) => {
+                for number in 0..=OTHER_RCODE {
+                    let count = self.sum(scope, |stream| stream.counters.rcode_slot(direction, number));
+                    let rcode = u16::try_from(number).ok().filter(|_| number < OTHER_RCODE).map(Rcode);
+                    let label =
+                        rcode.map_or(Label::Others(direction), |rcode| Label::Rcode(direction, rcode));
+                    exact(best, label, count);
+                }
+            }
+            Table::Types(direction) => {
+                for (slot, rrtype) in self.unknown_types.slots() {
+                    let count = self.sum(scope, |stream| stream.counters.type_slot(direction, slot));
+                    let label =
+                        rrtype.map_or(Label::Others(direction), |rrtype| Label::Type(direction, rrtype));
+                    exact(best, label, count);
+                }
+            }
+        }
+    }
+
+    /// What a table counted in all, with and without a row.
+    pub fn total(&self, scope: Scope, table: Table) -> u64 {
+        let sets = self.sets(scope);
+        let of = |top: Option<&Top<1>>| top.map_or(0, |top| top.total()[0]);
+        match table {
+            Table::Tlds(direction) => {
+                let of =
+                    |set: &Set| (0..tlds::COUNT).map(|number| set.tlds.value(direction, number)).sum::<u64>();
+                sets.iter().map(of).sum()
+            }
+            Table::Domains(place) => sets.iter().map(|set| of(set.domains.get(place))).sum(),
+            Table::ClientHits => sets.iter().map(|set| set.clients.total()[0]).sum(),
+            Table::ClientBytes => sets.iter().map(|set| set.clients.total()[1]).sum(),
+            Table::Countries(direction) => sets.iter().map(|set| of(countries(set, direction))).sum(),
+            Table::Rcodes(direction) => (0..=OTHER_RCODE)
+                .map(|slot| self.sum(scope, |stream| stream.counters.rcode_slot(direction, slot)))
+                .sum(),
+            Table::Types(direction) => (self.unknown_types.slots())
+                .map(|(slot, _)| self.sum(scope, |stream| stream.counters.type_slot(direction, slot)))
+                .sum(),
+        }
+    }
+
+    /// The count of a top-level domain.
+    pub(super) fn tld(&self, scope: Scope, direction: Direction, number: usize) -> u64 {
+        self.sets(scope).iter().map(|set| set.tlds.value(direction, number)).sum()
+    }
+
+    /// The sets of tables that make up a scope; none for a stream without its own.
+    fn sets(&self, scope: Scope) -> &[Set] {
+        let sets = &self.tables.sets;
+        match scope {
+            Scope::Global => sets,
+            Scope::Stream(id) => {
+                let place = id.place();
+                let own = place < sets.len().saturating_sub(1) && !self.streams.is_other(id);
+                sets.get(place..=place).filter(|_| own).unwrap_or_default()
+            }
+        }
+    }
+}
+
+fn countries(set: &Set, direction: Direction) -> Option<&Top<1>> {
+    let [queries, responses] = set.countries.as_ref()?;
+    Some(if direction == Direction::Query { queries } else { responses })
+}
+
+fn exact<'a>(best: &mut Best<'a, '_>, label: Label<'a>, number: u64) {
+    best.offer(Row { label, number, error: 0 });
+}
+
+/// Offers the rows of one table in several sets: each thing once, with the sum of its numbers and of what each set
+/// may have missed.
+fn merge<'a, const N: usize>(
+    sets: &'a [Set],
+    table: impl Fn(&'a Set) -> Option<&'a Top<N>>,
+    column: usize,
+    label: impl Fn(&'a [u8]) -> Label<'a>,
+    best: &mut Best<'a, '_>,
+) {
+    let of = |values: [u64; N]| values.get(column).copied().unwrap_or(0);
+    let tables = || sets.iter().filter_map(&table).filter(|table| table.total() != [0; N]);
+    for (place, own) in tables().enumerate() {
+        for entry in own.entries() {
+            if tables().take(place).any(|earlier| earlier.holds(entry.key)) {
+                continue;
+            }
+            let (mut certain, mut guessed, mut unseen) =
+                (of(entry.certain), of(entry.guessed), of(entry.unseen));
+            for (_, other) in tables().enumerate().filter(|&(other, _)| other != place) {
+                match other.find(entry.key) {
+                    None => unseen += of(other.bound(entry.key)),
+                    Some(more) => {
+                        certain += of(more.certain);
+                        guessed += of(more.guessed);
+                        unseen += of(more.unseen);
+                    }
+                }
+            }
+            let error = guessed.max(unseen - guessed.min(unseen));
+            best.offer(Row { label: label(entry.thing), number: certain + guessed, error });
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The tables people look at: what is kept for whom, and counted how.
+//!
+//! The first streams have tables of their own, all others share one more set; the tables of all streams together are
+//! merged from these when somebody asks, so a message is counted once. Rcodes and types need no table, they are
+//! among the counters.
+
+use core::hash::BuildHasher;
+
+use super::counters::{Direction, parse_rcode, parse_type};
+use super::tlds::TldCounts;
+use super::top::{ADDRESS_BYTES, NAME_BYTES, Top};
+use super::{Hashes, Section};
+use crate::event::Event;
+use crate::limits::{Limits, TOP_COUNTRIES};
+use crate::setting::{Fault, TableFlag};
+use crate::wire::iana::{Rcode, RrType};
+
+/// All tables.
+#[derive(Debug)]
+pub struct Tables {
+    /// One for each of the first streams, the last for the others.
+    pub sets: Box<[Set]>,
+    /// The tables of domains in each set.
+    tracked: Box<[Tracked]>,
+    hasher: foldhash::quality::RandomState,
+    window_ms: u64,
+    /// Since numbers were halved.
+    passed_ms: u64,
+}
+
+/// The tables of one stream, or of those without their own.
+#[derive(Debug)]
+pub struct Set {
+    /// Top-level domains.
+    pub tlds: TldCounts,
+    /// Names, in the order of what is tracked.
+    pub domains: Box<[Top<1>]>,
+    /// Query addresses, by messages and octets.
+    pub clients: Top<2>,
+    /// Countries of queries and of responses, where their clients are looked up.
+    pub countries: Option<[Top<1>; 2]>,
+}
+
+/// A table of domains: whose it is, and what it counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tracked {
+    flag: String,
+    direction: Direction,
+    by: By,
+}
+
+/// What a table of domains counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    /// Messages.
+    Hit,
+    /// Octets of DNS payload.
+    Length,
+    /// Messages with an rcode.
+    Rcode(Rcode),
+    /// Messages with a question type.
+    Type(RrType),
+}
+
+/// Tables of domains at most: some 4 MB by default.
+pub const TRACKED_MAX: usize = 64;
+
+/// Octets of the name of a country, for each.
+const COUNTRY_BYTES: usize = 24;
+
+impl Tracked {
+    /// Reads a flag, such as `nxdomain/response`; `None` for one that counts nothing.
+    pub fn parse(flag: &str) -> Option<Self> {
+        let (what, direction) = flag.rsplit_once('/')?;
+        let direction = Direction::parse(direction)?;
+        let by = match what {
+            "hit" => By::Hit,
+            "length" => By::Length,
+            _ => {
+                let rcode = || parse_rcode(what).map(By::Rcode);
+                rcode().or_else(|| parse_type(what).map(By::Type))?
+            }
+        };
+        Some(Tracked { flag: flag.to_owned(), direction, by })
+    }
+
+    /// The tables that a configuration asks for, each once; those of `default-top` first.
+    ///
+    /// # Errors
+    ///
+    /// A flag that counts nothing, or too many of them.
+    pub fn of(section: &Section) -> Result<Vec<Self>, Fault> {
+        let mut tracked: Vec<Tracked> = Vec::new();
+        for (key, flags) in [("default-top", &section.default_top), ("track", &section.track)] {
+            for flag in flags {
+                let table = Tracked::parse(flag.as_str()).ok_or_else(|| unknown(key, flag))?;
+                if !tracked.contains(&table) {
+                    tracked.push(table);
+                }
+            }
+            if tracked.len() > TRACKED_MAX {
+                return Err(Fault::new(key, format!("too many tables; allowed: {TRACKED_MAX} in all")));
+            }
+        }
+        Ok(tracked)
+    }
+
+    /// The flag.
+    pub fn flag(&self) -> &str {
+        &self.flag
+    }
+
+    /// How much a message counts; 0 = not at all.
+    #[inline]
+    fn amount(&self, event: &Event<'_>, direction: Direction) -> u64 {
+        if self.direction != direction {
+            return 0;
+        }
+        match self.by {
+            By::Hit => 1,
+            By::Length => u64::from(event.length),
+            By::Rcode(rcode) => u64::from(event.dns.rcode == Some(rcode)),
+            By::Type(rrtype) => {
+                u64::from(event.dns.question.as_ref().and_then(|question| question.qtype) == Some(rrtype))
+            }
+        }
+    }
+}
+
+fn unknown(key: &'static str, flag: &TableFlag) -> Fault {
+    let text = format!(
+        "`{}` counts nothing; allowed: `hit`, `length`, an rcode or a type in lower case, and `/query` or `/response`",
+        flag.as_str()
+    );
+    Fault::new(key, text)
+}
+
+impl Set {
+    fn new(limits: &Limits, tracked: usize, with_countries: bool) -> Self {
+        let domains = || Top::new(limits.top_names, NAME_BYTES);
+        let countries = || Top::new(TOP_COUNTRIES, COUNTRY_BYTES);
+        Set {
+            tlds: TldCounts::new(),
+            domains: (0..tracked).map(|_| domains()).collect(),
+            clients: Top::new(limits.top_clients, ADDRESS_BYTES),
+            countries: with_countries.then(|| [countries(), countries()]),
+        }
+    }
+
+    /// All open tables.
+    fn open(&mut self) -> (impl Iterator<Item = &mut Top<1>>, &mut Top<2>) {
+        let countries = self.countries.iter_mut().flatten();
+        (self.domains.iter_mut().chain(countries), &mut self.clients)
+    }
+}
+
+impl Tables {
+    /// Empty tables; those of countries only where clients are looked up.
+    pub fn new(limits: &Limits, section: &Section, with_countries: bool) -> Self {
+        let tracked = Tracked::of(section).unwrap_or_default();
+        let set = |_| Set::new(limits, tracked.len(), with_countries);
+        Tables {
+            sets: (0..sets(limits)).map(set).collect(),
+            tracked: tracked.into(),
+            hasher: Default::default(),
+            window_ms: u64::from(section.window.get()) * 1_000,
+            passed_ms: 0,
+        }
+    }
+
+    /// Octets of the sets with so many tables of domains, and how many sets there are.
+    pub fn cost(limits: &Limits, tracked: usize, with_countries: bool) -> (usize, usize) {
+        let domains = tracked * Top::<1>::cost(limits.top_names, NAME_BYTES);
+        let clients = Top::<2>::cost(limits.top_clients, ADDRESS_BYTES);
+        let countries = if with_countries { 2 * Top::<1>::cost(TOP_COUNTRIES, COUNTRY_BYTES) } else { 0 };
+        (sets(limits) * (TldCounts::COST + domains + clients + countries), sets(limits))
+    }
+
+    /// What is tracked of domains.
+    pub fn tracked(&self) -> &[Tracked] {
+        &self.tracked
+    }
+
+    /// Names that lost their place to others, in all tables.
+    pub fn evicted_domains(&self) -> u64 {
+        self.sets.iter().flat_map(|set| &set.domains).map(Top::evicted).sum()
+    }
+
+    /// Clients that lost their place to others.
+    pub fn evicted_clients(&self) -> u64 {
+        self.sets.iter().map(|set| set.clients.evicted()).sum()
+    }
+
+    /// Whether countries are counted.
+    pub fn has_countries(&self) -> bool {
+        self.sets.iter().any(|set| set.countries.is_some())
+    }
+
+    /// Counts a message of the stream at that place.
+    #[inline]
+    pub fn observe(&mut self, place: usize, event: &Event<'_>, hashes: &Hashes<'_>) {
+        let place = place.min(self.sets.len().saturating_sub(1));
+        let Some(set) = self.sets.get_mut(place) else { return };
+        let direction = Direction::of(event);
+        if let (Some(hash), Some(address)) = (hashes.client, event.query.address) {
+            let amounts = [1, u64::from(event.length)];
+            match address {
+                core::net::IpAddr::V4(v4) => set.clients.count(hash, amounts, &v4.octets()),
+                core::net::IpAddr::V6(v6) => set.clients.count(hash, amounts, &v6.octets()),
+            }
+        }
+        if let Some(hash) = hashes.domain {
+            set.tlds.count(direction, hashes.name);
+            for (table, tracked) in set.domains.iter_mut().zip(&self.tracked) {
+                let amount = tracked.amount(event, direction);
+                if amount > 0 {
+                    table.count(hash, [amount], hashes.name);
+                }
+            }
+        }
+        if let (Some([queries, responses]), Some(place)) = (&mut set.countries, event.place)
+            && !place.country.is_empty()
+        {
+            let country = place.country.as_bytes();
+            let table = if direction == Direction::Query { queries } else { responses };
+            table.count(self.hasher.hash_one(country), [1], country);
+        }
+    }
+
+    /// Halves the numbers of open tables when it is time.
+    pub fn tick(&mut self, milliseconds: u64) {
+        self.passed_ms += milliseconds;
+        if self.window_ms == 0 || self.passed_ms < self.window_ms {
+            return;
+        }
+        self.passed_ms %= self.window_ms;
+        for set in &mut self.sets {
+            let (tables, clients) = set.open();
+            tables.for_each(Top::age);
+            clients.age();
+        }
+    }
+
+    /// Counts from zero again.
+    pub fn reset(&mut self) {
+        for set in &mut self.sets {
+            set.tlds.reset();
+            let (tables, clients) = set.open();
+            tables.for_each(Top::reset);
+            clients.reset();
+        }
+    }
+}
+
+/// Sets of tables: one for each of the first streams and one for the others.
+fn sets(limits: &Limits) -> usize {
+    limits.table_streams.min(limits.streams) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_or_refused() {
+        let by = |flag| Tracked::parse(flag).map(|tracked| (tracked.direction, tracked.by));
+        assert_eq!(by("hit/query"), Some((Direction::Query, By::Hit)));
+        assert_eq!(by("length/response"), Some((Direction::Response, By::Length)));
+        assert_eq!(by("nxdomain/response"), Some((Direction::Response, By::Rcode(Rcode(3)))));
+        assert_eq!(by("tsla/query"), Some((Direction::Query, By::Type(RrType(52)))));
+        for wrong in ["", "hit", "hit/ip", "nothing/query", "a/b/query", "/query"] {
+            assert_eq!(by(wrong), None, "{wrong}");
+        }
+    }
+}

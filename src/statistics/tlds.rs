@@ -1,0 +1,201 @@
+//! The top-level domains that IANA delegates, and how often each was asked for.
+//!
+//! The list is `tlds.txt`, made by `scripts/tlds` from Debian's package `publicsuffix`. The last label of a name
+//! counts, in any case, and nothing but the last: `foo.local.` and `www.com.lan.` are of no top-level domain. The
+//! list is closed, so the counts are exact.
+
+use super::counters::Direction;
+use crate::limits::table;
+
+/// Counts of one stream, by number of the domain.
+#[derive(Debug)]
+pub struct TldCounts {
+    queries: Box<[u64]>,
+    responses: Box<[u64]>,
+}
+
+/// All domains in lower case, one a line.
+const LIST: &str = include_str!("tlds.txt");
+
+/// How many there are.
+pub const COUNT: usize = {
+    let (mut lines, mut at) = (0, 0);
+    while at < LIST.len() {
+        lines += (byte(LIST, at) == b'\n') as usize;
+        at += 1;
+    }
+    lines
+};
+
+/// The most octets a domain has.
+const LONGEST: usize = 24;
+
+/// Where each line begins, and where one after the last would.
+static STARTS: [u16; COUNT + 1] = starts();
+
+/// Open addressing by [`hash`]: number + 1; 0 is free.
+static INDEX: [u16; SLOTS] = index();
+
+/// More than twice the domains: most are found at the first look.
+const SLOTS: usize = 4096;
+const _: () = assert!(COUNT * 2 < SLOTS && LIST.len() < u16::MAX as usize);
+
+impl TldCounts {
+    /// Octets of the counts.
+    pub const COST: usize = size_of::<Self>() + 2 * COUNT * size_of::<u64>();
+
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        TldCounts { queries: table(COUNT, 0), responses: table(COUNT, 0) }
+    }
+
+    /// Counts a name in wire form.
+    #[inline]
+    pub fn count(&mut self, direction: Direction, name: &[u8]) {
+        let counts = match direction {
+            Direction::Query => &mut self.queries,
+            Direction::Response => &mut self.responses,
+        };
+        if let Some(count) = last_label(name).and_then(find).and_then(|number| counts.get_mut(number)) {
+            *count += 1;
+        }
+    }
+
+    /// The count of a domain.
+    pub fn value(&self, direction: Direction, number: usize) -> u64 {
+        let counts = match direction {
+            Direction::Query => &self.queries,
+            Direction::Response => &self.responses,
+        };
+        counts.get(number).copied().unwrap_or(0)
+    }
+
+    /// Counts from zero again.
+    pub fn reset(&mut self) {
+        self.queries.fill(0);
+        self.responses.fill(0);
+    }
+}
+
+impl Default for TldCounts {
+    fn default() -> Self {
+        TldCounts::new()
+    }
+}
+
+/// The number of a domain, in any case.
+#[inline]
+pub fn find(label: &[u8]) -> Option<usize> {
+    if label.len() > LONGEST {
+        return None;
+    }
+    let mut slot = hash(label);
+    loop {
+        let number = usize::from(INDEX.get(slot).copied()?).checked_sub(1)?;
+        if domain(number).as_bytes().eq_ignore_ascii_case(label) {
+            return Some(number);
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+}
+
+/// The domain of that number, in lower case and ASCII.
+pub fn domain(number: usize) -> &'static str {
+    let line = STARTS.get(number).zip(STARTS.get(number + 1));
+    let line = line.and_then(|(&start, &end)| LIST.get(usize::from(start)..usize::from(end)));
+    line.map_or("", |line| line.strip_suffix('\n').unwrap_or(line))
+}
+
+/// The last label of a name in wire form; the root has none.
+#[inline]
+fn last_label(name: &[u8]) -> Option<&[u8]> {
+    let (mut rest, mut last) = (name, None);
+    while let Some((&length, after)) = rest.split_first()
+        && length > 0
+    {
+        let (label, after) = after.split_at_checked(usize::from(length))?;
+        (last, rest) = (Some(label), after);
+    }
+    last
+}
+
+/// Where a label is to be looked for.
+#[inline]
+const fn hash(label: &[u8]) -> usize {
+    let (mut hash, mut rest) = (0x811c_9dc5_u32, label);
+    while let Some((octet, after)) = rest.split_first() {
+        hash = (hash ^ octet.to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
+        rest = after;
+    }
+    (hash.wrapping_mul(0x9e37_79b1) >> 20) as usize
+}
+
+#[expect(clippy::indexing_slicing, reason = "when the program is built")]
+const fn byte(text: &str, at: usize) -> u8 {
+    text.as_bytes()[at]
+}
+
+#[expect(clippy::indexing_slicing, reason = "when the program is built")]
+const fn starts() -> [u16; COUNT + 1] {
+    let (mut starts, mut number, mut at) = ([0; COUNT + 1], 0, 0);
+    while at < LIST.len() {
+        if byte(LIST, at) == b'\n' {
+            number += 1;
+            starts[number] = at as u16 + 1;
+        }
+        at += 1;
+    }
+    starts
+}
+
+#[expect(clippy::indexing_slicing, reason = "when the program is built")]
+const fn index() -> [u16; SLOTS] {
+    let (starts, mut index, mut number) = (starts(), [0; SLOTS], 0);
+    while number < COUNT {
+        let (start, end) = (starts[number] as usize, starts[number + 1] as usize - 1);
+        let mut slot = hash(LIST.as_bytes().split_at(end).0.split_at(start).1);
+        while index[slot] != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        number += 1;
+        index[slot] = number as u16;
+    }
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_domain_is_found_in_any_case() {
+        for (number, line) in LIST.lines().enumerate() {
+            assert_eq!((find(line.as_bytes()), domain(number)), (Some(number), line));
+            assert_eq!(find(line.to_ascii_uppercase().as_bytes()), Some(number));
+            assert!(!line.is_empty() && line.len() <= LONGEST && number < COUNT);
+        }
+        for none in
+            ["", "local", "lan", "co.uk", "onion", "example", "com.", "an-invented-label-of-27-octets"]
+        {
+            assert_eq!(find(none.as_bytes()), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_last_label_alone_counts() {
+        let check = |name: &[u8], expected: Option<&str>| {
+            let mut counts = TldCounts::new();
+            counts.count(Direction::Query, name);
+            let counted: Vec<_> =
+                (0..COUNT).filter(|&number| counts.value(Direction::Query, number) > 0).map(domain).collect();
+            assert_eq!(counted, expected.into_iter().collect::<Vec<_>>(), "{name:?}");
+        };
+        check(b"\x03www\x07example\x03CoM\0", Some("com"));
+        check(b"\x02co\x02uk\0", Some("uk"));
+        check(b"\x02de\0", Some("de"));
+        check(b"\x03foo\x05local\0", None);
+        check(b"\x03www\x03com\x03lan\0", None);
+        check(b"\x05\x03com\x00\0", None);
+        check(b"\0", None);
+    }
+}
