@@ -77,13 +77,23 @@ pub const BATCH: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     number: u64,
-    text: heapless::String<LABEL_TEXT>,
-    wire: heapless::Vec<u8, NAME_MAX>,
-    began: bool,
+    /// The octets of a name or of a country, or the text of something else.
+    octets: heapless::Vec<u8, NAME_MAX>,
+    kind: Kind,
 }
 
-/// Octets of the text of a label that is no name.
-const LABEL_TEXT: usize = PLACE_BYTES * TEXT_PER_OCTET;
+/// What a cursor stands behind.
+#[derive(Clone, Copy, Debug, Default)]
+enum Kind {
+    #[default]
+    Nothing,
+    Name,
+    Country,
+    Text,
+}
+
+/// Octets of the text of a label that is neither name nor country.
+const LABEL_TEXT: usize = 64;
 
 /// The best rows so far.
 #[derive(Debug)]
@@ -96,23 +106,29 @@ pub struct Best<'a, 'c> {
 impl Cursor {
     /// Goes on behind a row.
     pub fn pass(&mut self, row: &Row<'_>) {
-        self.began = true;
         self.number = row.number;
-        self.text.clear();
-        self.wire.clear();
-        if let Label::Name(wire) = row.label {
-            let _ = self.wire.extend_from_slice(wire);
-        } else {
-            let _ = write!(self.text, "{}", row.label);
-        }
+        self.octets.clear();
+        let mut text = heapless::String::<LABEL_TEXT>::new();
+        let (kind, octets) = match row.label {
+            Label::Name(wire) => (Kind::Name, wire),
+            Label::Country(octets) => (Kind::Country, octets),
+            label => {
+                let _ = write!(text, "{label}");
+                (Kind::Text, text.as_bytes())
+            }
+        };
+        self.kind = kind;
+        let _ = self.octets.extend_from_slice(octets);
     }
 
     /// Whether a row is still to come.
     fn is_before(&self, row: &Row<'_>) -> bool {
-        if !self.began {
-            return true;
-        }
-        let label = if self.wire.is_empty() { Label::Text(&self.text) } else { Label::Name(&self.wire) };
+        let label = match self.kind {
+            Kind::Nothing => return true,
+            Kind::Name => Label::Name(&self.octets),
+            Kind::Country => Label::Country(&self.octets),
+            Kind::Text => Label::Text(core::str::from_utf8(&self.octets).unwrap_or_default()),
+        };
         row.number.cmp(&self.number).then_with(|| label.compare(&row.label)) == Ordering::Less
     }
 }
@@ -155,7 +171,7 @@ impl Label<'_> {
     fn compare(&self, other: &Label<'_>) -> Ordering {
         match (self, other) {
             (Label::Name(a), Label::Name(b)) => name_text(a).cmp(name_text(b)),
-            (Label::Text(a), Label::Text(b)) => a.cmp(b),
+            (Label::Country(a), Label::Country(b)) => a.cmp(b),
             _ => {
                 let (mut a, mut b) =
                     (heapless::String::<LABEL_TEXT>::new(), heapless::String::<LABEL_TEXT>::new());

@@ -401,7 +401,7 @@ fn tables_have_the_shape_of_the_reference() {
 fn a_long_table_goes_out_in_order_and_each_row_once() {
     let server = Server::start();
     server.run(|world| {
-        for number in 0..200u8 {
+        for number in 0..60u8 {
             // One client more than the last for each: 10.0.0.N asks N times, through one of three streams.
             for round in 0..=number {
                 let mut frame = frame(&[b'a' + round % 3], 5);
@@ -412,7 +412,7 @@ fn a_long_table_goes_out_in_order_and_each_row_once() {
         }
     });
     let expected: Vec<String> =
-        (0..200).rev().map(|number| format!("[\"10.0.0.{number}\", {}]", number + 1)).collect();
+        (0..60).rev().map(|number| format!("[\"10.0.0.{number}\", {}]", number + 1)).collect();
     let answer = server.get("/tables?n=1000");
     assert!(answer.contains(&format!("\"hit/ip\": [{}]", expected.join(", "))), "{answer}");
 }
