@@ -280,7 +280,7 @@ fn connections_beyond_the_table_make_the_oldest_go() {
         (1_000..1_000 + flows).map(begin).chain((1_000..1_000 + flows).map(go_on)).collect();
     let found = run(&mut path(EVERYTHING), Link::Raw, &packets, &ignored);
     // Those that had to go are read from where they begin like a message.
-    assert_eq!(found.len(), flows.into());
+    assert_eq!(found.len(), usize::from(flows));
     assert!(ignored.of("connection") >= 10);
 }
 
