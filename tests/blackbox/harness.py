@@ -30,6 +30,18 @@ if USER:
     os.umask(0)  # so the daemon may use what a test makes
 
 
+class AsRoot:
+    """Daemons inside are started as root, by root's tests."""
+
+    def __enter__(self):
+        global UNPRIVILEGED
+        self.before, UNPRIVILEGED = UNPRIVILEGED, {}
+
+    def __exit__(self, *_):
+        global UNPRIVILEGED
+        UNPRIVILEGED = self.before
+
+
 def temporary_folder():
     """A temporary folder that the daemon may write to."""
     made = tempfile.TemporaryDirectory()

@@ -10,20 +10,10 @@ import tempfile
 import time
 
 import harness
-from harness import Daemon, Sender, main, message, run_binary
+from harness import AsRoot, Daemon, Sender, main, message, run_binary
 
 NOBODY = pwd.getpwnam("nobody")
 IS_ROOT = os.geteuid() == 0
-
-
-class AsRoot:
-    """Daemons inside are started as root, by root's tests."""
-
-    def __enter__(self):
-        self.before, harness.UNPRIVILEGED = harness.UNPRIVILEGED, {}
-
-    def __exit__(self, *_):
-        harness.UNPRIVILEGED = self.before
 
 
 def status(daemon):

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from harness import (ACCEPT, CONTENT_TYPE, FINISH, READY, START, STOP, Daemon, Sender, control, dns, field, frame, main,
+from harness import (ACCEPT, AsRoot, CONTENT_TYPE, FINISH, READY, START, STOP, Daemon, Sender, control, dns, field, frame, main,
                      message, run_binary, temporary_folder)
 
 
@@ -237,7 +237,7 @@ def test_access_list():
 
 
 def test_unix_socket_file():
-    with temporary_folder() as folder:
+    with AsRoot(), temporary_folder() as folder:
         path = os.path.join(folder, "s.sock")
         stale = socket.socket(socket.AF_UNIX)
         stale.bind(path)
