@@ -3,8 +3,8 @@
 //! Opening takes CAP_NET_RAW; everything later, another interface or another filter too, does not. The filter is
 //! there before the socket is bound, so that nothing unfiltered ever arrives.
 //!
-//! Packets come through memory shared with the kernel ([`ring`], TPACKET_V3) or, where there is none (emulated
-//! processors, old kernels), in batches of one system call each ([`batch`]). What the kernel had no room for it
+//! Packets come through memory shared with the kernel (`ring`, TPACKET_V3) or, where there is none (emulated
+//! processors, old kernels), in batches of one system call each (`batch`). What the kernel had no room for it
 //! counts: [`AsyncSocket::drops`].
 #![allow(unsafe_code)]
 
