@@ -5,7 +5,7 @@
 //! read; what stands here is what it leaves open: times, kinds of links, limits.
 
 use pcap_parser::nom;
-use pcap_parser::pcapng::Block;
+use pcap_parser::pcapng::{Block, EPB_MAGIC, IDB_MAGIC, SHB_MAGIC};
 use pcap_parser::{
     Linktype, parse_block_be, parse_block_le, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header,
 };
@@ -95,10 +95,18 @@ impl Container {
 
     /// A block of pcapng.
     fn next_block<'a>(&mut self, octets: &'a [u8], is_big: bool) -> Result<Next<'a>, &'static str> {
+        const BROKEN: &str = "a block is broken";
+        let Some((kind, length)) = block_head(octets, is_big) else { return Ok(Next::Incomplete) };
+        if !matches!(kind, SHB_MAGIC | IDB_MAGIC | EPB_MAGIC) {
+            // Packets without a time are among them: there is nothing to tell of those.
+            return match usize::try_from(length) {
+                Ok(length) if length < BLOCK_LEAST => Err(BROKEN),
+                Ok(length) if length <= octets.len() => Ok(Next::Other(length)),
+                _ => Ok(Next::Incomplete),
+            };
+        }
         let parse = if is_big { parse_block_be } else { parse_block_le };
-        let Some((left, block)) = known(parse(octets), "a block is broken")? else {
-            return Ok(Next::Incomplete);
-        };
+        let Some((left, block)) = known(parse(octets), BROKEN)? else { return Ok(Next::Incomplete) };
         let length = octets.len() - left.len();
         match block {
             Block::SectionHeader(header) => {
@@ -121,7 +129,6 @@ impl Container {
                 let data = block.data.get(..usize::try_from(block.caplen).unwrap_or(usize::MAX));
                 return Ok(packet(length, interface, time, data.ok_or("a packet's header is broken")?));
             }
-            // Without a time there is nothing to tell of it.
             _ => {}
         }
         Ok(Next::Other(length))
@@ -163,6 +170,16 @@ fn resolution(option: u8) -> Option<u64> {
         0..0x80 => 10u64.checked_pow(option.into()),
         _ => 1u64.checked_shl(u32::from(option & 0x7f)),
     }
+}
+
+/// Octets of a block of pcapng without content: its kind, and its length before and behind.
+const BLOCK_LEAST: usize = 12;
+
+/// The kind of a block of pcapng, and its octets in all; none when more has to be read.
+fn block_head(octets: &[u8], is_big: bool) -> Option<(u32, u32)> {
+    let number = if is_big { u32::from_be_bytes } else { u32::from_le_bytes };
+    let (kind, rest) = octets.split_first_chunk()?;
+    Some((number(*kind), number(*rest.first_chunk()?)))
 }
 
 /// What a parser made of the octets; none when it wants more.

@@ -2,6 +2,7 @@
 
 use crate::mutation::mutated;
 use crate::oracle;
+use dnstapd::packet::{Container, Next};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -15,6 +16,23 @@ fn seeds() -> Vec<Vec<u8>> {
 #[test]
 fn every_seed_has_a_packet() {
     assert_eq!(seeds().iter().map(|seed| oracle::container::check(seed)).collect::<Vec<_>>(), [1; 4]);
+}
+
+/// The parser of these formats takes lengths under a block's own head for process information (0x80000001).
+#[test]
+fn a_block_that_is_shorter_than_its_head() {
+    let head = [0x0a0d_0d0a, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28];
+    for kind in (0..16).chain([0xbad, 0x4000_0bad, 0x8000_0001]) {
+        for length in 0..12 {
+            let mut words = head.to_vec();
+            words.extend([kind, length, 0, 0, 0, 0, 0, 0, 0, 0]);
+            let file: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let mut container = Container::default();
+            assert!(matches!(container.next(&file), Ok(Next::Other(0))));
+            assert!(matches!(container.next(&file), Ok(Next::Other(28))));
+            assert!(container.next(&file[28..]).is_err(), "kind {kind:#x}, length {length}");
+        }
+    }
 }
 
 proptest! {
