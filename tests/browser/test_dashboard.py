@@ -53,15 +53,15 @@ def test_top_tables_are_those_of_the_daemon():
     with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
         if not page.has_tables():
             return
-        names = ["often.example.", "sometimes.example.", "once.test."]
+        names = ["often.example.", "sometimes.example.", "once.org."]
         send(daemon, *(message(payload=dns(name), address=bytes([192, 0, 2, place])) for place, name in enumerate(names, 1) for _ in range(10 - 3 * place)))
         page.until(lambda: len(page.page.locator("#tops section").all()) >= 3, why="no top tables")
         titles = [section.locator("h2").inner_text() for section in page.page.locator("#tops section").all()]
         assert titles[:3] == ["Top domains", "Top clients", "Top-level domains"], titles
         page.until(lambda: page.rows("#tops section:nth-child(1)"), why="no domains")
-        assert [row[:2] for row in page.rows("#tops section:nth-child(1)")] == [["often.example.", "7"], ["sometimes.example.", "4"], ["once.test.", "1"]]
+        assert [row[:2] for row in page.rows("#tops section:nth-child(1)")] == [["often.example.", "7"], ["sometimes.example.", "4"], ["once.org.", "1"]]
         assert page.rows("#tops section:nth-child(2)")[0][:2] == ["192.0.2.1", "7"]
-        assert page.rows("#tops section:nth-child(3)")[0] == ["test", "1"]  # .example is no top-level domain
+        assert page.rows("#tops section:nth-child(3)")[0] == ["org", "1"]  # .example is no top-level domain
         # Another table of the same kind.
         choice = page.page.locator("#tops section:nth-child(2) select")
         choice.select_option(label="by octets")
