@@ -265,6 +265,93 @@ fn almost_none_from_socket_to_peer() {
     }
 }
 
+/// A certificate of `localhost` and its key, made by openssl in a folder.
+#[cfg(feature = "tls")]
+fn certificate(folder: &std::path::Path) -> [String; 2] {
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| folder.join(name).display().to_string());
+    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+                 -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(words.split_whitespace()).args(["-out", &certificate, "-keyout", &key]);
+    assert!(openssl.output().unwrap().status.success());
+    [certificate, key]
+}
+
+/// After the handshake, TLS costs what rustls makes for a record, and nothing for a message: as much as where
+/// the octets are only read and forgotten.
+#[cfg(feature = "tls")]
+#[test]
+fn tls_allocates_what_rustls_does_for_a_record() {
+    use dnstapd::input::{tcp_client, tcp_server};
+    use dnstapd::tls::{Client, Server};
+    use smol::io::{AsyncReadExt, AsyncWriteExt};
+
+    const ROUNDS: usize = 100;
+    const RECORD_BYTES: usize = 4_000;
+    let folder = std::env::temp_dir().join(format!("dnstapd-still-tls-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let [certificate, key] = certificate(&folder);
+    let ours = format!("tls-support = true\ntls-server-cert = '{certificate}'\ntls-server-key = '{key}'");
+    let ours: tcp_server::Section = toml::from_str(&ours).unwrap();
+    let server = Server::load(&ours.tls()).unwrap().unwrap();
+
+    let start =
+        [&[0, 0, 0, 0, 0, 0, 0, 34, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 22][..], b"protobuf:dnstap.Dnstap"];
+    let octets = leak([start.concat(), captured().concat().repeat(ROUNDS)].concat());
+    let records = octets.chunks(RECORD_BYTES).len() as u64;
+    let messages = (captured().len() * ROUNDS) as u64;
+    // Sends all of it, a record a write, over TLS.
+    let send = |address: std::net::SocketAddr| {
+        let theirs = format!("tls-support = true\ntls-ca = '{certificate}'\nremote-address = 'localhost'");
+        std::thread::spawn(move || {
+            let theirs: tcp_client::Section = toml::from_str(&theirs).unwrap();
+            let client =
+                Client::load(&theirs.tls(), &theirs.remote_address.clone().unwrap()).unwrap().unwrap();
+            async_io::block_on(async {
+                let stream = async_net::TcpStream::connect(address).await.unwrap();
+                let mut stream = client.connect(stream).await.unwrap();
+                for record in octets.chunks(RECORD_BYTES) {
+                    stream.write_all(record).await.unwrap();
+                }
+                stream.close().await.unwrap();
+            });
+        })
+    };
+    let (collector, outputs, limits) = collector(&[]);
+    let shared: &'static Shared<'static> = leak(Shared::new(collector, &limits));
+    let intake = leak(Intake::new("test"));
+    let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
+    let (forgotten, served) = async_io::block_on(executor.run(async {
+        let mut made = [0, 0];
+        for (is_served, made) in [false, true].into_iter().zip(&mut made) {
+            let listener = async_net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let sender = send(listener.local_addr().unwrap());
+            let mut stream = server.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let place = shared.slots.take().unwrap();
+            let mut buffer = vec![0; 256 << 10];
+            let before = allocations();
+            if is_served {
+                serve(stream, &"test", intake, shared, &place).await;
+            } else {
+                while stream.read(&mut buffer).await.unwrap() > 0 {}
+            }
+            *made = allocations() - before;
+            sender.join().unwrap();
+        }
+        outputs.drained().await;
+        made.into()
+    }));
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!((intake.received(), intake.rejected().total()), (messages, 0));
+    println!("{records} records, {messages} messages: {forgotten} allocations without us, {served} with");
+    assert!(records < messages / 10, "{records} records are too many to tell them from messages");
+    // Those of the reactor and the executor differ, with the wake-ups.
+    assert!(
+        served < forgotten + records / 4,
+        "{served} allocations, {forgotten} without us, for {records} records"
+    );
+}
+
 /// A peer that reads everything and forgets it, in a thread of its own; answers as a Frame Streams reader if asked to.
 fn reader(stream: impl std::io::Read + std::io::Write + Send + 'static, greets: bool) {
     const ACCEPT: &[u8] = b"\0\0\0\0\0\0\0\x22\0\0\0\x01\0\0\0\x01\0\0\0\x16protobuf:dnstap.Dnstap";
