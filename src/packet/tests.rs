@@ -144,12 +144,36 @@ fn direction_is_told_from_addresses_and_flags() {
 }
 
 #[test]
-fn kinds_that_are_switched_off_are_counted() {
-    let packets = [(0, ip(THERE, HERE, network::UDP, None, &udp((9, 53), &dns(1, 0x0100, 30))))];
-    let ignored = tally();
-    let none = Records { client_query: false, ..EVERYTHING };
-    assert!(run(&mut path(none), Link::Raw, &packets, &ignored).is_empty());
-    assert_eq!((ignored.of("unwanted"), ignored.total()), (1, 1));
+fn each_kind_can_be_switched_off_alone_and_is_counted() {
+    let packets = [
+        (THERE, HERE, 0x0100),
+        (HERE, THERE, 0x8180),
+        (HERE, THERE, 0x0000),
+        (THERE, HERE, 0x8000),
+        (HERE, THERE, 0x0100),
+        (THERE, HERE, 0x8180),
+    ]
+    .map(|(from, to, flags)| {
+        let ports = if flags & 0x8000 == 0 { (9, 53) } else { (53, 9) };
+        (0, ip(from, to, network::UDP, None, &udp(ports, &dns(1, flags, 30))))
+    });
+    let all = run(&mut path(EVERYTHING), Link::Raw, &packets, &tally());
+    let switches: [fn(&mut Records) -> &mut bool; 6] = [
+        |records| &mut records.client_query,
+        |records| &mut records.client_response,
+        |records| &mut records.resolver_query,
+        |records| &mut records.resolver_response,
+        |records| &mut records.forwarder_query,
+        |records| &mut records.forwarder_response,
+    ];
+    for (number, switch) in switches.into_iter().enumerate() {
+        let (ignored, mut records) = (tally(), EVERYTHING);
+        *switch(&mut records) = false;
+        let mut expected = all.clone();
+        expected.remove(number);
+        assert_eq!(run(&mut path(records), Link::Raw, &packets, &ignored), expected);
+        assert_eq!((ignored.of("unwanted"), ignored.total()), (1, 1));
+    }
 }
 
 #[test]

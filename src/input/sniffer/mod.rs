@@ -105,3 +105,20 @@ impl Section {
 
 /// Name of the input in metrics and log.
 pub const NAME: &str = "sniffer";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_have_their_old_names_too() {
+        for kind in ["client", "resolver", "forwarder"] {
+            for what in ["query", "response"] {
+                let [old, new] = [format!("{kind}-{what}-support"), format!("record-{kind}-{what}")]
+                    .map(|key| toml::from_str::<Section>(&format!("{key} = false")).unwrap());
+                assert_eq!(old, new);
+                assert_ne!(old, Section::default());
+            }
+        }
+    }
+}
