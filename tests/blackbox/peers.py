@@ -276,9 +276,9 @@ class OwnNames:
         self.command = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
         return self
 
-    def know(self, name):
+    def know(self, name, address="127.0.0.1"):
         with open(self.hosts, "w") as file:
-            file.write(f"127.0.0.1 localhost {name}\n")
+            file.write(f"127.0.0.1 localhost\n{address} {name}\n")
 
     def forget(self):
         with open(self.hosts, "w") as file:

@@ -9,6 +9,7 @@ import time
 
 from certificates import Authority, openssl, server_context
 from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, START, STOP, Sender, control, main, message, run_binary
+from peers import OwnNames
 
 AUTHORITY = Authority()
 OTHER = Authority("Another CA")
@@ -190,6 +191,49 @@ def test_a_name_that_does_not_resolve():
         it.wait_for_log("cannot be resolved")
         assert not is_ready(it)
         assert it.stop() == 0
+
+
+def test_a_name_that_stops_resolving():
+    """Known, unknown once the connection is gone, and known again under another address."""
+    with OwnNames() as names, Source() as source:
+        names.know("source.test")
+        with daemon(remote(source.port, "source.test"), under=names.command) as it:
+            sender = source.accept().greet()
+            sender.send(message())
+            connections(it, 1)
+            names.forget()
+            sender.sock.close()
+            it.wait_for_log("the name cannot be resolved")
+            assert not is_ready(it)
+            assert it.log().count("the name cannot be resolved") == 1, it.log()
+            names.know("source.test", "127.0.0.2")
+            with Source(port=source.port, address="127.0.0.2") as moved:
+                sender = moved.accept().greet()
+                sender.send(message())
+                connections(it, 1)
+                assert len(it.records()) == 2 and is_ready(it)
+
+
+def keepalive_seconds(local, remote):
+    """When the kernel will ask whether the other end is still there; `None` when it will not."""
+    as_kernel = lambda end: "".join(f"{octet:02X}" for octet in reversed(socket.inet_aton(end[0]))) + f":{end[1]:04X}"
+    with open("/proc/net/tcp") as file:
+        for words in map(str.split, file):
+            if words[1:3] == [as_kernel(local), as_kernel(remote)]:
+                timer, ticks = words[5].split(":")
+                return int(ticks, 16) / os.sysconf("SC_CLK_TCK") if timer == "02" else None
+    raise AssertionError("there is no such connection")
+
+
+def test_dead_peers_are_looked_for():
+    """By the kernel, on connections of both directions: a first probe after two minutes of silence."""
+    extra = "\n[input.tcp-socket]\nenable = true\nlocal-port = 0\n"
+    with Source() as source, daemon(remote(source.port), extra) as it:
+        sender, guest = source.accept().greet(), Sender(it.tcp)
+        for sock in (sender.sock, guest.sock):
+            it.wait(lambda: keepalive_seconds(sock.getpeername(), sock.getsockname()) is not None, 5, lambda: "no timer")
+            assert 100 < keepalive_seconds(sock.getpeername(), sock.getsockname()) <= 121
+            sock.close()
 
 
 def test_no_answer_at_all():
