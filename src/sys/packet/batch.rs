@@ -171,3 +171,35 @@ sockopt_impl!(
 );
 
 const _: () = assert!(offset_of!(sockaddr_ll, sll_hatype) == 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A control message with a value of such words, the rest of the room filled.
+    fn control(value: &[&[u8]]) -> Control {
+        let value = value.concat();
+        let length = size_of::<usize>() + 8 + value.len();
+        let mut octets = [length.to_ne_bytes().as_slice(), &[1; 8], &value].concat();
+        octets.resize(size_of::<Control>(), 0xee);
+        let mut words = octets.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
+        core::array::from_fn(|_| words.next().unwrap())
+    }
+
+    #[test]
+    fn times_are_read_in_both_layouts() {
+        // After 2038, when a signed number of 32 bits is at its end.
+        let (seconds, nanoseconds) = (4_000_000_000u32, 999_999_999u32);
+        let expected = Time::new(seconds.into(), nanoseconds);
+        assert!(expected.is_some());
+        let wide = [u64::from(seconds), nanoseconds.into()].map(u64::to_ne_bytes);
+        assert_eq!(time(&control(&[&wide[0], &wide[1]])), expected);
+        let narrow = [seconds, nanoseconds].map(u32::to_ne_bytes);
+        assert_eq!(time(&control(&[&narrow[0], &narrow[1]])), expected);
+        // No second has so many nanoseconds; what is no time is none.
+        assert_eq!(time(&control(&[&narrow[0], &1_000_000_000u32.to_ne_bytes()])), None);
+        assert_eq!(time(&control(&[&narrow[0]])), None);
+        assert_eq!(time(&[0; 8]), None);
+        assert_eq!(time(&[u64::MAX; 8]), None);
+    }
+}
