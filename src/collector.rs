@@ -112,6 +112,7 @@ impl<'a> Collector<'a> {
         let (domain, name) =
             if self.lowercase { (folded, lower) } else { (own.map(|own| self.hasher.hash_one(own)), own) };
         let name = name.unwrap_or_default();
+        let last_label = event.dns.question.as_ref().map_or(&[][..], |question| question.name.last_label());
         let client = event.query.address.filter(|address| !address.is_unspecified()).map(|address| {
             let mut hasher = self.hasher.build_hasher();
             match address {
@@ -120,7 +121,7 @@ impl<'a> Collector<'a> {
             }
             hasher.finish()
         });
-        (folded.unwrap_or(0), Hashes { client, domain, name })
+        (folded.unwrap_or(0), Hashes { client, domain, name, last_label })
     }
 
     /// The outputs behind.

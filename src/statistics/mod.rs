@@ -117,6 +117,8 @@ pub struct Hashes<'a> {
     pub domain: Option<u64>,
     /// The name as it is counted, in wire form.
     pub name: &'a [u8],
+    /// Its last label.
+    pub last_label: &'a [u8],
 }
 
 impl Statistics {

@@ -210,7 +210,7 @@ impl Tables {
             }
         }
         if let Some(hash) = hashes.domain {
-            set.tlds.count(direction, hashes.name);
+            set.tlds.count(direction, hashes.last_label);
             for (table, tracked) in set.domains.iter_mut().zip(&self.tracked) {
                 let amount = tracked.amount(event, direction);
                 if amount > 0 {

@@ -6,6 +6,7 @@
 
 use super::counters::Direction;
 use crate::limits::table;
+use crate::wire::name::fold_case;
 
 /// Counts of one stream, by number of the domain.
 #[derive(Debug)]
@@ -49,14 +50,14 @@ impl TldCounts {
         TldCounts { queries: table(COUNT, 0), responses: table(COUNT, 0) }
     }
 
-    /// Counts a name in wire form.
+    /// Counts a name by its last label.
     #[inline]
-    pub fn count(&mut self, direction: Direction, name: &[u8]) {
+    pub fn count(&mut self, direction: Direction, label: &[u8]) {
         let counts = match direction {
             Direction::Query => &mut self.queries,
             Direction::Response => &mut self.responses,
         };
-        if let Some(count) = last_label(name).and_then(find).and_then(|number| counts.get_mut(number)) {
+        if let Some(count) = find(label).and_then(|number| counts.get_mut(number)) {
             *count += 1;
         }
     }
@@ -86,13 +87,13 @@ impl Default for TldCounts {
 /// The number of a domain, in any case.
 #[inline]
 pub fn find(label: &[u8]) -> Option<usize> {
-    if label.len() > LONGEST {
-        return None;
-    }
-    let mut slot = hash(label);
+    let ends = ends(label)?;
+    let mut slot = hash(ends);
     loop {
         let number = usize::from(INDEX.get(slot).copied()?).checked_sub(1)?;
-        if domain(number).as_bytes().eq_ignore_ascii_case(label) {
+        let domain = domain(number).as_bytes();
+        let is_same = self::ends(domain) == Some(ends) && domain.len() == label.len();
+        if is_same && (label.len() <= 8 || domain.eq_ignore_ascii_case(label)) {
             return Some(number);
         }
         slot = (slot + 1) % SLOTS;
@@ -106,28 +107,26 @@ pub fn domain(number: usize) -> &'static str {
     line.map_or("", |line| line.strip_suffix('\n').unwrap_or(line))
 }
 
-/// The last label of a name in wire form; the root has none.
+/// The first and the last four octets of a label in lower case, of a short one the first and the last two: up to
+/// eight octets that is all of it. None for a label that is no domain for its length alone.
 #[inline]
-fn last_label(name: &[u8]) -> Option<&[u8]> {
-    let (mut rest, mut last) = (name, None);
-    while let Some((&length, after)) = rest.split_first()
-        && length > 0
-    {
-        let (label, after) = after.split_at_checked(usize::from(length))?;
-        (last, rest) = (Some(label), after);
-    }
-    last
+const fn ends(label: &[u8]) -> Option<u64> {
+    let (first, last) = match (label.first_chunk::<4>(), label.last_chunk::<4>()) {
+        (Some(first), Some(last)) => (u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
+        _ => match (label.first_chunk::<2>(), label.last_chunk::<2>()) {
+            (Some([a, b]), Some([y, z])) => {
+                (u32::from_le_bytes([*a, *b, 0, 0]), u32::from_le_bytes([*y, *z, 0, 0]))
+            }
+            _ => return None,
+        },
+    };
+    if label.len() > LONGEST { None } else { Some(fold_case((first as u64) << 32 | last as u64)) }
 }
 
-/// Where a label is to be looked for.
+/// Where a domain with these [`ends`] is to be looked for.
 #[inline]
-const fn hash(label: &[u8]) -> usize {
-    let (mut hash, mut rest) = (0x811c_9dc5_u32, label);
-    while let Some((octet, after)) = rest.split_first() {
-        hash = (hash ^ octet.to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
-        rest = after;
-    }
-    (hash.wrapping_mul(0x9e37_79b1) >> 20) as usize
+const fn hash(ends: u64) -> usize {
+    (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
 }
 
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
@@ -153,7 +152,10 @@ const fn index() -> [u16; SLOTS] {
     let (starts, mut index, mut number) = (starts(), [0; SLOTS], 0);
     while number < COUNT {
         let (start, end) = (starts[number] as usize, starts[number + 1] as usize - 1);
-        let mut slot = hash(LIST.as_bytes().split_at(end).0.split_at(start).1);
+        let Some(ends) = ends(LIST.as_bytes().split_at(end).0.split_at(start).1) else {
+            panic!("a domain of one octet")
+        };
+        let mut slot = hash(ends);
         while index[slot] != 0 {
             slot = (slot + 1) % SLOTS;
         }
@@ -166,6 +168,7 @@ const fn index() -> [u16; SLOTS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::name::Name;
 
     #[test]
     fn every_domain_is_found_in_any_case() {
@@ -174,9 +177,20 @@ mod tests {
             assert_eq!(find(line.to_ascii_uppercase().as_bytes()), Some(number));
             assert!(!line.is_empty() && line.len() <= LONGEST && number < COUNT);
         }
-        for none in
-            ["", "local", "lan", "co.uk", "onion", "example", "com.", "an-invented-label-of-27-octets"]
-        {
+        for none in [
+            "",
+            "c",
+            "comcom",
+            "c\x0fm",
+            "xn--p1a-",
+            "local",
+            "lan",
+            "co.uk",
+            "onion",
+            "example",
+            "com.",
+            "an-invented-label-of-30-octets",
+        ] {
             assert_eq!(find(none.as_bytes()), None, "{none}");
         }
     }
@@ -185,7 +199,7 @@ mod tests {
     fn the_last_label_alone_counts() {
         let check = |name: &[u8], expected: Option<&str>| {
             let mut counts = TldCounts::new();
-            counts.count(Direction::Query, name);
+            counts.count(Direction::Query, Name::parse(name).unwrap().0.last_label());
             let counted: Vec<_> =
                 (0..COUNT).filter(|&number| counts.value(Direction::Query, number) > 0).map(domain).collect();
             assert_eq!(counted, expected.into_iter().collect::<Vec<_>>(), "{name:?}");

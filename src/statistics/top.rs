@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! hot      | 8 hashes | 8 values |                 two cache lines, all that a known key touches
+//! least    | a weight that no entry is below |     what most unknown keys lose against, without a look at the entries
 //! cold     | 8 x inherited, unseen | 8 lengths |   when an entry changes hands
 //! things   | the 8 names, one behind the other |
 //! cells    | what was counted of keys while they had no entry, by another part of the hash |
@@ -81,6 +82,8 @@ use crate::limits::table;
 pub struct Top<const N: usize> {
     hot: Box<[Hot<N>]>,
     cold: Box<[Cold<N>]>,
+    /// For each bucket a weight that none of its entries is below; 0 while one is free or nobody has looked.
+    least: Box<[u32]>,
     /// A block of `block` octets for each bucket.
     things: Box<[u8]>,
     block: usize,
@@ -93,8 +96,8 @@ pub struct Top<const N: usize> {
 /// What is read for every key of a bucket.
 #[derive(Clone, Copy, Debug)]
 struct Hot<const N: usize> {
-    /// Hashes; 0 is a free entry.
-    keys: [u64; WAYS],
+    /// The lower halves of the hashes, which are compared all at once, and the upper halves; both 0 is a free entry.
+    keys: [[u32; WAYS]; 2],
     /// Certain and inherited together.
     values: [[u64; N]; WAYS],
 }
@@ -144,12 +147,13 @@ impl<const N: usize> Top<N> {
     /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `thing_bytes` octets for the thing of each.
     pub fn new(entries: usize, thing_bytes: usize) -> Self {
         let buckets = entries.div_ceil(WAYS).max(1);
-        let hot = Hot { keys: [0; WAYS], values: [[0; N]; WAYS] };
+        let hot = Hot { keys: [[0; WAYS]; 2], values: [[0; N]; WAYS] };
         let cold =
             Cold { inherited: [[0; N]; WAYS], unseen: [[0; N]; WAYS], floor: [0; N], lengths: [0; WAYS] };
         Top {
             hot: table(buckets, hot),
             cold: table(buckets, cold),
+            least: table(buckets, 0),
             things: table(buckets * WAYS * thing_bytes, 0),
             block: WAYS * thing_bytes,
             cells: table(buckets * WAYS * CELLS_PER_ENTRY, [0; N]),
@@ -162,7 +166,8 @@ impl<const N: usize> Top<N> {
     /// Octets of a table of that size.
     pub const fn cost(entries: usize, thing_bytes: usize) -> usize {
         let cells = WAYS * CELLS_PER_ENTRY * size_of::<[u32; N]>();
-        let bucket = size_of::<Hot<N>>() + size_of::<Cold<N>>() + WAYS * thing_bytes + cells;
+        let bucket =
+            size_of::<Hot<N>>() + size_of::<Cold<N>>() + size_of::<u32>() + WAYS * thing_bytes + cells;
         size_of::<Top<N>>() + entries.div_ceil(WAYS) * bucket
     }
 
@@ -214,6 +219,7 @@ impl<const N: usize> Top<N> {
     /// Halves everything.
     pub fn age(&mut self) {
         self.total = self.total.map(|total| total / 2);
+        self.least.fill(0);
         for cell in self.cells.iter_mut().flatten() {
             *cell = cell.div_ceil(2);
         }
@@ -234,10 +240,11 @@ impl<const N: usize> Top<N> {
     /// Forgets all keys; what was evicted stays counted.
     pub fn reset(&mut self) {
         for (hot, cold) in self.hot.iter_mut().zip(&mut self.cold) {
-            hot.keys = [0; WAYS];
+            hot.keys = [[0; WAYS]; 2];
             (cold.lengths, cold.floor) = ([0; WAYS], [0; N]);
         }
         self.cells.fill([0; N]);
+        self.least.fill(0);
         self.total = [0; N];
     }
 
@@ -251,7 +258,7 @@ impl<const N: usize> Top<N> {
 
     fn entry(&self, place: usize, way: usize) -> Option<Entry<'_, N>> {
         let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
-        let key = hot.keys.get(way).copied().filter(|&key| key != 0)?;
+        let key = hot.key(way).filter(|&key| key != 0)?;
         let (values, inherited) = (hot.values.get(way)?, cold.inherited.get(way)?.map(u64::from));
         let unseen = cold.unseen.get(way)?.map(u64::from);
         let start = place * self.block + cold.start(way);
@@ -275,39 +282,55 @@ impl<const N: usize> Top<N> {
         while weight(self.bound(key)) > WEIGHT_MAX {
             self.age(); // before its time, which keeps all bounds
         }
-        let unseen = self.bound(key);
-        let Some(inherited) = self.make_room(key, amounts, thing.len()) else {
+        let chance = self.chance.draw();
+        let contest = Contest { known: weight(self.bound(key)), amount: weight(amounts), chance };
+        let least = self.least.get(self.bucket(key)).copied().map_or(0, u64::from);
+        if contest.is_lost(least) || !self.replace(key, amounts, thing, &contest) {
             let cell = self.cell(key);
             if let Some(cell) = self.cells.get_mut(cell) {
-                *cell = small(each(unseen, amounts, u64::wrapping_add));
+                *cell = small(each(cell.map(u64::from), amounts, u64::wrapping_add));
             }
-            return;
-        };
+        }
+    }
+
+    /// Gives a key an entry if it wins it.
+    fn replace(&mut self, key: u64, amounts: [u64; N], thing: &[u8], contest: &Contest) -> bool {
+        let unseen = self.bound(key);
+        let Some(inherited) = self.make_room(key, thing.len(), contest) else { return false };
         let bucket = self.bucket(key);
-        let (Some(hot), Some(cold)) = (self.hot.get_mut(bucket), self.cold.get_mut(bucket)) else { return };
+        let (Some(hot), Some(cold)) = (self.hot.get_mut(bucket), self.cold.get_mut(bucket)) else {
+            return true;
+        };
         let start = bucket * self.block;
         let block = self.things.get_mut(start..start + self.block);
-        let Some((way, block)) = hot.find(0).zip(block) else { return };
+        let Some((way, block)) = hot.find(0).zip(block) else { return true };
         cold.put(way, thing, block);
         for (slot, value) in [(&mut cold.inherited, inherited), (&mut cold.unseen, unseen)] {
             if let Some(slot) = slot.get_mut(way) {
                 *slot = small(value);
             }
         }
-        if let (Some(slot), Some(values)) = (hot.keys.get_mut(way), hot.values.get_mut(way)) {
-            (*slot, *values) = (key, each(inherited, amounts, u64::wrapping_add));
+        hot.set_key(way, key);
+        if let Some(values) = hot.values.get_mut(way) {
+            *values = each(inherited, amounts, u64::wrapping_add);
         }
+        true
     }
 
     /// Frees an entry of the key's bucket and `length` octets, if the key wins against all that must go for it.
     /// Gives what it inherits.
-    fn make_room(&mut self, key: u64, amounts: [u64; N], length: usize) -> Option<[u64; N]> {
+    fn make_room(&mut self, key: u64, length: usize, contest: &Contest) -> Option<[u64; N]> {
         let place = self.bucket(key);
         let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
         let (mut victims, mut has_entry) = ([false; WAYS], hot.find(0).is_some());
         let mut room = self.block.checked_sub(cold.start(WAYS))?;
         let (mut inherited, mut against) = (None, 0);
         let floor = cold.floor.map(u64::from);
+        if !has_entry && let Some(least) = self.least.get_mut(place) {
+            let lightest = hot.lightest(&victims).and_then(|way| hot.values.get(way));
+            let lightest = lightest.map_or(0, |values| weight(*values));
+            *least = u32::try_from(lightest).unwrap_or(u32::MAX);
+        }
         while !has_entry || room < length {
             let way = hot.lightest(&victims)?;
             *victims.get_mut(way)? = true;
@@ -317,16 +340,13 @@ impl<const N: usize> Top<N> {
             room += usize::from(*cold.lengths.get(way)?);
             has_entry = true;
         }
-        let inherited = inherited.unwrap_or(floor);
-        let (amount, against) = (weight(amounts), weight(floor).max(against));
-        let is_lighter = weight(self.bound(key)) + amount <= against;
-        if against > 0 && (is_lighter || against > WEIGHT_MAX || !self.chance.is_won(amount, against)) {
+        if contest.is_lost(weight(floor).max(against)) {
             return None;
         }
         for (way, _) in victims.iter().enumerate().filter(|&(_, victim)| *victim) {
             self.evict(place, way);
         }
-        Some(inherited)
+        Some(inherited.unwrap_or(floor))
     }
 
     /// Puts what an entry may have counted into its cell, and frees it.
@@ -334,8 +354,9 @@ impl<const N: usize> Top<N> {
         let Some(entry) = self.entry(place, way) else { return };
         let (key, most) = (entry.key, small(each(entry.certain, entry.unseen, u64::wrapping_add)));
         let (Some(hot), Some(cold)) = (self.hot.get_mut(place), self.cold.get_mut(place)) else { return };
-        if let Some(slot) = hot.keys.get_mut(way) {
-            *slot = 0;
+        hot.set_key(way, 0);
+        if let Some(least) = self.least.get_mut(place) {
+            *least = 0;
         }
         cold.floor = small(hot.values.get(way).copied().unwrap_or([0; N]));
         let start = place * self.block;
@@ -355,17 +376,39 @@ impl<const N: usize> Hot<N> {
     #[inline]
     fn find(&self, key: u64) -> Option<usize> {
         // Without a branch for each: which one it is nobody can predict.
-        let bit = |(way, held): (usize, &u64)| u32::from(*held == key) << way;
-        let found = self.keys.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
-        (found != 0).then(|| found.trailing_zeros() as usize)
+        let bit = |(way, low): (usize, &u32)| u32::from(*low == key as u32) << way;
+        let mut found = self.keys[0].iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
+        while found != 0 {
+            let way = found.trailing_zeros() as usize;
+            if self.key(way) == Some(key) {
+                return Some(way);
+            }
+            found &= found - 1;
+        }
+        None
+    }
+
+    /// The key of an entry.
+    #[inline]
+    fn key(&self, way: usize) -> Option<u64> {
+        let [low, high] = &self.keys;
+        Some(u64::from(*high.get(way)?) << 32 | u64::from(*low.get(way)?))
+    }
+
+    fn set_key(&mut self, way: usize, key: u64) {
+        for (half, value) in self.keys.iter_mut().zip([key as u32, (key >> 32) as u32]) {
+            if let Some(half) = half.get_mut(way) {
+                *half = value;
+            }
+        }
     }
 
     /// The lightest entry among those that are not excepted.
     fn lightest(&self, except: &[bool; WAYS]) -> Option<usize> {
-        let entries = self.keys.iter().zip(&self.values).zip(except).enumerate();
+        let entries = self.values.iter().zip(except).enumerate();
         entries
-            .filter(|(_, ((key, _), except))| **key != 0 && !**except)
-            .map(|(way, ((_, values), _))| (weight(*values), way))
+            .filter(|&(way, (_, except))| !except && self.key(way) != Some(0))
+            .map(|(way, (values, _))| (weight(*values), way))
             .min()
             .map(|(_, way)| way)
     }
@@ -407,14 +450,34 @@ impl<const N: usize> Cold<N> {
 struct Chance(u64);
 
 impl Chance {
-    /// Whether `amount` wins against `against`, which it does `amount` times in `amount + against`.
-    fn is_won(&mut self, amount: u64, against: u64) -> bool {
+    /// 32 bits.
+    #[inline]
+    fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+    }
+}
+
+/// A key that wants an entry.
+struct Contest {
+    /// Weight of what it may have been counted before, and of what it is counted now.
+    known: u64,
+    amount: u64,
+    /// 32 bits drawn for it.
+    chance: u64,
+}
+
+impl Contest {
+    /// Whether it loses against entries of that weight; who does, loses against heavier ones, too.
+    ///
+    /// It wins `amount` times in `amount + against`, unless it is known to be lighter.
+    #[inline]
+    fn is_lost(&self, against: u64) -> bool {
         // Both are below 2^32: `against` by what is asked before, the sum is what a message can weigh beside it.
-        bits.saturating_mul(amount.saturating_add(against)) >> 32 < amount
+        let is_won = || self.chance.saturating_mul(self.amount.saturating_add(against)) >> 32 < self.amount;
+        against > 0 && (self.known + self.amount <= against || against > WEIGHT_MAX || !is_won())
     }
 }
 

@@ -33,6 +33,8 @@ const LABEL_MAX: u8 = 63;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name<'a> {
     octets: &'a [u8],
+    /// Where the last label begins, with its length octet; 0 in the root, too.
+    last: u8,
 }
 
 /// Why there is no name.
@@ -50,7 +52,7 @@ pub enum NameError {
 
 impl<'a> Name<'a> {
     /// The root: no labels.
-    pub const ROOT: Name<'static> = Name { octets: &[0] };
+    pub const ROOT: Name<'static> = Name { octets: &[0], last: 0 };
 
     /// Reads the name at the front of `octets`, and returns it with what stands behind it.
     ///
@@ -59,17 +61,20 @@ impl<'a> Name<'a> {
     /// [`NameError`], for the first thing that is wrong.
     #[inline]
     pub fn parse(octets: &'a [u8]) -> Result<(Name<'a>, &'a [u8]), NameError> {
-        let mut end = 0;
+        let (mut end, mut last) = (0, 0);
         loop {
             match octets.get(end).copied().ok_or(NameError::Truncated)? {
                 0 => break,
-                length @ 1..=LABEL_MAX => end += 1 + usize::from(length),
+                length @ 1..=LABEL_MAX => (last, end) = (end, end + 1 + usize::from(length)),
                 0xc0.. => return Err(NameError::Pointer),
                 _ => return Err(NameError::LabelType),
             }
         }
         let (octets, rest) = octets.split_at_checked(end + 1).ok_or(NameError::Truncated)?;
-        if octets.len() > NAME_MAX { Err(NameError::TooLong) } else { Ok((Name { octets }, rest)) }
+        if octets.len() > NAME_MAX {
+            return Err(NameError::TooLong);
+        }
+        Ok((Name { octets, last: last as u8 }, rest)) // below `NAME_MAX`
     }
 
     /// The name in wire form, with the root's 0 at the end.
@@ -81,6 +86,13 @@ impl<'a> Name<'a> {
     /// Whether it has no labels.
     pub fn is_root(&self) -> bool {
         self.octets.len() == 1
+    }
+
+    /// The last label, as it was sent; that of the root is empty.
+    #[inline]
+    pub fn last_label(&self) -> &'a [u8] {
+        let start = usize::from(self.last) + 1;
+        self.octets.get(start..self.octets.len() - 1).unwrap_or_default()
     }
 
     /// The labels from left to right, without the root's empty one.
@@ -145,6 +157,16 @@ impl<'a> Name<'a> {
         }
         Some(composer.written())
     }
+}
+
+/// Eight octets with their letters in lower case.
+#[inline]
+pub const fn fold_case(octets: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let rest = octets & (0x7f * EACH);
+    let from_a = rest + (0x80 - b'A' as u64) * EACH;
+    let behind_z = rest + (0x7f - b'Z' as u64) * EACH;
+    octets | (from_a & !behind_z & !octets & (0x80 * EACH)) >> 2
 }
 
 /// Whether an octet within a label is its own text.
