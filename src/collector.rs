@@ -20,7 +20,7 @@ use crate::wire::dns::Malformed;
 use crate::wire::dnstap::{Dnstap, Reject};
 use crate::wire::foreign::Foreign;
 use crate::wire::framestream::Violation;
-use crate::wire::name::NAME_MAX;
+use crate::wire::name::Name;
 
 /// Everything a message passes.
 #[derive(Debug)]
@@ -89,8 +89,7 @@ impl<'a> Collector<'a> {
         if let Some(reason) = event.dns.malformed {
             self.malformed.count(reason.label());
         }
-        let mut room = [0; NAME_MAX];
-        let (folded, hashes) = self.hash(&event, &mut room);
+        let (folded, hashes) = self.hash(&event);
         self.pairing.borrow_mut().observe(&mut event, folded);
         if let Verdict::Drop(filter) = self.filter.borrow_mut().judge(&event) {
             return intake.filtered.count(filter.label());
@@ -104,15 +103,16 @@ impl<'a> Collector<'a> {
     }
 
     /// The hash of the name in lower case, 0 without one, and what the statistics count by.
-    fn hash<'e>(&self, event: &Event<'e>, room: &'e mut [u8; NAME_MAX]) -> (u64, Hashes<'e>) {
-        let name = event.dns.question.as_ref().map(|question| &question.name);
-        let lower: Option<&[u8]> = name.map(|name| name.fold_case_into(room));
-        let folded = lower.map(|lower| self.hasher.hash_one(lower));
-        let own = name.map(|name| name.octets());
-        let (domain, name) =
-            if self.lowercase { (folded, lower) } else { (own.map(|own| self.hasher.hash_one(own)), own) };
-        let name = name.unwrap_or_default();
-        let last_label = event.dns.question.as_ref().map_or(&[][..], |question| question.name.last_label());
+    #[inline]
+    fn hash<'e>(&self, event: &Event<'e>) -> (u64, Hashes<'e>) {
+        let name = event.dns.question.as_ref().map(|question| question.name);
+        let folded = name.map(|name| {
+            let mut hasher = self.hasher.build_hasher();
+            name.hash_folded(&mut hasher);
+            hasher.finish()
+        });
+        let own = || name.map(|name| self.hasher.hash_one(name.octets()));
+        let domain = if self.lowercase { folded } else { own() };
         let client = event.query.address.filter(|address| !address.is_unspecified()).map(|address| {
             let mut hasher = self.hasher.build_hasher();
             match address {
@@ -121,7 +121,7 @@ impl<'a> Collector<'a> {
             }
             hasher.finish()
         });
-        (folded.unwrap_or(0), Hashes { client, domain, name, last_label })
+        (folded.unwrap_or(0), Hashes { client, domain, name: name.unwrap_or(Name::ROOT) })
     }
 
     /// The outputs behind.

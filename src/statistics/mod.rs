@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::limits::Limits;
 use crate::setting::{Fault, Seconds, TableFlag, Text, Within};
 use crate::time::Time;
+use crate::wire::name::Name;
 use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
 use serde::Deserialize;
 use streams::{Sketches, Stream, StreamId, Streams};
@@ -115,10 +116,8 @@ pub struct Hashes<'a> {
     pub client: Option<u64>,
     /// Of the name, in lower case if so configured.
     pub domain: Option<u64>,
-    /// The name as it is counted, in wire form.
-    pub name: &'a [u8],
-    /// Its last label.
-    pub last_label: &'a [u8],
+    /// The name as it was sent.
+    pub name: Name<'a>,
 }
 
 impl Statistics {

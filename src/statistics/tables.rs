@@ -136,8 +136,8 @@ fn unknown(key: &'static str, flag: &TableFlag) -> Fault {
 }
 
 impl Set {
-    fn new(limits: &Limits, tracked: usize, with_countries: bool) -> Self {
-        let domains = || Top::new(limits.top_names, NAME_BYTES);
+    fn new(limits: &Limits, tracked: usize, lowercase: bool, with_countries: bool) -> Self {
+        let domains = || Top::new(limits.top_names, NAME_BYTES).in_lower_case(lowercase);
         let countries = || Top::new(TOP_COUNTRIES, COUNTRY_BYTES);
         Set {
             tlds: TldCounts::new(),
@@ -158,7 +158,7 @@ impl Tables {
     /// Empty tables; those of countries only where clients are looked up.
     pub fn new(limits: &Limits, section: &Section, with_countries: bool) -> Self {
         let tracked = Tracked::of(section).unwrap_or_default();
-        let set = |_| Set::new(limits, tracked.len(), with_countries);
+        let set = |_| Set::new(limits, tracked.len(), section.qname_lowercase, with_countries);
         Tables {
             sets: (0..sets(limits)).map(set).collect(),
             tracked: tracked.into(),
@@ -210,11 +210,11 @@ impl Tables {
             }
         }
         if let Some(hash) = hashes.domain {
-            set.tlds.count(direction, hashes.last_label);
+            set.tlds.count(direction, hashes.name.last_label());
             for (table, tracked) in set.domains.iter_mut().zip(&self.tracked) {
                 let amount = tracked.amount(event, direction);
                 if amount > 0 {
-                    table.count(hash, [amount], hashes.name);
+                    table.count(hash, [amount], hashes.name.octets());
                 }
             }
         }

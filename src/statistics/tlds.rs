@@ -34,12 +34,14 @@ const LONGEST: usize = 24;
 /// Where each line begins, and where one after the last would.
 static STARTS: [u16; COUNT + 1] = starts();
 
-/// Open addressing by [`hash`]: number + 1; 0 is free.
-static INDEX: [u16; SLOTS] = index();
+/// Open addressing by the upper bits of [`hash`]: some of its lower bits, and number + 1 in the last
+/// [`NUMBER_BITS`]; 0 is free.
+static INDEX: [u32; SLOTS] = index();
 
 /// More than twice the domains: most are found at the first look.
 const SLOTS: usize = 4096;
-const _: () = assert!(COUNT * 2 < SLOTS && LIST.len() < u16::MAX as usize);
+const NUMBER_BITS: u32 = 11;
+const _: () = assert!(COUNT * 2 < SLOTS && COUNT < 1 << NUMBER_BITS && LIST.len() < u16::MAX as usize);
 
 impl TldCounts {
     /// Octets of the counts.
@@ -88,23 +90,29 @@ impl Default for TldCounts {
 #[inline]
 pub fn find(label: &[u8]) -> Option<usize> {
     let ends = ends(label)?;
-    let mut slot = hash(ends);
+    let (mut slot, bits) = hash(ends);
     loop {
-        let number = usize::from(INDEX.get(slot).copied()?).checked_sub(1)?;
-        let domain = domain(number).as_bytes();
-        let is_same = self::ends(domain) == Some(ends) && domain.len() == label.len();
-        if is_same && (label.len() <= 8 || domain.eq_ignore_ascii_case(label)) {
+        let entry = INDEX.get(slot).copied().filter(|&entry| entry != 0)?;
+        let number = (entry % (1 << NUMBER_BITS)) as usize - 1;
+        if entry >> NUMBER_BITS == bits && is_domain(number, ends, label) {
             return Some(number);
         }
         slot = (slot + 1) % SLOTS;
     }
 }
 
+/// Whether a label with these [`ends`] is the domain of that number.
+#[inline]
+fn is_domain(number: usize, ends: u64, label: &[u8]) -> bool {
+    let domain = domain(number).as_bytes();
+    let is_same = domain.len() == label.len() && self::ends(domain) == Some(ends);
+    is_same && (label.len() <= 8 || domain.eq_ignore_ascii_case(label))
+}
+
 /// The domain of that number, in lower case and ASCII.
 pub fn domain(number: usize) -> &'static str {
     let line = STARTS.get(number).zip(STARTS.get(number + 1));
-    let line = line.and_then(|(&start, &end)| LIST.get(usize::from(start)..usize::from(end)));
-    line.map_or("", |line| line.strip_suffix('\n').unwrap_or(line))
+    line.and_then(|(&start, &end)| LIST.get(usize::from(start)..usize::from(end) - 1)).unwrap_or_default()
 }
 
 /// The first and the last four octets of a label in lower case, of a short one the first and the last two: up to
@@ -123,10 +131,11 @@ const fn ends(label: &[u8]) -> Option<u64> {
     if label.len() > LONGEST { None } else { Some(fold_case((first as u64) << 32 | last as u64)) }
 }
 
-/// Where a domain with these [`ends`] is to be looked for.
+/// Where a domain with these [`ends`] is to be looked for, and the bits by which it is known there.
 #[inline]
-const fn hash(ends: u64) -> usize {
-    (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
+const fn hash(ends: u64) -> (usize, u32) {
+    let hash = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((hash >> 52) as usize, (hash >> 20) as u32 >> NUMBER_BITS)
 }
 
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
@@ -148,19 +157,18 @@ const fn starts() -> [u16; COUNT + 1] {
 }
 
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
-const fn index() -> [u16; SLOTS] {
+const fn index() -> [u32; SLOTS] {
     let (starts, mut index, mut number) = (starts(), [0; SLOTS], 0);
     while number < COUNT {
         let (start, end) = (starts[number] as usize, starts[number + 1] as usize - 1);
-        let Some(ends) = ends(LIST.as_bytes().split_at(end).0.split_at(start).1) else {
-            panic!("a domain of one octet")
-        };
-        let mut slot = hash(ends);
+        let label = LIST.as_bytes().split_at(end).0.split_at(start).1;
+        let Some(ends) = ends(label) else { continue }; // one octet: there is none, and the build would not end
+        let (mut slot, bits) = hash(ends);
         while index[slot] != 0 {
             slot = (slot + 1) % SLOTS;
         }
         number += 1;
-        index[slot] = number as u16;
+        index[slot] = bits << NUMBER_BITS | number as u32;
     }
     index
 }

@@ -18,6 +18,7 @@
 use super::cursor::{Composer, Cursor};
 use super::text::{escape, is_plain};
 use core::fmt;
+use core::hash::Hasher;
 
 /// The most octets a name has in wire form.
 pub const NAME_MAX: usize = 255;
@@ -104,14 +105,28 @@ impl<'a> Name<'a> {
         })
     }
 
-    /// The name in wire form with its letters in lower case, for comparing and hashing. Length octets go
-    /// through the same folding as the rest and come out as they are: at most 63, they are below `A`.
+    /// Gives the name in wire form to a hasher, with its letters in lower case. Length octets go through the same
+    /// folding as the rest and come out as they are: at most 63, they are below `A`.
     #[inline]
-    pub fn fold_case_into<'b>(&self, out: &'b mut [u8; NAME_MAX]) -> &'b [u8] {
-        let Some((folded, _)) = out.split_at_mut_checked(self.octets.len()) else { return &[] };
-        folded.copy_from_slice(self.octets);
-        folded.make_ascii_lowercase();
-        folded
+    pub fn hash_folded(&self, hasher: &mut impl Hasher) {
+        let mut write = |octets: [u8; 16]| {
+            let both = u128::from_le_bytes(octets);
+            hasher.write_u128(
+                u128::from(fold_case((both >> 64) as u64)) << 64 | u128::from(fold_case(both as u64)),
+            );
+        };
+        let (chunks, rest) = self.octets.as_chunks();
+        chunks.iter().for_each(|chunk| write(*chunk));
+        match self.octets.last_chunk() {
+            _ if rest.is_empty() => {}
+            Some(last) => write(*last), // some octets once more, which is quicker than to fill up
+            None => {
+                let mut chunk = [0; 16];
+                chunk.iter_mut().zip(rest).for_each(|(place, octet)| *place = *octet);
+                write(chunk);
+            }
+        }
+        hasher.write_usize(self.octets.len());
     }
 
     /// Writes the text to the front of `out` and returns its length; `None` when `out` is too short, which

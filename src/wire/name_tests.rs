@@ -1,6 +1,7 @@
 //! Names of real and of hostile messages.
 
 use super::*;
+use core::hash::BuildHasher;
 
 fn name(wire: &[u8]) -> Name<'_> {
     let (name, rest) = Name::parse(wire).unwrap();
@@ -83,11 +84,51 @@ fn every_prefix_is_truncated() {
 
 #[test]
 fn folding_touches_letters_only() {
-    let mut out = [0xff; NAME_MAX];
-    let wire = [&b"\x04AZaz\x05@[`{\xc0\x3f"[..], &[b'Q'; 63], b"\0"].concat();
-    let folded = [&b"\x04azaz\x05@[`{\xc0\x3f"[..], &[b'q'; 63], b"\0"].concat();
-    assert_eq!(name(&wire).fold_case_into(&mut out), folded);
-    assert_eq!(Name::ROOT.fold_case_into(&mut out), [0]);
+    for octet in 0..=255u8 {
+        for place in 0..8 {
+            let with = |octet: u8| {
+                u64::from_le_bytes(core::array::from_fn(|at| {
+                    if at == place { octet } else { (0x5a + 0x1f * at) as u8 }
+                }))
+            };
+            let expected = with(octet).to_le_bytes().map(|octet| octet.to_ascii_lowercase());
+            assert_eq!(fold_case(with(octet)).to_le_bytes(), expected);
+        }
+    }
+}
+
+#[test]
+fn names_hash_alike_without_regard_to_case_and_not_else() {
+    let hasher = foldhash::quality::FixedState::with_seed(1);
+    let hash = |wire: &[u8]| {
+        let mut hasher = hasher.build_hasher();
+        name(wire).hash_folded(&mut hasher);
+        hasher.finish()
+    };
+    let mut seen = std::collections::HashSet::new();
+    for length in 1..=63u8 {
+        for labels in 0..=3 {
+            let wire = |octet: u8| {
+                [[&[length][..], &vec![octet; usize::from(length)]].concat().repeat(labels), vec![0]].concat()
+            };
+            assert_eq!(hash(&wire(b'q')), hash(&wire(b'Q')));
+            // With content of its own length, too: such names look alike in many places.
+            for octet in [b'q', b'r', length] {
+                seen.insert((wire(octet), hash(&wire(octet))));
+            }
+        }
+    }
+    let (names, hashes): (std::collections::HashSet<_>, std::collections::HashSet<_>) =
+        seen.into_iter().unzip();
+    assert_eq!(names.len(), hashes.len());
+}
+
+#[test]
+fn the_last_label_is_the_last() {
+    assert_eq!(name(b"\x03www\x07example\x03CoM\0").last_label(), b"CoM");
+    assert_eq!(name(b"\x02de\0").last_label(), b"de");
+    assert_eq!(name(b"\x05\x03com\x00\0").last_label(), b"\x03com\x00");
+    assert_eq!(Name::ROOT.last_label(), b"");
 }
 
 #[test]
