@@ -56,7 +56,7 @@ fn program(machine: u32) -> Vec<libc::sock_filter> {
     if cfg!(target_arch = "x86_64") {
         program.extend([skip_unless(AT_LEAST, X32, 1), REFUSE]);
     }
-    let lists = [ALWAYS, LIBRARY, OLD, NARROW, TIME64, MACHINE_OWN].into_iter().flatten();
+    let lists = [ALWAYS, LIBRARY, OLD, NARROW, TIME64, PLACED, MACHINE_OWN].into_iter().flatten();
     for number in lists.filter_map(|&number| u32::try_from(number).ok()) {
         program.extend([skip_unless(EQUAL, number, 1), ALLOW]);
     }
@@ -151,7 +151,7 @@ const ALWAYS: &[c_long] = calls![
     SYS_accept4 SYS_accept SYS_connect SYS_bind SYS_listen SYS_getsockname SYS_getpeername SYS_getsockopt
     SYS_setsockopt SYS_shutdown SYS_socketpair SYS_close SYS_dup SYS_dup3 SYS_fcntl SYS_ioctl SYS_pipe2
     // Files: configuration, certificates, databases, rotation.
-    SYS_openat SYS_statx SYS_fstat SYS_lseek SYS_pread64 SYS_pwrite64 SYS_getdents64 SYS_readlinkat
+    SYS_openat SYS_statx SYS_fstat SYS_lseek SYS_getdents64 SYS_readlinkat
     SYS_faccessat SYS_renameat2 SYS_unlinkat SYS_ftruncate SYS_fsync SYS_fdatasync SYS_fchmod
     SYS_statfs SYS_fstatfs SYS_getcwd SYS_umask
     // Memory.
@@ -190,7 +190,7 @@ const OLD: &[c_long] = &[];
 /// What 32 bits need for long files, and for users beyond 65,535.
 #[cfg(target_pointer_width = "32")]
 const NARROW: &[c_long] = calls![
-    SYS_mmap2 SYS__llseek SYS_fcntl64 SYS_stat64 SYS_lstat64 SYS_fstat64 SYS_fstatat64 SYS_ftruncate64
+    SYS_mmap2 SYS__llseek SYS_fcntl64 SYS_stat64 SYS_lstat64 SYS_fstat64 SYS_ftruncate64
     SYS_statfs64 SYS_fstatfs64 SYS_send SYS_recv
 ];
 #[cfg(not(target_pointer_width = "32"))]
@@ -221,6 +221,14 @@ const MACHINE_OWN: &[c_long] = &[
 const MACHINE_OWN: &[c_long] = calls![SYS_set_thread_area SYS_cacheflush];
 #[cfg(not(any(target_arch = "arm", target_arch = "mips")))]
 const MACHINE_OWN: &[c_long] = &[];
+
+/// Reads and writes at a place, and `fstatat64`, which the crate does not name on all of these machines.
+#[cfg(target_arch = "mips")]
+const PLACED: &[c_long] = &[4_200, 4_201, 4_293];
+#[cfg(all(target_pointer_width = "32", not(target_arch = "mips")))]
+const PLACED: &[c_long] = calls![SYS_pread64 SYS_pwrite64 SYS_fstatat64];
+#[cfg(not(target_pointer_width = "32"))]
+const PLACED: &[c_long] = calls![SYS_pread64 SYS_pwrite64];
 
 #[cfg(test)]
 mod tests {
