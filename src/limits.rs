@@ -55,8 +55,16 @@ pub struct Limits {
     pub top_clients: usize,
     /// The longest data frame taken, in octets.
     pub frame: usize,
+    /// Octets that all connections read into, one at a time.
+    pub receive: usize,
     /// Blocks of the sniffer's ring.
     pub ring: usize,
+    /// Fragmented datagrams that the sniffer puts together at once, from all ends.
+    pub datagrams: usize,
+    /// Flows of DNS over TCP, two a connection, that the sniffer follows at once.
+    pub flows: usize,
+    /// Flows among them of which a part is missing; each takes a block of the longest message.
+    pub flow_blocks: usize,
     /// Streams with tables of their own: the first ones.
     pub table_streams: usize,
 }
@@ -73,8 +81,7 @@ impl Limits {
             top_names: over(section.top_names.map(Within::get), base.top_names),
             top_clients: over(section.top_clients.map(Within::get), base.top_clients),
             frame: section.frame.map_or(base.frame, Octets::in_memory),
-            ring: base.ring,
-            table_streams: base.table_streams,
+            ..base
         }
     }
 
@@ -86,13 +93,32 @@ impl Limits {
             Profile::Default => (STREAMS, CONNECTIONS, PAIRING, TOP_NAMES, TOP_CLIENTS),
             Profile::Large => (256, 256, 262_144, 4096, 4096),
         };
-        let (ring, table_streams) = match profile {
-            Profile::Tiny => (4, 1),
-            Profile::Small => (8, 2),
-            Profile::Default => (SNIFFER_BLOCKS, TABLE_STREAMS),
-            Profile::Large => (64, 16),
+        let (receive, frame, table_streams) = match profile {
+            Profile::Tiny => (32 << 10, FRAME_SMALL, 1),
+            Profile::Small => (64 << 10, FRAME_SMALL, 2),
+            Profile::Default => (RECEIVE_BUFFER_BYTES, FRAME, TABLE_STREAMS),
+            Profile::Large => (RECEIVE_BUFFER_BYTES, FRAME, 16),
         };
-        Limits { streams, connections, pairing, top_names, top_clients, frame: FRAME, ring, table_streams }
+        let (ring, datagrams, flows, flow_blocks) = match profile {
+            Profile::Tiny => (4, 4, 64, 2),
+            Profile::Small => (8, 8, 128, 4),
+            Profile::Default => (SNIFFER_BLOCKS, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
+            Profile::Large => (64, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
+        };
+        Limits {
+            streams,
+            connections,
+            pairing,
+            top_names,
+            top_clients,
+            frame,
+            receive,
+            ring,
+            datagrams,
+            flows,
+            flow_blocks,
+            table_streams,
+        }
     }
 }
 
@@ -194,6 +220,8 @@ pub const TABLE_STREAMS: usize = 8;
 pub const FRAME_MIN: u64 = 512;
 /// See [`FRAME_MIN`].
 pub const FRAME: usize = 132 << 10;
+/// The longest with the profiles `tiny` and `small`: one message of 64 KiB, and 4 KiB around it.
+pub const FRAME_SMALL: usize = 68 << 10;
 /// See [`FRAME_MIN`].
 pub const FRAME_MAX: u64 = 16 << 20;
 
@@ -206,7 +234,7 @@ pub const UNKNOWN_TYPES: usize = 64;
 /// Reasons a tally can tell apart.
 pub const REASONS: usize = 40;
 
-/// Octets that all connections read into, one at a time: some thousand messages a turn.
+/// Octets that all connections read into by default, one at a time: some thousand messages a turn.
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
 
 /// Octets of an unfinished frame that stay with its connection; most frames are shorter.
@@ -239,16 +267,16 @@ pub const SNIFFER_INTERFACES: usize = 256;
 /// Addresses of its own that the sniffer knows, at most.
 pub const SNIFFER_ADDRESSES: usize = 256;
 
-/// Fragmented datagrams that are put together at once, from all ends.
+/// Fragmented datagrams that are put together at once by default, from all ends.
 pub const SNIFFER_DATAGRAMS: usize = 16;
 
 /// Octets of a fragmented datagram at most; DNS over UDP rarely has more than 4,096.
 pub const SNIFFER_DATAGRAM_BYTES: usize = 16 << 10;
 
-/// Flows of DNS over TCP, two a connection, that are followed at once.
+/// Flows of DNS over TCP, two a connection, that are followed at once by default.
 pub const SNIFFER_FLOWS: usize = 256;
 
-/// Flows among them of which a part is missing; each takes a block of the longest message.
+/// Flows among them of which a part is missing, by default; each takes a block of the longest message.
 pub const SNIFFER_STREAM_BLOCKS: usize = 16;
 
 /// Octets of the longest block in a capture of packets; the longest packet that tools write has 262,144.

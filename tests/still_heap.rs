@@ -190,7 +190,8 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
         forwarder_response: true,
     };
     let ports = [53].into_iter().collect();
-    let mut path = Path::new(Settings { ports, identity: "sniffer".to_owned(), records: every });
+    let settings = Settings { ports, identity: "sniffer".to_owned(), records: every };
+    let mut path = Path::new(settings, &Limits::resolve(&limits::Section::default()));
     path.set_local(&["192.0.2.1".parse().unwrap()]);
     let (mut random, mut packet) = (Random(4711), [0; 256]);
     let mut round = |packets: u32| {

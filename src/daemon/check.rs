@@ -10,8 +10,8 @@ use crate::geoip::Database;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
-    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECEIVE_BUFFER_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
-    TAIL_BLOCKS, TLS_CONNECTION_BYTES,
+    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECORD_BYTES, SNIFFER_BLOCK_BYTES, TAIL_BLOCKS,
+    TLS_CONNECTION_BYTES,
 };
 use crate::output::Plan;
 use crate::packet::Path;
@@ -122,7 +122,7 @@ fn memory_map(
         ("distinct counts of all streams".to_owned(), size_of::<Sketches>()),
         tables(config, limits),
         (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
-        ("receive buffer".to_owned(), RECEIVE_BUFFER_BYTES),
+        ("receive buffer".to_owned(), limits.receive),
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * block_bytes(limits.frame)),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
     ];
@@ -137,15 +137,18 @@ fn memory_map(
         map.push((format!("queue and buffers of output {}", output.name), output.cost()));
     }
     if config.input.sniffer.enable {
-        map.push(("sniffer's fragments and connections".to_owned(), Path::COST));
+        map.push(("sniffer's fragments and connections".to_owned(), Path::cost(limits)));
         map.push((format!("sniffer's ring of {} blocks", limits.ring), limits.ring * SNIFFER_BLOCK_BYTES));
     }
     if let Some(capture) = capture {
-        map.push(("buffers of input file".to_owned(), capture.cost(limits.frame)));
+        map.push(("buffers of input file".to_owned(), capture.cost(limits)));
     }
     if config.web_api.enable {
-        let tls = if config.web_api.tls().is_on() { HTTP_WORKERS * TLS_CONNECTION_BYTES } else { 0 };
-        map.push(("web API".to_owned(), http::COST + tls));
+        map.push(("web API".to_owned(), http::COST));
+        if config.web_api.tls().is_on() {
+            let what = format!("TLS of {HTTP_WORKERS} connections of the web API, at most");
+            map.push((what, HTTP_WORKERS * TLS_CONNECTION_BYTES));
+        }
     }
     map
 }

@@ -69,7 +69,7 @@ pub fn plans(config: &Config, limits: &Limits, clients: &Clients) -> Result<Vec<
 pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Capture>, Failure> {
     let (file, sniffer) = (&config.input.file, &config.input.sniffer);
     let failure = Failure::of(format!("input.file: {}", shown(file.path.as_deref())));
-    on(file.enable, || file::Capture::open(file, sniffer, limits.frame).map_err(failure))
+    on(file.enable, || file::Capture::open(file, sniffer, limits).map_err(failure))
 }
 
 /// The database that is enabled, opened.

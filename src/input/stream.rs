@@ -31,7 +31,7 @@ use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::framing::{Fault, Framing, Manner, Outcome};
 use super::slots::{Place, Slots};
 use crate::collector::{Collector, Intake, Refusal};
-use crate::limits::{self, Limits, PATIENCE_SECONDS, RECEIVE_BUFFER_BYTES, TAIL_BLOCKS, TAIL_BYTES};
+use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BLOCKS, TAIL_BYTES};
 
 /// What all connections share.
 pub struct Shared<'a> {
@@ -55,7 +55,7 @@ impl<'a> Shared<'a> {
             collector,
             slots: Slots::new(limits.connections),
             frame_max: u32::try_from(limits.frame).unwrap_or(u32::MAX),
-            buffer: RefCell::new(limits::table(RECEIVE_BUFFER_BYTES, 0)),
+            buffer: RefCell::new(limits::table(limits.receive, 0)),
             held: Cell::new(false),
             blocks: RefCell::new(
                 (0..TAIL_BLOCKS).map(|_| limits::table(block_bytes(limits.frame), 0)).collect(),
@@ -210,11 +210,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         !self.shared.held.get() && self.reach() > 0 && self.shared.collector.outputs().has_room()
     }
 
-    /// Octets that may be read beyond the tail: without a free block, no more than the tail can hold.
+    /// Octets that may be read beyond the tail, as far as the buffer goes: without a free block, no more than the tail
+    /// can hold.
     fn reach(&self) -> usize {
         match &self.tail {
             Tail::Short(tail) if self.shared.blocks.borrow().is_empty() => TAIL_BYTES - tail.len(),
-            _ => RECEIVE_BUFFER_BYTES,
+            _ => usize::MAX,
         }
     }
 

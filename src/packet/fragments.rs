@@ -12,7 +12,7 @@ use core::net::IpAddr;
 
 use super::Ignored;
 use super::network::{Datagram, Fragment};
-use crate::limits::{self, SNIFFER_DATAGRAM_BYTES, SNIFFER_DATAGRAMS};
+use crate::limits::{self, Limits, SNIFFER_DATAGRAM_BYTES};
 use crate::time::Time;
 
 /// Octets that offsets count in.
@@ -60,12 +60,14 @@ enum Step {
 
 impl Fragments {
     /// Octets of the table.
-    pub const COST: usize = SNIFFER_DATAGRAMS * (SNIFFER_DATAGRAM_BYTES + size_of::<Option<Slot>>());
+    pub const fn cost(limits: &Limits) -> usize {
+        limits.datagrams * (SNIFFER_DATAGRAM_BYTES + size_of::<Option<Slot>>())
+    }
 
-    pub fn new() -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Fragments {
-            slots: limits::table(SNIFFER_DATAGRAMS, None),
-            octets: limits::table(SNIFFER_DATAGRAMS * SNIFFER_DATAGRAM_BYTES, 0),
+            slots: limits::table(limits.datagrams, None),
+            octets: limits::table(limits.datagrams * SNIFFER_DATAGRAM_BYTES, 0),
         }
     }
 

@@ -26,7 +26,7 @@ mod transport;
 
 use core::net::IpAddr;
 
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::tally::Tally;
 use crate::time::Time;
 use direction::Direction;
@@ -142,15 +142,17 @@ impl Ignored {
 
 impl Path {
     /// Octets of its tables.
-    pub const COST: usize = Fragments::COST + Streams::COST + direction::FRAME_BYTES;
+    pub const fn cost(limits: &Limits) -> usize {
+        Fragments::cost(limits) + Streams::cost(limits) + direction::FRAME_BYTES
+    }
 
-    /// A path with empty tables.
-    pub fn new(settings: Settings) -> Self {
+    /// A path with empty tables of the sizes that `limits` gives.
+    pub fn new(settings: Settings, limits: &Limits) -> Self {
         Path {
             ports: settings.ports,
             direction: Direction::new(&settings.identity, settings.records),
-            fragments: Fragments::new(),
-            streams: Streams::new(),
+            fragments: Fragments::new(limits),
+            streams: Streams::new(limits),
         }
     }
 

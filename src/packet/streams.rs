@@ -16,7 +16,7 @@
 
 use super::transport::TcpSegment;
 use super::{Ends, Ignored};
-use crate::limits::{self, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS};
+use crate::limits::{self, Limits};
 use crate::time::Time;
 use crate::wire::cursor::Cursor;
 
@@ -38,7 +38,7 @@ pub(super) struct Streams {
     flows: Box<[Option<Flow>]>,
     blocks: Box<[u8]>,
     /// The flow that has each block.
-    holders: [Option<usize>; SNIFFER_STREAM_BLOCKS],
+    holders: Box<[Option<usize>]>,
 }
 
 /// One direction of a connection.
@@ -65,13 +65,16 @@ type Emit<'e> = dyn FnMut(&[u8]) + 'e;
 
 impl Streams {
     /// Octets of the table.
-    pub const COST: usize = SNIFFER_STREAM_BLOCKS * BLOCK_BYTES + SNIFFER_FLOWS * size_of::<Option<Flow>>();
+    pub const fn cost(limits: &Limits) -> usize {
+        limits.flow_blocks * (BLOCK_BYTES + size_of::<Option<usize>>())
+            + limits.flows * size_of::<Option<Flow>>()
+    }
 
-    pub fn new() -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Streams {
-            flows: limits::table(SNIFFER_FLOWS, None),
-            blocks: limits::table(SNIFFER_STREAM_BLOCKS * BLOCK_BYTES, 0),
-            holders: [None; SNIFFER_STREAM_BLOCKS],
+            flows: limits::table(limits.flows, None),
+            blocks: limits::table(limits.flow_blocks * BLOCK_BYTES, 0),
+            holders: limits::table(limits.flow_blocks, None),
         }
     }
 

@@ -12,7 +12,10 @@ const THERE6: &str = "2001:db8::99";
 
 fn path(records: Records) -> Path {
     let ports = [53].into_iter().collect();
-    let mut path = Path::new(Settings { ports, identity: "sniffer".to_owned(), records });
+    let mut path = Path::new(
+        Settings { ports, identity: "sniffer".to_owned(), records },
+        &Limits::resolve(&limits::Section::default()),
+    );
     path.set_local(&[HERE.parse().unwrap(), HERE6.parse().unwrap()]);
     path
 }

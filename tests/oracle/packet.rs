@@ -1,5 +1,6 @@
 //! Packets, one after the other, and the messages made of them.
 
+use dnstapd::limits::{self, Limits};
 use dnstapd::packet::{Captured, Ignored, Link, Path, Records, Settings};
 use dnstapd::tally::Tally;
 use dnstapd::time::Time;
@@ -25,7 +26,8 @@ pub fn check(mut octets: &[u8]) -> u64 {
         forwarder_response: true,
     };
     let ports = [53].into_iter().collect();
-    let mut path = Path::new(Settings { ports, identity: "sniffer".to_owned(), records: every });
+    let settings = Settings { ports, identity: "sniffer".to_owned(), records: every };
+    let mut path = Path::new(settings, &Limits::resolve(&limits::Section::default()));
     path.set_local(&LOCAL.map(|address| address.parse().expect("an address")));
     let ignored = Tally::new(Ignored::ALL.map(Ignored::label));
     let (mut seconds, mut all) = (1_700_000_000, 0);

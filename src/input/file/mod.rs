@@ -25,6 +25,7 @@ use packets::Packets;
 
 use super::sniffer;
 use crate::collector::{Collector, Intake};
+use crate::limits::Limits;
 use crate::packet::is_container;
 use crate::setting::{AtEnd, Fault, FilePath, Within, required};
 
@@ -84,7 +85,7 @@ impl Capture {
     /// # Errors
     ///
     /// When it cannot be read, or is no capture.
-    pub fn open(section: &Section, sniffer: &sniffer::Section, frame_max: usize) -> io::Result<Self> {
+    pub fn open(section: &Section, sniffer: &sniffer::Section, limits: &Limits) -> io::Result<Self> {
         let path = section.path.as_deref().unwrap_or(std::path::Path::new(""));
         let mut file = File::open(path)?;
         if !file.metadata()?.is_file() {
@@ -93,8 +94,8 @@ impl Capture {
         let mut first = [0; 4];
         let read = file.read(&mut first)?;
         let content = match first {
-            [0, 0, 0, 0] if read == first.len() => Content::Frames(Frames::new(frame_max)),
-            _ if is_container(first) => Content::Packets(Box::new(Packets::new(sniffer))),
+            [0, 0, 0, 0] if read == first.len() => Content::Frames(Frames::new(limits.frame)),
+            _ if is_container(first) => Content::Packets(Box::new(Packets::new(sniffer, limits))),
             _ => return Err(io::Error::new(io::ErrorKind::InvalidData, strange(first))),
         };
         file.rewind()?;
@@ -108,10 +109,10 @@ impl Capture {
     }
 
     /// Octets that it takes.
-    pub fn cost(&self, frame_max: usize) -> usize {
+    pub fn cost(&self, limits: &Limits) -> usize {
         match &self.content {
-            Content::Frames(_) => Frames::cost(frame_max),
-            Content::Packets(_) => Packets::COST,
+            Content::Frames(_) => Frames::cost(limits.frame),
+            Content::Packets(_) => Packets::cost(limits),
         }
     }
 

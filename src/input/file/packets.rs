@@ -9,7 +9,7 @@ use smol::future::yield_now;
 use super::{FRAMES_A_TURN, Pace};
 use crate::collector::{Collector, Intake};
 use crate::input::sniffer;
-use crate::limits::{self, CAPTURE_BLOCK_BYTES};
+use crate::limits::{self, CAPTURE_BLOCK_BYTES, Limits};
 use crate::packet::{Captured, Container, Next, Path};
 
 /// A capture of packets.
@@ -25,11 +25,13 @@ pub struct Packets {
 
 impl Packets {
     /// Octets that it takes.
-    pub const COST: usize = Path::COST + CAPTURE_BLOCK_BYTES;
+    pub fn cost(limits: &Limits) -> usize {
+        Path::cost(limits) + CAPTURE_BLOCK_BYTES
+    }
 
     /// What makes messages as the section of the sniffer asks for.
-    pub fn new(section: &sniffer::Section) -> Self {
-        let mut path = section.path();
+    pub fn new(section: &sniffer::Section, limits: &Limits) -> Self {
+        let mut path = section.path(limits);
         let local: Vec<_> = section.eth_ip.iter().map(|address| address.get()).collect();
         if local.is_empty() {
             path.take_server_side();

@@ -56,7 +56,7 @@ impl Sniffer {
             );
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
-        Ok(Sniffer { socket, changes, place, path: section.path() })
+        Ok(Sniffer { socket, changes, place, path: section.path(limits) })
     }
 
     /// Puts it to work.

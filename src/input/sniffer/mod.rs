@@ -5,7 +5,7 @@ mod place;
 
 pub use capture::{Listener, Sniffer, run};
 
-use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_PORTS};
+use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_PORTS};
 use crate::packet::{Path, Records, Settings};
 use crate::setting::{Fault, ListenAddress, Port, Text, required};
 use serde::Deserialize;
@@ -87,8 +87,8 @@ impl Section {
     }
 
     /// The packet path that makes messages as this section asks for.
-    pub(super) fn path(&self) -> Path {
-        Path::new(Settings {
+    pub(super) fn path(&self, limits: &Limits) -> Path {
+        let settings = Settings {
             ports: self.dns_port.iter().take(SNIFFER_PORTS).map(|port| port.get()).collect(),
             identity: self.dnstap_identity.as_str().to_owned(),
             records: Records {
@@ -99,7 +99,8 @@ impl Section {
                 forwarder_query: self.record_forwarder_query,
                 forwarder_response: self.record_forwarder_response,
             },
-        })
+        };
+        Path::new(settings, limits)
     }
 }
 
