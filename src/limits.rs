@@ -95,13 +95,13 @@ impl Limits {
         };
         let (receive, frame, table_streams) = match profile {
             Profile::Tiny => (32 << 10, FRAME_SMALL, 1),
-            Profile::Small => (64 << 10, FRAME_SMALL, 2),
+            Profile::Small => (32 << 10, FRAME_SMALL, 2),
             Profile::Default => (RECEIVE_BUFFER_BYTES, FRAME, TABLE_STREAMS),
             Profile::Large => (RECEIVE_BUFFER_BYTES, FRAME, 16),
         };
         let (ring, datagrams, flows, flow_blocks) = match profile {
             Profile::Tiny => (4, 4, 64, 2),
-            Profile::Small => (8, 8, 128, 4),
+            Profile::Small => (8, 4, 128, 2),
             Profile::Default => (SNIFFER_BLOCKS, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
             Profile::Large => (64, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
         };

@@ -179,4 +179,19 @@ mod tests {
             assert!(documented.contains(&row), "limits.rs lacks: {row}");
         }
     }
+
+    /// What the profiles promise, with the built-in defaults otherwise.
+    #[test]
+    fn profiles_keep_their_sizes() {
+        for (profile, most) in
+            [("tiny", 1 << 20), ("small", 2 << 20), ("default", 4 << 20), ("large", 64 << 20)]
+        {
+            let config = Config::parse(&format!("[limits]\nprofile = \"{profile}\""), "a profile").unwrap();
+            let limits = Limits::resolve(&config.limits);
+            let plans = parts::plans(&config, &limits, &Default::default()).unwrap();
+            let total: usize =
+                memory_map(&config, &limits, None, &plans).iter().map(|(_, octets)| octets).sum();
+            assert!(total <= most, "{profile}: {total} octets");
+        }
+    }
 }
