@@ -150,8 +150,8 @@ fn single_limits_go_over_the_profile() {
     };
     check("", [64, 64, 16_384, 256, 512, 135_168]);
     check("profile = 'default'", [64, 64, 16_384, 256, 512, 135_168]);
-    check("profile = 'tiny'", [8, 16, 2048, 64, 64, 135_168]);
-    check("profile = 'small'", [16, 32, 8192, 256, 256, 135_168]);
+    check("profile = 'tiny'", [8, 16, 2048, 64, 64, 69_632]);
+    check("profile = 'small'", [16, 32, 8192, 256, 256, 69_632]);
     check("profile = 'large'", [256, 256, 262_144, 4096, 4096, 135_168]);
     check("profile = 'tiny'\npairing = 16\nframe = '16M'", [8, 16, 16, 64, 64, 16_777_216]);
     check(
