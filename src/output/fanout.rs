@@ -197,14 +197,17 @@ mod tests {
     #[test]
     fn one_that_had_its_turn_drops_or_makes_inputs_wait() {
         for (when_full, waits) in [(WhenFull::Drop, false), (WhenFull::Wait, true)] {
-            let outputs = outputs(when_full);
-            let output = outputs.find("test").unwrap();
-            output.set_state(State::Blocked);
-            let offered = fill(&outputs, Outputs::has_room);
-            assert_eq!(offered < 1_000, waits);
-            assert_eq!(output.dropped().of(Loss::Full.label()) > 0, !waits);
-            assert!(!outputs.has_room_everywhere(), "a replay waits in any case");
-            assert!(outputs.has_room_this_turn(), "a sniffer waits in no case");
+            for (state, loss) in [(State::Blocked, Loss::Full), (State::Away, Loss::Away)] {
+                let outputs = outputs(when_full);
+                let output = outputs.find("test").unwrap();
+                output.set_state(state);
+                let offered = fill(&outputs, Outputs::has_room);
+                assert_eq!(offered < 1_000, waits);
+                assert_eq!(output.dropped().of(loss.label()), output.dropped().total());
+                assert_eq!(output.dropped().total() > 0, !waits);
+                assert!(!outputs.has_room_everywhere(), "a replay waits in any case");
+                assert!(outputs.has_room_this_turn(), "a sniffer waits in no case");
+            }
         }
     }
 

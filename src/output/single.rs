@@ -67,8 +67,10 @@ pub enum Patience {
 /// Why a record is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// The queue is full and the output had its turn.
+    /// The queue is full and the output had its turn: the other end is too slow.
     Full,
+    /// The queue is full and the other end away: not connected, or a disk that takes nothing.
+    Away,
     /// The other end is gone for good.
     Closed,
     /// The record is longer than any can be.
@@ -80,12 +82,14 @@ pub enum Loss {
 }
 
 impl Loss {
-    const ALL: [Loss; 5] = [Loss::Full, Loss::Closed, Loss::Oversize, Loss::Delivery, Loss::Shutdown];
+    const ALL: [Loss; 6] =
+        [Loss::Full, Loss::Away, Loss::Closed, Loss::Oversize, Loss::Delivery, Loss::Shutdown];
 
     /// Label in the metrics.
     pub fn label(self) -> &'static str {
         match self {
             Loss::Full => "full",
+            Loss::Away => "away",
             Loss::Closed => "closed",
             Loss::Oversize => "oversize",
             Loss::Delivery => "delivery",
@@ -107,9 +111,13 @@ pub enum Work {
 
 /// Why a record did not fit.
 #[cold]
-fn refusal(parts: &[&[u8]], capacity: usize) -> Loss {
+fn refusal(parts: &[&[u8]], capacity: usize, state: State) -> Loss {
     let octets: usize = parts.iter().map(|part| part.len()).sum();
-    if octets > capacity { Loss::Oversize } else { Loss::Full }
+    match state {
+        _ if octets > capacity => Loss::Oversize,
+        State::Away => Loss::Away,
+        _ => Loss::Full,
+    }
 }
 
 /// What the keys `queue` and `when-full` say.
@@ -163,7 +171,7 @@ impl Output {
             let mut queue = self.queue.borrow_mut();
             match queue.push(parts) {
                 Ok(()) => Ok(queue.octets()),
-                Err(Full) => Err(refusal(parts, queue.capacity())),
+                Err(Full) => Err(refusal(parts, queue.capacity(), self.state.get())),
             }
         });
         match pushed {

@@ -91,7 +91,7 @@ def test_file_disk_full():
             daemon.wait(lambda: "No space left" in daemon.log())
             send(daemon, 4000, first=4000)
             metrics = daemon.check_accounts()
-            assert metrics['dnstapd_output_dropped_total{output="file",reason="full"}'] > 0
+            assert metrics['dnstapd_output_dropped_total{output="file",reason="away"}'] == dropped(daemon, "file") > 0
             assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 8000, "others lose nothing"
             assert daemon.request("/ready", auth=False)[0].status == 503
             os.unlink(ballast)
