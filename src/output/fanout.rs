@@ -64,6 +64,8 @@ impl Outputs {
                 continue;
             }
             let encoded = format::encode(format, event, &mut record);
+            #[cfg(test)]
+            tests::ENCODED.with(|count| count.set(count.get() + 1));
             let encoded = encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| Loss::Oversize);
             wanted.for_each(|output| offer_encoded(output, event, encoded));
         }
@@ -161,13 +163,45 @@ fn offer_encoded(output: &Output, event: &Event<'_>, encoded: Result<&[u8], Loss
 
 #[cfg(test)]
 mod tests {
-    use super::super::{QueueSettings, State};
+    use super::super::{Envelope, QueueSettings, State};
     use super::*;
     use crate::limits::QUEUE_MIN;
-    use crate::setting::WhenFull;
+    use crate::setting::{Facility, Header, Severity, WhenFull};
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
+
+    std::thread_local! {
+        /// Events that were encoded.
+        pub static ENCODED: core::cell::Cell<u64> = const { core::cell::Cell::new(0) };
+    }
+
+    #[test]
+    fn two_outputs_of_one_format_encode_once() {
+        let settings = QueueSettings { octets: 64 << 10, when_full: WhenFull::Drop };
+        let of = |format, end: &[u8]| Output::new("test", format, end, settings);
+        let syslog = Envelope::new(Format::Json, Header::None, None, (Facility::Daemon, Severity::Info));
+        let outputs = Outputs::new([
+            of(Format::Json, b"\n"),
+            of(Format::Json, b"|"),
+            Output::shaped("test", Shape::Syslog(syslog), settings),
+            of(Format::Text, b"\n"),
+        ]);
+        offer(&outputs);
+        assert_eq!(ENCODED.with(core::cell::Cell::get), 2, "JSON and text");
+        let records: Vec<_> = outputs
+            .iter()
+            .map(|output| {
+                let mut octets = Vec::new();
+                output.take_batch(&mut octets, 1 << 16);
+                String::from_utf8(octets).unwrap()
+            })
+            .collect();
+        let json = records[2].as_str();
+        assert!(json.starts_with('{') && json.ends_with('}'));
+        assert_eq!(records[..2], [format!("{json}\n"), format!("{json}|")]);
+        assert!(records[3].starts_with("- - CLIENT_QUERY"));
+    }
 
     /// One output with the smallest queue.
     fn outputs(when_full: WhenFull) -> Outputs {
