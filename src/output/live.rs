@@ -2,7 +2,7 @@
 //!
 //! Everything here runs on the blocking pool, with the batch of records inside, so a disk that stalls holds up
 //! nobody. Before each write the path is looked at: when another file or none is there (logrotate, `rm`), the
-//! file is opened anew. When a write fails half-way, the file is cut back to where it was, and the batch stays,
+//! file is opened anew, and so is a capture that was emptied (logrotate's `copytruncate`). When a write fails half-way, the file is cut back to where it was, and the batch stays,
 //! to be written again as a whole. So a file holds whole records only, except after a crash of the machine.
 //!
 //! Rotation: `NAME` becomes `NAME.1`, `NAME.1` becomes `NAME.2`, up to the number of files kept; the oldest is
@@ -129,14 +129,16 @@ impl Live {
         self.open_anew()
     }
 
-    /// Ends the open file as its format wants it.
+    /// Ends the open file as its format wants it, unless somebody emptied it.
     ///
     /// # Errors
     ///
     /// Those of the file system.
     pub fn finish(&mut self) -> io::Result<()> {
         match self.file.take() {
-            Some(mut file) if self.is_capture => file.write_all(STOP),
+            Some(mut file) if self.is_capture && file.metadata()?.len() >= self.head() => {
+                file.write_all(STOP)
+            }
             _ => Ok(()),
         }
     }
@@ -151,12 +153,13 @@ impl Live {
         if self.is_capture { STOP.len() as u64 } else { 0 }
     }
 
-    /// Whether the open file is the one at the path; takes over its size.
+    /// Whether the open file is the one at the path, and has its beginning; takes over its size.
     fn is_in_place(&mut self) -> bool {
         let Some(file) = &self.file else { return false };
         let (Ok(open), Ok(there)) = (file.metadata(), fs::metadata(&self.path)) else { return false };
         self.size = open.len();
-        (open.dev(), open.ino()) == (there.dev(), there.ino())
+        let has_beginning = self.size >= self.head() || !open.is_file();
+        has_beginning && (open.dev(), open.ino()) == (there.dev(), there.ino())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -267,6 +270,22 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         live.write().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "d\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_capture_that_was_emptied_begins_anew() {
+        let folder = folder("emptied");
+        let path = folder.join("log");
+        let mut live = Live::open(&path, (0, 0), true, 64).unwrap();
+        for frame in [b"\0\0\0\x01a", b"\0\0\0\x01b"] {
+            live.batch.extend_from_slice(frame);
+            live.write().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), [START, frame].concat());
+            File::create(&path).unwrap();
+        }
+        live.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"", "no end without a beginning");
         fs::remove_dir_all(&folder).unwrap();
     }
 
