@@ -1,5 +1,6 @@
 """What the tests of outputs share: peers that behave or do not, and the fault matrix."""
 import contextlib
+import ctypes
 import os
 import socket
 import struct
@@ -161,6 +162,7 @@ def faults(subject):
     one_octet_a_second(subject)
     closing_after_each_record(subject)
     black_hole(subject)
+    black_hole_in_mid_stream(subject)
     name_gone(subject)
 
 
@@ -236,6 +238,59 @@ def black_hole(subject):
             started = time.monotonic()
             assert daemon.stop(seconds=8) == 0 and time.monotonic() - started < 7
             assert "records were not taken in time" in daemon.log()
+
+
+def black_hole_in_mid_stream(subject):
+    """All at once nothing is acknowledged any more: the kernel gives the connection up in the time it was told."""
+    peer = subject.peer()
+    with Daemon(fmt="text", extra=subject.config(peer.port)) as daemon:
+        send(daemon, 100)
+        wait_delivered(daemon, subject.output, 100)
+        daemon.wait(lambda: len(subject.records(peer)) == 100)
+        drop_what_comes(peer.connections[0])
+        with socket_of(daemon, peer.port) as theirs:
+            assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+            theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2_000)  # the test does not wait that long
+        send(daemon, 60_000, first=100, size=60)
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 60_100, "others lose nothing"
+        taken = delivered(daemon, subject.output)
+        assert subject.metric(daemon, "connected") == 1
+        assert subject.metric(daemon, "dropped_total", ',reason="full"') == dropped(daemon, subject.output) > 0
+        daemon.wait(lambda: "timed out" in daemon.log(), 15, daemon.log)
+        subject.drained(daemon)
+        daemon.wait(lambda: len(subject.records(peer)) == 100 + delivered(daemon, subject.output) - taken)
+        assert subject.records(peer) == sorted(set(subject.records(peer))), "whole, and not twice"
+        daemon.check_accounts()
+    peer.close()
+
+
+def drop_what_comes(connection):
+    """A filter on a socket that lets nothing through (BPF: `ret #0`): neither its owner nor its kernel sees what is sent to it."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    filters = struct.pack("HP", 1, ctypes.addressof(program))
+    connection.setsockopt(socket.SOL_SOCKET, 26, filters)  # SO_ATTACH_FILTER
+
+
+@contextlib.contextmanager
+def socket_of(daemon, port):
+    """The daemon's own socket that is connected to a port."""
+    pid = daemon.process.pid
+    handle = os.pidfd_open(pid)
+    try:
+        for number in map(int, os.listdir(f"/proc/{pid}/fd")):
+            copy = ctypes.CDLL(None, use_errno=True).syscall(438, handle, number, 0)  # pidfd_getfd
+            assert copy >= 0, os.strerror(ctypes.get_errno())
+            if not os.readlink(f"/proc/self/fd/{copy}").startswith("socket:"):
+                os.close(copy)
+                continue
+            with contextlib.closing(socket.socket(fileno=copy)) as theirs, contextlib.suppress(OSError):
+                if theirs.family == socket.AF_INET and theirs.getpeername()[1] == port:
+                    yield theirs
+                    return
+        raise AssertionError(f"no connection to port {port}")
+    finally:
+        os.close(handle)
 
 
 def name_gone(subject):
