@@ -1,5 +1,6 @@
 """Output file: formats, rotation, disks that fail, captures."""
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,10 +155,31 @@ def test_file_that_cannot_work_is_an_error_at_start():
 
 
 def read_capture(path):
-    """How many frames dnstap-ldns reads; it must find nothing wrong."""
-    done = subprocess.run(["dnstap-ldns", "-q", "-r", path], capture_output=True, text=True, timeout=20)
-    assert done.returncode == 0, (path, done.stderr)
-    return len(done.stdout.splitlines())
+    """How many frames dnstap-ldns and dnstap-read read, and fstrm_dump; they must find nothing wrong."""
+    counts = []
+    for command in (["dnstap-ldns", "-q", "-r", path], ["dnstap-read", path]):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0 and not done.stderr, (command, done.stderr)
+        counts.append(len(done.stdout.splitlines()))
+    copied = subprocess.run(["fstrm_dump", path], capture_output=True, text=True, timeout=20)
+    assert copied.returncode == 0, (path, copied.stderr)
+    counts.append(len(re.findall("^Data frame", copied.stdout + copied.stderr, re.M)))
+    assert len(set(counts)) == 1, (path, counts)
+    return counts[0]
+
+
+def test_capture_that_logrotate_emptied():
+    """`copytruncate` leaves an empty file: it becomes a capture again."""
+    with folder() as top:
+        path = os.path.join(top, "capture")
+        with Daemon(fmt=None, extra=file_output(path, "format = 'dnstap'")) as daemon:
+            for count in (1, 2):
+                send(daemon, 100)
+                wait_delivered(daemon, "file", count * 100)
+                assert len(list(capture_frames(path))) == 100
+                os.truncate(path, 0)
+            assert daemon.stop() == 0
+        assert os.path.getsize(path) == 0
 
 
 def test_capture_rotates_and_survives_a_crash():
@@ -169,6 +191,8 @@ def test_capture_rotates_and_survives_a_crash():
             wait_delivered(daemon, "file", 1000)
             daemon.process.kill()
             daemon.process.wait()
+        rotated = len(os.listdir(top)) - 1
+        assert sum(read_capture(f"{path}.{number}" if number else path) for number in range(rotated + 1)) == 1000
         with open(path, "ab") as file:
             file.write(b"\0\0\1\0cut off by a crash")
         with Daemon(fmt=None, extra=extra) as daemon:
