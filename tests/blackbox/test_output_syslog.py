@@ -1,15 +1,17 @@
 """Output syslog against rsyslog and syslog-ng, and against servers that misbehave."""
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 
-from certificates import Authority
-from harness import TOP, Daemon, main
-from peers import Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send, syslog_output, trouble, wait_delivered
+from certificates import Authority, server_context
+from harness import TOP, Daemon, dns, main, message
+from peers import (OwnNames, Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send, send_frames, syslog_output, trouble,
+                   wait_delivered)
 
 
 SYSLOG_NG = os.environ.get("SYSLOG_NG", os.path.join(TOP, "target/syslog-ng"))
@@ -173,6 +175,27 @@ def test_syslog_local_socket():
             daemon.check_accounts()
 
 
+def test_syslog_to_the_machines_own_rsyslog():
+    """rsyslog on a local socket takes what stands behind the time as the program's name, as from every local program."""
+    with folder() as top:
+        path, out, config = (os.path.join(top, name) for name in ("log", "messages", "rsyslog.conf"))
+        with open(config, "w") as file:
+            file.write(f"""
+global(workDirectory="{top}" maxMessageSize="16k")
+module(load="imuxsock" SysSock.Use="off")
+input(type="imuxsock" Socket="{path}" RateLimit.Interval="0")
+template(name="fields" type="string" string="%pri-text%|%syslogtag%%msg%\\n")
+action(type="omfile" file="{out}" template="fields")
+""")
+        with running(["rsyslogd", "-n", "-f", config, "-i", os.path.join(top, "pid")]):
+            os.chmod(path, 0o666)
+            with Daemon(fmt=None, extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'\nfacility = 'local3'\nwhen-full = 'wait'")) as daemon:
+                send(daemon, 200)
+                wait_delivered(daemon, "syslog", 200)
+                daemon.wait(lambda: len(lines_of(out)) == 200, why=lambda: lines_of(out)[:3])
+                assert lines_of(out) == [f"local3.info|lb1 {text_of(number)}" for number in range(200)], lines_of(out)[:2]
+
+
 def test_syslog_bare_records():
     """header = "none" is what dnstap_receiver sent."""
     peer = Peer()
@@ -198,6 +221,70 @@ def test_syslog_udp_refused():
         server.bind(addresses[0][4])
         daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="syslog"}'] == 0)
         daemon.check_accounts()
+
+
+def test_syslog_udp_name_gone():
+    """A name that nobody knows at the start: records wait until somebody does."""
+    with OwnNames() as names, contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        more = f"remote-address = 'collector.test'\nremote-port = {server.getsockname()[1]}\nheader = 'none'"
+        with Daemon(fmt="text", extra=syslog_output(more), under=names.command) as daemon:
+            send(daemon, 100)
+            daemon.wait(lambda: "tried again" in daemon.log())
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_queued{output="syslog"}'] == metrics['dnstapd_output_delivered_total{output="stdout"}'] == 100
+            names.know("collector.test")
+            assert [server.recv(9000).decode() for _ in range(100)] == daemon.lines()
+            daemon.check_accounts()
+
+
+def test_syslog_longest_record():
+    """The longest there can be goes in one datagram, uncut: every octet of name and identity is escaped."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        name = b"".join(bytes([length]) + b"\x07" * length for length in (63, 63, 63, 61)) + b"\0"
+        assert len(name) == 255
+        for fmt in ("text", "json", "yaml"):
+            more = f"remote-address = '127.0.0.1'\nremote-port = {server.getsockname()[1]}\nformat = '{fmt}'\nheader = 'none'"
+            with Daemon(fmt=fmt, extra=syslog_output(more)) as daemon:
+                send_frames(daemon, [message(identity=b"\xff" * 300, payload=dns(wire_name=name))])
+                datagram = server.recv(70_000).decode()
+                assert datagram.rstrip("\n") == "\n".join(daemon.lines()) and 1_500 < len(datagram) <= 8_192, datagram
+                assert dropped(daemon, "syslog") == 0
+
+
+def test_syslog_yaml_by_length():
+    """Records of many lines are told apart by their length."""
+    peer = Peer()
+    more = f"transport = 'tcp'\nremote-address = '127.0.0.1'\nremote-port = {peer.port}\nformat = 'yaml'"
+    with Daemon(fmt="yaml", extra=syslog_output(more)) as daemon:
+        send(daemon, 50)
+        wait_delivered(daemon, "syslog", 50)
+        assert daemon.stop() == 0
+        rest, records = peer.text(), []
+        while rest:
+            length, rest = rest.split(" ", 1)
+            records.append(rest[:int(length)])
+            rest = rest[int(length):]
+        head = "<30>1 2020-09-16T18:51:53.591736+00:00 lb1 dnstapd - - - "
+        assert len(records) == 50 and all(record.startswith(head + "---\n") for record in records), records[0]
+        with open(daemon.out) as out:
+            assert "".join(record.removeprefix(head).rstrip("\n") + "\n" for record in records) == out.read()
+    peer.close()
+
+
+def test_syslog_tls_faults():
+    def remote(port, address="127.0.0.1"):
+        return syslog_output(f"transport = 'tls'\nheader = 'none'\nremote-address = '{address}'\nremote-port = {port}\n"
+                             f"queue = '64K'\ntls-ca = '{AUTHORITY.ca}'\ntls-server-name = 'localhost'")
+
+    def records(peer):
+        """RFC 5425: each message has its length in front, and none a newline."""
+        return [int(number) for number in re.findall(r" n(\d+)\.(?:x+\.)?test\. A -", peer.text())]
+
+    faults(Subject("syslog", remote, records=records, context=server_context(SERVER)))
 
 
 def test_syslog_tcp_faults():
