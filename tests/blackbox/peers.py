@@ -2,6 +2,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -163,6 +164,7 @@ def faults(subject):
     closing_after_each_record(subject)
     black_hole(subject)
     black_hole_in_mid_stream(subject)
+    drained_at_a_stop(subject)
     name_gone(subject)
 
 
@@ -247,7 +249,7 @@ def black_hole_in_mid_stream(subject):
         send(daemon, 100)
         wait_delivered(daemon, subject.output, 100)
         daemon.wait(lambda: len(subject.records(peer)) == 100)
-        drop_what_comes(peer.connections[0])
+        drop_what_comes(peer.connections[-1])
         with socket_of(daemon, peer.port) as theirs:
             assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
             theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2_000)  # the test does not wait that long
@@ -291,6 +293,27 @@ def socket_of(daemon, port):
         raise AssertionError(f"no connection to port {port}")
     finally:
         os.close(handle)
+
+
+def drained_at_a_stop(subject):
+    """What is queued at a stop goes out first, to a peer that takes its time."""
+    def late(connection, into):
+        time.sleep(2)
+        Peer.read_all(connection, into)
+
+    peer = subject.peer(serve=late)
+    config = subject.config(peer.port).replace("queue = '64K'", "queue = '16M'")
+    with Daemon(fmt=None, extra=config) as daemon:
+        daemon.wait(lambda: subject.metric(daemon, "connected") == 1)
+        send(daemon, 60_000, size=60)
+        assert subject.metric(daemon, "queued") > 0
+        started = time.monotonic()
+        assert daemon.stop(seconds=12) == 0
+        assert "not taken in time" not in daemon.log(), daemon.log()
+        # A peer of Frame Streams that never says FINISH is waited for, but not for long.
+        assert time.monotonic() - started < (7 if not subject.greet else 12)
+    assert subject.records(peer) == list(range(60_000))
+    peer.close()
 
 
 def name_gone(subject):
@@ -390,3 +413,9 @@ def frames_of(octets):
             return
         yield octets[at + 4:at + 4 + length]
         at += 4 + length
+
+
+def frame_numbers(peer):
+    """The numbers in the names of the messages that a Frame Streams peer has, with or without what makes them long."""
+    number = lambda frame: int(re.search(rb"n(\d+)(?:<x{60})?\x04test", frame).group(1))
+    return [number(frame) for received in peer.received for frame in frames_of(received)]

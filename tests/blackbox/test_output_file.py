@@ -147,6 +147,48 @@ def test_file_read_only():
             assert names(read(path)) == list(range(11))
 
 
+def test_stdout_into_a_file_on_a_full_disk():
+    with small_disk(128) as top, folder() as other:
+        path, ballast = os.path.join(top, "out"), os.path.join(top, "ballast")
+        with open(ballast, "wb") as file:
+            file.write(bytes(64 << 10))
+        out, beside = open(path, "wb"), os.path.join(other, "log")
+        with Daemon(fmt="text", stdout=out, stdout_keys="queue = '32K'", extra=file_output(beside)) as daemon:
+            send(daemon, 4000)
+            daemon.wait(lambda: "No space left" in daemon.log())
+            wait_delivered(daemon, "file", 4000)
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_dropped_total{output="stdout",reason="away"}'] == dropped(daemon, "stdout") > 0
+            assert dropped(daemon, "file") == 0, "others lose nothing"
+            os.unlink(ballast)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="stdout"}'] == 0)
+            daemon.check_accounts()
+            got = names(read(path))
+            assert len(got) == delivered(daemon, "stdout") and got == sorted(set(got))
+
+
+def test_file_on_flash():
+    """A router's writable file system is an overlay over its flash."""
+    with folder() as top:
+        below, above, work, merged = (os.path.join(top, name) for name in ("below", "above", "work", "merged"))
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", top], check=True)
+        try:
+            for path in (above, below, work, merged):
+                os.mkdir(path)
+                os.chmod(path, 0o777)
+            subprocess.run(["mount", "-t", "overlay", "-o", f"lowerdir={below},upperdir={above},workdir={work}", "overlay", merged], check=True)
+            try:
+                for path, warned in ((os.path.join(merged, "log"), True), (os.path.join(above, "log"), False)):
+                    with Daemon(fmt=None, extra=file_output(path)) as daemon:
+                        send(daemon, 10)
+                        wait_delivered(daemon, "file", 10)
+                        assert ("may be a router's flash" in daemon.log()) == warned, daemon.log()
+            finally:
+                subprocess.run(["umount", "-l", merged], check=True)
+        finally:
+            subprocess.run(["umount", "-l", top], check=True)
+
+
 def test_file_that_cannot_work_is_an_error_at_start():
     for path, word in (("/nonexistent/log", "No such file"), ("/tmp", "directory")):
         for check in ([], ["--check"]):

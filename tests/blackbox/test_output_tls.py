@@ -1,13 +1,12 @@
 """Outputs over TLS: against OpenSSL, against another dnstapd, and against servers that are not trusted or do not trust."""
 import os
-import re
 import subprocess
 import sys
 import time
 
 from certificates import Authority, server_context
 from harness import Daemon, capture_frames, main, run_binary
-from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frames_of, free_port, greet_dnstap, names,
+from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers, free_port, greet_dnstap, names,
                    send, send_frames, syslog_output, tcp, tcp_output, wait_delivered)
 
 AUTHORITY = Authority()
@@ -51,10 +50,8 @@ def test_faults():
 
 
 def test_dnstap_faults():
-    number = lambda octets: int(re.search(rb"n(\d+)\x04test", bytes(octets).replace(b"\x02n", b"n")).group(1))
-    numbers = lambda peer: [number(frame) for received in peer.received for frame in frames_of(received)]
     config = lambda port, address="127.0.0.1": dnstap_output(tcp(port, address), tls("queue = '64K'\nretry = 1\ntls-server-name = 'localhost'"))
-    faults(Subject("dnstap", config, greet_dnstap, numbers, context=server_context(SERVER)))
+    faults(Subject("dnstap", config, greet_dnstap, frame_numbers, context=server_context(SERVER)))
 
 
 def test_dnstap_chain():
