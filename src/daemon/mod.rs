@@ -118,7 +118,7 @@ impl Running {
             others: Vec::new(),
             socket: None,
         };
-        for (task, output) in tasks.into_iter().zip(parts.stage.outputs.iter_all()) {
+        for (task, output) in tasks.into_iter().zip(parts.stage.outputs.iter()) {
             debug!("Output handler: {}", output.name());
             running.outputs.push(executor.spawn(task(parts.stage, output)));
         }

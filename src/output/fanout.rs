@@ -42,13 +42,8 @@ impl Outputs {
     }
 
     /// All of them, in the order they were added.
-    pub fn iter_all(&self) -> impl Iterator<Item = &Output> {
-        self.list.iter()
-    }
-
-    /// The outputs that messages are offered to, in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Output> {
-        self.list.iter().filter(|output| output.shape().takes_messages())
+        self.list.iter()
     }
 
     /// Last synchronous step of a message: encodes it for every output. `frame` is the data frame it came in.

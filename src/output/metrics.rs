@@ -4,8 +4,9 @@
 //! 2020-10-13 05:19:35,522 18 QUERIES, 3.6 QPS, 1 CLIENTS, 18 INET, 0 INET6, 18 UDP, 0 TCP, 17 DOMAINS
 //! ```
 //!
-//! It takes no messages, so it has no part in the accounts of messages. The time is UTC. QPS is always of the interval;
-//! with `cumulative = false` the others are, too, for which distinct clients and names are counted once more.
+//! It takes no messages: its records are its lines, and they are accounted for as those of the other outputs are. The time
+//! is UTC. QPS is always of the interval; with `cumulative = false` the others are, too, for which distinct clients and
+//! names are counted once more.
 
 use core::cell::RefCell;
 use core::fmt::Write;
@@ -91,7 +92,11 @@ pub fn plan(section: &Section) -> io::Result<Plan> {
         buffers: room + if cumulative { 0 } else { size_of::<Sketches>() },
         task: Box::new(move |stage, output| {
             let lines = tell(output, stage.statistics, interval, cumulative);
-            Box::pin(or(lines, writer(stage, output)))
+            Box::pin(or(lines, async move {
+                writer(stage, output).await;
+                // Where nobody reads any more, lines are lost, and counted, to the end.
+                output.ended().await;
+            }))
         }),
     })
 }

@@ -12,7 +12,7 @@
 //! speed. An output whose write would have blocked had its turn; from then on its records are dropped when
 //! its queue is full, or, with `when-full = "wait"`, the inputs wait for it.
 //!
-//! At any instant `received = delivered + dropped + queued`.
+//! At any instant `received = delivered + dropped + queued`, in messages, or in lines for the output that makes its own.
 
 mod capture;
 mod datagram;

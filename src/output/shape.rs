@@ -41,11 +41,6 @@ impl Shape {
         }
     }
 
-    /// Whether messages are offered.
-    pub fn takes_messages(&self) -> bool {
-        !matches!(self, Shape::Own)
-    }
-
     /// Octets of the longest record.
     pub fn longest(&self) -> usize {
         match self {

@@ -279,7 +279,8 @@ format = "{fmt or 'text'}"
             parts = [total(f"dnstapd_{part}_total", label) for part in ("rejected", "filtered", "received")]
             assert total("dnstapd_frames_total", label) == sum(parts), (which, parts)
             received += parts[2]
-        for which in {re.search(r'output="([^"]+)"', key).group(1) for key in metrics if key.startswith("dnstapd_output_queued{")}:
+        outputs = {re.search(r'output="([^"]+)"', key).group(1) for key in metrics if key.startswith("dnstapd_output_queued{")}
+        for which in outputs - {"metrics"}:  # which counts lines
             label = f'output="{which}"'
             parts = [total("dnstapd_output_delivered_total", label), total("dnstapd_output_dropped_total", label),
                      total("dnstapd_output_queued", label)]

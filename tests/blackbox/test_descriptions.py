@@ -156,6 +156,9 @@ remote-port = {port}
 enable = true
 remote-address = "127.0.0.1"
 remote-port = {port}
+[output.metrics]
+enable = true
+file = "{folder}/metrics"
 """
 SNIFFER = '[input.sniffer]\nenable = true\neth-name = "lo"\n'
 HEADING = """# One scrape of dnstapd with every input and output on, but Kafka's, made by tests/blackbox/test_descriptions.py,

@@ -1,10 +1,15 @@
-"""Output metrics: its lines."""
+"""Output metrics: its lines, and those that are lost."""
+import concurrent.futures
+import contextlib
+import datetime
+import fcntl
 import os
 import re
 import sys
+import time
 
 from harness import Daemon, main
-from peers import folder, lines_of, send
+from peers import delivered, dropped, folder, lines_of, send, small_disk, trouble
 
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (\d+) QUERIES, (\d+\.\d) QPS, (\d+) CLIENTS, (\d+) INET, (\d+) INET6, "
@@ -31,11 +36,123 @@ def test_metrics_lines():
                     queries = [int(row[0]) for row in numbers()]
                     assert sum(queries) == 40 and last[0] == last[7] == "10" and last[2] == "1", queries
                     assert daemon.json("/counters")["counters"]["query"] == 40, "nothing else is reset"
-                assert "output=\"metrics\"" not in daemon.request("/metrics")[1]
+                daemon.wait(lambda: delivered(daemon, "metrics") == len(lines_of(path)) and not made(daemon)[1])
                 assert daemon.stop() == 0
     with Daemon(fmt=None, extra="[output.metrics]\nenable = true\ninterval = 1\n") as daemon:
         daemon.wait(lambda: lines_of(daemon.out))
         assert LINE.fullmatch(lines_of(daemon.out)[0]).group(1) == "0"
+
+
+def made(daemon):
+    """How many lines there were, and how many of them are lost."""
+    metrics = daemon.metrics()
+    lost = {key: value for key, value in metrics.items() if key.startswith('dnstapd_output_dropped_total{output="metrics"') and value}
+    kept = sum(metrics[f'dnstapd_output_{name}{{output="metrics"}}'] for name in ("delivered_total", "queued"))
+    return kept + sum(lost.values()), lost
+
+
+def loses(daemon, reason, state):
+    """Waits until some lines are lost: for that reason alone, each line counted once, and no other output concerned."""
+    lost = f'dnstapd_output_dropped_total{{output="metrics",reason="{reason}"}}'
+    before, started = made(daemon)[0], time.monotonic()
+    daemon.wait(lambda: dropped(daemon, "metrics") > 2, 150)
+    number, losses = made(daemon)
+    assert set(losses) == {lost}, losses
+    assert abs(number - before - (time.monotonic() - started)) < 3, "a line a second"
+    assert daemon.request("/ready", auth=False)[0].status == state
+    send(daemon, 1000)
+    daemon.check_accounts()
+
+
+def works_again(daemon, lines):
+    """What was kept comes, and what follows; what is missing is what was counted, and it is missing in one place."""
+    daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 0)
+    there = len(lines())
+    daemon.wait(lambda: len(lines()) > there + 2)
+    daemon.wait(lambda: len(lines()) == delivered(daemon, "metrics"))
+    assert daemon.request("/ready", auth=False)[0].status == 200
+    assert all(LINE.fullmatch(line) for line in lines()), lines()
+    times = [datetime.datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f") for line in lines()]
+    gaps = sorted(round((later - earlier).total_seconds()) for earlier, later in zip(times, times[1:]))
+    assert gaps == [1] * (len(gaps) - 1) + [1 + dropped(daemon, "metrics")], gaps
+
+
+def metrics_output(more):
+    return f"[output.metrics]\nenable = true\ninterval = 1\nqueue = '8K'\n{more}\n"
+
+
+def disk_full():
+    with small_disk(64) as top:
+        path, ballast = os.path.join(top, "metrics"), os.path.join(top, "ballast")
+        with open(path, "w") as file:
+            file.write("x" * 4095 + "\n")  # a page, so that there is no room left in the last one
+        with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        with Daemon(fmt="text", extra=metrics_output(f"file = '{path}'")) as daemon:
+            daemon.wait(lambda: "No space left" in daemon.log())
+            loses(daemon, "away", 503)
+            assert delivered(daemon, "stdout") == 1000 and dropped(daemon, "stdout") == 0, "others lose nothing"
+            os.unlink(ballast)
+            works_again(daemon, lambda: lines_of(path)[1:])
+            assert len(trouble(daemon, "metrics")) == 2, daemon.log()
+
+
+def folder_gone():
+    with folder() as top:
+        inner = os.path.join(top, "inner")
+        os.mkdir(inner)
+        path = os.path.join(inner, "metrics")
+        with Daemon(fmt="text", extra=metrics_output(f"file = '{path}'")) as daemon:
+            daemon.wait(lambda: lines_of(path))
+            before = lines_of(path)
+            os.unlink(path)
+            os.rmdir(inner)
+            daemon.wait(lambda: "tried again" in daemon.log())
+            loses(daemon, "away", 503)
+            os.mkdir(inner)
+            works_again(daemon, lambda: before + lines_of(path))
+            assert len(trouble(daemon, "metrics")) == 2, daemon.log()
+            os.unlink(path)
+            os.rmdir(inner)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 2)
+            started = time.monotonic()
+            assert daemon.stop() == 0 and time.monotonic() - started < 7
+            assert re.search(r"Output metrics: \d+ records were not taken in time", daemon.log()), daemon.log()
+
+
+def reader_slow_and_gone():
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(theirs, bytes(4096))
+    with folder() as top, Daemon(fmt=None, extra=metrics_output("") + f"[output.file]\nenable = true\nfile = '{top}/log'\n", stdout=theirs) as daemon:
+        os.close(theirs)
+        loses(daemon, "full", 200)
+        assert dropped(daemon, "file") == 0, "others lose nothing"
+        assert os.read(ours, 4096) == bytes(4096)
+        os.set_blocking(ours, False)
+        text = bytearray()
+
+        def lines():
+            with contextlib.suppress(BlockingIOError):
+                while piece := os.read(ours, 4096):
+                    text.extend(piece)
+            return text.decode().splitlines()
+
+        daemon.wait(lambda: lines() is not None and daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 0)
+        works_again(daemon, lines)
+        assert not trouble(daemon, "metrics")
+        os.close(ours)
+        closed = 'dnstapd_output_dropped_total{output="metrics",reason="closed"}'
+        daemon.wait(lambda: daemon.metrics()[closed] > 2)
+        assert len(trouble(daemon, "metrics")) == 1 and daemon.stop() == 0
+
+
+def test_metrics_lines_that_are_lost():
+    """Each is counted by its reason. All at once, because the least queue takes more than a minute to fill."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for work in [pool.submit(fault) for fault in (disk_full, folder_gone, reader_slow_and_gone)]:
+            work.result()
 
 
 if __name__ == "__main__":
