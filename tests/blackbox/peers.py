@@ -70,12 +70,21 @@ def trouble(daemon, output="file"):
     return [line for line in daemon.log().splitlines() if f"Output {output}:" in line and "may be" not in line]
 
 
-class Peer:
-    """A TCP server that keeps what it is sent, in one thread for each connection."""
+def listener_at(place, address="127.0.0.1", **more):
+    """A socket that listens on a TCP port or at a path."""
+    if isinstance(place, int):
+        return socket.create_server((address, place), family=socket.AF_INET6 if ":" in address else socket.AF_INET, **more)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(place)
+    return socket.create_server(place, family=socket.AF_UNIX, **more)
 
-    def __init__(self, port=0, address="127.0.0.1", greet=None, serve=None, context=None):
-        self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-        self.port = self.listener.getsockname()[1]
+
+class Peer:
+    """A server on a TCP port or at a path that keeps what it is sent, in one thread for each connection."""
+
+    def __init__(self, place=0, address="127.0.0.1", greet=None, serve=None, context=None):
+        self.listener = listener_at(place, address)
+        self.port = place or self.listener.getsockname()[1]
         self.greet, self.serve, self.context = greet, serve or Peer.read_all, context
         self.received, self.connections = [], []
         threading.Thread(target=self.accept, daemon=True).start()
@@ -140,15 +149,19 @@ class Subject:
     """An output over a stream that goes through the fault matrix.
 
     `config` makes its section from a port and an address, `greet` is the peer's half of what comes before the records,
-    `records` tells the numbers of the records that a peer has, and with `context` the peer speaks TLS.
+    `records` tells the numbers of the records that a peer has, and with `context` the peer speaks TLS. With `path` the peers
+    are there and `config` takes it instead of a port.
     """
 
-    def __init__(self, output, config, greet=None, records=None, context=None):
-        self.output, self.config, self.greet, self.context = output, config, greet, context
+    def __init__(self, output, config, greet=None, records=None, context=None, path=None):
+        self.output, self.config, self.greet, self.context, self.path = output, config, greet, context, path
         self.records = records or (lambda peer: names(peer.text().splitlines()))
 
-    def peer(self, port=0, serve=None):
-        return Peer(port, greet=self.greet, serve=serve, context=self.context)
+    def place(self):
+        return self.path or free_port()
+
+    def peer(self, place=0, serve=None):
+        return Peer(place or self.path or 0, greet=self.greet, serve=serve, context=self.context)
 
     def metric(self, daemon, name, labels=""):
         return daemon.metrics()[f'dnstapd_output_{name}{{output="{self.output}"{labels}}}']
@@ -163,19 +176,23 @@ def faults(subject):
     one_octet_a_second(subject)
     closing_after_each_record(subject)
     black_hole(subject)
-    black_hole_in_mid_stream(subject)
     drained_at_a_stop(subject)
-    name_gone(subject)
+    if subject.path:
+        path_gone(subject)
+        silent_at_first(subject)
+    else:
+        black_hole_in_mid_stream(subject)
+        name_gone(subject)
 
 
 def absent_killed_and_there_again(subject):
-    output, port = subject.output, free_port()
-    with Daemon(fmt="text", extra=subject.config(port)) as daemon:
-        daemon.wait(lambda: "refused" in daemon.log())
+    output, place = subject.output, subject.place()
+    with Daemon(fmt="text", extra=subject.config(place)) as daemon:
+        daemon.wait(lambda: ("No such file" if subject.path else "refused") in daemon.log())
         send(daemon, 300)
         daemon.check_accounts()
         assert dropped(daemon, output) == 0 and daemon.request("/ready", auth=False)[0].status == 503
-        peer = subject.peer(port)
+        peer = subject.peer(place)
         wait_delivered(daemon, output, 300)
         daemon.wait(lambda: subject.records(peer) == list(range(300)))
         assert daemon.request("/ready", auth=False)[0].status == 200
@@ -186,7 +203,7 @@ def absent_killed_and_there_again(subject):
         metrics = daemon.check_accounts()
         assert subject.metric(daemon, "dropped_total", ',reason="away"') == dropped(daemon, output) > 0
         assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 20_300, "others lose nothing"
-        peer = subject.peer(port)
+        peer = subject.peer(place)
         subject.drained(daemon)
         count = delivered(daemon, output) - 300
         daemon.wait(lambda: subject.records(peer) == list(range(300, 300 + int(count))))
@@ -222,20 +239,18 @@ def closing_after_each_record(subject):
 
 
 def black_hole(subject):
-    """Nobody answers: a listener whose backlog is full drops what else comes."""
-    with contextlib.closing(socket.socket()) as full, contextlib.ExitStack() as guests:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
+    """Nobody answers: a listener whose backlog is full drops what else comes, or if it is at a path, has no room for it."""
+    with contextlib.closing(listener_at(subject.path or 0, backlog=0)) as full, contextlib.ExitStack() as guests:
         for _ in range(4):
-            guest = guests.enter_context(contextlib.closing(socket.socket()))
+            guest = guests.enter_context(contextlib.closing(socket.socket(full.family)))
             guest.setblocking(False)
             guest.connect_ex(full.getsockname())
         time.sleep(0.2)
-        with Daemon(fmt="text", extra=subject.config(full.getsockname()[1])) as daemon:
+        with Daemon(fmt="text", extra=subject.config(subject.path or full.getsockname()[1])) as daemon:
             send(daemon, 5000)
             metrics = daemon.check_accounts()
             assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 5000, "others lose nothing"
-            daemon.wait(lambda: "no answer in 10 s" in daemon.log(), 15)
+            daemon.wait(lambda: ("not connected" if subject.path else "no answer in 10 s") in daemon.log(), 15, daemon.log)
             assert subject.metric(daemon, "connected") == 0 and subject.metric(daemon, "delivered_total") == 0
             started = time.monotonic()
             assert daemon.stop(seconds=8) == 0 and time.monotonic() - started < 7
@@ -338,6 +353,53 @@ def name_gone(subject):
             wait_delivered(daemon, subject.output, 200, 40)
             daemon.wait(lambda: subject.records(peer) == list(range(100, 200)))
         peer.close()
+
+
+def path_gone(subject):
+    """The socket's path is gone while the connection lasts, which it does; then the peer is, and both come back."""
+    peer = subject.peer()
+    with Daemon(fmt="text", extra=subject.config(subject.path)) as daemon:
+        send(daemon, 100)
+        wait_delivered(daemon, subject.output, 100)
+        os.unlink(subject.path)
+        send(daemon, 100, first=100)
+        wait_delivered(daemon, subject.output, 200)
+        daemon.wait(lambda: subject.records(peer) == list(range(200)))
+        peer.close()
+        daemon.wait(lambda: "No such file" in daemon.log())
+        send(daemon, 100, first=200)
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 300, "others lose nothing"
+        assert subject.metric(daemon, "queued") == 100 and dropped(daemon, subject.output) == 0
+        peer = subject.peer()
+        wait_delivered(daemon, subject.output, 300)
+        daemon.wait(lambda: subject.records(peer) == list(range(200, 300)))
+    peer.close()
+
+
+def silent_at_first(subject):
+    """A peer that takes the connection and says nothing is given up, and tried again."""
+    answers = threading.Event()
+
+    def greet(connection):
+        if not answers.is_set():
+            while connection.recv(100):
+                pass
+            raise OSError("it has given up")
+        subject.greet(connection)
+
+    peer = Peer(subject.path, greet=greet)
+    with Daemon(fmt="text", extra=subject.config(subject.path)) as daemon:
+        send(daemon, 5000)
+        daemon.wait(lambda: "no answer in 10 s" in daemon.log(), 15, daemon.log)
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 5000, "others lose nothing"
+        assert subject.metric(daemon, "connected") == 0 and subject.metric(daemon, "delivered_total") == 0
+        answers.set()
+        subject.drained(daemon)
+        daemon.wait(lambda: len(subject.records(peer)) == delivered(daemon, subject.output))
+        daemon.check_accounts()
+    peer.close()
 
 
 class OwnNames:

@@ -66,6 +66,12 @@ def test_dnstap_faults():
     faults(Subject("dnstap", config, greet_dnstap, frame_numbers))
 
 
+def test_dnstap_faults_at_a_path():
+    with folder() as top:
+        config = lambda path: dnstap_output(f"path = '{path}'", "queue = '64K'\nretry = 1")
+        faults(Subject("dnstap", config, greet_dnstap, frame_numbers, path=os.path.join(top, "socket")))
+
+
 def test_dnstap_strangers():
     """Peers that are no Frame Streams readers: one that says something else, one that says nothing."""
     def http_server(connection):
