@@ -51,7 +51,9 @@ input(type="im{module}" address="127.0.0.1" port="{port}" {room})
 template(name="fields" type="string" string="%pri-text%|%timereported:::date-rfc3339%|%hostname%|%app-name%|%procid%|%msgid%|%msg%\\n")
 template(name="classic" type="string" string="%TIMESTAMP% %HOSTNAME% %syslogtag%%msg%\\n")
 action(type="omfile" file="{path}" template="fields")
+template(name="raw" type="string" string="%rawmsg%\\n")
 action(type="omfile" file="{path}.classic" template="classic")
+action(type="omfile" file="{path}.raw" template="raw")
 """)
         with running(["rsyslogd", "-n", "-f", config, "-i", os.path.join(top, "pid")]):
             yield path
@@ -59,21 +61,25 @@ action(type="omfile" file="{path}.classic" template="classic")
 
 @contextlib.contextmanager
 def syslog_ng(transport, port, header="rfc5424"):
-    """syslog-ng, writing the same."""
+    """syslog-ng, writing the same. Its driver `syslog` expects a length before each message, over UDP apart, and `network` a newline behind it."""
     tls = f'tls(key-file("{SERVER[1]}") cert-file("{SERVER[0]}") ca-file("{AUTHORITY.ca}") peer-verify(required-trusted))'
     room = "so-rcvbuf(8388608)" if transport == "udp" else "log-iw-size(10000)"
-    driver = "syslog" if header == "rfc5424" else "network"
+    driver = "syslog" if header == "rfc5424" or transport == "tls" else "network"
+    # What `syslog` takes is RFC 5424, unless it is told to look at it later or not at all.
+    flags = "flags(no-parse)" if header == "none" or (driver, header) == ("syslog", "rfc3164") else ""
+    parser = "parser { syslog-parser(); };" if flags and header == "rfc3164" else ""
     with folder() as top:
         path, config = os.path.join(top, "messages"), os.path.join(top, "syslog-ng.conf")
         with open(config, "w") as file:
             file.write(f"""@version: 3.38
 options {{ keep-hostname(yes); frac-digits(6); time-zone("+00:00"); log-msg-size(16384); log-fifo-size(20000); }};
-source s {{ {driver}(ip("127.0.0.1") port({port}) transport("{transport}") {room} {tls if transport == "tls" else ""}); }};
+source s {{ {driver}(ip("127.0.0.1") port({port}) transport("{transport}") {room} {flags} {tls if transport == "tls" else ""}); }};
 destination d {{
     file("{path}" template("$FACILITY.$PRIORITY|$ISODATE|$HOST|$PROGRAM|$PID|$MSGID|$MSG\\n"));
     file("{path}.classic" template("$DATE $HOST $MSGHDR$MSG\\n"));
+    file("{path}.raw" template("$MSG\\n"));
 }};
-log {{ source(s); destination(d); }};
+log {{ source(s); {parser} destination(d); }};
 """)
         libraries = ":".join(f"{SYSLOG_NG}/usr/lib/{place}" for place in ("syslog-ng", "x86_64-linux-gnu", "syslog-ng/3.38"))
         command = [f"{SYSLOG_NG}/usr/sbin/syslog-ng", "-F", "--no-caps", "-f", config, "-p", f"{top}/pid", "-R", f"{top}/persist",
@@ -89,7 +95,7 @@ def text_of(number):
 
 def check(path, more, header, fmt, process="-", identifier="-"):
     """What a server understood of 200 records."""
-    for name in (path, path + ".classic"):
+    for name in (path, path + ".classic", path + ".raw"):
         with contextlib.suppress(FileNotFoundError):
             os.truncate(name, 0)
     more = f"{more}header = '{header}'\nformat = '{fmt}'\nfacility = 'local3'\nseverity = 'notice'"
@@ -99,6 +105,9 @@ def check(path, more, header, fmt, process="-", identifier="-"):
         daemon.wait(lambda: len(lines_of(path)) == 200, why=lambda: lines_of(path)[:3] + [daemon.log()])
         assert daemon.stop() == 0
         records = read(daemon.out)
+    if header == "none":
+        assert lines_of(path + ".raw") == records, (lines_of(path + ".raw")[:2], records[:2])
+        return
     for number, line in enumerate(read(path)):
         fields = line.split("|", 6)
         assert (fields[0], fields[2]) == ("local3.notice", "lb1"), line
@@ -121,8 +130,10 @@ def test_syslog_to_rsyslog():
     for transport, framing in (("udp", "octet-counting"), ("tcp", "octet-counting"), ("tcp", "newline"), ("tls", "octet-counting")):
         port = free_port()
         with rsyslog(transport, port) as path:
-            for header, fmt in (("rfc5424", "text"), ("rfc3164", "text"), ("rfc5424", "json")):
-                check(path, remote(transport, port, framing), header, fmt)
+            for header, fmt in (("rfc5424", "text"), ("rfc3164", "text"), ("rfc5424", "json"), ("none", "json"), ("none", "text")):
+                # Without a header, what begins with the digits of a date would be taken for a length.
+                if (header, fmt, framing) != ("none", "text", "newline"):
+                    check(path, remote(transport, port, framing), header, fmt)
 
 
 def test_syslog_to_syslog_ng():
@@ -132,10 +143,12 @@ def test_syslog_to_syslog_ng():
             for fmt in ("text", "json"):
                 # What is missing is empty there.
                 check(path, remote(transport, port), "rfc5424", fmt, process="", identifier="")
-    for transport in ("udp", "tcp"):
-        port = free_port()
-        with syslog_ng(transport, port, "rfc3164") as path:
-            check(path, remote(transport, port, "newline"), "rfc3164", "text")
+    for transport, framing in (("udp", "octet-counting"), ("tcp", "newline"), ("tls", "octet-counting")):
+        for header, formats in (("rfc3164", ["text"]), ("none", ["text", "json"])):
+            port = free_port()
+            with syslog_ng(transport, port, header) as path:
+                for fmt in formats:
+                    check(path, remote(transport, port, framing), header, fmt)
 
 
 def test_syslog_local_socket():
