@@ -13,7 +13,7 @@ import kafka.admin
 import kafka.errors
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "dnstapd-tests/kafka")
-PLAIN, CONTROLLER, SCRAM, TLS = (f"127.0.0.1:{port}" for port in (9092, 9093, 9094, 9095))
+PLAIN, CONTROLLER, SASL, TLS = (f"127.0.0.1:{port}" for port in (9092, 9093, 9094, 9095))
 USER, PASSWORD = "dnstapd", "a secret of the tests"
 
 
@@ -30,11 +30,12 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{CONTROLLER}
 controller.listener.names=CONTROLLER
-listeners=PLAIN://{PLAIN},CONTROLLER://{CONTROLLER},SCRAM://{SCRAM},TLS://{TLS}
-listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,SCRAM:SASL_PLAINTEXT,TLS:SSL
+listeners=PLAIN://{PLAIN},CONTROLLER://{CONTROLLER},SASL://{SASL},TLS://{TLS}
+listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL
 inter.broker.listener.name=PLAIN
-sasl.enabled.mechanisms=SCRAM-SHA-256
-listener.name.scram.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";
+listener.name.sasl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/broker.pem
 log.dirs={folder}/data
