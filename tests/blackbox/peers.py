@@ -302,7 +302,7 @@ def socket_of(daemon, port):
                 os.close(copy)
                 continue
             with contextlib.closing(socket.socket(fileno=copy)) as theirs, contextlib.suppress(OSError):
-                if theirs.family == socket.AF_INET and theirs.getpeername()[1] == port:
+                if theirs.family in (socket.AF_INET, socket.AF_INET6) and theirs.getpeername()[1] == port:
                     yield theirs
                     return
         raise AssertionError(f"no connection to port {port}")

@@ -1,5 +1,6 @@
 """Output dnstap against other collectors, good and bad."""
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -73,7 +74,7 @@ def test_dnstap_faults_at_a_path():
 
 
 def test_dnstap_strangers():
-    """Peers that are no Frame Streams readers: one that says something else, one that says nothing."""
+    """Peers that are no Frame Streams readers: one that says something else, one that only closes, one that does not say FINISH."""
     def http_server(connection):
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 100)
         connection.recv(1000)
@@ -83,6 +84,13 @@ def test_dnstap_strangers():
         send(daemon, 10)
         daemon.wait(lambda: "no Frame Streams reader" in daemon.log())
         assert daemon.check_accounts()['dnstapd_output_queued{output="dnstap"}'] == 10
+    peer.close()
+    times = []
+    peer = Peer(serve=lambda connection, into: (times.append(time.monotonic()), connection.shutdown(socket.SHUT_RDWR)))
+    with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
+        daemon.wait(lambda: len(times) == 4, 12)
+        for wait, whole in zip((later - earlier for earlier, later in zip(times, times[1:])), (1, 2, 4)):
+            assert whole / 2 - 0.1 < wait < whole + 1, times
     peer.close()
     peer = Peer(greet=greet_dnstap)
     with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:

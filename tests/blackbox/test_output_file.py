@@ -82,6 +82,22 @@ def test_file_is_opened_anew():
             assert names(read(path)) == [2] and names(read(path + ".old")) == [0]
 
 
+def test_file_is_written_soon_and_seldom():
+    """One record is there within a second; of many, each write takes many."""
+    with folder() as top:
+        path = os.path.join(top, "log")
+        with Daemon(fmt=None, extra=file_output(path)) as daemon:
+            started = time.monotonic()
+            send(daemon, 1)
+            daemon.wait(lambda: read(path))
+            assert time.monotonic() - started < 1
+            writes = lambda: int(re.search(r"syscw: (\d+)", open(f"/proc/{daemon.process.pid}/io").read()).group(1))
+            before = writes()
+            send(daemon, 20_000, first=1)
+            wait_delivered(daemon, "file", 20_001)
+            assert writes() - before < 1000, writes() - before
+
+
 def test_file_disk_full():
     with small_disk(256) as top:
         path, ballast = os.path.join(top, "log"), os.path.join(top, "ballast")

@@ -10,8 +10,8 @@ import time
 
 from certificates import Authority, server_context
 from harness import TOP, Daemon, dns, main, message
-from peers import (OwnNames, Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send, send_frames, syslog_output, trouble,
-                   wait_delivered)
+from peers import (OwnNames, Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send, send_frames, socket_of, syslog_output,
+                   trouble, wait_delivered)
 
 
 SYSLOG_NG = os.environ.get("SYSLOG_NG", os.path.join(TOP, "target/syslog-ng"))
@@ -266,6 +266,26 @@ def test_syslog_longest_record():
                 datagram = server.recv(70_000).decode()
                 assert datagram.rstrip("\n") == "\n".join(daemon.lines()) and 1_500 < len(datagram) <= 8_192, datagram
                 assert dropped(daemon, "syslog") == 0
+
+
+def test_syslog_datagram_that_is_too_long_for_the_network():
+    """A record is never cut: where the kernel takes no datagram of its length, it is dropped and counted."""
+    with contextlib.closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as server:
+        server.bind(("::1", 0))
+        server.settimeout(10)
+        port = server.getsockname()[1]
+        more = f"remote-address = '::1'\nremote-port = {port}\nheader = 'none'"
+        with Daemon(fmt="text", extra=syslog_output(more)) as daemon:
+            daemon.wait(lambda: daemon.metrics()['dnstapd_output_connected{output="syslog"}'] == 1)
+            with socket_of(daemon, port) as theirs:
+                theirs.setsockopt(socket.IPPROTO_IPV6, 24, 1280)  # IPV6_MTU
+                theirs.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DONTFRAG, 1)
+            name = b"".join(bytes([length]) + b"\x07" * length for length in (63, 63, 63, 61)) + b"\0"
+            send_frames(daemon, [message(), message(identity=b"\xff" * 128, payload=dns(wire_name=name)), message(identity=b"lb2")])
+            wait_delivered(daemon, "syslog", 2)
+            assert daemon.check_accounts()['dnstapd_output_dropped_total{output="syslog",reason="oversize"}'] == 1
+            short, long, last = daemon.lines()
+            assert [server.recv(70_000).decode() for _ in range(2)] == [short, last] and len(long) > 1280
 
 
 def test_syslog_yaml_by_length():
