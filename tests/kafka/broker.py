@@ -104,6 +104,18 @@ transaction.state.log.min.isr=1
             admin.create_topics([kafka.admin.NewTopic(topic, partitions, 1, topic_configs=settings)])
         return topic
 
+    def wait_for_members(self, group, number, seconds=30):
+        """Waits until a group has so many members, which all know their partitions."""
+        end = time.monotonic() + seconds
+        with contextlib.closing(self.admin()) as admin:
+            while time.monotonic() < end:
+                with contextlib.suppress(kafka.errors.KafkaError):  # the first group takes the broker some time
+                    described = admin.describe_groups([group])[group]
+                    if described["group_state"] == "Stable" and len(described["members"]) == number:
+                        return
+                time.sleep(0.2)
+        raise AssertionError(f"{group} never had {number} members")
+
     def read(self, topic, number, seconds=20):
         """The records of a topic, partition by partition, once there are so many; then a look for more."""
         consumer = kafka.KafkaConsumer(bootstrap_servers=PLAIN, auto_offset_reset="earliest", enable_auto_commit=False)

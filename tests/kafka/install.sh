@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what tests/kafka needs: Java and Maven by Debian package name, Apache Kafka by Maven (pom.xml), kafka-python by pip.
+# Installs what tests/kafka needs: Java, Maven and kcat by Debian package name, Apache Kafka by Maven (pom.xml), kafka-python by pip.
 #
 #   tests/kafka/install.sh
 #
@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/kafka
 
 missing=""
-for package in openjdk-17-jre-headless maven python3-venv openssl iproute2; do
+for package in openjdk-17-jre-headless maven kcat python3-venv openssl iproute2; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
 done
 # Any Java from 17 on will do.
