@@ -148,10 +148,21 @@ def reader_slow_and_gone():
         assert len(trouble(daemon, "metrics")) == 1 and daemon.stop() == 0
 
 
-def test_metrics_lines_that_are_lost():
-    """Each is counted by its reason. All at once, because the least queue takes more than a minute to fill."""
+def rotates():
+    with folder() as top:
+        path = os.path.join(top, "metrics")
+        with Daemon(fmt=None, extra=metrics_output(f"file = '{path}'\nfile-max-size = '500'\nfile-count = 3")) as daemon:
+            daemon.wait(lambda: os.path.exists(path + ".2"), 30)
+            daemon.wait(lambda: len([line for name in os.listdir(top) for line in lines_of(os.path.join(top, name))]) == made(daemon)[0])
+            assert dropped(daemon, "metrics") == 0
+            for name in (path + ".2", path + ".1", path):
+                assert os.path.getsize(name) < 500 and all(LINE.fullmatch(line) for line in lines_of(name)), lines_of(name)
+
+
+def test_metrics_lines_that_are_lost_and_files_that_rotate():
+    """Each lost line is counted by its reason. All at once, because the least queue takes more than a minute to fill."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        for work in [pool.submit(fault) for fault in (disk_full, folder_gone, reader_slow_and_gone)]:
+        for work in [pool.submit(fault) for fault in (disk_full, folder_gone, reader_slow_and_gone, rotates)]:
             work.result()
 
 
