@@ -191,10 +191,14 @@ def absent_killed_and_there_again(subject):
         daemon.wait(lambda: ("No such file" if subject.path else "refused") in daemon.log())
         send(daemon, 300)
         daemon.check_accounts()
+        octets = subject.metric(daemon, "queue_bytes")
         assert dropped(daemon, output) == 0 and daemon.request("/ready", auth=False)[0].status == 503
         peer = subject.peer(place)
         wait_delivered(daemon, output, 300)
         daemon.wait(lambda: subject.records(peer) == list(range(300)))
+        assert subject.metric(daemon, "queue_bytes") == 0
+        if not subject.greet:
+            assert octets == sum(map(len, peer.received)) > 300 * 40, octets
         assert daemon.request("/ready", auth=False)[0].status == 200
         assert len(trouble(daemon, output)) == 2, daemon.log()
         peer.close()
