@@ -23,7 +23,7 @@ fi
 
 if ! cmp -s pom.xml "$cache/pom.xml"; then
     echo "fetching Apache Kafka"
-    rm -rf "$cache/lib"
+    rm -rf "${cache:?}/lib"
     mkdir -p "$cache"
     mvn -B -q -f pom.xml dependency:copy-dependencies -DoutputDirectory="$cache/lib"
     cp pom.xml "$cache/pom.xml"
