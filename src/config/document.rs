@@ -1,14 +1,12 @@
 //! A parsed TOML text that still knows where everything stood.
 //!
-//! serde tells the place of an error, not its key; rules between keys know the key, not the place. Here
-//! one is found from the other, by walking the parsed tables.
+//! Rules between keys know the key, not the place: it is found by walking the parsed tables.
 
 use super::Error;
+use super::reading::Reading;
 use crate::setting::Fault;
 use serde::de::DeserializeOwned;
-use std::ops::Range;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::{DeTable, DeValue};
 
 /// A text that is TOML.
 pub(super) struct Document<'t> {
@@ -16,8 +14,8 @@ pub(super) struct Document<'t> {
     text: &'t str,
     /// What the file is called in errors.
     name: &'t str,
-    /// The text, parsed.
-    root: Spanned<DeTable<'t>>,
+    /// The text, parsed: a table.
+    root: DeValue<'t>,
 }
 
 impl<'t> Document<'t> {
@@ -27,7 +25,7 @@ impl<'t> Document<'t> {
     /// It is not TOML; when it looks like YAML, the error says so instead.
     pub(super) fn parse(text: &'t str, name: &'t str) -> Result<Self, Error> {
         match DeTable::parse(text) {
-            Ok(root) => Ok(Document { text, name, root }),
+            Ok(root) => Ok(Document { text, name, root: DeValue::Table(root.into_inner()) }),
             Err(error) => Err(not_toml(text, name, &error)),
         }
     }
@@ -37,11 +35,10 @@ impl<'t> Document<'t> {
     /// # Errors
     /// The first key that does not fit.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        T::deserialize(Deserializer::from(self.root.clone())).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            let key = key_at(self.root.get_ref(), &span).unwrap_or_default();
-            let place = position(self.text.as_bytes(), span.start);
-            Error::words(self.name, place, &key, &in_our_words(error.message()))
+        T::deserialize(Reading(&self.root)).map_err(|refused| {
+            let refusal = refused.into_inner();
+            let place = position(self.text.as_bytes(), refusal.start.unwrap_or(0));
+            Error::words(self.name, place, &refusal.key, &in_our_words(&refusal.text))
         })
     }
 
@@ -58,7 +55,7 @@ impl<'t> Document<'t> {
     /// Where a key stands: the octet its last known part begins with.
     fn start_of(&self, key: &str) -> usize {
         let mut start = 0;
-        let mut table = Some(self.root.get_ref());
+        let mut table = self.root.as_table();
         for part in key.split('.') {
             let (name, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
                 Some((name, index)) => (name, index.parse().unwrap_or(0)),
@@ -87,45 +84,8 @@ pub(super) fn position(text: &[u8], octet: usize) -> (usize, usize) {
     (lines + 1, String::from_utf8_lossy(line).chars().count() + 1)
 }
 
-/// The dotted key of what stands at `span`: a key itself, or the innermost value around it.
-fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
-    let join = |name: &str, rest: Option<String>| match rest {
-        Some(rest) if rest.starts_with('[') => format!("{}{rest}", shown(name)),
-        Some(rest) => format!("{}.{rest}", shown(name)),
-        None => shown(name),
-    };
-    let deeper = table.iter().find_map(|(name, value)| {
-        key_below(value.get_ref(), span).map(|rest| join(name.get_ref(), Some(rest)))
-    });
-    deeper.or_else(|| {
-        let here = table.iter().find(|(name, value)| name.span() == *span || encloses(&value.span(), span));
-        here.map(|(name, _)| join(name.get_ref(), None))
-    })
-}
-
-/// The rest of the key, inside a value.
-fn key_below(value: &DeValue<'_>, span: &Range<usize>) -> Option<String> {
-    match value {
-        DeValue::Table(table) => key_at(table, span),
-        DeValue::Array(elements) => elements.iter().enumerate().find_map(|(at, element)| {
-            let rest = match element.get_ref() {
-                DeValue::Table(table) => key_at(table, span).map(|rest| format!(".{rest}")),
-                _ => None,
-            };
-            let here = || encloses(&element.span(), span).then(String::new);
-            rest.or_else(here).map(|rest| format!("[{at}]{rest}"))
-        }),
-        _ => None,
-    }
-}
-
-/// Whether one range lies in another.
-fn encloses(outer: &Range<usize>, inner: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end && !inner.is_empty()
-}
-
 /// A part of a key as it would be written: quoted when it must be.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     let bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
     if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }
@@ -139,6 +99,7 @@ fn in_our_words(message: &str) -> String {
         let key = rest.trim_end_matches('`');
         return format!("`{key}` is given twice, once by another name; allowed: once");
     }
+    let message = message.replacen("type: byte array", "type: a number with a fraction", 1);
     let message = message.replacen("unknown field", "unknown key", 1);
     let Some((wrong, allowed)) = message.rsplit_once(", expected ") else { return message };
     let allowed = match allowed.strip_prefix("one of ").unwrap_or(allowed) {

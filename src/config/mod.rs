@@ -9,15 +9,17 @@
 
 mod document;
 mod error;
+mod reading;
 mod reload;
 
 pub use error::{Class, Error};
 pub use reload::{Reload, TAKEN_OVER, changed_keys};
 
-use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret};
+use crate::setting::{Any, Fault, FilePath, ListenAddress, ListenPort, Secret};
 use crate::{filter, geoip, http, input, limits, log, output, process, statistics};
 use document::Document;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -215,11 +217,11 @@ impl Config {
 
 /// What was written in the file, secrets included: so `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Default)]
-pub struct Written(toml::Table);
+pub struct Written(BTreeMap<String, Any>);
 
 impl Written {
     /// The table.
-    pub fn table(&self) -> &toml::Table {
+    pub fn table(&self) -> &BTreeMap<String, Any> {
         &self.0
     }
 }

@@ -11,6 +11,7 @@
 //! machine, and is done where the thing is used.
 
 mod address;
+mod any;
 mod choice;
 mod number;
 mod plain;
@@ -18,6 +19,7 @@ mod text;
 mod tls;
 
 pub use address::{Host, ListenAddress, Network};
+pub use any::Any;
 pub use choice::{
     AtEnd, Facility, FileFormat, Format, Framing, Header, MessageName, Profile, RecordKey, Severity,
     Transport, WhenFull,
@@ -28,7 +30,6 @@ pub use tls::{ClientTls, ServerTls};
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use std::fmt;
-use std::marker::PhantomData;
 
 /// A value read from one TOML string or one TOML integer.
 pub trait Value: Sized {
@@ -65,7 +66,16 @@ pub enum Wrong {
 
 /// Reads a value where serde wants one; for `Deserialize` of the types here.
 pub(crate) fn read<'de, V: Value, D: Deserializer<'de>>(deserializer: D) -> Result<V, D::Error> {
-    deserializer.deserialize_any(Reader(PhantomData))
+    let mut value = None;
+    let mut take = |given: Given<'_>| {
+        value = Some(match given {
+            Given::Text(text) => V::from_text(text)?,
+            Given::Integer(integer) => V::from_integer(integer)?,
+        });
+        Ok(())
+    };
+    deserializer.deserialize_any(Reader { allowed: V::allowed, take: &mut take })?;
+    value.ok_or_else(|| Error::custom("no value"))
 }
 
 /// Reads a value from a command line argument, which does not tell strings from integers.
@@ -124,39 +134,52 @@ macro_rules! deserialize {
 }
 pub(crate) use deserialize;
 
-/// serde's half of [`Value`].
-struct Reader<V>(PhantomData<V>);
+/// What stands where a value is to be read.
+enum Given<'t> {
+    /// A string.
+    Text(&'t str),
+    /// An integer.
+    Integer(i64),
+}
 
-impl<V: Value> Reader<V> {
+/// serde's half of [`Value`]; one for all types, for it is made once for each.
+struct Reader<'v> {
+    /// [`Value::allowed`].
+    allowed: fn() -> String,
+    /// Makes the value and keeps it.
+    take: &'v mut dyn FnMut(Given<'_>) -> Result<(), Wrong>,
+}
+
+impl Reader<'_> {
     /// Makes serde's error of ours, in serde's words, so that all messages read alike.
-    fn judge<E: Error>(&self, given: Unexpected<'_>, tried: Result<V, Wrong>) -> Result<V, E> {
-        tried.map_err(|wrong| match wrong {
-            Wrong::Type => E::invalid_type(given, self),
-            Wrong::Value => E::invalid_value(given, self),
-            Wrong::Because(why) => {
-                E::custom(format_args!("invalid value: {given}: {why}, expected {}", V::allowed()))
+    fn judge<E: Error>(self, given: Unexpected<'_>, value: Option<Given<'_>>) -> Result<(), E> {
+        match value.map_or(Err(Wrong::Value), &mut *self.take) {
+            Ok(()) => Ok(()),
+            Err(Wrong::Type) => Err(E::invalid_type(given, &self)),
+            Err(Wrong::Value) => Err(E::invalid_value(given, &self)),
+            Err(Wrong::Because(why)) => {
+                Err(E::custom(format_args!("invalid value: {given}: {why}, expected {}", (self.allowed)())))
             }
-        })
+        }
     }
 }
 
-impl<V: Value> Visitor<'_> for Reader<V> {
-    type Value = V;
+impl Visitor<'_> for Reader<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&V::allowed())
+        f.write_str(&(self.allowed)())
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<V, E> {
-        self.judge(Unexpected::Str(text), V::from_text(text))
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.judge(Unexpected::Str(text), Some(Given::Text(text)))
     }
 
-    fn visit_i64<E: Error>(self, integer: i64) -> Result<V, E> {
-        self.judge(Unexpected::Signed(integer), V::from_integer(integer))
+    fn visit_i64<E: Error>(self, integer: i64) -> Result<(), E> {
+        self.judge(Unexpected::Signed(integer), Some(Given::Integer(integer)))
     }
 
-    fn visit_u64<E: Error>(self, integer: u64) -> Result<V, E> {
-        let tried = i64::try_from(integer).map_err(|_| Wrong::Value).and_then(V::from_integer);
-        self.judge(Unexpected::Unsigned(integer), tried)
+    fn visit_u64<E: Error>(self, integer: u64) -> Result<(), E> {
+        self.judge(Unexpected::Unsigned(integer), i64::try_from(integer).ok().map(Given::Integer))
     }
 }

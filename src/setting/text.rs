@@ -1,7 +1,7 @@
 //! Strings with a meaning: names, paths, patterns, secrets.
 
 use super::plain::Plain;
-use super::{Value, Wrong, deserialize};
+use super::{Any, Value, Wrong, deserialize};
 use regex_lite::Regex;
 use serde::de::{Deserialize, Deserializer, Error};
 use std::collections::BTreeMap;
@@ -200,11 +200,11 @@ impl fmt::Debug for Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // By way of any value, since serde's own error would show what was written.
-        match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(secret) => Ok(Secret(secret)),
+        match Any::deserialize(deserializer)? {
+            Any::Text(secret) => Ok(Secret(secret)),
             other => Err(Error::custom(format_args!(
                 "invalid type: {}, expected a string (empty turns this method off)",
-                other.type_str()
+                other.kind()
             ))),
         }
     }
@@ -269,35 +269,33 @@ impl fmt::Debug for Properties {
 impl<'de> Deserialize<'de> for Properties {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // By way of any value, as with `Secret`.
-        let table = match toml::Value::deserialize(deserializer)? {
-            toml::Value::Table(table) => table,
+        let table = match Any::deserialize(deserializer)? {
+            Any::Table(table) => table,
             other => {
-                return Err(Error::custom(format_args!(
-                    "invalid type: {}, expected a table",
-                    other.type_str()
-                )));
+                return Err(Error::custom(format_args!("invalid type: {}, expected a table", other.kind())));
             }
         };
         let mut properties = BTreeMap::new();
-        flatten("", &table, &mut properties).map_err(Error::custom)?;
+        flatten("", table, &mut properties).map_err(Error::custom)?;
         Ok(Properties(properties))
     }
 }
 
 /// Writes a table's values under their dotted names.
-fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) -> Result<(), String> {
+fn flatten(
+    prefix: &str,
+    table: BTreeMap<String, Any>,
+    into: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
     for (name, value) in table {
-        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         let text = match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Integer(integer) => integer.to_string(),
-            toml::Value::Float(float) => float.to_string(),
-            toml::Value::Boolean(boolean) => boolean.to_string(),
-            toml::Value::Table(inner) => {
+            Any::Text(text) | Any::Scalar(text) => text,
+            Any::Table(inner) => {
                 flatten(&name, inner, into)?;
                 continue;
             }
-            toml::Value::Array(_) | toml::Value::Datetime(_) => {
+            Any::List(_) => {
                 return Err(format!(
                     "`{name}` is neither text nor number, expected a string, number or boolean"
                 ));

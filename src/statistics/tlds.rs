@@ -36,7 +36,7 @@ static STARTS: [u16; COUNT + 1] = starts();
 
 /// Open addressing by the upper bits of [`hash`]: some of its lower bits, and number + 1 in the last
 /// [`NUMBER_BITS`]; 0 is free.
-static INDEX: [u32; SLOTS] = index();
+static INDEX: [u16; SLOTS] = index();
 
 /// More than twice the domains: most are found at the first look.
 const SLOTS: usize = 4096;
@@ -133,9 +133,9 @@ const fn ends(label: &[u8]) -> Option<u64> {
 
 /// Where a domain with these [`ends`] is to be looked for, and the bits by which it is known there.
 #[inline]
-const fn hash(ends: u64) -> (usize, u32) {
+const fn hash(ends: u64) -> (usize, u16) {
     let hash = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((hash >> 52) as usize, (hash >> 20) as u32 >> NUMBER_BITS)
+    ((hash >> 52) as usize, (hash >> 20) as u16 >> NUMBER_BITS)
 }
 
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
@@ -157,7 +157,7 @@ const fn starts() -> [u16; COUNT + 1] {
 }
 
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
-const fn index() -> [u32; SLOTS] {
+const fn index() -> [u16; SLOTS] {
     let (starts, mut index, mut number) = (starts(), [0; SLOTS], 0);
     while number < COUNT {
         let (start, end) = (starts[number] as usize, starts[number + 1] as usize - 1);
@@ -168,7 +168,7 @@ const fn index() -> [u32; SLOTS] {
             slot = (slot + 1) % SLOTS;
         }
         number += 1;
-        index[slot] = bits << NUMBER_BITS | number as u32;
+        index[slot] = bits << NUMBER_BITS | number as u16;
     }
     index
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::json::Json;
+use super::json::{Json, decimal};
 
 /// Rows of a table.
 pub type Rows = Vec<(String, u64)>;
@@ -178,7 +178,7 @@ impl<'a> Sample<'a> {
             }
             rest = rest.strip_prefix('}')?;
         }
-        let value = rest.trim().parse().ok()?;
+        let value = decimal(rest.trim())?;
         Some(Sample { name, labels, value })
     }
 }

@@ -1,0 +1,157 @@
+//! serde's deserializer over the parsed tables.
+//!
+//! toml has one too, but for any use of it (dates, spans, borrowed text): the code it makes of our sections is
+//! several times as large, a tenth of the program on a router; and its errors know a place, not a key. These
+//! collect the key on their way out.
+
+use super::document::shown;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
+use std::fmt;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Why a value is not what was wanted. On the heap, since it is an arm of every result here.
+#[derive(Debug)]
+pub(super) struct Refused(Box<Refusal>);
+
+/// What is known of it.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    /// The dotted key.
+    pub(super) key: String,
+    /// The octet where it stands; none until somebody knew.
+    pub(super) start: Option<usize>,
+    /// What is wrong, in serde's words.
+    pub(super) text: String,
+}
+
+impl Refused {
+    /// What is known of it.
+    pub(super) fn into_inner(self) -> Refusal {
+        *self.0
+    }
+
+    /// The same, below a part of a key that stands at `start`.
+    fn below(mut self, part: &str, start: usize) -> Self {
+        let dot = if self.0.key.is_empty() || self.0.key.starts_with('[') { "" } else { "." };
+        self.0.key = format!("{part}{dot}{}", self.0.key);
+        self.0.start.get_or_insert(start);
+        self
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl de::Error for Refused {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Refused(Box::new(Refusal { text: text.to_string(), ..Refusal::default() }))
+    }
+}
+
+/// A value of the document.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a>(pub(super) &'a DeValue<'a>);
+
+impl<'de> Deserializer<'de> for Reading<'de> {
+    type Error = Refused;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.0 {
+            DeValue::String(text) => visitor.visit_str(text),
+            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                Ok(integer) => visitor.visit_i64(integer),
+                Err(_) => Err(refuse("an integer of more than 63 bits", &visitor)),
+            },
+            // No setting is one; who hands it on wants it as it was written.
+            DeValue::Float(digits) => visitor.visit_bytes(digits.as_str().as_bytes()),
+            DeValue::Boolean(boolean) => visitor.visit_bool(*boolean),
+            DeValue::Datetime(_) => Err(refuse("a date or time", &visitor)),
+            DeValue::Array(elements) => visitor.visit_seq(Elements { rest: elements, at: 0 }),
+            DeValue::Table(table) => visitor.visit_map(Keys { rest: table.iter(), value: None }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        visitor.visit_some(self) // TOML has no null
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// The error of a kind of value that no setting is written in.
+fn refuse(given: &str, expected: &dyn de::Expected) -> Refused {
+    de::Error::invalid_type(Unexpected::Other(given), expected)
+}
+
+/// The elements of an array.
+struct Elements<'de> {
+    /// Those to come.
+    rest: &'de [Spanned<DeValue<'de>>],
+    /// The number of the next one.
+    at: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Refused;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+        let Some((element, rest)) = self.rest.split_first() else { return Ok(None) };
+        let at = self.at;
+        (self.rest, self.at) = (rest, at + 1);
+        seed.deserialize(Reading(element.get_ref()))
+            .map(Some)
+            .map_err(|refused| refused.below(&format!("[{at}]"), element.span().start))
+    }
+}
+
+/// The keys and values of a table.
+struct Keys<'de> {
+    /// Those to come.
+    rest: <&'de DeTable<'de> as IntoIterator>::IntoIter,
+    /// The key that was read, and its value, which was not.
+    value: Option<(&'de str, &'de Spanned<DeValue<'de>>)>,
+}
+
+impl<'de> MapAccess<'de> for Keys<'de> {
+    type Error = Refused;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+        let Some((name, value)) = self.rest.next() else { return Ok(None) };
+        self.value = Some((name.get_ref(), value));
+        seed.deserialize(Name(name.get_ref()))
+            .map(Some)
+            .map_err(|refused| refused.below(&shown(name.get_ref()), name.span().start))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
+        let Some((name, value)) = self.value.take() else { return Err(de::Error::custom("no value")) };
+        seed.deserialize(Reading(value.get_ref()))
+            .map_err(|refused| refused.below(&shown(name), value.span().start))
+    }
+}
+
+/// A key.
+struct Name<'de>(&'de str);
+
+impl<'de> Deserializer<'de> for Name<'de> {
+    type Error = Refused;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        visitor.visit_str(self.0)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
