@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, START, Daemon, Sender, capture_frames, control, dns, field, 
+from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, REFUSED, START, Daemon, Sender, capture_frames, control, dns, field,
                      message, temporary_folder)
 
 
@@ -188,7 +188,7 @@ def faults(subject):
 def absent_killed_and_there_again(subject):
     output, place = subject.output, subject.place()
     with Daemon(fmt="text", extra=subject.config(place)) as daemon:
-        daemon.wait(lambda: ("No such file" if subject.path else "refused") in daemon.log())
+        daemon.wait(lambda: ("No such file" if subject.path else REFUSED) in daemon.log())
         send(daemon, 300)
         daemon.check_accounts()
         octets = subject.metric(daemon, "queue_bytes")

@@ -8,7 +8,7 @@ import sys
 import time
 
 from certificates import Authority, openssl, server_context
-from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, START, STOP, Sender, control, main, message, run_binary
+from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control, main, message, run_binary
 from peers import OwnNames
 
 AUTHORITY = Authority()
@@ -135,7 +135,7 @@ def test_a_source_that_comes_later():
     """A refused port is tried again, named once in the log, with waits that grow."""
     port = free_port()
     with daemon(remote(port)) as it:
-        it.wait_for_log("refused")
+        it.wait_for_log(REFUSED)
         time.sleep(6)
         assert not is_ready(it)
         assert it.log().count(" WARN ") == 1, it.log()
@@ -383,7 +383,7 @@ def test_reload_of_a_client_certificate():
 
 def test_it_stops_while_it_waits():
     with daemon(remote(free_port())) as it:
-        it.wait_for_log("refused")
+        it.wait_for_log(REFUSED)
         started = time.monotonic()
         assert it.stop() == 0 and time.monotonic() - started < 3
 

@@ -7,7 +7,7 @@ import signal
 import sys
 
 import mmdb
-from harness import DATA, Daemon, Sender, main, message, run_binary, temporary_folder
+from harness import DATA, Daemon, Sender, main, message, natively, run_binary, temporary_folder
 
 PLACES = os.path.join(DATA, "places.mmdb")
 
@@ -245,6 +245,7 @@ def test_a_signal_puts_another_database_in_force():
             assert ask(daemon, "192.0.2.10") == [(None, None)]
 
 
+@natively("a bus error ends the emulator")
 def test_a_database_cut_short_in_place_ends_nothing():
     networks = [(f"10.{high}.{low}.0/24", mmdb.place(f"Country {high} {low}", "XX", "x" * 100)) for high in range(40) for low in range(40)]
     whole = mmdb.build(networks)
