@@ -89,8 +89,8 @@ impl<'a> Collector<'a> {
         if let Some(reason) = event.dns.malformed {
             self.malformed.count(reason.label());
         }
-        let (folded, hashes) = self.hash(&event);
-        self.pairing.borrow_mut().observe(&mut event, folded);
+        let (address, folded, hashes) = self.hash(&event);
+        self.pairing.borrow_mut().observe(&mut event, address, folded);
         if let Verdict::Drop(filter) = self.filter.borrow_mut().judge(&event) {
             return intake.filtered.count(filter.label());
         }
@@ -102,9 +102,9 @@ impl<'a> Collector<'a> {
         self.outputs.offer(&event, frame);
     }
 
-    /// The hash of the name in lower case, 0 without one, and what the statistics count by.
+    /// The hash of the query address, that of the name in lower case, 0 without one, and what the statistics count by.
     #[inline]
-    fn hash<'e>(&self, event: &Event<'e>) -> (u64, Hashes<'e>) {
+    fn hash<'e>(&self, event: &Event<'e>) -> (Option<u64>, u64, Hashes<'e>) {
         let name = event.dns.question.as_ref().map(|question| question.name);
         let folded = name.map(|name| {
             let mut hasher = self.hasher.build_hasher();
@@ -113,7 +113,7 @@ impl<'a> Collector<'a> {
         });
         let own = || name.map(|name| self.hasher.hash_one(name.octets()));
         let domain = if self.lowercase { folded } else { own() };
-        let client = event.query.address.filter(|address| !address.is_unspecified()).map(|address| {
+        let address = event.query.address.map(|address| {
             let mut hasher = self.hasher.build_hasher();
             match address {
                 IpAddr::V4(v4) => hasher.write_u32(v4.to_bits()),
@@ -121,7 +121,9 @@ impl<'a> Collector<'a> {
             }
             hasher.finish()
         });
-        (folded.unwrap_or(0), Hashes { client, domain, name: name.unwrap_or(Name::ROOT) })
+        let is_client = event.query.address.is_some_and(|address| !address.is_unspecified());
+        let client = address.filter(|_| is_client);
+        (address, folded.unwrap_or(0), Hashes { client, domain, name: name.unwrap_or(Name::ROOT) })
     }
 
     /// The outputs behind.

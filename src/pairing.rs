@@ -9,7 +9,6 @@
 //! 64 bits of a seeded hash: two different exchanges are mistaken for each other once in 2^64.
 
 use core::hash::{BuildHasher, Hasher};
-use core::net::IpAddr;
 
 use crate::event::Event;
 use crate::limits;
@@ -62,10 +61,10 @@ impl Pairing {
     /// Remembers a query; gives a response its latency: by the query time it brought along, else by the query
     /// remembered, which is forgotten either way.
     ///
-    /// `name_hash` is the hash of the name in lower case.
-    pub fn observe(&mut self, event: &mut Event<'_>, name_hash: u64) {
+    /// `address` is the hash of the query address, `name` that of the name in lower case.
+    pub fn observe(&mut self, event: &mut Event<'_>, address: Option<u64>, name: u64) {
         let Some(time) = event.time else { return };
-        let key = self.key(event, name_hash);
+        let key = self.key(event, address, name);
         if event.is_response() {
             let remembered = key.and_then(|key| self.take(key));
             event.latency = event.asked.or(remembered).and_then(|asked| Latency::between(asked, time));
@@ -80,18 +79,15 @@ impl Pairing {
     }
 
     /// The exchange an event belongs to, never 0; none without query address, port or DNS id.
-    fn key(&self, event: &Event<'_>, name_hash: u64) -> Option<u64> {
-        let (address, port, id) = (event.query.address?, event.query.port?, event.dns.id?);
+    #[inline]
+    fn key(&self, event: &Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
+        let (address, port, id) = (address?, event.query.port?, event.dns.id?);
+        let exchange =
+            u64::from(event.message_type.kind()) << 32 | u64::from(port.get()) << 16 | u64::from(id);
         let mut hasher = self.hasher.build_hasher();
         hasher.write(event.identity);
-        match address {
-            IpAddr::V4(v4) => hasher.write_u32(v4.to_bits()),
-            IpAddr::V6(v6) => hasher.write_u128(v6.to_bits()),
-        }
-        hasher.write_u64(
-            u64::from(event.message_type.kind()) << 32 | u64::from(port.get()) << 16 | u64::from(id),
-        );
-        hasher.write_u64(name_hash);
+        // A hash and what no other hash makes of it but by chance.
+        hasher.write_u128(u128::from(address ^ exchange) << 64 | u128::from(name));
         Some(hasher.finish().max(1))
     }
 
@@ -139,6 +135,7 @@ mod tests {
     use crate::wire::iana::MessageType;
 
     const NAME: u64 = 7;
+    const ADDRESS: u64 = 9;
 
     /// An event of `kind` at `seconds` with DNS id `id`.
     fn event(kind: MessageType, id: u16, seconds: u64) -> Event<'static> {
@@ -164,17 +161,17 @@ mod tests {
     /// Latency in seconds that `pairing` gives a response at `seconds`.
     fn answer(pairing: &mut Pairing, id: u16, seconds: u64) -> Option<u64> {
         let mut response = event(MessageType::CLIENT_RESPONSE, id, seconds);
-        pairing.observe(&mut response, NAME);
+        pairing.observe(&mut response, Some(ADDRESS), NAME);
         response.latency.map(|latency| latency.milliseconds() / 1000)
     }
 
     #[test]
     fn a_query_is_used_once_and_only_for_its_own_exchange() {
         let mut pairing = Pairing::new(64);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), Some(ADDRESS), NAME);
         assert_eq!(answer(&mut pairing, 2, 101), None, "another id");
         let mut resolver = event(MessageType::RESOLVER_RESPONSE, 1, 101);
-        pairing.observe(&mut resolver, NAME);
+        pairing.observe(&mut resolver, Some(ADDRESS), NAME);
         assert_eq!(resolver.latency, None, "another kind");
         assert_eq!(answer(&mut pairing, 1, 102), Some(2));
         assert_eq!(answer(&mut pairing, 1, 103), None, "used before");
@@ -183,8 +180,8 @@ mod tests {
     #[test]
     fn a_repeated_query_counts_from_its_last_time() {
         let mut pairing = Pairing::new(64);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), NAME);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 105), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), Some(ADDRESS), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 105), Some(ADDRESS), NAME);
         assert_eq!(answer(&mut pairing, 1, 106), Some(1));
         assert_eq!(answer(&mut pairing, 1, 106), None);
     }
@@ -192,10 +189,10 @@ mod tests {
     #[test]
     fn the_responses_own_query_time_comes_first() {
         let mut pairing = Pairing::new(64);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), Some(ADDRESS), NAME);
         let mut response = event(MessageType::CLIENT_RESPONSE, 1, 110);
         response.asked = Some(Time { seconds: 107, nanoseconds: 0 });
-        pairing.observe(&mut response, NAME);
+        pairing.observe(&mut response, Some(ADDRESS), NAME);
         assert_eq!(response.latency.map(Latency::milliseconds), Some(3000));
         assert_eq!(answer(&mut pairing, 1, 111), None, "the remembered query is spent all the same");
     }
@@ -204,13 +201,17 @@ mod tests {
     fn a_full_table_forgets_the_oldest_and_counts_it() {
         let mut pairing = Pairing::new(4);
         for id in 1..=5 {
-            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, 100 + u64::from(id)), NAME);
+            pairing.observe(
+                &mut event(MessageType::CLIENT_QUERY, id, 100 + u64::from(id)),
+                Some(ADDRESS),
+                NAME,
+            );
         }
         assert_eq!(pairing.evicted(), 1);
         assert_eq!(answer(&mut pairing, 1, 110), None);
         assert_eq!(answer(&mut pairing, 5, 110), Some(5));
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 6, 300), NAME);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 7, 300), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 6, 300), Some(ADDRESS), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 7, 300), Some(ADDRESS), NAME);
         assert_eq!(pairing.evicted(), 1, "what is over a minute old is no loss");
     }
 }

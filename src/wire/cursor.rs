@@ -115,6 +115,11 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(u64::from(*octet))
             }
+            // Lengths of messages.
+            [low, high @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
             _ => {
                 let (value, behind) = self.long_varint()?;
                 *self = behind;
