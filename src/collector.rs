@@ -27,14 +27,20 @@ use crate::wire::name::Name;
 pub struct Collector<'a> {
     statistics: &'a RefCell<Statistics>,
     outputs: &'a Outputs,
-    filter: RefCell<Filter>,
-    pairing: RefCell<Pairing>,
-    /// Knows where addresses are; none when nobody asks.
-    geoip: RefCell<Option<Database>>,
+    stages: RefCell<Stages>,
     hasher: foldhash::quality::RandomState,
     /// Whether names are counted without regard to case.
     lowercase: bool,
     malformed: Tally,
+}
+
+/// What a message passes before it is counted.
+#[derive(Debug)]
+struct Stages {
+    filter: Filter,
+    pairing: Pairing,
+    /// Knows where addresses are; none when nobody asks.
+    geoip: Option<Database>,
 }
 
 /// Why a frame longer than the limit is rejected.
@@ -55,9 +61,7 @@ impl<'a> Collector<'a> {
         Collector {
             statistics,
             outputs,
-            filter: RefCell::new(filter),
-            pairing: RefCell::new(pairing),
-            geoip: RefCell::new(None),
+            stages: RefCell::new(Stages { filter, pairing, geoip: None }),
             hasher: Default::default(),
             lowercase,
             malformed: Tally::new(Malformed::ALL.iter().map(|reason| reason.label())),
@@ -84,14 +88,15 @@ impl<'a> Collector<'a> {
     }
 
     fn pass(&self, intake: &Intake, dnstap: &Dnstap<'_>, frame: &[u8]) {
-        let geoip = self.geoip.borrow();
+        let mut stages = self.stages.borrow_mut();
+        let Stages { filter, pairing, geoip } = &mut *stages;
         let mut event = Event::from_dnstap(dnstap);
         if let Some(reason) = event.dns.malformed {
             self.malformed.count(reason.label());
         }
         let (address, folded, hashes) = self.hash(&event);
-        self.pairing.borrow_mut().observe(&mut event, address, folded);
-        if let Verdict::Drop(filter) = self.filter.borrow_mut().judge(&event) {
+        pairing.observe(&mut event, address, folded);
+        if let Verdict::Drop(filter) = filter.judge(&event) {
             return intake.filtered.count(filter.label());
         }
         intake.received.set(intake.received.get() + 1);
@@ -133,22 +138,22 @@ impl<'a> Collector<'a> {
 
     /// Puts another filter in force.
     pub fn set_filter(&self, filter: Filter) {
-        *self.filter.borrow_mut() = filter;
+        self.stages.borrow_mut().filter = filter;
     }
 
     /// Puts another database in force, or none.
     pub fn set_geoip(&self, database: Option<Database>) {
-        *self.geoip.borrow_mut() = database;
+        self.stages.borrow_mut().geoip = database;
     }
 
     /// When the database in force was made, in seconds since 1970.
     pub fn geoip_built(&self) -> Option<u64> {
-        self.geoip.borrow().as_ref().map(Database::built)
+        self.stages.borrow().geoip.as_ref().map(Database::built)
     }
 
     /// One message in how many passes.
     pub fn sample_rate(&self) -> u64 {
-        self.filter.borrow().sample_rate()
+        self.stages.borrow().filter.sample_rate()
     }
 
     /// Messages whose DNS payload could not be read to its end, by reason; they are events all the same.
@@ -158,7 +163,7 @@ impl<'a> Collector<'a> {
 
     /// Queries forgotten before their response came.
     pub fn pairing_evicted(&self) -> u64 {
-        self.pairing.borrow().evicted()
+        self.stages.borrow().pairing.evicted()
     }
 }
 

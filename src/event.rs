@@ -30,8 +30,8 @@ pub struct Event<'a> {
     pub protocol: Option<Protocol>,
     /// Who asked.
     pub query: Endpoint,
-    /// Who answered, or was asked.
-    pub response: Endpoint,
+    /// Who answered, or was asked, as it was sent: few outputs want to know.
+    pub answerer: Sent<'a>,
     /// Query time of queries, response time of responses.
     pub time: Option<Time>,
     /// Octets of the DNS payload; 0 when the sender left it out.
@@ -68,7 +68,7 @@ impl<'a> Event<'a> {
             family,
             protocol: message.socket_protocol,
             query: Endpoint::from_wire(family, message.query_address, message.query_port),
-            response: Endpoint::from_wire(family, message.response_address, message.response_port),
+            answerer: Sent { address: message.response_address, port: message.response_port },
             time,
             length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
             dns: Summary::parse(payload),
@@ -78,10 +78,24 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Who answered, or was asked.
+    pub fn response(&self) -> Endpoint {
+        Endpoint::from_wire(self.family, self.answerer.address, self.answerer.port)
+    }
+
     /// Whether the message answers another one.
     pub fn is_response(&self) -> bool {
         self.message_type.is_response()
     }
+}
+
+/// One end of a conversation as it was sent: any octets, and any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent<'a> {
+    /// The address.
+    pub address: Option<&'a [u8]>,
+    /// The port.
+    pub port: Option<u32>,
 }
 
 /// One end of a conversation.

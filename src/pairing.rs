@@ -130,7 +130,7 @@ fn unpack(time: u64) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Endpoint;
+    use crate::event::{Endpoint, Sent};
     use crate::wire::dns::Summary;
     use crate::wire::iana::MessageType;
 
@@ -148,7 +148,7 @@ mod tests {
                 address: Some("192.0.2.1".parse().unwrap()),
                 port: core::num::NonZeroU16::new(5000),
             },
-            response: Endpoint::default(),
+            answerer: Sent::default(),
             time: Some(Time { seconds, nanoseconds: 0 }),
             length: 12,
             dns: Summary { id: Some(id), ..Summary::parse(&[]) },

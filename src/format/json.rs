@@ -49,8 +49,9 @@ pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result 
     out.name(key!("family"), event.family.and_then(|family| family.mnemonic()), event.family)?;
     out.name(key!("protocol"), event.protocol.and_then(|protocol| protocol.mnemonic()), event.protocol)?;
     out.port(key!("query-port"), event.query)?;
-    out.address(key!("response-ip"), event.response.address)?;
-    out.port(key!("response-port"), event.response)?;
+    let response = event.response();
+    out.address(key!("response-ip"), response.address)?;
+    out.port(key!("response-port"), response)?;
     out.name(key!("type"), Some(if event.is_response() { "response" } else { "query" }), None::<&str>)?;
     out.number(key!("length"), Some(u64::from(event.length)))?;
     out.quoted(key!("timestamp"), event.time, |time, to| write_timestamp(to, time))?;
