@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use defmt_or_log::warn;
+use nix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
 
 /// Everything is open and runs.
@@ -12,9 +13,12 @@ pub fn ready() {
 
 /// The configuration is read again; [`ready`] ends it.
 pub fn reloading() {
-    // Since systemd 253 the time has to come with it.
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+    // Since systemd 253 the time has to come with it. sd-notify's own overflows where a long has 32 bits.
+    match clock_gettime(ClockId::CLOCK_MONOTONIC) {
+        Ok(now) => {
+            let microseconds = i128::from(now.tv_sec()) * 1_000_000 + i128::from(now.tv_nsec()) / 1000;
+            tell(&[NotifyState::Reloading, NotifyState::MonotonicUsec(microseconds)]);
+        }
         Err(_) => tell(&[NotifyState::Reloading]),
     }
 }

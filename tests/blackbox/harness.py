@@ -26,7 +26,9 @@ ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
 # The emulator that runs the binary, when it is one for another processor (tests/blackbox/run).
 EMULATOR = os.environ.get("DNSTAPD_EMULATOR")
 # How the system says that nobody listens. qemu-user does not translate the number that SO_ERROR gives: on MIPS it is another.
-REFUSED = "os error 111" if "mips" in (EMULATOR or "") else "refused"
+REFUSED = "No error information (os error 111)" if "mips" in (EMULATOR or "") else "Connection refused"
+# What /proc/PID/status says of the filter of system calls: qemu-user has none to give.
+SECCOMP = ["0"] if EMULATOR else ["2"]
 # The user that the daemon runs as, by number; unset = who runs the tests.
 USER = int(os.environ["DNSTAPD_AS"]) if "DNSTAPD_AS" in os.environ else None
 UNPRIVILEGED = {"user": USER, "group": USER, "extra_groups": []} if USER else {}

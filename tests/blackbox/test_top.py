@@ -20,7 +20,7 @@ import time
 import pyte
 
 from certificates import Authority, client_context
-from harness import BINARY, DATA, Daemon, Sender, capture_frames, dns, main, message
+from harness import BINARY, DATA, REFUSED, Daemon, Sender, capture_frames, dns, main, message
 
 OUT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "out", "top")
 UNICODE = {"LANG": "C.UTF-8"}
@@ -253,7 +253,7 @@ def test_a_daemon_that_goes_away_and_comes_back():
         with open(path, "w") as file:
             file.write(f"[input.tcp-socket]\nlocal-port = 0\n[web-api]\nlocal-port = {port}\n")
         with Screen(url=f"http://127.0.0.1:{port}") as screen:
-            screen.wait("No answer for 0 s: Connection refused")
+            screen.wait(f"No answer for 0 s: {REFUSED}")
             for _ in range(2):
                 with subprocess.Popen([BINARY, "-c", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
                     try:
@@ -372,7 +372,7 @@ def test_without_a_terminal_everything_is_printed_once():
         assert "\x1b" not in done.stdout and "edge1" in done.stdout and "stdout" in done.stdout
         assert all(len(line) <= 100 for line in done.stdout.splitlines())
     done = subprocess.run([BINARY, "top", "--url", url(daemon)], capture_output=True, text=True, timeout=10)
-    assert done.returncode == 1 and "Connection refused" in done.stderr and not done.stdout, done
+    assert done.returncode == 1 and REFUSED in done.stderr and not done.stdout, done
 
 
 def test_words_that_make_no_sense():
