@@ -77,14 +77,15 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates, outputs)));
     parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
-    let result = block_on(executor.run(async {
+    // On the heap: who runs it moves it several times, and each place would stay on the stack.
+    let result = block_on(executor.run(Box::pin(async {
         let signals = signals.into_async().map_err(Failure::of("signals"))?;
         let mut running = Running::start(&config, opened, tasks, parts, executor)?;
         service::ready();
         running.until_stop(config, &overlay, parts, &signals).await;
         running.stop(parts).await;
         Ok(())
-    }));
+    })));
     drop(pid_file);
     result
 }
