@@ -25,6 +25,8 @@ CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
 # The emulator that runs the binary, when it is one for another processor (tests/blackbox/run).
 EMULATOR = os.environ.get("DNSTAPD_EMULATOR")
+# The processor it was built for, as in the name of its target.
+MACHINE = EMULATOR.split("-")[1] if EMULATOR else os.uname().machine
 # How the system says that nobody listens. qemu-user does not translate the number that SO_ERROR gives: on MIPS it is another.
 REFUSED = "No error information (os error 111)" if "mips" in (EMULATOR or "") else "Connection refused"
 # What /proc/PID/status says of the filter of system calls: qemu-user has none to give.
