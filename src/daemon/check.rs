@@ -10,8 +10,8 @@ use crate::geoip::Database;
 use crate::input::stream::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
-    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, RECORD_BYTES, SNIFFER_BLOCK_BYTES, TAIL_BLOCKS,
-    TLS_CONNECTION_BYTES,
+    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
+    TAIL_BLOCKS, TLS_CONNECTION_BYTES,
 };
 use crate::output::Plan;
 use crate::packet::Path;
@@ -95,7 +95,7 @@ fn print(
         writeln!(out, "{octets:>12}  {table}")?;
         total += octets;
     }
-    writeln!(out, "{total:>12}  in all, beside the program itself")
+    writeln!(out, "{total:>12}  in all; stacks, reactor and configuration take about {PROGRAM_BYTES} more")
 }
 
 /// How a listener is protected, behind its address.
