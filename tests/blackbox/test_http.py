@@ -92,7 +92,7 @@ def test_names_and_types_of_the_contract():
         for name, typed, samples in families:
             assert name == typed and all(line.startswith(name) for line in samples.splitlines()), name
         build = re.search(r'^dnstapd_build_info\{version="(.+?)",target="(.+?)",features="(.*?)"\} 1$', body, re.M)
-        assert build and MACHINE in build.group(2), body
+        assert build and build.group(2).split("-")[0] in MACHINE, body
 
 
 def test_values_of_a_known_stream():
