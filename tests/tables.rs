@@ -5,7 +5,14 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
+use dnstapd::event::Event;
+use dnstapd::limits::Limits;
+use dnstapd::statistics::counters::Direction;
+use dnstapd::statistics::ranking::{Best, Cursor, Table};
 use dnstapd::statistics::top::{Entry, NAME_BYTES, Top};
+use dnstapd::statistics::{Hashes, Scope, Section, Statistics};
+use dnstapd::wire::dnstap::Dnstap;
+use dnstapd::wire::name::Name;
 
 /// A generator of pseudo-random numbers (SplitMix64): the same in every run.
 struct Random(u64);
@@ -140,4 +147,82 @@ fn the_first_fifty_are_found() {
         }
     }
     assert!(missing.is_empty(), "the documentation of the module lacks:\n{}", missing.join("\n"));
+}
+
+/// Queries for names, in a world of its own.
+struct Queries {
+    statistics: Statistics,
+    hasher: foldhash::quality::FixedState,
+}
+
+impl Queries {
+    fn new(window: u32) -> Self {
+        let section = format!("default-top = ['hit/query']\nwindow = {window}");
+        let section: Section = toml::from_str(&section).unwrap();
+        let limits = Limits { top_names: 64, ..Limits::resolve(&Default::default()) };
+        let hasher = foldhash::quality::FixedState::with_seed(5);
+        Queries { statistics: Statistics::with(&limits, &section, false), hasher }
+    }
+
+    fn ask(&mut self, label: &str, times: usize) {
+        let wire = [&[label.len() as u8], label.as_bytes(), b"\x03com\0"].concat();
+        let hashes = Hashes {
+            client: None,
+            domain: Some(self.hasher.hash_one(&wire)),
+            name: Name::parse(&wire).unwrap().0,
+        };
+        // A CLIENT_QUERY and nothing else.
+        let dnstap = Dnstap::parse(b"\x72\x02\x08\x05\x78\x01").unwrap();
+        (0..times).for_each(|_| self.statistics.observe(&Event::from_dnstap(&dnstap), &hashes));
+    }
+
+    /// The first rows of the table.
+    fn rows(&self) -> Vec<(String, u64)> {
+        let cursor = Cursor::default();
+        let mut best = Best::new(32, &cursor);
+        self.statistics.rank(Scope::Global, Table::Domains(0), &mut best);
+        best.rows().iter().map(|row| (row.label.to_string(), row.number)).collect()
+    }
+
+    /// Whether nothing that counts for ever has become less.
+    fn check_counters(&self, asked: u64) {
+        let count = |name| self.statistics.counter(Scope::Global, name);
+        assert_eq!((count("query"), count("query/com"), count("domains")), (asked, asked, 20));
+        let tlds = self.statistics.total(Scope::Global, Table::Tlds(Direction::Query));
+        assert_eq!(tlds, asked);
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        (0..seconds).for_each(|_| self.statistics.tick(1_000));
+    }
+}
+
+/// Names of which nothing more is heard leave the table, however heavy they were; counters only grow.
+#[test]
+fn a_table_speaks_of_the_present_and_counters_of_all_time() {
+    let mut queries = Queries::new(60);
+    for number in 0..10 {
+        queries.ask(&format!("old{number}"), 1_000);
+        queries.ask(&format!("new{number}"), 1);
+    }
+    queries.check_counters(10_010);
+    queries.pass(59);
+    assert_eq!(queries.rows()[0].1, 1_000);
+    queries.pass(1);
+    assert_eq!(queries.rows()[0], ("old0.com.".to_owned(), 500));
+    queries.check_counters(10_010);
+    for minute in 1..=4 {
+        (0..10).for_each(|number| queries.ask(&format!("new{number}"), 100));
+        queries.check_counters(10_010 + minute * 1_000);
+        queries.pass(60);
+    }
+    assert!(queries.rows()[..10].iter().all(|(name, _)| name.starts_with("new")), "{:?}", queries.rows());
+    queries.pass(60 * 10);
+    assert_eq!(queries.rows(), []);
+    queries.check_counters(14_010);
+    // Without a window nothing ages.
+    let mut queries = Queries::new(0);
+    queries.ask("old", 7);
+    queries.pass(100_000);
+    assert_eq!(queries.rows(), [("old.com.".to_owned(), 7)]);
 }
