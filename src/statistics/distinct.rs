@@ -109,14 +109,17 @@ impl Distincts {
         size_of::<Count>() + octets
     }
 
-    /// Notes one thing in a set by the hash of it.
+    /// Notes one thing in a set by the hash of it. `false` when it is sure that it was there before.
     #[inline]
-    pub fn insert(&mut self, number: usize, hash: u64) {
-        let Some(count) = self.counts.get_mut(number) else { return };
-        let Some(memory) = self.memory.get_mut(count.start..count.start + count.octets) else { return };
-        if !count.is_known(memory, hash) {
-            count.insert(memory, hash);
+    pub fn insert(&mut self, number: usize, hash: u64) -> bool {
+        let Some(count) = self.counts.get_mut(number) else { return false };
+        let Some(memory) = self.memory.get_mut(count.start..count.start + count.octets) else { return false };
+        match &count.state {
+            State::Exact(_) if is_held(memory, hash) => return false,
+            State::Sketch(sketch) if sketch.is_unchanged(memory, count.index_bits(), hash) => {}
+            _ => return count.insert(memory, hash),
         }
+        true
     }
 
     /// How many different things were seen.
@@ -167,35 +170,17 @@ impl Count {
         self.octets.trailing_zeros() + 1
     }
 
-    /// Whether a look at one place tells that nothing changes, as with most messages.
-    #[inline]
-    fn is_known(&self, memory: &[u8], hash: u64) -> bool {
-        match &self.state {
-            State::Exact(_) => {
-                let start = hash as usize % SLOTS * 8;
-                memory.get(start..start + 8).is_some_and(|slot| slot == hash.max(1).to_ne_bytes())
-            }
-            State::Sketch(sketch) => {
-                let (rank, index) = (rank(hash, self.index_bits()), index(hash, self.index_bits()));
-                rank <= sketch.base
-                    || memory.get(index / 2).is_some_and(|&pair| {
-                        let register = register(pair, index);
-                        register == FULL || rank <= sketch.base + register
-                    })
-            }
-        }
-    }
-
+    /// What [`Distincts::insert`] says.
     #[inline(never)]
-    fn insert(&mut self, memory: &mut [u8], hash: u64) {
+    fn insert(&mut self, memory: &mut [u8], hash: u64) -> bool {
         let index_bits = self.index_bits();
         match &mut self.state {
             State::Sketch(sketch) => sketch.insert(memory, index_bits, hash),
             State::Exact(count) => {
                 let hash = hash.max(1);
-                let Some(slot) = slot(memory, hash) else { return };
+                let Some(slot) = slot(memory, hash) else { return true };
                 if u64::from_ne_bytes(*slot) == hash {
-                    return;
+                    return false;
                 }
                 if *count < EXACT_MAX {
                     *slot = hash.to_ne_bytes();
@@ -207,7 +192,15 @@ impl Count {
                 }
             }
         }
+        true
     }
+}
+
+/// Whether a hash is in the slot where it is looked for first, as with most messages.
+#[inline]
+fn is_held(memory: &[u8], hash: u64) -> bool {
+    let start = hash as usize % SLOTS * 8;
+    memory.get(start..start + 8).is_some_and(|slot| slot == hash.max(1).to_ne_bytes())
 }
 
 /// The slot that a hash is in, or else a free one for it.
@@ -233,6 +226,14 @@ impl Sketch {
             sketch.insert(memory, index_bits, hash);
         }
         Sketch { seen: u64::from(count) << PART_BITS, ..sketch }
+    }
+
+    /// Whether a hash would raise no register, as with most messages.
+    #[inline]
+    fn is_unchanged(&self, memory: &[u8], index_bits: u32, hash: u64) -> bool {
+        let (rank, index) = (rank(hash, index_bits), index(hash, index_bits));
+        let is_low = |&pair: &u8| register(pair, index) == FULL || rank <= self.base + register(pair, index);
+        rank <= self.base || memory.get(index / 2).is_some_and(is_low)
     }
 
     /// Raises the register that a hash falls on, if its rank is higher.
@@ -346,7 +347,9 @@ mod tests {
         let hasher = hasher(3);
         let mut distincts = Distincts::new([4096].into_iter());
         let insert_all = |distincts: &mut Distincts| {
-            (0..3_000_000u64).for_each(|thing| distincts.insert(0, hasher.hash_one(thing)));
+            for thing in 0..3_000_000u64 {
+                distincts.insert(0, hasher.hash_one(thing));
+            }
             distincts.count(0)
         };
         let first = insert_all(&mut distincts);

@@ -100,17 +100,6 @@ const CLIENTS: usize = 0;
 /// The second of them.
 const DOMAINS: usize = 1;
 
-/// Counts the client and the name of a message in the sets at a place.
-#[inline]
-fn note(distincts: &mut Distincts, place: usize, hashes: &Hashes<'_>) {
-    if let Some(hash) = hashes.client {
-        distincts.insert(SETS * place + CLIENTS, hash);
-    }
-    if let Some(hash) = hashes.domain {
-        distincts.insert(SETS * place + DOMAINS, hash);
-    }
-}
-
 /// The value of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -188,10 +177,16 @@ impl Statistics {
             stream.latencies.count(latency);
         }
         let place = self.streams.last_place();
-        note(&mut self.distincts, place, hashes);
-        note(&mut self.distincts, self.streams.capacity(), hashes);
-        if let Some(interval) = &mut self.interval {
-            note(interval, 0, hashes);
+        let all = self.streams.capacity();
+        for (set, hash) in [(CLIENTS, hashes.client), (DOMAINS, hashes.domain)] {
+            let Some(hash) = hash else { continue };
+            // What the stream has seen, all have.
+            if self.distincts.insert(SETS * place + set, hash) {
+                self.distincts.insert(SETS * all + set, hash);
+            }
+            if let Some(interval) = &mut self.interval {
+                interval.insert(set, hash);
+            }
         }
         self.tables.observe(place, event, hashes);
     }
