@@ -7,15 +7,15 @@
 //! | table | octets |
 //! |---|---|
 //! | statistics of 64 streams and the others | 309660 |
-//! | different clients and names, for each and all | 645312 |
-//! | tables of 8 streams and the others | 1012896 |
+//! | different clients and names, for each and all | 646368 |
+//! | tables of 8 streams and the others | 976464 |
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
 //! | message on its way | 6944 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 143424 |
-//! | in all | 3478124 |
+//! | in all | 3442748 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;

@@ -52,9 +52,11 @@ pub struct Distincts {
 /// One of them.
 #[derive(Clone, Debug)]
 struct Count {
-    /// Where its memory begins, and its octets: a power of two.
+    /// Where its memory begins, and its octets: two registers each, so `octets = 2^(index_bits - 1)`.
     start: usize,
     octets: usize,
+    /// Bits of a hash that choose a register.
+    index_bits: u32,
     state: State,
 }
 
@@ -99,7 +101,12 @@ impl Distincts {
         let counts = octets.map(|octets| {
             let octets = octets.next_power_of_two().max(limits::DISTINCT_BYTES_MIN);
             start += octets;
-            Count { start: start - octets, octets, state: State::Exact(0) }
+            Count {
+                start: start - octets,
+                octets,
+                index_bits: octets.trailing_zeros() + 1,
+                state: State::Exact(0),
+            }
         });
         Distincts { counts: counts.collect(), memory: limits::table(start, 0) }
     }
@@ -116,7 +123,7 @@ impl Distincts {
         let Some(memory) = self.memory.get_mut(count.start..count.start + count.octets) else { return false };
         match &count.state {
             State::Exact(_) if is_held(memory, hash) => return false,
-            State::Sketch(sketch) if sketch.is_unchanged(memory, count.index_bits(), hash) => {}
+            State::Sketch(sketch) if sketch.is_unchanged(memory, count.index_bits, hash) => {}
             _ => return count.insert(memory, hash),
         }
         true
@@ -143,7 +150,7 @@ impl Distincts {
 /// 1 and the zeros behind the bits that choose a register.
 #[inline]
 fn rank(hash: u64, index_bits: u32) -> u32 {
-    (hash << index_bits).leading_zeros() + 1
+    (hash << index_bits | 1).leading_zeros() + 1
 }
 
 /// The number of the register that a hash falls on; two share an octet.
@@ -165,15 +172,10 @@ fn shift(index: usize) -> u32 {
 }
 
 impl Count {
-    /// Two registers an octet.
-    fn index_bits(&self) -> u32 {
-        self.octets.trailing_zeros() + 1
-    }
-
     /// What [`Distincts::insert`] says.
     #[inline(never)]
     fn insert(&mut self, memory: &mut [u8], hash: u64) -> bool {
-        let index_bits = self.index_bits();
+        let index_bits = self.index_bits;
         match &mut self.state {
             State::Sketch(sketch) => sketch.insert(memory, index_bits, hash),
             State::Exact(count) => {
@@ -232,8 +234,10 @@ impl Sketch {
     #[inline]
     fn is_unchanged(&self, memory: &[u8], index_bits: u32, hash: u64) -> bool {
         let (rank, index) = (rank(hash, index_bits), index(hash, index_bits));
-        let is_low = |&pair: &u8| register(pair, index) == FULL || rank <= self.base + register(pair, index);
-        rank <= self.base || memory.get(index / 2).is_some_and(is_low)
+        let Some(&pair) = memory.get(index / 2) else { return true };
+        let register = register(pair, index);
+        // Both, without a branch between them: which one it is nobody can predict.
+        (register == FULL) | (rank <= self.base + register)
     }
 
     /// Raises the register that a hash falls on, if its rank is higher.
