@@ -303,16 +303,23 @@ impl<const N: usize> Top<N> {
         while weight(self.bound(key)) > WEIGHT_MAX {
             self.age(); // before its time, which keeps all bounds
         }
-        let (came_before, chance) = (self.mark(key), self.chance.draw());
-        let contest =
-            Contest { came_before, known: weight(self.bound(key)), amount: weight(amounts), chance };
+        let came_before = self.mark(key);
         let least = self.least.get(self.bucket(key)).copied().map_or(0, u64::from);
-        if contest.is_lost(least) || !self.replace(key, amounts, thing, &contest) {
+        let is_lost = least > 0 && !came_before; // most of those that come once
+        if is_lost || !self.compete(key, amounts, thing, came_before, least) {
             let cell = self.cell(key);
             if let Some(cell) = self.cells.get_mut(cell) {
                 *cell = small(each(cell.map(u64::from), amounts, u64::wrapping_add));
             }
         }
+    }
+
+    /// Gives a key an entry if it wins it, against one of weight `least` at least.
+    fn compete(&mut self, key: u64, amounts: [u64; N], thing: &[u8], came_before: bool, least: u64) -> bool {
+        let chance = self.chance.draw();
+        let contest =
+            Contest { came_before, known: weight(self.bound(key)), amount: weight(amounts), chance };
+        !contest.is_lost(least) && self.replace(key, amounts, thing, &contest)
     }
 
     /// Leaves the mark of a key, and says whether it stood there.

@@ -414,10 +414,11 @@ def test_memory_does_not_grow():
         for first in range(0, number, block):
             times.append(feed(daemon, numbered_block(first, block, number, number, number)))
             sizes.append(daemon.resident())
-        many = sorted(times)[len(times) // 2]
+        many = min(times[len(times) // 2:])
         print(f"{number} names, clients and identities: {sizes[0]} KiB after the first {block}, {sizes[-1]} KiB at the end; "
               f"{many:.0f} ns a message, {few:.0f} with few: {few / many:.2f} of the throughput")
         assert sizes[-1] - sizes[0] <= 64, sizes
+        assert number < 10_000_000 or few / many >= 0.8
         counters = daemon.json("/counters")["counters"]
         assert counters["query"] == number
         for which in ("clients", "domains"):
