@@ -9,7 +9,7 @@
 //! rounding, and it is one microsecond at least, so that 0 means that there is none.
 //!
 //! It speaks of the present: every [`HALVING_MS`] everything counts half of what it did, and has gone after half an hour. So
-//! that a lone response does not go with the first halving, each counts [`WEIGHT`].
+//! that a lone response does not go with the first halving, each counts `WEIGHT`.
 
 use crate::limits::LATENCY_BUCKETS;
 use crate::time::Latency;

@@ -204,12 +204,12 @@ function showCounters() {
   const queries = rates("query"), responses = rates("response");
   const of = recent("response") ? recent : all;
   const part = code => of("response") ? of("response/" + code) / of("response") : null;
-  const speed = (label, list, name) => [label, list.at(-1) && rate(list.at(-1).value), "/s", `1 min ${rate(last[name + "-1m"])}/s, 5 min ${rate(last[name + "-5m"])}/s`];
+  const speed = (label, list, name) => [label, list.at(-1) && rate(list.at(-1).value), "/s", `1\u00a0min ${rate(last[name + "-1m"])}/s, 5\u00a0min ${rate(last[name + "-5m"])}/s`];
   const [median, most, almost] = PERCENTILES.map(name => last[name] ? milliseconds(1000 * last[name]) : null);
   figures([
     speed("Queries", queries, "qps"),
     speed("Responses", responses, "rps"),
-    ["Latency, median", ...split(median ?? "–"), median ? `95\u00a0% within ${most}, 99\u00a0% within ${almost}` : "none lately"],
+    ["Latency, median", ...split(median ?? "–"), median ? `95\u00a0%\u00a0within\u00a0${most}, 99\u00a0%\u00a0within\u00a0${almost}` : "none lately"],
     ["SERVFAIL", ...split(percent(part("servfail"))), of("response") ? `NXDOMAIN ${percent(part("nxdomain"))}` : "no responses yet"],
     ["Clients", count(last.clients), "", "different addresses"],
     ["Names", count(last.domains), "", "different ones asked for"],
