@@ -12,10 +12,10 @@
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
-//! | message on its way | 6944 |
+//! | message on its way | 6928 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 143424 |
-//! | in all | 3442748 |
+//! | in all | 3442732 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;
