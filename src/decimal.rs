@@ -49,6 +49,25 @@ pub fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt:
     out.write_ascii(digits.get(DIGITS_MAX - used.max(width).min(DIGITS_MAX)..).unwrap_or_default())
 }
 
+/// Writes a number of millionths with up to six decimals, without trailing zeros.
+///
+/// # Errors
+///
+/// When there is no room.
+pub fn write_millionths(out: &mut impl Ascii, number: u64) -> fmt::Result {
+    write_decimal(out, number / 1_000_000)?;
+    let (mut fraction, mut width) = (number % 1_000_000, 6);
+    if fraction == 0 {
+        return Ok(());
+    }
+    while fraction % 10 == 0 {
+        fraction /= 10;
+        width -= 1;
+    }
+    out.write_char('.')?;
+    write_padded(out, fraction, width)
+}
+
 /// The two digits of a number below 100.
 #[inline]
 pub fn pair(number: u64) -> [u8; 2] {

@@ -6,16 +6,16 @@
 //!
 //! | table | octets |
 //! |---|---|
-//! | statistics of 64 streams and the others | 791180 |
-//! | distinct counts of all streams | 8200 |
-//! | tables of 8 streams and the others | 1012896 |
+//! | statistics of 64 streams and the others | 309660 |
+//! | different clients and names, for each and all | 646368 |
+//! | tables of 8 streams and the others | 976464 |
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
-//! | message on its way | 6944 |
+//! | message on its way | 6928 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 143424 |
-//! | in all | 3322532 |
+//! | in all | 3442732 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;
@@ -67,6 +67,9 @@ pub struct Limits {
     pub flow_blocks: usize,
     /// Streams with tables of their own: the first ones.
     pub table_streams: usize,
+    /// Octets for the number of different clients, and of names, of all streams together; of a stream with tables and of
+    /// those without identity of their own; of a further stream. See [`crate::statistics::distinct`].
+    pub distinct: [usize; 3],
 }
 
 impl Limits {
@@ -105,7 +108,14 @@ impl Limits {
             Profile::Default => (SNIFFER_BLOCKS, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
             Profile::Large => (64, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
         };
+        let distinct = match profile {
+            Profile::Tiny => [DISTINCT_BYTES, DISTINCT_BYTES_MIN, DISTINCT_BYTES_MIN],
+            Profile::Small => [DISTINCT_BYTES, DISTINCT_BYTES, DISTINCT_BYTES_MIN],
+            Profile::Default => [2 * DISTINCT_BYTES, DISTINCT_BYTES, DISTINCT_BYTES_MIN],
+            Profile::Large => [2 * DISTINCT_BYTES, 2 * DISTINCT_BYTES, DISTINCT_BYTES],
+        };
         Limits {
+            distinct,
             streams,
             connections,
             pairing,
@@ -214,6 +224,14 @@ pub const TOP_COUNTRIES: usize = 256;
 /// Streams with tables of their own by default: the first ones. The others share a set that counts for all
 /// streams together.
 pub const TABLE_STREAMS: usize = 8;
+
+/// Octets to count different things in: least, default. Their error is in [`crate::statistics::distinct`].
+pub const DISTINCT_BYTES_MIN: usize = 4 << 10;
+/// See [`DISTINCT_BYTES_MIN`].
+pub const DISTINCT_BYTES: usize = 8 << 10;
+
+/// Buckets of a stream's latencies, of four octets each: they tell a sixteenth from 8 microseconds to a minute.
+pub const LATENCY_BUCKETS: usize = 191;
 
 /// The longest data frame taken, in octets: least, default, most. The default holds a query and a
 /// response of 64 KiB each, the most DNS can carry, and 4 KiB of dnstap around them.

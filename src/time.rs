@@ -6,7 +6,7 @@
 use core::fmt;
 use std::time::SystemTime;
 
-use crate::decimal::{Ascii, pair, write_decimal, write_padded};
+use crate::decimal::{Ascii, pair, write_decimal, write_millionths, write_padded};
 
 /// A moment in UTC, from the year 1970 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,19 +174,12 @@ pub fn write_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
 }
 
 /// Writes a latency in seconds with up to six decimals, rounded, without trailing zeros.
+///
+/// # Errors
+///
+/// When there is no room.
 pub fn write_short_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
-    let microseconds = latency.microseconds();
-    write_decimal(out, microseconds / 1_000_000)?;
-    let (mut fraction, mut width) = (microseconds % 1_000_000, 6);
-    if fraction == 0 {
-        return Ok(());
-    }
-    while fraction % 10 == 0 {
-        fraction /= 10;
-        width -= 1;
-    }
-    out.write_char('.')?;
-    write_padded(out, fraction, width)
+    write_millionths(out, latency.microseconds())
 }
 
 #[cfg(test)]

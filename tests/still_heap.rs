@@ -18,7 +18,8 @@ use dnstapd::output::{self, Output, Outputs, QueueSettings, stdout};
 use dnstapd::packet::{Captured, Link, Path, Records, Settings};
 use dnstapd::pairing::Pairing;
 use dnstapd::setting::{Format, WhenFull};
-use dnstapd::statistics::Statistics;
+use dnstapd::statistics::counters::Direction;
+use dnstapd::statistics::{self, Scope, Statistics, ranking};
 use dnstapd::sys::proc;
 use dnstapd::time::Time;
 use dnstapd::wire::framestream::{Deframer, Unit, data_header};
@@ -97,20 +98,37 @@ fn leak<T>(value: T) -> &'static T {
 
 /// A collector with one output in each of some formats.
 fn collector(formats: &[Format]) -> (&'static Collector<'static>, &'static Outputs, Limits) {
+    let (collector, outputs, limits, _) = collector_of(formats);
+    (collector, outputs, limits)
+}
+
+/// The same, and its statistics.
+fn collector_of(
+    formats: &[Format],
+) -> (&'static Collector<'static>, &'static Outputs, Limits, &'static RefCell<Statistics>) {
     let limits = Limits::resolve(&limits::Section::default());
     let settings = QueueSettings { octets: 256 << 10, when_full: WhenFull::Drop };
     let outputs =
         leak(Outputs::new(formats.iter().map(|&format| Output::new("stdout", format, b"\n", settings))));
-    let statistics = leak(RefCell::new(Statistics::new(&limits)));
+    let statistics = leak(RefCell::new(everything(&limits)));
+    statistics.borrow_mut().count_intervals();
     let collector = Collector::new(statistics, outputs, patterns(), Pairing::new(limits.pairing), true);
     collector.set_geoip(places());
-    (leak(collector), outputs, limits)
+    (leak(collector), outputs, limits, statistics)
+}
+
+/// Statistics with every kind of table, those of countries when this build knows databases.
+fn everything(limits: &Limits) -> Statistics {
+    let flags =
+        "'hit/query', 'length/query', 'noerror/response', 'servfail/response', 'a/query', 'hit/response'";
+    let section: statistics::Section = toml::from_str(&format!("track = [{flags}]\nwindow = 60")).unwrap();
+    Statistics::with(limits, &section, geoip::BUILT)
 }
 
 #[test]
 fn no_allocation_from_frame_to_queue() {
     let frames = captured();
-    let (collector, outputs, _) = collector(Format::ALL);
+    let (collector, outputs, _, statistics) = collector_of(Format::ALL);
     let intake = Intake::new("test");
     let round = || {
         for frame in &frames {
@@ -119,6 +137,7 @@ fn no_allocation_from_frame_to_queue() {
                 output.write_with(|[first, second]| Ok::<_, ()>(first.len() + second.len())).unwrap();
             }
         }
+        statistics.borrow_mut().tick(20_000); // tables age, latencies and averages are renewed
     };
     round(); // the regular expressions make their memory at the first match
     let before = allocations();
@@ -129,6 +148,14 @@ fn no_allocation_from_frame_to_queue() {
     assert_eq!(intake.received(), frames.len() as u64 * 11);
     for output in outputs.iter() {
         assert_eq!((output.delivered(), output.dropped().total()), (intake.received(), 0));
+    }
+    // Every kind of table was filled.
+    let statistics = statistics.borrow();
+    for table in (0..8).map(ranking::Table::Domains).chain([ranking::Table::ClientHits]) {
+        assert!(statistics.total(Scope::Global, table) > 0, "{table:?}");
+    }
+    for direction in [Direction::Query, Direction::Response] {
+        assert_eq!(statistics.total(Scope::Global, ranking::Table::Countries(direction)) > 0, geoip::BUILT);
     }
 }
 

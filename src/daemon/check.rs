@@ -17,7 +17,8 @@ use crate::output::Plan;
 use crate::packet::Path;
 use crate::pairing::Pairing;
 use crate::setting::ServerTls;
-use crate::statistics::streams::{Sketches, Streams};
+use crate::statistics::Statistics;
+use crate::statistics::streams::Streams;
 use crate::statistics::tables::{Tables, Tracked};
 use crate::{http, log};
 
@@ -119,7 +120,7 @@ fn memory_map(
             format!("statistics of {} streams and the others", limits.streams),
             (limits.streams + 1) * Streams::STREAM_BYTES,
         ),
-        ("distinct counts of all streams".to_owned(), size_of::<Sketches>()),
+        ("different clients and names, for each and all".to_owned(), Statistics::distinct_cost(limits)),
         tables(config, limits),
         (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
         ("receive buffer".to_owned(), limits.receive),

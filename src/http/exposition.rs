@@ -17,13 +17,13 @@ use core::cell::RefCell;
 use core::fmt::{self, Write};
 
 use super::App;
-use super::metrics::{BUILD, METRICS, Metric, Source, Value, features};
+use super::metrics::{BUILD, METRICS, Metric, Source, features};
 use super::piece::{Document, Piece, write_escaped};
 use super::query::Encoded;
 use crate::decimal::{Ascii, write_decimal, write_padded};
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_INSTANT_COUNTERS};
 use crate::statistics::counters::LATENCY_CLASSES;
-use crate::statistics::{Scope, Statistics};
+use crate::statistics::{Scope, Statistics, Value};
 use crate::tally::Tally;
 use crate::time::Time;
 
@@ -124,7 +124,7 @@ impl<'a, 'r> Exposition<'a, 'r> {
                     .value
                 {
                     Value::Count(count) => instants.push(count).map_err(|_| fmt::Error),
-                    Value::Microseconds(_) => Err(fmt::Error),
+                    Value::Millionths(_) => Err(fmt::Error),
                 });
         }
     }
@@ -159,7 +159,9 @@ fn visit(
         Source::Statistic(name) => {
             let statistics = statistics.borrow();
             scopes(&statistics).skip(skip).try_for_each(|(scope, identity)| {
-                count(identity.map(|text| ("identity", text)).as_slice(), statistics.counter(scope, name))
+                let (labels, value) =
+                    (identity.map(|text| ("identity", text)), statistics.value(scope, name));
+                each(Sample { suffix: "", labels: labels.as_slice(), value })
             })
         }
         Source::Latency => visit_latency(&statistics.borrow(), skip, histogram, each),
@@ -167,7 +169,7 @@ fn visit(
             let statistics = statistics.borrow();
             statistics.streams().skip(skip).try_for_each(|(id, identity)| {
                 let microseconds = statistics.last_message(Scope::Stream(id)).map_or(0, microseconds);
-                let value = Value::Microseconds(microseconds);
+                let value = Value::Millionths(microseconds);
                 each(Sample { suffix: "", labels: &[("identity", identity)], value })
             })
         }
@@ -255,7 +257,7 @@ impl Histogram {
         let upto = |classes: usize| Value::Count(self.classes.iter().take(classes).sum());
         let (suffix, bound, value) = match BOUNDS.get(number) {
             Some(&bound) => ("_bucket", Some(("le", bound)), upto(number + 1)),
-            None if number == BOUNDS.len() => ("_sum", None, Value::Microseconds(self.microseconds)),
+            None if number == BOUNDS.len() => ("_sum", None, Value::Millionths(self.microseconds)),
             None => ("_count", None, upto(BOUNDS.len())),
         };
         let identity = identity.map(|text| ("identity", text));
@@ -286,7 +288,7 @@ fn write_sample(name: &str, sample: &Sample<'_>, value: Value, out: &mut impl As
     out.write_str(if sample.labels.is_empty() { " " } else { "} " })?;
     match value {
         Value::Count(count) => write_decimal(out, count)?,
-        Value::Microseconds(microseconds) => {
+        Value::Millionths(microseconds) => {
             write_decimal(out, microseconds / 1_000_000)?;
             out.write_char('.')?;
             write_padded(out, microseconds % 1_000_000, 6)?;

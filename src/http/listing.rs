@@ -12,10 +12,10 @@ use core::fmt::{self, Write};
 use super::App;
 use super::piece::{Document, Piece, write_escaped};
 use super::query::{Encoded, Names};
-use crate::decimal::write_decimal;
+use crate::decimal::{write_decimal, write_millionths};
 use crate::limits::HTTP_COUNTER_BYTES;
-use crate::statistics::Scope;
 use crate::statistics::streams::StreamId;
+use crate::statistics::{Scope, Value};
 
 /// Content type of every JSON answer.
 pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
@@ -47,13 +47,16 @@ impl<'a, 'r> CounterList<'a, 'r> {
     }
 
     fn write_member(&mut self, name: &str, piece: &mut Piece<'_>) -> fmt::Result {
-        let value = self.app.statistics.borrow().counter(self.scope, name);
+        let value = self.app.statistics.borrow().value(self.scope, name);
         let separator = if self.written > 1 { ", " } else { "" };
         piece.whole(|out| {
             out.write_str(separator)?;
             write_string(out, name)?;
             out.write_str(": ")?;
-            write_decimal(out, value)
+            match value {
+                Value::Count(count) => write_decimal(out, count),
+                Value::Millionths(millionths) => write_millionths(out, millionths),
+            }
         })?;
         self.written += 1;
         Ok(())

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::App;
 use crate::collector::Intake;
 use crate::output::Output;
+use crate::statistics::Value;
 use crate::sys::proc;
 use crate::tally::Tally;
 use Source::{
@@ -67,19 +68,9 @@ impl Source {
     }
 }
 
-/// A value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// A whole number.
-    Count(u64),
-    /// Seconds, given in microseconds.
-    Microseconds(u64),
-}
-
-impl Value {
-    fn seconds(duration: Duration) -> Self {
-        Value::Microseconds(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
-    }
+/// So much time, in seconds.
+fn seconds(duration: Duration) -> Value {
+    Value::Millionths(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 const fn counter(name: &'static str, help: &'static str, source: Source) -> Metric {
@@ -98,6 +89,12 @@ pub static METRICS: &[Metric] = &[
     gauge("dnstap_pps", "Messages a second.", Statistic("pps")),
     gauge("dnstap_qps", "Queries a second.", Statistic("qps")),
     gauge("dnstap_rps", "Responses a second.", Statistic("rps")),
+    gauge("dnstap_pps_1m", "Messages a second, average over a minute.", Statistic("pps-1m")),
+    gauge("dnstap_qps_1m", "Queries a second, average over a minute.", Statistic("qps-1m")),
+    gauge("dnstap_rps_1m", "Responses a second, average over a minute.", Statistic("rps-1m")),
+    gauge("dnstap_pps_5m", "Messages a second, average over five minutes.", Statistic("pps-5m")),
+    gauge("dnstap_qps_5m", "Queries a second, average over five minutes.", Statistic("qps-5m")),
+    gauge("dnstap_rps_5m", "Responses a second, average over five minutes.", Statistic("rps-5m")),
     gauge("dnstap_domains", "Different names seen.", Statistic("domains")),
     gauge("dnstap_clients", "Different client addresses seen.", Statistic("clients")),
     counter("dnstap_queries", "Queries.", Statistic("query")),
@@ -160,9 +157,9 @@ pub static METRICS: &[Metric] = &[
     counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|app| app.intakes.iter().map(Intake::kernel_drops).sum())),
     counter("dnstapd_packets_ignored_total", "Packets, or parts of them, that no message was made of.", InputBy("reason", Intake::ignored)),
     gauge("process_resident_memory_bytes", "Memory in use.", Process(|| proc::resident_octets().map(Value::Count))),
-    counter("process_cpu_seconds_total", "Processor time used.", Process(|| proc::cpu_time().map(Value::seconds))),
+    counter("process_cpu_seconds_total", "Processor time used.", Process(|| proc::cpu_time().map(seconds))),
     gauge("process_open_fds", "Descriptors that are open.", Process(|| proc::open_descriptors().map(Value::Count))),
-    gauge("process_start_time_seconds", "When the process began.", Process(|| proc::started().map(Value::seconds))),
+    gauge("process_start_time_seconds", "When the process began.", Process(|| proc::started().map(seconds))),
 ];
 
 /// What was built: labels of `dnstapd_build_info`, the features apart.

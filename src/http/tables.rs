@@ -78,7 +78,7 @@ impl<'a> TableList<'a> {
         }
         for name in more.names::<HTTP_COUNTER_BYTES>() {
             let name = name.map_err(Refusal::More)?;
-            let number = tracked.iter().position(|table| table.flag() == name);
+            let number = tracked.iter().position(|table| table.is_meant(&name));
             let number = number.ok_or(Refusal::Untracked(app.settings.tracked))? as u8;
             if !domains.contains(&number) {
                 let _ = domains.push(number);

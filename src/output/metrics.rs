@@ -21,7 +21,6 @@ use super::file::{self, FileCount};
 use super::{Output, Plan, QueueSettings, Shape, Task, stdout};
 use crate::limits::{QUEUE, QueueSize, RECORD_BYTES};
 use crate::setting::{FilePath, Octets, Seconds, WhenFull};
-use crate::statistics::streams::Sketches;
 use crate::statistics::{Scope, Statistics};
 use crate::time::{Time, write_comma_time};
 use serde::Deserialize;
@@ -89,7 +88,7 @@ pub fn plan(section: &Section) -> io::Result<Plan> {
         what: format!("every {} s to {what}", interval.as_secs()),
         shape: Shape::Own,
         queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
-        buffers: room + if cumulative { 0 } else { size_of::<Sketches>() },
+        buffers: room + if cumulative { 0 } else { Statistics::INTERVAL_COST },
         task: Box::new(move |stage, output| {
             let lines = tell(output, stage.statistics, interval, cumulative);
             Box::pin(or(lines, async move {

@@ -5,10 +5,11 @@
 //! published name, so no borrow is held while an answer is written.
 //!
 //! The global counters are the sums over the streams, `other` included, made when asked for. Distinct counts
-//! cannot be summed: the global ones are sketches of their own.
+//! cannot be summed: the global ones, of the union of the streams, are sketches of their own.
 
 pub mod counters;
 pub mod distinct;
+pub mod latency;
 pub mod ranking;
 pub mod rates;
 pub mod streams;
@@ -17,13 +18,14 @@ pub mod tlds;
 pub mod top;
 
 use crate::event::Event;
-use crate::limits::Limits;
+use crate::limits::{DISTINCT_BYTES, Limits};
 use crate::setting::{Fault, Seconds, TableFlag, Text, Within};
 use crate::time::Time;
 use crate::wire::name::Name;
 use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
+use distinct::Distincts;
 use serde::Deserialize;
-use streams::{Sketches, Stream, StreamId, Streams};
+use streams::{Stream, StreamId, Streams};
 use tables::Tables;
 
 /// Section `statistics`.
@@ -80,24 +82,31 @@ impl Section {
 pub struct Statistics {
     streams: Streams,
     unknown_types: UnknownTypes,
-    /// Distinct counts over all streams.
-    all: Box<Sketches>,
-    /// The same since they were last asked for, for a reader that wants them so.
-    interval: Option<Box<Sketches>>,
+    /// Part of the time that averages have seen.
+    seen: rates::Seen,
+    /// Since latencies were halved.
+    passed_ms: u64,
+    /// Different clients and names of each stream, by its place, and last of all together.
+    distincts: Distincts,
+    /// The same of all since they were last asked for, for a reader that wants them so.
+    interval: Option<Distincts>,
     tables: Tables,
 }
 
-impl Sketches {
-    /// Counts what a message is about.
-    #[inline(always)] // three times a message
-    fn observe(&mut self, hashes: &Hashes<'_>) {
-        if let Some(hash) = hashes.client {
-            self.clients.insert(hash);
-        }
-        if let Some(hash) = hashes.domain {
-            self.domains.insert(hash);
-        }
-    }
+/// Sets of different things that a stream has.
+const SETS: usize = 2;
+/// The first of them.
+const CLIENTS: usize = 0;
+/// The second of them.
+const DOMAINS: usize = 1;
+
+/// The value of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A whole number.
+    Count(u64),
+    /// A number with decimals, in millionths: seconds in microseconds, rates.
+    Millionths(u64),
 }
 
 /// One stream, or all together.
@@ -131,22 +140,32 @@ impl Statistics {
         Statistics {
             streams: Streams::new(limits.streams),
             unknown_types: UnknownTypes::default(),
-            all: Box::new(Sketches::EMPTY),
+            seen: rates::Seen::NOTHING,
+            passed_ms: 0,
+            distincts: Distincts::new(distinct_sizes(limits).flat_map(|octets| [octets; SETS])),
             interval: None,
             tables: Tables::new(limits, section, with_countries),
         }
     }
 
+    /// Octets of the counts of different things.
+    pub fn distinct_cost(limits: &Limits) -> usize {
+        distinct_sizes(limits).map(|octets| SETS * Distincts::cost(octets)).sum()
+    }
+
+    /// Octets of those that [`Statistics::count_intervals`] makes.
+    pub const INTERVAL_COST: usize = SETS * Distincts::cost(INTERVAL_BYTES);
+
     /// Counts distinct clients and names by the interval, too.
     pub fn count_intervals(&mut self) {
-        self.interval = Some(Box::new(Sketches::EMPTY));
+        self.interval = Some(Distincts::new([INTERVAL_BYTES; SETS].into_iter()));
     }
 
     /// Distinct clients and names since the last call; resets nothing else.
     pub fn take_interval(&mut self) -> Option<(u64, u64)> {
-        let interval = self.interval.as_deref_mut()?;
-        let counts = (interval.clients.count(), interval.domains.count());
-        *interval = Sketches::EMPTY;
+        let interval = self.interval.as_mut()?;
+        let counts = (interval.count(CLIENTS), interval.count(DOMAINS));
+        interval.reset();
         Some(counts)
     }
 
@@ -154,30 +173,49 @@ impl Statistics {
     pub fn observe(&mut self, event: &Event<'_>, hashes: &Hashes<'_>) {
         let Some(stream) = self.streams.of(event) else { return };
         stream.counters.observe(event, &mut self.unknown_types);
-        for sketches in [&mut *self.all, &mut stream.sketches] {
-            sketches.observe(hashes);
+        if let Some(latency) = event.latency {
+            stream.latencies.count(latency);
         }
-        if let Some(interval) = &mut self.interval {
-            interval.observe(hashes);
+        let place = self.streams.last_place();
+        let all = self.streams.capacity();
+        for (set, hash) in [(CLIENTS, hashes.client), (DOMAINS, hashes.domain)] {
+            let Some(hash) = hash else { continue };
+            // What the stream has seen, all have.
+            if self.distincts.insert(SETS * place + set, hash) {
+                self.distincts.insert(SETS * all + set, hash);
+            }
+            if let Some(interval) = &mut self.interval {
+                interval.insert(set, hash);
+            }
         }
-        self.tables.observe(self.streams.last_place(), event, hashes);
+        self.tables.observe(place, event, hashes);
     }
 
     /// Renews the rates; `milliseconds` have passed since the last call.
     pub fn tick(&mut self, milliseconds: u64) {
         self.tables.tick(milliseconds);
+        self.seen.tick(milliseconds);
+        self.passed_ms += milliseconds;
+        let halve = self.passed_ms >= latency::HALVING_MS;
+        if halve {
+            self.passed_ms %= latency::HALVING_MS;
+        }
         let unknown = &self.unknown_types;
         for stream in self.streams.iter_mut() {
             let count = |direction| stream.counters.value(Counter::Messages(direction), unknown);
             let (queries, responses) = (count(Direction::Query), count(Direction::Response));
             stream.rates.tick(queries, responses, milliseconds);
+            if halve {
+                stream.latencies.halve();
+            }
         }
     }
 
     /// Counts from zero again; the names of the streams stay.
     pub fn reset(&mut self) {
         self.streams.reset();
-        *self.all = Sketches::EMPTY;
+        self.seen = rates::Seen::NOTHING;
+        self.distincts.reset();
         self.tables.reset();
     }
 
@@ -191,14 +229,27 @@ impl Statistics {
         self.streams().find(|&(_, text)| text == name).map(|(id, _)| id)
     }
 
+    /// The value of a counter, rate or percentile by its published name; 0 for one that does not exist.
+    pub fn value(&self, scope: Scope, name: &str) -> Value {
+        if let Some((kind, period)) = rates::parse(name) {
+            let rate = self.sum(scope, |stream| stream.rates.of(kind, period));
+            return match period {
+                rates::Period::Second => Value::Count(rate / 1_000_000),
+                _ => Value::Millionths(self.seen.complete(rate, period)),
+            };
+        }
+        if let Some(percent) = latency::parse(name) {
+            let all = self.select(scope).map(|stream| &stream.latencies);
+            return Value::Millionths(latency::percentile(percent, all));
+        }
+        Value::Count(self.counter(scope, name))
+    }
+
     /// The value of a counter by its published name; 0 for one that does not exist.
     pub fn counter(&self, scope: Scope, name: &str) -> u64 {
         match name {
-            "clients" => self.sketches(scope).map_or(0, |sketches| sketches.clients.count()),
-            "domains" => self.sketches(scope).map_or(0, |sketches| sketches.domains.count()),
-            "qps" => self.sum(scope, |stream| stream.rates.qps),
-            "rps" => self.sum(scope, |stream| stream.rates.rps),
-            "pps" => self.sum(scope, |stream| stream.rates.qps + stream.rates.rps),
+            "clients" => self.distinct(scope, CLIENTS),
+            "domains" => self.distinct(scope, DOMAINS),
             _ => match Counter::parse(name) {
                 Some(counter) => self.sum(scope, |s| s.counters.value(counter, &self.unknown_types)),
                 None => self.tld_counter(scope, name).unwrap_or(0),
@@ -244,10 +295,22 @@ impl Statistics {
         self.streams.iter().filter(move |&(id, _)| chosen(id)).map(|(_, stream)| stream)
     }
 
-    fn sketches(&self, scope: Scope) -> Option<&Sketches> {
-        match scope {
-            Scope::Global => Some(&self.all),
-            Scope::Stream(id) => self.streams.get(id).map(|stream| &stream.sketches),
-        }
+    fn distinct(&self, scope: Scope, set: usize) -> u64 {
+        let place = match scope {
+            Scope::Global => self.streams.capacity(),
+            Scope::Stream(id) => id.place(),
+        };
+        self.distincts.count(SETS * place + set)
     }
 }
+
+/// Octets of each set of different things: of the streams in order, of the others, and of all.
+fn distinct_sizes(limits: &Limits) -> impl Iterator<Item = usize> {
+    let [all, with_tables, further] = limits.distinct;
+    let with = limits.table_streams.min(limits.streams);
+    let streams = (0..limits.streams).map(move |place| if place < with { with_tables } else { further });
+    streams.chain([with_tables, all])
+}
+
+/// Octets of a set that counts by the interval.
+const INTERVAL_BYTES: usize = DISTINCT_BYTES;

@@ -7,7 +7,7 @@
 use core::hash::BuildHasher;
 
 use super::counters::Counters;
-use super::distinct::Distinct;
+use super::latency::Latencies;
 use super::rates::Rates;
 use crate::event::Event;
 use crate::limits::{self, IDENTITY_BYTES};
@@ -24,8 +24,8 @@ pub struct Stream {
     pub counters: Counters,
     /// Messages a second.
     pub rates: Rates,
-    /// Distinct counts.
-    pub sketches: Sketches,
+    /// Latencies of responses.
+    pub latencies: Latencies,
 }
 
 impl Stream {
@@ -38,7 +38,7 @@ impl Stream {
             text: heapless::String::try_from(text).unwrap_or_default(),
             counters: Counters::ZERO,
             rates: Rates::ZERO,
-            sketches: Sketches::EMPTY,
+            latencies: Latencies::NONE,
         }
     }
 
@@ -73,20 +73,6 @@ pub struct Streams {
     last: usize,
     /// Messages that went to `other`.
     overflow: u64,
-}
-
-/// Distinct counts of a stream, or of all.
-#[derive(Clone, Debug)]
-pub struct Sketches {
-    /// Different query addresses.
-    pub clients: Distinct,
-    /// Different names.
-    pub domains: Distinct,
-}
-
-impl Sketches {
-    /// Nothing seen.
-    pub const EMPTY: Sketches = Sketches { clients: Distinct::EMPTY, domains: Distinct::EMPTY };
 }
 
 /// The identity under which messages without one are counted.
@@ -162,6 +148,12 @@ impl Streams {
         self.streams.iter_mut()
     }
 
+    /// How many streams there can be, `other` among them.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.streams.len()
+    }
+
     /// The place of the stream that was asked for last.
     #[inline]
     pub fn last_place(&self) -> usize {
@@ -183,7 +175,7 @@ impl Streams {
         for stream in &mut self.streams {
             stream.counters = Counters::ZERO;
             stream.rates = Rates::ZERO;
-            stream.sketches = Sketches::EMPTY;
+            stream.latencies = Latencies::NONE;
         }
     }
 }

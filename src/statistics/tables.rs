@@ -69,8 +69,18 @@ pub const TRACKED_MAX: usize = 64;
 const COUNTRY_BYTES: usize = 24;
 
 impl Tracked {
-    /// Reads a flag, such as `nxdomain/response`; `None` for one that counts nothing.
+    /// Takes a flag, such as `nxdomain/response`; `None` for one that counts nothing.
     pub fn parse(flag: &str) -> Option<Self> {
+        let (direction, by) = Tracked::read(flag)?;
+        Some(Tracked { flag: flag.to_owned(), direction, by })
+    }
+
+    /// Whether a flag means this table, in whichever spelling.
+    pub fn is_meant(&self, flag: &str) -> bool {
+        Tracked::read(flag) == Some((self.direction, self.by))
+    }
+
+    fn read(flag: &str) -> Option<(Direction, By)> {
         let (what, direction) = flag.rsplit_once('/')?;
         let direction = Direction::parse(direction)?;
         let by = match what {
@@ -81,7 +91,7 @@ impl Tracked {
                 rcode().or_else(|| parse_type(what).map(By::Type))?
             }
         };
-        Some(Tracked { flag: flag.to_owned(), direction, by })
+        Some((direction, by))
     }
 
     /// The tables that a configuration asks for, each once; those of `default-top` first.
@@ -94,7 +104,7 @@ impl Tracked {
         for (key, flags) in [("default-top", &section.default_top), ("track", &section.track)] {
             for flag in flags {
                 let table = Tracked::parse(flag.as_str()).ok_or_else(|| unknown(key, flag))?;
-                if !tracked.contains(&table) {
+                if !tracked.iter().any(|known| known.is_meant(flag.as_str())) {
                     tracked.push(table);
                 }
             }
@@ -271,5 +281,21 @@ mod tests {
         for wrong in ["", "hit", "hit/ip", "nothing/query", "a/b/query", "/query"] {
             assert_eq!(by(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_table_is_kept_once_in_whichever_spelling() {
+        let track = ["tlsa/query", "tsla/query", "noimp/response", "NOTIMP/response", "none/query"]
+            .map(TableFlag::new);
+        let section = Section { default_top: Vec::new(), track: track.into(), ..Section::default() };
+        let tracked = Tracked::of(&section).unwrap();
+        let flags: Vec<&str> = tracked.iter().map(Tracked::flag).collect();
+        assert_eq!(flags, ["tlsa/query", "noimp/response", "none/query"]);
+        assert!(
+            tracked[0].is_meant("tsla/query")
+                && tracked[1].is_meant("notimp/response")
+                && tracked[2].is_meant("type0/query")
+        );
+        assert!(!tracked[0].is_meant("tlsa/response") && !tracked[0].is_meant("tlsa"));
     }
 }

@@ -14,7 +14,7 @@ pub type Rows = Vec<(String, u64)>;
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// `/counters`
-    pub counters: BTreeMap<String, u64>,
+    pub counters: BTreeMap<String, f64>,
     /// `/tables`, by name and flag.
     pub tables: BTreeMap<String, BTreeMap<String, Rows>>,
     /// `/streams`
@@ -26,7 +26,12 @@ pub struct Answers {
 impl Answers {
     /// A counter; 0 when the daemon does not have it.
     pub fn counter(&self, name: &str) -> u64 {
-        self.counters.get(name).copied().unwrap_or(0)
+        self.number(name) as u64
+    }
+
+    /// The same of one with decimals.
+    pub fn number(&self, name: &str) -> f64 {
+        self.counters.get(name).copied().unwrap_or(0.0)
     }
 
     /// The rows of a table; none when the daemon does not have it.
@@ -40,9 +45,9 @@ impl Answers {
 /// # Errors
 ///
 /// In words.
-pub fn counters(body: &[u8]) -> Result<BTreeMap<String, u64>, String> {
+pub fn counters(body: &[u8]) -> Result<BTreeMap<String, f64>, String> {
     let answer = member(body, "/counters", "counters")?;
-    Ok(answer.entries().filter_map(|(name, value)| Some((name.clone(), value.count()?))).collect())
+    Ok(answer.entries().filter_map(|(name, value)| Some((name.clone(), value.number()?))).collect())
 }
 
 /// Reads `/tables`.
@@ -207,8 +212,11 @@ mod tests {
 
     #[test]
     fn documents_are_read() {
-        let body = br#"{"stream": null, "counters": {"clients": 3, "qps": 18446744073709551615}}"#;
-        assert_eq!(counters(body).unwrap().get("qps"), Some(&u64::MAX));
+        let body =
+            br#"{"stream": null, "counters": {"clients": 3, "qps": 18446744073709551615, "qps-1m": 0.25}}"#;
+        let found = Answers { counters: counters(body).unwrap(), ..Answers::default() };
+        assert_eq!((found.counter("qps"), found.counter("clients"), found.counter("rps")), (u64::MAX, 3, 0));
+        assert_eq!((found.counter("qps-1m"), found.number("qps-1m")), (0, 0.25));
         let body = br#"{"stream": "a", "tables": {"domains": {"noerror/query": [["a\\032.", 2], ["b.", 1]]}, "tlds": {}}}"#;
         let found = Answers { tables: tables(body).unwrap(), ..Answers::default() };
         assert_eq!(found.rows("domains", "noerror/query"), [(r"a\032.".to_owned(), 2), ("b.".to_owned(), 1)]);

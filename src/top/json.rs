@@ -52,7 +52,12 @@ impl Json {
 
     /// The number, if it is one, as a count: rounded down, and within bounds.
     pub fn count(&self) -> Option<u64> {
-        if let Json::Number(number) = self { Some(*number as u64) } else { None }
+        self.number().map(|number| number as u64)
+    }
+
+    /// A number.
+    pub fn number(&self) -> Option<f64> {
+        if let Json::Number(number) = self { Some(*number) } else { None }
     }
 }
 

@@ -150,11 +150,22 @@ async fn ask(target: &Target, stream: Option<&str>, metrics: bool) -> Result<Ans
     let mut connection = Connection::open(target).await?;
     let of = stream.map(|stream| format!("&stream={}", encoded(stream))).unwrap_or_default();
     let names = views::LATENCY.iter().chain(&views::TRANSPORT).map(|&(counter, _)| counter);
-    let more: Vec<&str> =
-        ["query", "response", "query/bytes", "response/bytes", "clients", "domains", "qps", "rps"]
-            .into_iter()
-            .chain(names)
-            .collect();
+    let more: Vec<&str> = [
+        "query",
+        "response",
+        "query/bytes",
+        "response/bytes",
+        "clients",
+        "domains",
+        "qps",
+        "rps",
+        "pps-1m",
+        "pps-5m",
+    ]
+    .into_iter()
+    .chain(names)
+    .chain(views::PERCENTILES.map(|(counter, _)| counter))
+    .collect();
     let counters = connection.get(&format!("/counters?more={}{of}", more.join(","))).await?;
     let tables = connection.get_if_built(&format!("/tables?n={ROWS}{of}")).await?;
     let streams = connection.get("/streams").await?;

@@ -24,6 +24,15 @@ pub fn rate(number: f64) -> String {
     }
 }
 
+/// A latency in seconds.
+pub fn latency(seconds: f64) -> String {
+    match seconds * 1000.0 {
+        milliseconds @ ..10.0 => format!("{milliseconds:.1} ms"),
+        milliseconds @ ..1000.0 => format!("{milliseconds:.0} ms"),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
 /// A part of a whole.
 pub fn share(part: u64, whole: u64) -> String {
     match (part as f64, whole as f64) {

@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::answers::{Answers, Group};
-use super::numbers::{count, octets, rate, share, span};
+use super::numbers::{count, latency as latency_text, octets, rate, share, span};
 use super::panels::{Room, absent, pair, proportions, ranking, table};
 use super::paper::{Line, Look, Style, beside};
 use super::state::{State, View};
@@ -157,6 +157,8 @@ fn overview(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
         ("Domains", count(counter("domains"))),
         ("Queries", format!("{} ({})", count(counter("query")), octets(counter("query/bytes")))),
         ("Responses", format!("{} ({})", count(counter("response")), octets(counter("response/bytes")))),
+        ("Average of 1 min", rate(answers.number("pps-1m"))),
+        ("of 5 min", rate(answers.number("pps-5m"))),
     ] {
         if totals.width() + title.len() + value.len() + 3 > width && totals.width() > 0 {
             lines.push(core::mem::take(&mut totals));
@@ -169,7 +171,7 @@ fn overview(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
     let rest = height.saturating_sub(lines.len());
     let answers_of =
         |room| proportions("Answers", &plain_names(answers.rows("rcodes", "hit/response")), room);
-    let latency_of = |room| proportions("Latency", &latency(answers), room);
+    let latency_of = |room| proportions(&percentiles(answers), &latency(answers), room);
     let transport_of = |room| proportions("Queries over", &transport(answers), room);
     let domains_of = |room| match first_flag(answers) {
         Some((flag, rows)) => ranking(&format!("Domains, {flag}"), rows, count, room),
@@ -376,6 +378,9 @@ pub const LATENCY: [(&str, &str); 6] = [
     ("response/latency_slow", "over 1 s"),
 ];
 
+/// Percentiles of the latency, and how many in a hundred are within each.
+pub const PERCENTILES: [(&str, u32); 3] = [("latency-p50", 50), ("latency-p95", 95), ("latency-p99", 99)];
+
 /// Counters of transport, and what they are called.
 pub const TRANSPORT: [(&str, &str); 7] = [
     ("query/udp", "UDP"),
@@ -389,6 +394,18 @@ pub const TRANSPORT: [(&str, &str); 7] = [
 
 fn latency(answers: &Answers) -> Vec<(String, u64)> {
     LATENCY.map(|(counter, title)| (title.to_owned(), answers.counter(counter))).to_vec()
+}
+
+/// Within which time most responses stay, as a title.
+fn percentiles(answers: &Answers) -> String {
+    let mut title = "Latency".to_owned();
+    for (counter, part) in PERCENTILES {
+        let seconds = answers.number(counter);
+        if seconds > 0.0 {
+            title.push_str(&format!("  {part}% {}", latency_text(seconds)));
+        }
+    }
+    title
 }
 
 /// The transports in use, the most used first.

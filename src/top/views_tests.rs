@@ -27,7 +27,9 @@ fn full() -> State {
     for (table, flag) in tables {
         answers.tables.entry(table.to_owned()).or_default().insert(flag.to_owned(), rows(50));
     }
-    answers.counters = ["qps", "query", "response/latency0_1"].map(|name| (name.to_owned(), u64::MAX)).into();
+    answers.counters = ["qps", "query", "pps-5m", "latency-p95", "response/latency0_1"]
+        .map(|name| (name.to_owned(), u64::MAX as f64))
+        .into();
     let metrics = |count| {
         let text = format!(
             "dnstapd_build_info{{version=\"0.1.0\"}} 1\ndnstapd_output_dropped_total{{output=\"a\",reason=\"full\"}} {count}\n\

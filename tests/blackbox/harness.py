@@ -276,6 +276,11 @@ format = "{fmt or 'text'}"
         return {key: float(value) for key, value in
                 (line.rsplit(" ", 1) for line in body.splitlines() if line and line[0] != "#")}
 
+    def resident(self):
+        """KiB in memory."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
+
     def check_accounts(self):
         """The two equations of the contract, by the metrics alone."""
         self.settle()

@@ -285,7 +285,8 @@ def test_the_dashboard_is_one_for_grafana():
             assert set(re.findall(r"\$(?!__)(\w+)", target["expr"])) <= variables, target["expr"]
     # Whatever of the traffic is exported has its place, except under the misspelt name.
     expressions = " ".join(target["expr"] for panel in panels(dashboard) for target in panel["targets"])
-    kept_out = {"dnstap_queries_svr", "dnstap_pps", "dnstap_qps", "dnstap_rps", "dnstapd_input_bytes_total", "dnstapd_received_total",
+    rates = {f"dnstap_{what}ps{period}" for what in "pqr" for period in ("", "_1m", "_5m")}
+    kept_out = rates | {"dnstap_queries_svr", "dnstapd_input_bytes_total", "dnstapd_received_total",
                 "dnstapd_connections_total", "dnstapd_connections_refused_total", "dnstapd_output_queued", "dnstapd_output_reconnects_total",
                 "dnstapd_sample_rate", "dnstapd_geoip_build_timestamp_seconds", "process_start_time_seconds", "dnstap_response_udp", "dnstap_response_tcp", "dnstap_response_inet",
                 "dnstap_response_inet6", "dnstapd_packets_ignored_total"}

@@ -13,14 +13,14 @@ import threading
 import time
 import urllib.parse
 
-from harness import DATA, MACHINE, Daemon, Sender, capture_frames, dns, frame, main, message, natively, temporary_folder
+from harness import DATA, FINISH, MACHINE, STOP, Daemon, Sender, capture_frames, control, dns, frame, main, message, natively, temporary_folder
 
 # The names in the reference's order, section 8.5, without labels and for each stream.
 COUNTERS = """queries_bytes_total responses_bytes_total queries queries_udp queries_tcp queries_inet queries_inet6 queries_a
 queries_aaaa queries_svr queries_srv responses response_udp response_tcp response_inet response_inet6 responses_noerror
 responses_nxdomain responses_servfail responses_refused latency0_1 latency1_10 latency10_50 latency50_100 latency100_1000
 latency_slow""".split()
-GAUGES = "pps qps rps domains clients".split()
+GAUGES = "pps qps rps pps_1m qps_1m rps_1m pps_5m qps_5m rps_5m domains clients".split()
 DAEMON = {
     "gauge": """dnstapd_build_info dnstapd_connections dnstapd_output_queued dnstapd_output_queue_bytes dnstapd_output_connected
         process_resident_memory_bytes process_open_fds process_start_time_seconds""",
@@ -139,6 +139,64 @@ def test_rates_are_of_the_last_second():
         now = seen[-1]
         assert 250 <= now["qps"] <= 310 and 80 <= now["rps"] <= 105 and now["pps"] == now["qps"] + now["rps"], now
         daemon.wait(lambda: daemon.json("/counters?more=pps")["counters"]["pps"] == 0, 3)
+
+
+def test_averages_go_on_when_the_traffic_does_not():
+    names = "qps-1m,rps-1m,pps-1m,qps-5m,rps-5m,pps-5m"
+    with Daemon() as daemon:
+        sender = Sender(daemon.tcp)
+        for _ in range(20):
+            sender.send(*[message()] * 30, *[message(kind=6)] * 10)
+            time.sleep(0.1)
+        # 800 messages in two seconds, of some three or four that the daemon has seen.
+        daemon.wait(lambda: daemon.json("/counters")["counters"]["qps"] == 0, 3)
+        for path in ("/counters?", "/counters?stream=lb1&"):
+            now = daemon.json(f"{path}more={names}")["counters"]
+            for period in ("1m", "5m"):
+                assert 100 < now[f"qps-{period}"] < 310 and abs(now[f"rps-{period}"] - now[f"qps-{period}"] / 3) < 0.1, now
+                assert abs(now[f"pps-{period}"] - now[f"qps-{period}"] * 4 / 3) < 0.1, now
+            assert abs(now["qps-1m"] / now["qps-5m"] - 1) < 0.05, now
+        values = daemon.metrics()
+        for name in names.split(","):
+            metric = "dnstap_" + name.replace("-", "_")
+            assert values[metric] == values[f'{metric}{{identity="lb1"}}'] > 20, (name, values[metric])
+        assert daemon.request("/reset", "DELETE")[0].status == 204
+        assert set(daemon.json(f"/counters?more={names}")["counters"].values()) == {0}
+
+
+def test_percentiles_of_the_latency():
+    """Against those of the latencies that were sent, for each stream and all."""
+    names = [f"latency-p{percent}" for percent in (50, 95, 99)]
+    milliseconds = {b"fast": [n % 10 + 1 for n in range(1000)], b"slow": [20 + n for n in range(1000)]}
+    at = 1600282313
+    with Daemon() as daemon:
+        assert [daemon.json("/counters?more=" + name)["counters"][name] for name in names] == [0] * 3
+        sender = Sender(daemon.tcp)
+        for identity, latencies in milliseconds.items():
+            sender.send(*(message(6, asked=(at, 0), when=(at + ms // 1000, ms % 1000 * 1_000_000), identity=identity) for ms in latencies))
+        daemon.settle()
+        for stream, latencies in ((None, sum(milliseconds.values(), [])), *milliseconds.items()):
+            suffix = "" if stream is None else "&stream=" + stream.decode()
+            counters = daemon.json(f"/counters?more={','.join(names)}{suffix}")["counters"]
+            for name, percent in zip(names, (50, 95, 99)):
+                exact = sorted(latencies)[len(latencies) * percent // 100 - 1] / 1000
+                assert abs(counters[name] / exact - 1) <= 1 / 16, (stream, name, counters[name], exact)
+
+
+def test_old_spellings_name_the_same_table():
+    pairs = [("tsla/query", "tlsa/query"), ("noimp/response", "notimp/response"), ("none/query", "type0/query")]
+    for kept in (0, 1):
+        with Daemon(extra=f"[statistics]\ntrack = {json.dumps([pair[kept] for pair in pairs])}\n") as daemon:
+            sender = Sender(daemon.tcp)
+            sender.send(message(payload=dns(qtype=52)), message(payload=dns("b.org.", qtype=0)), message(6, payload=dns("c.net.", flags=0x8184)))
+            daemon.settle()
+            for old, new in pairs:
+                answers = [daemon.json(f"/tables?more={flag}&detail=1") for flag in (old, new)]
+                assert answers[0] == answers[1], answers
+                assert len(answers[0]["tables"]["domains"][(old, new)[kept]]) == 1, answers[0]
+            counters = daemon.json("/counters?more=query/tsla,query/tlsa,response/noimp,response/notimp,query/none,query/type0")["counters"]
+            assert [counters[name] for name in list(counters)[-6:]] == [1] * 6, counters
+            assert daemon.request("/tables?more=tlsa/response")[0].status == 400
 
 
 def test_the_requests_of_dnstap_dashboard():
@@ -338,6 +396,52 @@ def test_scrapes_under_full_load_cost_no_frame():
         frames = batches * len(identities) * 2 * 20
         assert values['dnstapd_received_total{input="unix-socket"}'] == frames
         assert sum(value for key, value in values.items() if key.startswith("dnstapd_output_dropped")) == 0
+
+
+def test_a_scrape_of_16_streams_under_full_load_delays_no_frame_for_long():
+    """The time from a frame to the queues: that from sending it, and STOP behind it, to FINISH, while others send all they can."""
+    with Daemon(fmt="text", stdout=open("/dev/null", "wb")) as daemon:
+        batch = b"".join(frame(message(kind, identity=b"server-%02d" % number)) for number in range(16) for kind in (5, 6)) * 30
+        done, scrapes = threading.Event(), []
+
+        def load():
+            sender = Sender(daemon.unix)
+            while not done.is_set():
+                sender.sock.sendall(batch)
+            sender.stop()
+
+        def scrape_on():
+            while not done.is_set():
+                scrapes.append(len(scrape(daemon)))
+
+        def slowest(frames):
+            delays = []
+            for _ in range(frames):
+                probe = Sender(daemon.unix)
+                sent = time.monotonic()
+                probe.sock.sendall(frame(message(identity=b"server-00")) + control(STOP))
+                assert probe.read_control() == (FINISH, b"")
+                delays.append(time.monotonic() - sent)
+                probe.sock.close()
+            return 1000 * max(delays)
+
+        threads = [threading.Thread(target=load)]
+        begun = time.monotonic()
+        threads[0].start()
+        daemon.wait(lambda: daemon.metrics()["dnstap_queries"] > 10_000)
+        quiet = slowest(300)
+        threads.append(threading.Thread(target=scrape_on))
+        threads[1].start()
+        busy = slowest(300)
+        speed = daemon.metrics()["dnstap_queries"] * 2 / (time.monotonic() - begun)
+        done.set()
+        for thread in threads:
+            thread.join()
+        values = daemon.check_accounts()
+        print(f"{speed:.0f} messages a second, {len(scrapes)} scrapes of {scrapes[-1]} octets; "
+              f"slowest of 300 frames to the queue: {busy:.1f} ms, {quiet:.1f} ms without scrapes")
+        assert sum(value for key, value in values.items() if key.startswith("dnstapd_output_dropped")) == 0
+        assert len(scrapes) >= 5 and busy < 500, (len(scrapes), busy)
 
 
 def test_stalled_clients_do_not_lock_others_out():

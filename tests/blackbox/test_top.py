@@ -27,25 +27,24 @@ UNICODE = {"LANG": "C.UTF-8"}
 
 
 class Screen:
-    """A running `dnstapd top` and what its terminal shows."""
+    """A running `dnstapd top`, or another program, and what its terminal shows."""
 
-    def __init__(self, *arguments, size=(80, 24), environment=None, url=None):
+    def __init__(self, *arguments, size=(80, 24), environment=None, url=None, program=None):
         self.columns, self.rows = size
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            self.child(arguments, url, environment)
+            self.child(program or [BINARY, "top", *(["--url", url] if url else []), *arguments], environment)
         self.set_size(*size)
 
-    def child(self, arguments, url, environment):
+    def child(self, words, environment):
         with contextlib.suppress(Exception):
             kept = {name: value for name, value in os.environ.items() if not name.startswith(("DNSTAPD_", "LC_", "LANG"))}
             kept.pop("TERM", None)
             kept.pop("NO_COLOR", None)
-            words = [BINARY, "top", *(["--url", url] if url else []), *arguments]
-            os.execve(BINARY, words, kept | (UNICODE if environment is None else environment))
+            os.execve(words[0], words, kept | (UNICODE if environment is None else environment))
         os._exit(127)
 
     def set_size(self, columns, rows):
@@ -174,6 +173,8 @@ def test_a_screen_says_what_the_api_says():
                 assert title in screen.text(), screen.text()
             clients = daemon.json("/counters")["counters"]["clients"]
             assert re.search(rf"Clients {clients}\b", screen.text()), screen.text()
+            shown = screen.wait(lambda text: re.search(r"Average of 1 min +([0-9.,]+)/s +of 5 min +([0-9.,]+)/s", text))
+            assert re.search(r"Latency  50% [0-9.]+ m?s  95% [0-9.]+ m?s  99% [0-9.]+ m?s", shown), shown
             screen.press("6")
             shown = screen.wait("edge1")
             for stream in daemon.json("/streams")["streams"]:

@@ -2,6 +2,7 @@
 import http.client
 import http.server
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,12 @@ def test_numbers_are_live_and_right():
         counters = daemon.json("/counters?more=response/nxdomain,query/aaaa,query/a")["counters"]
         page.until(lambda: dict((row[0], row[1]) for row in page.rows("#rcodes")).get("NXDOMAIN") == f"{counters['response/nxdomain']:,}")
         page.until(lambda: (page.figure("Clients"), page.figure("Names")) == (str(counters["clients"]), str(counters["domains"])), why="other clients or names")
+        percentiles = daemon.json("/counters?more=latency-p50,latency-p95,latency-p99")["counters"]
+        shown = re.findall(r"([0-9.]+)\s(m?)s", page.page.locator("#figures > div:nth-child(3)").inner_text())
+        shown = [float(value) / (1000 if unit else 1) for value, unit in shown]
+        assert len(shown) == 3 and all(abs(value - percentiles[name]) < 0.001 for value, name in
+                                       zip(shown, ("latency-p50", "latency-p95", "latency-p99"))), (shown, percentiles)
+        assert re.search(r"1\smin \d+/s, 5\smin \d+/s", page.page.locator("#figures > div:nth-child(1)").inner_text())
         types = {row[0]: row[1] for row in page.rows("#types")}
         assert types["A"] == f"{counters['query/a']:,}" and types["AAAA"] == f"{counters['query/aaaa']:,}"
         page.until(lambda: number(page.figure("Queries")) == 0, why="the rate does not fall")

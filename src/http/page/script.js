@@ -8,12 +8,14 @@ const SAMPLES = SPAN / TICK + 1;
 const EVERY = { tables: 2, metrics: 3, streams: 5 }; // ticks
 const ROWS = 10;
 
-const CLASSES = [["latency0_1", "up to 1 ms", 1], ["latency1_10", "10 ms", 10], ["latency10_50", "50 ms", 50],
-  ["latency50_100", "100 ms", 100], ["latency100_1000", "1 s", 1000], ["latency_slow", "longer", 10000]]
-  .map(([name, label, bound]) => ({ name: "response/" + name, label, bound }));
+const CLASSES = [["latency0_1", "up to 1 ms"], ["latency1_10", "10 ms"], ["latency10_50", "50 ms"],
+  ["latency50_100", "100 ms"], ["latency100_1000", "1 s"], ["latency_slow", "longer"]]
+  .map(([name, label]) => ({ name: "response/" + name, label }));
+const PERCENTILES = ["latency-p50", "latency-p95", "latency-p99"];
+const AVERAGES = ["qps-1m", "qps-5m", "rps-1m", "rps-5m"];
 const RCODES = "noerror nxdomain servfail refused formerr notimp notauth yxdomain badvers".split(" ");
 const TYPES = "a aaaa https ptr mx txt ns srv soa cname svcb ds dnskey any naptr caa tlsa".split(" ");
-const names = ["query", "response", "clients", "domains", ...CLASSES.map(each => each.name),
+const names = ["query", "response", "clients", "domains", ...AVERAGES, ...PERCENTILES, ...CLASSES.map(each => each.name),
   ...RCODES.map(code => "response/" + code), ...["query/", "response/"].flatMap(way => TYPES.map(type => way + type))];
 
 const $ = id => document.getElementById(id);
@@ -48,7 +50,6 @@ function octets(number) {
 }
 
 function milliseconds(number) {
-  if (number == null) return "–";
   return number >= 1000 ? (number / 1000).toFixed(1) + "\u00a0s" : number.toFixed(number < 10 ? 1 : 0) + "\u00a0ms";
 }
 
@@ -198,38 +199,17 @@ function counted(period) {
   return name => (last[name] ?? 0) - (first[name] ?? 0);
 }
 
-/** The latency that this part of the responses stays within, by its class. */
-function quantile(part, of) {
-  const sizes = CLASSES.map(each => of(each.name)), all = sizes.reduce((a, b) => a + b, 0);
-  if (!all) return null;
-  let below = 0;
-  for (const [place, size] of sizes.entries()) {
-    if (size && below + size >= part * all) {
-      const from = CLASSES[place - 1]?.bound ?? 0;
-      return from + (CLASSES[place].bound - from) * (part * all - below) / size;
-    }
-    below += size;
-  }
-}
-
 function showCounters() {
   const last = state.samples.at(-1).counters, all = counted("all"), recent = counted("recent");
   const queries = rates("query"), responses = rates("response");
-  const average = list => {
-    const values = list.filter(point => point.value != null);
-    return values.length ? values.reduce((sum, point) => sum + point.value, 0) / values.length : null;
-  };
-  const span = state.samples.length > 1 ? state.samples.at(-1).at - state.samples[0].at : 0;
-  const lately = span > SPAN - 2 * TICK ? "5 min" : span >= 60000 ? Math.round(span / 60000) + " min" : Math.round(span / 1000) + " s";
   const of = recent("response") ? recent : all;
   const part = code => of("response") ? of("response/" + code) / of("response") : null;
-  const slow = quantile(.5, recent) == null ? all : recent;
-  const speed = (label, list) => [label, list.at(-1) && rate(list.at(-1).value), "/s", list.length ? `${rate(average(list))}/s in the last ${lately}` : "measuring …"];
-  const median = quantile(.5, slow);
+  const speed = (label, list, name) => [label, list.at(-1) && rate(list.at(-1).value), "/s", `1\u00a0min ${rate(last[name + "-1m"])}/s, 5\u00a0min ${rate(last[name + "-5m"])}/s`];
+  const [median, most, almost] = PERCENTILES.map(name => last[name] ? milliseconds(1000 * last[name]) : null);
   figures([
-    speed("Queries", queries),
-    speed("Responses", responses),
-    ["Latency, median", ...split(milliseconds(median)), median == null ? "none yet" : `95\u00a0% within ${milliseconds(quantile(.95, slow))}, estimated`],
+    speed("Queries", queries, "qps"),
+    speed("Responses", responses, "rps"),
+    ["Latency, median", ...split(median ?? "–"), median ? `95\u00a0%\u00a0within\u00a0${most}, 99\u00a0%\u00a0within\u00a0${almost}` : "none lately"],
     ["SERVFAIL", ...split(percent(part("servfail"))), of("response") ? `NXDOMAIN ${percent(part("nxdomain"))}` : "no responses yet"],
     ["Clients", count(last.clients), "", "different addresses"],
     ["Names", count(last.domains), "", "different ones asked for"],
