@@ -177,18 +177,22 @@ impl Statistics {
             stream.latencies.count(latency);
         }
         let place = self.streams.last_place();
-        let all = self.streams.capacity();
-        for (set, hash) in [(CLIENTS, hashes.client), (DOMAINS, hashes.domain)] {
-            let Some(hash) = hash else { continue };
-            // What the stream has seen, all have.
-            if self.distincts.insert(SETS * place + set, hash) {
-                self.distincts.insert(SETS * all + set, hash);
-            }
-            if let Some(interval) = &mut self.interval {
-                interval.insert(set, hash);
-            }
-        }
+        self.count_distinct(place, CLIENTS, hashes.client);
+        self.count_distinct(place, DOMAINS, hashes.domain);
         self.tables.observe(place, event, hashes);
+    }
+
+    /// Counts a client or a name, if it is another one, for the stream at that place and for all.
+    #[inline]
+    fn count_distinct(&mut self, place: usize, set: usize, hash: Option<u64>) {
+        let Some(hash) = hash else { return };
+        // What the stream has seen, all have.
+        if self.distincts.insert(SETS * place + set, hash) {
+            self.distincts.insert(SETS * self.streams.capacity() + set, hash);
+        }
+        if let Some(interval) = &mut self.interval {
+            interval.insert(set, hash);
+        }
     }
 
     /// Renews the rates; `milliseconds` have passed since the last call.
