@@ -175,7 +175,7 @@ fn the_first_fifty_are_found_and_different_names_counted() {
         }
         for (results, &entries) in results.iter().zip(sizes) {
             rows.push(results.row(kind.0, entries));
-            let is_hard = kind.2 == 9 && entries < 1024;
+            let is_hard = kind.2 == 9 && entries < 512;
             let least = if is_hard { 0.95 } else { 0.98 } - if is_quick { 0.02 } else { 0.0 };
             assert!(entries < 256 || results.recall() >= least, "{} {entries}: {}", kind.0, results.recall());
         }
