@@ -212,7 +212,8 @@ impl Head {
         let mut body = if status == 204 { Body::Octets(0) } else { Body::ToTheEnd };
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             if name.eq_ignore_ascii_case("content-length") && body != Body::Chunks {
-                body = Body::Octets(value.trim().parse().ok()?);
+                let octets: u64 = value.trim().parse().ok()?;
+                body = Body::Octets(usize::try_from(octets).unwrap_or(usize::MAX));
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 body = Body::Chunks;
             }
