@@ -100,12 +100,14 @@ impl Pairing {
     fn put(&mut self, key: u64, time: Time) {
         let time = pack(time);
         let Some(Row(entries)) = self.row(key) else { return };
-        let slot = entries.iter_mut().min_by_key(|entry| match entry.key {
-            same if same == key => 0,
-            0 => 1,
-            _ => entry.time.saturating_add(2),
-        });
-        let Some(slot) = slot else { return };
+        // The same exchange, else a free entry, whose time is 0, else the oldest: by comparisons that are no branches.
+        let age = |entry: &Entry| if entry.key == key { 0 } else { entry.time.saturating_add(1) };
+        let (mut way, mut least) = (0, u64::MAX);
+        for (at, entry) in entries.iter().enumerate() {
+            let age = age(entry);
+            (way, least) = if age < least { (at, age) } else { (way, least) };
+        }
+        let Some(slot) = entries.get_mut(way) else { return };
         let lost = slot.key != 0
             && slot.key != key
             && unpack(slot.time).seconds + PATIENCE_SECONDS >= unpack(time).seconds;
@@ -114,7 +116,10 @@ impl Pairing {
     }
 
     fn take(&mut self, key: u64) -> Option<Time> {
-        let entry = self.row(key)?.0.iter_mut().find(|entry| entry.key == key)?;
+        let Row(entries) = self.row(key)?;
+        let bit = |(way, entry): (usize, &Entry)| u32::from(entry.key == key) << way;
+        let found = entries.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
+        let entry = entries.get_mut(found.trailing_zeros() as usize)?;
         Some(unpack(core::mem::take(entry).time))
     }
 }
