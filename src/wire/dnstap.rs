@@ -181,6 +181,13 @@ impl<'a> Dnstap<'a> {
         let mut message_type = None;
         let mut has_message = false;
         let mut fields = Fields::new(frame);
+        // As below: what is usual first.
+        if fields.passes(tag::IDENTITY) {
+            dnstap.identity = Some(fields.octets()?);
+        }
+        if fields.passes(tag::VERSION) {
+            dnstap.version = Some(fields.octets()?);
+        }
         while let Some(tag) = fields.next_tag()? {
             match tag {
                 tag::IDENTITY => dnstap.identity = Some(fields.octets()?),
@@ -210,6 +217,50 @@ impl<'a> Message<'a> {
     #[inline]
     fn read(&mut self, octets: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
         let mut fields = Fields::new(octets);
+        // The fields that are nearly always there, in the order of their numbers, as senders write them: for one
+        // sender each of these branches goes the same way each time, and a jump by the tag does not.
+        if fields.passes(tag::MESSAGE_TYPE) {
+            *message_type = Some(MessageType(fields.u32()?));
+        }
+        if fields.passes(tag::SOCKET_FAMILY) {
+            self.socket_family = Some(Family(fields.u32()?));
+        }
+        if fields.passes(tag::SOCKET_PROTOCOL) {
+            self.socket_protocol = Some(Protocol(fields.u32()?));
+        }
+        if fields.passes(tag::QUERY_ADDRESS) {
+            self.query_address = Some(fields.octets()?);
+        }
+        if fields.passes(tag::RESPONSE_ADDRESS) {
+            self.response_address = Some(fields.octets()?);
+        }
+        if fields.passes(tag::QUERY_PORT) {
+            self.query_port = Some(fields.u32()?);
+        }
+        if fields.passes(tag::RESPONSE_PORT) {
+            self.response_port = Some(fields.u32()?);
+        }
+        if fields.passes(tag::QUERY_TIME_SEC) {
+            self.query_time.seconds = Some(fields.u64()?);
+        }
+        if fields.passes(tag::QUERY_TIME_NSEC) {
+            self.query_time.nanoseconds = Some(fields.fixed32()?);
+        }
+        if fields.passes(tag::QUERY_MESSAGE) {
+            self.query_message = Some(fields.octets()?);
+        }
+        if fields.passes(tag::QUERY_ZONE) {
+            self.query_zone = Some(fields.octets()?);
+        }
+        if fields.passes(tag::RESPONSE_TIME_SEC) {
+            self.response_time.seconds = Some(fields.u64()?);
+        }
+        if fields.passes(tag::RESPONSE_TIME_NSEC) {
+            self.response_time.nanoseconds = Some(fields.fixed32()?);
+        }
+        if fields.passes(tag::RESPONSE_MESSAGE) {
+            self.response_message = Some(fields.octets()?);
+        }
         while let Some(tag) = fields.next_tag()? {
             match tag {
                 tag::MESSAGE_TYPE => *message_type = Some(MessageType(fields.u32()?)),
@@ -289,6 +340,18 @@ impl<'a> Fields<'a> {
     #[inline]
     pub(super) fn next_tag(&mut self) -> Result<Option<u32>, Reject> {
         if self.cursor.is_empty() { Ok(None) } else { self.u32().map(Some) }
+    }
+
+    /// Whether the next field has that tag, of one octet, which then is behind.
+    #[inline]
+    fn passes(&mut self, tag: u32) -> bool {
+        match self.cursor.rest() {
+            [next, rest @ ..] if u32::from(*next) == tag => {
+                self.cursor = Cursor::new(rest);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The value of a field of octets.

@@ -115,12 +115,20 @@ impl<'a> Name<'a> {
                 u128::from(fold_case((both >> 64) as u64)) << 64 | u128::from(fold_case(both as u64)),
             );
         };
+        // Some octets twice, which is quicker than to count them: nearly all names have 8 to 32.
         let (chunks, rest) = self.octets.as_chunks();
-        chunks.iter().for_each(|chunk| write(*chunk));
-        match self.octets.last_chunk() {
-            _ if rest.is_empty() => {}
-            Some(last) => write(*last), // some octets once more, which is quicker than to fill up
-            None => {
+        match (chunks, self.octets.last_chunk(), self.octets.first_chunk(), self.octets.last_chunk()) {
+            ([first, more @ ..], Some(last), _, _) => {
+                write(*first);
+                more.iter().for_each(|chunk| write(*chunk));
+                write(*last);
+            }
+            (_, _, Some(first), Some(last)) => {
+                let both =
+                    u128::from(u64::from_le_bytes(*last)) << 64 | u128::from(u64::from_le_bytes(*first));
+                write(both.to_le_bytes());
+            }
+            _ => {
                 let mut chunk = [0; 16];
                 chunk.iter_mut().zip(rest).for_each(|(place, octet)| *place = *octet);
                 write(chunk);
