@@ -31,6 +31,7 @@ def rights(daemon):
     return found
 
 
+@harness.natively("the emulator has a thread of its own, which keeps its rights")
 def test_nothing_is_left():
     with AsRoot(), Daemon('[process]\nuser = "nobody"') as daemon:
         Sender(daemon.unix).send(message())
