@@ -41,6 +41,11 @@ def names(lines):
     return [int(line.split()[9].split(".")[0][1:]) for line in lines]
 
 
+def whole_lines(text):
+    """The lines of a text that may still be growing."""
+    return text[:text.rfind("\n") + 1].splitlines()
+
+
 def read(path):
     with open(path) as file:
         return file.read().splitlines()
@@ -86,7 +91,7 @@ class Peer:
         self.listener = listener_at(place, address)
         self.port = place or self.listener.getsockname()[1]
         self.greet, self.serve, self.context = greet, serve or Peer.read_all, context
-        self.received, self.connections = [], []
+        self.received, self.connections, self.readers = [], [], []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -95,7 +100,8 @@ class Peer:
                 connection = self.listener.accept()[0]
                 self.connections.append(connection)
                 self.received.append(bytearray())
-                threading.Thread(target=self.run, args=(connection, self.received[-1]), daemon=True).start()
+                self.readers.append(threading.Thread(target=self.run, args=(connection, self.received[-1]), daemon=True))
+                self.readers[-1].start()
 
     def run(self, connection, into):
         with contextlib.suppress(OSError):
@@ -121,6 +127,12 @@ class Peer:
     def close_after_a_record(connection, into):
         into += connection.recv(200)
         connection.close()
+
+    def wait_until_all_is_read(self, seconds=20):
+        """For connections that the other end has closed."""
+        end = time.monotonic() + seconds
+        for reader in self.readers:
+            reader.join(max(0, end - time.monotonic()))
 
     def text(self):
         return b"".join(self.received).decode()
@@ -155,7 +167,7 @@ class Subject:
 
     def __init__(self, output, config, greet=None, records=None, context=None, path=None):
         self.output, self.config, self.greet, self.context, self.path = output, config, greet, context, path
-        self.records = records or (lambda peer: names(peer.text().splitlines()))
+        self.records = records or (lambda peer: names(whole_lines(peer.text())))
 
     def place(self):
         return self.path or free_port()
@@ -336,9 +348,7 @@ def drained_at_a_stop(subject):
         # A peer of Frame Streams that never says FINISH is waited for, but not for long.
         assert time.monotonic() - started < (7 if not subject.greet else 12)
     # What the kernel has taken the peer may still be reading.
-    end = time.monotonic() + 20
-    while len(subject.records(peer)) < 60_000 and time.monotonic() < end:
-        time.sleep(0.2)
+    peer.wait_until_all_is_read()
     assert subject.records(peer) == list(range(60_000))
     peer.close()
 
