@@ -220,7 +220,7 @@ impl Tables {
             }
         }
         if let Some(hash) = hashes.domain {
-            set.tlds.count(direction, hashes.name.last_label());
+            set.tlds.count(direction, &hashes.name);
             for (table, tracked) in set.domains.iter_mut().zip(&self.tracked) {
                 let amount = tracked.amount(event, direction);
                 if amount > 0 {

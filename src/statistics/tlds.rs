@@ -3,17 +3,16 @@
 //! The list is `tlds.txt`, made by `scripts/tlds` from Debian's package `publicsuffix`. The last label of a name
 //! counts, in any case, and nothing but the last: `foo.local.` and `www.com.lan.` are of no top-level domain. The
 //! list is closed, so the counts are exact.
+//!
+//! A label is looked for by its last eight octets, as one number: most domains have no more.
 
 use super::counters::Direction;
 use crate::limits::table;
-use crate::wire::name::fold_case;
+use crate::wire::name::{END_BYTES, Name, fold_case, label_end};
 
-/// Counts of one stream, by number of the domain.
+/// Counts of one stream, by number of the domain: of queries and of responses.
 #[derive(Debug)]
-pub struct TldCounts {
-    queries: Box<[u64]>,
-    responses: Box<[u64]>,
-}
+pub struct TldCounts(Box<[[u64; 2]]>);
 
 /// All domains in lower case, one a line.
 const LIST: &str = include_str!("tlds.txt");
@@ -34,49 +33,51 @@ const LONGEST: usize = 24;
 /// Where each line begins, and where one after the last would.
 static STARTS: [u16; COUNT + 1] = starts();
 
-/// Open addressing by the upper bits of [`hash`]: some of its lower bits, and number + 1 in the last
-/// [`NUMBER_BITS`]; 0 is free.
+/// Open addressing by [`slot`]: the domain's octets, and its number + 1 in the last [`NUMBER_BITS`]; 0 is free.
 static INDEX: [u16; SLOTS] = index();
+
+/// The [`key`] of each domain.
+static KEYS: [u64; COUNT] = keys();
 
 /// More than twice the domains: most are found at the first look.
 const SLOTS: usize = 4096;
 const NUMBER_BITS: u32 = 11;
-const _: () = assert!(COUNT * 2 < SLOTS && COUNT < 1 << NUMBER_BITS && LIST.len() < u16::MAX as usize);
+const _: () =
+    assert!(COUNT * 2 < SLOTS && COUNT < 1 << NUMBER_BITS && LONGEST < 1 << (u16::BITS - NUMBER_BITS));
+const _: () = assert!(LIST.len() < u16::MAX as usize);
 
 impl TldCounts {
     /// Octets of the counts.
-    pub const COST: usize = size_of::<Self>() + 2 * COUNT * size_of::<u64>();
+    pub const COST: usize = size_of::<Self>() + COUNT * size_of::<[u64; 2]>();
 
     /// Nothing counted yet.
     pub fn new() -> Self {
-        TldCounts { queries: table(COUNT, 0), responses: table(COUNT, 0) }
+        TldCounts(table(COUNT, [0; 2]))
     }
 
     /// Counts a name by its last label.
     #[inline]
-    pub fn count(&mut self, direction: Direction, label: &[u8]) {
-        let counts = match direction {
-            Direction::Query => &mut self.queries,
-            Direction::Response => &mut self.responses,
-        };
-        if let Some(count) = find(label).and_then(|number| counts.get_mut(number)) {
-            *count += 1;
+    pub fn count(&mut self, direction: Direction, name: &Name<'_>) {
+        let found = find_by(name.last_label_end(), name.last_label());
+        if let Some([queries, responses]) = found.and_then(|number| self.0.get_mut(number)) {
+            // Both are written, which is quicker than a branch that nobody can predict.
+            *queries += u64::from(direction == Direction::Query);
+            *responses += u64::from(direction == Direction::Response);
         }
     }
 
     /// The count of a domain.
     pub fn value(&self, direction: Direction, number: usize) -> u64 {
-        let counts = match direction {
-            Direction::Query => &self.queries,
-            Direction::Response => &self.responses,
-        };
-        counts.get(number).copied().unwrap_or(0)
+        let [queries, responses] = self.0.get(number).copied().unwrap_or_default();
+        match direction {
+            Direction::Query => queries,
+            Direction::Response => responses,
+        }
     }
 
     /// Counts from zero again.
     pub fn reset(&mut self) {
-        self.queries.fill(0);
-        self.responses.fill(0);
+        self.0.fill([0; 2]);
     }
 }
 
@@ -87,26 +88,24 @@ impl Default for TldCounts {
 }
 
 /// The number of a domain, in any case.
-#[inline]
 pub fn find(label: &[u8]) -> Option<usize> {
-    let ends = ends(label)?;
-    let (mut slot, bits) = hash(ends);
+    find_by(label_end(label), label)
+}
+
+/// The same by the label and the end of it, see [`label_end`].
+#[inline]
+fn find_by(end: u64, label: &[u8]) -> Option<usize> {
+    let key = fold_case(end);
+    let mut slot = slot(key);
     loop {
         let entry = INDEX.get(slot).copied().filter(|&entry| entry != 0)?;
         let number = (entry % (1 << NUMBER_BITS)) as usize - 1;
-        if entry >> NUMBER_BITS == bits && is_domain(number, ends, label) {
+        let is_alike = usize::from(entry >> NUMBER_BITS) == label.len() && KEYS.get(number) == Some(&key);
+        if is_alike && (label.len() <= END_BYTES || domain(number).as_bytes().eq_ignore_ascii_case(label)) {
             return Some(number);
         }
         slot = (slot + 1) % SLOTS;
     }
-}
-
-/// Whether a label with these [`ends`] is the domain of that number.
-#[inline]
-fn is_domain(number: usize, ends: u64, label: &[u8]) -> bool {
-    let domain = domain(number).as_bytes();
-    let is_same = domain.len() == label.len() && self::ends(domain) == Some(ends);
-    is_same && (label.len() <= 8 || domain.eq_ignore_ascii_case(label))
 }
 
 /// The domain of that number, in lower case and ASCII.
@@ -115,27 +114,10 @@ pub fn domain(number: usize) -> &'static str {
     line.and_then(|(&start, &end)| LIST.get(usize::from(start)..usize::from(end) - 1)).unwrap_or_default()
 }
 
-/// The first and the last four octets of a label in lower case, of a short one the first and the last two: up to
-/// eight octets that is all of it. None for a label that is no domain for its length alone.
+/// Where a domain with that end, in lower case, is to be looked for.
 #[inline]
-const fn ends(label: &[u8]) -> Option<u64> {
-    let (first, last) = match (label.first_chunk::<4>(), label.last_chunk::<4>()) {
-        (Some(first), Some(last)) => (u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
-        _ => match (label.first_chunk::<2>(), label.last_chunk::<2>()) {
-            (Some([a, b]), Some([y, z])) => {
-                (u32::from_le_bytes([*a, *b, 0, 0]), u32::from_le_bytes([*y, *z, 0, 0]))
-            }
-            _ => return None,
-        },
-    };
-    if label.len() > LONGEST { None } else { Some(fold_case((first as u64) << 32 | last as u64)) }
-}
-
-/// Where a domain with these [`ends`] is to be looked for, and the bits by which it is known there.
-#[inline]
-const fn hash(ends: u64) -> (usize, u16) {
-    let hash = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((hash >> 52) as usize, (hash >> 20) as u16 >> NUMBER_BITS)
+const fn slot(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
 }
 
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
@@ -156,19 +138,33 @@ const fn starts() -> [u16; COUNT + 1] {
     starts
 }
 
+/// The domain of that number, when the program is built.
+#[expect(clippy::indexing_slicing, reason = "when the program is built")]
+const fn line(starts: &[u16; COUNT + 1], number: usize) -> &'static [u8] {
+    LIST.as_bytes().split_at(starts[number + 1] as usize - 1).0.split_at(starts[number] as usize).1
+}
+
+#[expect(clippy::indexing_slicing, reason = "when the program is built")]
+const fn keys() -> [u64; COUNT] {
+    let (starts, mut keys, mut number) = (starts(), [0; COUNT], 0);
+    while number < COUNT {
+        keys[number] = label_end(line(&starts, number));
+        number += 1;
+    }
+    keys
+}
+
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
 const fn index() -> [u16; SLOTS] {
-    let (starts, mut index, mut number) = (starts(), [0; SLOTS], 0);
+    let (starts, keys, mut index, mut number) = (starts(), keys(), [0; SLOTS], 0);
     while number < COUNT {
-        let (start, end) = (starts[number] as usize, starts[number + 1] as usize - 1);
-        let label = LIST.as_bytes().split_at(end).0.split_at(start).1;
-        let Some(ends) = ends(label) else { continue }; // one octet: there is none, and the build would not end
-        let (mut slot, bits) = hash(ends);
+        let mut slot = slot(keys[number]);
         while index[slot] != 0 {
             slot = (slot + 1) % SLOTS;
         }
+        let octets = line(&starts, number).len() as u16;
         number += 1;
-        index[slot] = bits << NUMBER_BITS | number as u16;
+        index[slot] = octets << NUMBER_BITS | number as u16;
     }
     index
 }
@@ -176,7 +172,6 @@ const fn index() -> [u16; SLOTS] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::name::Name;
 
     #[test]
     fn every_domain_is_found_in_any_case() {
@@ -207,7 +202,7 @@ mod tests {
     fn the_last_label_alone_counts() {
         let check = |name: &[u8], expected: Option<&str>| {
             let mut counts = TldCounts::new();
-            counts.count(Direction::Query, Name::parse(name).unwrap().0.last_label());
+            counts.count(Direction::Query, &Name::parse(name).unwrap().0);
             let counted: Vec<_> =
                 (0..COUNT).filter(|&number| counts.value(Direction::Query, number) > 0).map(domain).collect();
             assert_eq!(counted, expected.into_iter().collect::<Vec<_>>(), "{name:?}");

@@ -96,6 +96,19 @@ impl<'a> Name<'a> {
         self.octets.get(start..self.octets.len() - 1).unwrap_or_default()
     }
 
+    /// The [`label_end`] of the last label.
+    #[inline]
+    pub fn last_label_end(&self) -> u64 {
+        let label = self.last_label();
+        match self.octets.split_last().and_then(|(_, labels)| labels.last_chunk()) {
+            // What stands before a short label is shifted out, which is quicker than to copy so many octets.
+            Some(end) if !label.is_empty() => {
+                u64::from_le_bytes(*end) >> (8 * (END_BYTES - label.len().min(END_BYTES)))
+            }
+            _ => label_end(label),
+        }
+    }
+
     /// The labels from left to right, without the root's empty one.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
         let mut cursor = Cursor::new(self.octets);
@@ -180,6 +193,21 @@ impl<'a> Name<'a> {
         }
         Some(composer.written())
     }
+}
+
+/// Octets in a [`label_end`].
+pub const END_BYTES: usize = 8;
+
+/// The last eight octets of a label as a number, the last one highest; of a shorter label all of it.
+pub const fn label_end(label: &[u8]) -> u64 {
+    let (mut end, mut rest, mut octets) = (0, label, 0);
+    while let Some((&octet, before)) = rest.split_last()
+        && octets < END_BYTES
+    {
+        end = end << 8 | octet as u64;
+        (rest, octets) = (before, octets + 1);
+    }
+    end
 }
 
 /// Eight octets with their letters in lower case.

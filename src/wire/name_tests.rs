@@ -132,6 +132,21 @@ fn the_last_label_is_the_last() {
 }
 
 #[test]
+fn the_end_of_the_last_label_is_that_of_the_label() {
+    assert_eq!(label_end(b"com"), u64::from_le_bytes(*b"com\0\0\0\0\0"));
+    assert_eq!(label_end(b"international"), u64::from_le_bytes(*b"national"));
+    assert_eq!(Name::ROOT.last_label_end(), 0);
+    for before in [0, 1, 2, 5, 63] {
+        for length in 1..=63u8 {
+            let label: Vec<u8> = (0..length).map(|at| at ^ 0x81).collect();
+            let first = if before == 0 { vec![] } else { [vec![before], vec![b'w'; before.into()]].concat() };
+            let wire = [first, vec![length], label.clone(), vec![0]].concat();
+            assert_eq!(name(&wire).last_label_end(), label_end(&label), "{wire:?}");
+        }
+    }
+}
+
+#[test]
 fn labels_from_left_to_right() {
     let name = name(b"\x03www\x01.\x03com\0");
     assert_eq!(name.labels().collect::<Vec<_>>(), [&b"www"[..], b".", b"com"]);
