@@ -44,7 +44,7 @@ mod listing;
 mod metrics;
 mod page;
 mod piece;
-mod query;
+pub mod query;
 mod refusal;
 mod routes;
 mod server;

@@ -12,6 +12,7 @@
     reason = "a test may panic"
 )]
 
+pub mod configuration;
 pub mod container;
 pub mod dns;
 pub mod dnstap;
@@ -19,5 +20,6 @@ pub mod framestream;
 #[cfg(feature = "geoip")]
 pub mod geoip;
 pub mod packet;
+pub mod query;
 pub mod text;
 pub mod top;

@@ -16,6 +16,7 @@
 mod oracle;
 
 mod captures;
+mod configuration;
 mod container;
 mod dns;
 mod dnstap;
@@ -24,6 +25,7 @@ mod framestream;
 mod geoip;
 mod mutation;
 mod packet;
+mod query;
 mod text;
 mod top;
 

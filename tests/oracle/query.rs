@@ -1,0 +1,31 @@
+//! The parameters of a request.
+
+use dnstapd::http::query::{BadParameter, Query};
+
+/// The longest value asked for.
+const MAX: usize = 40;
+
+/// Checks that any octets are found again as they were encoded, and that any text is a value or a bad one.
+pub fn check(octets: &[u8]) {
+    check_text(&String::from_utf8_lossy(octets));
+    let encoded: String = octets.iter().map(|octet| format!("%{octet:02x}")).collect();
+    let query = format!("other=1&name={encoded}&name=2");
+    let found = Query(&query).find("name").expect("it is there").decode::<MAX>();
+    match std::str::from_utf8(octets) {
+        _ if octets.len() > MAX => assert_eq!(found, Err(BadParameter::TooLong)),
+        Ok(text) => assert_eq!(found.as_deref(), Ok(text)),
+        Err(_) => assert_eq!(found, Err(BadParameter::Encoding)),
+    }
+}
+
+fn check_text(text: &str) {
+    let Some(value) = Query(text).find("name") else { return };
+    let are_fine = value.check_names::<MAX>().is_ok();
+    let names: Vec<_> = value.names::<MAX>().take(text.len() + 1).collect();
+    assert!(names.len() <= text.len(), "a list has an end");
+    assert!(!are_fine || names.iter().all(|name| name.as_ref().is_ok_and(|name| !name.is_empty())));
+    if let Ok(whole) = value.decode::<MAX>() {
+        let expected: Vec<_> = whole.split(',').filter(|name| !name.is_empty()).collect();
+        assert!(names.iter().map(|name| name.as_deref().expect("of a whole that is fine")).eq(expected));
+    }
+}
