@@ -36,9 +36,6 @@ static STARTS: [u16; COUNT + 1] = starts();
 /// Open addressing by [`slot`]: the domain's octets, and its number + 1 in the last [`NUMBER_BITS`]; 0 is free.
 static INDEX: [u16; SLOTS] = index();
 
-/// The [`key`] of each domain.
-static KEYS: [u64; COUNT] = keys();
-
 /// More than twice the domains: most are found at the first look.
 const SLOTS: usize = 4096;
 const NUMBER_BITS: u32 = 11;
@@ -100,7 +97,7 @@ fn find_by(end: u64, label: &[u8]) -> Option<usize> {
     loop {
         let entry = INDEX.get(slot).copied().filter(|&entry| entry != 0)?;
         let number = (entry % (1 << NUMBER_BITS)) as usize - 1;
-        let is_alike = usize::from(entry >> NUMBER_BITS) == label.len() && KEYS.get(number) == Some(&key);
+        let is_alike = usize::from(entry >> NUMBER_BITS) == label.len() && end_of(number, label.len()) == key;
         if is_alike && (label.len() <= END_BYTES || domain(number).as_bytes().eq_ignore_ascii_case(label)) {
             return Some(number);
         }
@@ -112,6 +109,16 @@ fn find_by(end: u64, label: &[u8]) -> Option<usize> {
 pub fn domain(number: usize) -> &'static str {
     let line = STARTS.get(number).zip(STARTS.get(number + 1));
     line.and_then(|(&start, &end)| LIST.get(usize::from(start)..usize::from(end) - 1)).unwrap_or_default()
+}
+
+/// The [`label_end`] of the domain of that number, which has so many octets.
+#[inline]
+fn end_of(number: usize, length: usize) -> u64 {
+    let end = STARTS.get(number + 1).map_or(0, |&start| usize::from(start) - 1);
+    match LIST.as_bytes().get(..end).and_then(|lines| lines.last_chunk()) {
+        Some(octets) => u64::from_le_bytes(*octets) >> (8 * (END_BYTES - length.min(END_BYTES))),
+        None => label_end(domain(number).as_bytes()), // of the first two
+    }
 }
 
 /// Where a domain with that end, in lower case, is to be looked for.
@@ -145,26 +152,16 @@ const fn line(starts: &[u16; COUNT + 1], number: usize) -> &'static [u8] {
 }
 
 #[expect(clippy::indexing_slicing, reason = "when the program is built")]
-const fn keys() -> [u64; COUNT] {
-    let (starts, mut keys, mut number) = (starts(), [0; COUNT], 0);
-    while number < COUNT {
-        keys[number] = label_end(line(&starts, number));
-        number += 1;
-    }
-    keys
-}
-
-#[expect(clippy::indexing_slicing, reason = "when the program is built")]
 const fn index() -> [u16; SLOTS] {
-    let (starts, keys, mut index, mut number) = (starts(), keys(), [0; SLOTS], 0);
+    let (starts, mut index, mut number) = (starts(), [0; SLOTS], 0);
     while number < COUNT {
-        let mut slot = slot(keys[number]);
+        let line = line(&starts, number);
+        let mut slot = slot(label_end(line));
         while index[slot] != 0 {
             slot = (slot + 1) % SLOTS;
         }
-        let octets = line(&starts, number).len() as u16;
         number += 1;
-        index[slot] = octets << NUMBER_BITS | number as u16;
+        index[slot] = (line.len() as u16) << NUMBER_BITS | number as u16;
     }
     index
 }
