@@ -8,14 +8,14 @@
 //! |---|---|
 //! | statistics of 64 streams and the others | 309660 |
 //! | different clients and names, for each and all | 646368 |
-//! | tables of 8 streams and the others | 976464 |
+//! | tables of 8 streams and the others | 976320 |
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
 //! | message on its way | 6928 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 143424 |
-//! | in all | 3442732 |
+//! | in all | 3442588 |
 
 use crate::setting::{Octets, Profile, Within};
 use serde::Deserialize;

@@ -1,18 +1,14 @@
 //! Files of packets: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng), told by their content.
 //!
 //! A [`Container`] owns no octets: it is shown what has been read, and says how much of it the next block takes and
-//! what packet is in it. Blocks that hold no packet are stepped over. The formats themselves are `pcap-parser`'s to
-//! read; what stands here is what it leaves open: times, kinds of links, limits.
-
-use pcap_parser::nom;
-use pcap_parser::pcapng::{Block, EPB_MAGIC, IDB_MAGIC, SHB_MAGIC};
-use pcap_parser::{
-    Linktype, parse_block_be, parse_block_le, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header,
-};
+//! what packet is in it. Blocks that hold no packet are stepped over.
+//!
+//! pcap-parser 0.17 reads these formats, too, but no pcapng at all on a big-endian machine.
 
 use super::{Captured, Link};
 use crate::limits::CAPTURE_INTERFACES;
 use crate::time::Time;
+use crate::wire::cursor::Cursor;
 
 /// A file of packets, as far as it has been read.
 #[derive(Debug, Default)]
@@ -79,77 +75,163 @@ impl Container {
         }
     }
 
+    /// Reads the head of a file.
+    ///
+    /// ```text
+    /// pcap     | magic 4 | version 2 + 2 | zone 4 | accuracy 4 | longest packet 4 | kind of link 4 |
+    /// ```
+    fn begin<'a>(&mut self, octets: &'a [u8]) -> Result<Next<'a>, &'static str> {
+        let mut cursor = Cursor::new(octets);
+        let Some(magic) = cursor.u32_le() else { return Ok(Next::Incomplete) };
+        let (is_big, resolution) = match magic {
+            0xa1b2_c3d4 => (false, 1_000_000),
+            0xd4c3_b2a1 => (true, 1_000_000),
+            0xa1b2_3c4d => (false, 1_000_000_000),
+            0x4d3c_b2a1 => (true, 1_000_000_000),
+            SECTION => {
+                // Its first block says which way round it is.
+                self.format = Format::PcapNg { is_big: false };
+                return Ok(Next::Other(0));
+            }
+            _ => return Err("the head of the file is broken"),
+        };
+        let mut numbers = Numbers { cursor, is_big };
+        let (Some(_), Some(kind)) = (numbers.cursor.take(16), numbers.u32()) else {
+            return Ok(Next::Incomplete);
+        };
+        self.format = Format::Pcap { is_big };
+        // Above the kind are flags, such as for the checksum at the end of a frame.
+        self.describe(Interface { kind: (kind & 0xffff) as i32, resolution, offset: 0 })?;
+        Ok(Next::Other(octets.len() - numbers.cursor.len()))
+    }
+
     /// A packet of pcap.
+    ///
+    /// ```text
+    /// | seconds 4 | parts 4 | octets 4 | octets on the wire 4 | octets |
+    /// ```
     fn next_packet<'a>(&self, octets: &'a [u8], is_big: bool) -> Result<Next<'a>, &'static str> {
-        const BROKEN: &str = "a packet's header is broken";
-        let parse = if is_big { parse_pcap_frame_be } else { parse_pcap_frame };
-        let Some((left, block)) = known(parse(octets), BROKEN)? else { return Ok(Next::Incomplete) };
-        let interface = *self.interfaces.first().ok_or(BROKEN)?;
-        let nanoseconds = u64::from(block.ts_usec) * (1_000_000_000 / interface.resolution);
-        let time = u32::try_from(nanoseconds)
-            .ok()
-            .and_then(|nanoseconds| Time::new(block.ts_sec.into(), nanoseconds))
-            .ok_or(IMPOSSIBLE_TIME)?;
-        Ok(packet(octets.len() - left.len(), interface, time, block.data))
+        let mut numbers = Numbers { cursor: Cursor::new(octets), is_big };
+        let (Some(seconds), Some(parts), Some(length), Some(_)) =
+            (numbers.u32(), numbers.u32(), numbers.u32(), numbers.u32())
+        else {
+            return Ok(Next::Incomplete);
+        };
+        let Some(data) = numbers.cursor.take_long(length.into()) else { return Ok(Next::Incomplete) };
+        let interface = *self.interfaces.first().ok_or(BROKEN_PACKET)?;
+        let nanoseconds = u64::from(parts) * (1_000_000_000 / interface.resolution);
+        let time = u32::try_from(nanoseconds).ok().and_then(|part| Time::new(seconds.into(), part));
+        Ok(packet(octets.len() - numbers.cursor.len(), interface, time.ok_or(IMPOSSIBLE_TIME)?, data))
     }
 
     /// A block of pcapng.
     fn next_block<'a>(&mut self, octets: &'a [u8], is_big: bool) -> Result<Next<'a>, &'static str> {
-        const BROKEN: &str = "a block is broken";
-        let Some((kind, length)) = block_head(octets, is_big) else { return Ok(Next::Incomplete) };
-        if !matches!(kind, SHB_MAGIC | IDB_MAGIC | EPB_MAGIC) {
-            // Packets without a time are among them: there is nothing to tell of those.
-            return match usize::try_from(length) {
-                Ok(length) if length < BLOCK_LEAST => Err(BROKEN),
-                Ok(length) if length <= octets.len() => Ok(Next::Other(length)),
-                _ => Ok(Next::Incomplete),
-            };
-        }
-        let parse = if is_big { parse_block_be } else { parse_block_le };
-        let Some((left, block)) = known(parse(octets), BROKEN)? else { return Ok(Next::Incomplete) };
-        let length = octets.len() - left.len();
-        match block {
-            Block::SectionHeader(header) => {
-                self.format = Format::PcapNg { is_big: header.big_endian() };
+        let Some(block) = Block::read(octets, is_big)? else { return Ok(Next::Incomplete) };
+        match block.kind {
+            SECTION => {
+                self.format = Format::PcapNg { is_big: block.content.is_big };
                 self.interfaces.clear();
             }
-            Block::InterfaceDescription(interface) => {
-                let resolution =
-                    resolution(interface.if_tsresol).ok_or("an interface's clock is impossible")?;
-                let (kind, offset) = (interface.linktype.0, interface.if_tsoffset);
-                let interface = Interface { kind, resolution, offset };
-                self.interfaces.push(interface).map_err(|_| "too many interfaces")?;
-            }
-            Block::EnhancedPacket(block) => {
-                let interface = usize::try_from(block.if_id).ok().and_then(|at| self.interfaces.get(at));
-                let interface = *interface.ok_or("a packet of an interface that is not described")?;
-                let units = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
-                let time = interface.time(units).ok_or(IMPOSSIBLE_TIME)?;
-                // Behind the packet may be filling.
-                let data = block.data.get(..usize::try_from(block.caplen).unwrap_or(usize::MAX));
-                return Ok(packet(length, interface, time, data.ok_or("a packet's header is broken")?));
-            }
+            INTERFACE => self.describe(Interface::read(block.content)?)?,
+            PACKET => return self.enhanced_packet(block),
+            // Packets without a time are among them: there is nothing to tell of those.
             _ => {}
         }
-        Ok(Next::Other(length))
+        Ok(Next::Other(block.length))
     }
 
-    /// Reads the head of a file.
-    fn begin<'a>(&mut self, octets: &'a [u8]) -> Result<Next<'a>, &'static str> {
-        if octets.first_chunk() == Some(&0x0a0d_0d0a_u32.to_be_bytes()) {
-            // Its first block says which way round it is.
-            self.format = Format::PcapNg { is_big: false };
-            return Ok(Next::Other(0));
-        }
-        let Some((left, header)) = known(parse_pcap_header(octets), "the head of the file is broken")? else {
-            return Ok(Next::Incomplete);
+    /// A block with a packet.
+    ///
+    /// ```text
+    /// | number of the interface 4 | time 4 + 4 | octets 4 | octets on the wire 4 | octets, filled up | options |
+    /// ```
+    fn enhanced_packet<'a>(&self, block: Block<'a>) -> Result<Next<'a>, &'static str> {
+        let mut numbers = block.content;
+        let mut number = || numbers.u32().ok_or(BROKEN_PACKET);
+        let (interface, high, low, length, _) = (number()?, number()?, number()?, number()?, number()?);
+        let interface = usize::try_from(interface).ok().and_then(|at| self.interfaces.get(at));
+        let interface = *interface.ok_or("a packet of an interface that is not described")?;
+        let units = u64::from(high) << 32 | u64::from(low);
+        let time = interface.time(units).ok_or(IMPOSSIBLE_TIME)?;
+        let data = numbers.cursor.take_long(length.into()).ok_or(BROKEN_PACKET)?;
+        Ok(packet(block.length, interface, time, data))
+    }
+
+    fn describe(&mut self, interface: Interface) -> Result<(), &'static str> {
+        self.interfaces.push(interface).map_err(|_| "too many interfaces")
+    }
+}
+
+/// The kinds of blocks of pcapng that matter here. That of a section is the same both ways round.
+const SECTION: u32 = 0x0a0d_0d0a;
+const INTERFACE: u32 = 1;
+const PACKET: u32 = 6;
+
+/// What a section begins with, when its numbers are read the right way round.
+const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+
+const BROKEN_BLOCK: &str = "a block is broken";
+const BROKEN_PACKET: &str = "a packet's header is broken";
+
+/// Octets, and which way round the numbers in them are.
+#[derive(Clone, Copy, Debug)]
+struct Numbers<'a> {
+    cursor: Cursor<'a>,
+    is_big: bool,
+}
+
+impl Numbers<'_> {
+    fn u16(&mut self) -> Option<u16> {
+        self.cursor.array().map(if self.is_big { u16::from_be_bytes } else { u16::from_le_bytes })
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        if self.is_big { self.cursor.u32() } else { self.cursor.u32_le() }
+    }
+}
+
+/// A block of pcapng.
+///
+/// ```text
+/// | kind 4 | length 4 | content, filled up | length 4 |
+/// ```
+#[derive(Clone, Copy, Debug)]
+struct Block<'a> {
+    kind: u32,
+    /// Octets in all.
+    length: usize,
+    content: Numbers<'a>,
+}
+
+impl<'a> Block<'a> {
+    /// Octets of a block without content.
+    const LEAST: usize = 12;
+
+    /// The first block; none when more has to be read.
+    fn read(octets: &'a [u8], mut is_big: bool) -> Result<Option<Self>, &'static str> {
+        let mut head = Numbers { cursor: Cursor::new(octets), is_big };
+        let (Some(kind), Some(mut length), Some(first)) = (head.u32(), head.u32(), head.u32()) else {
+            return Ok(None);
         };
-        let resolution = if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 };
-        self.format = Format::Pcap { is_big: header.is_bigendian() };
-        // Above the kind are flags, such as for the checksum at the end of a frame.
-        let interface = Interface { kind: header.network.0 & 0xffff, resolution, offset: 0 };
-        self.interfaces.push(interface).map_err(|_| "too many interfaces")?;
-        Ok(Next::Other(octets.len() - left.len()))
+        if kind == SECTION && first != BYTE_ORDER {
+            if first != BYTE_ORDER.swap_bytes() {
+                return Err(BROKEN_BLOCK);
+            }
+            (is_big, length) = (!is_big, length.swap_bytes());
+        }
+        let octets_in_all = usize::try_from(length).unwrap_or(usize::MAX);
+        if octets_in_all < Self::LEAST {
+            return Err(BROKEN_BLOCK);
+        }
+        let Some(block) = octets.get(..octets_in_all) else { return Ok(None) };
+        let content = block.get(8..octets_in_all - 4).unwrap_or_default();
+        let mut behind =
+            Numbers { cursor: Cursor::new(block.get(octets_in_all - 4..).unwrap_or_default()), is_big };
+        if behind.u32() != Some(length) {
+            return Err(BROKEN_BLOCK);
+        }
+        let content = Numbers { cursor: Cursor::new(content), is_big };
+        Ok(Some(Block { kind, length: octets_in_all, content }))
     }
 }
 
@@ -157,6 +239,36 @@ impl Container {
 const IMPOSSIBLE_TIME: &str = "a packet's time is impossible";
 
 impl Interface {
+    /// Reads the content of its block.
+    ///
+    /// ```text
+    /// | kind of link 2 | 0 2 | longest packet 4 | options: | code 2 | length 2 | value, filled up | ...
+    /// ```
+    fn read(mut content: Numbers<'_>) -> Result<Self, &'static str> {
+        const RESOLUTION: u16 = 9;
+        const OFFSET: u16 = 14;
+        let kind = content.u16().ok_or(BROKEN_BLOCK)?;
+        content.cursor.take(6).ok_or(BROKEN_BLOCK)?;
+        let mut interface = Interface { kind: kind.into(), resolution: 1_000_000, offset: 0 };
+        while let Some((code, length)) = content.u16().zip(content.u16()).filter(|&(code, _)| code != 0) {
+            let value = content.cursor.take(length.into()).ok_or(BROKEN_BLOCK)?;
+            // The last one need not be filled up.
+            let _ = content.cursor.take((4 - usize::from(length) % 4) % 4);
+            match (code, value) {
+                (RESOLUTION, &[option]) => {
+                    interface.resolution = resolution(option).ok_or("an interface's clock is impossible")?;
+                }
+                (OFFSET, value) => {
+                    let octets = value.first_chunk().copied().ok_or(BROKEN_BLOCK)?;
+                    interface.offset =
+                        if content.is_big { i64::from_be_bytes(octets) } else { i64::from_le_bytes(octets) };
+                }
+                _ => {}
+            }
+        }
+        Ok(interface)
+    }
+
     fn time(self, units: u64) -> Option<Time> {
         let seconds = (units / self.resolution).checked_add_signed(self.offset)?;
         let part = u128::from(units % self.resolution) * 1_000_000_000 / u128::from(self.resolution);
@@ -172,26 +284,13 @@ fn resolution(option: u8) -> Option<u64> {
     }
 }
 
-/// Octets of a block of pcapng without content: its kind, and its length before and behind.
-const BLOCK_LEAST: usize = 12;
-
-/// The kind of a block of pcapng, and its octets in all; none when more has to be read.
-fn block_head(octets: &[u8], is_big: bool) -> Option<(u32, u32)> {
-    let number = if is_big { u32::from_be_bytes } else { u32::from_le_bytes };
-    let (kind, rest) = octets.split_first_chunk()?;
-    Some((number(*kind), number(*rest.first_chunk()?)))
-}
-
-/// What a parser made of the octets; none when it wants more.
-fn known<'a, T, E>(
-    parsed: nom::IResult<&'a [u8], T, E>,
-    why: &'static str,
-) -> Result<Option<(&'a [u8], T)>, &'static str> {
-    match parsed {
-        Ok(parsed) => Ok(Some(parsed)),
-        Err(nom::Err::Incomplete(_)) => Ok(None),
-        Err(_) => Err(why),
-    }
+/// Kinds of links, by the registry of the same draft.
+mod link_kind {
+    pub const NULL: i32 = 0;
+    pub const ETHERNET: i32 = 1;
+    pub const LOOP: i32 = 108;
+    pub const SLL: i32 = 113;
+    pub const SLL2: i32 = 276;
 }
 
 /// A packet behind the header of its link, where that is not for the packet path.
@@ -203,14 +302,14 @@ fn packet(length: usize, interface: Interface, time: Time, octets: &[u8]) -> Nex
         let kind = octets.get(at..).and_then(<[u8]>::first_chunk).copied();
         (Link::Cooked(kind.map_or(0, u16::from_be_bytes)), octets.get(header..).unwrap_or_default())
     };
-    let (link, octets) = match Linktype(interface.kind) {
-        Linktype::ETHERNET => (Link::Ethernet, octets),
-        // RAW, and what BSDs and old files call so.
-        Linktype::IPV4 | Linktype::IPV6 | Linktype(12 | 14 | 101) => (Link::Raw, octets),
+    let (link, octets) = match interface.kind {
+        link_kind::ETHERNET => (Link::Ethernet, octets),
+        // Raw, as it is called now, by BSDs and by old files, and for one version of IP.
+        101 | 12 | 14 | 228 | 229 => (Link::Raw, octets),
         // An address family, in the order of the machine that wrote it or of the network; IP says itself which it is.
-        Linktype::NULL | Linktype::LOOP => (Link::Raw, octets.get(4..).unwrap_or_default()),
-        Linktype::LINUX_SLL => cooked(SLL),
-        Linktype::LINUX_SLL2 => cooked(SLL2),
+        link_kind::NULL | link_kind::LOOP => (Link::Raw, octets.get(4..).unwrap_or_default()),
+        link_kind::SLL => cooked(SLL),
+        link_kind::SLL2 => cooked(SLL2),
         _ => return Next::Strange(length, interface.kind),
     };
     Next::Packet(length, Captured { link, time, octets })

@@ -18,7 +18,7 @@ fn every_seed_has_a_packet() {
     assert_eq!(seeds().iter().map(|seed| oracle::container::check(seed)).collect::<Vec<_>>(), [1; 4]);
 }
 
-/// The parser of these formats takes lengths under a block's own head for process information (0x80000001).
+/// Whatever it is said to be, such as process information (0x80000001).
 #[test]
 fn a_block_that_is_shorter_than_its_head() {
     let head = [0x0a0d_0d0a, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28];
