@@ -57,8 +57,19 @@ pub enum Next<'a> {
 
 /// Whether a file that begins so is a [`Container`].
 pub fn is_container(first: [u8; 4]) -> bool {
-    // Microseconds and nanoseconds, both ways round; pcapng's section header is the same both ways.
-    matches!(u32::from_le_bytes(first), 0xa1b2_c3d4 | 0xd4c3_b2a1 | 0xa1b2_3c4d | 0x4d3c_b2a1 | 0x0a0d_0d0a)
+    let magic = u32::from_le_bytes(first);
+    magic == SECTION || pcap_kind(magic).is_some()
+}
+
+/// Whether the numbers of a pcap are big endian, and its units of time in a second.
+fn pcap_kind(magic: u32) -> Option<(bool, u64)> {
+    match magic {
+        0xa1b2_c3d4 => Some((false, 1_000_000)),
+        0xd4c3_b2a1 => Some((true, 1_000_000)),
+        0xa1b2_3c4d => Some((false, 1_000_000_000)),
+        0x4d3c_b2a1 => Some((true, 1_000_000_000)),
+        _ => None,
+    }
 }
 
 impl Container {
@@ -83,18 +94,12 @@ impl Container {
     fn begin<'a>(&mut self, octets: &'a [u8]) -> Result<Next<'a>, &'static str> {
         let mut cursor = Cursor::new(octets);
         let Some(magic) = cursor.u32_le() else { return Ok(Next::Incomplete) };
-        let (is_big, resolution) = match magic {
-            0xa1b2_c3d4 => (false, 1_000_000),
-            0xd4c3_b2a1 => (true, 1_000_000),
-            0xa1b2_3c4d => (false, 1_000_000_000),
-            0x4d3c_b2a1 => (true, 1_000_000_000),
-            SECTION => {
-                // Its first block says which way round it is.
-                self.format = Format::PcapNg { is_big: false };
-                return Ok(Next::Other(0));
-            }
-            _ => return Err("the head of the file is broken"),
-        };
+        if magic == SECTION {
+            // Its first block says which way round it is.
+            self.format = Format::PcapNg { is_big: false };
+            return Ok(Next::Other(0));
+        }
+        let (is_big, resolution) = pcap_kind(magic).ok_or("the head of the file is broken")?;
         let mut numbers = Numbers { cursor, is_big };
         let (Some(_), Some(kind)) = (numbers.cursor.take(16), numbers.u32()) else {
             return Ok(Next::Incomplete);

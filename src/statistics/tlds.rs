@@ -8,7 +8,7 @@
 
 use super::counters::Direction;
 use crate::limits::table;
-use crate::wire::name::{END_BYTES, Name, fold_case, label_end};
+use crate::wire::name::{END_BYTES, Name, fold_case, label_end, label_end_behind};
 
 /// Counts of one stream, by number of the domain: of queries and of responses.
 #[derive(Debug)]
@@ -115,10 +115,7 @@ pub fn domain(number: usize) -> &'static str {
 #[inline]
 fn end_of(number: usize, length: usize) -> u64 {
     let end = STARTS.get(number + 1).map_or(0, |&start| usize::from(start) - 1);
-    match LIST.as_bytes().get(..end).and_then(|lines| lines.last_chunk()) {
-        Some(octets) => u64::from_le_bytes(*octets) >> (8 * (END_BYTES - length.min(END_BYTES))),
-        None => label_end(domain(number).as_bytes()), // of the first two
-    }
+    label_end_behind(LIST.as_bytes().get(..end).unwrap_or_default(), length)
 }
 
 /// Where a domain with that end, in lower case, is to be looked for.

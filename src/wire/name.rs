@@ -99,14 +99,8 @@ impl<'a> Name<'a> {
     /// The [`label_end`] of the last label.
     #[inline]
     pub fn last_label_end(&self) -> u64 {
-        let label = self.last_label();
-        match self.octets.split_last().and_then(|(_, labels)| labels.last_chunk()) {
-            // What stands before a short label is shifted out, which is quicker than to copy so many octets.
-            Some(end) if !label.is_empty() => {
-                u64::from_le_bytes(*end) >> (8 * (END_BYTES - label.len().min(END_BYTES)))
-            }
-            _ => label_end(label),
-        }
+        let labels = self.octets.split_last().map_or(&[][..], |(_, labels)| labels);
+        label_end_behind(labels, self.last_label().len())
     }
 
     /// The labels from left to right, without the root's empty one.
@@ -208,6 +202,16 @@ pub const fn label_end(label: &[u8]) -> u64 {
         (rest, octets) = (before, octets + 1);
     }
     end
+}
+
+/// The [`label_end`] of a label of that length, with which some octets end.
+#[inline]
+pub fn label_end_behind(octets: &[u8], length: usize) -> u64 {
+    match octets.last_chunk() {
+        // What stands before a short label is shifted out, which is quicker than to copy so many octets.
+        Some(end) if length > 0 => u64::from_le_bytes(*end) >> (8 * (END_BYTES - length.min(END_BYTES))),
+        _ => label_end(octets.get(octets.len().saturating_sub(length)..).unwrap_or_default()),
+    }
 }
 
 /// Eight octets with their letters in lower case.

@@ -41,11 +41,6 @@ def names(lines):
     return [int(line.split()[9].split(".")[0][1:]) for line in lines]
 
 
-def whole_lines(text):
-    """The lines of a text that may still be growing."""
-    return text[:text.rfind("\n") + 1].splitlines()
-
-
 def read(path):
     with open(path) as file:
         return file.read().splitlines()
@@ -137,6 +132,12 @@ class Peer:
     def text(self):
         return b"".join(self.received).decode()
 
+    def lines(self):
+        """What has come; a part of a line only when no more of it can come."""
+        is_reading = any(reader.is_alive() for reader in self.readers)
+        text = self.text()
+        return (text[:text.rfind("\n") + 1] if is_reading else text).splitlines()
+
     def close(self):
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
@@ -167,7 +168,7 @@ class Subject:
 
     def __init__(self, output, config, greet=None, records=None, context=None, path=None):
         self.output, self.config, self.greet, self.context, self.path = output, config, greet, context, path
-        self.records = records or (lambda peer: names(whole_lines(peer.text())))
+        self.records = records or (lambda peer: names(peer.lines()))
 
     def place(self):
         return self.path or free_port()
