@@ -1,4 +1,4 @@
-//! Makes the dashboard's page out of its three sources, in `src/http/page`: one document, the same in gzip, and
+//! Makes the dashboard's page out of its three sources, in `src/http/documents/page`: one document, the same in gzip, and
 //! what the answer's head says of it. So nobody can forget to make them anew.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a build may fail, and says why")]
@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 /// Where the sources are.
-const FOLDER: &str = "src/http/page";
+const FOLDER: &str = "src/http/documents/page";
 
 fn main() {
     println!("cargo::rerun-if-changed={FOLDER}");

@@ -4,8 +4,8 @@
 //! as `-vc FILE` are taken apart first; what is left is argh's, messages included.
 
 use crate::config::{Config, Error, Overlay};
-use crate::setting::{FilePath, ListenAddress, ListenPort, from_argument};
 use crate::top;
+use crate::values::{FilePath, ListenAddress, ListenPort, from_argument};
 use argh::FromArgs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -2,24 +2,24 @@
 
 use std::io::{self, Write};
 
-use super::certificates::Certificates;
-use super::{Failure, parts};
-use crate::collector::Collector;
+use crate::capture::Path;
 use crate::config::Config;
-use crate::geoip::Database;
-use crate::input::stream::block_bytes;
+use crate::daemon::certificates::Certificates;
+use crate::daemon::{Failure, parts};
+use crate::input::receiver::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
     HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
     TAIL_BLOCKS, TLS_CONNECTION_BYTES,
 };
+use crate::message::geoip::Database;
+use crate::message::pairing::Pairing;
 use crate::output::Plan;
-use crate::packet::Path;
-use crate::pairing::Pairing;
-use crate::setting::ServerTls;
+use crate::pipeline::Collector;
 use crate::statistics::Statistics;
 use crate::statistics::streams::Streams;
 use crate::statistics::tables::{Tables, Tracked};
+use crate::values::ServerTls;
 use crate::{http, log};
 
 /// Opens the files that the configuration names, and prints what would run and the memory map. Binds and
@@ -174,7 +174,7 @@ mod tests {
         let plans = parts::plans(&config, &limits, &Default::default()).unwrap();
         let map = memory_map(&config, &limits, None, &plans);
         let total = map.iter().map(|(_, octets)| octets).sum();
-        let documented = include_str!("../limits.rs");
+        let documented = include_str!("limits.rs");
         for (table, octets) in map.iter().chain([&("in all".to_owned(), total)]) {
             let row = format!("//! | {table} | {octets} |");
             assert!(documented.contains(&row), "limits.rs lacks: {row}");

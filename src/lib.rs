@@ -37,7 +37,7 @@
 //! One executor on the main thread does all the work. Beside it there is only the helper thread of `async-io`,
 //! which sleeps. State is shared through `Cell` and `RefCell`, borrowed for a moment and never over an await.
 
-pub mod setting;
+pub mod values;
 
 pub mod limits;
 
@@ -47,33 +47,27 @@ pub mod decimal;
 
 pub mod time;
 
-pub mod backoff;
-
 pub mod sys;
 
 pub mod log;
 
-pub mod tls;
-
 pub mod wire;
 
-pub mod geoip;
+pub mod sketch;
 
-pub mod packet;
-
-pub mod event;
-
-pub mod pairing;
-
-pub mod filter;
+pub mod message;
 
 pub mod statistics;
 
 pub mod format;
 
+pub mod capture;
+
+pub mod net;
+
 pub mod output;
 
-pub mod collector;
+pub mod pipeline;
 
 pub mod input;
 
@@ -88,3 +82,5 @@ pub mod config;
 pub mod args;
 
 pub mod daemon;
+
+pub mod check;

@@ -17,7 +17,7 @@
 //! | web API | 143424 |
 //! | in all | 3442588 |
 
-use crate::setting::{Octets, Profile, Within};
+use crate::values::{Octets, Profile, Within};
 use serde::Deserialize;
 
 /// Section `limits`. What is absent comes from the profile.
@@ -68,7 +68,7 @@ pub struct Limits {
     /// Streams with tables of their own: the first ones.
     pub table_streams: usize,
     /// Octets for the number of different clients, and of names, of all streams together; of a stream with tables and of
-    /// those without identity of their own; of a further stream. See [`crate::statistics::distinct`].
+    /// those without identity of their own; of a further stream. See [`crate::sketch::distinct`].
     pub distinct: [usize; 3],
 }
 
@@ -225,7 +225,7 @@ pub const TOP_COUNTRIES: usize = 256;
 /// streams together.
 pub const TABLE_STREAMS: usize = 8;
 
-/// Octets to count different things in: least, default. Their error is in [`crate::statistics::distinct`].
+/// Octets to count different things in: least, default. Their error is in [`crate::sketch::distinct`].
 pub const DISTINCT_BYTES_MIN: usize = 4 << 10;
 /// See [`DISTINCT_BYTES_MIN`].
 pub const DISTINCT_BYTES: usize = 8 << 10;

@@ -20,9 +20,9 @@ use log::{Level, LevelFilter, Metadata, Record};
 use serde::Deserialize;
 
 use crate::limits::LOG_LINE_BYTES;
-use crate::setting::FilePath;
 use crate::sys::stdio;
 use crate::time::{Time, write_log_time};
+use crate::values::FilePath;
 
 /// Section `trace`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use dnstapd::args::{Answer, Args, FALLBACK};
-use dnstapd::{daemon, top};
+use dnstapd::{check, daemon, top};
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Err(error) => return complain(&error, error.class().exit_status()),
     };
     let done = if args.check {
-        daemon::check(&config, &mut std::io::stdout().lock())
+        check::check(&config, &mut std::io::stdout().lock())
     } else {
         daemon::run(config, args.overlay)
     };

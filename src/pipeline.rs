@@ -8,12 +8,12 @@ use core::cell::{Cell, RefCell};
 use core::hash::{BuildHasher, Hasher};
 use core::net::IpAddr;
 
-use crate::event::Event;
-use crate::filter::{Filter, Verdict};
-use crate::geoip::{Database, Place};
+use crate::capture::Ignored;
+use crate::message::event::Event;
+use crate::message::filter::{Filter, Verdict};
+use crate::message::geoip::{Database, Place};
+use crate::message::pairing::Pairing;
 use crate::output::Outputs;
-use crate::packet::Ignored;
-use crate::pairing::Pairing;
 use crate::statistics::{Hashes, Statistics};
 use crate::tally::Tally;
 use crate::wire::dns::Malformed;
@@ -223,7 +223,7 @@ impl Intake {
             frames: Cell::new(0),
             octets: Cell::new(0),
             received: Cell::new(0),
-            filtered: Tally::new(crate::filter::Reason::ALL.iter().map(|reason| reason.label())),
+            filtered: Tally::new(crate::message::filter::Reason::ALL.iter().map(|reason| reason.label())),
             rejected: Tally::new(rejects.chain(violations).chain(foreign).chain([OVERSIZE, PLAINTEXT])),
             refused: Tally::new(Refusal::ALL.map(Refusal::label)),
             connections: Cell::new(0),

@@ -8,20 +8,20 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dnstapd::collector::{Collector, Intake};
-use dnstapd::filter::{self, Filter};
-use dnstapd::geoip;
+use dnstapd::capture::{Captured, Link, Path, Records, Settings};
 use dnstapd::http;
-use dnstapd::input::stream::{Shared, serve};
+use dnstapd::input::receiver::{Shared, serve};
 use dnstapd::limits::{self, Limits};
+use dnstapd::message::filter::{self, Filter};
+use dnstapd::message::geoip;
+use dnstapd::message::pairing::Pairing;
 use dnstapd::output::{self, Output, Outputs, QueueSettings, stdout};
-use dnstapd::packet::{Captured, Link, Path, Records, Settings};
-use dnstapd::pairing::Pairing;
-use dnstapd::setting::{Format, WhenFull};
+use dnstapd::pipeline::{Collector, Intake};
 use dnstapd::statistics::counters::Direction;
 use dnstapd::statistics::{self, Scope, Statistics, ranking};
 use dnstapd::sys::proc;
 use dnstapd::time::Time;
+use dnstapd::values::{Format, WhenFull};
 use dnstapd::wire::framestream::{Deframer, Unit, data_header};
 
 /// Counts the allocations of its own thread.
@@ -312,7 +312,7 @@ fn certificate(folder: &std::path::Path) -> [String; 2] {
 #[test]
 fn tls_allocates_what_rustls_does_for_a_record() {
     use dnstapd::input::{tcp_client, tcp_server};
-    use dnstapd::tls::{Client, Server};
+    use dnstapd::net::tls::{Client, Server};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
     const ROUNDS: usize = 100;
@@ -411,7 +411,7 @@ fn tls_reader(listener: std::net::TcpListener, [certificate, key]: &[String; 2],
         std::thread::spawn(move || std::io::copy(&mut back, &mut there));
         std::thread::spawn(move || {
             let section: dnstapd::input::tcp_server::Section = toml::from_str(&section).unwrap();
-            let server = dnstapd::tls::Server::load(&section.tls()).unwrap().unwrap();
+            let server = dnstapd::net::tls::Server::load(&section.tls()).unwrap().unwrap();
             async_io::block_on(async {
                 let stream = async_io::Async::new(inner.accept().unwrap().0).unwrap();
                 let stream = server.accept(stream.into()).await.unwrap();
@@ -453,7 +453,7 @@ fn made_by_rustls(folder: &std::path::Path) -> (u64, u64) {
     let section = format!("tls-support = true\ntls-ca = '{}'\nremote-address = 'localhost'", identity[0]);
     let section: dnstapd::input::tcp_client::Section = toml::from_str(&section).unwrap();
     let host = section.remote_address.clone().unwrap();
-    let client = dnstapd::tls::Client::load(&section.tls(), &host).unwrap().unwrap();
+    let client = dnstapd::net::tls::Client::load(&section.tls(), &host).unwrap().unwrap();
     async_io::block_on(async {
         let stream = async_net::TcpStream::connect(address).await.unwrap();
         let mut stream = client.connect(stream).await.unwrap();

@@ -5,12 +5,12 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
-use dnstapd::event::Event;
 use dnstapd::limits::Limits;
+use dnstapd::message::event::Event;
+use dnstapd::sketch::distinct::Distincts;
+use dnstapd::sketch::heavy_hitters::{Entry, NAME_BYTES, Top};
 use dnstapd::statistics::counters::Direction;
-use dnstapd::statistics::distinct::Distincts;
 use dnstapd::statistics::ranking::{Best, Cursor, Table};
-use dnstapd::statistics::top::{Entry, NAME_BYTES, Top};
 use dnstapd::statistics::{Hashes, Scope, Section, Statistics};
 use dnstapd::wire::dnstap::Dnstap;
 use dnstapd::wire::name::Name;
@@ -181,7 +181,7 @@ fn the_first_fifty_are_found_and_different_names_counted() {
         }
     }
     println!("{}", rows.join("\n"));
-    let documentation = include_str!("../src/statistics/top.rs");
+    let documentation = include_str!("../src/sketch/heavy_hitters.rs");
     let missing: Vec<&String> = rows.iter().filter(|row| !documentation.contains(*row)).collect();
     let is_held = !is_quick && cfg!(target_pointer_width = "64");
     assert!(!is_held || missing.is_empty(), "the documentation of the module lacks:\n{missing:#?}");

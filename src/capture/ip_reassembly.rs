@@ -11,7 +11,7 @@
 use core::net::IpAddr;
 
 use super::Ignored;
-use super::network::{Datagram, Fragment};
+use super::ip::{Datagram, Fragment};
 use crate::limits::{self, Limits, SNIFFER_DATAGRAM_BYTES};
 use crate::time::Time;
 

@@ -17,11 +17,11 @@
 //! Specified in RFC 791, RFC 8200, RFC 768, RFC 9293 and RFC 1035, 4.2. Checksums are not looked at: this machine's
 //! own are filled in by the hardware, after the packet was shown to us.
 
-mod container;
-mod direction;
-mod fragments;
-mod network;
-mod streams;
+mod classify;
+mod ip;
+mod ip_reassembly;
+mod pcap;
+mod tcp_reassembly;
 mod transport;
 
 use core::net::IpAddr;
@@ -29,14 +29,14 @@ use core::net::IpAddr;
 use crate::limits::{self, Limits};
 use crate::tally::Tally;
 use crate::time::Time;
-use direction::Direction;
-use fragments::Fragments;
-use network::Datagram;
-use streams::Streams;
+use classify::Direction;
+use ip::Datagram;
+use ip_reassembly::Fragments;
+use tcp_reassembly::Streams;
 use transport::Segment;
 
-pub use container::{Container, Next, is_container};
-pub use direction::Records;
+pub use classify::Records;
+pub use pcap::{Container, Next, is_container};
 
 /// How a packet begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Ignored {
 impl Path {
     /// Octets of its tables.
     pub const fn cost(limits: &Limits) -> usize {
-        Fragments::cost(limits) + Streams::cost(limits) + direction::FRAME_BYTES
+        Fragments::cost(limits) + Streams::cost(limits) + classify::FRAME_BYTES
     }
 
     /// A path with empty tables of the sizes that `limits` gives.

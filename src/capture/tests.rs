@@ -139,7 +139,7 @@ fn direction_is_told_from_addresses_and_flags() {
     ] {
         let ports = if flags & 0x8000 == 0 { (4_000, 53) } else { (53, 4_000) };
         let ignored = tally();
-        let packet = ip(from, to, network::UDP, None, &udp(ports, &dns(1, flags, 30)));
+        let packet = ip(from, to, ip::UDP, None, &udp(ports, &dns(1, flags, 30)));
         let found = run_raw(&[packet], &ignored);
         assert_eq!(found.first().map(|(kind, _)| *kind), expected, "{from} {to} {flags:#x}");
         assert_eq!(ignored.of("transit"), u64::from(expected.is_none()));
@@ -158,7 +158,7 @@ fn each_kind_can_be_switched_off_alone_and_is_counted() {
     ]
     .map(|(from, to, flags)| {
         let ports = if flags & 0x8000 == 0 { (9, 53) } else { (53, 9) };
-        (0, ip(from, to, network::UDP, None, &udp(ports, &dns(1, flags, 30))))
+        (0, ip(from, to, ip::UDP, None, &udp(ports, &dns(1, flags, 30))))
     });
     let all = run(&mut path(EVERYTHING), Link::Raw, &packets, &tally());
     let switches: [fn(&mut Records) -> &mut bool; 6] = [
@@ -182,7 +182,7 @@ fn each_kind_can_be_switched_off_alone_and_is_counted() {
 #[test]
 fn lengths_of_the_headers_are_honoured_not_that_of_the_packet() {
     let message = dns(1, 0x0100, 20);
-    let mut packet = ip(THERE, HERE, network::UDP, None, &udp((9, 53), &message));
+    let mut packet = ip(THERE, HERE, ip::UDP, None, &udp((9, 53), &message));
     packet.resize(200, 0xee);
     let ethernet = |types: &[u16]| {
         let mut frame = vec![2; 12];
@@ -209,7 +209,7 @@ fn lengths_of_the_headers_are_honoured_not_that_of_the_packet() {
 fn every_packet_cut_short_is_ignored_once() {
     let message = dns(1, 0x0100, 20);
     for (from, to) in [(THERE, HERE), (THERE6, HERE6)] {
-        let packet = ip(from, to, network::UDP, None, &udp((9, 53), &message));
+        let packet = ip(from, to, ip::UDP, None, &udp((9, 53), &message));
         for length in 0..packet.len() {
             let ignored = tally();
             let found = run_raw(&[packet[..length].to_vec()], &ignored);
@@ -223,7 +223,7 @@ fn every_packet_cut_short_is_ignored_once() {
 #[test]
 fn extension_headers_are_stepped_over_before_and_after_fragmentation() {
     let message = dns(1, 0x0100, 100);
-    let options = [&[network::UDP, 1][..], &[1; 14], &udp((9, 53), &message)].concat();
+    let options = [&[ip::UDP, 1][..], &[1; 14], &udp((9, 53), &message)].concat();
     let whole = ip(THERE6, HERE6, 60, None, &options);
     let first = ip(THERE6, HERE6, 60, Some((0, true)), &options[..64]);
     let last = ip(THERE6, HERE6, 60, Some((64, false)), &options[64..]);
@@ -236,7 +236,7 @@ fn extension_headers_are_stepped_over_before_and_after_fragmentation() {
 fn fragments_that_overlap_end_their_datagram() {
     let datagram = udp((9, 53), &dns(1, 0x0100, 100));
     let piece = |from: usize, to: usize| {
-        ip(THERE, HERE, network::UDP, Some((from, to < datagram.len())), &datagram[from..to])
+        ip(THERE, HERE, ip::UDP, Some((from, to < datagram.len())), &datagram[from..to])
     };
     let ignored = tally();
     let packets = [piece(0, 64), piece(48, 72), piece(64, 108)];
@@ -247,11 +247,11 @@ fn fragments_that_overlap_end_their_datagram() {
 #[test]
 fn later_fragments_of_others_make_room_first() {
     let datagram = udp((9, 53), &dns(1, 0x0100, 100));
-    let mut packets = vec![ip(THERE, HERE, network::UDP, Some((0, true)), &datagram[..64])];
+    let mut packets = vec![ip(THERE, HERE, ip::UDP, Some((0, true)), &datagram[..64])];
     for other in 1..=200u8 {
-        packets.push(ip(&format!("198.51.100.{other}"), HERE, network::UDP, Some((1480, true)), &[0; 64]));
+        packets.push(ip(&format!("198.51.100.{other}"), HERE, ip::UDP, Some((1480, true)), &[0; 64]));
     }
-    packets.push(ip(THERE, HERE, network::UDP, Some((64, false)), &datagram[64..]));
+    packets.push(ip(THERE, HERE, ip::UDP, Some((64, false)), &datagram[64..]));
     let ignored = tally();
     assert_eq!(run_raw(&packets, &ignored).len(), 1);
     assert_eq!(ignored.of("fragment"), 200 + 1 - limits::SNIFFER_DATAGRAMS as u64);
@@ -266,7 +266,7 @@ fn stream(messages: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn segment(sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
-    ip(THERE, HERE, network::TCP, None, &tcp((4_000, 53), sequence, flags, payload))
+    ip(THERE, HERE, ip::TCP, None, &tcp((4_000, 53), sequence, flags, payload))
 }
 
 #[test]
@@ -301,8 +301,8 @@ fn connections_beyond_the_table_make_the_oldest_go() {
     let message = dns(7, 0x0100, 40);
     let octets = stream(std::slice::from_ref(&message));
     let flows = limits::SNIFFER_FLOWS as u16 + 10;
-    let begin = |port| (0, ip(THERE, HERE, network::TCP, None, &tcp((port, 53), 0, SYN, &[])));
-    let go_on = |port| (1, ip(THERE, HERE, network::TCP, None, &tcp((port, 53), 1, 0, &octets)));
+    let begin = |port| (0, ip(THERE, HERE, ip::TCP, None, &tcp((port, 53), 0, SYN, &[])));
+    let go_on = |port| (1, ip(THERE, HERE, ip::TCP, None, &tcp((port, 53), 1, 0, &octets)));
     let packets: Vec<_> =
         (1_000..1_000 + flows).map(begin).chain((1_000..1_000 + flows).map(go_on)).collect();
     let found = run(&mut path(EVERYTHING), Link::Raw, &packets, &ignored);
@@ -340,7 +340,7 @@ proptest! {
             .iter()
             .map(|(offset, piece)| {
                 let part = Some((*offset, offset + piece.len() < datagram.len()));
-                ip(from, to, network::UDP, part.filter(|_| pieces.len() > 1), piece)
+                ip(from, to, ip::UDP, part.filter(|_| pieces.len() > 1), piece)
             })
             .collect();
         let mut keys = order.into_iter();

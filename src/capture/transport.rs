@@ -1,6 +1,6 @@
 //! UDP and TCP headers.
 
-use super::network::{Datagram, TCP, UDP};
+use super::ip::{Datagram, TCP, UDP};
 use super::{Ends, Ignored};
 use crate::wire::cursor::Cursor;
 

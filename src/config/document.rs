@@ -4,7 +4,7 @@
 
 use super::Error;
 use super::reading::Reading;
-use crate::setting::Fault;
+use crate::values::Fault;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 

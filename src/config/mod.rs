@@ -15,8 +15,9 @@ mod reload;
 pub use error::{Class, Error};
 pub use reload::{Reload, TAKEN_OVER, changed_keys};
 
-use crate::setting::{Any, Fault, FilePath, ListenAddress, ListenPort, Secret};
-use crate::{filter, geoip, http, input, limits, log, output, process, statistics};
+use crate::message::{filter, geoip};
+use crate::values::{Any, Fault, FilePath, ListenAddress, ListenPort, Secret};
+use crate::{http, input, limits, log, output, process, statistics};
 use document::Document;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -263,8 +264,9 @@ const SECRET_MAX: u64 = 1 << 16;
 /// row, or not in this build.
 mod not_built {
     use super::Config;
+    use crate::message::geoip;
+    use crate::net::tls;
     use crate::output::kafka;
-    use crate::{geoip, tls};
 
     /// The key to name, what to say, whether a configuration asks for it.
     type Row = (&'static str, &'static str, fn(&Config) -> bool);

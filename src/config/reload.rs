@@ -1,7 +1,7 @@
 //! What a SIGHUP takes over from a changed file, and what waits for a restart.
 
 use super::Config;
-use crate::setting::Any;
+use crate::values::Any;
 use std::collections::BTreeMap;
 
 /// The changes between two configurations, by key.

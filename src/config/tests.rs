@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::*;
-use crate::setting::{AtEnd, Value};
+use crate::values::{AtEnd, Value};
 
 /// The example that shows every key.
 const EXAMPLE: &str = include_str!("../../configs/dnstap.toml");

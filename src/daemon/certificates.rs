@@ -5,9 +5,9 @@ use defmt_or_log::warn;
 use super::Failure;
 use crate::config::Config;
 use crate::input::tcp_client;
+use crate::net::tls::{Client, Server};
 use crate::output;
-use crate::setting::Fault;
-use crate::tls::{Client, Server};
+use crate::values::Fault;
 
 /// What each section that uses TLS shows and trusts.
 pub struct Certificates {

@@ -7,11 +7,9 @@
 //! The order of the stop: inputs end first, then the outputs have [`DRAIN_SECONDS`] to write what is queued,
 //! and what is left is counted as lost. The Unix socket and the pid file are removed.
 
-mod certificates;
-mod check;
-mod parts;
-mod rights;
-mod service;
+pub(crate) mod certificates;
+pub(crate) mod parts;
+mod privileges;
 
 use std::time::{Duration, Instant};
 
@@ -20,29 +18,30 @@ use defmt_or_log::{debug, info, warn};
 use smol::future::{or, pending};
 use smol::{LocalExecutor, Task};
 
-use crate::collector::Intake;
 use crate::config::{Config, Overlay, Reload};
-use crate::filter::Filter;
 use crate::input::tcp_client::Remote;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::DRAIN_SECONDS;
+use crate::message::filter::Filter;
+use crate::message::geoip;
 use crate::output;
-use crate::setting::AtEnd;
+use crate::pipeline::Intake;
+use crate::process::service;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
-use crate::{geoip, http, log};
+use crate::values::AtEnd;
+use crate::{http, log};
 
 use certificates::Certificates;
-pub use check::check;
 use parts::{Opened, Parts, PidFile};
 use service::Watchdog;
 
 /// Why the program does not run: the machine lacks something, so the exit status is 1.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct Failure(pub(crate) String);
 
 impl Failure {
     /// The failure of the part that `what` names, by its section or key.
-    fn of(what: impl core::fmt::Display) -> impl Fn(std::io::Error) -> Failure {
+    pub(crate) fn of(what: impl core::fmt::Display) -> impl Fn(std::io::Error) -> Failure {
         move |error| Failure(format!("{what}: {error}"))
     }
 }
@@ -68,11 +67,11 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     for warning in &config.warnings {
         warn!("{}", warning);
     }
-    let identity = rights::identity(&config.process)?;
+    let identity = privileges::identity(&config.process)?;
     let certificates = Certificates::load(&config)?;
     let mut opened = Opened::open(&config, &certificates)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
-    rights::give_up(&config, &identity)?;
+    privileges::give_up(&config, &identity)?;
     let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
     let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates, outputs)));
     parts.shared.collector.set_geoip(opened.geoip.take());

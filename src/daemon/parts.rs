@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 use super::certificates::Certificates;
-use crate::collector::{Collector, Intake};
 use crate::config::Config;
-use crate::filter::Filter;
-use crate::geoip::Database;
 use crate::http;
-use crate::input::stream::Shared;
+use crate::input::receiver::Shared;
 use crate::input::tcp_server::AccessList;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::Limits;
+use crate::message::filter::Filter;
+use crate::message::geoip::Database;
+use crate::message::pairing::Pairing;
 use crate::output::{Clients, Output, Outputs, Plan, Stage};
-use crate::pairing::Pairing;
+use crate::pipeline::{Collector, Intake};
 use crate::statistics::Statistics;
 
 /// Sockets and files, open, before anything runs.

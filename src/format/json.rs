@@ -12,7 +12,7 @@ use core::net::IpAddr;
 
 use super::Record;
 use crate::decimal::{write_address, write_decimal};
-use crate::event::{Endpoint, Event};
+use crate::message::event::{Endpoint, Event};
 use crate::time::{write_short_seconds, write_timestamp};
 use crate::wire::text::write_label_text;
 

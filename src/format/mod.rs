@@ -14,9 +14,9 @@ pub mod text;
 use core::fmt;
 
 use crate::decimal::Ascii;
-use crate::event::Event;
 use crate::limits::{self, RECORD_BYTES};
-use crate::setting::Format;
+use crate::message::event::Event;
+use crate::values::Format;
 
 /// One encoded event, without terminator, of at most [`RECORD_BYTES`] octets.
 #[derive(Debug)]

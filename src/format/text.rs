@@ -9,7 +9,7 @@ use core::fmt::{self, Display, Write};
 
 use super::{MISSING, Record};
 use crate::decimal::{write_address, write_decimal};
-use crate::event::Event;
+use crate::message::event::Event;
 use crate::time::{write_seconds, write_timestamp};
 use crate::wire::text::write_label_text;
 

@@ -29,10 +29,10 @@ use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
 use picoserve::{KeepAlive, Timeouts};
 use smol::future::{or, yield_now};
 
-use super::guard::LengthGuard;
-use super::piece::Piece;
-use super::transmit::Transmit;
-use super::wire::Wire;
+use super::body_chunk::Piece;
+use super::content_length::LengthGuard;
+use super::send_buffer::Transmit;
+use super::stream::Wire;
 use crate::limits::{
     HTTP_BODY_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS, HTTP_SLOW_SECONDS, HTTP_TX_BYTES,
 };

@@ -35,24 +35,20 @@
 //! built, no `Expect: 100-continue`, no range. Unknown
 //! parameters are passed over. A request whose head is malformed or too long is answered 400, in plain text.
 
-mod adapter;
-mod answer;
 mod auth;
-mod exposition;
-mod guard;
-mod listing;
-mod metrics;
-mod page;
-mod piece;
+mod body_chunk;
+mod connection;
+mod content_length;
+mod documents;
 pub mod query;
 mod refusal;
+mod response;
 mod routes;
+mod send_buffer;
 mod server;
-mod tables;
+mod stream;
 #[cfg(test)]
 mod tests;
-mod transmit;
-mod wire;
 
 use core::cell::RefCell;
 use std::io;
@@ -60,12 +56,12 @@ use std::net::{SocketAddr, TcpListener};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::collector::{Collector, Intake};
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_KERNEL_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outputs;
-use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Secret, ServerTls, Text};
+use crate::pipeline::{Collector, Intake};
 use crate::statistics::tables::Tracked;
 use crate::statistics::{self, Statistics};
+use crate::values::{Fault, FilePath, ListenAddress, ListenPort, Secret, ServerTls, Text};
 use auth::Credentials;
 use serde::Deserialize;
 

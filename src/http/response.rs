@@ -13,13 +13,13 @@ use picoserve::ResponseSent;
 use picoserve::io::Read;
 use picoserve::response::{Connection, IntoResponse, NoContent, ResponseWriter, StatusCode};
 
-use super::adapter::Link;
-use super::exposition::{self, Exposition};
-use super::listing::{self, CounterList, StreamList};
-use super::page::{self, Dashboard};
-use super::piece::{Document, Piece};
+use super::body_chunk::{Document, Piece};
+use super::connection::Link;
+use super::documents::listing::{self, CounterList, StreamList};
+use super::documents::metrics_text::{self, Exposition};
+use super::documents::page::{self, Dashboard};
+use super::documents::tables::TableList;
 use super::refusal::{Header, Refusal};
-use super::tables::TableList;
 use crate::limits::HTTP_LIST_BYTES;
 
 /// An answer.
@@ -211,7 +211,7 @@ const TEXT_BYTES: usize = HTTP_LIST_BYTES + 128;
 impl Pieces<'_, '_> {
     fn content_type(&self) -> &'static str {
         match self {
-            Pieces::Metrics(_) => exposition::CONTENT_TYPE,
+            Pieces::Metrics(_) => metrics_text::CONTENT_TYPE,
             Pieces::Tables(_) | Pieces::Counters(_) | Pieces::Streams(_) => listing::CONTENT_TYPE,
         }
     }

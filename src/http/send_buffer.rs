@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::piece::Piece;
+use super::body_chunk::Piece;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_TX_BYTES, IDENTITY_BYTES, table};
 
 /// A buffer of fixed size, filled at the end and emptied from the start.

@@ -17,13 +17,13 @@ use smol::LocalExecutor;
 use smol::future::or;
 
 use super::App;
-use super::adapter::{Both, CONFIG, Clock, Link};
-use super::exposition::Instants;
+use super::connection::{Both, CONFIG, Clock, Link};
+use super::documents::metrics_text::Instants;
 use super::routes::Service;
-use super::transmit::Transmit;
-use super::wire::Wire;
+use super::send_buffer::Transmit;
+use super::stream::Wire;
 use crate::limits::{HTTP_HEAD_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS, HTTP_TX_BYTES, HTTP_WORKERS, table};
-use crate::tls::{self, Refused};
+use crate::net::tls::{self, Refused};
 
 /// Octets that all workers cost.
 pub const COST: usize =

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use async_io::Async;
 use smol::io::{AsyncRead, AsyncWrite};
 
-use super::transmit::Transmit;
-use crate::tls::ServerStream;
+use super::send_buffer::Transmit;
+use crate::net::tls::ServerStream;
 
 /// An accepted connection, after its TLS handshake if there is one.
 pub struct Wire {

@@ -9,7 +9,7 @@
 
 use core::fmt::Display;
 
-use crate::collector::{Collector, Intake, OVERSIZE};
+use crate::pipeline::{Collector, Intake, OVERSIZE};
 use crate::wire::dnstap::Reject;
 use crate::wire::foreign::{Foreign, recognise};
 use crate::wire::framestream::{Deframer, Violation};

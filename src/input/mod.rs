@@ -3,16 +3,16 @@
 //! Every input hands whole frames to the collector and counts into its own `collector::Intake`. What inputs
 //! share stands in `framing` (octets to frames), `stream` (a connection) and `slots` (places and deadlines).
 
+pub mod connections;
 pub mod file;
-pub mod framing;
-pub mod slots;
+pub mod frame_reader;
+pub mod receiver;
 pub mod sniffer;
-pub mod stream;
 pub mod tcp_client;
 pub mod tcp_server;
 pub mod unix_socket;
 
-use crate::setting::AtEnd;
+use crate::values::AtEnd;
 use serde::Deserialize;
 
 /// Section `input`: one table for each kind of input.

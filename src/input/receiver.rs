@@ -28,10 +28,10 @@ use event_listener::{Event as Notice, listener};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::framing::{Fault, Framing, Manner, Outcome};
-use super::slots::{Place, Slots};
-use crate::collector::{Collector, Intake, Refusal};
+use super::connections::{Place, Slots};
+use super::frame_reader::{Fault, Framing, Manner, Outcome};
 use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BLOCKS, TAIL_BYTES};
+use crate::pipeline::{Collector, Intake, Refusal};
 
 /// What all connections share.
 pub struct Shared<'a> {

@@ -26,14 +26,14 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use smol::future::or;
 
-use super::slots::Place;
-use super::stream::{Shared, serve};
+use super::connections::Place;
+use super::receiver::{Shared, serve};
 use super::tcp_server::keep_alive;
-use crate::backoff::Backoff;
-use crate::collector::Intake;
 use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS};
-use crate::setting::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, required};
-use crate::tls::{Client, ClientStream};
+use crate::net::backoff::Backoff;
+use crate::net::tls::{Client, ClientStream};
+use crate::pipeline::Intake;
+use crate::values::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, required};
 
 /// Section `input.tcp-client`, or one of several.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -15,12 +15,12 @@ use serde::Deserialize;
 use smol::LocalExecutor;
 use smol::future::or;
 
-use super::slots::Place;
-use super::stream::{Shared, serve};
-use crate::collector::{Intake, PLAINTEXT, Refusal};
+use super::connections::Place;
+use super::receiver::{Shared, serve};
 use crate::limits::PATIENCE_SECONDS;
-use crate::setting::{Fault, FilePath, ListenAddress, ListenPort, Network, ServerTls};
-use crate::tls::{Refused, Server, ServerStream};
+use crate::net::tls::{Refused, Server, ServerStream};
+use crate::pipeline::{Intake, PLAINTEXT, Refusal};
+use crate::values::{Fault, FilePath, ListenAddress, ListenPort, Network, ServerTls};
 
 /// Section `input.tcp-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

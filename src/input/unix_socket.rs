@@ -16,10 +16,10 @@ use nix::sys::stat::{Mode, umask};
 use serde::Deserialize;
 use smol::LocalExecutor;
 
-use super::stream::{Shared, serve};
-use crate::collector::{Intake, Refusal};
-use crate::setting::{Account, Fault, FileMode, FilePath, required};
+use super::receiver::{Shared, serve};
+use crate::pipeline::{Intake, Refusal};
 use crate::sys::accounts;
+use crate::values::{Account, Fault, FileMode, FilePath, required};
 
 /// Section `input.unix-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -10,8 +10,8 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU16;
 
-use crate::geoip::Place;
 use crate::limits::IDENTITY_BYTES;
+use crate::message::geoip::Place;
 use crate::time::{Latency, Time};
 use crate::wire::dns::Summary;
 use crate::wire::dnstap::{self, Dnstap};

@@ -10,8 +10,8 @@
 
 use core::hash::{BuildHasher, Hasher};
 
-use crate::event::Event;
 use crate::limits;
+use crate::message::event::Event;
 use crate::time::{Latency, Time};
 
 /// Queries that wait for their response.
@@ -135,7 +135,7 @@ fn unpack(time: u64) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Endpoint, Sent};
+    use crate::message::event::{Endpoint, Sent};
     use crate::wire::dns::Summary;
     use crate::wire::iana::MessageType;
 

@@ -8,7 +8,7 @@ use core::hash::BuildHasher;
 use core::time::Duration;
 
 use crate::limits::RETRY_MAX_SECONDS;
-use crate::setting::Seconds;
+use crate::values::Seconds;
 
 /// The waits between attempts.
 #[derive(Debug)]

@@ -15,11 +15,11 @@ use defmt_or_log::{info, warn};
 use nix::libc;
 use smol::future::{or, yield_now};
 
-use super::remote::{Peer, addresses};
+use super::stream_sink::{Peer, addresses};
 use super::{Loss, Output, Outputs, State, Work};
-use crate::backoff::Backoff;
 use crate::limits::DATAGRAM_BYTES;
-use crate::setting::{Host, Seconds};
+use crate::net::backoff::Backoff;
+use crate::values::{Host, Seconds};
 
 /// A socket that sends to one peer.
 enum Socket {

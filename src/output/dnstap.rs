@@ -6,11 +6,11 @@
 use std::io;
 use std::rc::Rc;
 
-use super::remote::{self, Peer, Protocol, Remote};
+use super::stream_sink::{self, Peer, Protocol, Remote};
 use super::{Frames, Plan, QueueSettings, Shape};
 use crate::limits::{Limits, QUEUE, QueueSize};
-use crate::setting::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, WhenFull, required};
-use crate::tls::Client;
+use crate::net::tls::Client;
+use crate::values::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, WhenFull, required};
 use serde::Deserialize;
 
 /// Section `output.dnstap`.
@@ -120,6 +120,6 @@ pub fn plan(section: &Section, limits: &Limits, tls: Option<Rc<Client>>) -> io::
         buffers: frames.cost() + remote.cost(),
         shape: Shape::Frame(frames),
         queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
-        task: Box::new(move |stage, output| Box::pin(remote::run(output, &stage.outputs, remote))),
+        task: Box::new(move |stage, output| Box::pin(stream_sink::run(output, &stage.outputs, remote))),
     })
 }

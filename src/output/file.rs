@@ -16,10 +16,10 @@ use async_io::Timer;
 use defmt_or_log::{info, warn};
 use smol::future::{or, pending};
 
-use super::live::{self, Live};
+use super::rotating_file::{self, Live};
 use super::{Frames, Output, Outputs, Plan, QueueSettings, Shape, State, Work};
 use crate::limits::{FILE_BATCH_BYTES, Limits, QUEUE, QueueSize};
-use crate::setting::{FileFormat, FilePath, Format, Octets, WhenFull, Within};
+use crate::values::{FileFormat, FilePath, Format, Octets, WhenFull, Within};
 use serde::Deserialize;
 
 /// Section `output.file`.
@@ -107,7 +107,7 @@ pub fn open(
 /// The task of an output that writes to `live`.
 pub fn task(live: Live) -> super::Task {
     Box::new(|stage, output| {
-        if live::is_on_flash(live.path()) {
+        if rotating_file::is_on_flash(live.path()) {
             warn!(
                 "Output {}: {} is on a file system that may be a router's flash, which wears out",
                 output.name(),

@@ -20,9 +20,9 @@ use smol::stream::StreamExt;
 use super::file::{self, FileCount};
 use super::{Output, Plan, QueueSettings, Shape, Task, stdout};
 use crate::limits::{QUEUE, QueueSize, RECORD_BYTES};
-use crate::setting::{FilePath, Octets, Seconds, WhenFull};
 use crate::statistics::{Scope, Statistics};
 use crate::time::{Time, write_comma_time};
+use crate::values::{FilePath, Octets, Seconds, WhenFull};
 use serde::Deserialize;
 
 /// Section `output.metrics`.

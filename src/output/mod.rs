@@ -14,38 +14,35 @@
 //!
 //! At any instant `received = delivered + dropped + queued`, in messages, or in lines for the output that makes its own.
 
-mod capture;
-mod datagram;
+mod capture_file;
+mod datagram_sink;
 pub mod dnstap;
-mod envelope;
-mod fanout;
 pub mod file;
 pub mod kafka;
-mod live;
 pub mod metrics;
+mod outlet;
+mod outlets;
 mod plan;
-pub mod queue;
-mod remote;
-mod sealed;
-mod shape;
-mod single;
+mod record;
+mod rotating_file;
 pub mod stdout;
+mod stream_sink;
 pub mod syslog;
-pub mod tcp;
+pub mod tcp_socket;
 
 use std::io;
 use std::rc::Rc;
 
 use crate::limits::Limits;
-use crate::setting::{ClientTls, Fault, Host};
-use crate::tls::Client;
+use crate::net::tls::Client;
+use crate::values::{ClientTls, Fault, Host};
 use serde::Deserialize;
 
-pub use envelope::Envelope;
-pub use fanout::Outputs;
+pub use outlet::{Loss, Output, QueueSettings, State, Work};
+pub use outlets::Outputs;
 pub use plan::{Plan, Stage, Task};
-pub use shape::{Frames, Shape};
-pub use single::{Loss, Output, QueueSettings, State, Work};
+pub use record::{Frames, Shape};
+pub use syslog::Envelope;
 
 /// Section `output`: one table for each kind of output.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -56,7 +53,7 @@ pub struct Section {
     /// Writes a file that rotates.
     pub file: file::Section,
     /// Sends to a TCP server.
-    pub tcp_socket: tcp::Section,
+    pub tcp_socket: tcp_socket::Section,
     /// Sends to a syslog server.
     pub syslog: syslog::Section,
     /// Writes one line of counters every some seconds.
@@ -97,7 +94,9 @@ impl Section {
             (kafka::NAME, self.kafka.enable, &|| kafka::plan(&self.kafka)),
             (metrics::NAME, self.metrics.enable, &|| metrics::plan(&self.metrics)),
             (syslog::NAME, self.syslog.enable, &|| syslog::plan(&self.syslog, clients.syslog.clone())),
-            (tcp::NAME, self.tcp_socket.enable, &|| tcp::plan(&self.tcp_socket, clients.tcp_socket.clone())),
+            (tcp_socket::NAME, self.tcp_socket.enable, &|| {
+                tcp_socket::plan(&self.tcp_socket, clients.tcp_socket.clone())
+            }),
         ];
         let enabled = table.iter().filter(|(_, enabled, _)| *enabled);
         enabled.map(|(name, _, plan)| plan().map_err(|error| (*name, error))).collect()
@@ -148,7 +147,11 @@ impl Section {
     fn clients(&self) -> [Row<'_>; 3] {
         let Section { tcp_socket, syslog, dnstap, .. } = self;
         [
-            (tcp::NAME, tcp_socket.tls(), tcp_socket.remote_address.as_ref().filter(|_| tcp_socket.enable)),
+            (
+                tcp_socket::NAME,
+                tcp_socket.tls(),
+                tcp_socket.remote_address.as_ref().filter(|_| tcp_socket.enable),
+            ),
             (syslog::NAME, syslog.tls(), syslog.remote_address.as_ref().filter(|_| syslog.enable)),
             (dnstap::NAME, dnstap.tls(), dnstap.remote_address.as_ref().filter(|_| dnstap.enable)),
         ]

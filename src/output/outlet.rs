@@ -4,10 +4,10 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 
-use super::queue::{Full, RecordQueue};
-use super::shape::Shape;
-use crate::setting::{Format, WhenFull};
+use super::record::Shape;
+use crate::sketch::record_queue::{Full, RecordQueue};
 use crate::tally::Tally;
+use crate::values::{Format, WhenFull};
 
 /// One output: its queue and its counters.
 pub struct Output {

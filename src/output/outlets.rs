@@ -4,13 +4,13 @@ use core::cell::RefCell;
 
 use event_listener::{Event as Notice, listener};
 
-use super::shape::Shape;
-use super::single::Patience;
+use super::outlet::Patience;
+use super::record::Shape;
 use super::{Loss, Output};
-use crate::event::Event;
 use crate::format::{self, Record};
 use crate::limits::OUTPUTS;
-use crate::setting::Format;
+use crate::message::event::Event;
+use crate::values::Format;
 use defmt_or_log::warn;
 
 /// All outputs that are on.
@@ -161,7 +161,7 @@ mod tests {
     use super::super::{Envelope, QueueSettings, State};
     use super::*;
     use crate::limits::QUEUE_MIN;
-    use crate::setting::{Facility, Header, Severity, WhenFull};
+    use crate::values::{Facility, Header, Severity, WhenFull};
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;

@@ -4,8 +4,8 @@ use core::cell::RefCell;
 use core::future::Future;
 use core::pin::Pin;
 
-use super::queue::RecordQueue;
 use super::{Output, Outputs, QueueSettings, Shape};
+use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 
 /// One output, opened as far as it can be before anything runs.

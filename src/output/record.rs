@@ -2,11 +2,11 @@
 
 use core::cell::RefCell;
 
-use super::envelope::Envelope;
 use super::kafka::Keyed;
+use super::syslog::Envelope;
 use super::{Loss, Output};
 use crate::limits::{self, RECORD_BYTES, SYSLOG_HEADER_BYTES};
-use crate::setting::Format;
+use crate::values::Format;
 use crate::wire::compose::replace_identity;
 use crate::wire::framestream::data_header;
 

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::capture::{self, START, STOP};
+use super::capture_file::{self, START, STOP};
 use nix::libc;
 use nix::sys::statfs::{JFFS2_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
 
@@ -182,7 +182,7 @@ impl Live {
 
 /// Makes a file a capture that data can be appended to, and tells its size.
 fn go_on(path: &Path, mut file: &File) -> io::Result<u64> {
-    let usable = capture::usable_octets(path)?;
+    let usable = capture_file::usable_octets(path)?;
     file.set_len(usable)?;
     if usable > 0 {
         return Ok(usable);

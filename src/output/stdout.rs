@@ -19,8 +19,8 @@ use smol::future::yield_now;
 
 use super::{Loss, Output, Outputs, Plan, QueueSettings, Shape, State, Work};
 use crate::limits::{QUEUE, QueueSize};
-use crate::setting::{Format, WhenFull};
 use crate::sys::stdio::{self, Kind};
+use crate::values::{Format, WhenFull};
 use defmt_or_log::warn;
 use serde::Deserialize;
 

@@ -25,12 +25,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::sealed::Sealed;
 use super::{Output, Outputs, State, Work};
-use crate::backoff::Backoff;
 use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS, TLS_CONNECTION_BYTES, UNACKNOWLEDGED_SECONDS};
-use crate::setting::{Host, Seconds};
-use crate::tls::Client;
+use crate::net::backoff::Backoff;
+use crate::net::tls::Client;
+use crate::net::tls::flush::Sealed;
+use crate::values::{Host, Seconds};
 use crate::wire::framestream::Deframer;
 use crate::wire::handshake::{READY, Sender, SenderStep};
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::rc::Rc;
 
-use super::remote::{self, Peer, Protocol, Remote};
+use super::stream_sink::{self, Peer, Protocol, Remote};
 use super::{Plan, QueueSettings, Shape};
 use crate::limits::{QUEUE, QueueSize};
-use crate::setting::{ClientTls, Fault, FilePath, Format, Host, Port, Seconds, Text, WhenFull, required};
-use crate::tls::Client;
+use crate::net::tls::Client;
+use crate::values::{ClientTls, Fault, FilePath, Format, Host, Port, Seconds, Text, WhenFull, required};
 use serde::Deserialize;
 
 /// Section `output.tcp-socket`.
@@ -109,6 +109,6 @@ pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
         shape: Shape::Plain { format: section.format, terminator: section.delimiter.as_bytes().into() },
         queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
         buffers: 0,
-        task: Box::new(move |stage, output| Box::pin(remote::run(output, &stage.outputs, remote))),
+        task: Box::new(move |stage, output| Box::pin(stream_sink::run(output, &stage.outputs, remote))),
     })
 }

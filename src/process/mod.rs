@@ -1,6 +1,8 @@
 //! The process: whose rights it runs with, and where its number is written.
 
-use crate::setting::{Account, FilePath};
+pub mod service;
+
+use crate::values::{Account, FilePath};
 use serde::Deserialize;
 
 /// Section `process`.

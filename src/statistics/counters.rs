@@ -5,8 +5,8 @@
 //! family, rcode, type, so each name means one thing. Types that IANA has not named are counted one by one as
 //! long as [`UnknownTypes`] has room for their numbers, then together.
 
-use crate::event::Event;
 use crate::limits::UNKNOWN_TYPES;
+use crate::message::event::Event;
 use crate::time::{Latency, Time};
 use crate::wire::iana::{Family, Protocol, Rcode, RrType};
 

@@ -8,22 +8,18 @@
 //! cannot be summed: the global ones, of the union of the streams, are sketches of their own.
 
 pub mod counters;
-pub mod distinct;
-pub mod latency;
 pub mod ranking;
-pub mod rates;
 pub mod streams;
 pub mod tables;
 pub mod tlds;
-pub mod top;
 
-use crate::event::Event;
 use crate::limits::{DISTINCT_BYTES, Limits};
-use crate::setting::{Fault, Seconds, TableFlag, Text, Within};
+use crate::message::event::Event;
+use crate::sketch::distinct::Distincts;
 use crate::time::Time;
+use crate::values::{Fault, Seconds, TableFlag, Text, Within};
 use crate::wire::name::Name;
 use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
-use distinct::Distincts;
 use serde::Deserialize;
 use streams::{Stream, StreamId, Streams};
 use tables::Tables;
@@ -83,7 +79,7 @@ pub struct Statistics {
     streams: Streams,
     unknown_types: UnknownTypes,
     /// Part of the time that averages have seen.
-    seen: rates::Seen,
+    seen: crate::sketch::rates::Seen,
     /// Since latencies were halved.
     passed_ms: u64,
     /// Different clients and names of each stream, by its place, and last of all together.
@@ -140,7 +136,7 @@ impl Statistics {
         Statistics {
             streams: Streams::new(limits.streams),
             unknown_types: UnknownTypes::default(),
-            seen: rates::Seen::NOTHING,
+            seen: crate::sketch::rates::Seen::NOTHING,
             passed_ms: 0,
             distincts: Distincts::new(distinct_sizes(limits).flat_map(|octets| [octets; SETS])),
             interval: None,
@@ -200,9 +196,9 @@ impl Statistics {
         self.tables.tick(milliseconds);
         self.seen.tick(milliseconds);
         self.passed_ms += milliseconds;
-        let halve = self.passed_ms >= latency::HALVING_MS;
+        let halve = self.passed_ms >= crate::sketch::latency::HALVING_MS;
         if halve {
-            self.passed_ms %= latency::HALVING_MS;
+            self.passed_ms %= crate::sketch::latency::HALVING_MS;
         }
         let unknown = &self.unknown_types;
         for stream in self.streams.iter_mut() {
@@ -218,7 +214,7 @@ impl Statistics {
     /// Counts from zero again; the names of the streams stay.
     pub fn reset(&mut self) {
         self.streams.reset();
-        self.seen = rates::Seen::NOTHING;
+        self.seen = crate::sketch::rates::Seen::NOTHING;
         self.distincts.reset();
         self.tables.reset();
     }
@@ -235,16 +231,16 @@ impl Statistics {
 
     /// The value of a counter, rate or percentile by its published name; 0 for one that does not exist.
     pub fn value(&self, scope: Scope, name: &str) -> Value {
-        if let Some((kind, period)) = rates::parse(name) {
+        if let Some((kind, period)) = crate::sketch::rates::parse(name) {
             let rate = self.sum(scope, |stream| stream.rates.of(kind, period));
             return match period {
-                rates::Period::Second => Value::Count(rate / 1_000_000),
+                crate::sketch::rates::Period::Second => Value::Count(rate / 1_000_000),
                 _ => Value::Millionths(self.seen.complete(rate, period)),
             };
         }
-        if let Some(percent) = latency::parse(name) {
+        if let Some(percent) = crate::sketch::latency::parse(name) {
             let all = self.select(scope).map(|stream| &stream.latencies);
-            return Value::Millionths(latency::percentile(percent, all));
+            return Value::Millionths(crate::sketch::latency::percentile(percent, all));
         }
         Value::Count(self.counter(scope, name))
     }

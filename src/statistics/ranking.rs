@@ -12,9 +12,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::counters::{Direction, OTHER_RCODE};
 use super::tables::Set;
-use super::top::Top;
 use super::{Scope, Statistics, tlds};
 use crate::limits::PLACE_BYTES;
+use crate::sketch::heavy_hitters::Top;
 use crate::wire::iana::{Rcode, RrType};
 use crate::wire::name::{NAME_MAX, Name};
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};

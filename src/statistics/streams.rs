@@ -7,10 +7,10 @@
 use core::hash::BuildHasher;
 
 use super::counters::Counters;
-use super::latency::Latencies;
-use super::rates::Rates;
-use crate::event::Event;
 use crate::limits::{self, IDENTITY_BYTES};
+use crate::message::event::Event;
+use crate::sketch::latency::Latencies;
+use crate::sketch::rates::Rates;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
 /// Statistics of one identity.

@@ -8,11 +8,11 @@ use core::hash::BuildHasher;
 
 use super::counters::{Direction, parse_rcode, parse_type};
 use super::tlds::TldCounts;
-use super::top::{ADDRESS_BYTES, NAME_BYTES, Top};
 use super::{Hashes, Section};
-use crate::event::Event;
 use crate::limits::{Limits, TOP_COUNTRIES};
-use crate::setting::{Fault, TableFlag};
+use crate::message::event::Event;
+use crate::sketch::heavy_hitters::{ADDRESS_BYTES, NAME_BYTES, Top};
+use crate::values::{Fault, TableFlag};
 use crate::wire::iana::{Rcode, RrType};
 
 /// All tables.

@@ -1,11 +1,11 @@
 //! What the operating system gives, in safe types.
 
 pub mod accounts;
+pub mod interfaces;
 #[cfg(feature = "kafka-plain")]
 pub mod kafka;
-pub mod links;
 #[cfg(feature = "geoip")]
-pub mod mapping;
+pub mod mmap;
 pub mod packet;
 pub mod privileges;
 pub mod proc;

@@ -17,12 +17,12 @@ pub mod answers;
 pub mod json;
 pub mod keys;
 mod numbers;
-mod panels;
-mod paper;
 mod request;
 mod state;
 mod target;
+mod text;
 mod views;
+mod widgets;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -33,11 +33,11 @@ use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::terminal::Terminal;
 use answers::{Answers, Metrics};
 use keys::{Key, Keys};
-use paper::{Look, screen};
 use request::Connection;
 use state::{State, View, Wish};
 pub use target::Options;
 use target::Target;
+use text::{Look, screen};
 
 /// Rows asked for in each table, on a screen of any height.
 const ROWS: usize = 100;
@@ -206,7 +206,7 @@ async fn print(target: &Target) -> Result<(), String> {
         let mut shown = State { view, ..State::default() };
         (shown.answers, shown.metrics) = (state.answers.clone(), state.metrics.clone());
         shown.row = if view == View::Streams { usize::MAX } else { 0 };
-        for line in views::view(&shown, view, panels::Room { width, height, look }) {
+        for line in views::view(&shown, view, widgets::Room { width, height, look }) {
             line.write(width, look, &mut out);
             out.push('\n');
         }

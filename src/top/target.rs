@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::setting::{ClientTls, Host, Secret, Value};
-use crate::tls::Client;
+use crate::net::tls::Client;
+use crate::values::{ClientTls, Host, Secret, Value};
 
 /// The words after `top`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -159,7 +159,7 @@ fn basic(login_and_password: &str) -> String {
 
 /// What `https` needs: the system's authorities, or those of the file in `SSL_CERT_FILE`.
 fn encryption(encrypted: bool, host: &Host) -> Result<Option<Client>, String> {
-    if encrypted && !crate::tls::BUILT {
+    if encrypted && !crate::net::tls::BUILT {
         return Err("--url: https needs the cargo feature `tls`, which this build is without".to_owned());
     }
     let (ca, server_name, cert, key) = (&None, &None, &None, &None);

@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::answers::{Answers, Group};
 use super::numbers::{count, latency as latency_text, octets, rate, share, span};
-use super::panels::{Room, absent, pair, proportions, ranking, table};
-use super::paper::{Line, Look, Style, beside};
 use super::state::{State, View};
+use super::text::{Line, Look, Style, beside};
+use super::widgets::{Room, absent, pair, proportions, ranking, table};
 
 /// Columns below which only the most important is named.
 const NARROW: usize = 60;

@@ -1,7 +1,7 @@
 //! Pieces of a view: lists with bars, tables, and two of them beside each other.
 
 use super::numbers::{count, share};
-use super::paper::{Line, Look, Style, beside};
+use super::text::{Line, Look, Style, beside};
 
 /// Columns from which on two panels stand beside each other.
 const TWO_PANELS: usize = 72;

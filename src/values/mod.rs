@@ -127,7 +127,7 @@ macro_rules! deserialize {
     ($($name:ty),+ $(,)?) => {$(
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                crate::setting::read(deserializer)
+                crate::values::read(deserializer)
             }
         }
     )+};

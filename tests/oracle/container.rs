@@ -1,6 +1,6 @@
 //! Files of packets, in the formats that packet captures have.
 
-use dnstapd::packet::{Container, Next};
+use dnstapd::capture::{Container, Next};
 
 /// Checks that whatever comes is taken: every block has a length, a packet lies within its block, and reading in two
 /// parts makes the same of it. Gives how many packets there were.

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use dnstapd::geoip::Database;
 use dnstapd::limits::PLACE_BYTES;
+use dnstapd::message::geoip::Database;
 
 /// Checks that octets are refused or looked up in, to an end, whatever they are.
 pub fn check(octets: &[u8]) {

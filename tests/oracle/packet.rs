@@ -1,7 +1,7 @@
 //! Packets, one after the other, and the messages made of them.
 
+use dnstapd::capture::{Captured, Ignored, Link, Path, Records, Settings};
 use dnstapd::limits::{self, Limits};
-use dnstapd::packet::{Captured, Ignored, Link, Path, Records, Settings};
 use dnstapd::tally::Tally;
 use dnstapd::time::Time;
 use dnstapd::wire::dnstap::Dnstap;

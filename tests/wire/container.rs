@@ -2,7 +2,7 @@
 
 use crate::mutation::mutated;
 use crate::oracle;
-use dnstapd::packet::{Container, Next};
+use dnstapd::capture::{Container, Next};
 use proptest::prelude::*;
 use std::path::PathBuf;
 

@@ -9,10 +9,10 @@
 
 use core::fmt::{self, Write};
 
-use super::App;
-use super::piece::{Document, Piece, write_escaped};
-use super::query::{Encoded, Names};
 use crate::decimal::{write_decimal, write_millionths};
+use crate::http::App;
+use crate::http::body_chunk::{Document, Piece, write_escaped};
+use crate::http::query::{Encoded, Names};
 use crate::limits::HTTP_COUNTER_BYTES;
 use crate::statistics::streams::StreamId;
 use crate::statistics::{Scope, Value};

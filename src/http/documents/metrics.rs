@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::App;
-use crate::collector::Intake;
+use crate::http::App;
 use crate::output::Output;
+use crate::pipeline::Intake;
 use crate::statistics::Value;
 use crate::sys::proc;
 use crate::tally::Tally;
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_features_are_those_of_the_manifest() {
-        let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+        let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
         let names = manifest["features"].as_table().unwrap().keys().filter(|name| *name != "default");
         let listed: Vec<&str> = FEATURES.iter().map(|&(name, _)| name).collect();
         assert_eq!(names.collect::<Vec<_>>(), listed);
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_readme_lists_every_metric() {
-        let readme = include_str!("../../README.md");
+        let readme = include_str!("../../../README.md");
         for metric in METRICS {
             let (plain, labelled) = (format!("`{}`", metric.name), format!("`{}{{", metric.name));
             assert!(readme.contains(&plain) || readme.contains(&labelled), "{}", metric.name);

@@ -16,11 +16,11 @@
 use core::cell::RefCell;
 use core::fmt::{self, Write};
 
-use super::App;
 use super::metrics::{BUILD, METRICS, Metric, Source, features};
-use super::piece::{Document, Piece, write_escaped};
-use super::query::Encoded;
 use crate::decimal::{Ascii, write_decimal, write_padded};
+use crate::http::App;
+use crate::http::body_chunk::{Document, Piece, write_escaped};
+use crate::http::query::Encoded;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_INSTANT_COUNTERS};
 use crate::statistics::counters::LATENCY_CLASSES;
 use crate::statistics::{Scope, Statistics, Value};
@@ -300,10 +300,10 @@ fn write_sample(name: &str, sample: &Sample<'_>, value: Value, out: &mut impl As
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::Intake;
     use crate::limits::OUTPUTS;
     use crate::output::{Output, QueueSettings};
-    use crate::setting::{Format, WhenFull};
+    use crate::pipeline::Intake;
+    use crate::values::{Format, WhenFull};
 
     /// Kinds of inputs.
     const INPUTS: usize = 5;

@@ -15,12 +15,12 @@
 
 use core::fmt::{self, Write};
 
-use super::App;
 use super::listing::write_scope;
-use super::piece::{Document, Escaping, Piece};
-use super::query::Encoded;
-use super::refusal::Refusal;
 use crate::decimal::write_decimal;
+use crate::http::App;
+use crate::http::body_chunk::{Document, Escaping, Piece};
+use crate::http::query::Encoded;
+use crate::http::refusal::Refusal;
 use crate::limits::HTTP_COUNTER_BYTES;
 use crate::statistics::Scope;
 use crate::statistics::counters::Direction::{Query, Response};

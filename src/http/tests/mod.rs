@@ -14,13 +14,13 @@ use std::time::Duration;
 use smol::LocalExecutor;
 
 use super::{App, Section, Settings, Stop, bind, serve};
-use crate::collector::{Collector, Intake};
-use crate::filter::{self, Filter};
 use crate::limits::Limits;
+use crate::message::filter::{self, Filter};
+use crate::message::pairing::Pairing;
 use crate::output::{Output, Outputs, QueueSettings, State};
-use crate::pairing::Pairing;
-use crate::setting::{Format, WhenFull};
+use crate::pipeline::{Collector, Intake};
 use crate::statistics::{self, Statistics};
+use crate::values::{Format, WhenFull};
 
 /// Everything behind the API.
 pub(super) struct World {

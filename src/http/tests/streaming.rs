@@ -8,9 +8,9 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use smol::future::yield_now;
 
-use super::super::exposition::Exposition;
-use super::super::metrics::METRICS;
-use super::super::piece::{Document, Piece};
+use super::super::body_chunk::{Document, Piece};
+use super::super::documents::metrics::METRICS;
+use super::super::documents::metrics_text::Exposition;
 use super::{Client, Server, World, sample};
 
 const SCRAPE: &str = "GET /metrics HTTP/1.0\r\nX-API-Key: changeme\r\n\r\n";

@@ -6,10 +6,10 @@ use std::io::{self, Read};
 use smol::future::yield_now;
 
 use super::{FRAMES_A_TURN, Pace};
-use crate::collector::{Collector, Intake};
-use crate::input::framing::{Fault, Framing, Manner, Outcome};
-use crate::input::stream::block_bytes;
+use crate::input::frame_reader::{Fault, Framing, Manner, Outcome};
+use crate::input::receiver::block_bytes;
 use crate::limits::{self, FILE_READ_BYTES};
+use crate::pipeline::{Collector, Intake};
 
 /// A capture of data frames.
 #[derive(Debug)]

@@ -24,10 +24,10 @@ use frames::Frames;
 use packets::Packets;
 
 use super::sniffer;
-use crate::collector::{Collector, Intake};
+use crate::capture::is_container;
 use crate::limits::Limits;
-use crate::packet::is_container;
-use crate::setting::{AtEnd, Fault, FilePath, Within, required};
+use crate::pipeline::{Collector, Intake};
+use crate::values::{AtEnd, Fault, FilePath, Within, required};
 
 /// Section `input.file`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

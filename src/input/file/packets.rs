@@ -7,10 +7,10 @@ use defmt_or_log::warn;
 use smol::future::yield_now;
 
 use super::{FRAMES_A_TURN, Pace};
-use crate::collector::{Collector, Intake};
+use crate::capture::{Captured, Container, Next, Path};
 use crate::input::sniffer;
 use crate::limits::{self, CAPTURE_BLOCK_BYTES, Limits};
-use crate::packet::{Captured, Container, Next, Path};
+use crate::pipeline::{Collector, Intake};
 
 /// A capture of packets.
 #[derive(Debug)]

@@ -19,16 +19,16 @@ use async_io::Timer;
 use defmt_or_log::{debug, info, warn};
 use smol::future::{or, pending, yield_now};
 
-use super::place::{Place, State};
+use super::interface::{Place, State};
 use super::{NAME, Section};
-use crate::backoff::Backoff;
-use crate::collector::{Collector, Connected, Intake};
+use crate::capture::{Captured, Link, Path};
 use crate::limits::Limits;
-use crate::packet::{Captured, Link, Path};
-use crate::setting::Seconds;
-use crate::sys::links::{AsyncChanges, Changes};
-use crate::sys::packet::program::{ETHERNET_KINDS, RAW_KINDS};
+use crate::net::backoff::Backoff;
+use crate::pipeline::{Collector, Connected, Intake};
+use crate::sys::interfaces::{AsyncChanges, Changes};
+use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};
 use crate::sys::packet::{AsyncSocket, Packet, Socket};
+use crate::values::Seconds;
 
 /// A packet socket, listening.
 pub struct Sniffer {

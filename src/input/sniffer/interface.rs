@@ -5,9 +5,9 @@ use std::io;
 
 use super::Section;
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
-use crate::setting::{ListenAddress, Port};
-use crate::sys::links;
-use crate::sys::packet::program::{Instruction, Scope, compose};
+use crate::sys::interfaces;
+use crate::sys::packet::capture_filter::{Instruction, Scope, compose};
+use crate::values::{ListenAddress, Port};
 
 /// The name that means all interfaces.
 const ALL: &str = "any";
@@ -49,7 +49,7 @@ impl Place {
         let name = section.eth_name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| name != ALL);
         let fixed: Addresses = section.eth_ip.iter().copied().map(ListenAddress::get).collect();
         let mut place = Place {
-            loopback: name.as_deref().is_some_and(links::is_loopback),
+            loopback: name.as_deref().is_some_and(interfaces::is_loopback),
             name,
             fixed: (!fixed.is_empty()).then_some(fixed),
             ports: section.dns_port.iter().copied().map(Port::get).collect(),
@@ -66,7 +66,7 @@ impl Place {
     /// When there is none of that name.
     pub fn number(&self) -> io::Result<Option<u32>> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no interface of that name");
-        self.name.as_deref().map(|name| links::number(name).ok_or_else(missing)).transpose()
+        self.name.as_deref().map(|name| interfaces::number(name).ok_or_else(missing)).transpose()
     }
 
     /// How the log names it.
@@ -82,8 +82,8 @@ impl Place {
     /// How it is now.
     pub fn state(&self) -> State {
         let Some(name) = &self.name else { return State::Up(None) };
-        match links::number(name) {
-            Some(number) if links::is_up(name) => State::Up(Some(number)),
+        match interfaces::number(name) {
+            Some(number) if interfaces::is_up(name) => State::Up(Some(number)),
             Some(_) => State::Down,
             None => State::Gone,
         }
@@ -93,7 +93,7 @@ impl Place {
     pub fn local(&self) -> Addresses {
         match &self.fixed {
             Some(fixed) => fixed.clone(),
-            None => links::addresses(self.name.as_deref().filter(|_| !self.loopback)),
+            None => interfaces::addresses(self.name.as_deref().filter(|_| !self.loopback)),
         }
     }
 
@@ -111,7 +111,7 @@ impl Place {
         if !self.is_all() {
             return Ok(false);
         }
-        let now = links::subordinates()?;
+        let now = interfaces::subordinates()?;
         let changed = now != self.subordinates;
         self.subordinates = now;
         Ok(changed)

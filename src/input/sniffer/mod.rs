@@ -1,13 +1,13 @@
 //! Input `sniffer`: makes messages of the DNS packets on an interface.
 
 mod capture;
-mod place;
+mod interface;
 
 pub use capture::{Listener, Sniffer, run};
 
+use crate::capture::{Path, Records, Settings};
 use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_PORTS};
-use crate::packet::{Path, Records, Settings};
-use crate::setting::{Fault, ListenAddress, Port, Text, required};
+use crate::values::{Fault, ListenAddress, Port, Text, required};
 use serde::Deserialize;
 
 /// Section `input.sniffer`. The names of the switches in the program it replaces are read too.

@@ -9,9 +9,9 @@
 
 use serde::Deserialize;
 
-use crate::event::Event;
 use crate::limits::IDENTITY_BYTES;
-use crate::setting::{MessageName, Pattern, Within};
+use crate::message::event::Event;
+use crate::values::{MessageName, Pattern, Within};
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 

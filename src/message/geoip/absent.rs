@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::{Place, Section};
-use crate::setting::Fault;
+use crate::values::Fault;
 
 /// Never there.
 #[derive(Debug)]

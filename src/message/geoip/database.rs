@@ -8,8 +8,8 @@ use maxminddb::{LookupResult, PathElement, Reader, WithinOptions};
 use super::recent::{Recent, Span};
 use super::{Place, Section};
 use crate::limits::PLACE_BYTES;
-use crate::setting::Fault;
-use crate::sys::mapping::Mapping;
+use crate::sys::mmap::Mapping;
+use crate::values::Fault;
 
 /// A database in MaxMind's format, with cities or at least countries.
 pub struct Database<S: AsRef<[u8]> + Clone = Mapping> {
@@ -142,7 +142,7 @@ const RECORDS_READ: usize = 4096;
 mod tests {
     use super::*;
 
-    const PLACES: &[u8] = include_bytes!("../../tests/data/places.mmdb");
+    const PLACES: &[u8] = include_bytes!("../../../tests/data/places.mmdb");
 
     #[test]
     fn addresses_have_places() {

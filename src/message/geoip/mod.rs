@@ -27,7 +27,7 @@ pub use absent::Database;
 #[cfg(feature = "geoip")]
 pub use database::Database;
 
-use crate::setting::{Fault, FilePath, required};
+use crate::values::{Fault, FilePath, required};
 use serde::Deserialize;
 
 /// Whether this build knows databases.
@@ -48,7 +48,7 @@ pub struct Section {
 /// Whether a database was found cut short while it was in use, since this was last asked.
 pub fn was_cut() -> bool {
     #[cfg(feature = "geoip")]
-    return crate::sys::mapping::Mapping::was_cut();
+    return crate::sys::mmap::Mapping::was_cut();
     #[cfg(not(feature = "geoip"))]
     false
 }

@@ -8,7 +8,7 @@ use async_net::TcpStream;
 use smol::io::{AsyncRead, AsyncWrite};
 
 use super::Refused;
-use crate::setting::{ClientTls, Fault, Host, ServerTls};
+use crate::values::{ClientTls, Fault, Host, ServerTls};
 
 /// Never there.
 #[derive(Debug)]

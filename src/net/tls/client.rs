@@ -11,7 +11,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 
 use super::files::{self, Named};
-use crate::setting::{ClientTls, Fault, Host};
+use crate::values::{ClientTls, Fault, Host};
 
 /// A connection after its handshake.
 pub type ClientStream = futures_rustls::client::TlsStream<TcpStream>;

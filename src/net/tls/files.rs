@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::limits::PEM_BYTES;
-use crate::setting::Fault;
+use crate::values::Fault;
 
 /// A file and the key of the configuration that names it.
 #[derive(Clone, Copy)]

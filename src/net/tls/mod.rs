@@ -20,6 +20,7 @@ mod absent;
 mod client;
 #[cfg(feature = "tls")]
 mod files;
+pub mod flush;
 #[cfg(feature = "tls")]
 mod server;
 

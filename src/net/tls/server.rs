@@ -11,7 +11,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use super::Refused;
 use super::files::{self, Named};
-use crate::setting::{Fault, ServerTls};
+use crate::values::{Fault, ServerTls};
 
 /// A connection after its handshake.
 pub type ServerStream = futures_rustls::server::TlsStream<TcpStream>;

@@ -4,7 +4,7 @@ use std::io;
 
 use super::super::Plan;
 use super::Section;
-use crate::setting::{Fault, Properties};
+use crate::values::{Fault, Properties};
 
 /// Whether this build knows Kafka.
 pub const BUILT: bool = false;

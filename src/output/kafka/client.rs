@@ -15,8 +15,8 @@ use rdkafka::producer::{BaseProducer, DefaultProducerContext};
 use super::BROKER_LISTS;
 use super::reports::Reports;
 use crate::limits::{KAFKA_MESSAGE_OCTETS, KAFKA_QUEUE_OCTETS_PER_MESSAGE, KAFKA_STATISTICS_MS};
-use crate::setting::{Fault, Properties};
 use crate::sys::kafka::Watched;
+use crate::values::{Fault, Properties};
 
 /// A producer that reports to us.
 pub type Client = Watched<Reports>;

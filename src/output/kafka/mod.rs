@@ -11,9 +11,9 @@
 mod absent;
 #[cfg(feature = "kafka-plain")]
 mod client;
-pub mod keyed;
 #[cfg(feature = "kafka-plain")]
 mod plan;
+pub mod record;
 #[cfg(feature = "kafka-plain")]
 mod reports;
 #[cfg(feature = "kafka-plain")]
@@ -24,12 +24,12 @@ use absent as client;
 #[cfg(not(feature = "kafka-plain"))]
 pub use absent::plan;
 pub use client::BUILT;
-pub use keyed::{Keyed, split};
 #[cfg(feature = "kafka-plain")]
 pub use plan::plan;
+pub use record::{Keyed, split};
 
 use crate::limits::{QUEUE, QueueSize};
-use crate::setting::{Fault, Format, Properties, RecordKey, Text, WhenFull, required};
+use crate::values::{Fault, Format, Properties, RecordKey, Text, WhenFull, required};
 use serde::Deserialize;
 
 /// Section `output.kafka`.

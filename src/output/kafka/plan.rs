@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::{Plan, QueueSettings, Shape};
-use super::keyed::Keyed;
+use super::record::Keyed;
 use super::{NAME, Section, client, task};
 
 /// The output of a section: certificates are read, nothing connects.

@@ -10,9 +10,9 @@
 
 use super::super::{Loss, Output};
 use crate::decimal::write_address;
-use crate::event::Event;
 use crate::limits::{IDENTITY_BYTES, RECORD_BYTES};
-use crate::setting::{Format, RecordKey};
+use crate::message::event::Event;
+use crate::values::{Format, RecordKey};
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
@@ -88,7 +88,7 @@ mod tests {
     use super::super::super::{QueueSettings, Shape};
     use super::*;
     use crate::limits::QUEUE_MIN;
-    use crate::setting::WhenFull;
+    use crate::values::WhenFull;
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;

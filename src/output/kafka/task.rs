@@ -21,7 +21,7 @@ use smol::future::{or, yield_now};
 
 use super::super::{Loss, Output, Outputs, State};
 use super::client::Client;
-use super::keyed::{Keyed, split};
+use super::record::{Keyed, split};
 use crate::limits::{KAFKA_HURRY_MS, KAFKA_TURN_RECORDS};
 use crate::sys::kafka::Signal;
 

@@ -12,12 +12,12 @@
 
 use core::fmt::{self, Write};
 
-use super::{Loss, Output};
+use super::super::{Loss, Output};
 use crate::decimal::{Ascii, write_decimal};
-use crate::event::Event;
 use crate::limits::{DATAGRAM_BYTES, RECORD_BYTES, SYSLOG_HEADER_BYTES};
-use crate::setting::{Facility, Format, Framing, Header, Severity};
+use crate::message::event::Event;
 use crate::time::{Time, write_month_time, write_timestamp};
+use crate::values::{Facility, Format, Framing, Header, Severity};
 
 /// How messages are put together.
 #[derive(Debug)]
@@ -115,9 +115,9 @@ fn write_host(identity: &[u8], out: &mut Head) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{QueueSettings, Shape};
+    use super::super::super::{QueueSettings, Shape};
     use super::*;
-    use crate::setting::WhenFull;
+    use crate::values::WhenFull;
     use crate::wire::dnstap::{Dnstap, Message, Time as WireTime};
     use crate::wire::iana::MessageType;
 

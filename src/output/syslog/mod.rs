@@ -1,16 +1,20 @@
 //! Output `syslog`: sends records to a syslog server, over UDP, TCP or TLS, or to the machine's own.
 
+mod message;
+
+pub use message::Envelope;
+
 use std::io;
 use std::rc::Rc;
 
-use super::remote::{self, Peer, Protocol, Remote};
-use super::{Envelope, Plan, QueueSettings, Shape, datagram};
+use super::stream_sink::{self, Peer, Protocol, Remote};
+use super::{Plan, QueueSettings, Shape, datagram_sink};
 use crate::limits::{QUEUE, QueueSize};
-use crate::setting::{
+use crate::net::tls::Client;
+use crate::values::{
     ClientTls, Facility, Fault, FilePath, Format, Framing, Header, Host, Port, Seconds, Severity, Text,
     Transport, WhenFull, required,
 };
-use crate::tls::Client;
 use serde::Deserialize;
 
 /// Section `output.syslog`.
@@ -174,9 +178,9 @@ pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
         buffers: 0,
         task: Box::new(move |stage, output| {
             if is_stream {
-                Box::pin(remote::run(output, &stage.outputs, remote))
+                Box::pin(stream_sink::run(output, &stage.outputs, remote))
             } else {
-                Box::pin(datagram::run(output, &stage.outputs, remote.peer, remote.retry))
+                Box::pin(datagram_sink::run(output, &stage.outputs, remote.peer, remote.retry))
             }
         }),
     })

@@ -345,5 +345,5 @@ impl Assembler {
 const JUMP: u16 = 0x05;
 
 #[cfg(test)]
-#[path = "program_tests.rs"]
+#[path = "capture_filter_tests.rs"]
 mod tests;

@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 mod batch;
-pub mod program;
+pub mod capture_filter;
 mod ring;
 
 use std::io;
@@ -25,7 +25,7 @@ use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
 use crate::time::Time;
 use batch::Batch;
-use program::Instruction;
+use capture_filter::Instruction;
 use ring::Ring;
 
 /// A packet, from its link-layer header on.

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use super::program::{Scope, compose};
+use super::capture_filter::{Scope, compose};
 use super::*;
 
 /// A socket on loopback that shows what is to or from a port; none without the right to open it.
@@ -23,7 +23,7 @@ fn listen_to(port: u16, with_ring: bool) -> Option<AsyncSocket> {
         let source = Source::Batch(Box::new(Batch::new(&descriptor, 4).unwrap()));
         socket = Socket { descriptor, source };
     }
-    socket.listen(crate::sys::links::number("lo")).unwrap();
+    socket.listen(crate::sys::interfaces::number("lo")).unwrap();
     assert_eq!(socket.kind().unwrap(), libc::ARPHRD_LOOPBACK);
     Some(socket.into_async().unwrap())
 }

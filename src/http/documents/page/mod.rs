@@ -38,9 +38,9 @@ use core::fmt;
 use picoserve::request::Headers;
 use picoserve::response::StatusCode;
 
-use super::piece::{Document, Piece};
-use super::refusal::Header;
 use crate::decimal::Ascii;
+use crate::http::body_chunk::{Document, Piece};
+use crate::http::refusal::Header;
 
 /// The page in one of its forms, and how much of it was written.
 #[derive(Clone, Copy)]

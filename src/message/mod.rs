@@ -1,0 +1,6 @@
+//! One DNS message, and what happens to it before it is counted.
+
+pub mod event;
+pub mod filter;
+pub mod geoip;
+pub mod pairing;

@@ -1,0 +1,4 @@
+//! Connections: what inputs and outputs share of the network.
+
+pub mod backoff;
+pub mod tls;
