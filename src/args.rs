@@ -3,7 +3,7 @@
 //! argh reads options and their values as separate words only. So `--port=7000`, `-p7000` and bundles such
 //! as `-vc FILE` are taken apart first; what is left is argh's, messages included.
 
-use crate::config::{Config, Error, Overlay};
+use crate::config::{CommandLine, Config, Error};
 use crate::top;
 use crate::values::{FilePath, ListenAddress, ListenPort, from_argument};
 use argh::FromArgs;
@@ -16,7 +16,7 @@ pub struct Args {
     /// `-c`: the configuration file.
     pub config: Option<PathBuf>,
     /// What is laid over it.
-    pub overlay: Overlay,
+    pub overlay: CommandLine,
     /// `--check`: say what would run, and end.
     pub check: bool,
     /// `top`: show a running daemon instead of being one.
@@ -54,7 +54,7 @@ impl Args {
         }
         Ok(Args {
             config: line.config,
-            overlay: Overlay {
+            overlay: CommandLine {
                 listen: line.listen,
                 port: line.port,
                 unix: line.unix,

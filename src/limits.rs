@@ -17,7 +17,7 @@
 //! | web API | 143424 |
 //! | in all | 3442588 |
 
-use crate::values::{Octets, Profile, Within};
+use crate::values::{Bounded, ByteSize, Profile};
 use serde::Deserialize;
 
 /// Section `limits`. What is absent comes from the profile.
@@ -27,17 +27,17 @@ pub struct Section {
     /// The set of capacities to start from.
     pub profile: Profile,
     /// Identities with counters of their own.
-    pub streams: Option<Within<STREAMS_MIN, STREAMS_MAX>>,
+    pub streams: Option<Bounded<STREAMS_MIN, STREAMS_MAX>>,
     /// Connections open at once, over all inputs.
-    pub connections: Option<Within<CONNECTIONS_MIN, CONNECTIONS_MAX>>,
+    pub connections: Option<Bounded<CONNECTIONS_MIN, CONNECTIONS_MAX>>,
     /// Queries waiting for their response.
-    pub pairing: Option<Within<PAIRING_MIN, PAIRING_MAX>>,
+    pub pairing: Option<Bounded<PAIRING_MIN, PAIRING_MAX>>,
     /// Names kept in a table of domains.
-    pub top_names: Option<Within<TOP_NAMES_MIN, TOP_NAMES_MAX>>,
+    pub top_names: Option<Bounded<TOP_NAMES_MIN, TOP_NAMES_MAX>>,
     /// Addresses kept in a table of clients.
-    pub top_clients: Option<Within<TOP_CLIENTS_MIN, TOP_CLIENTS_MAX>>,
+    pub top_clients: Option<Bounded<TOP_CLIENTS_MIN, TOP_CLIENTS_MAX>>,
     /// The longest data frame taken.
-    pub frame: Option<Octets<FRAME_MIN, FRAME_MAX>>,
+    pub frame: Option<ByteSize<FRAME_MIN, FRAME_MAX>>,
 }
 
 /// The capacities in force.
@@ -78,12 +78,12 @@ impl Limits {
         let base = Limits::of(section.profile);
         let over = |count: Option<u32>, base: usize| count.map_or(base, |count| count as usize);
         Limits {
-            streams: over(section.streams.map(Within::get), base.streams),
-            connections: over(section.connections.map(Within::get), base.connections),
-            pairing: over(section.pairing.map(Within::get), base.pairing),
-            top_names: over(section.top_names.map(Within::get), base.top_names),
-            top_clients: over(section.top_clients.map(Within::get), base.top_clients),
-            frame: section.frame.map_or(base.frame, Octets::in_memory),
+            streams: over(section.streams.map(Bounded::get), base.streams),
+            connections: over(section.connections.map(Bounded::get), base.connections),
+            pairing: over(section.pairing.map(Bounded::get), base.pairing),
+            top_names: over(section.top_names.map(Bounded::get), base.top_names),
+            top_clients: over(section.top_clients.map(Bounded::get), base.top_clients),
+            frame: section.frame.map_or(base.frame, ByteSize::in_memory),
             ..base
         }
     }
@@ -133,7 +133,7 @@ impl Limits {
 }
 
 /// What `queue` of an output takes.
-pub type QueueSize = Octets<QUEUE_MIN, QUEUE_MAX>;
+pub type QueueSize = ByteSize<QUEUE_MIN, QUEUE_MAX>;
 
 /// `queue` of every output when it is absent.
 pub const QUEUE: QueueSize = QueueSize::new(256 << 10);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may")]
 
 use dnstapd::args::Args;
-use dnstapd::config::{Class, Config, Error, Overlay, Written};
+use dnstapd::config::{CommandLine, Config, Error, ExitClass, RawConfig};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ fn every_mistake_has_its_message() {
 fn the_example_shows_the_defaults() {
     let bare = |text: &str| {
         let config = Config::parse(text, "configs/dnstap.toml").unwrap();
-        Config { written: Written::default(), ..config }
+        Config { written: RawConfig::default(), ..config }
     };
     assert_eq!(bare(EXAMPLE), bare(""));
 }
@@ -110,7 +110,7 @@ fn every_file_in_configs_is_accepted() {
             let text = fs::read_to_string(&path).unwrap();
             let text = text.replace("/run/secrets/api-key", key.to_str().unwrap());
             let text = text.replace("/run/secrets/password", password.to_str().unwrap());
-            Config::load(&folder.write(&name, text), &Overlay::default()).unwrap();
+            Config::load(&folder.write(&name, text), &CommandLine::default()).unwrap();
             names.push(name);
         }
     }
@@ -185,33 +185,37 @@ fn errors_know_whose_fault_they_are() {
     let unreadable =
         folder.write("unreadable.toml", format!("[web-api]\npassword-file = '{}'\n", absent.display()));
     for (file, class, expected) in [
-        (absent.clone(), Class::Machine, "absent: cannot read it: No such file or directory (os error 2)"),
-        (folder.0.clone(), Class::Machine, ": cannot read it: Is a directory (os error 21)"),
+        (
+            absent.clone(),
+            ExitClass::Machine,
+            "absent: cannot read it: No such file or directory (os error 2)",
+        ),
+        (folder.0.clone(), ExitClass::Machine, ": cannot read it: Is a directory (os error 21)"),
         (
             folder.write("long", vec![b'#'; (1 << 20) + 1]),
-            Class::Machine,
+            ExitClass::Machine,
             ": cannot read it: longer than 1048576 octets",
         ),
-        (folder.write("latin1", b"# caf\xe9\n"), Class::Words, "latin1:1:6: not UTF-8; allowed: UTF-8"),
-        (folder.write("syntax", "\n[trace\n"), Class::Words, "syntax:2:7: unclosed table; allowed: `]`"),
+        (folder.write("latin1", b"# caf\xe9\n"), ExitClass::Words, "latin1:1:6: not UTF-8; allowed: UTF-8"),
+        (folder.write("syntax", "\n[trace\n"), ExitClass::Words, "syntax:2:7: unclosed table; allowed: `]`"),
         (
             unreadable,
-            Class::Machine,
+            ExitClass::Machine,
             &format!(
                 ":2:1: web-api.password-file: cannot read {}: No such file or directory (os error 2)",
                 absent.display()
             ),
         ),
-        (secret("empty", b""), Class::Machine, "the first line is empty"),
-        (secret("blank", b"\nkey\n"), Class::Machine, "the first line is empty"),
-        (secret("binary", b"\xff\n"), Class::Machine, "not UTF-8"),
-        (exposed("shipped", "changeme\n"), Class::Words, "web-api.api-key: still \"changeme\""),
+        (secret("empty", b""), ExitClass::Machine, "the first line is empty"),
+        (secret("blank", b"\nkey\n"), ExitClass::Machine, "the first line is empty"),
+        (secret("binary", b"\xff\n"), ExitClass::Machine, "not UTF-8"),
+        (exposed("shipped", "changeme\n"), ExitClass::Words, "web-api.api-key: still \"changeme\""),
     ] {
         let error = configuration(&["-c", &path(&file)], &absent).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(
             (error.class(), error.class().exit_status()),
-            (class, if class == Class::Words { 2 } else { 1 })
+            (class, if class == ExitClass::Words { 2 } else { 1 })
         );
     }
 }
@@ -226,7 +230,7 @@ fn secrets_come_from_the_first_line_of_their_files() {
         key.display(),
         password.display()
     );
-    let config = Config::load(&folder.write("x.toml", text), &Overlay::default()).unwrap();
+    let config = Config::load(&folder.write("x.toml", text), &CommandLine::default()).unwrap();
     assert_eq!(config.web_api.api_key.expose(), "k3y with spaces ");
     assert_eq!(config.web_api.password.expose(), "p4ssword");
 }
@@ -236,7 +240,7 @@ fn secrets_come_from_the_first_line_of_their_files() {
 fn files_of_an_api_that_is_off_stay_unread() {
     let folder = Folder::new("off");
     let file = folder.write("x.toml", "[web-api]\nenable = false\napi-key-file = '/nonexistent'\n");
-    Config::load(&file, &Overlay::default()).unwrap();
+    Config::load(&file, &CommandLine::default()).unwrap();
 }
 
 #[test]
@@ -261,7 +265,7 @@ fn survive(text: &str) {
     assert!((1..=text.split('\n').count()).contains(&line), "{message}");
     assert!(column.parse::<usize>().unwrap() > 0, "{message}");
     assert!(!message.chars().any(char::is_control), "{message:?}");
-    assert_eq!(error.class(), Class::Words);
+    assert_eq!(error.class(), ExitClass::Words);
 }
 
 /// One change of a text: where, how much goes, what comes.

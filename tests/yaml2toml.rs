@@ -1,7 +1,7 @@
 //! `scripts/yaml2toml`: configurations of dnstap_receiver become configurations of ours.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
-use dnstapd::config::{Config, Written};
+use dnstapd::config::{Config, RawConfig};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -41,7 +41,7 @@ fn converted(yaml: &str) -> (String, String) {
 /// A configuration without what it was written as.
 fn parsed(toml: &str) -> Config {
     let config = Config::parse(toml, "converted.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
-    Config { written: Written::default(), ..config }
+    Config { written: RawConfig::default(), ..config }
 }
 
 /// The defaults of the old program differ from ours in these keys and in no other.

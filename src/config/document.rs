@@ -3,8 +3,8 @@
 //! Rules between keys know the key, not the place: it is found by walking the parsed tables.
 
 use super::Error;
-use super::reading::Reading;
-use crate::values::Fault;
+use super::deserializer::TomlDeserializer;
+use crate::values::KeyError;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
@@ -35,7 +35,7 @@ impl<'t> Document<'t> {
     /// # Errors
     /// The first key that does not fit.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        T::deserialize(Reading(&self.root)).map_err(|refused| {
+        T::deserialize(TomlDeserializer(&self.root)).map_err(|refused| {
             let refusal = refused.into_inner();
             let place = position(self.text.as_bytes(), refusal.start.unwrap_or(0));
             Error::words(self.name, place, &refusal.key, &in_our_words(&refusal.text))
@@ -48,7 +48,7 @@ impl<'t> Document<'t> {
     }
 
     /// The error of a section's fault.
-    pub(super) fn fault(&self, section: &str, fault: &Fault) -> Error {
+    pub(super) fn fault(&self, section: &str, fault: &KeyError) -> Error {
         self.error(&format!("{section}.{}", fault.key), &fault.text)
     }
 

@@ -5,19 +5,19 @@ use std::io;
 
 /// Why the program does not start, as its exit status tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum ExitClass {
     /// Wrong from the words alone: usage, configuration text.
     Words,
     /// The words are fine, this machine is not: a file, a permission.
     Machine,
 }
 
-impl Class {
+impl ExitClass {
     /// The exit status of the program.
     pub const fn exit_status(self) -> u8 {
         match self {
-            Class::Words => 2,
-            Class::Machine => 1,
+            ExitClass::Words => 2,
+            ExitClass::Machine => 1,
         }
     }
 }
@@ -34,7 +34,7 @@ pub struct Error {
     /// What is wrong, and what is allowed.
     text: String,
     /// Whose fault it is.
-    class: Class,
+    class: ExitClass,
 }
 
 impl Error {
@@ -45,7 +45,7 @@ impl Error {
             place: Some(place),
             key: key.to_owned(),
             text: text.to_owned(),
-            class: Class::Words,
+            class: ExitClass::Words,
         }
     }
 
@@ -56,17 +56,17 @@ impl Error {
             place: None,
             key: String::new(),
             text: format!("cannot read it: {error}"),
-            class: Class::Machine,
+            class: ExitClass::Machine,
         }
     }
 
     /// The same error, of another class.
-    pub(super) fn of(self, class: Class) -> Error {
+    pub(super) fn of(self, class: ExitClass) -> Error {
         Error { class, ..self }
     }
 
     /// Whose fault it is.
-    pub const fn class(&self) -> Class {
+    pub const fn class(&self) -> ExitClass {
         self.class
     }
 

@@ -7,16 +7,16 @@
 //!
 //! Left out: nothing is opened but the configuration itself and the files with secrets.
 
+mod deserializer;
 mod document;
 mod error;
-mod reading;
 mod reload;
 
-pub use error::{Class, Error};
+pub use error::{Error, ExitClass};
 pub use reload::{Reload, TAKEN_OVER, changed_keys};
 
 use crate::message::{filter, geoip};
-use crate::values::{Any, Fault, FilePath, ListenAddress, ListenPort, Secret};
+use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret};
 use crate::{http, input, limits, log, output, process, statistics};
 use document::Document;
 use serde::Deserialize;
@@ -53,7 +53,7 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// What was written in the file, to see later what changed.
     #[serde(skip)]
-    pub written: Written,
+    pub written: RawConfig,
     /// What is legal, but probably not meant; for the log.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -61,7 +61,7 @@ pub struct Config {
 
 /// What the command line lays over the file.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Overlay {
+pub struct CommandLine {
     /// `-l`: address of the TCP listener.
     pub listen: Option<ListenAddress>,
     /// `-p`: port of the TCP listener.
@@ -77,7 +77,7 @@ impl Config {
     ///
     /// # Errors
     /// Unreadable file, or what [`Config::parse`] finds.
-    pub fn load(path: &Path, overlay: &Overlay) -> Result<Config, Error> {
+    pub fn load(path: &Path, overlay: &CommandLine) -> Result<Config, Error> {
         let name = path.display().to_string();
         let octets = read_limited(path, FILE_MAX).map_err(|error| Error::unreadable(&name, &error))?;
         let text = std::str::from_utf8(&octets).map_err(|error| {
@@ -101,14 +101,14 @@ impl Config {
     /// # Errors
     /// The first thing wrong with the words.
     pub fn parse(text: &str, name: &str) -> Result<Config, Error> {
-        Config::parse_under(text, name, &Overlay::default())
+        Config::parse_under(text, name, &CommandLine::default())
     }
 
     /// The same, with a command line laid over it.
     ///
     /// # Errors
     /// The first thing wrong with the words.
-    pub fn parse_under(text: &str, name: &str, overlay: &Overlay) -> Result<Config, Error> {
+    pub fn parse_under(text: &str, name: &str, overlay: &CommandLine) -> Result<Config, Error> {
         let document = Document::parse(text, name)?;
         let config = Config::settle(&document, overlay)?;
         if config.web_api.api_key_file.is_none() && config.web_api.password_file.is_none() {
@@ -118,18 +118,18 @@ impl Config {
     }
 
     /// Everything between the parsed text and the files with secrets.
-    fn settle(document: &Document<'_>, overlay: &Overlay) -> Result<Config, Error> {
+    fn settle(document: &Document<'_>, overlay: &CommandLine) -> Result<Config, Error> {
         let config = Config::understand(document, overlay)?;
-        match not_built::first(&config) {
+        match missing_features::first(&config) {
             Some((key, why)) => Err(document.error(key, why)),
             None => Ok(config),
         }
     }
 
     /// The same, whether it is built or not.
-    fn understand(document: &Document<'_>, overlay: &Overlay) -> Result<Config, Error> {
+    fn understand(document: &Document<'_>, overlay: &CommandLine) -> Result<Config, Error> {
         let mut config: Config = document.read()?;
-        config.written = Written(document.read()?);
+        config.written = RawConfig(document.read()?);
         config.lay_over(overlay);
         config.input.resolve(overlay.listen.is_some() || overlay.port.is_some());
         config.output.resolve();
@@ -150,7 +150,7 @@ impl Config {
     }
 
     /// Lays the command line over the file.
-    fn lay_over(&mut self, overlay: &Overlay) {
+    fn lay_over(&mut self, overlay: &CommandLine) {
         self.trace.verbose |= overlay.verbose;
         if let Some(path) = &overlay.unix {
             self.input.unix_socket.enable = true;
@@ -167,8 +167,8 @@ impl Config {
     }
 
     /// Asks every section that is on for the rules between its keys.
-    fn check(&self) -> Result<(), (String, Fault)> {
-        let one = |enabled: bool, name: &str, check: &dyn Fn() -> Result<(), Fault>| {
+    fn check(&self) -> Result<(), (String, KeyError)> {
+        let one = |enabled: bool, name: &str, check: &dyn Fn() -> Result<(), KeyError>| {
             if enabled { check().map_err(|fault| (name.to_owned(), fault)) } else { Ok(()) }
         };
         let Config { web_api, geoip, input, output, .. } = self;
@@ -201,7 +201,9 @@ impl Config {
         ] {
             let Some(path) = path else { continue };
             *secret = read_secret(path).map_err(|error| {
-                document.error(key, &format!("cannot read {}: {error}", path.display())).of(Class::Machine)
+                document
+                    .error(key, &format!("cannot read {}: {error}", path.display()))
+                    .of(ExitClass::Machine)
             })?;
         }
         Ok(())
@@ -218,18 +220,18 @@ impl Config {
 
 /// What was written in the file, secrets included: so `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Default)]
-pub struct Written(BTreeMap<String, Any>);
+pub struct RawConfig(BTreeMap<String, RawValue>);
 
-impl Written {
+impl RawConfig {
     /// The table.
-    pub fn table(&self) -> &BTreeMap<String, Any> {
+    pub fn table(&self) -> &BTreeMap<String, RawValue> {
         &self.0
     }
 }
 
-impl fmt::Debug for Written {
+impl fmt::Debug for RawConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Written")
+        f.write_str("RawConfig")
     }
 }
 
@@ -262,7 +264,7 @@ const SECRET_MAX: u64 = 1 << 16;
 
 /// What the configuration knows and this program does not do: not yet, in which case whoever builds it deletes its
 /// row, or not in this build.
-mod not_built {
+mod missing_features {
     use super::Config;
     use crate::message::geoip;
     use crate::net::tls;

@@ -1,7 +1,7 @@
 //! What a SIGHUP takes over from a changed file, and what waits for a restart.
 
 use super::Config;
-use crate::values::Any;
+use crate::values::RawValue;
 use std::collections::BTreeMap;
 
 /// The changes between two configurations, by key.
@@ -38,7 +38,7 @@ pub const TAKEN_OVER: &[&str] = &[
 ];
 
 /// The dotted keys whose values differ, in alphabetical order; an array is one value.
-pub fn changed_keys(old: &BTreeMap<String, Any>, new: &BTreeMap<String, Any>) -> Vec<String> {
+pub fn changed_keys(old: &BTreeMap<String, RawValue>, new: &BTreeMap<String, RawValue>) -> Vec<String> {
     let mut changed = Vec::new();
     compare("", old, new, &mut changed);
     changed.sort();
@@ -56,16 +56,16 @@ fn is_taken_over(key: &str) -> bool {
 /// Adds the keys that differ in one table. A table that is absent is an empty one.
 fn compare(
     prefix: &str,
-    old: &BTreeMap<String, Any>,
-    new: &BTreeMap<String, Any>,
+    old: &BTreeMap<String, RawValue>,
+    new: &BTreeMap<String, RawValue>,
     changed: &mut Vec<String>,
 ) {
     let only_new = new.iter().filter(|(name, _)| !old.contains_key(name.as_str()));
     for (name, _) in old.iter().chain(only_new) {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        let empty = Any::Table(BTreeMap::new());
+        let empty = RawValue::Table(BTreeMap::new());
         match (old.get(name).unwrap_or(&empty), new.get(name).unwrap_or(&empty)) {
-            (Any::Table(old), Any::Table(new)) => compare(&key, old, new, changed),
+            (RawValue::Table(old), RawValue::Table(new)) => compare(&key, old, new, changed),
             (old, new) if old != new => changed.push(key),
             _ => {}
         }

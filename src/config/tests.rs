@@ -8,13 +8,13 @@ use crate::values::{AtEnd, Value};
 const EXAMPLE: &str = include_str!("../../configs/dnstap.toml");
 
 /// A configuration, whether what it asks for is built or not.
-fn understand(text: &str, overlay: &Overlay) -> Result<Config, Error> {
+fn understand(text: &str, overlay: &CommandLine) -> Result<Config, Error> {
     Config::understand(&Document::parse(text, "test.toml")?, overlay)
 }
 
 /// The overlay of a command line such as `-l 0.0.0.0 -u /run/x`.
-fn overlay(line: &str) -> Overlay {
-    let mut overlay = Overlay::default();
+fn overlay(line: &str) -> CommandLine {
+    let mut overlay = CommandLine::default();
     let mut words = line.split_whitespace();
     while let Some(option) = words.next() {
         match option {
@@ -117,7 +117,7 @@ fn an_option_without_effect_is_a_warning() {
 fn a_file_alone_ends_the_program() {
     let at_end = |text: &str| {
         let text = format!("[input.file]\nenable = true\npath = 'x'\n{text}");
-        understand(&text, &Overlay::default()).unwrap().input.file.at_end.unwrap()
+        understand(&text, &CommandLine::default()).unwrap().input.file.at_end.unwrap()
     };
     assert_eq!(at_end(""), AtEnd::Exit);
     assert_eq!(at_end("loop = true"), AtEnd::Stay);
@@ -132,7 +132,7 @@ fn a_file_alone_ends_the_program() {
 fn the_syslog_port_follows_the_transport() {
     let port = |text: &str| {
         let text = format!("[output.syslog]\nenable = true\nremote-address = 'a'\n{text}");
-        understand(&text, &Overlay::default()).unwrap().output.syslog.port()
+        understand(&text, &CommandLine::default()).unwrap().output.syslog.port()
     };
     assert_eq!(port(""), 514);
     assert_eq!(port("transport = 'tcp'"), 514);
@@ -143,7 +143,7 @@ fn the_syslog_port_follows_the_transport() {
 #[test]
 fn single_limits_go_over_the_profile() {
     let check = |text: &str, expected: [usize; 6]| {
-        let config = understand(&format!("[limits]\n{text}"), &Overlay::default()).unwrap();
+        let config = understand(&format!("[limits]\n{text}"), &CommandLine::default()).unwrap();
         let limits = limits::Limits::resolve(&config.limits);
         let limits::Limits { streams, connections, pairing, top_names, top_clients, frame, .. } = limits;
         assert_eq!([streams, connections, pairing, top_names, top_clients, frame], expected, "{text}");
@@ -163,7 +163,7 @@ fn single_limits_go_over_the_profile() {
 #[test]
 fn an_explicit_no_to_tls_may_leave_the_files_named() {
     let text = "[input.tcp-socket]\ntls-support = false\ntls-server-cert = '/c'\ntls-server-key = '/k'";
-    assert!(!understand(text, &Overlay::default()).unwrap().input.tcp_socket.tls().is_on());
+    assert!(!understand(text, &CommandLine::default()).unwrap().input.tcp_socket.tls().is_on());
 }
 
 /// Rules hold for sections that are on; what is off may be half written.
@@ -216,7 +216,7 @@ fn the_example_can_be_switched_on_as_a_whole() {
         }
         text.push('\n');
     }
-    let config = understand(&text, &Overlay::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let config = understand(&text, &CommandLine::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(
         enabled(&config),
         "tcp-socket tcp-client unix-socket sniffer file \
@@ -229,7 +229,7 @@ fn the_example_can_be_switched_on_as_a_whole() {
 #[test]
 fn changes_are_named_by_key_and_sorted_out() {
     let between = |old: &str, new: &str| {
-        let read = |text: &str| understand(text, &Overlay::default()).unwrap();
+        let read = |text: &str| understand(text, &CommandLine::default()).unwrap();
         let Reload { taken, needs_restart } = Reload::between(&read(old), &read(new));
         (taken.join(" "), needs_restart.join(" "))
     };

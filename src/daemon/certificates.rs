@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::input::tcp_client;
 use crate::net::tls::{Client, Server};
 use crate::output;
-use crate::values::Fault;
+use crate::values::KeyError;
 
 /// What each section that uses TLS shows and trusts.
 pub struct Certificates {
@@ -64,12 +64,12 @@ fn load_client(section: &tcp_client::Section) -> Result<Option<Client>, Failure>
     Client::load(&section.tls(), host).map_err(|fault| failure("input.tcp-client", &fault))
 }
 
-fn complain(section: &str, reloaded: Result<(), Fault>) {
+fn complain(section: &str, reloaded: Result<(), KeyError>) {
     if let Err(fault) = reloaded {
         warn!("{}: the certificates in force stay", failure(section, &fault).to_string());
     }
 }
 
-fn failure(section: &str, fault: &Fault) -> Failure {
+fn failure(section: &str, fault: &KeyError) -> Failure {
     Failure(format!("{section}.{}: {}", fault.key, fault.text))
 }

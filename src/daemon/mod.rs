@@ -18,7 +18,7 @@ use defmt_or_log::{debug, info, warn};
 use smol::future::{or, pending};
 use smol::{LocalExecutor, Task};
 
-use crate::config::{Config, Overlay, Reload};
+use crate::config::{CommandLine, Config, Reload};
 use crate::input::tcp_client::Remote;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::DRAIN_SECONDS;
@@ -32,7 +32,7 @@ use crate::values::AtEnd;
 use crate::{http, log};
 
 use certificates::Certificates;
-use parts::{Opened, Parts, PidFile};
+use parts::{PidFile, Sockets, Tables};
 use service::Watchdog;
 
 /// Why the program does not run: the machine lacks something, so the exit status is 1.
@@ -57,7 +57,7 @@ impl core::fmt::Display for Failure {
 /// # Errors
 ///
 /// What the machine lacks: a port, a file, a permission.
-pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
+pub fn run(config: Config, overlay: CommandLine) -> Result<(), Failure> {
     let signals = Signals::block().map_err(Failure::of("signals"))?;
     log::start(&config.trace).map_err(Failure::of("trace.file"))?;
     debug!("Start dnstapd...");
@@ -69,17 +69,17 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
     }
     let identity = privileges::identity(&config.process)?;
     let certificates = Certificates::load(&config)?;
-    let mut opened = Opened::open(&config, &certificates)?;
+    let mut opened = Sockets::open(&config, &certificates)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
     privileges::give_up(&config, &identity)?;
     let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
-    let parts: &'static Parts = Box::leak(Box::new(Parts::build(&config, certificates, outputs)));
+    let parts: &'static Tables = Box::leak(Box::new(Tables::build(&config, certificates, outputs)));
     parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
     let result = block_on(executor.run(Box::pin(async {
         let signals = signals.into_async().map_err(Failure::of("signals"))?;
-        let mut running = Running::start(&config, opened, tasks, parts, executor)?;
+        let mut running = Tasks::start(&config, opened, tasks, parts, executor)?;
         service::ready();
         running.until_stop(config, &overlay, parts, &signals).await;
         running.stop(parts).await;
@@ -90,7 +90,7 @@ pub fn run(config: Config, overlay: Overlay) -> Result<(), Failure> {
 }
 
 /// The tasks of a daemon that runs.
-struct Running {
+struct Tasks {
     inputs: Vec<Task<()>>,
     /// The replay after which the daemon stops.
     last_replay: Option<Task<()>>,
@@ -101,16 +101,16 @@ struct Running {
     socket: Option<unix_socket::SocketFile>,
 }
 
-impl Running {
+impl Tasks {
     /// Puts everything that is open to work.
     fn start(
         config: &Config,
-        opened: Opened,
+        opened: Sockets,
         tasks: Vec<output::Task>,
-        parts: &'static Parts,
+        parts: &'static Tables,
         executor: &'static LocalExecutor<'static>,
     ) -> Result<Self, Failure> {
-        let mut running = Running {
+        let mut running = Tasks {
             inputs: Vec::new(),
             last_replay: None,
             outputs: Vec::new(),
@@ -179,8 +179,8 @@ impl Running {
     async fn until_stop(
         &mut self,
         mut config: Config,
-        overlay: &Overlay,
-        parts: &Parts,
+        overlay: &CommandLine,
+        parts: &Tables,
         signals: &AsyncSignals,
     ) {
         let last_replay = self.last_replay.take();
@@ -201,7 +201,7 @@ impl Running {
     }
 
     /// Ends the inputs, lets the outputs write what is queued, and ends the rest.
-    async fn stop(self, parts: &'static Parts) {
+    async fn stop(self, parts: &'static Tables) {
         info!("Stopping");
         service::stopping();
         drop(self.inputs);
@@ -228,7 +228,7 @@ impl Running {
 /// Tasks that connect to the remotes of `input.tcp-client`.
 fn dial(
     config: &Config,
-    parts: &'static Parts,
+    parts: &'static Tables,
     intake: &'static Intake,
     executor: &LocalExecutor<'static>,
 ) -> Vec<Task<()>> {
@@ -245,7 +245,7 @@ fn dial(
 }
 
 /// Once a second: rates and deadlines.
-async fn tick(parts: &'static Parts) {
+async fn tick(parts: &'static Tables) {
     let mut last = Instant::now();
     let mut watchdog = Watchdog::from_environment();
     loop {
@@ -265,7 +265,7 @@ async fn tick(parts: &'static Parts) {
 }
 
 /// Takes over what can change while running; an invalid file leaves everything as it is.
-fn reload(config: &mut Config, overlay: &Overlay, parts: &Parts) {
+fn reload(config: &mut Config, overlay: &CommandLine, parts: &Tables) {
     parts.stage.outputs.reopen();
     let Some(path) = config.file.clone() else {
         if let Err(error) = log::reconfigure(&config.trace) {

@@ -21,7 +21,7 @@ use crate::pipeline::{Collector, Intake};
 use crate::statistics::Statistics;
 
 /// Sockets and files, open, before anything runs.
-pub struct Opened {
+pub struct Sockets {
     pub outputs: Vec<Plan>,
     pub tcp_socket: Option<TcpListener>,
     pub unix_socket: Option<unix_socket::Socket>,
@@ -31,14 +31,14 @@ pub struct Opened {
     pub geoip: Option<Database>,
 }
 
-impl Opened {
+impl Sockets {
     /// Opens what the configuration enables.
     pub fn open(config: &Config, certificates: &Certificates) -> Result<Self, Failure> {
         let limits = Limits::resolve(&config.limits);
         let (input, api) = (&config.input, &config.web_api);
         let tcp_address = || format!("input.tcp-socket: {}", tcp_server::address(&input.tcp_socket));
         let unix_path = || format!("input.unix-socket: {}", shown(input.unix_socket.path.as_deref()));
-        Ok(Opened {
+        Ok(Sockets {
             geoip: geoip(config)?,
             outputs: plans(config, &limits, &certificates.outputs)?,
             tcp_socket: on(input.tcp_socket.is_enabled(), || {
@@ -88,7 +88,7 @@ pub fn shown(path: Option<&Path>) -> String {
 }
 
 /// The tables, the same for the whole life of the process.
-pub struct Parts {
+pub struct Tables {
     /// Outputs and statistics.
     pub stage: &'static Stage,
     pub shared: Shared<'static>,
@@ -99,7 +99,7 @@ pub struct Parts {
     pub api_stop: http::Stop,
 }
 
-impl Parts {
+impl Tables {
     /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
     pub fn build(config: &Config, certificates: Certificates, outputs: Vec<Output>) -> Self {
         let limits = Limits::resolve(&config.limits);
@@ -115,7 +115,7 @@ impl Parts {
             Pairing::new(limits.pairing),
             config.statistics.qname_lowercase,
         )));
-        Parts {
+        Tables {
             stage,
             shared: Shared::new(collector, &limits),
             access_list: AccessList::new(&config.input.tcp_socket),

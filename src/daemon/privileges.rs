@@ -53,7 +53,7 @@ pub fn give_up(config: &Config, identity: &Identity) -> Result<(), Failure> {
         filter_calls()?;
     }
     for file in &files {
-        look_ahead(file)?;
+        warn_if_not_reopenable(file)?;
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ fn hand_over(path: &Path, identity: &Identity) -> io::Result<()> {
 }
 
 /// Says now what would fail later.
-fn look_ahead(file: &Kept<'_>) -> Result<(), Failure> {
+fn warn_if_not_reopenable(file: &Kept<'_>) -> Result<(), Failure> {
     let folder = match file.path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

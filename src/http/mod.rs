@@ -61,7 +61,7 @@ use crate::output::Outputs;
 use crate::pipeline::{Collector, Intake};
 use crate::statistics::tables::Tracked;
 use crate::statistics::{self, Statistics};
-use crate::values::{Fault, FilePath, ListenAddress, ListenPort, Secret, ServerTls, Text};
+use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Secret, ServerTls, Text};
 use auth::Credentials;
 use serde::Deserialize;
 
@@ -129,7 +129,7 @@ impl Section {
     ///
     /// # Errors
     /// Those of [`ServerTls::check`].
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         self.tls().check()
     }
 
@@ -137,7 +137,7 @@ impl Section {
     ///
     /// # Errors
     /// The address is not this machine's own, and a credential is as shipped or there is none at all.
-    pub fn check_exposure(&self) -> Result<(), Fault> {
+    pub fn check_exposure(&self) -> Result<(), KeyError> {
         if self.local_address.is_loopback() {
             return Ok(());
         }
@@ -146,11 +146,11 @@ impl Section {
             if secret.is_shipped() {
                 let text =
                     format!("still \"{}\" {open} another one, or \"\" to turn it off", Secret::SHIPPED);
-                return Err(Fault::new(key, text));
+                return Err(KeyError::new(key, text));
             }
         }
         if self.api_key.is_off() && self.password.is_off() {
-            return Err(Fault::new(
+            return Err(KeyError::new(
                 "api-key",
                 format!("off, as is `password`, {open} at least one of them set"),
             ));

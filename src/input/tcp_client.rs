@@ -33,7 +33,7 @@ use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS};
 use crate::net::backoff::Backoff;
 use crate::net::tls::{Client, ClientStream};
 use crate::pipeline::Intake;
-use crate::values::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, required};
+use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, required};
 
 /// Section `input.tcp-client`, or one of several.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -91,7 +91,7 @@ impl Section {
     ///
     /// # Errors
     /// No address, no port, those of [`ClientTls::check`].
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         required("remote-address", &self.remote_address)?;
         required("remote-port", &self.remote_port)?;
         self.tls().check()

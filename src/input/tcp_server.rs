@@ -20,7 +20,7 @@ use super::receiver::{Shared, serve};
 use crate::limits::PATIENCE_SECONDS;
 use crate::net::tls::{Refused, Server, ServerStream};
 use crate::pipeline::{Intake, PLAINTEXT, Refusal};
-use crate::values::{Fault, FilePath, ListenAddress, ListenPort, Network, ServerTls};
+use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, ServerTls};
 
 /// Section `input.tcp-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -79,7 +79,7 @@ impl Section {
     ///
     /// # Errors
     /// Those of [`ServerTls::check`].
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         self.tls().check()
     }
 }

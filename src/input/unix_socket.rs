@@ -19,7 +19,7 @@ use smol::LocalExecutor;
 use super::receiver::{Shared, serve};
 use crate::pipeline::{Intake, Refusal};
 use crate::sys::accounts;
-use crate::values::{Account, Fault, FileMode, FilePath, required};
+use crate::values::{Account, FileMode, FilePath, KeyError, required};
 
 /// Section `input.unix-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -48,7 +48,7 @@ impl Section {
     ///
     /// # Errors
     /// No path.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         required("path", &self.path)
     }
 }

@@ -10,7 +10,7 @@ use super::stream_sink::{self, Peer, Protocol, Remote};
 use super::{Frames, Plan, QueueSettings, Shape};
 use crate::limits::{Limits, QUEUE, QueueSize};
 use crate::net::tls::Client;
-use crate::values::{ClientTls, Fault, FilePath, Host, Port, Seconds, Text, WhenFull, required};
+use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, WhenFull, required};
 use serde::Deserialize;
 
 /// Section `output.dnstap`.
@@ -81,17 +81,20 @@ impl Section {
     ///
     /// # Errors
     /// Neither address and port nor path, or both; TLS over a path; those of [`ClientTls::check`].
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         if self.path.is_none() {
             required("remote-address", &self.remote_address)?;
             required("remote-port", &self.remote_port)?;
             return self.tls().check();
         }
         if self.remote_address.is_some() {
-            return Err(Fault::new("path", "given beside `remote-address`; allowed: one of the two"));
+            return Err(KeyError::new("path", "given beside `remote-address`; allowed: one of the two"));
         }
         if self.tls().is_on() {
-            return Err(Fault::new("tls-support", "a Unix socket has no TLS; allowed with `path`: `false`"));
+            return Err(KeyError::new(
+                "tls-support",
+                "a Unix socket has no TLS; allowed with `path`: `false`",
+            ));
         }
         self.tls().check()
     }

@@ -19,7 +19,7 @@ use smol::future::{or, pending};
 use super::rotating_file::{self, Live};
 use super::{Frames, Output, Outputs, Plan, QueueSettings, Shape, State, Work};
 use crate::limits::{FILE_BATCH_BYTES, Limits, QUEUE, QueueSize};
-use crate::values::{FileFormat, FilePath, Format, Octets, WhenFull, Within};
+use crate::values::{Bounded, ByteSize, FileFormat, FilePath, Format, WhenFull};
 use serde::Deserialize;
 
 /// Section `output.file`.
@@ -33,7 +33,7 @@ pub struct Section {
     /// The live file.
     pub file: FilePath,
     /// Rotate before the live file reaches this size; 0 = never.
-    pub file_max_size: Octets,
+    pub file_max_size: ByteSize,
     /// Rotated files kept beside the live one; 0 = never rotate.
     pub file_count: FileCount,
     /// Octets kept while the disk is slow.
@@ -43,7 +43,7 @@ pub struct Section {
 }
 
 /// What `file-count` takes.
-pub type FileCount = Within<0, 9999>;
+pub type FileCount = Bounded<0, 9999>;
 
 impl Default for Section {
     fn default() -> Self {
@@ -51,7 +51,7 @@ impl Default for Section {
             enable: false,
             format: FileFormat::Text,
             file: FilePath::new("/var/log/dnstap.log"),
-            file_max_size: Octets::new(10 << 20),
+            file_max_size: ByteSize::new(10 << 20),
             file_count: FileCount::new(10),
             queue: QUEUE,
             when_full: WhenFull::Drop,
@@ -96,7 +96,7 @@ pub fn plan(section: &Section, limits: &Limits) -> io::Result<Plan> {
 /// When it cannot be opened for writing.
 pub fn open(
     path: &FilePath,
-    (max_size, count): (Octets, FileCount),
+    (max_size, count): (ByteSize, FileCount),
     is_capture: bool,
     room: usize,
 ) -> io::Result<Live> {

@@ -22,7 +22,7 @@ use super::{Output, Plan, QueueSettings, Shape, Task, stdout};
 use crate::limits::{QUEUE, QueueSize, RECORD_BYTES};
 use crate::statistics::{Scope, Statistics};
 use crate::time::{Time, write_comma_time};
-use crate::values::{FilePath, Octets, Seconds, WhenFull};
+use crate::values::{ByteSize, FilePath, Seconds, WhenFull};
 use serde::Deserialize;
 
 /// Section `output.metrics`.
@@ -38,7 +38,7 @@ pub struct Section {
     /// The live file; unset = stdout.
     pub file: Option<FilePath>,
     /// Rotate before the live file reaches this size; 0 = never.
-    pub file_max_size: Octets,
+    pub file_max_size: ByteSize,
     /// Rotated files kept beside the live one; 0 = never rotate.
     pub file_count: FileCount,
     /// Octets kept while the reader or the disk is slow.
@@ -54,7 +54,7 @@ impl Default for Section {
             interval: Seconds::new(300),
             cumulative: true,
             file: None,
-            file_max_size: Octets::new(10 << 20),
+            file_max_size: ByteSize::new(10 << 20),
             file_count: FileCount::new(10),
             queue: QUEUE,
             when_full: WhenFull::Drop,

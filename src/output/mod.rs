@@ -35,7 +35,7 @@ use std::rc::Rc;
 
 use crate::limits::Limits;
 use crate::net::tls::Client;
-use crate::values::{ClientTls, Fault, Host};
+use crate::values::{ClientTls, Host, KeyError};
 use serde::Deserialize;
 
 pub use outlet::{Loss, Output, QueueSettings, State, Work};
@@ -117,7 +117,7 @@ impl Clients {
     /// # Errors
     ///
     /// The section, and what is wrong with which of its files.
-    pub fn load(section: &Section) -> Result<Self, (&'static str, Fault)> {
+    pub fn load(section: &Section) -> Result<Self, (&'static str, KeyError)> {
         let load = |(name, tls, host): Row<'_>| {
             let Some(host) = host else { return Ok(None) };
             let client = Client::load(&tls, host).map_err(|fault| (name, fault))?;
@@ -128,7 +128,7 @@ impl Clients {
     }
 
     /// Reads all files again; tells of each section whose files are of no use, and what was in force there stays.
-    pub fn reload(&self, section: &Section, mut complain: impl FnMut(&'static str, Fault)) {
+    pub fn reload(&self, section: &Section, mut complain: impl FnMut(&'static str, KeyError)) {
         let clients = [&self.tcp_socket, &self.syslog, &self.dnstap];
         for (client, (name, tls, _)) in clients.into_iter().zip(section.clients()) {
             let Some(client) = client.as_ref().filter(|_| tls.is_on()) else { continue };

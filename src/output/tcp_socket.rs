@@ -7,7 +7,7 @@ use super::stream_sink::{self, Peer, Protocol, Remote};
 use super::{Plan, QueueSettings, Shape};
 use crate::limits::{QUEUE, QueueSize};
 use crate::net::tls::Client;
-use crate::values::{ClientTls, Fault, FilePath, Format, Host, Port, Seconds, Text, WhenFull, required};
+use crate::values::{ClientTls, FilePath, Format, Host, KeyError, Port, Seconds, Text, WhenFull, required};
 use serde::Deserialize;
 
 /// Section `output.tcp-socket`.
@@ -78,7 +78,7 @@ impl Section {
     ///
     /// # Errors
     /// No address, no port, those of [`ClientTls::check`].
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         required("remote-address", &self.remote_address)?;
         required("remote-port", &self.remote_port)?;
         self.tls().check()

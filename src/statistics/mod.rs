@@ -17,7 +17,7 @@ use crate::limits::{DISTINCT_BYTES, Limits};
 use crate::message::event::Event;
 use crate::sketch::distinct::Distincts;
 use crate::time::Time;
-use crate::values::{Fault, Seconds, TableFlag, Text, Within};
+use crate::values::{Bounded, KeyError, Seconds, TableName, Text};
 use crate::wire::name::Name;
 use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
 use serde::Deserialize;
@@ -35,18 +35,18 @@ pub struct Section {
     /// Counters in `/counters`.
     pub default_counters: Vec<Text>,
     /// Tables of domains in `/tables`.
-    pub default_top: Vec<TableFlag>,
+    pub default_top: Vec<TableName>,
     /// Tables of domains kept beside those of `default_top`.
-    pub track: Vec<TableFlag>,
+    pub track: Vec<TableName>,
     /// Seconds after which counts in open tables are halved; 0 = never.
     pub window: Window,
 }
 
 /// What `max-items` takes.
-pub type MaxItems = Within<1, 65_536>;
+pub type MaxItems = Bounded<1, 65_536>;
 
 /// What `window` takes.
-pub type Window = Within<0, { Seconds::MAX }>;
+pub type Window = Bounded<0, { Seconds::MAX }>;
 
 impl Default for Section {
     fn default() -> Self {
@@ -56,7 +56,7 @@ impl Default for Section {
             qname_lowercase: true,
             max_items: MaxItems::new(10),
             default_counters: counters.map(Text::new).to_vec(),
-            default_top: ["noerror/query", "nxdomain/response"].map(TableFlag::new).to_vec(),
+            default_top: ["noerror/query", "nxdomain/response"].map(TableName::new).to_vec(),
             track: Vec::new(),
             window: Window::new(3600),
         }
@@ -68,7 +68,7 @@ impl Section {
     ///
     /// # Errors
     /// Those of [`tables::Tracked::of`].
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         tables::Tracked::of(self).map(|_| ())
     }
 }

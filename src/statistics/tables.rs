@@ -12,7 +12,7 @@ use super::{Hashes, Section};
 use crate::limits::{Limits, TOP_COUNTRIES};
 use crate::message::event::Event;
 use crate::sketch::heavy_hitters::{ADDRESS_BYTES, NAME_BYTES, Top};
-use crate::values::{Fault, TableFlag};
+use crate::values::{KeyError, TableName};
 use crate::wire::iana::{Rcode, RrType};
 
 /// All tables.
@@ -99,7 +99,7 @@ impl Tracked {
     /// # Errors
     ///
     /// A flag that counts nothing, or too many of them.
-    pub fn of(section: &Section) -> Result<Vec<Self>, Fault> {
+    pub fn of(section: &Section) -> Result<Vec<Self>, KeyError> {
         let mut tracked: Vec<Tracked> = Vec::new();
         for (key, flags) in [("default-top", &section.default_top), ("track", &section.track)] {
             for flag in flags {
@@ -109,7 +109,7 @@ impl Tracked {
                 }
             }
             if tracked.len() > TRACKED_MAX {
-                return Err(Fault::new(key, format!("too many tables; allowed: {TRACKED_MAX} in all")));
+                return Err(KeyError::new(key, format!("too many tables; allowed: {TRACKED_MAX} in all")));
             }
         }
         Ok(tracked)
@@ -137,12 +137,12 @@ impl Tracked {
     }
 }
 
-fn unknown(key: &'static str, flag: &TableFlag) -> Fault {
+fn unknown(key: &'static str, flag: &TableName) -> KeyError {
     let text = format!(
         "`{}` counts nothing; allowed: `hit`, `length`, an rcode or a type in lower case, and `/query` or `/response`",
         flag.as_str()
     );
-    Fault::new(key, text)
+    KeyError::new(key, text)
 }
 
 impl Set {
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn a_table_is_kept_once_in_whichever_spelling() {
         let track = ["tlsa/query", "tsla/query", "noimp/response", "NOTIMP/response", "none/query"]
-            .map(TableFlag::new);
+            .map(TableName::new);
         let section = Section { default_top: Vec::new(), track: track.into(), ..Section::default() };
         let tracked = Tracked::of(&section).unwrap();
         let flags: Vec<&str> = tracked.iter().map(Tracked::flag).collect();

@@ -57,7 +57,7 @@ fn entries(name: Option<&str>) -> impl Iterator<Item = InterfaceAddress> {
 /// # Errors
 ///
 /// When the kernel does not answer.
-pub fn subordinates() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
+pub fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
     let socket = open(0)?;
     send(socket.as_raw_fd(), &ask_for_links(), MsgFlags::empty())?;
     let mut found = heapless::Vec::new();
@@ -72,9 +72,9 @@ pub fn subordinates() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
 
 /// Word of changes.
 #[derive(Debug)]
-pub struct Changes(OwnedFd);
+pub struct RouteSocket(OwnedFd);
 
-impl Changes {
+impl RouteSocket {
     /// Begins to listen.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Changes {
     /// When the kernel has no netlink, or no descriptor left.
     pub fn open() -> io::Result<Self> {
         let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-        open(groups as u32).map(Changes)
+        open(groups as u32).map(RouteSocket)
     }
 
     /// Puts it into the reactor.
@@ -90,16 +90,16 @@ impl Changes {
     /// # Errors
     ///
     /// When the reactor refuses it.
-    pub fn into_async(self) -> io::Result<AsyncChanges> {
-        Ok(AsyncChanges(Async::new_nonblocking(self.0)?))
+    pub fn into_async(self) -> io::Result<AsyncRouteSocket> {
+        Ok(AsyncRouteSocket(Async::new_nonblocking(self.0)?))
     }
 }
 
 /// Word of changes to wait for.
 #[derive(Debug)]
-pub struct AsyncChanges(Async<OwnedFd>);
+pub struct AsyncRouteSocket(Async<OwnedFd>);
 
-impl AsyncChanges {
+impl AsyncRouteSocket {
     /// Waits until something changed, or probably did.
     ///
     /// # Errors
@@ -213,7 +213,7 @@ mod tests {
         assert!(addresses(Some("none")).is_empty());
         assert!(is_loopback("lo") && is_up("lo") && !is_up("none"));
         let number = number("lo").unwrap();
-        assert!(!subordinates().unwrap().contains(&number));
+        assert!(!members().unwrap().contains(&number));
         assert_eq!(super::number("none"), None);
     }
 

@@ -1,6 +1,6 @@
 //! Addresses, with or without brackets.
 
-use super::{Value, Wrong, deserialize};
+use super::{Invalid, Value, deserialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,11 +28,11 @@ impl Value for ListenAddress {
         "an IP address, such as \"127.0.0.1\", \"0.0.0.0\" or \"[::]\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         if text == "localhost" {
             return Ok(ListenAddress::LOCALHOST);
         }
-        bare(text).parse().map(ListenAddress).map_err(|_| Wrong::Value)
+        bare(text).parse().map(ListenAddress).map_err(|_| Invalid::Value)
     }
 }
 
@@ -59,7 +59,7 @@ impl Value for Host {
         "an IP address or a host name".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         let host = bare(text);
         let zoned = host.split_once('%').filter(|(_, zone)| !zone.is_empty());
         let is_address = match zoned {
@@ -71,7 +71,7 @@ impl Value for Host {
         if is_address || (host == text && !numeric && is_host_name(host)) {
             return Ok(Host(host.to_owned()));
         }
-        Err(Wrong::Value)
+        Err(Invalid::Value)
     }
 }
 
@@ -106,18 +106,18 @@ impl Value for Network {
         "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = bare(address).parse().map_err(|_| Wrong::Value)?;
+        let address: IpAddr = bare(address).parse().map_err(|_| Invalid::Value)?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             Some(digits) if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
-                digits.parse::<u8>().ok().filter(|prefix| *prefix <= width).ok_or(Wrong::Value)?
+                digits.parse::<u8>().ok().filter(|prefix| *prefix <= width).ok_or(Invalid::Value)?
             }
-            Some(_) => return Err(Wrong::Value),
+            Some(_) => return Err(Invalid::Value),
             None => width,
         };
         // The mapped block is ::ffff:0:0/96: a longer prefix is an IPv4 network in disguise.
@@ -283,7 +283,7 @@ mod tests {
             "lan",
             "10.0.0.0/255.0.0.0",
         ] {
-            assert_eq!(Network::from_text(wrong), Err(Wrong::Value), "{wrong:?}");
+            assert_eq!(Network::from_text(wrong), Err(Invalid::Value), "{wrong:?}");
         }
     }
 

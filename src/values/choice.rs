@@ -1,6 +1,6 @@
 //! Choices from a closed list of words.
 
-use super::{Value, Wrong, deserialize};
+use super::{Invalid, Value, deserialize};
 use std::fmt;
 
 /// Declares an enum of words: the variant, the word in the file, what it means.
@@ -34,8 +34,8 @@ macro_rules! choice {
                 concat!("`", $first_word, "`" $(, ", `", $rest_word, "`")*).to_owned()
             }
 
-            fn from_text(text: &str) -> Result<Self, Wrong> {
-                $name::ALL.iter().copied().find(|choice| choice.as_str() == text).ok_or(Wrong::Value)
+            fn from_text(text: &str) -> Result<Self, Invalid> {
+                $name::ALL.iter().copied().find(|choice| choice.as_str() == text).ok_or(Invalid::Value)
             }
         }
 
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn words_are_read_as_they_are_written() {
         assert_eq!(WhenFull::from_text("wait"), Ok(WhenFull::Wait));
-        assert_eq!(WhenFull::from_text("WAIT"), Err(Wrong::Value));
+        assert_eq!(WhenFull::from_text("WAIT"), Err(Invalid::Value));
         for format in FileFormat::ALL {
             assert_eq!(FileFormat::from_text(&format.to_string()), Ok(*format));
         }

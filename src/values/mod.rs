@@ -11,21 +11,21 @@
 //! machine, and is done where the thing is used.
 
 mod address;
-mod any;
 mod choice;
 mod number;
 mod plain;
+mod raw_value;
 mod text;
 mod tls;
 
 pub use address::{Host, ListenAddress, Network};
-pub use any::Any;
 pub use choice::{
     AtEnd, Facility, FileFormat, Format, Framing, Header, MessageName, Profile, RecordKey, Severity,
     Transport, WhenFull,
 };
-pub use number::{FileMode, ListenPort, Octets, Port, PortNumber, Seconds, Within};
-pub use text::{Account, FilePath, Pattern, Properties, Secret, TableFlag, Text};
+pub use number::{Bounded, ByteSize, FileMode, ListenPort, Port, PortNumber, Seconds};
+pub use raw_value::RawValue;
+pub use text::{Account, FilePath, Pattern, Properties, Secret, TableName, Text};
 pub use tls::{ClientTls, ServerTls};
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
@@ -39,23 +39,23 @@ pub trait Value: Sized {
     /// The value a string stands for.
     ///
     /// # Errors
-    /// [`Wrong::Type`] unless the type is written as a string.
-    fn from_text(_text: &str) -> Result<Self, Wrong> {
-        Err(Wrong::Type)
+    /// [`Invalid::Type`] unless the type is written as a string.
+    fn from_text(_text: &str) -> Result<Self, Invalid> {
+        Err(Invalid::Type)
     }
 
     /// The value an integer stands for.
     ///
     /// # Errors
-    /// [`Wrong::Type`] unless the type is written as an integer.
-    fn from_integer(_integer: i64) -> Result<Self, Wrong> {
-        Err(Wrong::Type)
+    /// [`Invalid::Type`] unless the type is written as an integer.
+    fn from_integer(_integer: i64) -> Result<Self, Invalid> {
+        Err(Invalid::Type)
     }
 }
 
 /// Why a string or an integer is not the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrong {
+pub enum Invalid {
     /// This kind of TOML value is never one.
     Type,
     /// The kind is right, the value impossible.
@@ -84,42 +84,42 @@ pub(crate) fn read<'de, V: Value, D: Deserializer<'de>>(deserializer: D) -> Resu
 /// What is wrong and what is allowed; the argument is not repeated.
 pub fn from_argument<V: Value>(text: &str) -> Result<V, String> {
     let tried = match V::from_text(text) {
-        Err(Wrong::Type) => text.parse().map_err(|_| Wrong::Value).and_then(V::from_integer),
+        Err(Invalid::Type) => text.parse().map_err(|_| Invalid::Value).and_then(V::from_integer),
         other => other,
     };
     tried.map_err(|wrong| match wrong {
-        Wrong::Because(why) => format!("{why}; allowed: {}", V::allowed()),
-        Wrong::Type | Wrong::Value => format!("impossible; allowed: {}", V::allowed()),
+        Invalid::Because(why) => format!("{why}; allowed: {}", V::allowed()),
+        Invalid::Type | Invalid::Value => format!("impossible; allowed: {}", V::allowed()),
     })
 }
 
 /// What is wrong between the keys of one section; the value of each key alone is fine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct KeyError {
     /// The key in its section, as it is written in the file.
     pub key: &'static str,
     /// What is wrong and what is allowed.
     pub text: String,
 }
 
-impl Fault {
+impl KeyError {
     /// A fault of one key.
     pub fn new(key: &'static str, text: impl Into<String>) -> Self {
-        Fault { key, text: text.into() }
+        KeyError { key, text: text.into() }
     }
 
     /// The fault of a key that is missing, but needed once its section is enabled.
     pub fn missing<V: Value>(key: &'static str) -> Self {
-        Fault::new(key, format!("missing, and needed here; allowed: {}", V::allowed()))
+        KeyError::new(key, format!("missing, and needed here; allowed: {}", V::allowed()))
     }
 }
 
 /// Asks for a key that must be there once its section is enabled.
 ///
 /// # Errors
-/// [`Fault::missing`] when it is not.
-pub fn required<V: Value>(key: &'static str, value: &Option<V>) -> Result<(), Fault> {
-    if value.is_some() { Ok(()) } else { Err(Fault::missing::<V>(key)) }
+/// [`KeyError::missing`] when it is not.
+pub fn required<V: Value>(key: &'static str, value: &Option<V>) -> Result<(), KeyError> {
+    if value.is_some() { Ok(()) } else { Err(KeyError::missing::<V>(key)) }
 }
 
 /// Gives the types named their `Deserialize`, all alike.
@@ -147,17 +147,17 @@ struct Reader<'v> {
     /// [`Value::allowed`].
     allowed: fn() -> String,
     /// Makes the value and keeps it.
-    take: &'v mut dyn FnMut(Given<'_>) -> Result<(), Wrong>,
+    take: &'v mut dyn FnMut(Given<'_>) -> Result<(), Invalid>,
 }
 
 impl Reader<'_> {
     /// Makes serde's error of ours, in serde's words, so that all messages read alike.
     fn judge<E: Error>(self, given: Unexpected<'_>, value: Option<Given<'_>>) -> Result<(), E> {
-        match value.map_or(Err(Wrong::Value), &mut *self.take) {
+        match value.map_or(Err(Invalid::Value), &mut *self.take) {
             Ok(()) => Ok(()),
-            Err(Wrong::Type) => Err(E::invalid_type(given, &self)),
-            Err(Wrong::Value) => Err(E::invalid_value(given, &self)),
-            Err(Wrong::Because(why)) => {
+            Err(Invalid::Type) => Err(E::invalid_type(given, &self)),
+            Err(Invalid::Value) => Err(E::invalid_value(given, &self)),
+            Err(Invalid::Because(why)) => {
                 Err(E::custom(format_args!("invalid value: {given}: {why}, expected {}", (self.allowed)())))
             }
         }

@@ -1,23 +1,23 @@
 //! Numbers with a unit or a range.
 
-use super::{Value, Wrong, deserialize};
+use super::{Invalid, Value, deserialize};
 use std::fmt;
 use std::time::Duration;
 
 /// A size in octets from `MIN` to `MAX`: a number, or a string with K, M or G (1024-based, either case).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Octets<const MIN: u64 = 0, const MAX: u64 = { i64::MAX as u64 }>(u64);
+pub struct ByteSize<const MIN: u64 = 0, const MAX: u64 = { i64::MAX as u64 }>(u64);
 
-impl<const MIN: u64, const MAX: u64> Octets<MIN, MAX> {
+impl<const MIN: u64, const MAX: u64> ByteSize<MIN, MAX> {
     /// A size known at compile time; brought into the range.
     pub const fn new(octets: u64) -> Self {
         if octets < MIN {
-            return Octets(MIN);
+            return ByteSize(MIN);
         }
         if octets > MAX {
-            return Octets(MAX);
+            return ByteSize(MAX);
         }
-        Octets(octets)
+        ByteSize(octets)
     }
 
     /// The size; `MIN <= octets <= MAX`.
@@ -31,22 +31,22 @@ impl<const MIN: u64, const MAX: u64> Octets<MIN, MAX> {
     }
 
     /// The size, when it is in the range.
-    fn checked(octets: u64) -> Result<Self, Wrong> {
-        if (MIN..=MAX).contains(&octets) { Ok(Octets(octets)) } else { Err(Wrong::Value) }
+    fn checked(octets: u64) -> Result<Self, Invalid> {
+        if (MIN..=MAX).contains(&octets) { Ok(ByteSize(octets)) } else { Err(Invalid::Value) }
     }
 }
 
-impl<const MIN: u64, const MAX: u64> Value for Octets<MIN, MAX> {
+impl<const MIN: u64, const MAX: u64> Value for ByteSize<MIN, MAX> {
     fn allowed() -> String {
         let form = "octets as a number or with K, M, G (1024-based), such as \"256K\"";
         match (MIN, MAX == i64::MAX as u64) {
             (0, true) => form.to_owned(),
-            (_, true) => format!("{form}, at least {}", Octets::<0>(MIN)),
-            (_, false) => format!("{form}, {} to {}", Octets::<0>(MIN), Octets::<0>(MAX)),
+            (_, true) => format!("{form}, at least {}", ByteSize::<0>(MIN)),
+            (_, false) => format!("{form}, {} to {}", ByteSize::<0>(MIN), ByteSize::<0>(MAX)),
         }
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         let (digits, unit) = match text.as_bytes().last() {
             Some(b'K' | b'k') => (text.get(..text.len() - 1), 1 << 10),
             Some(b'M' | b'm') => (text.get(..text.len() - 1), 1 << 20),
@@ -54,17 +54,17 @@ impl<const MIN: u64, const MAX: u64> Value for Octets<MIN, MAX> {
             _ => (Some(text), 1),
         };
         let digits = digits.filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
-        let number: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or(Wrong::Value)?;
-        Self::checked(number.checked_mul(unit).ok_or(Wrong::Value)?)
+        let number: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or(Invalid::Value)?;
+        Self::checked(number.checked_mul(unit).ok_or(Invalid::Value)?)
     }
 
-    fn from_integer(integer: i64) -> Result<Self, Wrong> {
-        Self::checked(u64::try_from(integer).map_err(|_| Wrong::Value)?)
+    fn from_integer(integer: i64) -> Result<Self, Invalid> {
+        Self::checked(u64::try_from(integer).map_err(|_| Invalid::Value)?)
     }
 }
 
 /// As short as it can be written in a file: `256K`, `10M`, `1000`.
-impl<const MIN: u64, const MAX: u64> fmt::Display for Octets<MIN, MAX> {
+impl<const MIN: u64, const MAX: u64> fmt::Display for ByteSize<MIN, MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(1u64 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
         match units.iter().find(|(unit, _)| self.0 != 0 && self.0.is_multiple_of(*unit)) {
@@ -74,7 +74,7 @@ impl<const MIN: u64, const MAX: u64> fmt::Display for Octets<MIN, MAX> {
     }
 }
 
-impl<'de, const MIN: u64, const MAX: u64> serde::Deserialize<'de> for Octets<MIN, MAX> {
+impl<'de, const MIN: u64, const MAX: u64> serde::Deserialize<'de> for ByteSize<MIN, MAX> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         super::read(deserializer)
     }
@@ -82,18 +82,18 @@ impl<'de, const MIN: u64, const MAX: u64> serde::Deserialize<'de> for Octets<MIN
 
 /// A count from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Within<const MIN: u32, const MAX: u32>(u32);
+pub struct Bounded<const MIN: u32, const MAX: u32>(u32);
 
-impl<const MIN: u32, const MAX: u32> Within<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
     /// A count known at compile time; brought into the range.
     pub const fn new(count: u32) -> Self {
         if count < MIN {
-            return Within(MIN);
+            return Bounded(MIN);
         }
         if count > MAX {
-            return Within(MAX);
+            return Bounded(MAX);
         }
-        Within(count)
+        Bounded(count)
     }
 
     /// The count; `MIN <= count <= MAX`.
@@ -102,18 +102,18 @@ impl<const MIN: u32, const MAX: u32> Within<MIN, MAX> {
     }
 }
 
-impl<const MIN: u32, const MAX: u32> Value for Within<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> Value for Bounded<MIN, MAX> {
     fn allowed() -> String {
         format!("a number, {MIN} to {MAX}")
     }
 
-    fn from_integer(integer: i64) -> Result<Self, Wrong> {
-        let count = u32::try_from(integer).map_err(|_| Wrong::Value)?;
-        if (MIN..=MAX).contains(&count) { Ok(Within(count)) } else { Err(Wrong::Value) }
+    fn from_integer(integer: i64) -> Result<Self, Invalid> {
+        let count = u32::try_from(integer).map_err(|_| Invalid::Value)?;
+        if (MIN..=MAX).contains(&count) { Ok(Bounded(count)) } else { Err(Invalid::Value) }
     }
 }
 
-impl<'de, const MIN: u32, const MAX: u32> serde::Deserialize<'de> for Within<MIN, MAX> {
+impl<'de, const MIN: u32, const MAX: u32> serde::Deserialize<'de> for Bounded<MIN, MAX> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         super::read(deserializer)
     }
@@ -143,10 +143,10 @@ impl Value for Seconds {
         format!("whole seconds, 1 to {}", Seconds::MAX)
     }
 
-    fn from_integer(integer: i64) -> Result<Self, Wrong> {
+    fn from_integer(integer: i64) -> Result<Self, Invalid> {
         match u32::try_from(integer) {
             Ok(seconds @ 1..=Seconds::MAX) => Ok(Seconds(seconds)),
-            _ => Err(Wrong::Value),
+            _ => Err(Invalid::Value),
         }
     }
 }
@@ -179,10 +179,10 @@ impl<const MIN: u16> Value for PortNumber<MIN> {
         format!("a port, {MIN} to 65535{any}")
     }
 
-    fn from_integer(integer: i64) -> Result<Self, Wrong> {
+    fn from_integer(integer: i64) -> Result<Self, Invalid> {
         match u16::try_from(integer) {
             Ok(port) if port >= MIN => Ok(PortNumber(port)),
-            _ => Err(Wrong::Value),
+            _ => Err(Invalid::Value),
         }
     }
 }
@@ -216,10 +216,10 @@ impl Value for FileMode {
         "permissions as an octal string, such as \"0660\", at most \"0777\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         let octal = (3..=4).contains(&text.len()) && text.bytes().all(|octet| matches!(octet, b'0'..=b'7'));
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
-        mode.map(FileMode).ok_or(Wrong::Value)
+        mode.map(FileMode).ok_or(Invalid::Value)
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn octets_take_numbers_and_units() {
         let check = |text: &str, expected: Option<u64>| {
-            assert_eq!(Octets::<0>::from_text(text).ok().map(Octets::get), expected, "{text:?}");
+            assert_eq!(ByteSize::<0>::from_text(text).ok().map(ByteSize::get), expected, "{text:?}");
         };
         check("0", Some(0));
         check("1000", Some(1000));
@@ -247,15 +247,15 @@ mod tests {
         for wrong in ["", "K", "-1", "+1", " 1", "1 K", "1.5M", "10MB", "0x10", "1T", "ß", "1é"] {
             check(wrong, None);
         }
-        assert_eq!(Octets::<0>::from_integer(-1), Err(Wrong::Value));
+        assert_eq!(ByteSize::<0>::from_integer(-1), Err(Invalid::Value));
     }
 
     #[test]
     fn octets_keep_their_range() {
-        type Queue = Octets<8192, 1_073_741_824>;
-        assert_eq!(Queue::from_text("8191"), Err(Wrong::Value));
-        assert_eq!(Queue::from_text("8K").map(Octets::get), Ok(8192));
-        assert_eq!(Queue::from_integer(1_073_741_825), Err(Wrong::Value));
+        type Queue = ByteSize<8192, 1_073_741_824>;
+        assert_eq!(Queue::from_text("8191"), Err(Invalid::Value));
+        assert_eq!(Queue::from_text("8K").map(ByteSize::get), Ok(8192));
+        assert_eq!(Queue::from_integer(1_073_741_825), Err(Invalid::Value));
         assert_eq!((Queue::new(1).get(), Queue::new(u64::MAX).get()), (8192, 1_073_741_824));
     }
 
@@ -263,28 +263,28 @@ mod tests {
     #[test]
     fn octets_round_trip() {
         for octets in [0, 1, 1000, 1023, 1024, 1025, 10 << 20, 3 << 30, (1 << 30) + 1024] {
-            let size = Octets::<0>::new(octets);
-            assert_eq!(Octets::from_text(&size.to_string()), Ok(size));
+            let size = ByteSize::<0>::new(octets);
+            assert_eq!(ByteSize::from_text(&size.to_string()), Ok(size));
         }
-        assert_eq!(Octets::<0>::new(10 << 20).to_string(), "10M");
-        assert_eq!(Octets::<0>::new(1025).to_string(), "1025");
+        assert_eq!(ByteSize::<0>::new(10 << 20).to_string(), "10M");
+        assert_eq!(ByteSize::<0>::new(1025).to_string(), "1025");
     }
 
     #[test]
     fn ports_begin_where_they_may() {
-        assert_eq!(Port::from_integer(0), Err(Wrong::Value));
+        assert_eq!(Port::from_integer(0), Err(Invalid::Value));
         assert_eq!(ListenPort::from_integer(0).map(PortNumber::get), Ok(0));
         assert_eq!(Port::from_integer(65_535).map(PortNumber::get), Ok(65_535));
-        assert_eq!(Port::from_integer(65_536), Err(Wrong::Value));
-        assert_eq!(Port::from_integer(-1), Err(Wrong::Value));
-        assert_eq!(Port::from_text("53"), Err(Wrong::Type));
+        assert_eq!(Port::from_integer(65_536), Err(Invalid::Value));
+        assert_eq!(Port::from_integer(-1), Err(Invalid::Value));
+        assert_eq!(Port::from_text("53"), Err(Invalid::Type));
     }
 
     #[test]
     fn seconds_are_never_zero() {
-        assert_eq!(Seconds::from_integer(0), Err(Wrong::Value));
+        assert_eq!(Seconds::from_integer(0), Err(Invalid::Value));
         assert_eq!(Seconds::from_integer(1).map(Seconds::duration), Ok(Duration::from_secs(1)));
-        assert_eq!(Seconds::from_integer(31_536_001), Err(Wrong::Value));
+        assert_eq!(Seconds::from_integer(31_536_001), Err(Invalid::Value));
     }
 
     #[test]
@@ -298,6 +298,6 @@ mod tests {
         for wrong in ["", "66", "1777", "0668", "00660", "+660", "rw-r--r--", "0o60"] {
             check(wrong, None);
         }
-        assert_eq!(FileMode::from_integer(660), Err(Wrong::Type));
+        assert_eq!(FileMode::from_integer(660), Err(Invalid::Type));
     }
 }

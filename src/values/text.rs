@@ -1,7 +1,7 @@
 //! Strings with a meaning: names, paths, patterns, secrets.
 
 use super::plain::Plain;
-use super::{Any, Value, Wrong, deserialize};
+use super::{Invalid, RawValue, Value, deserialize};
 use regex_lite::Regex;
 use serde::de::{Deserialize, Deserializer, Error};
 use std::collections::BTreeMap;
@@ -30,9 +30,9 @@ impl Value for Text {
         "a string that is not empty, without control characters".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(Wrong::Value);
+            return Err(Invalid::Value);
         }
         Ok(Text(text.to_owned()))
     }
@@ -62,9 +62,9 @@ impl Value for FilePath {
         "the path of a file".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() || text.contains('\0') {
-            return Err(Wrong::Value);
+            return Err(Invalid::Value);
         }
         Ok(FilePath(text.into()))
     }
@@ -86,12 +86,12 @@ impl Value for Account {
         "the name or number of a user or group".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         Text::from_text(text).map(|Text(name)| Account(name))
     }
 
-    fn from_integer(integer: i64) -> Result<Self, Wrong> {
-        u32::try_from(integer).map(|number| Account(number.to_string())).map_err(|_| Wrong::Value)
+    fn from_integer(integer: i64) -> Result<Self, Invalid> {
+        u32::try_from(integer).map(|number| Account(number.to_string())).map_err(|_| Invalid::Value)
     }
 }
 
@@ -152,11 +152,11 @@ impl Value for Pattern {
         "a regular expression, matched from the start".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         // Alone first: `a)(?:b` is balanced only inside our own group.
         let alone = Regex::new(text);
         let anchored = alone.and_then(|_| Regex::new(&format!("^(?:{text})")));
-        let anchored = anchored.map_err(|error| Wrong::Because(error.to_string()))?;
+        let anchored = anchored.map_err(|error| Invalid::Because(error.to_string()))?;
         let matcher = Plain::of(text).map_or(Matcher::Engine(anchored), Matcher::Plain);
         Ok(Pattern { source: text.to_owned(), matcher })
     }
@@ -200,8 +200,8 @@ impl fmt::Debug for Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // By way of any value, since serde's own error would show what was written.
-        match Any::deserialize(deserializer)? {
-            Any::Text(secret) => Ok(Secret(secret)),
+        match RawValue::deserialize(deserializer)? {
+            RawValue::Text(secret) => Ok(Secret(secret)),
             other => Err(Error::custom(format_args!(
                 "invalid type: {}, expected a string (empty turns this method off)",
                 other.kind()
@@ -212,12 +212,12 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// A table of the web API: `<what>/query` or `<what>/response`, such as `hit/query` or `nxdomain/response`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableFlag(String);
+pub struct TableName(String);
 
-impl TableFlag {
+impl TableName {
     /// A flag of ours.
     pub fn new(flag: &'static str) -> Self {
-        TableFlag(flag.to_owned())
+        TableName(flag.to_owned())
     }
 
     /// The flag.
@@ -226,19 +226,19 @@ impl TableFlag {
     }
 }
 
-impl Value for TableFlag {
+impl Value for TableName {
     fn allowed() -> String {
         "`<what>/query` or `<what>/response`, where <what> is `hit`, `length`, an rcode or a type in lower case"
             .to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         let what = text.strip_suffix("/query").or_else(|| text.strip_suffix("/response"));
         let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
         if what.is_some_and(|what| !what.is_empty() && what.bytes().all(plain)) {
-            return Ok(TableFlag(text.to_owned()));
+            return Ok(TableName(text.to_owned()));
         }
-        Err(Wrong::Value)
+        Err(Invalid::Value)
     }
 }
 
@@ -269,8 +269,8 @@ impl fmt::Debug for Properties {
 impl<'de> Deserialize<'de> for Properties {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // By way of any value, as with `Secret`.
-        let table = match Any::deserialize(deserializer)? {
-            Any::Table(table) => table,
+        let table = match RawValue::deserialize(deserializer)? {
+            RawValue::Table(table) => table,
             other => {
                 return Err(Error::custom(format_args!("invalid type: {}, expected a table", other.kind())));
             }
@@ -284,18 +284,18 @@ impl<'de> Deserialize<'de> for Properties {
 /// Writes a table's values under their dotted names.
 fn flatten(
     prefix: &str,
-    table: BTreeMap<String, Any>,
+    table: BTreeMap<String, RawValue>,
     into: &mut BTreeMap<String, String>,
 ) -> Result<(), String> {
     for (name, value) in table {
         let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         let text = match value {
-            Any::Text(text) | Any::Scalar(text) => text,
-            Any::Table(inner) => {
+            RawValue::Text(text) | RawValue::Scalar(text) => text,
+            RawValue::Table(inner) => {
                 flatten(&name, inner, into)?;
                 continue;
             }
-            Any::List(_) => {
+            RawValue::List(_) => {
                 return Err(format!(
                     "`{name}` is neither text nor number, expected a string, number or boolean"
                 ));
@@ -308,7 +308,7 @@ fn flatten(
     Ok(())
 }
 
-deserialize!(Text, FilePath, Account, Pattern, TableFlag);
+deserialize!(Text, FilePath, Account, Pattern, TableName);
 
 #[cfg(test)]
 mod tests {
@@ -344,7 +344,7 @@ mod tests {
             ("a)(?:b", "found closing ')' without matching '('"),
             ("(?=a)", "look-around is not supported"),
         ] {
-            assert_eq!(Pattern::from_text(pattern), Err(Wrong::Because(why.to_owned())), "{pattern}");
+            assert_eq!(Pattern::from_text(pattern), Err(Invalid::Because(why.to_owned())), "{pattern}");
         }
     }
 
@@ -353,10 +353,10 @@ mod tests {
         for flag in
             ["hit/query", "length/response", "nxdomain/response", "type65/query", "nsec3-params/query"]
         {
-            assert_eq!(TableFlag::from_text(flag).unwrap().as_str(), flag);
+            assert_eq!(TableName::from_text(flag).unwrap().as_str(), flag);
         }
         for wrong in ["", "hit", "/query", "hit/", "hit/ip", "a/b/query", "HIT/query", "hit/query/"] {
-            assert_eq!(TableFlag::from_text(wrong), Err(Wrong::Value), "{wrong:?}");
+            assert_eq!(TableName::from_text(wrong), Err(Invalid::Value), "{wrong:?}");
         }
     }
 

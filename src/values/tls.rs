@@ -3,7 +3,7 @@
 //! A section lists the keys itself, so that the list of what is allowed stays its own, and lends them
 //! together as one of these views. Files are opened elsewhere.
 
-use super::{Fault, FilePath, Host, Text, Value, required};
+use super::{FilePath, Host, KeyError, Text, Value, required};
 
 /// The TLS keys of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ impl ServerTls<'_> {
     /// # Errors
     /// TLS without certificate or key; files given, but nothing said about TLS, which would leave
     /// the port open in plain text.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         if self.is_on() {
             required("tls-server-cert", self.cert)?;
             return required("tls-server-key", self.key);
@@ -70,12 +70,12 @@ impl ClientTls<'_> {
     ///
     /// # Errors
     /// A server name that is none; a certificate without key or the reverse; TLS keys given, but nothing said about TLS.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         if self.is_on() {
             let name = self.server_name.as_ref();
             if name.is_some_and(|name| Host::from_text(name.as_str()).is_err()) {
                 let text = format!("nothing that a certificate can have; allowed: {}", Host::allowed());
-                return Err(Fault::new("tls-server-name", text));
+                return Err(KeyError::new("tls-server-name", text));
             }
             return match (self.cert, self.key) {
                 (Some(_), None) => required("tls-client-key", self.key),
@@ -96,9 +96,9 @@ impl ClientTls<'_> {
 }
 
 /// Refuses the first key given while `support` was not written at all; an explicit `false` is an answer.
-fn not_silent(support: Option<bool>, keys: &[(&'static str, bool)]) -> Result<(), Fault> {
+fn not_silent(support: Option<bool>, keys: &[(&'static str, bool)]) -> Result<(), KeyError> {
     match keys.iter().find(|(_, given)| *given) {
-        Some((key, _)) if support.is_none() => Err(Fault::new(
+        Some((key, _)) if support.is_none() => Err(KeyError::new(
             key,
             "given while `tls-support` is not; allowed: together with `tls-support = true` (or `false`, to leave TLS off)",
         )),

@@ -1,6 +1,6 @@
 //! What may stand in a configuration file.
 
-use dnstapd::config::{Class, Config};
+use dnstapd::config::{Config, ExitClass};
 
 /// Checks that any text is a configuration, or an error in one line that names a place in the text.
 pub fn check(octets: &[u8]) {
@@ -11,7 +11,7 @@ pub fn check(octets: &[u8]) {
             let shown = error.to_string();
             // A quoted key may be shown with its tabs.
             assert!(!shown.chars().any(|letter| letter.is_control() && letter != '\t'), "{shown:?}");
-            assert!(matches!(error.class(), Class::Words), "{shown}");
+            assert!(matches!(error.class(), ExitClass::Words), "{shown}");
             let mut place = shown.strip_prefix("dnstap.toml:").expect("the file").split(':');
             let mut number =
                 || place.next().and_then(|number| number.parse::<usize>().ok()).expect("a number");

@@ -27,7 +27,7 @@ use super::sniffer;
 use crate::capture::is_container;
 use crate::limits::Limits;
 use crate::pipeline::{Collector, Intake};
-use crate::values::{AtEnd, Fault, FilePath, Within, required};
+use crate::values::{AtEnd, Bounded, FilePath, KeyError, required};
 
 /// Section `input.file`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -47,14 +47,14 @@ pub struct Section {
 }
 
 /// What `rate` takes.
-pub type Rate = Within<1, 1_000_000_000>;
+pub type Rate = Bounded<1, 1_000_000_000>;
 
 impl Section {
     /// The rules between the keys of an enabled section.
     ///
     /// # Errors
     /// No path.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         required("path", &self.path)
     }
 }

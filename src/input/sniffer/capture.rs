@@ -25,7 +25,7 @@ use crate::capture::{Captured, Link, Path};
 use crate::limits::Limits;
 use crate::net::backoff::Backoff;
 use crate::pipeline::{Collector, Connected, Intake};
-use crate::sys::interfaces::{AsyncChanges, Changes};
+use crate::sys::interfaces::{AsyncRouteSocket, RouteSocket};
 use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};
 use crate::sys::packet::{AsyncSocket, Packet, Socket};
 use crate::values::Seconds;
@@ -33,7 +33,7 @@ use crate::values::Seconds;
 /// A packet socket, listening.
 pub struct Sniffer {
     socket: Socket,
-    changes: Changes,
+    changes: RouteSocket,
     place: Place,
     path: Path,
 }
@@ -47,7 +47,7 @@ impl Sniffer {
     pub fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
         let place = Place::new(section)?;
         let socket = Socket::open(&place.program(), limits.ring).map_err(explain)?;
-        let changes = Changes::open()?;
+        let changes = RouteSocket::open()?;
         socket.listen(place.number()?)?;
         let kind = socket.kind()?;
         if !place.is_all() && link(kind).is_none() {
@@ -96,7 +96,7 @@ fn link(kind: u16) -> Option<Link> {
 /// A packet socket in the reactor.
 pub struct Listener {
     socket: AsyncSocket,
-    changes: AsyncChanges,
+    changes: AsyncRouteSocket,
     place: Place,
     path: Path,
 }

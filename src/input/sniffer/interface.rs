@@ -111,7 +111,7 @@ impl Place {
         if !self.is_all() {
             return Ok(false);
         }
-        let now = interfaces::subordinates()?;
+        let now = interfaces::members()?;
         let changed = now != self.subordinates;
         self.subordinates = now;
         Ok(changed)

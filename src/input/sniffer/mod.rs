@@ -7,7 +7,7 @@ pub use capture::{Listener, Sniffer, run};
 
 use crate::capture::{Path, Records, Settings};
 use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_PORTS};
-use crate::values::{Fault, ListenAddress, Port, Text, required};
+use crate::values::{KeyError, ListenAddress, Port, Text, required};
 use serde::Deserialize;
 
 /// Section `input.sniffer`. The names of the switches in the program it replaces are read too.
@@ -67,16 +67,16 @@ impl Section {
     ///
     /// # Errors
     /// No interface, no port.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         required("eth-name", &self.eth_name)?;
         if self.dns_port.is_empty() {
-            return Err(Fault::new("dns-port", "an empty list; allowed: at least one port, such as [53]"));
+            return Err(KeyError::new("dns-port", "an empty list; allowed: at least one port, such as [53]"));
         }
         if self.dns_port.len() > SNIFFER_PORTS {
-            return Err(Fault::new("dns-port", format!("too many; allowed: {SNIFFER_PORTS} ports")));
+            return Err(KeyError::new("dns-port", format!("too many; allowed: {SNIFFER_PORTS} ports")));
         }
         if self.eth_ip.len() > SNIFFER_ADDRESSES {
-            return Err(Fault::new("eth-ip", format!("too many; allowed: {SNIFFER_ADDRESSES} addresses")));
+            return Err(KeyError::new("eth-ip", format!("too many; allowed: {SNIFFER_ADDRESSES} addresses")));
         }
         Ok(())
     }

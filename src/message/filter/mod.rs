@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::limits::IDENTITY_BYTES;
 use crate::message::event::Event;
-use crate::values::{MessageName, Pattern, Within};
+use crate::values::{Bounded, MessageName, Pattern};
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
@@ -34,7 +34,7 @@ pub struct Section {
 }
 
 /// What `sample-rate` takes.
-pub type SampleRate = Within<1, 1_000_000_000>;
+pub type SampleRate = Bounded<1, 1_000_000_000>;
 
 impl Default for Section {
     fn default() -> Self {

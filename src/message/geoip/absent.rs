@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::{Place, Section};
-use crate::values::Fault;
+use crate::values::KeyError;
 
 /// Never there.
 #[derive(Debug)]
@@ -15,8 +15,12 @@ impl Database {
     /// # Errors
     ///
     /// One is asked for; the configuration refuses that before.
-    pub fn load(section: &Section) -> Result<Option<Self>, Fault> {
-        if section.enable { Err(Fault::new("enable", "needs the cargo feature `geoip`")) } else { Ok(None) }
+    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+        if section.enable {
+            Err(KeyError::new("enable", "needs the cargo feature `geoip`"))
+        } else {
+            Ok(None)
+        }
     }
 
     /// Never called.

@@ -9,7 +9,7 @@ use super::recent::{Recent, Span};
 use super::{Place, Section};
 use crate::limits::PLACE_BYTES;
 use crate::sys::mmap::Mapping;
-use crate::values::Fault;
+use crate::values::KeyError;
 
 /// A database in MaxMind's format, with cities or at least countries.
 pub struct Database<S: AsRef<[u8]> + Clone = Mapping> {
@@ -28,9 +28,9 @@ impl Database {
     /// # Errors
     ///
     /// The file cannot be read, or is no database with countries.
-    pub fn load(section: &Section) -> Result<Option<Self>, Fault> {
+    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
         let Some(path) = section.city_database.as_deref().filter(|_| section.enable) else { return Ok(None) };
-        let fault = |why: &dyn Display| Fault::new("city-database", format!("{}: {why}", path.display()));
+        let fault = |why: &dyn Display| KeyError::new("city-database", format!("{}: {why}", path.display()));
         let file = Mapping::open(path).map_err(|error| fault(&error))?;
         Database::parse(file, section.country_iso).map(Some).map_err(|why| fault(&why))
     }

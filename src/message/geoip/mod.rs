@@ -27,7 +27,7 @@ pub use absent::Database;
 #[cfg(feature = "geoip")]
 pub use database::Database;
 
-use crate::values::{Fault, FilePath, required};
+use crate::values::{FilePath, KeyError, required};
 use serde::Deserialize;
 
 /// Whether this build knows databases.
@@ -58,7 +58,7 @@ impl Section {
     ///
     /// # Errors
     /// No database.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         required("city-database", &self.city_database)
     }
 }

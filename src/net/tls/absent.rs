@@ -8,7 +8,7 @@ use async_net::TcpStream;
 use smol::io::{AsyncRead, AsyncWrite};
 
 use super::Refused;
-use crate::values::{ClientTls, Fault, Host, ServerTls};
+use crate::values::{ClientTls, Host, KeyError, ServerTls};
 
 /// Never there.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub enum ServerStream {}
 pub type ClientStream = ServerStream;
 
 /// The configuration refuses TLS before this is asked.
-fn without<T>(is_on: bool) -> Result<Option<T>, Fault> {
-    if is_on { Err(Fault::new("tls-support", "needs the cargo feature `tls`")) } else { Ok(None) }
+fn without<T>(is_on: bool) -> Result<Option<T>, KeyError> {
+    if is_on { Err(KeyError::new("tls-support", "needs the cargo feature `tls`")) } else { Ok(None) }
 }
 
 impl Server {
@@ -36,7 +36,7 @@ impl Server {
     /// # Errors
     ///
     /// TLS is asked for.
-    pub fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, Fault> {
+    pub fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, KeyError> {
         without(tls.is_on())
     }
 
@@ -45,7 +45,7 @@ impl Server {
     /// # Errors
     ///
     /// None.
-    pub fn reload(&self, _: &ServerTls<'_>) -> Result<(), Fault> {
+    pub fn reload(&self, _: &ServerTls<'_>) -> Result<(), KeyError> {
         match *self {}
     }
 
@@ -65,7 +65,7 @@ impl Client {
     /// # Errors
     ///
     /// TLS is asked for.
-    pub fn load(tls: &ClientTls<'_>, _: &Host) -> Result<Option<Self>, Fault> {
+    pub fn load(tls: &ClientTls<'_>, _: &Host) -> Result<Option<Self>, KeyError> {
         without(tls.is_on())
     }
 
@@ -74,7 +74,7 @@ impl Client {
     /// # Errors
     ///
     /// None.
-    pub fn reload(&self, _: &ClientTls<'_>) -> Result<(), Fault> {
+    pub fn reload(&self, _: &ClientTls<'_>) -> Result<(), KeyError> {
         match *self {}
     }
 

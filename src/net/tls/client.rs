@@ -11,7 +11,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 
 use super::files::{self, Named};
-use crate::values::{ClientTls, Fault, Host};
+use crate::values::{ClientTls, Host, KeyError};
 
 /// A connection after its handshake.
 pub type ClientStream = futures_rustls::client::TlsStream<TcpStream>;
@@ -29,13 +29,13 @@ impl Client {
     /// # Errors
     ///
     /// What is wrong with which file.
-    pub fn load(tls: &ClientTls<'_>, host: &Host) -> Result<Option<Self>, Fault> {
+    pub fn load(tls: &ClientTls<'_>, host: &Host) -> Result<Option<Self>, KeyError> {
         if !tls.is_on() {
             return Ok(None);
         }
         let name = tls.server_name.as_ref().map_or(host.without_zone(), |name| name.as_str());
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            Fault::new(
+            KeyError::new(
                 "tls-server-name",
                 format!("`{name}` cannot be in a certificate; allowed: a host name or an IP address"),
             )
@@ -48,7 +48,7 @@ impl Client {
     /// # Errors
     ///
     /// What is wrong with which file; what was in force stays so.
-    pub fn reload(&self, tls: &ClientTls<'_>) -> Result<(), Fault> {
+    pub fn reload(&self, tls: &ClientTls<'_>) -> Result<(), KeyError> {
         let new = configuration(tls)?;
         *self.configuration.borrow_mut() = new;
         Ok(())
@@ -66,7 +66,7 @@ impl Client {
     }
 }
 
-fn configuration(tls: &ClientTls<'_>) -> Result<Arc<ClientConfig>, Fault> {
+fn configuration(tls: &ClientTls<'_>) -> Result<Arc<ClientConfig>, KeyError> {
     let provider = files::provider();
     let roots = match tls.ca {
         Some(path) => files::authorities(Named { key: "tls-ca", path })?,
@@ -82,7 +82,7 @@ fn configuration(tls: &ClientTls<'_>) -> Result<Arc<ClientConfig>, Fault> {
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::new("tls-support", error.to_string()))?
+        .map_err(|error| KeyError::new("tls-support", error.to_string()))?
         .with_root_certificates(roots);
     let mut configuration = match identity {
         Some(identity) => builder.with_client_cert_resolver(identity),

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::limits::PEM_BYTES;
-use crate::values::Fault;
+use crate::values::KeyError;
 
 /// A file and the key of the configuration that names it.
 #[derive(Clone, Copy)]
@@ -26,12 +26,12 @@ pub struct Named<'a> {
 
 impl Named<'_> {
     /// What is wrong with it.
-    fn fault(self, what: impl Display) -> Fault {
-        Fault::new(self.key, format!("{}: {what}", self.path.display()))
+    fn fault(self, what: impl Display) -> KeyError {
+        KeyError::new(self.key, format!("{}: {what}", self.path.display()))
     }
 
     /// The whole file.
-    fn read(self) -> Result<Vec<u8>, Fault> {
+    fn read(self) -> Result<Vec<u8>, KeyError> {
         read_limited(self.path).map_err(|error| self.fault(error))
     }
 }
@@ -50,7 +50,7 @@ pub fn identity(
     provider: &CryptoProvider,
     chain: Named<'_>,
     key: Named<'_>,
-) -> Result<Arc<SingleCertAndKey>, Fault> {
+) -> Result<Arc<SingleCertAndKey>, KeyError> {
     let certificates = certificates(chain)?;
     let signing = provider.key_provider.load_private_key(private_key(key)?);
     let signing = signing.map_err(|error| key.fault(format_args!("the key cannot be used: {error}")))?;
@@ -72,7 +72,7 @@ pub fn identity(
 /// # Errors
 ///
 /// The file cannot be read, or has no certificate in it, or one that is none.
-pub fn authorities(file: Named<'_>) -> Result<RootCertStore, Fault> {
+pub fn authorities(file: Named<'_>) -> Result<RootCertStore, KeyError> {
     let mut roots = RootCertStore::empty();
     for (at, certificate) in certificates(file)?.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {
@@ -87,11 +87,12 @@ pub fn authorities(file: Named<'_>) -> Result<RootCertStore, Fault> {
 /// # Errors
 ///
 /// There is no such list, or nothing in it; `key` is to be set then.
-pub fn system_authorities(key: &'static str) -> Result<RootCertStore, Fault> {
+pub fn system_authorities(key: &'static str) -> Result<RootCertStore, KeyError> {
     let path = std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(SYSTEM_LIST), PathBuf::from);
     let list = Named { key, path: &path };
-    let hint =
-        |fault: Fault| Fault::new(key, format!("unset, and the system's list is of no use: {}", fault.text));
+    let hint = |fault: KeyError| {
+        KeyError::new(key, format!("unset, and the system's list is of no use: {}", fault.text))
+    };
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates(list).map_err(hint)?);
     if roots.is_empty() { Err(hint(list.fault(NO_CERTIFICATE))) } else { Ok(roots) }
@@ -103,7 +104,7 @@ const SYSTEM_LIST: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What is said of a file without any.
 const NO_CERTIFICATE: &str = "no certificate in it";
 
-fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, Fault> {
+fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, KeyError> {
     let octets = file.read()?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     match found {
@@ -114,7 +115,7 @@ fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, Fault> 
 }
 
 /// The first private key: PKCS#8, PKCS#1 or SEC1.
-fn private_key(file: Named<'_>) -> Result<PrivateKeyDer<'static>, Fault> {
+fn private_key(file: Named<'_>) -> Result<PrivateKeyDer<'static>, KeyError> {
     let octets = file.read()?;
     PrivateKeyDer::from_pem_slice(&octets).map_err(|error| match error {
         pem::Error::NoItemsFound if is_encrypted(&octets) => {

@@ -11,7 +11,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use super::Refused;
 use super::files::{self, Named};
-use crate::values::{Fault, ServerTls};
+use crate::values::{KeyError, ServerTls};
 
 /// A connection after its handshake.
 pub type ServerStream = futures_rustls::server::TlsStream<TcpStream>;
@@ -25,7 +25,7 @@ impl Server {
     /// # Errors
     ///
     /// What is wrong with which file.
-    pub fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, Fault> {
+    pub fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, KeyError> {
         tls.is_on().then(|| Ok(Server(RefCell::new(configuration(tls)?)))).transpose()
     }
 
@@ -34,7 +34,7 @@ impl Server {
     /// # Errors
     ///
     /// What is wrong with which file; what was in force stays so.
-    pub fn reload(&self, tls: &ServerTls<'_>) -> Result<(), Fault> {
+    pub fn reload(&self, tls: &ServerTls<'_>) -> Result<(), KeyError> {
         let new = configuration(tls)?;
         *self.0.borrow_mut() = new;
         Ok(())
@@ -63,10 +63,10 @@ impl Server {
 /// ContentType of the record that every TLS connection begins with (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 0x16;
 
-fn configuration(tls: &ServerTls<'_>) -> Result<Arc<ServerConfig>, Fault> {
+fn configuration(tls: &ServerTls<'_>) -> Result<Arc<ServerConfig>, KeyError> {
     let provider = files::provider();
     let (Some(chain), Some(key)) = (tls.cert, tls.key) else {
-        return Err(Fault::new("tls-support", "needs a certificate and its key"));
+        return Err(KeyError::new("tls-support", "needs a certificate and its key"));
     };
     let identity = files::identity(
         &provider,
@@ -75,13 +75,13 @@ fn configuration(tls: &ServerTls<'_>) -> Result<Arc<ServerConfig>, Fault> {
     )?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::new("tls-support", error.to_string()))?;
+        .map_err(|error| KeyError::new("tls-support", error.to_string()))?;
     let builder = match tls.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let roots = files::authorities(Named { key: "tls-client-ca", path })?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            let verifier = verifier.map_err(|error| Fault::new("tls-client-ca", error.to_string()))?;
+            let verifier = verifier.map_err(|error| KeyError::new("tls-client-ca", error.to_string()))?;
             builder.with_client_cert_verifier(verifier)
         }
     };

@@ -4,7 +4,7 @@ use std::io;
 
 use super::super::Plan;
 use super::Section;
-use crate::values::{Fault, Properties};
+use crate::values::{KeyError, Properties};
 
 /// Whether this build knows Kafka.
 pub const BUILT: bool = false;
@@ -14,7 +14,7 @@ pub const BUILT: bool = false;
 /// # Errors
 ///
 /// None.
-pub fn check(_: &Properties, _: usize) -> Result<(), Fault> {
+pub fn check(_: &Properties, _: usize) -> Result<(), KeyError> {
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::BROKER_LISTS;
 use super::reports::Reports;
 use crate::limits::{KAFKA_MESSAGE_OCTETS, KAFKA_QUEUE_OCTETS_PER_MESSAGE, KAFKA_STATISTICS_MS};
 use crate::sys::kafka::Watched;
-use crate::values::{Fault, Properties};
+use crate::values::{KeyError, Properties};
 
 /// A producer that reports to us.
 pub type Client = Watched<Reports>;
@@ -29,12 +29,12 @@ pub const BUILT: bool = true;
 /// # Errors
 ///
 /// The first setting it refuses, in its own words.
-pub fn check(properties: &Properties, queue: usize) -> Result<(), Fault> {
+pub fn check(properties: &Properties, queue: usize) -> Result<(), KeyError> {
     let mut config = config(properties, queue);
     config.create_native_config().map_err(|error| fault(&error))?;
     if config.get("transactional.id").is_some() {
         let text = "`transactional.id`: records are not sent in transactions; allowed: `enable.idempotence`";
-        return Err(Fault::new(KEY, text));
+        return Err(KeyError::new(KEY, text));
     }
     for (name, _) in properties.iter().filter(|(name, _)| is_of_the_machine(name)) {
         config.remove(name);
@@ -104,8 +104,8 @@ fn is_of_the_machine(name: &str) -> bool {
     name.ends_with(".location") || name == "plugin.library.paths"
 }
 
-fn fault(error: &KafkaError) -> Fault {
-    Fault::new(KEY, format!("{}; allowed: the settings of librdkafka", words(error)))
+fn fault(error: &KafkaError) -> KeyError {
+    KeyError::new(KEY, format!("{}; allowed: the settings of librdkafka", words(error)))
 }
 
 /// What librdkafka says. The value of a setting is not repeated by us: it may be a secret.

@@ -29,7 +29,7 @@ pub use plan::plan;
 pub use record::{Keyed, split};
 
 use crate::limits::{QUEUE, QueueSize};
-use crate::values::{Fault, Format, Properties, RecordKey, Text, WhenFull, required};
+use crate::values::{Format, KeyError, Properties, RecordKey, Text, WhenFull, required};
 use serde::Deserialize;
 
 /// Section `output.kafka`.
@@ -71,10 +71,10 @@ impl Section {
     ///
     /// # Errors
     /// No topic, no broker, what librdkafka refuses.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         required("topic", &self.topic)?;
         if BROKER_LISTS.iter().all(|name| self.rdkafka_config.value(name).is_none()) {
-            return Err(Fault::new(
+            return Err(KeyError::new(
                 "rdkafka-config",
                 "no `bootstrap.servers`, and it is needed here; allowed: \"host:port\", several apart by commas",
             ));

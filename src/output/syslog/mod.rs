@@ -12,7 +12,7 @@ use super::{Plan, QueueSettings, Shape, datagram_sink};
 use crate::limits::{QUEUE, QueueSize};
 use crate::net::tls::Client;
 use crate::values::{
-    ClientTls, Facility, Fault, FilePath, Format, Framing, Header, Host, Port, Seconds, Severity, Text,
+    ClientTls, Facility, FilePath, Format, Framing, Header, Host, KeyError, Port, Seconds, Severity, Text,
     Transport, WhenFull, required,
 };
 use serde::Deserialize;
@@ -111,13 +111,13 @@ impl Section {
     /// Neither address nor path, or both; a path with another transport than datagrams; newlines as
     /// framing where records have newlines inside or TLS asks for lengths (RFC 5425, 4.3); TLS keys
     /// that disagree.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), KeyError> {
         match (&self.remote_address, &self.path) {
             (Some(_), Some(_)) => {
-                return Err(Fault::new("path", "given beside `remote-address`; allowed: one of the two"));
+                return Err(KeyError::new("path", "given beside `remote-address`; allowed: one of the two"));
             }
             (_, Some(_)) if self.transport != Transport::Udp => {
-                return Err(Fault::new(
+                return Err(KeyError::new(
                     "transport",
                     "a local socket takes datagrams; allowed with `path`: `udp`",
                 ));
@@ -126,7 +126,7 @@ impl Section {
             _ => {}
         }
         if self.tls_support.is_some_and(|support| support != (self.transport == Transport::Tls)) {
-            return Err(Fault::new(
+            return Err(KeyError::new(
                 "tls-support",
                 format!(
                     "does not go with `transport = \"{}\"`; allowed: `transport = \"tls\"` for TLS",
@@ -135,13 +135,13 @@ impl Section {
             ));
         }
         if self.framing == Framing::Newline && self.transport == Transport::Tls {
-            return Err(Fault::new(
+            return Err(KeyError::new(
                 "framing",
                 "TLS needs lengths (RFC 5425); allowed with `tls`: `octet-counting`",
             ));
         }
         if self.framing == Framing::Newline && self.format == Format::Yaml {
-            return Err(Fault::new(
+            return Err(KeyError::new(
                 "framing",
                 "YAML has newlines inside; allowed with `yaml`: `octet-counting`",
             ));

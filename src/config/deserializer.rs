@@ -13,11 +13,11 @@ use toml::de::{DeTable, DeValue};
 
 /// Why a value is not what was wanted. On the heap, since it is an arm of every result here.
 #[derive(Debug)]
-pub(super) struct Refused(Box<Refusal>);
+pub(super) struct DecodeError(Box<DecodeDetails>);
 
 /// What is known of it.
 #[derive(Debug, Default)]
-pub(super) struct Refusal {
+pub(super) struct DecodeDetails {
     /// The dotted key.
     pub(super) key: String,
     /// The octet where it stands; none until somebody knew.
@@ -26,9 +26,9 @@ pub(super) struct Refusal {
     pub(super) text: String,
 }
 
-impl Refused {
+impl DecodeError {
     /// What is known of it.
-    pub(super) fn into_inner(self) -> Refusal {
+    pub(super) fn into_inner(self) -> DecodeDetails {
         *self.0
     }
 
@@ -41,28 +41,28 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.text)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for DecodeError {}
 
-impl de::Error for Refused {
+impl de::Error for DecodeError {
     fn custom<T: fmt::Display>(text: T) -> Self {
-        Refused(Box::new(Refusal { text: text.to_string(), ..Refusal::default() }))
+        DecodeError(Box::new(DecodeDetails { text: text.to_string(), ..DecodeDetails::default() }))
     }
 }
 
 /// A value of the document.
 #[derive(Clone, Copy)]
-pub(super) struct Reading<'a>(pub(super) &'a DeValue<'a>);
+pub(super) struct TomlDeserializer<'a>(pub(super) &'a DeValue<'a>);
 
-impl<'de> Deserializer<'de> for Reading<'de> {
-    type Error = Refused;
+impl<'de> Deserializer<'de> for TomlDeserializer<'de> {
+    type Error = DecodeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             DeValue::String(text) => visitor.visit_str(text),
             DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
@@ -78,7 +78,7 @@ impl<'de> Deserializer<'de> for Reading<'de> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_some(self) // TOML has no null
     }
 
@@ -89,7 +89,7 @@ impl<'de> Deserializer<'de> for Reading<'de> {
 }
 
 /// The error of a kind of value that no setting is written in.
-fn refuse(given: &str, expected: &dyn de::Expected) -> Refused {
+fn refuse(given: &str, expected: &dyn de::Expected) -> DecodeError {
     de::Error::invalid_type(Unexpected::Other(given), expected)
 }
 
@@ -102,13 +102,16 @@ struct Elements<'de> {
 }
 
 impl<'de> SeqAccess<'de> for Elements<'de> {
-    type Error = Refused;
+    type Error = DecodeError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, DecodeError> {
         let Some((element, rest)) = self.rest.split_first() else { return Ok(None) };
         let at = self.at;
         (self.rest, self.at) = (rest, at + 1);
-        seed.deserialize(Reading(element.get_ref()))
+        seed.deserialize(TomlDeserializer(element.get_ref()))
             .map(Some)
             .map_err(|refused| refused.below(&format!("[{at}]"), element.span().start))
     }
@@ -123,9 +126,9 @@ struct Keys<'de> {
 }
 
 impl<'de> MapAccess<'de> for Keys<'de> {
-    type Error = Refused;
+    type Error = DecodeError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let Some((name, value)) = self.rest.next() else { return Ok(None) };
         self.value = Some((name.get_ref(), value));
         seed.deserialize(Name(name.get_ref()))
@@ -133,9 +136,9 @@ impl<'de> MapAccess<'de> for Keys<'de> {
             .map_err(|refused| refused.below(&shown(name.get_ref()), name.span().start))
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
         let Some((name, value)) = self.value.take() else { return Err(de::Error::custom("no value")) };
-        seed.deserialize(Reading(value.get_ref()))
+        seed.deserialize(TomlDeserializer(value.get_ref()))
             .map_err(|refused| refused.below(&shown(name), value.span().start))
     }
 }
@@ -144,9 +147,9 @@ impl<'de> MapAccess<'de> for Keys<'de> {
 struct Name<'de>(&'de str);
 
 impl<'de> Deserializer<'de> for Name<'de> {
-    type Error = Refused;
+    type Error = DecodeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_str(self.0)
     }
 
