@@ -124,8 +124,10 @@ class Peer:
         connection.close()
 
     def wait_until_all_is_read(self, seconds=20):
-        """For connections that the other end has closed."""
+        """For connections that the other end has closed, of which there is one at least."""
         end = time.monotonic() + seconds
+        while not self.readers and time.monotonic() < end:
+            time.sleep(0.01)
         for reader in self.readers:
             reader.join(max(0, end - time.monotonic()))
 

@@ -4,10 +4,9 @@ import os
 import re
 import signal
 import socket
-import sys
 import time
 
-from harness import DATA, TOP, Daemon, Sender, main, message, run_binary, temporary_folder
+from harness import DATA, TOP, Daemon, Sender, message, run_binary, temporary_folder
 
 
 def test_help_and_version():
@@ -243,7 +242,3 @@ def test_sampling():
         sender.stop()
         assert len(daemon.records()) == 100
         assert daemon.check_accounts()['dnstapd_filtered_total{input="unix-socket",filter="sample-rate"}'] == 895
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -1,7 +1,7 @@
 """What configs/ says of the API and the metrics, against the running daemon; and what it has for Prometheus and Grafana,
 in a real Prometheus.
 
-    BLESS=1 target/python/bin/python tests/blackbox/test_descriptions.py test_metrics_txt_is_what_the_daemon_says
+    BLESS=1 tests/python -m pytest tests/blackbox -k metrics_txt_is_what_the_daemon_says
 
 writes configs/metrics.txt anew.
 """
@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 import urllib.parse
 
@@ -21,7 +20,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import harness
-from harness import TOP, Daemon, Sender, dns, main, message, natively, temporary_folder
+from harness import TOP, Daemon, Sender, dns, message, natively, temporary_folder
 
 CONFIGS = os.path.join(TOP, "configs")
 
@@ -333,7 +332,3 @@ def test_every_panel_has_data_in_a_real_prometheus():
         rows = prometheus.query(concrete(next(panel for panel in panels(dashboard) if panel["title"] == "Queries a second")["targets"][0]["expr"]))
         assert [row["metric"] for row in rows] == [{"identity": "ns1"}] and float(rows[0]["value"][1]) > 0, rows
         print(f"     {asked} queries of {len(panels(dashboard))} panels have data")
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

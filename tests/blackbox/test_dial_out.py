@@ -4,11 +4,10 @@ import os
 import re
 import socket
 import ssl
-import sys
 import time
 
 from certificates import Authority, openssl, server_context
-from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control, main, message, run_binary
+from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control, message, run_binary
 from peers import OwnNames
 
 AUTHORITY = Authority()
@@ -386,7 +385,3 @@ def test_it_stops_while_it_waits():
         it.wait_for_log(REFUSED)
         started = time.monotonic()
         assert it.stop() == 0 and time.monotonic() - started < 3
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -9,7 +9,7 @@ import sys
 
 import yaml
 
-from harness import main, temporary_folder
+from harness import temporary_folder
 from test_top import Screen, traffic
 
 
@@ -94,7 +94,3 @@ def test_it_shows_every_stream():
         check_nothing_went_wrong(screen)
         screen.press("q")
         assert screen.end() == 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

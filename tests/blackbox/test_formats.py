@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """One message as text, JSON and YAML: the contract's third section, octet by octet."""
 import os
-import sys
 
-from harness import DATA, Daemon, Sender, capture_frames, dns, field, main, message, run_binary
+from harness import DATA, Daemon, Sender, capture_frames, dns, field, message, run_binary
 
 QUERY, RESPONSE = 5, 6
 
@@ -183,7 +182,3 @@ enable = false
             frames = sum(1 for _ in capture_frames(os.path.join(DATA, capture)))
             records = out.count("---\n") if fmt == "yaml" else out.count("\n")
             assert records == frames, (capture, fmt, records, frames)
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

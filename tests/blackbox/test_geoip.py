@@ -4,10 +4,9 @@ import ipaddress
 import os
 import random
 import signal
-import sys
 
 import mmdb
-from harness import DATA, Daemon, Sender, main, message, natively, run_binary, temporary_folder
+from harness import DATA, Daemon, Sender, message, natively, run_binary, temporary_folder
 
 PLACES = os.path.join(DATA, "places.mmdb")
 
@@ -264,7 +263,3 @@ def test_a_database_cut_short_in_place_ends_nothing():
             daemon.process.send_signal(signal.SIGHUP)
             daemon.wait_for_log("Reloaded")
             assert ask(daemon, "10.39.39.1") == [("Country\\03239\\03239", "x" * 100)]
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -8,12 +8,11 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.parse
 
-from harness import DATA, FINISH, MACHINE, STOP, Daemon, Sender, capture_frames, control, dns, frame, main, message, natively, temporary_folder
+from harness import DATA, FINISH, MACHINE, STOP, Daemon, Sender, capture_frames, control, dns, frame, message, natively, temporary_folder
 
 # The names in the reference's order, section 8.5, without labels and for each stream.
 COUNTERS = """queries_bytes_total responses_bytes_total queries queries_udp queries_tcp queries_inet queries_inet6 queries_a
@@ -504,7 +503,3 @@ def test_ipv6_and_stop():
         assert daemon.stop() == 0
         assert time.monotonic() - started < 0.5
         assert connection.sock.recv(10) == b""
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -2,10 +2,9 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 
-from harness import Daemon, capture_frames, main
+from harness import Daemon, capture_frames
 from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers, free_port, greet_dnstap, send,
                    send_frames, tcp, wait_delivered)
 
@@ -99,7 +98,3 @@ def test_dnstap_strangers():
         started = time.monotonic()
         assert daemon.stop() == 0 and time.monotonic() - started < 7, "nobody waits for FINISH for ever"
     peer.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -3,10 +3,9 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 
-from harness import CONTENT_TYPE, START, STOP, Daemon, capture_frames, control, main, run_binary
+from harness import CONTENT_TYPE, START, STOP, Daemon, capture_frames, control, run_binary
 from peers import delivered, dropped, file_output, folder, names, read, send, small_disk, trouble, wait_delivered
 
 
@@ -276,7 +275,3 @@ def test_capture_rotates_and_survives_a_crash():
         config = file_output(path, "format = 'dnstap'") + "[web-api]\nenable = false\n"
         status, _, err = run_binary("-p", "0", config=config)
         assert status == 1 and "not a Frame Streams capture" in err and read(path) == ["this is no capture"], err
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -5,10 +5,11 @@ import datetime
 import fcntl
 import os
 import re
-import sys
 import time
 
-from harness import Daemon, main
+import pytest
+
+from harness import Daemon
 from peers import delivered, dropped, folder, lines_of, send, small_disk, trouble
 
 
@@ -159,12 +160,9 @@ def rotates():
                 assert os.path.getsize(name) < 500 and all(LINE.fullmatch(line) for line in lines_of(name)), lines_of(name)
 
 
+@pytest.mark.long
 def test_metrics_lines_that_are_lost_and_files_that_rotate():
     """Each lost line is counted by its reason. All at once, because the least queue takes more than a minute to fill."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for work in [pool.submit(fault) for fault in (disk_full, folder_gone, reader_slow_and_gone, rotates)]:
             work.result()
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

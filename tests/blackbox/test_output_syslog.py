@@ -4,12 +4,11 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 
 from certificates import Authority, server_context
-from harness import TOP, Daemon, dns, main, message
+from harness import TOP, Daemon, dns, message
 from peers import (OwnNames, Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send, send_frames, socket_of, syslog_output,
                    trouble, wait_delivered)
 
@@ -296,6 +295,7 @@ def test_syslog_yaml_by_length():
         send(daemon, 50)
         wait_delivered(daemon, "syslog", 50)
         assert daemon.stop() == 0
+        peer.wait_until_all_is_read()
         rest, records = peer.text(), []
         while rest:
             length, rest = rest.split(" ", 1)
@@ -325,7 +325,3 @@ def test_syslog_tcp_faults():
         return syslog_output(f"transport = 'tcp'\nframing = 'newline'\nheader = 'none'\nremote-address = '{address}'\n"
                              f"remote-port = {port}\nqueue = '64K'")
     faults(Subject("syslog", remote))
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -2,11 +2,10 @@
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 
-from harness import Daemon, Sender, dns, frame, main, message
+from harness import Daemon, Sender, dns, frame, message
 from peers import (Peer, Subject, delivered, dnstap_output, dropped, faults, folder, free_port, names, send, syslog_output, tcp,
                    tcp_output, wait_delivered)
 
@@ -19,6 +18,7 @@ def test_tcp_formats_and_addresses():
                 send(daemon, 50)
                 wait_delivered(daemon, "tcp-socket", 50)
                 assert daemon.stop() == 0
+                peer.wait_until_all_is_read()
                 with open(daemon.out) as stdout:
                     assert peer.text() == stdout.read()
             peer.close()
@@ -54,7 +54,7 @@ def test_tcp_wait_loses_nothing():
         peer = Peer(port)
         wait_delivered(daemon, "tcp-socket", 5000)
         thread.join(5)
-        assert names(peer.text().splitlines()) == list(range(5000))
+        daemon.wait(lambda: names(peer.lines()) == list(range(5000)))
         peer.close()
 
 
@@ -83,7 +83,3 @@ def test_memory_while_everybody_is_away():
         for output in ("tcp-socket", "syslog", "dnstap"):
             assert dropped(daemon, output) > 1_000_000 and delivered(daemon, output) == 0
         assert anonymous_kib(daemon) - before < 64, (before, anonymous_kib(daemon))
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -1,11 +1,10 @@
 """Outputs over TLS: against OpenSSL, against another dnstapd, and against servers that are not trusted or do not trust."""
 import os
 import subprocess
-import sys
 import time
 
 from certificates import Authority, server_context
-from harness import Daemon, capture_frames, main, run_binary
+from harness import Daemon, capture_frames, run_binary
 from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers, free_port, greet_dnstap, names,
                    send, send_frames, syslog_output, tcp, tcp_output, wait_delivered)
 
@@ -160,7 +159,3 @@ def test_start_errors():
                 assert status == 1 and f"output.{name}.tls-" in errors and expected in errors, (expected, errors)
     status, out, errors = run_binary("--check", config=sections[2][1].format(f"tls-ca = '{AUTHORITY.ca}'"))
     assert status == 0 and "127.0.0.1:6514, tls" in out, (out, errors)
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

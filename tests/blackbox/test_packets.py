@@ -4,9 +4,8 @@ import json
 import os
 import struct
 import subprocess
-import sys
 
-from harness import dns, main, run_binary, temporary_folder
+from harness import dns, run_binary, temporary_folder
 
 CLIENT, SERVER, UPSTREAM = "192.0.2.10", "192.0.2.53", "198.51.100.1"
 CLIENT6, SERVER6 = "2001:db8::10", "2001:db8::53"
@@ -204,7 +203,3 @@ def test_the_memory_it_takes():
             file.write(pcap(conversation()))
         status, out, err = run_binary("--check", config=f"[input.file]\nenable = true\npath = '{path}'\n")
         assert status == 0 and "buffers of input file" in out, err
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -5,15 +5,14 @@ import os
 import pwd
 import signal
 import socket
-import sys
 import tempfile
 import time
 
 import harness
-from harness import AsRoot, Daemon, Sender, main, message, run_binary
+from harness import AsRoot, Daemon, Sender, message, run_binary
 
 NOBODY = pwd.getpwnam("nobody")
-IS_ROOT = os.geteuid() == 0
+assert os.geteuid() == 0, "these tests give up root's rights, so they need them"
 
 
 def status(daemon):
@@ -136,9 +135,3 @@ def test_service_manager():
                 assert daemon.process.wait(10) == 0
         finally:
             del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
-
-
-if __name__ == "__main__":
-    if not IS_ROOT:
-        sys.exit("these tests give up root's rights, so they need them")
-    sys.exit(main(globals()))

@@ -8,11 +8,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tomllib
 
 import harness
-from harness import TOP, main, run_binary, temporary_folder
+from harness import TOP, run_binary, temporary_folder
 
 OPENWRT = os.path.join(TOP, "configs/openwrt")
 LIBRARY = r"""
@@ -197,7 +196,3 @@ def test_every_key_has_its_type():
     numbers = {key(name) for name, value in lines if re.fullmatch(r"\d+", value)} | {"dns_port"}
     assert words("FLAGS") == flags, words("FLAGS") ^ flags
     assert words("NUMBERS") == numbers, words("NUMBERS") ^ numbers
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -9,11 +9,10 @@ import socket
 import stat
 import struct
 import subprocess
-import sys
 import threading
 import time
 
-from harness import (ACCEPT, AsRoot, CONTENT_TYPE, FINISH, READY, START, STOP, Daemon, Sender, control, dns, field, frame, main,
+from harness import (ACCEPT, AsRoot, CONTENT_TYPE, FINISH, READY, START, STOP, Daemon, Sender, control, dns, field, frame,
                      message, run_binary, temporary_folder)
 
 
@@ -425,7 +424,3 @@ def test_memory_does_not_grow():
             assert abs(counters[which] / number - 1) < 0.02, counters
         assert len(daemon.json("/streams")["streams"]) == 65
         assert daemon.check_accounts()['dnstapd_evicted_total{table="streams"}'] == number - 64
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -3,11 +3,10 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import time
 
 from certificates import Authority, client_context, openssl
-from harness import ACCEPT, CONTENT_TYPE, Daemon, READY, START, Sender, control, main, message, run_binary
+from harness import ACCEPT, CONTENT_TYPE, Daemon, READY, START, Sender, control, message, run_binary
 
 AUTHORITY = Authority()
 OTHER = Authority("Another CA")
@@ -334,7 +333,3 @@ def test_start_errors():
             assert status == 1 and expected in errors, (expected, arguments, status, errors)
     status, out, errors = run_binary("--check", config=section())
     assert status == 0 and "TLS" in out, (out, errors)
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import termios
 import threading
@@ -20,7 +19,7 @@ import time
 import pyte
 
 from certificates import Authority, client_context
-from harness import BINARY, DATA, REFUSED, Daemon, Sender, capture_frames, dns, main, message
+from harness import BINARY, DATA, REFUSED, Daemon, Sender, capture_frames, dns, message
 
 OUT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "out", "top")
 UNICODE = {"LANG": "C.UTF-8"}
@@ -42,8 +41,9 @@ class Screen:
     def child(self, words, environment):
         with contextlib.suppress(Exception):
             kept = {name: value for name, value in os.environ.items() if not name.startswith(("DNSTAPD_", "LC_", "LANG"))}
-            kept.pop("TERM", None)
-            kept.pop("NO_COLOR", None)
+            # The last two Python itself may have set, by the size of another terminal.
+            for name in ("TERM", "NO_COLOR", "LINES", "COLUMNS"):
+                kept.pop(name, None)
             os.execve(words[0], words, kept | (UNICODE if environment is None else environment))
         os._exit(127)
 
@@ -380,7 +380,3 @@ def test_words_that_make_no_sense():
     for words in (["--url", "ftp://x"], ["--url", "http://"], ["-x"], ["--api-key-file", "/nowhere"], ["more"]):
         done = subprocess.run([BINARY, "top", *words], capture_output=True, text=True, timeout=10)
         assert done.returncode == 2 and done.stderr and "panicked" not in done.stderr, (words, done)
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))
