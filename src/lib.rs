@@ -18,7 +18,7 @@
 //!   v
 //! statistics::Statistics
 //!   v
-//! output::Outputs::offer       encodes into each output's own queue, or counts a drop
+//! output::Outlets::offer       encodes into each output's own queue, or counts a drop
 //!   v
 //! output::*::run, http         tasks
 //! ```

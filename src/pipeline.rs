@@ -13,7 +13,7 @@ use crate::message::event::Event;
 use crate::message::filter::{Filter, Verdict};
 use crate::message::geoip::{Database, Place};
 use crate::message::pairing::Pairing;
-use crate::output::Outputs;
+use crate::output::Outlets;
 use crate::statistics::{Hashes, Statistics};
 use crate::tally::Tally;
 use crate::wire::dns::Malformed;
@@ -26,7 +26,7 @@ use crate::wire::name::Name;
 #[derive(Debug)]
 pub struct Collector<'a> {
     statistics: &'a RefCell<Statistics>,
-    outputs: &'a Outputs,
+    outputs: &'a Outlets,
     stages: RefCell<Stages>,
     hasher: foldhash::quality::RandomState,
     /// Whether names are counted without regard to case.
@@ -53,7 +53,7 @@ impl<'a> Collector<'a> {
     /// A collector that counts in `statistics` and offers to `outputs`.
     pub fn new(
         statistics: &'a RefCell<Statistics>,
-        outputs: &'a Outputs,
+        outputs: &'a Outlets,
         filter: Filter,
         pairing: Pairing,
         lowercase: bool,
@@ -132,7 +132,7 @@ impl<'a> Collector<'a> {
     }
 
     /// The outputs behind.
-    pub fn outputs(&self) -> &'a Outputs {
+    pub fn outputs(&self) -> &'a Outlets {
         self.outputs
     }
 

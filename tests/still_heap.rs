@@ -15,7 +15,7 @@ use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
 use dnstapd::message::pairing::Pairing;
-use dnstapd::output::{self, Output, Outputs, QueueSettings, stdout};
+use dnstapd::output::{self, Outlet, Outlets, QueueSettings, stdout};
 use dnstapd::pipeline::{Collector, Intake};
 use dnstapd::statistics::counters::Direction;
 use dnstapd::statistics::{self, Scope, Statistics, ranking};
@@ -97,7 +97,7 @@ fn leak<T>(value: T) -> &'static T {
 }
 
 /// A collector with one output in each of some formats.
-fn collector(formats: &[Format]) -> (&'static Collector<'static>, &'static Outputs, Limits) {
+fn collector(formats: &[Format]) -> (&'static Collector<'static>, &'static Outlets, Limits) {
     let (collector, outputs, limits, _) = collector_of(formats);
     (collector, outputs, limits)
 }
@@ -105,11 +105,11 @@ fn collector(formats: &[Format]) -> (&'static Collector<'static>, &'static Outpu
 /// The same, and its statistics.
 fn collector_of(
     formats: &[Format],
-) -> (&'static Collector<'static>, &'static Outputs, Limits, &'static RefCell<Statistics>) {
+) -> (&'static Collector<'static>, &'static Outlets, Limits, &'static RefCell<Statistics>) {
     let limits = Limits::resolve(&limits::Section::default());
-    let settings = QueueSettings { octets: 256 << 10, when_full: WhenFull::Drop };
+    let settings = QueueSettings { bytes: 256 << 10, when_full: WhenFull::Drop };
     let outputs =
-        leak(Outputs::new(formats.iter().map(|&format| Output::new("stdout", format, b"\n", settings))));
+        leak(Outlets::new(formats.iter().map(|&format| Outlet::new("stdout", format, b"\n", settings))));
     let statistics = leak(RefCell::new(everything(&limits)));
     statistics.borrow_mut().count_intervals();
     let collector = Collector::new(statistics, outputs, patterns(), Pairing::new(limits.pairing), true);
@@ -275,7 +275,7 @@ fn almost_none_from_socket_to_peer() {
         });
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
         let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
-        let target = stdout::Target::from_descriptor(null.into()).unwrap();
+        let target = stdout::StdoutWriter::from_descriptor(null.into()).unwrap();
         executor.spawn(stdout::run(outputs.iter().next().unwrap(), outputs, target)).detach();
         let made = async_io::block_on(executor.run(async {
             let stream = async_io::Async::new(ours).unwrap();
@@ -541,7 +541,7 @@ fn no_output_allocates_per_message() {
         let plans = section.plans(&limits, &output::Clients::load(&section).unwrap()).unwrap();
         let (outputs, tasks): (Vec<_>, Vec<_>) = plans.into_iter().map(output::Plan::build).unzip();
         let statistics: &'static _ = leak(RefCell::new(Statistics::new(&limits)));
-        let stage: &'static _ = leak(output::Stage { outputs: Outputs::new(outputs), statistics });
+        let stage: &'static _ = leak(output::TaskContext { outputs: Outlets::new(outputs), statistics });
         let collector: &'static _ =
             leak(Collector::new(statistics, &stage.outputs, patterns(), Pairing::new(limits.pairing), true));
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
@@ -621,7 +621,7 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
     std::thread::spawn(move || {
         let limits = Limits::resolve(&limits::Section::default());
         let statistics = leak(RefCell::new(Statistics::new(&limits)));
-        let outputs = leak(Outputs::default());
+        let outputs = leak(Outlets::default());
         let pairing = Pairing::new(limits.pairing);
         let collector = leak(Collector::new(statistics, outputs, patterns(), pairing, true));
         let intakes = leak([Intake::new("test")]);

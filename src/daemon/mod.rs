@@ -106,7 +106,7 @@ impl Tasks {
     fn start(
         config: &Config,
         opened: Sockets,
-        tasks: Vec<output::Task>,
+        tasks: Vec<output::OutletTask>,
         parts: &'static Tables,
         executor: &'static LocalExecutor<'static>,
     ) -> Result<Self, Failure> {

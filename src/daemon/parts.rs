@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::message::filter::Filter;
 use crate::message::geoip::Database;
 use crate::message::pairing::Pairing;
-use crate::output::{Clients, Output, Outputs, Plan, Stage};
+use crate::output::{Clients, Outlet, Outlets, Plan, TaskContext};
 use crate::pipeline::{Collector, Intake};
 use crate::statistics::Statistics;
 
@@ -90,7 +90,7 @@ pub fn shown(path: Option<&Path>) -> String {
 /// The tables, the same for the whole life of the process.
 pub struct Tables {
     /// Outputs and statistics.
-    pub stage: &'static Stage,
+    pub stage: &'static TaskContext,
     pub shared: Shared<'static>,
     pub access_list: AccessList,
     pub certificates: Certificates,
@@ -101,13 +101,14 @@ pub struct Tables {
 
 impl Tables {
     /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
-    pub fn build(config: &Config, certificates: Certificates, outputs: Vec<Output>) -> Self {
+    pub fn build(config: &Config, certificates: Certificates, outputs: Vec<Outlet>) -> Self {
         let limits = Limits::resolve(&config.limits);
         let statistics: &'static _ = {
             let tables = Statistics::with(&limits, &config.statistics, config.geoip.enable);
             Box::leak(Box::new(RefCell::new(tables)))
         };
-        let stage: &'static Stage = Box::leak(Box::new(Stage { outputs: Outputs::new(outputs), statistics }));
+        let stage: &'static TaskContext =
+            Box::leak(Box::new(TaskContext { outputs: Outlets::new(outputs), statistics }));
         let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
             statistics,
             &stage.outputs,

@@ -57,7 +57,7 @@ use std::net::{SocketAddr, TcpListener};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_KERNEL_BYTES, HTTP_LIST_BYTES};
-use crate::output::Outputs;
+use crate::output::Outlets;
 use crate::pipeline::{Collector, Intake};
 use crate::statistics::tables::Tracked;
 use crate::statistics::{self, Statistics};
@@ -169,7 +169,7 @@ pub struct App<'a> {
     /// The way of a message, with its counters.
     pub collector: &'a Collector<'a>,
     /// The outputs, with their counters.
-    pub outputs: &'a Outputs,
+    pub outputs: &'a Outlets,
     /// The counters of the inputs that are on.
     pub intakes: &'a [Intake],
     /// Asks the workers to stop.

@@ -10,12 +10,12 @@ use std::path::Path;
 use crate::wire::framestream::{Control, ControlKind};
 pub use crate::wire::handshake::{START, STOP};
 
-/// How many octets of the capture at `path` can be gone on with; 0 for an empty file.
+/// How many bytes of the capture at `path` can be gone on with; 0 for an empty file.
 ///
 /// # Errors
 ///
 /// When it cannot be read, or is no capture of dnstap.
-pub fn usable_octets(path: &Path) -> io::Result<u64> {
+pub fn usable_bytes(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut reader = BufReader::new(file);
@@ -23,8 +23,8 @@ pub fn usable_octets(path: &Path) -> io::Result<u64> {
     while let Some(unit) = next(&mut reader, size - usable)? {
         let is_first = usable == 0;
         match unit {
-            Next::Data(octets) if !is_first => usable += octets,
-            Next::Start(octets) if is_first => usable += octets,
+            Next::Data(bytes) if !is_first => usable += bytes,
+            Next::Start(bytes) if is_first => usable += bytes,
             Next::Stop if !is_first => break,
             _ => return Err(no_capture()),
         }
@@ -33,14 +33,14 @@ pub fn usable_octets(path: &Path) -> io::Result<u64> {
     if usable == 0 && size > 0 { Err(no_capture()) } else { Ok(usable) }
 }
 
-/// What comes next, and its octets.
+/// What comes next, and its bytes.
 enum Next {
     Data(u64),
     Start(u64),
     Stop,
 }
 
-/// Reads one frame of at most `left` octets; `None` when there is no whole one.
+/// Reads one frame of at most `left` bytes; `None` when there is no whole one.
 fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<Next>> {
     let Some(length) = word(reader, left)? else { return Ok(None) };
     if length > 0 {
@@ -72,9 +72,9 @@ fn word(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<u32>> {
     if left < 4 {
         return Ok(None);
     }
-    let mut octets = [0; 4];
-    reader.read_exact(&mut octets)?;
-    Ok(Some(u32::from_be_bytes(octets)))
+    let mut bytes = [0; 4];
+    reader.read_exact(&mut bytes)?;
+    Ok(Some(u32::from_be_bytes(bytes)))
 }
 
 fn no_capture() -> io::Error {
@@ -97,7 +97,7 @@ mod tests {
         for length in 0..=whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
             let expected = ends.iter().rev().find(|&&end| end <= length).copied().unwrap() as u64;
-            match usable_octets(&path) {
+            match usable_bytes(&path) {
                 Ok(usable) => assert_eq!(usable, expected, "{length}"),
                 Err(_) => assert!((1..START.len()).contains(&length), "{length}"),
             }
@@ -106,7 +106,7 @@ mod tests {
             [&b"text line\n"[..], STOP, &[&b"\0\0\0\x01d"[..], START].concat(), &[START, START].concat()]
         {
             std::fs::write(&path, other).unwrap();
-            assert!(usable_octets(&path).is_err(), "{other:?}");
+            assert!(usable_bytes(&path).is_err(), "{other:?}");
         }
         std::fs::remove_file(path).unwrap();
     }

@@ -15,38 +15,38 @@ use defmt_or_log::{info, warn};
 use nix::libc;
 use smol::future::{or, yield_now};
 
-use super::stream_sink::{Peer, addresses};
-use super::{Loss, Output, Outputs, State, Work};
+use super::stream_sink::{PeerAddress, addresses};
+use super::{DropReason, Outlet, Outlets, TaskStep, WriteState};
 use crate::limits::DATAGRAM_BYTES;
 use crate::net::backoff::Backoff;
 use crate::values::{Host, Seconds};
 
 /// A socket that sends to one peer.
-enum Socket {
+enum DatagramSocket {
     Udp(Async<UdpSocket>),
     Unix(Async<UnixDatagram>),
 }
 
-impl Socket {
-    async fn open(peer: &Peer) -> io::Result<Self> {
+impl DatagramSocket {
+    async fn open(peer: &PeerAddress) -> io::Result<Self> {
         match peer {
-            Peer::Tcp(host, port) => Ok(Socket::Udp(udp(host, *port).await?)),
-            Peer::Unix(path) => Ok(Socket::Unix(unix(path)?)),
+            PeerAddress::Tcp(host, port) => Ok(DatagramSocket::Udp(udp(host, *port).await?)),
+            PeerAddress::Unix(path) => Ok(DatagramSocket::Unix(unix(path)?)),
         }
     }
 
     /// Sends one datagram without waiting.
-    fn send(&self, octets: &[u8]) -> io::Result<usize> {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Socket::Udp(socket) => socket.get_ref().send(octets),
-            Socket::Unix(socket) => socket.get_ref().send(octets),
+            DatagramSocket::Udp(socket) => socket.get_ref().send(bytes),
+            DatagramSocket::Unix(socket) => socket.get_ref().send(bytes),
         }
     }
 
     async fn writable(&self) -> io::Result<()> {
         match self {
-            Socket::Udp(socket) => socket.writable().await,
-            Socket::Unix(socket) => socket.writable().await,
+            DatagramSocket::Udp(socket) => socket.writable().await,
+            DatagramSocket::Unix(socket) => socket.writable().await,
         }
     }
 }
@@ -71,12 +71,12 @@ fn unix(path: &PathBuf) -> io::Result<Async<UnixDatagram>> {
 }
 
 /// Sends records until the daemon stops.
-pub async fn run(output: &Output, outputs: &Outputs, peer: Peer, retry: Seconds) {
+pub async fn run(output: &Outlet, outputs: &Outlets, peer: PeerAddress, retry: Seconds) {
     let mut backoff = Backoff::new(retry);
     let mut trouble = false;
-    output.set_state(State::Away);
+    output.set_write_state(WriteState::Away);
     loop {
-        let error = match Socket::open(&peer).await {
+        let error = match DatagramSocket::open(&peer).await {
             Ok(socket) => {
                 output.set_connected();
                 let opened = Instant::now();
@@ -98,7 +98,7 @@ pub async fn run(output: &Output, outputs: &Outputs, peer: Peer, retry: Seconds)
             warn!("Output {}: {}: {}; tried again", output.name(), peer.to_string(), error.to_string());
             trouble = true;
         }
-        output.set_state(State::Away);
+        output.set_write_state(WriteState::Away);
         outputs.progressed();
         or(output.ended(), async {
             Timer::after(backoff.wait()).await;
@@ -116,30 +116,30 @@ pub async fn run(output: &Output, outputs: &Outputs, peer: Peer, retry: Seconds)
 ///
 /// What another attempt with this socket would not mend.
 async fn send(
-    output: &Output,
-    outputs: &Outputs,
-    socket: &Socket,
+    output: &Outlet,
+    outputs: &Outlets,
+    socket: &DatagramSocket,
     proven: &mut impl FnMut(),
 ) -> io::Result<()> {
-    while output.work().await != Work::End {
+    while output.next_step().await != TaskStep::End {
         for _ in 0..DATAGRAMS_A_TURN {
             let Some(sent) = output.write_first_with(|pieces| send_pieces(socket, pieces)) else { break };
             match sent {
                 Ok(()) => {
-                    output.set_state(State::Ready);
+                    output.set_write_state(WriteState::Ready);
                     proven();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
-                    output.drop_first(Loss::Oversize)
+                    output.drop_first(DropReason::Oversize)
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    output.set_state(State::Blocked);
+                    output.set_write_state(WriteState::Blocked);
                     outputs.progressed();
                     socket.writable().await?;
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    output.set_state(State::Blocked);
+                    output.set_write_state(WriteState::Blocked);
                     outputs.progressed();
                     Timer::after(NO_BUFFERS).await;
                 }
@@ -153,14 +153,14 @@ async fn send(
 }
 
 /// Sends a record, which may be in two pieces where the queue's memory ends.
-fn send_pieces(socket: &Socket, [first, second]: [&[u8]; 2]) -> io::Result<usize> {
+fn send_pieces(socket: &DatagramSocket, [first, second]: [&[u8]; 2]) -> io::Result<usize> {
     if second.is_empty() {
         return socket.send(first);
     }
-    let mut octets = heapless::Vec::<u8, DATAGRAM_BYTES>::new();
-    let whole = octets.extend_from_slice(first).and_then(|()| octets.extend_from_slice(second));
+    let mut bytes = heapless::Vec::<u8, DATAGRAM_BYTES>::new();
+    let whole = bytes.extend_from_slice(first).and_then(|()| bytes.extend_from_slice(second));
     whole.map_err(|_| io::Error::from_raw_os_error(libc::EMSGSIZE))?;
-    socket.send(&octets)
+    socket.send(&bytes)
 }
 
 /// Datagrams sent before others have their turn.

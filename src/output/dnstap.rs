@@ -1,13 +1,13 @@
 //! Output `dnstap`: sends messages on to another collector, as a bidirectional Frame Streams client.
 //!
-//! Frames go out as the octets they came in, so fields of newer schemas survive. Only with `dnstap-identity` the
+//! Frames go out as the bytes they came in, so fields of newer schemas survive. Only with `dnstap-identity` the
 //! identity is replaced, and still nothing else.
 
 use std::io;
 use std::rc::Rc;
 
-use super::stream_sink::{self, Peer, Protocol, Remote};
-use super::{Frames, Plan, QueueSettings, Shape};
+use super::stream_sink::{self, PeerAddress, StreamProtocol, StreamSink};
+use super::{Plan, QueueSettings, RawFrames, RecordKind};
 use crate::limits::{Limits, QUEUE, QueueSize};
 use crate::net::tls::Client;
 use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, WhenFull, required};
@@ -39,7 +39,7 @@ pub struct Section {
     pub tls_client_cert: Option<FilePath>,
     /// Our own private key, PEM.
     pub tls_client_key: Option<FilePath>,
-    /// Octets kept while the collector is slow or away.
+    /// Bytes kept while the collector is slow or away.
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
@@ -110,19 +110,19 @@ pub const NAME: &str = "dnstap";
 /// When there is neither address and port nor path, which [`Section::check`] has refused before.
 pub fn plan(section: &Section, limits: &Limits, tls: Option<Rc<Client>>) -> io::Result<Plan> {
     let peer = match (&section.path, &section.remote_address, section.remote_port) {
-        (Some(path), ..) => Peer::Unix(path.to_path_buf()),
-        (None, Some(host), Some(port)) => Peer::Tcp(host.clone(), port.get()),
+        (Some(path), ..) => PeerAddress::Unix(path.to_path_buf()),
+        (None, Some(host), Some(port)) => PeerAddress::Tcp(host.clone(), port.get()),
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };
     let frames =
-        Frames::new(limits.frame, section.dnstap_identity.as_ref().map(|identity| identity.as_str()));
-    let remote = Remote { peer, tls, retry: section.retry, protocol: Protocol::FrameStreams };
+        RawFrames::new(limits.frame, section.dnstap_identity.as_ref().map(|identity| identity.as_str()));
+    let remote = StreamSink { peer, tls, retry: section.retry, protocol: StreamProtocol::FrameStreams };
     Ok(Plan {
         name: NAME,
         what: remote.to_string(),
         buffers: frames.cost() + remote.cost(),
-        shape: Shape::Frame(frames),
-        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
-        task: Box::new(move |stage, output| Box::pin(stream_sink::run(output, &stage.outputs, remote))),
+        kind: RecordKind::RawFrames(frames),
+        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
+        task: Box::new(move |context, output| Box::pin(stream_sink::run(output, &context.outputs, remote))),
     })
 }

@@ -16,8 +16,8 @@ use async_io::Timer;
 use defmt_or_log::{info, warn};
 use smol::future::{or, pending};
 
-use super::rotating_file::{self, Live};
-use super::{Frames, Output, Outputs, Plan, QueueSettings, Shape, State, Work};
+use super::rotating_file::{self, RotatingFile};
+use super::{Outlet, Outlets, Plan, QueueSettings, RawFrames, RecordKind, TaskStep, WriteState};
 use crate::limits::{FILE_BATCH_BYTES, Limits, QUEUE, QueueSize};
 use crate::values::{Bounded, ByteSize, FileFormat, FilePath, Format, WhenFull};
 use serde::Deserialize;
@@ -36,7 +36,7 @@ pub struct Section {
     pub file_max_size: ByteSize,
     /// Rotated files kept beside the live one; 0 = never rotate.
     pub file_count: FileCount,
-    /// Octets kept while the disk is slow.
+    /// Bytes kept while the disk is slow.
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
@@ -68,22 +68,22 @@ pub const NAME: &str = "file";
 ///
 /// When the file cannot be opened for writing.
 pub fn plan(section: &Section, limits: &Limits) -> io::Result<Plan> {
-    let plain = |format| Shape::Plain { format, terminator: (*b"\n").into() };
-    let shape = match section.format {
+    let plain = |format| RecordKind::Plain { format, terminator: (*b"\n").into() };
+    let kind = match section.format {
         FileFormat::Text => plain(Format::Text),
         FileFormat::Json => plain(Format::Json),
         FileFormat::Yaml => plain(Format::Yaml),
-        FileFormat::Dnstap => Shape::Frame(Frames::new(limits.frame, None)),
+        FileFormat::Dnstap => RecordKind::RawFrames(RawFrames::new(limits.frame, None)),
     };
     let is_capture = section.format == FileFormat::Dnstap;
-    let room = FILE_BATCH_BYTES.max(shape.longest());
+    let room = FILE_BATCH_BYTES.max(kind.longest());
     let path = &section.file;
     let live = open(path, (section.file_max_size, section.file_count), is_capture, room)?;
     Ok(Plan {
         name: NAME,
         what: format!("{}, {}", path.display(), section.format),
-        shape,
-        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        kind,
+        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
         buffers: room,
         task: task(live),
     })
@@ -99,14 +99,14 @@ pub fn open(
     (max_size, count): (ByteSize, FileCount),
     is_capture: bool,
     room: usize,
-) -> io::Result<Live> {
-    Live::open(path, (max_size.get(), count.get()), is_capture, room)
+) -> io::Result<RotatingFile> {
+    RotatingFile::open(path, (max_size.get(), count.get()), is_capture, room)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// The task of an output that writes to `live`.
-pub fn task(live: Live) -> super::Task {
-    Box::new(|stage, output| {
+pub fn task(live: RotatingFile) -> super::OutletTask {
+    Box::new(|context, output| {
         if rotating_file::is_on_flash(live.path()) {
             warn!(
                 "Output {}: {} is on a file system that may be a router's flash, which wears out",
@@ -114,29 +114,29 @@ pub fn task(live: Live) -> super::Task {
                 live.path().display().to_string()
             );
         }
-        Box::pin(run(output, &stage.outputs, live))
+        Box::pin(run(output, &context.outputs, live))
     })
 }
 
 /// Writes records until the daemon stops.
-async fn run(output: &Output, outputs: &Outputs, mut live: Live) {
+async fn run(output: &Outlet, outputs: &Outlets, mut live: RotatingFile) {
     loop {
-        match output.work().await {
-            Work::Records => {
+        match output.next_step().await {
+            TaskStep::Write => {
                 or(output.filled(FILE_BATCH_BYTES / 2), async {
                     Timer::after(LINGER).await;
                 })
                 .await;
-                let room = live.room(output.first_octets().unwrap_or_default());
+                let room = live.room(output.first_bytes().unwrap_or_default());
                 output.take_batch(&mut live.batch, room);
                 outputs.progressed();
-                live = until_done(output, outputs, live, Live::write).await;
+                live = until_done(output, outputs, live, RotatingFile::write).await;
                 output.batch_written();
                 outputs.progressed();
             }
-            Work::Reopen => live = until_done(output, outputs, live, Live::reopen).await,
-            Work::End => {
-                until_done(output, outputs, live, Live::finish).await;
+            TaskStep::Reopen => live = until_done(output, outputs, live, RotatingFile::reopen).await,
+            TaskStep::End => {
+                until_done(output, outputs, live, RotatingFile::finish).await;
                 return;
             }
         }
@@ -145,11 +145,11 @@ async fn run(output: &Output, outputs: &Outputs, mut live: Live) {
 
 /// Does something that may block, again every second until it succeeds.
 async fn until_done(
-    output: &Output,
-    outputs: &Outputs,
-    mut live: Live,
-    step: fn(&mut Live) -> io::Result<()>,
-) -> Live {
+    output: &Outlet,
+    outputs: &Outlets,
+    mut live: RotatingFile,
+    step: fn(&mut RotatingFile) -> io::Result<()>,
+) -> RotatingFile {
     loop {
         let work = smol::unblock(move || {
             let result = step(&mut live);
@@ -158,7 +158,7 @@ async fn until_done(
         let patience = async {
             Timer::after(PATIENCE).await;
             if output.is_connected() {
-                output.set_state(State::Blocked);
+                output.set_write_state(WriteState::Blocked);
                 outputs.progressed();
             }
             pending().await
@@ -171,14 +171,14 @@ async fn until_done(
                 if !was_connected {
                     info!("Output {}: works again", output.name());
                 }
-                output.set_state(State::Ready);
+                output.set_write_state(WriteState::Ready);
                 return live;
             }
             Err(error) => {
                 if was_connected {
                     warn!("Output {}: {}; tried again every second", output.name(), error.to_string());
                 }
-                output.set_state(State::Away);
+                output.set_write_state(WriteState::Away);
                 outputs.progressed();
                 Timer::after(RETRY).await;
             }

@@ -18,7 +18,7 @@ use smol::future::or;
 use smol::stream::StreamExt;
 
 use super::file::{self, FileCount};
-use super::{Output, Plan, QueueSettings, Shape, Task, stdout};
+use super::{Outlet, OutletTask, Plan, QueueSettings, RecordKind, stdout};
 use crate::limits::{QUEUE, QueueSize, RECORD_BYTES};
 use crate::statistics::{Scope, Statistics};
 use crate::time::{Time, write_comma_time};
@@ -41,7 +41,7 @@ pub struct Section {
     pub file_max_size: ByteSize,
     /// Rotated files kept beside the live one; 0 = never rotate.
     pub file_count: FileCount,
-    /// Octets kept while the reader or the disk is slow.
+    /// Bytes kept while the reader or the disk is slow.
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
@@ -71,14 +71,15 @@ pub const NAME: &str = "metrics";
 ///
 /// When the file cannot be opened for writing, or standard output is closed.
 pub fn plan(section: &Section) -> io::Result<Plan> {
-    let (what, writer, room): (_, Task, _) = match &section.file {
+    let (what, writer, room): (_, OutletTask, _) = match &section.file {
         Some(path) => {
             let live = file::open(path, (section.file_max_size, section.file_count), false, RECORD_BYTES)?;
             (path.display().to_string(), file::task(live), RECORD_BYTES)
         }
         None => {
-            let target = stdout::Target::open()?;
-            let run: Task = Box::new(|stage, output| Box::pin(stdout::run(output, &stage.outputs, target)));
+            let target = stdout::StdoutWriter::open()?;
+            let run: OutletTask =
+                Box::new(|context, output| Box::pin(stdout::run(output, &context.outputs, target)));
             ("stdout".to_owned(), run, 0)
         }
     };
@@ -86,13 +87,13 @@ pub fn plan(section: &Section) -> io::Result<Plan> {
     Ok(Plan {
         name: NAME,
         what: format!("every {} s to {what}", interval.as_secs()),
-        shape: Shape::Own,
-        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        kind: RecordKind::SelfMade,
+        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
         buffers: room + if cumulative { 0 } else { Statistics::INTERVAL_COST },
-        task: Box::new(move |stage, output| {
-            let lines = tell(output, stage.statistics, interval, cumulative);
+        task: Box::new(move |context, output| {
+            let lines = tell(output, context.statistics, interval, cumulative);
             Box::pin(or(lines, async move {
-                writer(stage, output).await;
+                writer(context, output).await;
                 // Where nobody reads any more, lines are lost, and counted, to the end.
                 output.ended().await;
             }))
@@ -101,7 +102,7 @@ pub fn plan(section: &Section) -> io::Result<Plan> {
 }
 
 /// Makes a line at the end of each interval.
-async fn tell(output: &Output, statistics: &RefCell<Statistics>, interval: Duration, cumulative: bool) {
+async fn tell(output: &Outlet, statistics: &RefCell<Statistics>, interval: Duration, cumulative: bool) {
     if !cumulative {
         statistics.borrow_mut().count_intervals();
     }

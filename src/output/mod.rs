@@ -8,7 +8,7 @@
 //! When two outputs want the same encoding, the record is encoded once.
 //!
 //! **Turns.** An output whose last write went through is owed a turn before its queue may overflow: inputs
-//! stop between two frames until it had one ([`Outputs::room`]). So one that keeps up loses nothing at any
+//! stop between two frames until it had one ([`Outlets::room`]). So one that keeps up loses nothing at any
 //! speed. An output whose write would have blocked had its turn; from then on its records are dropped when
 //! its queue is full, or, with `when-full = "wait"`, the inputs wait for it.
 //!
@@ -38,11 +38,11 @@ use crate::net::tls::Client;
 use crate::values::{ClientTls, Host, KeyError};
 use serde::Deserialize;
 
-pub use outlet::{Loss, Output, QueueSettings, State, Work};
-pub use outlets::Outputs;
-pub use plan::{Plan, Stage, Task};
-pub use record::{Frames, Shape};
-pub use syslog::Envelope;
+pub use outlet::{DropReason, Outlet, QueueSettings, TaskStep, WriteState};
+pub use outlets::Outlets;
+pub use plan::{OutletTask, Plan, TaskContext};
+pub use record::{RawFrames, RecordKind};
+pub use syslog::SyslogComposer;
 
 /// Section `output`: one table for each kind of output.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

@@ -4,25 +4,25 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 
-use super::record::Shape;
+use super::record::RecordKind;
 use crate::sketch::record_queue::{Full, RecordQueue};
 use crate::tally::Tally;
 use crate::values::{Format, WhenFull};
 
 /// One output: its queue and its counters.
-pub struct Output {
+pub struct Outlet {
     name: &'static str,
-    shape: Shape,
-    /// Octets of the longest record the queue must have room for before another message may come.
+    kind: RecordKind,
+    /// Bytes of the longest record the queue must have room for before another message may come.
     longest: usize,
     when_full: WhenFull,
     queue: RefCell<RecordQueue>,
-    /// Records and octets that left the queue and are being written.
+    /// Records and bytes that left the queue and are being written.
     in_flight: Cell<(u64, usize)>,
-    state: Cell<State>,
+    state: Cell<WriteState>,
     /// The task that waits for records.
     reader: Cell<Option<Waker>>,
-    /// Octets in the queue at which it is woken.
+    /// Bytes in the queue at which it is woken.
     wake_at: Cell<usize>,
     /// Whether files are to be opened anew.
     reopen: Cell<bool>,
@@ -34,15 +34,15 @@ pub struct Output {
     connections: Cell<u64>,
 }
 
-impl core::fmt::Debug for Output {
+impl core::fmt::Debug for Outlet {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Output").field("name", &self.name).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Outlet").field("name", &self.name).field("state", &self.state).finish_non_exhaustive()
     }
 }
 
 /// How the last attempt to write went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum WriteState {
     /// It went through, or none was made yet.
     Ready,
     /// It would have blocked.
@@ -55,18 +55,18 @@ pub enum State {
 
 /// How long an input waits for outputs that have no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum WaitPolicy {
     /// Until each had a turn: who sends cannot be made to wait.
-    ATurn,
+    OneTurn,
     /// Until each had a turn, and longer where `when-full` says so.
-    AsAsked,
+    Configured,
     /// As long as it takes.
-    Endless,
+    Forever,
 }
 
 /// Why a record is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub enum DropReason {
     /// The queue is full and the output had its turn: the other end is too slow.
     Full,
     /// The queue is full and the other end away: not connected, or a disk that takes nothing.
@@ -81,28 +81,34 @@ pub enum Loss {
     Shutdown,
 }
 
-impl Loss {
-    const ALL: [Loss; 6] =
-        [Loss::Full, Loss::Away, Loss::Closed, Loss::Oversize, Loss::Delivery, Loss::Shutdown];
+impl DropReason {
+    const ALL: [DropReason; 6] = [
+        DropReason::Full,
+        DropReason::Away,
+        DropReason::Closed,
+        DropReason::Oversize,
+        DropReason::Delivery,
+        DropReason::Shutdown,
+    ];
 
     /// Label in the metrics.
     pub fn label(self) -> &'static str {
         match self {
-            Loss::Full => "full",
-            Loss::Away => "away",
-            Loss::Closed => "closed",
-            Loss::Oversize => "oversize",
-            Loss::Delivery => "delivery",
-            Loss::Shutdown => "shutdown",
+            DropReason::Full => "full",
+            DropReason::Away => "away",
+            DropReason::Closed => "closed",
+            DropReason::Oversize => "oversize",
+            DropReason::Delivery => "delivery",
+            DropReason::Shutdown => "shutdown",
         }
     }
 }
 
 /// What an output's task is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum TaskStep {
     /// Write: something is queued.
-    Records,
+    Write,
     /// Open the file anew.
     Reopen,
     /// End: the daemon stops, and nothing is queued any more.
@@ -111,71 +117,71 @@ pub enum Work {
 
 /// Why a record did not fit.
 #[cold]
-fn refusal(parts: &[&[u8]], capacity: usize, state: State) -> Loss {
-    let octets: usize = parts.iter().map(|part| part.len()).sum();
+fn refusal(parts: &[&[u8]], capacity: usize, state: WriteState) -> DropReason {
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
     match state {
-        _ if octets > capacity => Loss::Oversize,
-        State::Away => Loss::Away,
-        _ => Loss::Full,
+        _ if bytes > capacity => DropReason::Oversize,
+        WriteState::Away => DropReason::Away,
+        _ => DropReason::Full,
     }
 }
 
 /// What the keys `queue` and `when-full` say.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueSettings {
-    /// Octets kept while the other end is slow or away.
-    pub octets: usize,
+    /// Bytes kept while the other end is slow or away.
+    pub bytes: usize,
     /// What happens to records beyond.
     pub when_full: WhenFull,
 }
 
-impl Output {
+impl Outlet {
     /// An output of encoded events, with an empty queue.
     pub fn new(name: &'static str, format: Format, terminator: &[u8], settings: QueueSettings) -> Self {
-        Output::shaped(name, Shape::Plain { format, terminator: terminator.into() }, settings)
+        Outlet::of_kind(name, RecordKind::Plain { format, terminator: terminator.into() }, settings)
     }
 
-    /// An output of any shape, with an empty queue.
-    pub fn shaped(name: &'static str, shape: Shape, settings: QueueSettings) -> Self {
-        Output {
+    /// An output of any kind, with an empty queue.
+    pub fn of_kind(name: &'static str, kind: RecordKind, settings: QueueSettings) -> Self {
+        Outlet {
             name,
-            longest: shape.longest().min(settings.octets),
-            shape,
+            longest: kind.longest().min(settings.bytes),
+            kind,
             when_full: settings.when_full,
-            queue: RefCell::new(RecordQueue::new(settings.octets)),
+            queue: RefCell::new(RecordQueue::new(settings.bytes)),
             in_flight: Cell::new((0, 0)),
-            state: Cell::new(State::Ready),
+            state: Cell::new(WriteState::Ready),
             reader: Cell::new(None),
             wake_at: Cell::new(0),
             reopen: Cell::new(false),
             finishing: Cell::new(false),
             received: Cell::new(0),
             delivered: Cell::new(0),
-            dropped: Tally::new(Loss::ALL.map(Loss::label)),
+            dropped: Tally::new(DropReason::ALL.map(DropReason::label)),
             connections: Cell::new(0),
         }
     }
 
     /// What its records are made of.
-    pub fn shape(&self) -> &Shape {
-        &self.shape
+    pub fn kind(&self) -> &RecordKind {
+        &self.kind
     }
 
     /// Takes one record, made of `parts`, into the queue, or counts a loss; wakes the task that waits for it.
-    pub(super) fn offer(&self, parts: Result<&[&[u8]], Loss>) {
+    pub(super) fn offer(&self, parts: Result<&[&[u8]], DropReason>) {
         self.received.set(self.received.get() + 1);
-        if self.state.get() == State::Closed {
-            return self.dropped.count(Loss::Closed.label());
+        if self.state.get() == WriteState::Closed {
+            return self.dropped.count(DropReason::Closed.label());
         }
         let pushed = parts.and_then(|parts| {
             let mut queue = self.queue.borrow_mut();
             match queue.push(parts) {
-                Ok(()) => Ok(queue.octets()),
+                Ok(()) => Ok(queue.bytes()),
                 Err(Full) => Err(refusal(parts, queue.capacity(), self.state.get())),
             }
         });
         match pushed {
-            Ok(octets) if octets >= self.wake_at.get() => self.wake(),
+            Ok(bytes) if bytes >= self.wake_at.get() => self.wake(),
             Ok(_) => {}
             Err(reason) => self.dropped.count(reason.label()),
         }
@@ -188,43 +194,43 @@ impl Output {
     }
 
     /// Whether an input may bring one more message without a loss that is not the other end's fault.
-    pub(super) fn has_room(&self, patience: Patience) -> bool {
+    pub(super) fn has_room(&self, patience: WaitPolicy) -> bool {
         let owed = match self.state.get() {
-            State::Ready => true,
-            State::Blocked | State::Away => match patience {
-                Patience::ATurn => false,
-                Patience::AsAsked => self.when_full == WhenFull::Wait,
-                Patience::Endless => true,
+            WriteState::Ready => true,
+            WriteState::Blocked | WriteState::Away => match patience {
+                WaitPolicy::OneTurn => false,
+                WaitPolicy::Configured => self.when_full == WhenFull::Wait,
+                WaitPolicy::Forever => true,
             },
-            State::Closed => false,
+            WriteState::Closed => false,
         };
         !owed || self.queue.borrow().has_room(self.longest)
     }
 
     /// Waits for something to do.
-    pub async fn work(&self) -> Work {
-        poll_fn(|context| self.poll_work(context)).await
+    pub async fn next_step(&self) -> TaskStep {
+        poll_fn(|context| self.poll_step(context)).await
     }
 
     /// The same, for one look.
-    pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<Work> {
+    pub fn poll_step(&self, context: &mut Context<'_>) -> Poll<TaskStep> {
         self.poll_until(context, 1, |output| {
             if output.reopen.take() {
-                Some(Work::Reopen)
+                Some(TaskStep::Reopen)
             } else if !output.queue.borrow().is_empty() {
-                Some(Work::Records)
+                Some(TaskStep::Write)
             } else {
-                output.finishing.get().then_some(Work::End)
+                output.finishing.get().then_some(TaskStep::End)
             }
         })
     }
 
-    /// Waits until so many octets are queued that inputs would soon have to wait, but no more than `octets`;
+    /// Waits until so many bytes are queued that inputs would soon have to wait, but no more than `bytes`;
     /// not at all once the daemon stops.
-    pub async fn filled(&self, octets: usize) {
+    pub async fn filled(&self, bytes: usize) {
         let capacity = self.queue.borrow().capacity();
-        let enough = octets.min((capacity - self.longest) / 2);
-        let ready = |output: &Self| output.finishing.get() || output.queue.borrow().octets() >= enough;
+        let enough = bytes.min((capacity - self.longest) / 2);
+        let ready = |output: &Self| output.finishing.get() || output.queue.borrow().bytes() >= enough;
         poll_fn(|context| self.poll_until(context, enough, |output| ready(output).then_some(()))).await;
     }
 
@@ -250,7 +256,7 @@ impl Output {
         self.finishing.get() && self.queued() == 0
     }
 
-    /// Ready when `ready` says something; it is asked again whenever `wake_at` octets are queued.
+    /// Ready when `ready` says something; it is asked again whenever `wake_at` bytes are queued.
     fn poll_until<T>(
         &self,
         context: &mut Context<'_>,
@@ -292,7 +298,7 @@ impl Output {
     }
 
     /// Throws the first record away, and counts it.
-    pub fn drop_first(&self, reason: Loss) {
+    pub fn drop_first(&self, reason: DropReason) {
         self.dropped.add(reason.label(), self.take_first());
     }
 
@@ -302,56 +308,56 @@ impl Output {
         queue.take(length)
     }
 
-    /// Octets of the first record.
-    pub fn first_octets(&self) -> Option<usize> {
+    /// Bytes of the first record.
+    pub fn first_bytes(&self) -> Option<usize> {
         self.queue.borrow().first_length()
     }
 
-    /// Moves whole records to the end of `batch`, at most `room` octets; they count as queued until
-    /// [`Output::batch_written`].
+    /// Moves whole records to the end of `batch`, at most `room` bytes; they count as queued until
+    /// [`Outlet::batch_written`].
     pub fn take_batch(&self, batch: &mut Vec<u8>, room: usize) {
         let before = batch.len();
-        let moved = self.queue.borrow_mut().move_records(batch, room);
-        let (records, octets) = self.in_flight.get();
-        self.in_flight.set((records + moved, octets + batch.len() - before));
+        let moved = self.queue.borrow_mut().drain_into(batch, room);
+        let (records, bytes) = self.in_flight.get();
+        self.in_flight.set((records + moved, bytes + batch.len() - before));
     }
 
-    /// Counts what [`Output::take_batch`] took as delivered.
+    /// Counts what [`Outlet::take_batch`] took as delivered.
     pub fn batch_written(&self) {
         let (records, _) = self.in_flight.take();
         self.delivered.set(self.delivered.get() + records);
     }
 
     /// Hands the first record to `send`, and when that succeeds takes it out; it counts as queued until
-    /// [`Output::confirm`] or [`Output::lose`]. `None` when nothing waits.
+    /// [`Outlet::settle_delivered`] or [`Outlet::settle_lost`]. `None` when nothing waits.
     pub fn send_first_with<E>(
         &self,
         send: impl FnOnce([&[u8]; 2]) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
-        let octets = self.first_octets()?;
+        let bytes = self.first_bytes()?;
         let sent = self.queue.borrow().first().map(send)?;
         Some(sent.map(|()| {
             let (records, before) = self.in_flight.get();
-            self.in_flight.set((records + self.take_first(), before + octets));
+            self.in_flight.set((records + self.take_first(), before + bytes));
         }))
     }
 
-    /// Counts records that were on their way, with so many octets in all, as delivered.
-    pub fn confirm(&self, records: u64, octets: usize) {
-        let landed = self.land(records, octets);
+    /// Counts records that were on their way, with so many bytes in all, as delivered.
+    pub fn settle_delivered(&self, records: u64, bytes: usize) {
+        let landed = self.settle(records, bytes);
         self.delivered.set(self.delivered.get() + landed);
     }
 
-    /// Counts records that were on their way, with so many octets in all, as lost.
-    pub fn lose(&self, records: u64, octets: usize, reason: Loss) {
-        self.dropped.add(reason.label(), self.land(records, octets));
+    /// Counts records that were on their way, with so many bytes in all, as lost.
+    pub fn settle_lost(&self, records: u64, bytes: usize, reason: DropReason) {
+        self.dropped.add(reason.label(), self.settle(records, bytes));
     }
 
     /// Takes records from those on their way.
-    fn land(&self, records: u64, octets: usize) -> u64 {
+    fn settle(&self, records: u64, bytes: usize) -> u64 {
         let (flying, weight) = self.in_flight.get();
         let landed = records.min(flying);
-        self.in_flight.set((flying - landed, weight.saturating_sub(octets)));
+        self.in_flight.set((flying - landed, weight.saturating_sub(bytes)));
         landed
     }
 
@@ -361,13 +367,13 @@ impl Output {
     }
 
     /// Notes how the last attempt to write went.
-    pub fn set_state(&self, state: State) {
+    pub fn set_write_state(&self, state: WriteState) {
         self.state.set(state);
     }
 
     /// Notes a new connection.
     pub fn set_connected(&self) {
-        self.state.set(State::Ready);
+        self.state.set(WriteState::Ready);
         self.connections.set(self.connections.get() + 1);
     }
 
@@ -384,7 +390,7 @@ impl Output {
     }
 
     /// Throws away what waits, and counts it.
-    pub fn discard(&self, reason: Loss) {
+    pub fn discard(&self, reason: DropReason) {
         let (in_flight, _) = self.in_flight.take();
         self.dropped.add(reason.label(), self.queue.borrow_mut().clear() + in_flight);
     }
@@ -394,7 +400,7 @@ impl Output {
         self.name
     }
 
-    /// Records written to the last octet.
+    /// Records written to the last byte.
     pub fn delivered(&self) -> u64 {
         self.delivered.get()
     }
@@ -410,14 +416,14 @@ impl Output {
         self.queue.borrow().records() + usize::try_from(in_flight).unwrap_or(usize::MAX)
     }
 
-    /// Octets that wait.
-    pub fn queue_octets(&self) -> usize {
-        self.queue.borrow().octets() + self.in_flight.get().1
+    /// Bytes that wait.
+    pub fn queue_bytes(&self) -> usize {
+        self.queue.borrow().bytes() + self.in_flight.get().1
     }
 
     /// Whether the other end is there.
     pub fn is_connected(&self) -> bool {
-        matches!(self.state.get(), State::Ready | State::Blocked)
+        matches!(self.state.get(), WriteState::Ready | WriteState::Blocked)
     }
 
     /// Connections made after the first.

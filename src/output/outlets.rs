@@ -4,9 +4,9 @@ use core::cell::RefCell;
 
 use event_listener::{Event as Notice, listener};
 
-use super::outlet::Patience;
-use super::record::Shape;
-use super::{Loss, Output};
+use super::outlet::WaitPolicy;
+use super::record::RecordKind;
+use super::{DropReason, Outlet};
 use crate::format::{self, Record};
 use crate::limits::OUTPUTS;
 use crate::message::event::Event;
@@ -15,8 +15,8 @@ use defmt_or_log::warn;
 
 /// All outputs that are on.
 #[derive(Debug, Default)]
-pub struct Outputs {
-    list: heapless::Vec<Output, OUTPUTS>,
+pub struct Outlets {
+    list: heapless::Vec<Outlet, OUTPUTS>,
     /// Whether one of them wants frames.
     takes_frames: bool,
     /// Where a record is encoded before it is copied into the queues.
@@ -25,24 +25,24 @@ pub struct Outputs {
     progress: Notice,
 }
 
-impl Outputs {
+impl Outlets {
     /// All outputs that are on; at most [`OUTPUTS`], one of each kind.
-    pub fn new(list: impl IntoIterator<Item = Output>) -> Self {
-        let list: heapless::Vec<Output, OUTPUTS> = list.into_iter().take(OUTPUTS).collect();
-        Outputs {
-            takes_frames: list.iter().any(|output| matches!(output.shape(), Shape::Frame(_))),
+    pub fn new(list: impl IntoIterator<Item = Outlet>) -> Self {
+        let list: heapless::Vec<Outlet, OUTPUTS> = list.into_iter().take(OUTPUTS).collect();
+        Outlets {
+            takes_frames: list.iter().any(|output| matches!(output.kind(), RecordKind::RawFrames(_))),
             list,
-            ..Outputs::default()
+            ..Outlets::default()
         }
     }
 
     /// The output of that name.
-    pub fn find(&self, name: &str) -> Option<&Output> {
+    pub fn find(&self, name: &str) -> Option<&Outlet> {
         self.list.iter().find(|output| output.name() == name)
     }
 
     /// All of them, in the order they were added.
-    pub fn iter(&self) -> impl Iterator<Item = &Output> {
+    pub fn iter(&self) -> impl Iterator<Item = &Outlet> {
         self.list.iter()
     }
 
@@ -54,19 +54,20 @@ impl Outputs {
         let mut record = self.record.borrow_mut();
         for &format in Format::ALL {
             let mut wanted =
-                self.list.iter().filter(|output| output.shape().format() == Some(format)).peekable();
+                self.list.iter().filter(|output| output.kind().format() == Some(format)).peekable();
             if wanted.peek().is_none() {
                 continue;
             }
             let encoded = format::encode(format, event, &mut record);
             #[cfg(test)]
             tests::ENCODED.with(|count| count.set(count.get() + 1));
-            let encoded = encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| Loss::Oversize);
+            let encoded =
+                encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| DropReason::Oversize);
             wanted.for_each(|output| offer_encoded(output, event, encoded));
         }
         if self.takes_frames {
             for output in &self.list {
-                if let Shape::Frame(frames) = output.shape() {
+                if let RecordKind::RawFrames(frames) = output.kind() {
                     frames.offer(output, frame);
                 }
             }
@@ -75,7 +76,7 @@ impl Outputs {
 
     /// Whether every output that is owed a turn has room for one more message.
     pub fn has_room(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(Patience::AsAsked))
+        self.list.iter().all(|output| output.has_room(WaitPolicy::Configured))
     }
 
     /// Waits until every output that is owed a turn, or must not lose anything, has room for one more message.
@@ -85,7 +86,7 @@ impl Outputs {
 
     /// Whether every output that is not closed has room for one more message: for inputs that can wait.
     pub fn has_room_everywhere(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(Patience::Endless))
+        self.list.iter().all(|output| output.has_room(WaitPolicy::Forever))
     }
 
     /// Waits until every output that is not closed has room for one more message.
@@ -95,7 +96,7 @@ impl Outputs {
 
     /// Whether every output that is owed a turn has room for one more message: for inputs that cannot wait longer.
     pub fn has_room_this_turn(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(Patience::ATurn))
+        self.list.iter().all(|output| output.has_room(WaitPolicy::OneTurn))
     }
 
     /// Waits until every output that is owed a turn has room for one more message, which none takes long for.
@@ -110,12 +111,12 @@ impl Outputs {
 
     /// Asks all outputs to open their files anew.
     pub fn reopen(&self) {
-        self.list.iter().for_each(Output::ask_to_reopen);
+        self.list.iter().for_each(Outlet::ask_to_reopen);
     }
 
     /// Asks all outputs to end once their queues are empty.
     pub fn finish(&self) {
-        self.list.iter().for_each(Output::ask_to_finish);
+        self.list.iter().for_each(Outlet::ask_to_finish);
     }
 
     /// Throws away what is left at a stop, counts it, and says so.
@@ -125,7 +126,7 @@ impl Outputs {
             if queued > 0 {
                 warn!("Output {}: {} records were not taken in time", output.name(), queued);
             }
-            output.discard(Loss::Shutdown);
+            output.discard(DropReason::Shutdown);
         }
     }
 
@@ -145,20 +146,20 @@ impl Outputs {
     }
 }
 
-/// Puts one encoded event into an output's queue, in the output's shape.
-fn offer_encoded(output: &Output, event: &Event<'_>, encoded: Result<&[u8], Loss>) {
-    match (output.shape(), encoded) {
-        (Shape::Plain { terminator, .. }, Ok(record)) => output.offer(Ok(&[record, terminator])),
-        (Shape::Syslog(envelope), Ok(record)) => envelope.offer(output, event, record),
-        (Shape::Keyed(keyed), Ok(record)) => keyed.offer(output, event, record),
-        (Shape::Frame(_) | Shape::Own, _) => {}
+/// Puts one encoded event into an output's queue, in the output's kind.
+fn offer_encoded(output: &Outlet, event: &Event<'_>, encoded: Result<&[u8], DropReason>) {
+    match (output.kind(), encoded) {
+        (RecordKind::Plain { terminator, .. }, Ok(record)) => output.offer(Ok(&[record, terminator])),
+        (RecordKind::Syslog(envelope), Ok(record)) => envelope.offer(output, event, record),
+        (RecordKind::Keyed(keyed), Ok(record)) => keyed.offer(output, event, record),
+        (RecordKind::RawFrames(_) | RecordKind::SelfMade, _) => {}
         (_, Err(loss)) => output.offer(Err(loss)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Envelope, QueueSettings, State};
+    use super::super::{QueueSettings, SyslogComposer, WriteState};
     use super::*;
     use crate::limits::QUEUE_MIN;
     use crate::values::{Facility, Header, Severity, WhenFull};
@@ -173,13 +174,14 @@ mod tests {
 
     #[test]
     fn two_outputs_of_one_format_encode_once() {
-        let settings = QueueSettings { octets: 64 << 10, when_full: WhenFull::Drop };
-        let of = |format, end: &[u8]| Output::new("test", format, end, settings);
-        let syslog = Envelope::new(Format::Json, Header::None, None, (Facility::Daemon, Severity::Info));
-        let outputs = Outputs::new([
+        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop };
+        let of = |format, end: &[u8]| Outlet::new("test", format, end, settings);
+        let syslog =
+            SyslogComposer::new(Format::Json, Header::None, None, (Facility::Daemon, Severity::Info));
+        let outputs = Outlets::new([
             of(Format::Json, b"\n"),
             of(Format::Json, b"|"),
-            Output::shaped("test", Shape::Syslog(syslog), settings),
+            Outlet::of_kind("test", RecordKind::Syslog(syslog), settings),
             of(Format::Text, b"\n"),
         ]);
         offer(&outputs);
@@ -187,9 +189,9 @@ mod tests {
         let records: Vec<_> = outputs
             .iter()
             .map(|output| {
-                let mut octets = Vec::new();
-                output.take_batch(&mut octets, 1 << 16);
-                String::from_utf8(octets).unwrap()
+                let mut bytes = Vec::new();
+                output.take_batch(&mut bytes, 1 << 16);
+                String::from_utf8(bytes).unwrap()
             })
             .collect();
         let json = records[2].as_str();
@@ -199,25 +201,25 @@ mod tests {
     }
 
     /// One output with the smallest queue.
-    fn outputs(when_full: WhenFull) -> Outputs {
-        let settings = QueueSettings { octets: QUEUE_MIN as usize, when_full };
-        Outputs::new([Output::new("test", Format::Json, b"\n", settings)])
+    fn outputs(when_full: WhenFull) -> Outlets {
+        let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full };
+        Outlets::new([Outlet::new("test", Format::Json, b"\n", settings)])
     }
 
-    fn offer(outputs: &Outputs) {
+    fn offer(outputs: &Outlets) {
         let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
         outputs.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), b"");
     }
 
     /// Offers until an input would have to wait, or for a while.
-    fn fill(outputs: &Outputs, has_room: impl Fn(&Outputs) -> bool) -> u64 {
+    fn fill(outputs: &Outlets, has_room: impl Fn(&Outlets) -> bool) -> u64 {
         (0..1_000).take_while(|_| has_room(outputs)).map(|_| offer(outputs)).count() as u64
     }
 
     #[test]
     fn an_output_that_is_owed_a_turn_loses_nothing() {
         let outputs = outputs(WhenFull::Drop);
-        let offered = fill(&outputs, Outputs::has_room);
+        let offered = fill(&outputs, Outlets::has_room);
         let output = outputs.find("test").unwrap();
         assert!(offered < 1_000);
         assert_eq!((output.queued() as u64, output.dropped().total()), (offered, 0));
@@ -226,11 +228,13 @@ mod tests {
     #[test]
     fn one_that_had_its_turn_drops_or_makes_inputs_wait() {
         for (when_full, waits) in [(WhenFull::Drop, false), (WhenFull::Wait, true)] {
-            for (state, loss) in [(State::Blocked, Loss::Full), (State::Away, Loss::Away)] {
+            for (state, loss) in
+                [(WriteState::Blocked, DropReason::Full), (WriteState::Away, DropReason::Away)]
+            {
                 let outputs = outputs(when_full);
                 let output = outputs.find("test").unwrap();
-                output.set_state(state);
-                let offered = fill(&outputs, Outputs::has_room);
+                output.set_write_state(state);
+                let offered = fill(&outputs, Outlets::has_room);
                 assert_eq!(offered < 1_000, waits);
                 assert_eq!(output.dropped().of(loss.label()), output.dropped().total());
                 assert_eq!(output.dropped().total() > 0, !waits);
@@ -244,9 +248,9 @@ mod tests {
     fn a_closed_output_makes_nobody_wait() {
         let outputs = outputs(WhenFull::Wait);
         let output = outputs.find("test").unwrap();
-        output.set_state(State::Closed);
-        assert_eq!(fill(&outputs, Outputs::has_room_everywhere), 1_000);
-        assert_eq!(output.dropped().of(Loss::Closed.label()), 1_000);
+        output.set_write_state(WriteState::Closed);
+        assert_eq!(fill(&outputs, Outlets::has_room_everywhere), 1_000);
+        assert_eq!(output.dropped().of(DropReason::Closed.label()), 1_000);
     }
 
     proptest! {
@@ -256,12 +260,12 @@ mod tests {
             let outputs = outputs(WhenFull::Drop);
             let output = outputs.find("test").unwrap();
             let mut offered = 0;
-            for (step, octets) in steps {
+            for (step, bytes) in steps {
                 match step {
-                    0 | 1 => for _ in 0..octets / 500 { offer(&outputs); offered += 1 },
-                    2 => output.write_with(|[first, _]| Ok::<_, ()>(octets.min(first.len()))).unwrap(),
-                    3 => output.set_state(if octets < 100 { State::Closed } else { State::Blocked }),
-                    _ => if octets < 50 { output.discard(Loss::Shutdown) },
+                    0 | 1 => for _ in 0..bytes / 500 { offer(&outputs); offered += 1 },
+                    2 => output.write_with(|[first, _]| Ok::<_, ()>(bytes.min(first.len()))).unwrap(),
+                    3 => output.set_write_state(if bytes < 100 { WriteState::Closed } else { WriteState::Blocked }),
+                    _ => if bytes < 50 { output.discard(DropReason::Shutdown) },
                 }
                 let account = output.delivered() + output.dropped().total() + output.queued() as u64;
                 prop_assert_eq!(account, offered);

@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::future::Future;
 use core::pin::Pin;
 
-use super::{Output, Outputs, QueueSettings, Shape};
+use super::{Outlet, Outlets, QueueSettings, RecordKind};
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 
@@ -15,26 +15,26 @@ pub struct Plan {
     /// What it is, in words, for `--check`.
     pub what: String,
     /// What its records are made of.
-    pub shape: Shape,
+    pub kind: RecordKind,
     /// Its queue.
     pub queue: QueueSettings,
-    /// Octets of its buffers beside the queue.
+    /// Bytes of its buffers beside the queue.
     pub buffers: usize,
     /// What takes records out of the queue and writes them.
-    pub task: Task,
+    pub task: OutletTask,
 }
 
 /// The second half of an output: runs until the queue is empty at a stop.
-pub type Task = Box<dyn FnOnce(&'static Stage, &'static Output) -> Running>;
+pub type OutletTask = Box<dyn FnOnce(&'static TaskContext, &'static Outlet) -> Running>;
 
 /// A task that runs.
 type Running = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What the tasks of outputs may use.
 #[derive(Debug)]
-pub struct Stage {
+pub struct TaskContext {
     /// All outputs.
-    pub outputs: Outputs,
+    pub outputs: Outlets,
     /// The statistics.
     pub statistics: &'static RefCell<Statistics>,
 }
@@ -42,12 +42,12 @@ pub struct Stage {
 impl Plan {
     /// Octets it takes.
     pub fn cost(&self) -> usize {
-        RecordQueue::cost(self.queue.octets) + self.buffers
+        RecordQueue::cost(self.queue.bytes) + self.buffers
     }
 
     /// The output with its queue, and its task.
-    pub fn build(self) -> (Output, Task) {
-        (Output::shaped(self.name, self.shape, self.queue), self.task)
+    pub fn build(self) -> (Outlet, OutletTask) {
+        (Outlet::of_kind(self.name, self.kind, self.queue), self.task)
     }
 }
 

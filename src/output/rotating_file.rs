@@ -19,7 +19,7 @@ use nix::sys::statfs::{JFFS2_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
 
 /// The live file, and the records that are to be written to it.
 #[derive(Debug)]
-pub struct Live {
+pub struct RotatingFile {
     path: PathBuf,
     /// Rotated before it reaches this size; `None` = never.
     max: Option<u64>,
@@ -28,20 +28,20 @@ pub struct Live {
     /// Whether it is a Frame Streams capture.
     is_capture: bool,
     file: Option<File>,
-    /// Octets in the file after the last write.
+    /// Bytes in the file after the last write.
     size: u64,
     /// Whole records; its capacity never changes.
     pub batch: Vec<u8>,
 }
 
-impl Live {
+impl RotatingFile {
     /// Opens the file, for appending when it exists; `room` is the size of the batch.
     ///
     /// # Errors
     ///
     /// When it cannot be opened, or is a pipe, a socket or a folder.
     pub fn open(path: &Path, (max, count): (u64, u32), is_capture: bool, room: usize) -> io::Result<Self> {
-        let mut live = Live {
+        let mut live = RotatingFile {
             path: path.to_owned(),
             max: (max > 0 && count > 0).then_some(max),
             count,
@@ -59,7 +59,7 @@ impl Live {
         &self.path
     }
 
-    /// Octets of the next batch, when its first record has `first`: what the file has room for, else what a new
+    /// Bytes of the next batch, when its first record has `first`: what the file has room for, else what a new
     /// file has room for.
     pub fn room(&self, first: usize) -> usize {
         let left = |size: u64| {
@@ -80,8 +80,8 @@ impl Live {
         if !self.is_in_place() {
             self.reopen()?;
         }
-        let octets = self.batch.len() as u64;
-        let end = self.size + octets + self.tail();
+        let bytes = self.batch.len() as u64;
+        let end = self.size + bytes + self.tail();
         if self.size > self.head() && self.max.is_some_and(|max| end >= max) {
             self.rotate()?;
         }
@@ -91,7 +91,7 @@ impl Live {
             let _ = file.set_len(self.size);
             return Err(error);
         }
-        self.size += if file.metadata()?.is_file() { octets } else { 0 };
+        self.size += if file.metadata()?.is_file() { bytes } else { 0 };
         self.batch.clear();
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// As [`Live::open`].
+    /// As [`RotatingFile::open`].
     pub fn reopen(&mut self) -> io::Result<()> {
         // It may be gone, or on a disk that is full: then it stays without its end, as after a crash.
         let _ = self.finish();
@@ -143,12 +143,12 @@ impl Live {
         }
     }
 
-    /// Octets before the first record.
+    /// Bytes before the first record.
     fn head(&self) -> u64 {
         if self.is_capture { START.len() as u64 } else { 0 }
     }
 
-    /// Octets behind the last record of a file that is ended.
+    /// Bytes behind the last record of a file that is ended.
     fn tail(&self) -> u64 {
         if self.is_capture { STOP.len() as u64 } else { 0 }
     }
@@ -182,7 +182,7 @@ impl Live {
 
 /// Makes a file a capture that data can be appended to, and tells its size.
 fn go_on(path: &Path, mut file: &File) -> io::Result<u64> {
-    let usable = capture_file::usable_octets(path)?;
+    let usable = capture_file::usable_bytes(path)?;
     file.set_len(usable)?;
     if usable > 0 {
         return Ok(usable);
@@ -219,7 +219,7 @@ mod tests {
         let folder = folder(name);
         let path = folder.join("log");
         fs::write(&path, "old\n").unwrap();
-        let mut live = Live::open(&path, (max, count), false, 1 << 10).unwrap();
+        let mut live = RotatingFile::open(&path, (max, count), false, 1 << 10).unwrap();
         let mut rest = records;
         while let Some(first) = rest.first() {
             let mut room = live.room(first.len());
@@ -253,7 +253,7 @@ mod tests {
     fn a_file_that_was_moved_or_removed_is_made_anew() {
         let folder = folder("moved");
         let path = folder.join("log");
-        let mut live = Live::open(&path, (0, 0), false, 64).unwrap();
+        let mut live = RotatingFile::open(&path, (0, 0), false, 64).unwrap();
         for (at, text) in ["a\n", "b\n", "c\n"].iter().enumerate() {
             live.batch.extend_from_slice(text.as_bytes());
             live.write().unwrap();
@@ -277,7 +277,7 @@ mod tests {
     fn a_capture_that_was_emptied_begins_anew() {
         let folder = folder("emptied");
         let path = folder.join("log");
-        let mut live = Live::open(&path, (0, 0), true, 64).unwrap();
+        let mut live = RotatingFile::open(&path, (0, 0), true, 64).unwrap();
         for frame in [b"\0\0\0\x01a", b"\0\0\0\x01b"] {
             live.batch.extend_from_slice(frame);
             live.write().unwrap();
@@ -291,8 +291,8 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_refused() {
-        assert!(Live::open(&std::env::temp_dir(), (0, 0), false, 64).is_err());
-        assert!(Live::open(Path::new("/dev/null"), (10, 3), false, 64).is_ok());
-        assert!(Live::open(Path::new("/dev/full"), (10, 3), false, 64).unwrap().file.is_some());
+        assert!(RotatingFile::open(&std::env::temp_dir(), (0, 0), false, 64).is_err());
+        assert!(RotatingFile::open(Path::new("/dev/null"), (10, 3), false, 64).is_ok());
+        assert!(RotatingFile::open(Path::new("/dev/full"), (10, 3), false, 64).unwrap().file.is_some());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Many records go out in one write. A pipe or a terminal is opened anew through `/proc/self/fd/1`: that gives
 //! a description of our own that can be non-blocking, while the one shared with the shell and with other
-//! programs stays as it is. Where that is not possible, a write of at most `PIPE_BUF` octets after `poll` says
+//! programs stays as it is. Where that is not possible, a write of at most `PIPE_BUF` bytes after `poll` says
 //! so cannot block either (POSIX, `write`: a pipe that polls as writable has room for that much). Regular
 //! files and `/dev/null` are written directly: their writes end in the page cache.
 //!
@@ -17,7 +17,7 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use smol::future::yield_now;
 
-use super::{Loss, Output, Outputs, Plan, QueueSettings, Shape, State, Work};
+use super::{DropReason, Outlet, Outlets, Plan, QueueSettings, RecordKind, TaskStep, WriteState};
 use crate::limits::{QUEUE, QueueSize};
 use crate::sys::stdio::{self, Kind};
 use crate::values::{Format, WhenFull};
@@ -32,7 +32,7 @@ pub struct Section {
     pub enable: Option<bool>,
     /// How a record is written.
     pub format: Format,
-    /// Octets kept while the reader is slow.
+    /// Bytes kept while the reader is slow.
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
@@ -60,32 +60,32 @@ pub const NAME: &str = "stdout";
 ///
 /// When the descriptor is closed or the reactor refuses it.
 pub fn plan(section: &Section) -> io::Result<Plan> {
-    let target = Target::open()?;
+    let target = StdoutWriter::open()?;
     Ok(Plan {
         name: NAME,
         what: section.format.to_string(),
-        shape: Shape::Plain { format: section.format, terminator: (*b"\n").into() },
-        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        kind: RecordKind::Plain { format: section.format, terminator: (*b"\n").into() },
+        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
         buffers: 0,
-        task: Box::new(|stage, output| Box::pin(run(output, &stage.outputs, target))),
+        task: Box::new(|context, output| Box::pin(run(output, &context.outputs, target))),
     })
 }
 
 /// Standard output as something to write to.
 #[derive(Debug)]
-pub enum Target {
+pub enum StdoutWriter {
     /// Never blocks for long: regular files, `/dev/null`.
     Direct(File),
-    /// Says when it can be written; at most `limit` octets at once.
+    /// Says when it can be written; at most `limit` bytes at once.
     Polled {
         /// The descriptor, in the reactor.
         descriptor: Async<File>,
-        /// Octets that can be written without blocking once it polls as writable.
+        /// Bytes that can be written without blocking once it polls as writable.
         limit: usize,
     },
 }
 
-impl Target {
+impl StdoutWriter {
     /// Standard output of this process.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Target {
     /// When the descriptor is closed or the reactor refuses it.
     pub fn open() -> io::Result<Self> {
         let stdout = io::stdout().as_fd().try_clone_to_owned()?;
-        Target::from_descriptor(stdout)
+        StdoutWriter::from_descriptor(stdout)
     }
 
     /// Any descriptor, judged by what it is.
@@ -103,10 +103,10 @@ impl Target {
     /// When the reactor refuses it.
     pub fn from_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
         match stdio::kind(&descriptor)? {
-            Kind::Direct => Ok(Target::Direct(File::from(descriptor))),
+            Kind::Direct => Ok(StdoutWriter::Direct(File::from(descriptor))),
             Kind::Pollable => match stdio::reopen(&descriptor) {
-                Ok(own) => Ok(Target::Polled { descriptor: Async::new(own)?, limit: usize::MAX }),
-                Err(_) => Ok(Target::Polled {
+                Ok(own) => Ok(StdoutWriter::Polled { descriptor: Async::new(own)?, limit: usize::MAX }),
+                Err(_) => Ok(StdoutWriter::Polled {
                     descriptor: Async::new_nonblocking(File::from(descriptor))?,
                     limit: stdio::PIPE_BUF,
                 }),
@@ -117,9 +117,11 @@ impl Target {
     /// Writes what it can without blocking.
     fn write(&self, pieces: [&[u8]; 2]) -> io::Result<usize> {
         match self {
-            Target::Direct(file) => write_pieces(file, pieces),
-            Target::Polled { descriptor, limit: usize::MAX } => write_pieces(descriptor.get_ref(), pieces),
-            Target::Polled { descriptor, limit } => {
+            StdoutWriter::Direct(file) => write_pieces(file, pieces),
+            StdoutWriter::Polled { descriptor, limit: usize::MAX } => {
+                write_pieces(descriptor.get_ref(), pieces)
+            }
+            StdoutWriter::Polled { descriptor, limit } => {
                 if !stdio::is_writable(descriptor.get_ref())? {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
@@ -131,8 +133,8 @@ impl Target {
 
     async fn writable(&self) -> io::Result<()> {
         match self {
-            Target::Direct(_) => Ok(()),
-            Target::Polled { descriptor, .. } => descriptor.writable().await,
+            StdoutWriter::Direct(_) => Ok(()),
+            StdoutWriter::Polled { descriptor, .. } => descriptor.writable().await,
         }
     }
 }
@@ -142,22 +144,22 @@ fn write_pieces(mut file: &File, pieces: [&[u8]; 2]) -> io::Result<usize> {
 }
 
 /// Writes records until the reader goes away; then only counts.
-pub async fn run(output: &Output, outputs: &Outputs, target: Target) {
+pub async fn run(output: &Outlet, outputs: &Outlets, target: StdoutWriter) {
     loop {
-        match output.work().await {
-            Work::Records => {}
-            Work::Reopen => continue,
-            Work::End => return,
+        match output.next_step().await {
+            TaskStep::Write => {}
+            TaskStep::Reopen => continue,
+            TaskStep::End => return,
         }
         match output.write_with(|pieces| target.write(pieces)) {
             Ok(()) => {
-                output.set_state(State::Ready);
+                output.set_write_state(WriteState::Ready);
                 outputs.progressed();
                 yield_now().await;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                output.set_state(State::Blocked);
+                output.set_write_state(WriteState::Blocked);
                 outputs.progressed();
                 if target.writable().await.is_err() {
                     yield_now().await;
@@ -165,8 +167,8 @@ pub async fn run(output: &Output, outputs: &Outputs, target: Target) {
             }
             Err(error) if is_final(&error) => {
                 warn!("Output {}: the reader is gone, records are dropped from now on", output.name());
-                output.set_state(State::Closed);
-                output.discard(Loss::Closed);
+                output.set_write_state(WriteState::Closed);
+                output.discard(DropReason::Closed);
                 outputs.progressed();
                 return;
             }
@@ -174,7 +176,7 @@ pub async fn run(output: &Output, outputs: &Outputs, target: Target) {
                 if output.is_connected() {
                     warn!("Output {}: {error}; tried again every second", output.name());
                 }
-                output.set_state(State::Away);
+                output.set_write_state(WriteState::Away);
                 outputs.progressed();
                 Timer::after(RETRY).await;
             }

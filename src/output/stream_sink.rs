@@ -25,39 +25,39 @@ use nix::sys::socket::{setsockopt, sockopt};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Output, Outputs, State, Work};
+use super::{Outlet, Outlets, TaskStep, WriteState};
 use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS, TLS_CONNECTION_BYTES, UNACKNOWLEDGED_SECONDS};
 use crate::net::backoff::Backoff;
 use crate::net::tls::Client;
-use crate::net::tls::flush::Sealed;
+use crate::net::tls::flush::FlushingStream;
 use crate::values::{Host, Seconds};
 use crate::wire::framestream::Deframer;
 use crate::wire::handshake::{READY, Sender, SenderStep};
 
 /// Where the other end is.
 #[derive(Debug, Clone)]
-pub enum Peer {
+pub enum PeerAddress {
     /// A name or address, and a port.
     Tcp(Host, u16),
     /// A Unix socket.
     Unix(PathBuf),
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Tcp(host, port) if host.as_str().contains(':') => {
+            PeerAddress::Tcp(host, port) if host.as_str().contains(':') => {
                 write!(f, "[{}]:{port}", host.as_str())
             }
-            Peer::Tcp(host, port) => write!(f, "{}:{port}", host.as_str()),
-            Peer::Unix(path) => write!(f, "{}", path.display()),
+            PeerAddress::Tcp(host, port) => write!(f, "{}:{port}", host.as_str()),
+            PeerAddress::Unix(path) => write!(f, "{}", path.display()),
         }
     }
 }
 
 /// What is said before and after the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum StreamProtocol {
     /// Nothing.
     Bare,
     /// The handshakes of Frame Streams.
@@ -81,39 +81,39 @@ pub async fn addresses(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 /// A peer, and how it is spoken to.
 #[derive(Debug)]
-pub struct Remote {
+pub struct StreamSink {
     /// Where it is.
-    pub peer: Peer,
+    pub peer: PeerAddress,
     /// How a connection to it is encrypted, if it is.
     pub tls: Option<Rc<Client>>,
     /// Time to the next attempt to connect.
     pub retry: Seconds,
     /// What is said before and after the records.
-    pub protocol: Protocol,
+    pub protocol: StreamProtocol,
 }
 
-impl fmt::Display for Remote {
+impl fmt::Display for StreamSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.peer, if self.tls.is_some() { ", TLS" } else { "" })
     }
 }
 
-impl Remote {
-    /// Octets that a connection takes beside the queue.
+impl StreamSink {
+    /// Bytes that a connection takes beside the queue.
     pub fn cost(&self) -> usize {
         if self.tls.is_some() { TLS_CONNECTION_BYTES } else { 0 }
     }
 
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let (host, port) = match &self.peer {
-            Peer::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
-            Peer::Tcp(host, port) => (host, *port),
+            PeerAddress::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
+            PeerAddress::Tcp(host, port) => (host, *port),
         };
         Ok(match &self.tls {
             None => Box::new(reach(host, port, async |stream| Ok(stream)).await?),
-            Some(tls) => {
-                Box::new(Sealed::new(reach(host, port, async |stream| tls.connect(stream).await).await?))
-            }
+            Some(tls) => Box::new(FlushingStream::new(
+                reach(host, port, async |stream| tls.connect(stream).await).await?,
+            )),
         })
     }
 }
@@ -165,11 +165,11 @@ fn keep_alive(stream: &impl AsFd) {
 }
 
 /// Sends records until the daemon stops, over as many connections as it takes.
-pub async fn run(output: &Output, outputs: &Outputs, remote: Remote) {
+pub async fn run(output: &Outlet, outputs: &Outlets, remote: StreamSink) {
     let (peer, protocol) = (&remote.peer, remote.protocol);
     let mut backoff = Backoff::new(remote.retry);
     let mut told = false;
-    output.set_state(State::Away);
+    output.set_write_state(WriteState::Away);
     loop {
         let attempt = async {
             let mut stream = remote.connect().await?;
@@ -198,7 +198,7 @@ pub async fn run(output: &Output, outputs: &Outputs, remote: Remote) {
             }
             Err(_) => {}
         }
-        output.set_state(State::Away);
+        output.set_write_state(WriteState::Away);
         outputs.progressed();
         or(output.ended(), async {
             Timer::after(backoff.wait()).await;
@@ -215,19 +215,19 @@ pub async fn run(output: &Output, outputs: &Outputs, remote: Remote) {
 /// # Errors
 ///
 /// When the connection ends before that.
-async fn send(output: &Output, outputs: &Outputs, stream: &mut dyn Stream) -> io::Result<()> {
+async fn send(output: &Outlet, outputs: &Outlets, stream: &mut dyn Stream) -> io::Result<()> {
     loop {
         let work = poll_fn(|context| {
             if let Poll::Ready(error) = watch(stream, context) {
                 return Poll::Ready(Err(error));
             }
-            match output.poll_work(context) {
-                Poll::Ready(Work::Records) => write(output, outputs, stream, context),
+            match output.poll_step(context) {
+                Poll::Ready(TaskStep::Write) => write(output, outputs, stream, context),
                 Poll::Ready(work) => Poll::Ready(Ok(work)),
                 Poll::Pending => flush(stream, context),
             }
         });
-        if work.await? == Work::End {
+        if work.await? == TaskStep::End {
             return Ok(());
         }
         outputs.progressed();
@@ -237,11 +237,11 @@ async fn send(output: &Output, outputs: &Outputs, stream: &mut dyn Stream) -> io
 
 /// Writes what the stream takes now.
 fn write(
-    output: &Output,
-    outputs: &Outputs,
+    output: &Outlet,
+    outputs: &Outlets,
     stream: &mut dyn Stream,
     context: &mut Context<'_>,
-) -> Poll<io::Result<Work>> {
+) -> Poll<io::Result<TaskStep>> {
     let written = output.write_with(|pieces| {
         match Pin::new(&mut *stream).poll_write_vectored(context, &pieces.map(IoSlice::new)) {
             Poll::Ready(Ok(0)) => Err(Poll::Ready(io::ErrorKind::WriteZero.into())),
@@ -251,12 +251,12 @@ fn write(
     });
     match written {
         Ok(()) => {
-            output.set_state(State::Ready);
-            Poll::Ready(Ok(Work::Records))
+            output.set_write_state(WriteState::Ready);
+            Poll::Ready(Ok(TaskStep::Write))
         }
         Err(Poll::Ready(error)) => Poll::Ready(Err(error)),
         Err(Poll::Pending) => {
-            output.set_state(State::Blocked);
+            output.set_write_state(WriteState::Blocked);
             outputs.progressed();
             Poll::Pending
         }
@@ -264,7 +264,7 @@ fn write(
 }
 
 /// Flushes, and waits on.
-fn flush(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Result<Work>> {
+fn flush(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Result<TaskStep>> {
     match Pin::new(stream).poll_flush(context) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         _ => Poll::Pending,
@@ -287,8 +287,8 @@ fn watch(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Error> 
 }
 
 /// Says what comes before the records.
-async fn begin(protocol: Protocol, stream: &mut (impl Stream + ?Sized)) -> io::Result<()> {
-    if protocol == Protocol::Bare {
+async fn begin(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) -> io::Result<()> {
+    if protocol == StreamProtocol::Bare {
         return Ok(());
     }
     in_time(async {
@@ -306,9 +306,9 @@ async fn begin(protocol: Protocol, stream: &mut (impl Stream + ?Sized)) -> io::R
 }
 
 /// Says what comes after the records; nobody waits for a peer that does not answer.
-async fn end(protocol: Protocol, stream: &mut (impl Stream + ?Sized)) {
+async fn end(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) {
     let said = in_time(async {
-        if protocol == Protocol::FrameStreams {
+        if protocol == StreamProtocol::FrameStreams {
             stream.write_all(crate::wire::handshake::STOP).await?;
             stream.flush().await?;
             // FINISH, or whatever it says last.
@@ -324,17 +324,17 @@ async fn end(protocol: Protocol, stream: &mut (impl Stream + ?Sized)) {
 /// Reads one control frame and takes it.
 async fn answer(sender: &mut Sender, stream: &mut (impl Stream + ?Sized)) -> io::Result<SenderStep> {
     let mut deframer = Deframer::new(0);
-    let mut octets = heapless::Vec::<u8, CONTROL_FRAME_OCTETS>::new();
+    let mut bytes = heapless::Vec::<u8, CONTROL_FRAME_BYTES>::new();
     loop {
-        let mut octet = [0];
-        stream.read_exact(&mut octet).await?;
-        let _ = octets.extend_from_slice(&octet);
-        let mut rest = octets.as_slice();
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await?;
+        let _ = bytes.extend_from_slice(&byte);
+        let mut rest = bytes.as_slice();
         let unit = deframer.next(&mut rest).map_err(|violation| strange(violation.label()))?;
         if let Some(unit) = unit {
             return sender.on(unit).map_err(|violation| strange(violation.label()));
         }
-        if octets.is_full() {
+        if bytes.is_full() {
             return Err(strange("control_length"));
         }
     }
@@ -345,5 +345,5 @@ fn strange(label: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("no Frame Streams reader ({label})"))
 }
 
-/// Octets of the longest control frame: escape, length, and 512 more.
-const CONTROL_FRAME_OCTETS: usize = 520;
+/// Bytes of the longest control frame: escape, length, and 512 more.
+const CONTROL_FRAME_BYTES: usize = 520;

@@ -3,8 +3,8 @@
 use std::io;
 use std::rc::Rc;
 
-use super::stream_sink::{self, Peer, Protocol, Remote};
-use super::{Plan, QueueSettings, Shape};
+use super::stream_sink::{self, PeerAddress, StreamProtocol, StreamSink};
+use super::{Plan, QueueSettings, RecordKind};
 use crate::limits::{QUEUE, QueueSize};
 use crate::net::tls::Client;
 use crate::values::{ClientTls, FilePath, Format, Host, KeyError, Port, Seconds, Text, WhenFull, required};
@@ -36,7 +36,7 @@ pub struct Section {
     pub tls_client_cert: Option<FilePath>,
     /// Our own private key, PEM.
     pub tls_client_key: Option<FilePath>,
-    /// Octets kept while the server is slow or away.
+    /// Bytes kept while the server is slow or away.
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
@@ -97,18 +97,18 @@ pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
     let (Some(host), Some(port)) = (&section.remote_address, section.remote_port) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let remote = Remote {
-        peer: Peer::Tcp(host.clone(), port.get()),
+    let remote = StreamSink {
+        peer: PeerAddress::Tcp(host.clone(), port.get()),
         tls,
         retry: section.retry,
-        protocol: Protocol::Bare,
+        protocol: StreamProtocol::Bare,
     };
     Ok(Plan {
         name: NAME,
         what: format!("{remote}, {}", section.format),
-        shape: Shape::Plain { format: section.format, terminator: section.delimiter.as_bytes().into() },
-        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        kind: RecordKind::Plain { format: section.format, terminator: section.delimiter.as_bytes().into() },
+        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
         buffers: 0,
-        task: Box::new(move |stage, output| Box::pin(stream_sink::run(output, &stage.outputs, remote))),
+        task: Box::new(move |context, output| Box::pin(stream_sink::run(output, &context.outputs, remote))),
     })
 }

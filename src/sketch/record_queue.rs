@@ -1,12 +1,12 @@
-//! Records that wait to be written: a ring of octets and a ring of their lengths.
+//! Records that wait to be written: a ring of bytes and a ring of their lengths.
 //!
 //! ```text
-//! octets  |..........|RRRRR|RRRRRRRR|RR|..........|     head, used
-//!                     ^ taken: octets of the first record already written
+//! bytes  |..........|RRRRR|RRRRRRRR|RR|..........|     head, used
+//!                     ^ taken: bytes of the first record already written
 //! lengths              5     8        2
 //! ```
 //!
-//! A record stays until its last octet was taken, so a broken connection can start it over ([`rewind`]).
+//! A record stays until its last byte was taken, so a broken connection can start it over ([`rewind`]).
 //! Whole records go in and come out; a record that does not fit is refused, never cut.
 //!
 //! [`rewind`]: RecordQueue::rewind
@@ -15,11 +15,11 @@ use crate::limits::{self, QUEUE_OCTETS_PER_RECORD};
 
 /// A bounded queue of records.
 ///
-/// Invariants: `head < octets.len()`, `used <= octets.len()`, `taken <=` length of the first record, and the
+/// Invariants: `head < bytes.len()`, `used <= bytes.len()`, `taken <=` length of the first record, and the
 /// lengths in use sum up to `used`.
 #[derive(Debug)]
 pub struct RecordQueue {
-    octets: Box<[u8]>,
+    bytes: Box<[u8]>,
     head: usize,
     used: usize,
     lengths: Box<[u32]>,
@@ -33,15 +33,15 @@ pub struct RecordQueue {
 pub struct Full;
 
 impl RecordQueue {
-    /// Octets a queue of `capacity` octets costs.
+    /// Bytes a queue of `capacity` bytes costs.
     pub fn cost(capacity: usize) -> usize {
         capacity + Self::records_max(capacity) * size_of::<u32>()
     }
 
-    /// An empty queue for `capacity` octets, and as many records as that holds at 32 octets each.
+    /// An empty queue for `capacity` bytes, and as many records as that holds at 32 bytes each.
     pub fn new(capacity: usize) -> Self {
         RecordQueue {
-            octets: limits::table(capacity.max(1), 0),
+            bytes: limits::table(capacity.max(1), 0),
             head: 0,
             used: 0,
             lengths: limits::table(Self::records_max(capacity), 0),
@@ -78,30 +78,30 @@ impl RecordQueue {
 
     /// Copies `part` behind what is there; the caller made sure that it fits.
     fn append(&mut self, part: &[u8]) {
-        let capacity = self.octets.len();
+        let capacity = self.bytes.len();
         let start = (self.head + self.used) % capacity;
         let (now, later) = part.split_at(part.len().min(capacity - start));
         for (at, piece) in [(start, now), (0, later)] {
-            if let Some(room) = self.octets.get_mut(at..at + piece.len()) {
+            if let Some(room) = self.bytes.get_mut(at..at + piece.len()) {
                 room.copy_from_slice(piece);
             }
         }
         self.used += part.len();
     }
 
-    /// Whether a record of `length` octets fits.
+    /// Whether a record of `length` bytes fits.
     pub fn has_room(&self, length: usize) -> bool {
-        length <= self.octets.len() - self.used && self.records < self.lengths.len()
+        length <= self.bytes.len() - self.used && self.records < self.lengths.len()
     }
 
     /// What is to be written next: up to two pieces, as the ring wraps.
     pub fn pending(&self) -> [&[u8]; 2] {
-        let capacity = self.octets.len();
+        let capacity = self.bytes.len();
         let (start, left) = ((self.head + self.taken) % capacity, self.used - self.taken);
         let now = left.min(capacity - start);
         [
-            self.octets.get(start..start + now).unwrap_or_default(),
-            self.octets.get(..left - now).unwrap_or_default(),
+            self.bytes.get(start..start + now).unwrap_or_default(),
+            self.bytes.get(..left - now).unwrap_or_default(),
         ]
     }
 
@@ -114,8 +114,8 @@ impl RecordQueue {
     }
 
     /// Takes out what was written, and tells how many records are thereby complete.
-    pub fn take(&mut self, octets: usize) -> u64 {
-        self.taken = self.used.min(self.taken + octets);
+    pub fn take(&mut self, bytes: usize) -> u64 {
+        self.taken = self.used.min(self.taken + bytes);
         let mut complete = 0;
         while let Some(length) = self.first_length().filter(|&length| length <= self.taken) {
             self.drop_first(length);
@@ -125,25 +125,25 @@ impl RecordQueue {
         complete
     }
 
-    /// Moves whole records to the end of `out`, as many as fit into `room` octets, and tells how many.
+    /// Moves whole records to the end of `out`, as many as fit into `room` bytes, and tells how many.
     ///
     /// Must not follow a [`take`](RecordQueue::take) that ended inside a record, unless
     /// [`rewind`](RecordQueue::rewind) came between.
-    pub fn move_records(&mut self, out: &mut Vec<u8>, room: usize) -> u64 {
-        let (mut octets, mut at) = (0, self.first);
+    pub fn drain_into(&mut self, out: &mut Vec<u8>, room: usize) -> u64 {
+        let (mut bytes, mut at) = (0, self.first);
         for _ in 0..self.records {
             let length = self.lengths.get(at).map_or(usize::MAX, |&length| length as usize);
-            if length > room - octets {
+            if length > room - bytes {
                 break;
             }
-            octets += length;
+            bytes += length;
             at = (at + 1) % self.lengths.len();
         }
         let [now, later] = self.pending();
-        let (first, rest) = (octets.min(now.len()), octets.saturating_sub(now.len()));
+        let (first, rest) = (bytes.min(now.len()), bytes.saturating_sub(now.len()));
         out.extend_from_slice(now.get(..first).unwrap_or_default());
         out.extend_from_slice(later.get(..rest).unwrap_or_default());
-        self.take(octets)
+        self.take(bytes)
     }
 
     /// Starts the first record over, on a new connection.
@@ -158,9 +158,9 @@ impl RecordQueue {
         records as u64
     }
 
-    /// Octets there is room for in all.
+    /// Bytes there is room for in all.
     pub fn capacity(&self) -> usize {
-        self.octets.len()
+        self.bytes.len()
     }
 
     /// Records that wait.
@@ -168,8 +168,8 @@ impl RecordQueue {
         self.records
     }
 
-    /// Octets that wait.
-    pub fn octets(&self) -> usize {
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
         self.used - self.taken
     }
 
@@ -178,14 +178,14 @@ impl RecordQueue {
         self.records == 0
     }
 
-    /// Octets of the first record.
+    /// Bytes of the first record.
     pub fn first_length(&self) -> Option<usize> {
         let length = self.lengths.get(self.first).filter(|_| self.records > 0)?;
         usize::try_from(*length).ok()
     }
 
     fn drop_first(&mut self, length: usize) {
-        self.head = (self.head + length) % self.octets.len();
+        self.head = (self.head + length) % self.bytes.len();
         self.used -= length;
         self.first = (self.first + 1) % self.lengths.len();
         self.records -= 1;
@@ -203,7 +203,7 @@ mod tests {
         let mut queue = RecordQueue::new(64);
         queue.push(&[&[1; 30], &[2; 10]]).unwrap();
         assert_eq!(queue.push(&[&[3; 25]]), Err(Full));
-        assert_eq!((queue.records(), queue.octets()), (1, 40));
+        assert_eq!((queue.records(), queue.bytes()), (1, 40));
         queue.push(&[&[4; 24]]).unwrap();
         assert_eq!(queue.push(&[]), Err(Full), "room for two records only");
     }
@@ -227,10 +227,10 @@ mod tests {
         queue.push(&[&[1; 60]]).unwrap();
         queue.push(&[&[2; 50]]).unwrap();
         let mut out = Vec::new();
-        assert_eq!((queue.move_records(&mut out, 59), out.len()), (0, 0), "never a part of one");
-        assert_eq!((queue.move_records(&mut out, 109), out.len()), (1, 60));
+        assert_eq!((queue.drain_into(&mut out, 59), out.len()), (0, 0), "never a part of one");
+        assert_eq!((queue.drain_into(&mut out, 109), out.len()), (1, 60));
         queue.push(&[&[3; 40]]).unwrap();
-        assert_eq!((queue.move_records(&mut out, 1 << 20), out.len()), (2, 150));
+        assert_eq!((queue.drain_into(&mut out, 1 << 20), out.len()), (2, 150));
         assert_eq!(out, [vec![1; 60], vec![2; 50], vec![3; 40]].concat());
         assert!(queue.is_empty());
     }
@@ -254,14 +254,14 @@ mod tests {
                     let [now, later] = queue.pending();
                     let waiting: Vec<u8> = model.iter().flatten().skip(taken).copied().collect();
                     prop_assert_eq!([now, later].concat(), waiting.clone());
-                    let octets = size.min(waiting.len());
+                    let bytes = size.min(waiting.len());
                     let mut complete = 0;
-                    taken += octets;
+                    taken += bytes;
                     while model.front().is_some_and(|record| record.len() <= taken) {
                         taken -= model.pop_front().map_or(0, |record| record.len());
                         complete += 1;
                     }
-                    prop_assert_eq!(queue.take(octets), complete);
+                    prop_assert_eq!(queue.take(bytes), complete);
                 }
                 prop_assert_eq!(queue.records(), model.len());
             }

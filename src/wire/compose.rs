@@ -1,8 +1,8 @@
 //! A dnstap message into the payload of a data frame, and a frame with another identity.
 //!
 //! [`Dnstap::compose`] is for messages we make ourselves, such as the sniffer's: micropb writes them, by the
-//! schema, from the octets they borrow. [`replace_identity`] is for those of others: the fields are copied
-//! as the octets they are, so one of a newer schema survives, and so does the way a number was written.
+//! schema, from the bytes they borrow. [`replace_identity`] is for those of others: the fields are copied
+//! as the bytes they are, so one of a newer schema survives, and so does the way a number was written.
 
 use super::cursor::{Composer, Cursor};
 use super::dnstap::{Dnstap, Fields, Message, Policy, tag};
@@ -63,7 +63,7 @@ fn policy<'a>(policy: &Policy<'a>) -> schema::Policy<'a> {
 /// Copies a data frame's payload to the front of `out` with `identity` instead of its own, and returns the
 /// length. `None` when `out` is too short, or the frame is not made of fields.
 ///
-/// The frame grows by at most the identity and 6 octets of tag and length.
+/// The frame grows by at most the identity and 6 bytes of tag and length.
 pub fn replace_identity(frame: &[u8], identity: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut composer = Composer::new(out);
     composer.put_varint(u64::from(tag::IDENTITY))?;
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn only_the_identity_changes() {
-        // Unknown field 17, identity, message of one field, type in two octets, identity again.
+        // Unknown field 17, identity, message of one field, type in two bytes, identity again.
         let frame = b"\x88\x01\x07\x0a\x01a\x72\x02\x08\x05\x78\x81\x00\x0a\x02bb";
         let mut out = [0; 64];
         let length = replace_identity(frame, b"new", &mut out).unwrap();

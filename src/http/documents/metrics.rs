@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::http::App;
-use crate::output::Output;
+use crate::output::Outlet;
 use crate::pipeline::Intake;
 use crate::statistics::Value;
 use crate::sys::proc;
@@ -41,9 +41,9 @@ pub enum Source {
     /// The counters of each input, by a label of that name.
     InputBy(&'static str, fn(&Intake) -> &Tally),
     /// A counter of each output.
-    Output(fn(&Output) -> u64),
+    Output(fn(&Outlet) -> u64),
     /// The counters of each output by reason.
-    OutputBy(fn(&Output) -> &Tally),
+    OutputBy(fn(&Outlet) -> &Tally),
     /// Counters by reason.
     Reasons(for<'a> fn(&App<'a>) -> &'a Tally),
     /// One counter for each table.
@@ -138,12 +138,12 @@ pub static METRICS: &[Metric] = &[
     gauge("dnstapd_connections", "Connections that are open.", Input(Intake::connections)),
     counter("dnstapd_connections_total", "Connections since start.", Input(Intake::connections_total)),
     counter("dnstapd_connections_refused_total", "Connections that were closed on purpose.", InputBy("reason", Intake::refused)),
-    counter("dnstapd_output_delivered_total", "Records written to the last octet.", Source::Output(Output::delivered)),
-    counter("dnstapd_output_dropped_total", "Records that went nowhere.", OutputBy(Output::dropped)),
+    counter("dnstapd_output_delivered_total", "Records written to the last octet.", Source::Output(Outlet::delivered)),
+    counter("dnstapd_output_dropped_total", "Records that went nowhere.", OutputBy(Outlet::dropped)),
     gauge("dnstapd_output_queued", "Records that wait.", Source::Output(|output| output.queued() as u64)),
-    gauge("dnstapd_output_queue_bytes", "Octets that wait.", Source::Output(|output| output.queue_octets() as u64)),
+    gauge("dnstapd_output_queue_bytes", "Octets that wait.", Source::Output(|output| output.queue_bytes() as u64)),
     gauge("dnstapd_output_connected", "Whether the other end is there.", Source::Output(|output| u64::from(output.is_connected()))),
-    counter("dnstapd_output_reconnects_total", "Connections made after the first.", Source::Output(Output::reconnects)),
+    counter("dnstapd_output_reconnects_total", "Connections made after the first.", Source::Output(Outlet::reconnects)),
     counter("dnstapd_malformed_total", "Messages whose DNS payload could not be read to its end.", Reasons(|app| app.collector.malformed())),
     counter("dnstapd_evicted_total", "Entries that a full table had no room for.", Tables(&[
         ("streams", |app| app.statistics.borrow().stream_overflow()),

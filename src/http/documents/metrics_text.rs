@@ -301,7 +301,7 @@ fn write_sample(name: &str, sample: &Sample<'_>, value: Value, out: &mut impl As
 mod tests {
     use super::*;
     use crate::limits::OUTPUTS;
-    use crate::output::{Output, QueueSettings};
+    use crate::output::{Outlet, QueueSettings};
     use crate::pipeline::Intake;
     use crate::values::{Format, WhenFull};
 
@@ -311,8 +311,8 @@ mod tests {
     #[test]
     fn there_is_room_for_the_counters_of_all_inputs_and_outputs() {
         let intake = Intake::new("tcp-socket");
-        let settings = QueueSettings { octets: 8192, when_full: WhenFull::Drop };
-        let output = Output::new("stdout", Format::Text, b"\n", settings);
+        let settings = QueueSettings { bytes: 8192, when_full: WhenFull::Drop };
+        let output = Outlet::new("stdout", Format::Text, b"\n", settings);
         let counters: usize = METRICS
             .iter()
             .map(|metric| match metric.source {

@@ -17,7 +17,7 @@ use super::{App, Section, Settings, Stop, bind, serve};
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
 use crate::message::pairing::Pairing;
-use crate::output::{Output, Outputs, QueueSettings, State};
+use crate::output::{Outlet, Outlets, QueueSettings, WriteState};
 use crate::pipeline::{Collector, Intake};
 use crate::statistics::{self, Statistics};
 use crate::values::{Format, WhenFull};
@@ -27,7 +27,7 @@ pub(super) struct World {
     executor: LocalExecutor<'static>,
     statistics: &'static RefCell<Statistics>,
     collector: Collector<'static>,
-    outputs: &'static Outputs,
+    outputs: &'static Outlets,
     intakes: Vec<Intake>,
     settings: Settings,
     stop: Stop,
@@ -38,9 +38,9 @@ impl World {
     pub(super) fn new(section: &Section, streams: usize) -> &'static World {
         let limits = Limits { streams, ..Limits::resolve(&Default::default()) };
         let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
-        let settings = QueueSettings { octets: 64 << 10, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop };
         let outputs: &'static _ =
-            Box::leak(Box::new(Outputs::new([Output::new("stdout", Format::Json, b"\n", settings)])));
+            Box::leak(Box::new(Outlets::new([Outlet::new("stdout", Format::Json, b"\n", settings)])));
         let filter = Filter::new(&filter::Section::default());
         Box::leak(Box::new(World {
             executor: LocalExecutor::new(),
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    fn output(&self) -> &Output {
+    fn output(&self) -> &Outlet {
         self.outputs.find("stdout").unwrap()
     }
 }
@@ -256,6 +256,6 @@ fn sample(scrape: &str, name: &str) -> f64 {
 }
 
 /// Sets what an output's state is.
-fn set_state(server: &Server, state: State) {
-    server.run(move |world| world.output().set_state(state));
+fn set_write_state(server: &Server, state: WriteState) {
+    server.run(move |world| world.output().set_write_state(state));
 }

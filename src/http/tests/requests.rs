@@ -3,8 +3,8 @@
 use std::io::BufRead;
 use std::time::Duration;
 
-use super::{Server, frame, sample, set_state};
-use crate::output::State;
+use super::{Server, frame, sample, set_write_state};
+use crate::output::WriteState;
 
 const ADMIN: &str = "Authorization: Basic YWRtaW46Y2hhbmdlbWU=";
 const KEY: &str = "X-API-Key: changeme";
@@ -295,17 +295,17 @@ fn reset_clears_the_counters_and_keeps_the_streams() {
 fn an_output_that_is_down_makes_the_daemon_unready() {
     let server = Server::start();
     let check = |state, expected: (u16, &str), connected| {
-        set_state(&server, state);
+        set_write_state(&server, state);
         let reply = server.ask("GET", "/ready");
         assert_eq!((reply.status, reply.body.as_str()), expected);
         assert_eq!(server.get("/health"), "ok");
         assert_eq!(sample(&server.get("/metrics"), "dnstapd_output_connected{output=\"stdout\"}"), connected);
     };
-    check(State::Ready, (200, "ok"), 1.0);
-    check(State::Blocked, (200, "ok"), 1.0);
-    check(State::Away, (503, "output stdout is down"), 0.0);
-    check(State::Closed, (503, "output stdout is down"), 0.0);
-    check(State::Ready, (200, "ok"), 1.0);
+    check(WriteState::Ready, (200, "ok"), 1.0);
+    check(WriteState::Blocked, (200, "ok"), 1.0);
+    check(WriteState::Away, (503, "output stdout is down"), 0.0);
+    check(WriteState::Closed, (503, "output stdout is down"), 0.0);
+    check(WriteState::Ready, (200, "ok"), 1.0);
 }
 
 #[test]

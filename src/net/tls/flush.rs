@@ -1,8 +1,8 @@
-//! A stream that encrypts, and says that it took octets only once the kernel has them.
+//! A stream that encrypts, and says that it took bytes only once the kernel has them.
 //!
 //! A TLS session keeps what the kernel has no room for yet, and calls it written. Records would count as delivered
 //! that a connection may still lose. So here a write is over when it is flushed: until then the writer comes with
-//! the same octets again, which are in the session already.
+//! the same bytes again, which are in the session already.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -12,32 +12,32 @@ use smol::io::{AsyncRead, AsyncWrite};
 
 /// A stream around another one that buffers.
 #[derive(Debug)]
-pub struct Sealed<S> {
+pub struct FlushingStream<S> {
     stream: S,
-    /// Octets that the session has taken of what is to be written now.
+    /// Bytes that the session has taken of what is to be written now.
     taken: usize,
 }
 
-impl<S> Sealed<S> {
+impl<S> FlushingStream<S> {
     /// Around a session after its handshake.
     pub fn new(stream: S) -> Self {
-        Sealed { stream, taken: 0 }
+        FlushingStream { stream, taken: 0 }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Sealed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FlushingStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        octets: &mut [u8],
+        bytes: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(context, octets)
+        Pin::new(&mut self.stream).poll_read(context, bytes)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Sealed<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(context, &[IoSlice::new(octets)])
+impl<S: AsyncWrite + Unpin> AsyncWrite for FlushingStream<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use core::task::Waker;
 
-    /// Takes everything at once, and has room for `room` octets behind.
+    /// Takes everything at once, and has room for `room` bytes behind.
     struct Session {
         inside: Vec<u8>,
         behind: Vec<u8>,
@@ -77,10 +77,10 @@ mod tests {
         fn poll_write(
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
-            octets: &[u8],
+            bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
-            self.inside.extend_from_slice(octets);
-            Poll::Ready(Ok(octets.len()))
+            self.inside.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
         }
 
         fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -97,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn octets_count_once_they_are_out() {
+    fn bytes_count_once_they_are_out() {
         let mut context = Context::from_waker(Waker::noop());
-        let mut sealed = Sealed::new(Session { inside: Vec::new(), behind: Vec::new(), room: 3 });
+        let mut sealed = FlushingStream::new(Session { inside: Vec::new(), behind: Vec::new(), room: 3 });
         for _ in 0..2 {
             assert!(Pin::new(&mut sealed).poll_write(&mut context, b"abcdef").is_pending());
         }

@@ -62,7 +62,7 @@ pub fn brokers(properties: &Properties) -> String {
     BROKER_LISTS.iter().filter_map(|name| properties.value(name)).collect::<Vec<_>>().join(",")
 }
 
-/// Octets that librdkafka's queue takes at most.
+/// Bytes that librdkafka's queue takes at most.
 pub fn cost(properties: &Properties, queue: usize) -> usize {
     let config = config(properties, queue);
     let number = |name| config.get(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0_usize);
@@ -112,7 +112,7 @@ fn fault(error: &KafkaError) -> KeyError {
 fn words(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(_, text, ..) | KafkaError::ClientCreation(text) => text.trim().to_owned(),
-        KafkaError::Nul(_) => "a setting with an octet of zero".to_owned(),
+        KafkaError::Nul(_) => "a setting with a byte of zero".to_owned(),
         other => other.to_string(),
     }
 }

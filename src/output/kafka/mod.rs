@@ -26,7 +26,7 @@ pub use absent::plan;
 pub use client::BUILT;
 #[cfg(feature = "kafka-plain")]
 pub use plan::plan;
-pub use record::{Keyed, split};
+pub use record::{KeyedRecords, split};
 
 use crate::limits::{QUEUE, QueueSize};
 use crate::values::{Format, KeyError, Properties, RecordKey, Text, WhenFull, required};
@@ -46,7 +46,7 @@ pub struct Section {
     pub rdkafka_config: Properties,
     /// The key of each record.
     pub key: RecordKey,
-    /// Octets kept while the brokers are slow or away.
+    /// Bytes kept while the brokers are slow or away.
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,

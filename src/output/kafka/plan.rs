@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::{Plan, QueueSettings, Shape};
+use super::super::{Plan, QueueSettings, RecordKind};
 use super::record::Keyed;
 use super::{NAME, Section, client, task};
 
@@ -19,13 +19,13 @@ pub fn plan(section: &Section) -> io::Result<Plan> {
     Ok(Plan {
         name: NAME,
         what: format!("topic {topic} at {brokers}, {}", section.format),
-        shape: Shape::Keyed(Keyed { format: section.format, key: section.key }),
-        queue: QueueSettings { octets: queue, when_full: section.when_full },
-        buffers: client::cost(properties, queue) + Keyed::LONGEST,
-        task: Box::new(move |stage, output| {
+        kind: RecordKind::Keyed(KeyedRecords { format: section.format, key: section.key }),
+        queue: QueueSettings { bytes: queue, when_full: section.when_full },
+        buffers: client::cost(properties, queue) + KeyedRecords::LONGEST,
+        task: Box::new(move |context, output| {
             // For good: to take it down would wait for its threads, at the end of the process.
             let client: &'static client::Client = Box::leak(Box::new(client));
-            Box::pin(async move { task::run(output, &stage.outputs, client, (&brokers, &topic)).await })
+            Box::pin(async move { task::run(output, &context.outputs, client, (&brokers, &topic)).await })
         }),
     })
 }

@@ -1,14 +1,14 @@
 //! A record and the key that goes with it, as they stand in the queue.
 //!
 //! ```text
-//! | length of the key, 2 octets; NO_KEY for none | key | value |
+//! | length of the key, 2 bytes; NO_KEY for none | key | value |
 //! ```
 //!
 //! Kafka puts records of one key into one partition, and keeps them in order there. The key is the text that the
 //! record itself shows, so a consumer can compare them. What a message lacks makes no key: it would send all such
 //! messages to one partition.
 
-use super::super::{Loss, Output};
+use super::super::{DropReason, Outlet};
 use crate::decimal::write_address;
 use crate::limits::{IDENTITY_BYTES, RECORD_BYTES};
 use crate::message::event::Event;
@@ -18,19 +18,19 @@ use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
 /// How records and keys are made.
 #[derive(Debug, Clone, Copy)]
-pub struct Keyed {
+pub struct KeyedRecords {
     /// How the value is encoded.
     pub format: Format,
     /// What the key is made of.
     pub key: RecordKey,
 }
 
-impl Keyed {
-    /// Octets of the longest record.
-    pub const LONGEST: usize = LENGTH_OCTETS + KEY_BYTES + RECORD_BYTES;
+impl KeyedRecords {
+    /// Bytes of the longest record.
+    pub const LONGEST: usize = LENGTH_BYTES + KEY_BYTES + RECORD_BYTES;
 
     /// Puts an encoded event and its key into the output's queue.
-    pub fn offer(self, output: &Output, event: &Event<'_>, record: &[u8]) {
+    pub fn offer(self, output: &Outlet, event: &Event<'_>, record: &[u8]) {
         let mut room = [0; KEY_BYTES];
         let key = match self.write_key(event, &mut room) {
             Some(0) => return output.offer(Ok(&[&NO_KEY.to_be_bytes(), record])),
@@ -39,7 +39,7 @@ impl Keyed {
         };
         match key.and_then(|key| Some((u16::try_from(key.len()).ok()?, key))) {
             Some((length, key)) => output.offer(Ok(&[&length.to_be_bytes(), key, record])),
-            None => output.offer(Err(Loss::Oversize)),
+            None => output.offer(Err(DropReason::Oversize)),
         }
     }
 
@@ -63,29 +63,29 @@ impl Keyed {
 
 /// Key and value of what stood in the queue.
 pub fn split(record: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    let (length, rest) = record.split_first_chunk::<LENGTH_OCTETS>()?;
+    let (length, rest) = record.split_first_chunk::<LENGTH_BYTES>()?;
     match u16::from_be_bytes(*length) {
         NO_KEY => Some((None, rest)),
         length => rest.split_at_checked(usize::from(length)).map(|(key, value)| (Some(key), value)),
     }
 }
 
-/// Octets of the length before a key.
-const LENGTH_OCTETS: usize = 2;
+/// Bytes of the length before a key.
+const LENGTH_BYTES: usize = 2;
 
 /// The length of a key that is not there.
 const NO_KEY: u16 = u16::MAX;
 
-/// Octets of the longest key: the text of a name or of an identity.
+/// Bytes of the longest key: the text of a name or of an identity.
 const KEY_BYTES: usize = TEXT_MAX;
 const _: () = assert!(KEY_BYTES >= TEXT_PER_OCTET * IDENTITY_BYTES && KEY_BYTES < NO_KEY as usize);
 
-/// Octets of the longest text of an address.
+/// Bytes of the longest text of an address.
 const ADDRESS_BYTES: usize = 48;
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{QueueSettings, Shape};
+    use super::super::super::{QueueSettings, RecordKind};
     use super::*;
     use crate::limits::QUEUE_MIN;
     use crate::values::WhenFull;
@@ -95,9 +95,9 @@ mod tests {
 
     /// What stands in the queue after an event with these fields was offered.
     fn queued(key: RecordKey, identity: Option<&[u8]>, address: Option<&[u8]>, query: &[u8]) -> Vec<u8> {
-        let keyed = Keyed { format: Format::Text, key };
-        let settings = QueueSettings { octets: QUEUE_MIN as usize, when_full: WhenFull::Drop };
-        let output = Output::shaped("test", Shape::Keyed(keyed), settings);
+        let keyed = KeyedRecords { format: Format::Text, key };
+        let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full: WhenFull::Drop };
+        let output = Outlet::of_kind("test", RecordKind::Keyed(keyed), settings);
         let message = Message {
             message_type: MessageType::CLIENT_QUERY,
             query_address: address,
@@ -106,17 +106,17 @@ mod tests {
         };
         let dnstap = Dnstap { identity, message, ..Dnstap::default() };
         keyed.offer(&output, &Event::from_dnstap(&dnstap), b"value");
-        let mut octets = Vec::new();
-        output.take_batch(&mut octets, usize::MAX);
-        octets
+        let mut bytes = Vec::new();
+        output.take_batch(&mut bytes, usize::MAX);
+        bytes
     }
 
     fn check(key: RecordKey, expected: Option<&str>) {
         let query = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x02Ns\x07example\0\0\x01\0\x01";
-        let octets = queued(key, Some(b"lb 2"), Some(&[192, 0, 2, 1]), query);
-        assert_eq!(split(&octets), Some((expected.map(str::as_bytes), &b"value"[..])));
-        let octets = queued(key, None, None, b"");
-        assert_eq!(split(&octets), Some((None, &b"value"[..])), "what is missing is no key");
+        let bytes = queued(key, Some(b"lb 2"), Some(&[192, 0, 2, 1]), query);
+        assert_eq!(split(&bytes), Some((expected.map(str::as_bytes), &b"value"[..])));
+        let bytes = queued(key, None, None, b"");
+        assert_eq!(split(&bytes), Some((None, &b"value"[..])), "what is missing is no key");
     }
 
     #[test]
@@ -130,16 +130,16 @@ mod tests {
     proptest! {
         #[test]
         fn any_identity_is_a_key(identity in proptest::collection::vec(any::<u8>(), 1..=IDENTITY_BYTES)) {
-            let octets = queued(RecordKey::Identity, Some(&identity), None, b"");
-            let (key, value) = split(&octets).unwrap();
+            let bytes = queued(RecordKey::Identity, Some(&identity), None, b"");
+            let (key, value) = split(&bytes).unwrap();
             prop_assert!(key.is_some_and(|key| key.len() >= identity.len()));
             prop_assert_eq!(value, b"value");
         }
 
         #[test]
-        fn no_octets_break_the_split(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
-            if let Some((key, value)) = split(&octets) {
-                prop_assert_eq!(2 + key.map_or(0, <[u8]>::len) + value.len(), octets.len());
+        fn no_octets_break_the_split(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Some((key, value)) = split(&bytes) {
+                prop_assert_eq!(2 + key.map_or(0, <[u8]>::len) + value.len(), bytes.len());
             }
         }
     }

@@ -32,28 +32,28 @@ pub struct Reports {
 #[derive(Debug, Default)]
 struct Landed {
     records: AtomicU32,
-    octets: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl Landed {
-    fn add(&self, octets: usize) {
+    fn add(&self, bytes: usize) {
         self.records.fetch_add(1, Relaxed);
-        self.octets.fetch_add(octets, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// Records and their octets since the last time.
+    /// Records and their bytes since the last time.
     fn take(&self) -> (u64, usize) {
-        (u64::from(self.records.swap(0, Relaxed)), self.octets.swap(0, Relaxed))
+        (u64::from(self.records.swap(0, Relaxed)), self.bytes.swap(0, Relaxed))
     }
 }
 
 impl Reports {
-    /// Records that the brokers took, and their octets.
+    /// Records that the brokers took, and their bytes.
     pub fn take_delivered(&self) -> (u64, usize) {
         self.delivered.take()
     }
 
-    /// Records that the brokers did not take, and their octets.
+    /// Records that the brokers did not take, and their bytes.
     pub fn take_lost(&self) -> (u64, usize) {
         self.lost.take()
     }
@@ -85,18 +85,18 @@ impl ProducerContext for Reports {
         match result {
             Ok(message) => {
                 self.connected.store(true, Relaxed);
-                self.delivered.add(octets(message));
+                self.delivered.add(bytes(message));
             }
             Err((error, message)) => {
                 self.tell_loss(error);
-                self.lost.add(octets(message));
+                self.lost.add(bytes(message));
             }
         }
     }
 }
 
-/// Octets of a message's key and value.
-fn octets(message: &impl Message) -> usize {
+/// Bytes of a message's key and value.
+fn bytes(message: &impl Message) -> usize {
     message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len)
 }
 

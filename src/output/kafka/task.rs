@@ -19,15 +19,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer};
 use smol::future::{or, yield_now};
 
-use super::super::{Loss, Output, Outputs, State};
+use super::super::{DropReason, Outlet, Outlets, WriteState};
 use super::client::Client;
-use super::record::{Keyed, split};
+use super::record::{KeyedRecords, split};
 use crate::limits::{KAFKA_HURRY_MS, KAFKA_TURN_RECORDS};
 use crate::sys::kafka::Signal;
 
 /// Sends records until the daemon stops and librdkafka has reported on all of them.
-pub async fn run(output: &Output, outputs: &Outputs, client: &Client, (brokers, topic): (&str, &str)) {
-    output.set_state(State::Away);
+pub async fn run(output: &Outlet, outputs: &Outlets, client: &Client, (brokers, topic): (&str, &str)) {
+    output.set_write_state(WriteState::Away);
     let signal = match client.signal() {
         Ok(signal) => signal,
         Err(error) => return fail(output, &error.to_string()),
@@ -35,7 +35,7 @@ pub async fn run(output: &Output, outputs: &Outputs, client: &Client, (brokers, 
     if client.add_brokers(brokers) == 0 {
         return fail(output, "no broker in the list");
     }
-    let mut room = Vec::with_capacity(Keyed::LONGEST);
+    let mut room = Vec::with_capacity(KeyedRecords::LONGEST);
     let mut connected = false;
     loop {
         client.serve();
@@ -55,10 +55,10 @@ pub async fn run(output: &Output, outputs: &Outputs, client: &Client, (brokers, 
 }
 
 /// It cannot work at all.
-fn fail(output: &Output, why: &str) {
+fn fail(output: &Outlet, why: &str) {
     warn!("Output {}: {}", output.name(), why);
-    output.discard(Loss::Closed);
-    output.set_state(State::Closed);
+    output.discard(DropReason::Closed);
+    output.set_write_state(WriteState::Closed);
 }
 
 /// How a turn ended.
@@ -73,7 +73,7 @@ enum Turn {
 }
 
 /// Hands over the records of a turn.
-fn send(output: &Output, client: &Client, topic: &str, room: &mut Vec<u8>) -> Turn {
+fn send(output: &Outlet, client: &Client, topic: &str, room: &mut Vec<u8>) -> Turn {
     for _ in 0..KAFKA_TURN_RECORDS {
         let handed = output.send_first_with(|pieces| {
             room.clear();
@@ -103,28 +103,28 @@ fn produce(client: &Client, topic: &str, record: &[u8]) -> Result<(), KafkaError
 }
 
 /// Librdkafka did not take the first record: it stays when that is for now, else it is lost.
-fn refused(output: &Output, client: &Client, error: &KafkaError) -> ControlFlow<()> {
+fn refused(output: &Outlet, client: &Client, error: &KafkaError) -> ControlFlow<()> {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::QueueFull) => return ControlFlow::Break(()),
-        Some(RDKafkaErrorCode::MessageSizeTooLarge) => output.drop_first(Loss::Oversize),
-        _ => output.drop_first(Loss::Delivery),
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => output.drop_first(DropReason::Oversize),
+        _ => output.drop_first(DropReason::Delivery),
     }
     client.producer().context().tell_loss(error);
     ControlFlow::Continue(())
 }
 
 /// Counts what librdkafka reported.
-fn count(output: &Output, client: &Client) {
+fn count(output: &Outlet, client: &Client) {
     let reports = client.producer().context();
     // A record in the queue has the length of its key in front.
-    let (records, octets) = reports.take_delivered();
-    output.confirm(records, octets + 2 * records as usize);
-    let (records, octets) = reports.take_lost();
-    output.lose(records, octets + 2 * records as usize, Loss::Delivery);
+    let (records, bytes) = reports.take_delivered();
+    output.settle_delivered(records, bytes + 2 * records as usize);
+    let (records, bytes) = reports.take_lost();
+    output.settle_lost(records, bytes + 2 * records as usize, DropReason::Delivery);
 }
 
 /// Notes whether a connection stands.
-fn note_connection(output: &Output, client: &Client, connected: &mut bool) {
+fn note_connection(output: &Outlet, client: &Client, connected: &mut bool) {
     let now = client.producer().context().is_connected();
     if now == *connected {
         return;
@@ -134,20 +134,20 @@ fn note_connection(output: &Output, client: &Client, connected: &mut bool) {
         output.set_connected();
         info!("Output {}: connected", output.name());
     } else {
-        output.set_state(State::Away);
+        output.set_write_state(WriteState::Away);
         warn!("Output {}: no broker is there; tried again", output.name());
     }
 }
 
 /// Notes whether librdkafka has room.
-fn note_room(output: &Output, connected: bool, sent: Turn) {
+fn note_room(output: &Outlet, connected: bool, sent: Turn) {
     if connected {
-        output.set_state(if sent == Turn::Blocked { State::Blocked } else { State::Ready });
+        output.set_write_state(if sent == Turn::Blocked { WriteState::Blocked } else { WriteState::Ready });
     }
 }
 
 /// Waits until there is something to hear, to send, or to end.
-async fn wait(output: &Output, client: &Client, signal: &Signal, sent: Turn) {
+async fn wait(output: &Outlet, client: &Client, signal: &Signal, sent: Turn) {
     let heard = async {
         if let Err(error) = signal.came().await {
             warn!("Output {}: {}", output.name(), error.to_string());
@@ -164,7 +164,7 @@ async fn wait(output: &Output, client: &Client, signal: &Signal, sent: Turn) {
         or(heard, output.stopping()).await;
     } else {
         or(heard, async {
-            output.work().await;
+            output.next_step().await;
         })
         .await;
     }

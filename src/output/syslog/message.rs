@@ -12,7 +12,7 @@
 
 use core::fmt::{self, Write};
 
-use super::super::{Loss, Output};
+use super::super::{DropReason, Outlet};
 use crate::decimal::{Ascii, write_decimal};
 use crate::limits::{DATAGRAM_BYTES, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::message::event::Event;
@@ -21,7 +21,7 @@ use crate::values::{Facility, Format, Framing, Header, Severity};
 
 /// How messages are put together.
 #[derive(Debug)]
-pub struct Envelope {
+pub struct SyslogComposer {
     /// How the record is encoded.
     pub format: Format,
     header: Header,
@@ -37,7 +37,7 @@ type Head = heapless::String<SYSLOG_HEADER_BYTES>;
 // No message is longer than a datagram may be, so none has to be cut.
 const _: () = assert!(RECORD_BYTES + SYSLOG_HEADER_BYTES <= DATAGRAM_BYTES);
 
-impl Envelope {
+impl SyslogComposer {
     /// The envelope of a section's choices.
     pub fn new(
         format: Format,
@@ -47,21 +47,21 @@ impl Envelope {
     ) -> Self {
         let mut priority = heapless::String::new();
         let _ = write!(priority, "<{}>", 8 * facility as u16 + severity as u16);
-        Envelope { format, header, framing, priority }
+        SyslogComposer { format, header, framing, priority }
     }
 
     /// Puts the message of an encoded event into the output's queue.
-    pub fn offer(&self, output: &Output, event: &Event<'_>, record: &[u8]) {
+    pub fn offer(&self, output: &Outlet, event: &Event<'_>, record: &[u8]) {
         let mut head = Head::new();
         if self.write_head(event, &mut head).is_err() {
-            return output.offer(Err(Loss::Oversize));
+            return output.offer(Err(DropReason::Oversize));
         }
         let record = self.body(record);
         let mut count = heapless::String::<8>::new();
         if self.framing == Some(Framing::OctetCounting) {
             let counted = write_decimal(&mut count, (head.len() + record.len()) as u64);
             if counted.and_then(|()| count.write_char(' ')).is_err() {
-                return output.offer(Err(Loss::Oversize));
+                return output.offer(Err(DropReason::Oversize));
             }
         }
         let end: &[u8] = if self.framing == Some(Framing::Newline) { b"\n" } else { b"" };
@@ -99,7 +99,7 @@ impl Envelope {
             return record;
         }
         // Behind the second space: neither timestamp nor identity has one.
-        let mut fields = record.splitn(3, |&octet| octet == b' ');
+        let mut fields = record.splitn(3, |&byte| byte == b' ');
         fields.nth(2).unwrap_or(record)
     }
 }
@@ -109,19 +109,19 @@ fn write_host(identity: &[u8], out: &mut Head) -> fmt::Result {
     if identity.is_empty() {
         return out.write_char('-');
     }
-    let printable = |&octet: &u8| if (0x21..=0x7e).contains(&octet) { char::from(octet) } else { '_' };
-    identity.iter().try_for_each(|octet| out.write_char(printable(octet)))
+    let printable = |&byte: &u8| if (0x21..=0x7e).contains(&byte) { char::from(byte) } else { '_' };
+    identity.iter().try_for_each(|byte| out.write_char(printable(byte)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{QueueSettings, Shape};
+    use super::super::super::{QueueSettings, RecordKind};
     use super::*;
     use crate::values::WhenFull;
     use crate::wire::dnstap::{Dnstap, Message, Time as WireTime};
     use crate::wire::iana::MessageType;
 
-    /// The octets of one message from the queue.
+    /// The bytes of one message from the queue.
     fn message(
         format: Format,
         header: Header,
@@ -129,18 +129,18 @@ mod tests {
         identity: &[u8],
         timed: bool,
     ) -> String {
-        let envelope = Envelope::new(format, header, framing, (Facility::Local7, Severity::Debug));
-        let settings = QueueSettings { octets: 1 << 16, when_full: WhenFull::Drop };
-        let output = Output::shaped("test", Shape::Own, settings);
+        let envelope = SyslogComposer::new(format, header, framing, (Facility::Local7, Severity::Debug));
+        let settings = QueueSettings { bytes: 1 << 16, when_full: WhenFull::Drop };
+        let output = Outlet::of_kind("test", RecordKind::SelfMade, settings);
         let query_time = if timed { WireTime::new(1_599_004_313, 591_736_999) } else { WireTime::default() };
         let message = Message { message_type: MessageType::CLIENT_QUERY, query_time, ..Message::default() };
         let event = Event::from_dnstap(&Dnstap { message, identity: Some(identity), ..Dnstap::default() });
         let mut record = crate::format::Record::default();
         crate::format::encode(format, &event, &mut record).unwrap();
         envelope.offer(&output, &event, record.as_slice());
-        let mut octets = Vec::new();
-        output.take_batch(&mut octets, 1 << 16);
-        String::from_utf8(octets).unwrap()
+        let mut bytes = Vec::new();
+        output.take_batch(&mut bytes, 1 << 16);
+        String::from_utf8(bytes).unwrap()
     }
 
     const BODY: &str = "CLIENT_QUERY - - - - - 0b - - -";

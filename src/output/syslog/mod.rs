@@ -2,13 +2,13 @@
 
 mod message;
 
-pub use message::Envelope;
+pub use message::SyslogComposer;
 
 use std::io;
 use std::rc::Rc;
 
-use super::stream_sink::{self, Peer, Protocol, Remote};
-use super::{Plan, QueueSettings, Shape, datagram_sink};
+use super::stream_sink::{self, PeerAddress, StreamProtocol, StreamSink};
+use super::{Plan, QueueSettings, RecordKind, datagram_sink};
 use crate::limits::{QUEUE, QueueSize};
 use crate::net::tls::Client;
 use crate::values::{
@@ -53,7 +53,7 @@ pub struct Section {
     pub tls_client_cert: Option<FilePath>,
     /// Our own private key, PEM.
     pub tls_client_key: Option<FilePath>,
-    /// Octets kept while the server is slow or away.
+    /// Bytes kept while the server is slow or away.
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
@@ -160,8 +160,8 @@ pub const NAME: &str = "syslog";
 /// When there is neither address nor path, which [`Section::check`] has refused before.
 pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
     let peer = match (&section.remote_address, &section.path) {
-        (Some(host), _) => Peer::Tcp(host.clone(), section.port()),
-        (None, Some(path)) => Peer::Unix(path.to_path_buf()),
+        (Some(host), _) => PeerAddress::Tcp(host.clone(), section.port()),
+        (None, Some(path)) => PeerAddress::Unix(path.to_path_buf()),
         (None, None) => return Err(io::ErrorKind::InvalidInput.into()),
     };
     let is_stream = section.transport != Transport::Udp;
@@ -169,18 +169,18 @@ pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
     let priority = (section.facility, section.severity);
     let transport = if section.path.is_some() { "local" } else { section.transport.as_str() };
     let what = format!("{peer}, {transport}, {}, {}", section.header, section.format);
-    let remote = Remote { peer, tls, retry: section.retry, protocol: Protocol::Bare };
+    let remote = StreamSink { peer, tls, retry: section.retry, protocol: StreamProtocol::Bare };
     Ok(Plan {
         name: NAME,
         what,
-        shape: Shape::Syslog(Envelope::new(section.format, section.header, framing, priority)),
-        queue: QueueSettings { octets: section.queue.in_memory(), when_full: section.when_full },
+        kind: RecordKind::Syslog(SyslogComposer::new(section.format, section.header, framing, priority)),
+        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
         buffers: 0,
-        task: Box::new(move |stage, output| {
+        task: Box::new(move |context, output| {
             if is_stream {
-                Box::pin(stream_sink::run(output, &stage.outputs, remote))
+                Box::pin(stream_sink::run(output, &context.outputs, remote))
             } else {
-                Box::pin(datagram_sink::run(output, &stage.outputs, remote.peer, remote.retry))
+                Box::pin(datagram_sink::run(output, &context.outputs, remote.peer, remote.retry))
             }
         }),
     })
