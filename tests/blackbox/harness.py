@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -56,6 +57,16 @@ def temporary_folder():
     if USER:
         os.chown(made.name, USER, USER)
     return made
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """A port of loopback at which nobody listens: none of those that the kernel gives away, so that no test that runs at the same time
+    gets it by chance."""
+    while True:
+        port = random.SystemRandom().randrange(12_000, 32_000)
+        with socket.socket(socket.AF_INET, kind) as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def control(kind, content_type=None):

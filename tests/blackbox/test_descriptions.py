@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -20,7 +19,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import harness
-from harness import TOP, Daemon, Sender, dns, message, natively, temporary_folder
+from harness import TOP, Daemon, Sender, dns, free_port, message, natively, temporary_folder
 
 CONFIGS = os.path.join(TOP, "configs")
 
@@ -28,12 +27,6 @@ CONFIGS = os.path.join(TOP, "configs")
 def read(name):
     with open(os.path.join(CONFIGS, name), encoding="utf-8") as file:
         return file.read()
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 # ------------ openapi.json ------------

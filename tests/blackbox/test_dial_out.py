@@ -7,7 +7,7 @@ import ssl
 import time
 
 from certificates import Authority, openssl, server_context
-from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control, message, run_binary
+from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control, free_port, message, run_binary
 from peers import OwnNames
 
 AUTHORITY = Authority()
@@ -76,11 +76,6 @@ def tls(more="", ca=AUTHORITY.ca):
 
 def daemon(*remotes, **keys):
     return Daemon(extra="".join(remotes), inputs=False, **keys)
-
-
-def free_port():
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return sock.getsockname()[1]
 
 
 def is_ready(it):

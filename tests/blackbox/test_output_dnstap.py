@@ -61,15 +61,17 @@ def test_dnstap_chain_and_identity():
         assert [same(record) for record in after] == [same(record) for record in before]
 
 
-def test_dnstap_faults():
+@faults()
+def test_dnstap_faults(fault):
     config = lambda port, address="127.0.0.1": dnstap_output(tcp(port, address), "queue = '64K'\nretry = 1")
-    faults(Subject("dnstap", config, greet_dnstap, frame_numbers))
+    fault(Subject("dnstap", config, greet_dnstap, frame_numbers))
 
 
-def test_dnstap_faults_at_a_path():
+@faults(at_a_path=True)
+def test_dnstap_faults_at_a_path(fault):
     with folder() as top:
         config = lambda path: dnstap_output(f"path = '{path}'", "queue = '64K'\nretry = 1")
-        faults(Subject("dnstap", config, greet_dnstap, frame_numbers, path=os.path.join(top, "socket")))
+        fault(Subject("dnstap", config, greet_dnstap, frame_numbers, path=os.path.join(top, "socket")))
 
 
 def test_dnstap_strangers():

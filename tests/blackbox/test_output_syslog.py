@@ -308,7 +308,8 @@ def test_syslog_yaml_by_length():
     peer.close()
 
 
-def test_syslog_tls_faults():
+@faults()
+def test_syslog_tls_faults(fault):
     def remote(port, address="127.0.0.1"):
         return syslog_output(f"transport = 'tls'\nheader = 'none'\nremote-address = '{address}'\nremote-port = {port}\n"
                              f"queue = '64K'\ntls-ca = '{AUTHORITY.ca}'\ntls-server-name = 'localhost'")
@@ -317,11 +318,12 @@ def test_syslog_tls_faults():
         """RFC 5425: each message has its length in front, and none a newline."""
         return [int(number) for number in re.findall(r" n(\d+)\.(?:x+\.)?test\. A -", peer.text())]
 
-    faults(Subject("syslog", remote, records=records, context=server_context(SERVER)))
+    fault(Subject("syslog", remote, records=records, context=server_context(SERVER)))
 
 
-def test_syslog_tcp_faults():
+@faults()
+def test_syslog_tcp_faults(fault):
     def remote(port, address="127.0.0.1"):
         return syslog_output(f"transport = 'tcp'\nframing = 'newline'\nheader = 'none'\nremote-address = '{address}'\n"
                              f"remote-port = {port}\nqueue = '64K'")
-    faults(Subject("syslog", remote))
+    fault(Subject("syslog", remote))

@@ -38,8 +38,9 @@ def test_tcp_delimiter_into_socat():
         assert lines.pop() == "" and names(lines) == list(range(1000))
 
 
-def test_tcp_faults():
-    faults(Subject("tcp-socket", lambda port, address="127.0.0.1": tcp_output(port, "queue = '64K'", address)))
+@faults()
+def test_tcp_faults(fault):
+    fault(Subject("tcp-socket", lambda port, address="127.0.0.1": tcp_output(port, "queue = '64K'", address)))
 
 
 def test_tcp_wait_loses_nothing():

@@ -42,15 +42,17 @@ def test_tcp_to_openssl():
                 assert names(file.read().splitlines()) == list(range(20_000))
 
 
-def test_faults():
+@faults()
+def test_faults(fault):
     context = server_context(SERVER)
-    faults(Subject("tcp-socket", lambda port, address="127.0.0.1": tcp_output(port, tls("queue = '64K'\ntls-server-name = 'localhost'"), address),
-                   context=context))
+    config = lambda port, address="127.0.0.1": tcp_output(port, tls("queue = '64K'\ntls-server-name = 'localhost'"), address)
+    fault(Subject("tcp-socket", config, context=context))
 
 
-def test_dnstap_faults():
+@faults()
+def test_dnstap_faults(fault):
     config = lambda port, address="127.0.0.1": dnstap_output(tcp(port, address), tls("queue = '64K'\nretry = 1\ntls-server-name = 'localhost'"))
-    faults(Subject("dnstap", config, greet_dnstap, frame_numbers, context=server_context(SERVER)))
+    fault(Subject("dnstap", config, greet_dnstap, frame_numbers, context=server_context(SERVER)))
 
 
 def test_dnstap_chain():

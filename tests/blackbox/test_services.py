@@ -11,7 +11,7 @@ import subprocess
 import tomllib
 
 import harness
-from harness import TOP, run_binary, temporary_folder
+from harness import TOP, temporary_folder
 
 OPENWRT = os.path.join(TOP, "configs/openwrt")
 LIBRARY = r"""

@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import resource
 import signal
 import socket
 import stat
@@ -12,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from harness import (ACCEPT, AsRoot, CONTENT_TYPE, FINISH, READY, START, STOP, Daemon, Sender, control, dns, field, frame,
+from harness import (ACCEPT, AsRoot, CONTENT_TYPE, READY, START, Daemon, Sender, control, dns, field, frame,
                      message, run_binary, temporary_folder)
 
 

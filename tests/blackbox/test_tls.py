@@ -296,7 +296,6 @@ def test_web_api_slow_reader():
 
 
 def test_web_api_reload_and_stop():
-    current = AUTHORITY.path("api.pem"), AUTHORITY.path("api.key")
     with api_daemon() as it:
         idle = client_context(AUTHORITY).wrap_socket(socket.create_connection(it.api), server_hostname="localhost")
         it.process.send_signal(1)
