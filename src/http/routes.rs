@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_readme_lists_every_path_and_its_methods() {
-        let readme = include_str!("../../README.md");
+        let readme = include_str!("../../docs/api.md");
         for route in ROUTES {
             let path = format!("`{}`", route.path);
             let row = |line: &&str| {

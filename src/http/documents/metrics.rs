@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_readme_lists_every_metric() {
-        let readme = include_str!("../../../README.md");
+        let readme = include_str!("../../../docs/metrics.md");
         for metric in METRICS {
             let (plain, labelled) = (format!("`{}`", metric.name), format!("`{}{{", metric.name));
             assert!(readme.contains(&plain) || readme.contains(&labelled), "{}", metric.name);
