@@ -17,8 +17,24 @@
 //! | web API | 143424 |
 //! | in all | 3442588 |
 
-use crate::values::{Bounded, ByteSize, Profile};
+use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
+
+choice! {
+    /// A named set of capacities; see `limits`.
+    #[derive(Default)]
+    Profile {
+        /// 4 MiB resident.
+        #[default]
+        Default = "default",
+        /// For a router with little memory to spare.
+        Tiny = "tiny",
+        /// Between tiny and default.
+        Small = "small",
+        /// For a server.
+        Large = "large",
+    }
+}
 
 /// Section `limits`. What is absent comes from the profile.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

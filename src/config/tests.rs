@@ -2,7 +2,8 @@
 
 use super::document::Document;
 use super::*;
-use crate::values::{AtEnd, Value};
+use crate::input::file::AtEnd;
+use crate::values::Value;
 
 /// The example that shows every key.
 const EXAMPLE: &str = include_str!("../../configs/dnstap.toml");

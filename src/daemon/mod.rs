@@ -19,6 +19,7 @@ use smol::future::{or, pending};
 use smol::{LocalExecutor, Task};
 
 use crate::config::{CommandLine, Config, Reload};
+use crate::input::file::AtEnd;
 use crate::input::tcp_client::Remote;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::DRAIN_SECONDS;
@@ -28,7 +29,6 @@ use crate::output;
 use crate::pipeline::Intake;
 use crate::process::service;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
-use crate::values::AtEnd;
 use crate::{http, log};
 
 use certificates::Certificates;

@@ -5,6 +5,7 @@
 
 pub mod connections;
 pub mod file;
+mod file_mode;
 pub mod frame_reader;
 pub mod receiver;
 pub mod sniffer;
@@ -12,7 +13,7 @@ pub mod tcp_client;
 pub mod tcp_server;
 pub mod unix_socket;
 
-use crate::values::AtEnd;
+use file::AtEnd;
 use serde::Deserialize;
 
 /// Section `input`: one table for each kind of input.

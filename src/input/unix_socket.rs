@@ -16,10 +16,11 @@ use nix::sys::stat::{Mode, umask};
 use serde::Deserialize;
 use smol::LocalExecutor;
 
+use super::file_mode::FileMode;
 use super::receiver::{Shared, serve};
 use crate::pipeline::{Intake, Refusal};
 use crate::sys::accounts;
-use crate::values::{Account, FileMode, FilePath, KeyError, required};
+use crate::values::{Account, FilePath, KeyError, required};
 
 /// Section `input.unix-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

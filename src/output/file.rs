@@ -19,7 +19,7 @@ use smol::future::{or, pending};
 use super::rotating_file::{self, RotatingFile};
 use super::{Outlet, Outlets, Plan, QueueSettings, RawFrames, RecordKind, TaskStep, WriteState};
 use crate::limits::{FILE_BATCH_BYTES, Limits, QUEUE, QueueSize};
-use crate::values::{Bounded, ByteSize, FileFormat, FilePath, Format, WhenFull};
+use crate::values::{Bounded, ByteSize, FilePath, Format, WhenFull, choice};
 use serde::Deserialize;
 
 /// Section `output.file`.
@@ -40,6 +40,20 @@ pub struct Section {
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
+}
+
+choice! {
+    /// How one message is written to a file.
+    FileFormat {
+        /// One line, fields apart by one space.
+        Text = "text",
+        /// One compact object a line.
+        Json = "json",
+        /// One document a message.
+        Yaml = "yaml",
+        /// A Frame Streams capture, as `fstrm_capture` writes it.
+        Dnstap = "dnstap",
+    }
 }
 
 /// What `file-count` takes.

@@ -162,7 +162,8 @@ mod tests {
     use super::super::{QueueSettings, SyslogComposer, WriteState};
     use super::*;
     use crate::limits::QUEUE_MIN;
-    use crate::values::{Facility, Header, Severity, WhenFull};
+    use crate::output::syslog::choices::{Facility, HeaderFormat, Severity};
+    use crate::values::WhenFull;
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
@@ -177,7 +178,7 @@ mod tests {
         let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop };
         let of = |format, end: &[u8]| Outlet::new("test", format, end, settings);
         let syslog =
-            SyslogComposer::new(Format::Json, Header::None, None, (Facility::Daemon, Severity::Info));
+            SyslogComposer::new(Format::Json, HeaderFormat::None, None, (Facility::Daemon, Severity::Info));
         let outputs = Outlets::new([
             of(Format::Json, b"\n"),
             of(Format::Json, b"|"),

@@ -10,6 +10,7 @@
 pub mod counters;
 pub mod ranking;
 pub mod streams;
+mod table_name;
 pub mod tables;
 pub mod tlds;
 
@@ -17,7 +18,9 @@ use crate::limits::{DISTINCT_BYTES, Limits};
 use crate::message::event::Event;
 use crate::sketch::distinct::Distincts;
 use crate::time::Time;
-use crate::values::{Bounded, KeyError, Seconds, TableName, Text};
+pub use table_name::TableName;
+
+use crate::values::{Bounded, KeyError, Seconds, Text};
 use crate::wire::name::Name;
 use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
 use serde::Deserialize;

@@ -6,13 +6,14 @@
 
 use core::hash::BuildHasher;
 
+use super::TableName;
 use super::counters::{Direction, parse_rcode, parse_type};
 use super::tlds::TldCounts;
 use super::{Hashes, Section};
 use crate::limits::{Limits, TOP_COUNTRIES};
 use crate::message::event::Event;
 use crate::sketch::heavy_hitters::{ADDRESS_BYTES, NAME_BYTES, Top};
-use crate::values::{KeyError, TableName};
+use crate::values::KeyError;
 use crate::wire::iana::{Rcode, RrType};
 
 /// All tables.

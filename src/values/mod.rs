@@ -13,19 +13,16 @@
 mod address;
 mod choice;
 mod number;
-mod plain;
 mod raw_value;
 mod text;
 mod tls;
 
 pub use address::{Host, ListenAddress, Network};
-pub use choice::{
-    AtEnd, Facility, FileFormat, Format, Framing, Header, MessageName, Profile, RecordKey, Severity,
-    Transport, WhenFull,
-};
-pub use number::{Bounded, ByteSize, FileMode, ListenPort, Port, PortNumber, Seconds};
+pub(crate) use choice::choice;
+pub use choice::{Format, WhenFull};
+pub use number::{Bounded, ByteSize, ListenPort, Port, PortNumber, Seconds};
 pub use raw_value::RawValue;
-pub use text::{Account, FilePath, Pattern, Properties, Secret, TableName, Text};
+pub use text::{Account, FilePath, Secret, Text};
 pub use tls::{ClientTls, ServerTls};
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};

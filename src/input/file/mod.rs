@@ -27,7 +27,7 @@ use super::sniffer;
 use crate::capture::is_container;
 use crate::limits::Limits;
 use crate::pipeline::{Collector, Intake};
-use crate::values::{AtEnd, Bounded, FilePath, KeyError, required};
+use crate::values::{Bounded, FilePath, KeyError, choice, required};
 
 /// Section `input.file`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -44,6 +44,16 @@ pub struct Section {
     pub rate: Option<Rate>,
     /// After the last frame; unset = `exit` when it is the only input and does not loop.
     pub at_end: Option<AtEnd>,
+}
+
+choice! {
+    /// What an input file does after its last frame.
+    AtEnd {
+        /// Drain the outputs and end the program.
+        Exit = "exit",
+        /// Keep the program running.
+        Stay = "stay",
+    }
 }
 
 /// What `rate` takes.

@@ -3,15 +3,20 @@
 //! A message is kept when every key that is set agrees; the first that does not is counted as the reason.
 //! Patterns are matched on the text that all formats show, in its own case, with the final dot; what is
 //! missing is `-`. The text is made only when a pattern asks for it, and a pattern that is plain alternatives
-//! (`setting::plain`) is decided without the engine for regular expressions.
+//! ([`literals`]) is decided without the engine for regular expressions.
 //!
 //! Sampling comes last: of the messages that pass everything else, one in N is kept, the first included.
+
+mod literals;
+mod pattern;
+
+pub use pattern::Pattern;
 
 use serde::Deserialize;
 
 use crate::limits::IDENTITY_BYTES;
 use crate::message::event::Event;
-use crate::values::{Bounded, MessageName, Pattern};
+use crate::values::{Bounded, choice};
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
@@ -31,6 +36,40 @@ pub struct Section {
     pub message_types: Vec<MessageName>,
     /// Keep one message in this many.
     pub sample_rate: SampleRate,
+}
+
+choice! {
+    /// A dnstap message type by name; the discriminant is its number in `dnstap.proto`.
+    MessageName {
+        /// An authoritative server received a query.
+        AuthQuery = "AUTH_QUERY" = 1,
+        /// An authoritative server sent a response.
+        AuthResponse = "AUTH_RESPONSE" = 2,
+        /// A resolver sent a query.
+        ResolverQuery = "RESOLVER_QUERY" = 3,
+        /// A resolver received a response.
+        ResolverResponse = "RESOLVER_RESPONSE" = 4,
+        /// A server received a client's query.
+        ClientQuery = "CLIENT_QUERY" = 5,
+        /// A server sent a client its response.
+        ClientResponse = "CLIENT_RESPONSE" = 6,
+        /// A forwarder sent a query.
+        ForwarderQuery = "FORWARDER_QUERY" = 7,
+        /// A forwarder received a response.
+        ForwarderResponse = "FORWARDER_RESPONSE" = 8,
+        /// A stub resolver sent a query.
+        StubQuery = "STUB_QUERY" = 9,
+        /// A stub resolver received a response.
+        StubResponse = "STUB_RESPONSE" = 10,
+        /// A tool sent a query.
+        ToolQuery = "TOOL_QUERY" = 11,
+        /// A tool received a response.
+        ToolResponse = "TOOL_RESPONSE" = 12,
+        /// A server received an update.
+        UpdateQuery = "UPDATE_QUERY" = 13,
+        /// A server answered an update.
+        UpdateResponse = "UPDATE_RESPONSE" = 14,
+    }
 }
 
 /// What `sample-rate` takes.

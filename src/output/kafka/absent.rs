@@ -3,8 +3,9 @@
 use std::io;
 
 use super::super::Plan;
+use super::Properties;
 use super::Section;
-use crate::values::{KeyError, Properties};
+use crate::values::KeyError;
 
 /// Whether this build knows Kafka.
 pub const BUILT: bool = false;

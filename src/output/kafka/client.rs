@@ -13,10 +13,11 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{BaseProducer, DefaultProducerContext};
 
 use super::BROKER_LISTS;
+use super::Properties;
 use super::reports::Reports;
 use crate::limits::{KAFKA_MESSAGE_OCTETS, KAFKA_QUEUE_OCTETS_PER_MESSAGE, KAFKA_STATISTICS_MS};
 use crate::sys::kafka::Watched;
-use crate::values::{KeyError, Properties};
+use crate::values::KeyError;
 
 /// A producer that reports to us.
 pub type Client = Watched<Reports>;

@@ -13,6 +13,7 @@ mod absent;
 mod client;
 #[cfg(feature = "kafka-plain")]
 mod plan;
+mod properties;
 pub mod record;
 #[cfg(feature = "kafka-plain")]
 mod reports;
@@ -26,10 +27,11 @@ pub use absent::plan;
 pub use client::BUILT;
 #[cfg(feature = "kafka-plain")]
 pub use plan::plan;
+pub use properties::Properties;
 pub use record::{KeyedRecords, split};
 
 use crate::limits::{QUEUE, QueueSize};
-use crate::values::{Format, KeyError, Properties, RecordKey, Text, WhenFull, required};
+use crate::values::{Format, KeyError, Text, WhenFull, choice, required};
 use serde::Deserialize;
 
 /// Section `output.kafka`.
@@ -50,6 +52,20 @@ pub struct Section {
     pub queue: QueueSize,
     /// What happens when they are used up.
     pub when_full: WhenFull,
+}
+
+choice! {
+    /// What a Kafka record's key is made of; records of one key go to one partition.
+    RecordKey {
+        /// No key.
+        None = "none",
+        /// The identity.
+        Identity = "identity",
+        /// The query address.
+        QueryIp = "query-ip",
+        /// The query name.
+        Qname = "qname",
+    }
 }
 
 impl Default for Section {

@@ -9,10 +9,11 @@
 //! messages to one partition.
 
 use super::super::{DropReason, Outlet};
+use super::RecordKey;
 use crate::decimal::write_address;
 use crate::limits::{IDENTITY_BYTES, RECORD_BYTES};
 use crate::message::event::Event;
-use crate::values::{Format, RecordKey};
+use crate::values::Format;
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 

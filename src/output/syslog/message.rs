@@ -13,20 +13,21 @@
 use core::fmt::{self, Write};
 
 use super::super::{DropReason, Outlet};
+use super::choices::{Facility, HeaderFormat, MessageFraming, Severity};
 use crate::decimal::{Ascii, write_decimal};
 use crate::limits::{DATAGRAM_BYTES, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::message::event::Event;
 use crate::time::{Time, write_month_time, write_timestamp};
-use crate::values::{Facility, Format, Framing, Header, Severity};
+use crate::values::Format;
 
 /// How messages are put together.
 #[derive(Debug)]
 pub struct SyslogComposer {
     /// How the record is encoded.
     pub format: Format,
-    header: Header,
+    header: HeaderFormat,
     /// `None` for datagrams.
-    framing: Option<Framing>,
+    framing: Option<MessageFraming>,
     /// `<PRI>`
     priority: heapless::String<8>,
 }
@@ -41,8 +42,8 @@ impl SyslogComposer {
     /// The envelope of a section's choices.
     pub fn new(
         format: Format,
-        header: Header,
-        framing: Option<Framing>,
+        header: HeaderFormat,
+        framing: Option<MessageFraming>,
         (facility, severity): (Facility, Severity),
     ) -> Self {
         let mut priority = heapless::String::new();
@@ -58,20 +59,20 @@ impl SyslogComposer {
         }
         let record = self.body(record);
         let mut count = heapless::String::<8>::new();
-        if self.framing == Some(Framing::OctetCounting) {
+        if self.framing == Some(MessageFraming::OctetCounting) {
             let counted = write_decimal(&mut count, (head.len() + record.len()) as u64);
             if counted.and_then(|()| count.write_char(' ')).is_err() {
                 return output.offer(Err(DropReason::Oversize));
             }
         }
-        let end: &[u8] = if self.framing == Some(Framing::Newline) { b"\n" } else { b"" };
+        let end: &[u8] = if self.framing == Some(MessageFraming::Newline) { b"\n" } else { b"" };
         output.offer(Ok(&[count.as_bytes(), head.as_bytes(), record, end]));
     }
 
     fn write_head(&self, event: &Event<'_>, out: &mut Head) -> fmt::Result {
         match self.header {
-            Header::None => Ok(()),
-            Header::Rfc5424 => {
+            HeaderFormat::None => Ok(()),
+            HeaderFormat::Rfc5424 => {
                 out.write_ascii(self.priority.as_bytes())?;
                 out.write_ascii(b"1 ")?;
                 match event.time {
@@ -82,7 +83,7 @@ impl SyslogComposer {
                 write_host(event.identity, out)?;
                 out.write_ascii(b" dnstapd - - - ")
             }
-            Header::Rfc3164 => {
+            HeaderFormat::Rfc3164 => {
                 out.write_ascii(self.priority.as_bytes())?;
                 // There is no way to write a missing time.
                 write_month_time(out, event.time.unwrap_or_else(Time::now))?;
@@ -95,7 +96,7 @@ impl SyslogComposer {
 
     /// The part of a record that the header does not say.
     fn body<'r>(&self, record: &'r [u8]) -> &'r [u8] {
-        if self.format != Format::Text || self.header == Header::None {
+        if self.format != Format::Text || self.header == HeaderFormat::None {
             return record;
         }
         // Behind the second space: neither timestamp nor identity has one.
@@ -124,8 +125,8 @@ mod tests {
     /// The bytes of one message from the queue.
     fn message(
         format: Format,
-        header: Header,
-        framing: Option<Framing>,
+        header: HeaderFormat,
+        framing: Option<MessageFraming>,
         identity: &[u8],
         timed: bool,
     ) -> String {
@@ -149,21 +150,27 @@ mod tests {
     fn headers_are_those_of_the_standards() {
         let text = |header, identity: &[u8], timed| message(Format::Text, header, None, identity, timed);
         let time = "2020-09-01T23:51:53.591736+00:00";
-        assert_eq!(text(Header::Rfc5424, b"lb2", true), format!("<191>1 {time} lb2 dnstapd - - - {BODY}"));
-        assert_eq!(text(Header::Rfc5424, b"", false), format!("<191>1 - - dnstapd - - - {BODY}"));
-        assert_eq!(text(Header::Rfc3164, b"a b\xff", true), format!("<191>Sep  1 23:51:53 a_b_ {BODY}"));
-        assert_eq!(text(Header::None, b"a b", true), format!("{time} a\\032b {BODY}"));
-        let longest = text(Header::Rfc5424, &[b'x'; 300], true);
+        assert_eq!(
+            text(HeaderFormat::Rfc5424, b"lb2", true),
+            format!("<191>1 {time} lb2 dnstapd - - - {BODY}")
+        );
+        assert_eq!(text(HeaderFormat::Rfc5424, b"", false), format!("<191>1 - - dnstapd - - - {BODY}"));
+        assert_eq!(
+            text(HeaderFormat::Rfc3164, b"a b\xff", true),
+            format!("<191>Sep  1 23:51:53 a_b_ {BODY}")
+        );
+        assert_eq!(text(HeaderFormat::None, b"a b", true), format!("{time} a\\032b {BODY}"));
+        let longest = text(HeaderFormat::Rfc5424, &[b'x'; 300], true);
         assert!(longest.contains(&format!(" {} dnstapd", "x".repeat(128))));
-        let json = message(Format::Json, Header::Rfc3164, None, b"lb2", true);
+        let json = message(Format::Json, HeaderFormat::Rfc3164, None, b"lb2", true);
         assert!(json.starts_with("<191>Sep  1 23:51:53 lb2 {\"identity\":\"lb2\"") && json.ends_with('}'));
     }
 
     #[test]
     fn streams_tell_messages_apart() {
-        let framed = |framing| message(Format::Text, Header::Rfc5424, Some(framing), b"lb2", true);
-        let bare = message(Format::Text, Header::Rfc5424, None, b"lb2", true);
-        assert_eq!(framed(Framing::OctetCounting), format!("{} {bare}", bare.len()));
-        assert_eq!(framed(Framing::Newline), format!("{bare}\n"));
+        let framed = |framing| message(Format::Text, HeaderFormat::Rfc5424, Some(framing), b"lb2", true);
+        let bare = message(Format::Text, HeaderFormat::Rfc5424, None, b"lb2", true);
+        assert_eq!(framed(MessageFraming::OctetCounting), format!("{} {bare}", bare.len()));
+        assert_eq!(framed(MessageFraming::Newline), format!("{bare}\n"));
     }
 }

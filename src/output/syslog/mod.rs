@@ -1,8 +1,11 @@
 //! Output `syslog`: sends records to a syslog server, over UDP, TCP or TLS, or to the machine's own.
 
+pub(crate) mod choices;
 mod message;
 
 pub use message::SyslogComposer;
+
+use choices::{Facility, HeaderFormat, MessageFraming, Severity, Transport};
 
 use std::io;
 use std::rc::Rc;
@@ -11,10 +14,7 @@ use super::stream_sink::{self, PeerAddress, StreamProtocol, StreamSink};
 use super::{Plan, QueueSettings, RecordKind, datagram_sink};
 use crate::limits::{QUEUE, QueueSize};
 use crate::net::tls::Client;
-use crate::values::{
-    ClientTls, Facility, FilePath, Format, Framing, Header, Host, KeyError, Port, Seconds, Severity, Text,
-    Transport, WhenFull, required,
-};
+use crate::values::{ClientTls, FilePath, Format, Host, KeyError, Port, Seconds, Text, WhenFull, required};
 use serde::Deserialize;
 
 /// Section `output.syslog`.
@@ -36,9 +36,9 @@ pub struct Section {
     /// A local datagram socket instead of a server.
     pub path: Option<FilePath>,
     /// What stands before a record.
-    pub header: Header,
+    pub header: HeaderFormat,
     /// How a stream tells messages apart.
-    pub framing: Framing,
+    pub framing: MessageFraming,
     /// The facility of every message.
     pub facility: Facility,
     /// The severity of every message.
@@ -69,8 +69,8 @@ impl Default for Section {
             remote_address: None,
             remote_port: None,
             path: None,
-            header: Header::Rfc5424,
-            framing: Framing::OctetCounting,
+            header: HeaderFormat::Rfc5424,
+            framing: MessageFraming::OctetCounting,
             facility: Facility::Daemon,
             severity: Severity::Info,
             tls_support: None,
@@ -134,13 +134,13 @@ impl Section {
                 ),
             ));
         }
-        if self.framing == Framing::Newline && self.transport == Transport::Tls {
+        if self.framing == MessageFraming::Newline && self.transport == Transport::Tls {
             return Err(KeyError::new(
                 "framing",
                 "TLS needs lengths (RFC 5425); allowed with `tls`: `octet-counting`",
             ));
         }
-        if self.framing == Framing::Newline && self.format == Format::Yaml {
+        if self.framing == MessageFraming::Newline && self.format == Format::Yaml {
             return Err(KeyError::new(
                 "framing",
                 "YAML has newlines inside; allowed with `yaml`: `octet-counting`",

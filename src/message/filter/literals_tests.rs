@@ -10,7 +10,7 @@ fn engine(source: &str) -> Regex {
 
 /// Checks that what users write is understood, and decided as by the engine.
 fn check(source: &str, texts: &[&str]) {
-    let plain = Plain::of(source).unwrap_or_else(|| panic!("{source} needs the engine"));
+    let plain = LiteralSet::of(source).unwrap_or_else(|| panic!("{source} needs the engine"));
     let engine = engine(source);
     for text in texts {
         assert_eq!(plain.is_match(text), engine.is_match(text), "{source} on {text}");
@@ -88,20 +88,20 @@ fn the_rest_needs_it() {
         "[ab]", "a*", "a+", "a?", "\\d", "\\bfoo", "a.*b", "(a|b)*", "(a|b)+", "(?P<x>a)", "(?s)a", "a{2}",
         "a(?i)b", "b$a", "a^", ".*^a", "(a|b){2}", ".?", "(a)??",
     ] {
-        assert!(Plain::of(source).is_none(), "{source}");
+        assert!(LiteralSet::of(source).is_none(), "{source}");
         engine(source);
     }
     let many = ["(a|b|c|d|e|f|g|h)"; 5].concat();
-    assert!(Plain::of(&many).is_none());
-    assert!(Plain::of(&"(".repeat(100)).is_none());
+    assert!(LiteralSet::of(&many).is_none());
+    assert!(LiteralSet::of(&"(".repeat(100)).is_none());
     let loose: Vec<_> = (0..=LOOSE_MAX).map(|number| format!(".*x{number}y")).collect();
-    assert!(Plain::of(&loose.join("|")).is_none());
+    assert!(LiteralSet::of(&loose.join("|")).is_none());
 }
 
 #[test]
 fn a_thousand_alternatives_are_one_look() {
     let names: Vec<_> = (0..1_000).map(|number| format!("host{number}\\.example\\.")).collect();
-    let plain = Plain::of(&format!("(.*\\.)?({})$", names.join("|"))).unwrap();
+    let plain = LiteralSet::of(&format!("(.*\\.)?({})$", names.join("|"))).unwrap();
     assert_eq!((plain.exact.len(), plain.suffixes.len(), plain.loose.len()), (1_000, 1_000, 0));
     for (text, verdict) in [
         ("host7.example.", true),
@@ -139,7 +139,7 @@ proptest! {
         source in source(),
         texts in proptest::collection::vec("[abAB.ékK\u{212a}]{0,7}", 1..20),
     ) {
-        if let Some(plain) = Plain::of(&source) {
+        if let Some(plain) = LiteralSet::of(&source) {
             let engine = engine(&source);
             for text in &texts {
                 prop_assert_eq!(plain.is_match(text), engine.is_match(text), "{} on {}", &source, text);
@@ -153,7 +153,7 @@ proptest! {
         texts in proptest::collection::vec("[ab.12,i-]{0,7}", 1..10),
     ) {
         let anchored = Regex::new(&source).and_then(|_| Regex::new(&format!("^(?:{source})")));
-        if let (Ok(engine), Some(plain)) = (anchored, Plain::of(&source)) {
+        if let (Ok(engine), Some(plain)) = (anchored, LiteralSet::of(&source)) {
             for text in &texts {
                 prop_assert_eq!(plain.is_match(text), engine.is_match(text), "{} on {}", &source, text);
             }

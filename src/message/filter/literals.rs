@@ -10,7 +10,7 @@
 //!
 //! Understood: plain characters, escaped punctuation, `.`, alternatives, groups and `?` behind them, `^` in front,
 //! `$` behind, `.*` and `.+` at either end, and `(?i)` before everything. Whatever else there is, or too many
-//! alternatives, is left to the engine: [`Plain::of`] answers `None`. Promised for texts without line breaks, which
+//! alternatives, is left to the engine: [`LiteralSet::of`] answers `None`. Promised for texts without line breaks, which
 //! is what all texts of ours are: the verdict is the engine's.
 
 use std::cmp::Ordering;
@@ -27,7 +27,7 @@ const DEPTH_MAX: usize = 16;
 
 /// Alternatives of plain text, matched from the start of a text on.
 #[derive(Clone, Debug)]
-pub struct Plain {
+pub struct LiteralSet {
     /// Whether the case of ASCII letters is ignored; all texts here are in lower case then.
     fold: bool,
     /// Whether every text matches.
@@ -42,7 +42,7 @@ pub struct Plain {
     loose: Vec<Rule>,
 }
 
-impl Plain {
+impl LiteralSet {
     /// The alternatives of an expression that the engine takes; `None` when it is not of this kind.
     pub fn of(source: &str) -> Option<Self> {
         let (fold, source) = match source.strip_prefix("(?i)") {
@@ -54,7 +54,7 @@ impl Plain {
         if !parser.rest.is_empty() {
             return None;
         }
-        let mut plain = Plain {
+        let mut plain = LiteralSet {
             fold,
             all: false,
             exact: Vec::new(),
@@ -311,5 +311,5 @@ fn within_bounds(all: &Sequences) -> Option<()> {
 }
 
 #[cfg(test)]
-#[path = "plain_tests.rs"]
+#[path = "literals_tests.rs"]
 mod tests;
