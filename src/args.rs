@@ -20,7 +20,7 @@ pub struct Args {
     /// `--check`: say what would run, and end.
     pub check: bool,
     /// `top`: show a running daemon instead of being one.
-    pub top: Option<top::Options>,
+    pub top: Option<top::TopOptions>,
 }
 
 /// A command line that is answered at once.
@@ -133,7 +133,7 @@ struct TopLine {
 }
 
 impl TopLine {
-    fn parse(words: &[String]) -> Result<top::Options, Answer> {
+    fn parse(words: &[String]) -> Result<top::TopOptions, Answer> {
         let words: Vec<&str> = words
             .iter()
             .flat_map(|word| match word.split_once('=').filter(|_| word.starts_with("--")) {
@@ -145,7 +145,7 @@ impl TopLine {
             Ok(()) => Answer::Help(exit.output),
             Err(()) => Answer::Usage(format!("{TOP_USAGE}\n{NAME}: {}\n", exit.output.trim_end())),
         })?;
-        Ok(top::Options { url: line.url, api_key_file: line.api_key_file })
+        Ok(top::TopOptions { url: line.url, api_key_file: line.api_key_file })
     }
 }
 
@@ -338,7 +338,7 @@ mod tests {
     fn the_live_screen_has_words_of_its_own() {
         let top = |line: &str| parse(line).map(|args| args.top.unwrap());
         let options = |url: Option<&str>, file: Option<&str>| {
-            Ok(top::Options { url: url.map(str::to_owned), api_key_file: file.map(PathBuf::from) })
+            Ok(top::TopOptions { url: url.map(str::to_owned), api_key_file: file.map(PathBuf::from) })
         };
         assert_eq!(top("top"), options(None, None));
         assert_eq!(top("top --url http://a:1 --api-key-file k"), options(Some("http://a:1"), Some("k")));

@@ -185,7 +185,7 @@ pub const HTTP_LIST_BYTES: usize = 1536;
 pub const HTTP_COUNTERS: usize = 256;
 
 /// Counters of inputs and outputs that a scrape reads at one instant; those beyond, one by one.
-pub const HTTP_INSTANT_COUNTERS: usize = 320;
+pub const HTTP_SNAPSHOT_COUNTERS: usize = 320;
 
 /// Seconds a connection to the web API may stay without a request.
 pub const HTTP_IDLE_SECONDS: u64 = 5;

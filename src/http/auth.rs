@@ -60,7 +60,7 @@ fn basic(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"basic") && given.len() < rest.len()).then_some(given)
 }
 
-/// Whether the secret was given; an empty secret cannot be. Looks at each octet given, wherever the first wrong
+/// Whether the secret was given; an empty secret cannot be. Looks at each byte given, wherever the first wrong
 /// one is.
 fn is_same(secret: &[u8], given: &[u8]) -> bool {
     let differences = given
@@ -71,12 +71,11 @@ fn is_same(secret: &[u8], given: &[u8]) -> bool {
 }
 
 /// Base64 with padding (RFC 4648, 4).
-pub(crate) fn base64(octets: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
-    for group in octets.chunks(3) {
-        let bits =
-            group.iter().fold(0, |bits, &octet| bits << 8 | u32::from(octet)) << (8 * (3 - group.len()));
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - group.len()));
         for place in 0..4 {
             let digit = ALPHABET.get((bits >> (18 - 6 * place)) as usize & 63);
             text.push(digit.filter(|_| place <= group.len()).map_or('=', |&digit| char::from(digit)));
@@ -91,7 +90,7 @@ mod tests {
 
     #[test]
     fn base64_of_the_rfc() {
-        let check = |octets: &str, expected: &str| assert_eq!(base64(octets.as_bytes()), expected);
+        let check = |bytes: &str, expected: &str| assert_eq!(base64(bytes.as_bytes()), expected);
         check("", "");
         check("f", "Zg==");
         check("fo", "Zm8=");

@@ -1,7 +1,7 @@
-//! An answer of any length, one piece at a time.
+//! An answer of any length, one chunk at a time.
 //!
-//! A [`Document`] remembers how far it was written. For each piece it is asked to go on as far as there is room;
-//! a line that does not fit whole is left for the next piece. The state it reads from is borrowed while a piece
+//! A [`ChunkedDocument`] remembers how far it was written. For each chunk it is asked to go on as far as there is room;
+//! a line that does not fit whole is left for the next chunk. The state it reads from is borrowed while a chunk
 //! is filled and not between pieces, so it may change there: a document says for itself what it does then.
 
 use core::fmt::{self, Write};
@@ -9,24 +9,24 @@ use core::fmt::{self, Write};
 use crate::decimal::Ascii;
 
 /// Room for the next part of an answer.
-pub struct Piece<'b> {
+pub struct BodyChunk<'b> {
     room: &'b mut [u8],
     /// `used <= room.len()`.
     used: usize,
 }
 
-impl<'b> Piece<'b> {
-    /// An empty piece.
+impl<'b> BodyChunk<'b> {
+    /// An empty chunk.
     pub fn new(room: &'b mut [u8]) -> Self {
-        Piece { room, used: 0 }
+        BodyChunk { room, used: 0 }
     }
 
-    /// Octets written.
+    /// Bytes written.
     pub fn used(&self) -> usize {
         self.used
     }
 
-    /// Octets that still fit.
+    /// Bytes that still fit.
     pub fn free(&self) -> usize {
         self.room.len().saturating_sub(self.used)
     }
@@ -35,36 +35,36 @@ impl<'b> Piece<'b> {
     ///
     /// # Errors
     ///
-    /// It does not fit, and belongs into the next piece.
+    /// It does not fit, and belongs into the next chunk.
     pub fn whole(&mut self, write: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         let before = self.used;
         write(self).inspect_err(|fmt::Error| self.used = before)
     }
 }
 
-impl Write for Piece<'_> {
+impl Write for BodyChunk<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.write_ascii(text.as_bytes())
     }
 }
 
-impl Ascii for Piece<'_> {
-    fn write_ascii(&mut self, octets: &[u8]) -> fmt::Result {
-        let end = self.used.checked_add(octets.len()).ok_or(fmt::Error)?;
-        self.room.get_mut(self.used..end).ok_or(fmt::Error)?.copy_from_slice(octets);
+impl Ascii for BodyChunk<'_> {
+    fn write_ascii(&mut self, bytes: &[u8]) -> fmt::Result {
+        let end = self.used.checked_add(bytes.len()).ok_or(fmt::Error)?;
+        self.room.get_mut(self.used..end).ok_or(fmt::Error)?.copy_from_slice(bytes);
         self.used = end;
         Ok(())
     }
 }
 
-/// Something that is written piece by piece.
-pub trait Document {
-    /// Goes on where the last piece ended.
+/// Something that is written chunk by chunk.
+pub trait ChunkedDocument {
+    /// Goes on where the last chunk ended.
     ///
     /// # Errors
     ///
-    /// The piece is full, and there is more.
-    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result;
+    /// The chunk is full, and there is more.
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result;
 }
 
 /// Writes text inside quotes, as JSON and the Prometheus text format want it: a backslash before quotes and
@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn what_does_not_fit_whole_is_left_out() {
         let mut room = [0; 8];
-        let mut piece = Piece::new(&mut room);
-        assert!(piece.whole(|out| out.write_str("12345")).is_ok());
-        assert!(piece.whole(|out| out.write_str("67").and_then(|()| out.write_str("89"))).is_err());
-        assert_eq!(piece.used(), 5);
-        assert!(piece.whole(|out| out.write_str("678")).is_ok());
-        assert!(piece.write_str("9").is_err());
+        let mut chunk = BodyChunk::new(&mut room);
+        assert!(chunk.whole(|out| out.write_str("12345")).is_ok());
+        assert!(chunk.whole(|out| out.write_str("67").and_then(|()| out.write_str("89"))).is_err());
+        assert_eq!(chunk.used(), 5);
+        assert!(chunk.whole(|out| out.write_str("678")).is_ok());
+        assert!(chunk.write_str("9").is_err());
         assert_eq!(&room, b"12345678");
     }
 

@@ -1,9 +1,9 @@
 //! What picoserve needs from the runtime: a timer, and the two halves of a socket.
 //!
 //! ```text
-//!                      +-------------------- Link, one for each connection ----------------------+
-//! peer --- octets ---> | Reader: counts, hears nothing more after what a request may send         | ---> picoserve
-//! peer <-- octets ---- | Writer: transmit buffer of the worker, filled by picoserve and by answers | <--- picoserve
+//!                      +-------------------- HttpConnection, one for each connection ----------------------+
+//! peer --- bytes ---> | ReadHalf: counts, hears nothing more after what a request may send         | ---> picoserve
+//! peer <-- bytes ---- | WriteHalf: send_buffer buffer of the worker, filled by picoserve and by answers | <--- picoserve
 //!                      +---------------------------------------------------------------------------+
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! * A request may send [`HTTP_HEAD_BYTES`] of head and [`HTTP_BODY_BYTES`] of body, which is read past. What is
 //!   longer is not heard, and the connection ends with the answer.
 //! * A connection that ends with an answer to a peer that still sends is closed in two steps, so that the answer
-//!   is not lost to the reset which closing with unread octets would send: no more from us, then up to
+//!   is not lost to the reset which closing with unread bytes would send: no more from us, then up to
 //!   [`HTTP_LINGER_MS`] of reading.
 
 use core::cell::{Cell, RefCell};
@@ -29,10 +29,10 @@ use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
 use picoserve::{KeepAlive, Timeouts};
 use smol::future::{or, yield_now};
 
-use super::body_chunk::Piece;
+use super::body_chunk::BodyChunk;
 use super::content_length::LengthGuard;
-use super::send_buffer::Transmit;
-use super::stream::Wire;
+use super::send_buffer::SendBuffer;
+use super::stream::MaybeTls;
 use crate::limits::{
     HTTP_BODY_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS, HTTP_SLOW_SECONDS, HTTP_TX_BYTES,
 };
@@ -49,49 +49,49 @@ impl picoserve::Timer<Runtime> for Clock {
     }
 }
 
-// ------------ Link ----------------------------------------------------------
+// ------------ HttpConnection ----------------------------------------------------------
 
 /// The connection that a worker serves now.
-pub struct Link<'w> {
-    wire: Wire,
-    transmit: &'w RefCell<Transmit>,
+pub struct HttpConnection<'w> {
+    stream: MaybeTls,
+    send_buffer: &'w RefCell<SendBuffer>,
     guard: LengthGuard,
-    /// Octets read since the last answer.
-    heard: Cell<usize>,
+    /// Bytes read since the last answer.
+    bytes_read: Cell<usize>,
     /// Nothing is read any more.
-    deaf: Cell<bool>,
+    read_closed: Cell<bool>,
     /// Something was sent since the last read.
     answered: Cell<bool>,
     /// Nothing is sent any more.
     ended: Cell<bool>,
     /// Time spent waiting for the peer to take the answer.
-    stalled: Cell<Duration>,
+    write_wait: Cell<Duration>,
 }
 
-impl<'w> Link<'w> {
+impl<'w> HttpConnection<'w> {
     /// A connection just accepted; what a broken one left in the buffer is thrown away.
-    pub fn new(wire: Wire, transmit: &'w RefCell<Transmit>) -> Self {
-        transmit.borrow_mut().clear();
-        Link {
-            wire,
-            transmit,
+    pub fn new(stream: MaybeTls, send_buffer: &'w RefCell<SendBuffer>) -> Self {
+        send_buffer.borrow_mut().clear();
+        HttpConnection {
+            stream,
+            send_buffer,
             guard: LengthGuard::default(),
-            heard: Cell::new(0),
-            deaf: Cell::new(false),
+            bytes_read: Cell::new(0),
+            read_closed: Cell::new(false),
             answered: Cell::new(false),
             ended: Cell::new(false),
-            stalled: Cell::new(Duration::ZERO),
+            write_wait: Cell::new(Duration::ZERO),
         }
     }
 
     /// Reads nothing any more: the body of this request is refused.
-    pub fn deafen(&self) {
-        self.deaf.set(true);
+    pub fn close_reading(&self) {
+        self.read_closed.set(true);
     }
 
     /// Ends the connection: nothing more is read, nor sent.
     pub fn end(&self) {
-        self.deafen();
+        self.close_reading();
         self.ended.set(true);
     }
 
@@ -100,16 +100,16 @@ impl<'w> Link<'w> {
         self.ended.get()
     }
 
-    /// Lets `fill` write into the free part of the transmit buffer; in the chunked form of RFC 9112, 7.1, when
+    /// Lets `fill` write into the free part of the send_buffer buffer; in the chunked form of RFC 9112, 7.1, when
     /// `chunked`.
-    pub fn write_piece<T>(&self, chunked: bool, fill: impl FnOnce(&mut Piece<'_>) -> T) -> T {
-        let mut transmit = self.transmit.borrow_mut();
-        if chunked { transmit.append_chunk(fill) } else { transmit.append_piece(fill) }
+    pub fn write_chunk<T>(&self, chunked: bool, fill: impl FnOnce(&mut BodyChunk<'_>) -> T) -> T {
+        let mut send_buffer = self.send_buffer.borrow_mut();
+        if chunked { send_buffer.append_chunk(fill) } else { send_buffer.append_plain(fill) }
     }
 
     /// Whether nothing is left to be sent.
     pub fn is_drained(&self) -> bool {
-        self.transmit.borrow().pending().is_empty()
+        self.send_buffer.borrow().pending().is_empty()
     }
 
     /// Writes the chunk that ends an answer.
@@ -119,26 +119,26 @@ impl<'w> Link<'w> {
     /// Those of the socket.
     pub async fn write_last_chunk(&self) -> io::Result<()> {
         const LAST: &[u8] = b"0\r\n\r\n";
-        if self.transmit.borrow_mut().free().len() < LAST.len() {
+        if self.send_buffer.borrow_mut().free().len() < LAST.len() {
             self.drain().await?;
         }
-        self.transmit.borrow_mut().append(LAST);
+        self.send_buffer.borrow_mut().append(LAST);
         Ok(())
     }
 
     /// Reads what the peer sends.
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.heard.get() > HTTP_HEAD_BYTES + HTTP_BODY_BYTES {
-            self.deafen();
+        if self.bytes_read.get() > HTTP_HEAD_BYTES + HTTP_BODY_BYTES {
+            self.close_reading();
         }
-        if buffer.is_empty() || self.deaf.get() {
+        if buffer.is_empty() || self.read_closed.get() {
             return Ok(0);
         }
-        let length = poll_fn(|context| self.wire.poll_read(context, buffer)).await?;
+        let length = poll_fn(|context| self.stream.poll_read(context, buffer)).await?;
         self.guard.pass(buffer.get_mut(..length).unwrap_or_default());
-        self.heard.set(self.heard.get() + length);
+        self.bytes_read.set(self.bytes_read.get() + length);
         self.answered.set(false);
-        self.stalled.set(Duration::ZERO);
+        self.write_wait.set(Duration::ZERO);
         yield_now().await;
         Ok(length)
     }
@@ -159,30 +159,30 @@ impl<'w> Link<'w> {
 
     /// Sends until the kernel has it all.
     fn poll_send(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut transmit = self.transmit.borrow_mut();
-        while !transmit.pending().is_empty() {
-            let length = ready!(self.wire.poll_write(context, transmit.pending()))?;
+        let mut send_buffer = self.send_buffer.borrow_mut();
+        while !send_buffer.pending().is_empty() {
+            let length = ready!(self.stream.poll_write(context, send_buffer.pending()))?;
             if length == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            transmit.consume(length);
+            send_buffer.consume(length);
             self.answered.set(true);
-            self.heard.set(0);
+            self.bytes_read.set(0);
         }
-        self.wire.poll_flush(context)
+        self.stream.poll_flush(context)
     }
 
-    /// Waits for the kernel to take octets, as long as the peer's share of time lasts.
+    /// Waits for the kernel to take bytes, as long as the peer's share of time lasts.
     async fn in_time(&self, sent: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         let since = Instant::now();
-        let left = Duration::from_secs(HTTP_SLOW_SECONDS).saturating_sub(self.stalled.get());
+        let left = Duration::from_secs(HTTP_SLOW_SECONDS).saturating_sub(self.write_wait.get());
         let result = or(sent, async {
             Timer::after(left).await;
             self.answered.set(false);
             Err(io::ErrorKind::TimedOut.into())
         })
         .await;
-        self.stalled.set(self.stalled.get() + since.elapsed());
+        self.write_wait.set(self.write_wait.get() + since.elapsed());
         result
     }
 
@@ -190,12 +190,12 @@ impl<'w> Link<'w> {
     /// to the end.
     async fn close(&self, more: bool) {
         let _ = self.drain().await;
-        let more = more || self.has_ended() || self.wire.discard_now(self.transmit) > 0;
+        let more = more || self.has_ended() || self.stream.discard_now(self.send_buffer) > 0;
         if !self.answered.get() {
             return;
         }
         let closed = async {
-            if self.wire.end().await.is_ok() && more {
+            if self.stream.end().await.is_ok() && more {
                 self.discard().await;
             }
         };
@@ -208,7 +208,7 @@ impl<'w> Link<'w> {
     /// Reads to the end of what the peer sends, at most as much as a request may be.
     async fn discard(&self) {
         for _ in 0..HTTP_BODY_BYTES / HTTP_TX_BYTES {
-            match self.wire.discard(self.transmit).await {
+            match self.stream.discard(self.send_buffer).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => yield_now().await,
             }
@@ -216,21 +216,21 @@ impl<'w> Link<'w> {
     }
 }
 
-// ------------ Fault ---------------------------------------------------------
+// ------------ SocketError ---------------------------------------------------------
 
 /// An error of the socket in the form picoserve asks for.
 #[derive(Debug)]
-pub struct Fault(io::Error);
+pub struct SocketError(io::Error);
 
-impl fmt::Display for Fault {
+impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl core::error::Error for Fault {}
+impl core::error::Error for SocketError {}
 
-impl picoserve::io::Error for Fault {
+impl picoserve::io::Error for SocketError {
     fn kind(&self) -> ErrorKind {
         match self.0.kind() {
             io::ErrorKind::TimedOut => ErrorKind::TimedOut,
@@ -242,82 +242,85 @@ impl picoserve::io::Error for Fault {
 // ------------ Halves --------------------------------------------------------
 
 /// The half that hears.
-pub struct Reader<'a>(&'a Link<'a>);
+pub struct ReadHalf<'a>(&'a HttpConnection<'a>);
 
-impl ErrorType for Reader<'_> {
-    type Error = Fault;
+impl ErrorType for ReadHalf<'_> {
+    type Error = SocketError;
 }
 
-impl Read for Reader<'_> {
-    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
-        self.0.read(buffer).await.map_err(Fault)
+impl Read for ReadHalf<'_> {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, SocketError> {
+        self.0.read(buffer).await.map_err(SocketError)
     }
 }
 
 /// The half that speaks.
-pub struct Writer<'a>(&'a Link<'a>);
+pub struct WriteHalf<'a>(&'a HttpConnection<'a>);
 
-impl ErrorType for Writer<'_> {
-    type Error = Fault;
+impl ErrorType for WriteHalf<'_> {
+    type Error = SocketError;
 }
 
-impl BaseWrite for Writer<'_> {
-    async fn write(&mut self, octets: &[u8]) -> Result<usize, Fault> {
+impl BaseWrite for WriteHalf<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, SocketError> {
         self.make_room().await?;
-        Ok(self.0.transmit.borrow_mut().append(octets))
+        Ok(self.0.send_buffer.borrow_mut().append(bytes))
     }
 
     /// Does nothing: a head waits for the body, and both leave together.
-    async fn flush(&mut self) -> Result<(), Fault> {
+    async fn flush(&mut self) -> Result<(), SocketError> {
         Ok(())
     }
 }
 
-impl Write for Writer<'_> {
-    async fn write_with<F: FnOnce(BorrowedCursor<'_>) -> R, R>(&mut self, write: F) -> Result<R, Fault> {
+impl Write for WriteHalf<'_> {
+    async fn write_with<F: FnOnce(BorrowedCursor<'_>) -> R, R>(
+        &mut self,
+        write: F,
+    ) -> Result<R, SocketError> {
         self.make_room().await?;
-        let mut transmit = self.0.transmit.borrow_mut();
-        let mut buffer = BorrowedBuffer::new(transmit.free());
+        let mut send_buffer = self.0.send_buffer.borrow_mut();
+        let mut buffer = BorrowedBuffer::new(send_buffer.free());
         let result = write(buffer.unfilled());
         let length = buffer.len();
-        transmit.fill(length);
+        send_buffer.fill(length);
         Ok(result)
     }
 }
 
-impl Writer<'_> {
+impl WriteHalf<'_> {
     /// Sends what is in the buffer when it is full.
-    async fn make_room(&self) -> Result<(), Fault> {
-        if self.0.transmit.borrow_mut().free().is_empty() {
-            self.0.drain().await.map_err(Fault)?;
+    async fn make_room(&self) -> Result<(), SocketError> {
+        if self.0.send_buffer.borrow_mut().free().is_empty() {
+            self.0.drain().await.map_err(SocketError)?;
         }
         Ok(())
     }
 }
 
-/// Both halves.
-pub struct Both<'w>(pub &'w Link<'w>);
+/// Halves halves.
+pub struct Halves<'w>(pub &'w HttpConnection<'w>);
 
-impl Socket<Runtime> for Both<'_> {
-    type Error = Fault;
+impl Socket<Runtime> for Halves<'_> {
+    type Error = SocketError;
     type ReadHalf<'a>
-        = Reader<'a>
+        = ReadHalf<'a>
     where
         Self: 'a;
     type WriteHalf<'a>
-        = Writer<'a>
+        = WriteHalf<'a>
     where
         Self: 'a;
 
-    fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
-        (Reader(self.0), Writer(self.0))
+    fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf(self.0), WriteHalf(self.0))
     }
 
     async fn abort<T: picoserve::Timer<Runtime>>(
         self,
         _: &Timeouts,
         _: &T,
-    ) -> Result<(), picoserve::Error<Fault>> {
+    ) -> Result<(), picoserve::Error<SocketError>> {
         self.0.close(true).await;
         Ok(())
     }
@@ -326,7 +329,7 @@ impl Socket<Runtime> for Both<'_> {
         self,
         _: &Timeouts,
         _: &T,
-    ) -> Result<(), picoserve::Error<Fault>> {
+    ) -> Result<(), picoserve::Error<SocketError>> {
         self.0.close(false).await;
         Ok(())
     }

@@ -7,14 +7,14 @@
 
 use core::cell::Cell;
 
-/// Where in a head the octets are that pass.
+/// Where in a head the bytes are that pass.
 #[derive(Default)]
 pub struct LengthGuard(Cell<Place>);
 
 /// A place in a head.
 #[derive(Clone, Copy)]
 enum Place {
-    /// In the name of a header, so many octets of which are those of [`NAME`].
+    /// In the name of a header, so many bytes of which are those of [`NAME`].
     Name(usize),
     /// In the value of `Content-Length`, after so many digits.
     Value(usize),
@@ -38,23 +38,23 @@ pub const EXCESS: char = 'x';
 const DIGITS_MAX: usize = 8;
 
 impl LengthGuard {
-    /// Lets octets pass, in whatever portions they come.
-    pub fn pass(&self, octets: &mut [u8]) {
+    /// Lets bytes pass, in whatever portions they come.
+    pub fn pass(&self, bytes: &mut [u8]) {
         let mut place = self.0.get();
-        for octet in octets {
-            place = match (place, *octet) {
+        for byte in bytes {
+            place = match (place, *byte) {
                 // picoserve takes these out, and passes over space around a name.
                 (place, 0) => place,
                 (_, b'\n') => Place::Name(0),
                 (Place::Name(length @ 0), space) if space.is_ascii_whitespace() => Place::Name(length),
                 (Place::Name(length), space) if length == NAME.len() && space.is_ascii_whitespace() => place,
                 (Place::Name(length), b':') if length == NAME.len() => Place::Value(0),
-                (Place::Name(length), octet) if NAME.get(length) == Some(&octet.to_ascii_lowercase()) => {
+                (Place::Name(length), byte) if NAME.get(length) == Some(&byte.to_ascii_lowercase()) => {
                     Place::Name(length + 1)
                 }
                 (Place::Value(digits), b'0'..=b'9') if digits < DIGITS_MAX => Place::Value(digits + 1),
                 (Place::Value(_), b'0'..=b'9') => {
-                    *octet = EXCESS as u8;
+                    *byte = EXCESS as u8;
                     place
                 }
                 (Place::Value(_), _) => place,
@@ -69,14 +69,14 @@ impl LengthGuard {
 mod tests {
     use super::*;
 
-    /// What becomes of a head, in one portion and split at any octet.
+    /// What becomes of a head, in one portion and split at any byte.
     fn check(head: &str, expected: &str) {
         for split in 0..=head.len() {
-            let (guard, mut octets) = (LengthGuard::default(), head.as_bytes().to_vec());
-            let (first, rest) = octets.split_at_mut(split);
+            let (guard, mut bytes) = (LengthGuard::default(), head.as_bytes().to_vec());
+            let (first, rest) = bytes.split_at_mut(split);
             guard.pass(first);
             guard.pass(rest);
-            assert_eq!(octets.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
+            assert_eq!(bytes.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
         }
     }
 

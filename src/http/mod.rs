@@ -7,13 +7,13 @@
 //!   v
 //! wire        TLS, if configured
 //!   v
-//! adapter     octets (transmit, guard), time limits, turns for other tasks
+//! adapter     bytes (send_buffer, guard), time limits, turns for other tasks
 //!   v
 //! routes      auth, then path, method, parameters (query): which answer
 //!   v
 //! answer      short text, refusal, or a document in pieces
 //!   v
-//! exposition  /metrics, over the table in metrics; piece: what goes out at once
+//! exposition  /metrics, over the table in metrics; chunk: what goes out at once
 //! listing     /counters, /streams
 //! tables      /tables
 //! page        /: the dashboard, which asks for the others
@@ -23,7 +23,7 @@
 //!
 //! * **Nothing of it grows.** A worker has 4 KiB for a request's head, 4 KiB for what is on its way out, and
 //!   room for one answer's state. An answer of any length goes out in pieces of that size.
-//! * **It delays no message.** After every piece, as after every read, the other tasks have their turn.
+//! * **It delays no message.** After every chunk, as after every read, the other tasks have their turn.
 //! * **A slow or hostile client holds a worker for seconds, not longer**: 10 s for TLS, 5 s without a request, 10 s
 //!   for a request, 10 s of waiting for an answer to be taken.
 //! * **An answer is valid whatever happens while it is written**: streams may appear and counters be reset
@@ -40,8 +40,8 @@ mod body_chunk;
 mod connection;
 mod content_length;
 mod documents;
+mod error;
 pub mod query;
-mod refusal;
 mod response;
 mod routes;
 mod send_buffer;
@@ -190,7 +190,7 @@ impl App<'_> {
 /// What the configuration says of answers.
 pub struct Settings {
     credentials: Credentials,
-    /// Names in `/counters`, each once.
+    /// NameList in `/counters`, each once.
     default_counters: Vec<Text>,
     /// Rows of a table in `/tables`.
     max_items: usize,

@@ -6,12 +6,12 @@ use crate::limits::HTTP_COUNTERS;
 
 /// What stands after the question mark.
 #[derive(Clone, Copy)]
-pub struct Query<'r>(pub &'r str);
+pub struct Parameters<'r>(pub &'r str);
 
 /// What is wrong with a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadParameter {
-    /// A percent sign without two hexadecimal digits, or octets that are not UTF-8.
+    /// A percent sign without two hexadecimal digits, or bytes that are not UTF-8.
     Encoding,
     /// Longer than any right one.
     TooLong,
@@ -19,42 +19,42 @@ pub enum BadParameter {
     TooMany,
 }
 
-impl<'r> Query<'r> {
+impl<'r> Parameters<'r> {
     /// The parameter of that name, still encoded.
-    pub fn find(self, name: &str) -> Option<Encoded<'r>> {
+    pub fn find(self, name: &str) -> Option<PercentEncoded<'r>> {
         let pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.into_iter().find(|&(given, _)| given == name).map(|(_, value)| Encoded(value))
+        pairs.into_iter().find(|&(given, _)| given == name).map(|(_, value)| PercentEncoded(value))
     }
 }
 
 /// A value in percent encoding.
 #[derive(Clone, Copy, Default)]
-pub struct Encoded<'r>(&'r str);
+pub struct PercentEncoded<'r>(&'r str);
 
-impl<'r> Encoded<'r> {
+impl<'r> PercentEncoded<'r> {
     /// The value itself.
     ///
     /// # Errors
     ///
-    /// It is badly encoded, or has more than `MAX` octets.
+    /// It is badly encoded, or has more than `MAX` bytes.
     pub fn decode<const MAX: usize>(self) -> Result<heapless::String<MAX>, BadParameter> {
-        let mut octets = heapless::Vec::<u8, MAX>::new();
-        for octet in Octets(self.0.bytes()) {
-            octets.push(octet?).map_err(|_| BadParameter::TooLong)?;
+        let mut bytes = heapless::Vec::<u8, MAX>::new();
+        for byte in DecodedBytes(self.0.bytes()) {
+            bytes.push(byte?).map_err(|_| BadParameter::TooLong)?;
         }
-        heapless::String::from_utf8(octets).map_err(|_| BadParameter::Encoding)
+        heapless::String::from_utf8(bytes).map_err(|_| BadParameter::Encoding)
     }
 
     /// The names in a list with commas, encoded or not; empty ones are passed over.
-    pub fn names<const MAX: usize>(self) -> Names<'r, MAX> {
-        Names(Octets(self.0.bytes()))
+    pub fn names<const MAX: usize>(self) -> NameList<'r, MAX> {
+        NameList(DecodedBytes(self.0.bytes()))
     }
 
     /// Whether all names in the list can be read.
     ///
     /// # Errors
     ///
-    /// One is badly encoded or has more than `MAX` octets, or there are more than [`HTTP_COUNTERS`].
+    /// One is badly encoded or has more than `MAX` bytes, or there are more than [`HTTP_COUNTERS`].
     pub fn check_names<const MAX: usize>(self) -> Result<(), BadParameter> {
         for (number, name) in self.names::<MAX>().enumerate() {
             name?;
@@ -66,45 +66,45 @@ impl<'r> Encoded<'r> {
     }
 }
 
-/// The octets of an encoded value.
+/// The bytes of an encoded value.
 #[derive(Clone)]
-struct Octets<'r>(core::str::Bytes<'r>);
+struct DecodedBytes<'r>(core::str::Bytes<'r>);
 
-impl Iterator for Octets<'_> {
+impl Iterator for DecodedBytes<'_> {
     type Item = Result<u8, BadParameter>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.0.next()? {
             b'+' => Some(Ok(b' ')),
             b'%' => Some(self.hexadecimal().ok_or(BadParameter::Encoding)),
-            octet => Some(Ok(octet)),
+            byte => Some(Ok(byte)),
         }
     }
 }
 
-impl Octets<'_> {
+impl DecodedBytes<'_> {
     fn hexadecimal(&mut self) -> Option<u8> {
         let mut digit = || char::from(self.0.next()?).to_digit(16);
-        let octet = digit()? << 4 | digit()?;
-        u8::try_from(octet).ok()
+        let byte = digit()? << 4 | digit()?;
+        u8::try_from(byte).ok()
     }
 }
 
 /// The names of a list.
 #[derive(Clone)]
-pub struct Names<'r, const MAX: usize>(Octets<'r>);
+pub struct NameList<'r, const MAX: usize>(DecodedBytes<'r>);
 
-impl<const MAX: usize> Iterator for Names<'_, MAX> {
+impl<const MAX: usize> Iterator for NameList<'_, MAX> {
     type Item = Result<heapless::String<MAX>, BadParameter>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut name = heapless::Vec::<u8, MAX>::new();
-        for octet in self.0.by_ref() {
-            match octet {
+        for byte in self.0.by_ref() {
+            match byte {
                 Ok(b',') if name.is_empty() => {}
                 Ok(b',') => break,
-                Ok(octet) => {
-                    if name.push(octet).is_err() {
+                Ok(byte) => {
+                    if name.push(byte).is_err() {
                         return Some(Err(BadParameter::TooLong));
                     }
                 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn decoded(query: &str, name: &str) -> Option<Result<String, BadParameter>> {
-        Query(query).find(name).map(|value| value.decode::<8>().map(|text| text.as_str().to_owned()))
+        Parameters(query).find(name).map(|value| value.decode::<8>().map(|text| text.as_str().to_owned()))
     }
 
     #[test]
@@ -153,16 +153,19 @@ mod tests {
     #[test]
     fn lists_are_split_after_decoding() {
         let check = |list: &str, expected: &[&str]| {
-            let names: Vec<_> = Encoded(list).names::<8>().map(Result::unwrap).collect();
+            let names: Vec<_> = PercentEncoded(list).names::<8>().map(Result::unwrap).collect();
             assert_eq!(names, expected, "{list}");
         };
         check("", &[]);
         check(",,", &[]);
         check("query", &["query"]);
         check("query%2Fa,query%2Cqps,,rps,", &["query/a", "query", "qps", "rps"]);
-        assert_eq!(Encoded("a,%zz").check_names::<8>(), Err(BadParameter::Encoding));
-        assert_eq!(Encoded("a,123456789").check_names::<8>(), Err(BadParameter::TooLong));
-        assert_eq!(Encoded(&"a,".repeat(HTTP_COUNTERS)).check_names::<8>(), Ok(()));
-        assert_eq!(Encoded(&"a,".repeat(HTTP_COUNTERS + 1)).check_names::<8>(), Err(BadParameter::TooMany));
+        assert_eq!(PercentEncoded("a,%zz").check_names::<8>(), Err(BadParameter::Encoding));
+        assert_eq!(PercentEncoded("a,123456789").check_names::<8>(), Err(BadParameter::TooLong));
+        assert_eq!(PercentEncoded(&"a,".repeat(HTTP_COUNTERS)).check_names::<8>(), Ok(()));
+        assert_eq!(
+            PercentEncoded(&"a,".repeat(HTTP_COUNTERS + 1)).check_names::<8>(),
+            Err(BadParameter::TooMany)
+        );
     }
 }

@@ -11,44 +11,45 @@ use std::io;
 
 use picoserve::ResponseSent;
 use picoserve::io::Read;
-use picoserve::response::{Connection, IntoResponse, NoContent, ResponseWriter, StatusCode};
+use picoserve::response::{IntoResponse, ResponseWriter, StatusCode};
 
-use super::body_chunk::{Document, Piece};
-use super::connection::Link;
-use super::documents::listing::{self, CounterList, StreamList};
+use super::body_chunk::{BodyChunk, ChunkedDocument};
+use super::connection::HttpConnection;
+use super::documents::counters::{self, CounterList};
 use super::documents::metrics_text::{self, Exposition};
 use super::documents::page::{self, Dashboard};
+use super::documents::streams::StreamList;
 use super::documents::tables::TableList;
-use super::refusal::{Header, Refusal};
+use super::error::{HeaderField, HttpError};
 use crate::limits::HTTP_LIST_BYTES;
 
 /// An answer.
 #[expect(clippy::large_enum_variant, reason = "one a request, and part of what a worker costs")]
-pub enum Answer<'a, 'r> {
+pub enum Response<'a, 'r> {
     /// A short text.
-    Text(Text),
+    ShortText(ShortText),
     /// A document of any length.
-    Pieces(Pieces<'a, 'r>),
+    Document(Document<'a, 'r>),
     /// The page for browsers.
     Page(Dashboard),
     /// Nothing to say: 204.
-    Done,
+    NoContent,
 }
 
 /// A short text.
 #[derive(Clone, Copy)]
-pub enum Text {
+pub enum ShortText {
     /// All is well.
     Ok,
     /// What is down: input or output, and its name.
     Down(&'static str, &'static str),
     /// What is wrong with the request, as JSON.
-    Refusal(Refusal),
+    Error(HttpError),
 }
 
 /// The documents.
 #[expect(clippy::large_enum_variant, reason = "one a request, and part of what a worker costs")]
-pub enum Pieces<'a, 'r> {
+pub enum Document<'a, 'r> {
     /// `/metrics`
     Metrics(Exposition<'a, 'r>),
     /// `/counters`
@@ -61,14 +62,14 @@ pub enum Pieces<'a, 'r> {
 
 /// How the client wants it.
 #[derive(Clone, Copy)]
-pub struct Manner {
+pub struct BodyMode {
     /// The head of the answer only.
     pub head_only: bool,
     /// The client knows chunks.
     pub chunked: bool,
 }
 
-impl Answer<'_, '_> {
+impl Response<'_, '_> {
     /// Sends the answer. When that fails the connection ends.
     ///
     /// # Errors
@@ -76,154 +77,162 @@ impl Answer<'_, '_> {
     /// Those of the socket while the head is written.
     pub async fn send<R: Read, W: ResponseWriter<Error = R::Error>>(
         self,
-        manner: Manner,
-        link: &Link<'_>,
-        connection: Connection<'_, R>,
+        mode: BodyMode,
+        connection: &HttpConnection<'_>,
+        body_connection: picoserve::response::Connection<'_, R>,
         writer: W,
     ) -> Result<ResponseSent, W::Error> {
-        let sent = self.head(manner).write_to(connection, writer).await?;
-        let last = matches!(self, Answer::Text(text) if text.ends_connection());
-        let body = if manner.head_only { link.drain().await } else { self.send_body(manner, link).await };
+        let sent = self.head(mode).write_to(body_connection, writer).await?;
+        let last = matches!(self, Response::ShortText(text) if text.ends_connection());
+        let body =
+            if mode.head_only { connection.drain().await } else { self.send_body(mode, connection).await };
         if body.is_err() || last {
-            link.end();
+            connection.end();
         }
         Ok(sent)
     }
 
     /// Status and headers.
-    fn head(&self, manner: Manner) -> impl IntoResponse + use<> {
+    fn head(&self, mode: BodyMode) -> impl IntoResponse + use<> {
         let (status, kind, length, beside, last) = match self {
-            Answer::Text(text) => {
+            Response::ShortText(text) => {
                 let (length, last) = (text.length(), text.ends_connection());
                 (text.status(), Some(text.content_type()), Some(length), text.header(), last)
             }
-            Answer::Pieces(pieces) => (StatusCode::OK, Some(pieces.content_type()), None, None, false),
-            Answer::Page(page) => (page.status(), page.content_type(), page.length(), page.encoding(), false),
-            Answer::Done => (StatusCode::NO_CONTENT, None, None, None, false),
+            Response::Document(pieces) => (StatusCode::OK, Some(pieces.content_type()), None, None, false),
+            Response::Page(page) => {
+                (page.status(), page.content_type(), page.length(), page.encoding(), false)
+            }
+            Response::NoContent => (StatusCode::NO_CONTENT, None, None, None, false),
         };
-        let chunked = manner.chunked && matches!(self, Answer::Pieces(_));
-        let text = |(name, value)| (name, Value::Text(value));
+        let chunked = mode.chunked && matches!(self, Response::Document(_));
+        let text = |(name, value)| (name, HeaderValue::ShortText(value));
         let headers = [
             kind.map(|kind| text(("Content-Type", kind))),
-            length.map(|length| ("Content-Length", Value::Number(length))),
+            length.map(|length| ("Content-Length", HeaderValue::Number(length))),
             chunked.then_some(text(("Transfer-Encoding", "chunked"))),
             beside.map(text),
             last.then_some(text(("Connection", "close"))),
         ];
-        (status, headers, matches!(self, Answer::Page(_)).then_some(page::HEADERS), NoContent)
+        (
+            status,
+            headers,
+            matches!(self, Response::Page(_)).then_some(page::HEADERS),
+            picoserve::response::NoContent,
+        )
     }
 
     /// Sends what comes after the head.
-    async fn send_body(self, manner: Manner, link: &Link<'_>) -> io::Result<()> {
+    async fn send_body(self, mode: BodyMode, connection: &HttpConnection<'_>) -> io::Result<()> {
         match self {
-            Answer::Text(text) => {
+            Response::ShortText(text) => {
                 // Cannot fail: a text is short, and no head fills the buffer.
-                let _ = link.write_piece(false, |piece| write!(piece, "{text}"));
+                let _ = connection.write_chunk(false, |chunk| write!(chunk, "{text}"));
             }
-            Answer::Pieces(mut pieces) => {
-                while link.write_piece(manner.chunked, |piece| pieces.fill(piece)).is_err() {
-                    if link.is_drained() {
+            Response::Document(mut pieces) => {
+                while connection.write_chunk(mode.chunked, |chunk| pieces.fill(chunk)).is_err() {
+                    if connection.is_drained() {
                         // No line is that long: see the adapter. If it were, this would go on for ever.
                         return Err(io::ErrorKind::OutOfMemory.into());
                     }
-                    link.drain().await?;
+                    connection.drain().await?;
                 }
-                if manner.chunked {
-                    link.write_last_chunk().await?;
-                }
-            }
-            Answer::Page(mut page) => {
-                while link.write_piece(false, |piece| page.fill(piece)).is_err() {
-                    link.drain().await?;
+                if mode.chunked {
+                    connection.write_last_chunk().await?;
                 }
             }
-            Answer::Done => {}
+            Response::Page(mut page) => {
+                while connection.write_chunk(false, |chunk| page.fill(chunk)).is_err() {
+                    connection.drain().await?;
+                }
+            }
+            Response::NoContent => {}
         }
-        link.drain().await
+        connection.drain().await
     }
 }
 
-/// Value of a header.
-enum Value {
-    Text(&'static str),
+/// HeaderValue of a header.
+enum HeaderValue {
+    ShortText(&'static str),
     Number(usize),
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for HeaderValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Text(text) => f.write_str(text),
-            Value::Number(number) => write!(f, "{number}"),
+            HeaderValue::ShortText(text) => f.write_str(text),
+            HeaderValue::Number(number) => write!(f, "{number}"),
         }
     }
 }
 
-// ------------ Text ----------------------------------------------------------
+// ------------ ShortText ----------------------------------------------------------
 
-impl Text {
+impl ShortText {
     fn status(self) -> StatusCode {
         match self {
-            Text::Ok => StatusCode::OK,
-            Text::Down(..) => StatusCode::SERVICE_UNAVAILABLE,
-            Text::Refusal(refusal) => refusal.status(),
+            ShortText::Ok => StatusCode::OK,
+            ShortText::Down(..) => StatusCode::SERVICE_UNAVAILABLE,
+            ShortText::Error(error) => error.status(),
         }
     }
 
-    fn header(self) -> Option<Header> {
-        if let Text::Refusal(refusal) = self { refusal.header() } else { None }
+    fn header(self) -> Option<HeaderField> {
+        if let ShortText::Error(error) = self { error.header() } else { None }
     }
 
     fn content_type(self) -> &'static str {
         match self {
-            Text::Ok | Text::Down(..) => "text/plain; charset=utf-8",
-            Text::Refusal(_) => listing::CONTENT_TYPE,
+            ShortText::Ok | ShortText::Down(..) => "text/plain; charset=utf-8",
+            ShortText::Error(_) => counters::CONTENT_TYPE,
         }
     }
 
-    /// Octets of the text.
+    /// Bytes of the text.
     fn length(self) -> usize {
         let mut room = [0; TEXT_BYTES];
-        let mut piece = Piece::new(&mut room);
-        let _ = write!(piece, "{self}");
-        piece.used()
+        let mut chunk = BodyChunk::new(&mut room);
+        let _ = write!(chunk, "{self}");
+        chunk.used()
     }
 
     fn ends_connection(self) -> bool {
-        matches!(self, Text::Refusal(refusal) if refusal.ends_connection())
+        matches!(self, ShortText::Error(error) if error.ends_connection())
     }
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for ShortText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Text::Ok => f.write_str("ok"),
-            Text::Down(family, name) => write!(f, "{family} {name} is down"),
-            Text::Refusal(refusal) => write!(f, "{{\"error\": \"{refusal}\"}}"),
+            ShortText::Ok => f.write_str("ok"),
+            ShortText::Down(family, name) => write!(f, "{family} {name} is down"),
+            ShortText::Error(error) => write!(f, "{{\"error\": \"{error}\"}}"),
         }
     }
 }
 
-/// Octets of the longest text.
+/// Bytes of the longest text.
 const TEXT_BYTES: usize = HTTP_LIST_BYTES + 128;
 
-// ------------ Pieces --------------------------------------------------------
+// ------------ Document --------------------------------------------------------
 
-impl Pieces<'_, '_> {
+impl Document<'_, '_> {
     fn content_type(&self) -> &'static str {
         match self {
-            Pieces::Metrics(_) => metrics_text::CONTENT_TYPE,
-            Pieces::Tables(_) | Pieces::Counters(_) | Pieces::Streams(_) => listing::CONTENT_TYPE,
+            Document::Metrics(_) => metrics_text::CONTENT_TYPE,
+            Document::Tables(_) | Document::Counters(_) | Document::Streams(_) => counters::CONTENT_TYPE,
         }
     }
 }
 
-impl Document for Pieces<'_, '_> {
-    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+impl ChunkedDocument for Document<'_, '_> {
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         match self {
-            Pieces::Metrics(document) => document.fill(piece),
-            Pieces::Counters(document) => document.fill(piece),
-            Pieces::Tables(document) => document.fill(piece),
-            Pieces::Streams(document) => document.fill(piece),
+            Document::Metrics(document) => document.fill(chunk),
+            Document::Counters(document) => document.fill(chunk),
+            Document::Tables(document) => document.fill(chunk),
+            Document::Streams(document) => document.fill(chunk),
         }
     }
 }

@@ -12,15 +12,16 @@ use picoserve::response::ResponseWriter;
 use picoserve::routing::PathRouterService;
 
 use super::App;
-use super::connection::Link;
+use super::connection::HttpConnection;
 use super::content_length::EXCESS;
-use super::documents::listing::{CounterList, StreamList};
-use super::documents::metrics_text::{Exposition, Instants};
+use super::documents::counters::CounterList;
+use super::documents::metrics_text::{Exposition, Snapshot};
 use super::documents::page;
+use super::documents::streams::StreamList;
 use super::documents::tables::TableList;
-use super::query::{BadParameter, Encoded, Query};
-use super::refusal::Refusal;
-use super::response::{Answer, Manner, Pieces, Text};
+use super::error::HttpError;
+use super::query::{BadParameter, Parameters, PercentEncoded};
+use super::response::{BodyMode, Document, Response, ShortText};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
 use crate::statistics::Scope;
 use crate::wire::text::TEXT_PER_OCTET;
@@ -88,9 +89,9 @@ pub struct Service<'a> {
     /// What the answers are made from.
     pub app: App<'a>,
     /// Where they go.
-    pub link: &'a Link<'a>,
+    pub connection: &'a HttpConnection<'a>,
     /// Room for the values of a scrape that must be of one instant.
-    pub instants: &'a RefCell<Instants>,
+    pub snapshot: &'a RefCell<Snapshot>,
 }
 
 impl PathRouterService for Service<'_> {
@@ -103,35 +104,35 @@ impl PathRouterService for Service<'_> {
         writer: W,
     ) -> Result<ResponseSent, W::Error> {
         let parts = request.parts;
-        let manner =
-            Manner { head_only: parts.method() == "HEAD", chunked: parts.http_version() == "HTTP/1.1" };
-        let answer = self.answer(parts).unwrap_or_else(|refusal| {
-            if refusal.ends_connection() {
-                self.link.deafen();
+        let mode =
+            BodyMode { head_only: parts.method() == "HEAD", chunked: parts.http_version() == "HTTP/1.1" };
+        let answer = self.answer(parts).unwrap_or_else(|error| {
+            if error.ends_connection() {
+                self.connection.close_reading();
             }
-            Answer::Text(Text::Refusal(refusal))
+            Response::ShortText(ShortText::Error(error))
         });
         let connection = request.body_connection.finalize().await?;
-        answer.send(manner, self.link, connection, writer).await
+        answer.send(mode, self.connection, connection, writer).await
     }
 }
 
 /// Refuses a body that cannot be read past: of unknown length or too long.
-fn check_body(headers: Headers<'_>) -> Result<(), Refusal> {
+fn check_body(headers: Headers<'_>) -> Result<(), HttpError> {
     let mut length = None;
     for (name, value) in headers {
         if name == "transfer-encoding" {
-            return Err(Refusal::TransferEncoding);
+            return Err(HttpError::TransferEncoding);
         }
         if name != "content-length" {
             continue;
         }
         let given = content_length(value.as_raw())?;
         if length.is_some_and(|length| length != given) {
-            return Err(Refusal::ContentLength);
+            return Err(HttpError::ContentLength);
         }
         if given > HTTP_BODY_BYTES {
-            return Err(Refusal::LongBody);
+            return Err(HttpError::LongBody);
         }
         length = Some(given);
     }
@@ -139,95 +140,95 @@ fn check_body(headers: Headers<'_>) -> Result<(), Refusal> {
 }
 
 /// A content length as one number.
-fn content_length(value: &[u8]) -> Result<usize, Refusal> {
-    let text = core::str::from_utf8(value).map_err(|_| Refusal::ContentLength)?;
+fn content_length(value: &[u8]) -> Result<usize, HttpError> {
+    let text = core::str::from_utf8(value).map_err(|_| HttpError::ContentLength)?;
     if text.ends_with(EXCESS) {
-        return Err(Refusal::LongBody);
+        return Err(HttpError::LongBody);
     }
     // `parse` would take a sign, too.
-    let is_number = text.bytes().all(|octet| octet.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number).ok_or(Refusal::ContentLength)
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or(HttpError::ContentLength)
 }
 
 impl<'a> Service<'a> {
-    fn answer<'r>(&self, parts: RequestParts<'r>) -> Result<Answer<'a, 'r>, Refusal> {
-        if self.link.has_ended() {
+    fn answer<'r>(&self, parts: RequestParts<'r>) -> Result<Response<'a, 'r>, HttpError> {
+        if self.connection.has_ended() {
             // What looks like another request is the body that was refused. Nothing of this will be sent.
-            return Ok(Answer::Done);
+            return Ok(Response::NoContent);
         }
         check_body(parts.headers())?;
         let path = path_of(parts.path().encoded());
         let route = ROUTES.iter().find(|route| route.path == path);
         let open = route.is_some_and(|route| route.open);
         if !open && !self.app.settings.credentials.admit(parts.headers()) {
-            return Err(Refusal::Credentials);
+            return Err(HttpError::Credentials);
         }
-        let route = route.ok_or(Refusal::Path)?;
+        let route = route.ok_or(HttpError::Path)?;
         if !route.methods.contain(parts.method()) {
-            return Err(Refusal::Method(route.methods.list()));
+            return Err(HttpError::Method(route.methods.list()));
         }
-        let query = Query(parts.query().map_or("", |query| query.0));
+        let query = Parameters(parts.query().map_or("", |query| query.0));
         self.page(route.page, query, parts.headers())
     }
 
     fn page<'r>(
         &self,
         page: Page,
-        query: Query<'r>,
+        query: Parameters<'r>,
         headers: Headers<'_>,
-    ) -> Result<Answer<'a, 'r>, Refusal> {
+    ) -> Result<Response<'a, 'r>, HttpError> {
         let app = self.app;
         Ok(match page {
-            Page::Dashboard => Answer::Page(page::Dashboard::wanted(headers)),
+            Page::Dashboard => Response::Page(page::Dashboard::wanted(headers)),
             Page::Metrics => {
                 let only = query.find("only").unwrap_or_default();
-                only.check_names::<HTTP_COUNTER_BYTES>().map_err(|_| Refusal::Only)?;
-                Answer::Pieces(Pieces::Metrics(Exposition::new(app, only, self.instants)))
+                only.check_names::<HTTP_COUNTER_BYTES>().map_err(|_| HttpError::Only)?;
+                Response::Document(Document::Metrics(Exposition::new(app, only, self.snapshot)))
             }
             Page::Counters => {
                 let (scope, more) = (self.scope(query)?, query.find("more").unwrap_or_default());
-                more.check_names::<HTTP_COUNTER_BYTES>().map_err(Refusal::More)?;
-                Answer::Pieces(Pieces::Counters(CounterList::new(app, scope, more)))
+                more.check_names::<HTTP_COUNTER_BYTES>().map_err(HttpError::More)?;
+                Response::Document(Document::Counters(CounterList::new(app, scope, more)))
             }
             Page::Tables => {
                 let (scope, more) = (self.scope(query)?, query.find("more").unwrap_or_default());
-                let detail = switch(query.find("detail")).ok_or(Refusal::Detail)?;
+                let detail = switch(query.find("detail")).ok_or(HttpError::Detail)?;
                 let rows = self.rows(query)?;
-                Answer::Pieces(Pieces::Tables(TableList::new(app, scope, rows, detail, more)?))
+                Response::Document(Document::Tables(TableList::new(app, scope, rows, detail, more)?))
             }
-            Page::Streams => Answer::Pieces(Pieces::Streams(StreamList::new(app))),
+            Page::Streams => Response::Document(Document::Streams(StreamList::new(app))),
             Page::Reset => {
                 app.statistics.borrow_mut().reset();
-                Answer::Done
+                Response::NoContent
             }
-            Page::Health => Answer::Text(Text::Ok),
-            Page::Ready => {
-                Answer::Text(app.down().map_or(Text::Ok, |(family, name)| Text::Down(family, name)))
-            }
+            Page::Health => Response::ShortText(ShortText::Ok),
+            Page::Ready => Response::ShortText(
+                app.down().map_or(ShortText::Ok, |(family, name)| ShortText::Down(family, name)),
+            ),
         })
     }
 
     /// Rows of a table: what the parameter `n` asks for.
-    fn rows(&self, query: Query<'_>) -> Result<usize, Refusal> {
+    fn rows(&self, query: Parameters<'_>) -> Result<usize, HttpError> {
         let Some(rows) = query.find("n") else { return Ok(self.app.settings.max_items) };
-        let text = rows.decode::<16>().map_err(|_| Refusal::Rows)?;
-        let is_number = text.bytes().all(|octet| octet.is_ascii_digit());
-        text.parse().ok().filter(|_| is_number).ok_or(Refusal::Rows)
+        let text = rows.decode::<16>().map_err(|_| HttpError::Rows)?;
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| is_number).ok_or(HttpError::Rows)
     }
 
     /// What the parameter `stream` asks for. A name longer than any is an unknown one.
-    fn scope(&self, query: Query<'_>) -> Result<Scope, Refusal> {
+    fn scope(&self, query: Parameters<'_>) -> Result<Scope, HttpError> {
         let Some(stream) = query.find("stream") else { return Ok(Scope::Global) };
         match stream.decode::<{ IDENTITY_BYTES * TEXT_PER_OCTET }>() {
-            Ok(name) => self.app.statistics.borrow().find(&name).map(Scope::Stream).ok_or(Refusal::Stream),
-            Err(BadParameter::Encoding) => Err(Refusal::StreamEncoding),
-            Err(BadParameter::TooLong | BadParameter::TooMany) => Err(Refusal::Stream),
+            Ok(name) => self.app.statistics.borrow().find(&name).map(Scope::Stream).ok_or(HttpError::Stream),
+            Err(BadParameter::Encoding) => Err(HttpError::StreamEncoding),
+            Err(BadParameter::TooLong | BadParameter::TooMany) => Err(HttpError::Stream),
         }
     }
 }
 
 /// A parameter that is 0 or 1; absent is 0.
-fn switch(given: Option<Encoded<'_>>) -> Option<bool> {
+fn switch(given: Option<PercentEncoded<'_>>) -> Option<bool> {
     let Some(given) = given else { return Some(false) };
     match given.decode::<1>().ok()?.as_str() {
         "0" => Some(false),

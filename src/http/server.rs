@@ -17,19 +17,19 @@ use smol::LocalExecutor;
 use smol::future::or;
 
 use super::App;
-use super::connection::{Both, CONFIG, Clock, Link};
-use super::documents::metrics_text::Instants;
+use super::connection::{CONFIG, Clock, Halves, HttpConnection};
+use super::documents::metrics_text::Snapshot;
 use super::routes::Service;
-use super::send_buffer::Transmit;
-use super::stream::Wire;
+use super::send_buffer::SendBuffer;
+use super::stream::MaybeTls;
 use crate::limits::{HTTP_HEAD_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS, HTTP_TX_BYTES, HTTP_WORKERS, table};
 use crate::net::tls::{self, Refused};
 
-/// Octets that all workers cost.
+/// Bytes that all workers cost.
 pub const COST: usize =
-    HTTP_WORKERS * (HTTP_HEAD_BYTES + HTTP_TX_BYTES + size_of::<Instants>() + FUTURE_BYTES);
+    HTTP_WORKERS * (HTTP_HEAD_BYTES + HTTP_TX_BYTES + size_of::<Snapshot>() + FUTURE_BYTES);
 
-/// Octets of a worker's task at most.
+/// Bytes of a worker's task at most.
 const FUTURE_BYTES: usize = 7 << 10;
 
 /// Asks the workers to stop.
@@ -66,7 +66,7 @@ pub async fn serve<'a>(
     tls: Option<&'a tls::Server>,
 ) {
     let listener = match Async::new(listener) {
-        Ok(socket) => Rc::new(Listener::new(socket, tls)),
+        Ok(socket) => Rc::new(SharedListener::new(socket, tls)),
         Err(error) => return warn!("Webserver: {}", error.to_string()),
     };
     let workers = [(); HTTP_WORKERS].map(|()| executor.spawn(work(Rc::clone(&listener), app)));
@@ -77,7 +77,7 @@ pub async fn serve<'a>(
 }
 
 /// The listener, for all workers.
-struct Listener<'a> {
+struct SharedListener<'a> {
     socket: Async<TcpListener>,
     tls: Option<&'a tls::Server>,
     /// Whether the log says already that connections cannot be accepted.
@@ -86,9 +86,9 @@ struct Listener<'a> {
     met_plain: Cell<bool>,
 }
 
-impl<'a> Listener<'a> {
+impl<'a> SharedListener<'a> {
     fn new(socket: Async<TcpListener>, tls: Option<&'a tls::Server>) -> Self {
-        Listener { socket, tls, complained: Cell::new(false), met_plain: Cell::new(false) }
+        SharedListener { socket, tls, complained: Cell::new(false), met_plain: Cell::new(false) }
     }
 
     /// Waits for a connection. After a failure the next attempt is made a second later: mostly there is no
@@ -112,9 +112,9 @@ impl<'a> Listener<'a> {
     }
 
     /// Does the TLS handshake, if this listener speaks TLS; none when it comes to nothing.
-    async fn shake(&self, stream: Async<TcpStream>, app: App<'_>) -> Option<Wire> {
+    async fn shake(&self, stream: Async<TcpStream>, app: App<'_>) -> Option<MaybeTls> {
         let stream = async_net::TcpStream::from(stream);
-        let Some(tls) = self.tls else { return Some(Wire::plain(stream)) };
+        let Some(tls) = self.tls else { return Some(MaybeTls::plain(stream)) };
         let shaken = async { Some(tls.accept(stream.clone()).await) };
         let ended = or(app.stop.asked(), async {
             Timer::after(Duration::from_secs(HTTP_SLOW_SECONDS)).await;
@@ -124,7 +124,7 @@ impl<'a> Listener<'a> {
             None
         };
         match Box::pin(or(shaken, given_up)).await? {
-            Ok(tls) => return Some(Wire::over_tls(stream, tls)),
+            Ok(tls) => return Some(MaybeTls::over_tls(stream, tls)),
             Err(Refused::Closed) => {}
             Err(Refused::Plain) if self.met_plain.replace(true) => {}
             Err(Refused::Plain) => warn!("Webserver: a client speaks plain HTTP, and this port speaks TLS"),
@@ -135,10 +135,10 @@ impl<'a> Listener<'a> {
 }
 
 /// Serves one connection after the other.
-async fn work(listener: Rc<Listener<'_>>, app: App<'_>) {
+async fn work(listener: Rc<SharedListener<'_>>, app: App<'_>) {
     let mut head = table(HTTP_HEAD_BYTES, 0);
-    let transmit = RefCell::new(Transmit::new());
-    let instants = Box::new(RefCell::new(Instants::new()));
+    let send_buffer = RefCell::new(SendBuffer::new());
+    let snapshot = Box::new(RefCell::new(Snapshot::new()));
     let accepted = async || {
         or(async { Some(listener.accept().await) }, async {
             app.stop.asked().await;
@@ -148,25 +148,25 @@ async fn work(listener: Rc<Listener<'_>>, app: App<'_>) {
     };
     while let Some(stream) = accepted().await {
         if let Some(wire) = listener.shake(stream, app).await {
-            serve_connection(wire, app, &mut head, &transmit, &instants).await;
+            serve_connection(wire, app, &mut head, &send_buffer, &snapshot).await;
         }
     }
 }
 
 async fn serve_connection(
-    wire: Wire,
+    stream: MaybeTls,
     app: App<'_>,
     head: &mut [u8],
-    transmit: &RefCell<Transmit>,
-    instants: &RefCell<Instants>,
+    send_buffer: &RefCell<SendBuffer>,
+    snapshot: &RefCell<Snapshot>,
 ) {
-    let link = Link::new(wire, transmit);
-    let router = Router::from_service(Service { app, link: &link, instants });
+    let connection = HttpConnection::new(stream, send_buffer);
+    let router = Router::from_service(Service { app, connection: &connection, snapshot });
     let patience = picoserve::time::Duration::from_millis(HTTP_STOP_MS);
     // However it ended, the next connection is served.
     let _ = Server::custom(&router, Clock, &CONFIG, head)
         .with_graceful_shutdown(app.stop.asked(), patience)
-        .serve(Both(&link))
+        .serve(Halves(&connection))
         .await;
 }
 
@@ -179,8 +179,8 @@ mod tests {
     fn a_worker_costs_no_more_than_is_said() {
         let world = World::new(&Default::default(), 1);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listener = Rc::new(Listener::new(Async::new(listener).unwrap(), None));
-        let octets = size_of_val(&work(listener, world.app()));
-        assert!((FUTURE_BYTES / 2..FUTURE_BYTES).contains(&octets), "{octets}");
+        let listener = Rc::new(SharedListener::new(Async::new(listener).unwrap(), None));
+        let bytes = size_of_val(&work(listener, world.app()));
+        assert!((FUTURE_BYTES / 2..FUTURE_BYTES).contains(&bytes), "{bytes}");
     }
 }

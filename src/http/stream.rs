@@ -1,4 +1,4 @@
-//! A connection's octets, over TLS or as they are.
+//! A connection's bytes, over TLS or as they are.
 //!
 //! picoserve reads and writes through two halves at once, so what they share is borrowed for one poll at a time.
 
@@ -13,31 +13,31 @@ use std::sync::Arc;
 use async_io::Async;
 use smol::io::{AsyncRead, AsyncWrite};
 
-use super::send_buffer::Transmit;
+use super::send_buffer::SendBuffer;
 use crate::net::tls::ServerStream;
 
 /// An accepted connection, after its TLS handshake if there is one.
-pub struct Wire {
+pub struct MaybeTls {
     socket: Arc<Async<TcpStream>>,
     tls: Option<RefCell<Box<ServerStream>>>,
 }
 
-impl Wire {
-    /// Octets as they are.
+impl MaybeTls {
+    /// Bytes as they are.
     pub fn plain(stream: async_net::TcpStream) -> Self {
-        Wire::new(stream, None)
+        MaybeTls::new(stream, None)
     }
 
-    /// Octets over TLS; `stream` is the same socket.
+    /// Bytes over TLS; `stream` is the same socket.
     pub fn over_tls(stream: async_net::TcpStream, tls: ServerStream) -> Self {
-        Wire::new(stream, Some(RefCell::new(Box::new(tls))))
+        MaybeTls::new(stream, Some(RefCell::new(Box::new(tls))))
     }
 
     fn new(stream: async_net::TcpStream, tls: Option<RefCell<Box<ServerStream>>>) -> Self {
         let socket: Arc<Async<TcpStream>> = stream.into();
         // Answers leave in whole pieces, so waiting for more only costs time. Works without, too.
         let _ = socket.get_ref().set_nodelay(true);
-        Wire { socket, tls }
+        MaybeTls { socket, tls }
     }
 
     /// Reads; 0 when the peer sends no more.
@@ -51,10 +51,10 @@ impl Wire {
     }
 
     /// Writes what there is room for.
-    pub fn poll_write(&self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &self.tls {
-            None => Pin::new(&mut &*self.socket).poll_write(context, octets),
-            Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_write(context, octets),
+            None => Pin::new(&mut &*self.socket).poll_write(context, bytes),
+            Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_write(context, bytes),
         }
     }
 
@@ -79,12 +79,12 @@ impl Wire {
     /// # Errors
     ///
     /// Those of the socket.
-    pub async fn discard(&self, buffer: &RefCell<Transmit>) -> io::Result<usize> {
+    pub async fn discard(&self, buffer: &RefCell<SendBuffer>) -> io::Result<usize> {
         self.socket.read_with(|mut stream| stream.read(buffer.borrow_mut().scratch())).await
     }
 
     /// Reads what is there already, whatever it means; tells how much.
-    pub fn discard_now(&self, buffer: &RefCell<Transmit>) -> usize {
+    pub fn discard_now(&self, buffer: &RefCell<SendBuffer>) -> usize {
         self.socket.get_ref().read(buffer.borrow_mut().scratch()).unwrap_or(0)
     }
 }

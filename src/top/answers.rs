@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::json::{Json, decimal};
+use super::json::{JsonValue, decimal};
 
 /// Rows of a table.
 pub type Rows = Vec<(String, u64)>;
@@ -56,8 +56,9 @@ pub fn counters(body: &[u8]) -> Result<BTreeMap<String, f64>, String> {
 ///
 /// In words.
 pub fn tables(body: &[u8]) -> Result<BTreeMap<String, BTreeMap<String, Rows>>, String> {
-    let rows = |value: &Json| value.items().iter().filter_map(row).collect();
-    let flags = |value: &Json| value.entries().map(|(flag, value)| (flag.clone(), rows(value))).collect();
+    let rows = |value: &JsonValue| value.items().iter().filter_map(row).collect();
+    let flags =
+        |value: &JsonValue| value.entries().map(|(flag, value)| (flag.clone(), rows(value))).collect();
     let answer = member(body, "/tables", "tables")?;
     Ok(answer.entries().map(|(name, value)| (name.clone(), flags(value))).collect())
 }
@@ -73,13 +74,13 @@ pub fn streams(body: &[u8]) -> Result<Vec<String>, String> {
 }
 
 /// The member of an answer that matters.
-fn member(body: &[u8], path: &str, name: &str) -> Result<Json, String> {
-    let found = Json::parse(body).and_then(|answer| answer.get(name).cloned());
+fn member(body: &[u8], path: &str, name: &str) -> Result<JsonValue, String> {
+    let found = JsonValue::parse(body).and_then(|answer| answer.get(name).cloned());
     found.ok_or_else(|| format!("{path} is not understood"))
 }
 
 /// `["name", 1]`
-fn row(value: &Json) -> Option<(String, u64)> {
+fn row(value: &JsonValue) -> Option<(String, u64)> {
     match value.items() {
         [name, number, ..] => Some((name.text()?.to_owned(), number.count()?)),
         _ => None,
@@ -96,18 +97,18 @@ pub struct Metrics {
     /// Samples without labels.
     pub single: BTreeMap<String, f64>,
     /// Samples of each stream, by identity.
-    pub streams: Group,
+    pub streams: SampleGroup,
     /// Samples of each input; those by reason added up.
-    pub inputs: Group,
+    pub inputs: SampleGroup,
     /// Samples of each output; those by reason added up.
-    pub outputs: Group,
+    pub outputs: SampleGroup,
 }
 
 /// Things that have samples, in the order in which they appear.
 #[derive(Clone, Debug, Default)]
-pub struct Group(pub Vec<(String, BTreeMap<String, f64>)>);
+pub struct SampleGroup(pub Vec<(String, BTreeMap<String, f64>)>);
 
-impl Group {
+impl SampleGroup {
     fn add(&mut self, thing: String, name: &str, value: f64) {
         let place = self.0.iter().position(|(known, _)| *known == thing);
         let place = place.unwrap_or_else(|| {
@@ -130,16 +131,16 @@ impl Metrics {
     /// Reads the text format, version 0.0.4.
     pub fn parse(body: &[u8]) -> Self {
         let mut metrics = Metrics::default();
-        for line in body.split(|&octet| octet == b'\n') {
-            if let Some(sample) = core::str::from_utf8(line).ok().and_then(Sample::parse) {
+        for line in body.split(|&byte| byte == b'\n') {
+            if let Some(sample) = core::str::from_utf8(line).ok().and_then(ParsedSample::parse) {
                 metrics.take(sample);
             }
         }
         metrics
     }
 
-    fn take(&mut self, sample: Sample<'_>) {
-        let Sample { name, labels, value } = sample;
+    fn take(&mut self, sample: ParsedSample<'_>) {
+        let ParsedSample { name, labels, value } = sample;
         let label =
             |wanted: &str| labels.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone());
         if let Some(version) = label("version") {
@@ -159,13 +160,13 @@ impl Metrics {
 }
 
 /// One line.
-struct Sample<'a> {
+struct ParsedSample<'a> {
     name: &'a str,
     labels: Vec<(&'a str, String)>,
     value: f64,
 }
 
-impl<'a> Sample<'a> {
+impl<'a> ParsedSample<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         if line.starts_with('#') {
             return None;
@@ -184,7 +185,7 @@ impl<'a> Sample<'a> {
             rest = rest.strip_prefix('}')?;
         }
         let value = decimal(rest.trim())?;
-        Some(Sample { name, labels, value })
+        Some(ParsedSample { name, labels, value })
     }
 }
 

@@ -5,7 +5,7 @@
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Json {
+pub enum JsonValue {
     /// `null`, `true`, `false`
     Word,
     /// A number.
@@ -13,41 +13,41 @@ pub enum Json {
     /// A string, unescaped.
     Text(String),
     /// An array.
-    List(Vec<Json>),
+    List(Vec<JsonValue>),
     /// An object, in its order.
-    Map(Vec<(String, Json)>),
+    Map(Vec<(String, JsonValue)>),
 }
 
 /// Values within values at most.
 const DEPTH_MAX: usize = 16;
 
-impl Json {
+impl JsonValue {
     /// Reads a whole text; `None` when it is none.
-    pub fn parse(octets: &[u8]) -> Option<Json> {
-        let mut reader = Reader { rest: core::str::from_utf8(octets).ok()? };
+    pub fn parse(bytes: &[u8]) -> Option<JsonValue> {
+        let mut reader = JsonReader { rest: core::str::from_utf8(bytes).ok()? };
         let value = reader.value(0)?;
         reader.skip_blanks();
         reader.rest.is_empty().then_some(value)
     }
 
     /// The value of a key.
-    pub fn get(&self, wanted: &str) -> Option<&Json> {
+    pub fn get(&self, wanted: &str) -> Option<&JsonValue> {
         self.entries().find(|(key, _)| key == wanted).map(|(_, value)| value)
     }
 
     /// Keys and values; none unless it is an object.
-    pub fn entries(&self) -> impl Iterator<Item = &(String, Json)> {
-        if let Json::Map(entries) = self { entries.as_slice() } else { &[] }.iter()
+    pub fn entries(&self) -> impl Iterator<Item = &(String, JsonValue)> {
+        if let JsonValue::Map(entries) = self { entries.as_slice() } else { &[] }.iter()
     }
 
     /// Values; none unless it is an array.
-    pub fn items(&self) -> &[Json] {
-        if let Json::List(items) = self { items } else { &[] }
+    pub fn items(&self) -> &[JsonValue] {
+        if let JsonValue::List(items) = self { items } else { &[] }
     }
 
     /// The string, if it is one.
     pub fn text(&self) -> Option<&str> {
-        if let Json::Text(text) = self { Some(text) } else { None }
+        if let JsonValue::Text(text) = self { Some(text) } else { None }
     }
 
     /// The number, if it is one, as a count: rounded down, and within bounds.
@@ -57,7 +57,7 @@ impl Json {
 
     /// A number.
     pub fn number(&self) -> Option<f64> {
-        if let Json::Number(number) = self { Some(*number) } else { None }
+        if let JsonValue::Number(number) = self { Some(*number) } else { None }
     }
 }
 
@@ -81,47 +81,47 @@ pub fn decimal(digits: &str) -> Option<f64> {
     Some(if is_negative { -value } else { value })
 }
 
-struct Reader<'t> {
+struct JsonReader<'t> {
     rest: &'t str,
 }
 
-impl Reader<'_> {
-    fn value(&mut self, depth: usize) -> Option<Json> {
+impl JsonReader<'_> {
+    fn value(&mut self, depth: usize) -> Option<JsonValue> {
         if depth > DEPTH_MAX {
             return None;
         }
         self.skip_blanks();
         match self.rest.bytes().next()? {
-            b'"' => self.text().map(Json::Text),
+            b'"' => self.text().map(JsonValue::Text),
             b'[' => self.list(depth),
             b'{' => self.map(depth),
-            b'n' => self.eat("null").then_some(Json::Word),
-            b't' => self.eat("true").then_some(Json::Word),
-            b'f' => self.eat("false").then_some(Json::Word),
+            b'n' => self.eat("null").then_some(JsonValue::Word),
+            b't' => self.eat("true").then_some(JsonValue::Word),
+            b'f' => self.eat("false").then_some(JsonValue::Word),
             _ => self.number(),
         }
     }
 
-    fn list(&mut self, depth: usize) -> Option<Json> {
+    fn list(&mut self, depth: usize) -> Option<JsonValue> {
         let mut items = Vec::new();
         self.eat("[");
         if self.eats("]") {
-            return Some(Json::List(items));
+            return Some(JsonValue::List(items));
         }
         loop {
             items.push(self.value(depth + 1)?);
             if self.eats("]") {
-                return Some(Json::List(items));
+                return Some(JsonValue::List(items));
             }
             self.eats(",").then_some(())?;
         }
     }
 
-    fn map(&mut self, depth: usize) -> Option<Json> {
+    fn map(&mut self, depth: usize) -> Option<JsonValue> {
         let mut entries = Vec::new();
         self.eat("{");
         if self.eats("}") {
-            return Some(Json::Map(entries));
+            return Some(JsonValue::Map(entries));
         }
         loop {
             self.skip_blanks();
@@ -129,18 +129,18 @@ impl Reader<'_> {
             self.eats(":").then_some(())?;
             entries.push((key, self.value(depth + 1)?));
             if self.eats("}") {
-                return Some(Json::Map(entries));
+                return Some(JsonValue::Map(entries));
             }
             self.eats(",").then_some(())?;
         }
     }
 
-    fn number(&mut self) -> Option<Json> {
+    fn number(&mut self) -> Option<JsonValue> {
         let is_part = |letter: char| letter.is_ascii_digit() || "+-.eE".contains(letter);
         let end = self.rest.find(|letter| !is_part(letter)).unwrap_or(self.rest.len());
         let (digits, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
-        decimal(digits).map(Json::Number)
+        decimal(digits).map(JsonValue::Number)
     }
 
     fn text(&mut self) -> Option<String> {
@@ -200,13 +200,13 @@ mod tests {
     #[test]
     fn values_are_read() {
         let read =
-            Json::parse(br#" {"a": [1, -2.5e1, "x\u00fc\"\\\n", null], "b": {}, "c": true } "#).unwrap();
+            JsonValue::parse(br#" {"a": [1, -2.5e1, "x\u00fc\"\\\n", null], "b": {}, "c": true } "#).unwrap();
         let items = read.get("a").unwrap().items();
-        assert_eq!(items.iter().map(Json::count).collect::<Vec<_>>(), [Some(1), Some(0), None, None]);
+        assert_eq!(items.iter().map(JsonValue::count).collect::<Vec<_>>(), [Some(1), Some(0), None, None]);
         assert_eq!(items[2].text(), Some("xü\"\\ "));
-        assert_eq!(read.get("b"), Some(&Json::Map(Vec::new())));
+        assert_eq!(read.get("b"), Some(&JsonValue::Map(Vec::new())));
         assert_eq!(read.entries().count(), 3);
-        assert_eq!(Json::parse(b"18446744073709551615").unwrap().count(), Some(u64::MAX));
+        assert_eq!(JsonValue::parse(b"18446744073709551615").unwrap().count(), Some(u64::MAX));
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
             "", "{\"", "{", "[", "[1", "[1,", "{\"a\"", "{\"a\":", "\"\\", "\"\\u12", "1 2", "nul", "<html>",
             "[1]]", &deep,
         ] {
-            assert_eq!(Json::parse(text.as_bytes()), None, "{:.20}", text);
+            assert_eq!(JsonValue::parse(text.as_bytes()), None, "{:.20}", text);
         }
     }
 
@@ -224,8 +224,8 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn anything_is_read_to_its_end(octets in proptest::collection::vec(any::<u8>(), 0..100), text in "[\\[\\]{}\":,a1\\\\u é-]{0,60}") {
-            let _ = (Json::parse(&octets), Json::parse(text.as_bytes()));
+        fn anything_is_read_to_its_end(bytes in proptest::collection::vec(any::<u8>(), 0..100), text in "[\\[\\]{}\":,a1\\\\u é-]{0,60}") {
+            let _ = (JsonValue::parse(&bytes), JsonValue::parse(text.as_bytes()));
         }
     }
 }

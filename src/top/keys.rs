@@ -1,4 +1,4 @@
-//! From octets of a terminal to keys.
+//! From bytes of a terminal to keys.
 //!
 //! Arrow keys and their like come as an escape sequence, ECMA-48 control sequences or `ESC O` and a letter; a
 //! sequence may come in parts. Which sequences there are is the same in every terminal in use, so nobody needs to be
@@ -6,7 +6,7 @@
 
 /// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum KeyPress {
     /// A character.
     Letter(char),
     /// Return.
@@ -39,15 +39,15 @@ pub enum Key {
 
 /// What was read and is no whole key yet.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub struct KeyDecoder {
     pending: heapless::Vec<u8, 16>,
 }
 
-impl Keys {
-    /// Hands the keys in `octets` to `each`.
-    pub fn feed(&mut self, octets: &[u8], mut each: impl FnMut(Key)) {
-        for &octet in octets {
-            if self.pending.push(octet).is_err() {
+impl KeyDecoder {
+    /// Hands the keys in `bytes` to `each`.
+    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(KeyPress)) {
+        for &byte in bytes {
+            if self.pending.push(byte).is_err() {
                 self.pending.clear(); // no sequence we know is that long
             }
             if let Some(key) = self.take() {
@@ -58,18 +58,18 @@ impl Keys {
         // Nothing came behind it: the key itself.
         if *self.pending == [ESCAPE] {
             self.pending.clear();
-            each(Key::Escape);
+            each(KeyPress::Escape);
         }
     }
 
     /// What is pending, when it is whole: a key, or a sequence that stands for none.
-    fn take(&self) -> Option<Option<Key>> {
+    fn take(&self) -> Option<Option<KeyPress>> {
         match *self.pending {
             [ESCAPE] | [ESCAPE, b'[' | b'O'] => None,
             [ESCAPE, b'[', .., last] if !(0x40..=0x7e).contains(&last) => None,
             [ESCAPE, b'[' | b'O', ref middle @ .., last] => Some(sequence(middle, last)),
             [ESCAPE, ..] => Some(None),
-            [octet] => Some(single(octet)),
+            [byte] => Some(single(byte)),
             _ => Some(None),
         }
     }
@@ -77,27 +77,27 @@ impl Keys {
 
 const ESCAPE: u8 = 0x1b;
 
-fn single(octet: u8) -> Option<Key> {
-    match octet {
-        b'\r' | b'\n' => Some(Key::Enter),
-        b'\t' => Some(Key::Tab),
-        0x03 | 0x04 => Some(Key::Interrupt),
-        0x20..=0x7e => Some(Key::Letter(char::from(octet))),
+fn single(byte: u8) -> Option<KeyPress> {
+    match byte {
+        b'\r' | b'\n' => Some(KeyPress::Enter),
+        b'\t' => Some(KeyPress::Tab),
+        0x03 | 0x04 => Some(KeyPress::Interrupt),
+        0x20..=0x7e => Some(KeyPress::Letter(char::from(byte))),
         _ => None,
     }
 }
 
-fn sequence(middle: &[u8], last: u8) -> Option<Key> {
+fn sequence(middle: &[u8], last: u8) -> Option<KeyPress> {
     match (middle, last) {
-        (_, b'A') => Some(Key::Up),
-        (_, b'B') => Some(Key::Down),
-        (_, b'C') => Some(Key::Right),
-        (_, b'D') => Some(Key::Left),
-        (_, b'H') | (b"1" | b"7", b'~') => Some(Key::Home),
-        (_, b'F') | (b"4" | b"8", b'~') => Some(Key::End),
-        (_, b'Z') => Some(Key::BackTab),
-        (b"5", b'~') => Some(Key::PageUp),
-        (b"6", b'~') => Some(Key::PageDown),
+        (_, b'A') => Some(KeyPress::Up),
+        (_, b'B') => Some(KeyPress::Down),
+        (_, b'C') => Some(KeyPress::Right),
+        (_, b'D') => Some(KeyPress::Left),
+        (_, b'H') | (b"1" | b"7", b'~') => Some(KeyPress::Home),
+        (_, b'F') | (b"4" | b"8", b'~') => Some(KeyPress::End),
+        (_, b'Z') => Some(KeyPress::BackTab),
+        (b"5", b'~') => Some(KeyPress::PageUp),
+        (b"6", b'~') => Some(KeyPress::PageDown),
         _ => None,
     }
 }
@@ -106,8 +106,8 @@ fn sequence(middle: &[u8], last: u8) -> Option<Key> {
 mod tests {
     use super::*;
 
-    fn keys(pieces: &[&[u8]]) -> Vec<Key> {
-        let (mut keys, mut found) = (Keys::default(), Vec::new());
+    fn keys(pieces: &[&[u8]]) -> Vec<KeyPress> {
+        let (mut keys, mut found) = (KeyDecoder::default(), Vec::new());
         for piece in pieces {
             keys.feed(piece, |key| found.push(key));
         }
@@ -116,22 +116,29 @@ mod tests {
 
     #[test]
     fn sequences_are_keys_however_they_are_cut() {
-        let expected =
-            [Key::Letter('q'), Key::Up, Key::End, Key::PageDown, Key::BackTab, Key::Tab, Key::Interrupt];
-        let octets = b"q\x1b[A\x1bOF\x1b[6~\x1b[Z\t\x03";
-        assert_eq!(keys(&[octets]), expected);
-        for cut in (0..octets.len()).filter(|&cut| cut == 0 || octets[cut - 1] != ESCAPE) {
-            assert_eq!(keys(&[&octets[..cut], &octets[cut..]]), expected, "{cut}");
+        let expected = [
+            KeyPress::Letter('q'),
+            KeyPress::Up,
+            KeyPress::End,
+            KeyPress::PageDown,
+            KeyPress::BackTab,
+            KeyPress::Tab,
+            KeyPress::Interrupt,
+        ];
+        let bytes = b"q\x1b[A\x1bOF\x1b[6~\x1b[Z\t\x03";
+        assert_eq!(keys(&[bytes]), expected);
+        for cut in (0..bytes.len()).filter(|&cut| cut == 0 || bytes[cut - 1] != ESCAPE) {
+            assert_eq!(keys(&[&bytes[..cut], &bytes[cut..]]), expected, "{cut}");
         }
     }
 
     #[test]
     fn what_stands_for_no_key_is_passed_over() {
-        assert_eq!(keys(&[b"\x1b[200~\x1b[1;5Cx\x1b[?1;2c\0\xff"]), [Key::Right, Key::Letter('x')]);
-        assert_eq!(keys(&[b"\x1b", b"q"]), [Key::Escape, Key::Letter('q')]);
+        assert_eq!(keys(&[b"\x1b[200~\x1b[1;5Cx\x1b[?1;2c\0\xff"]), [KeyPress::Right, KeyPress::Letter('x')]);
+        assert_eq!(keys(&[b"\x1b", b"q"]), [KeyPress::Escape, KeyPress::Letter('q')]);
         assert_eq!(
             keys(&[&[b"\x1b[".as_slice(), &[b'1'; 100], b"~q"].concat()]).last(),
-            Some(&Key::Letter('q'))
+            Some(&KeyPress::Letter('q'))
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `dnstapd top`: a live screen of a running daemon.
 //!
 //! ```text
-//! request --- answers ---> State --- views ---> lines --- paper ---> terminal
+//! request --- answers ---> ScreenState --- views ---> lines --- paper ---> terminal
 //!                            ^
 //! terminal --- keys ---------+
 //! ```
@@ -32,12 +32,12 @@ use smol::future::{FutureExt, or, pending};
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::terminal::Terminal;
 use answers::{Answers, Metrics};
-use keys::{Key, Keys};
-use request::Connection;
-use state::{State, View, Wish};
-pub use target::Options;
-use target::Target;
-use text::{Look, screen};
+use keys::{KeyDecoder, KeyPress};
+use request::ApiClient;
+use state::{KeyAction, ScreenState, View};
+use target::DaemonTarget;
+pub use target::TopOptions;
+use text::{TerminalStyle, screen};
 
 /// Rows asked for in each table, on a screen of any height.
 const ROWS: usize = 100;
@@ -56,8 +56,8 @@ const PRINTED: (usize, usize) = (100, 24);
 /// # Errors
 ///
 /// Why there is nothing to show, and the exit status: 2 when the words are wrong, else 1.
-pub fn run(options: &Options) -> Result<(), (String, u8)> {
-    let target = Target::new(options, |name| std::env::var(name).ok()).map_err(|why| (why, 2))?;
+pub fn run(options: &TopOptions) -> Result<(), (String, u8)> {
+    let target = DaemonTarget::new(options, |name| std::env::var(name).ok()).map_err(|why| (why, 2))?;
     if !io::stdout().is_terminal() {
         return block_on(print(&target)).map_err(|why| (why, 1));
     }
@@ -70,41 +70,41 @@ pub fn run(options: &Options) -> Result<(), (String, u8)> {
 }
 
 /// What woke us.
-enum Event {
+enum Wakeup {
     Keys(usize),
     Signal(Request),
     Answers(Result<Answers, String>),
 }
 
-async fn show(target: &Target, terminal: &Terminal, signals: AsyncSignals) -> io::Result<()> {
+async fn show(target: &DaemonTarget, terminal: &Terminal, signals: AsyncSignals) -> io::Result<()> {
     let look = look(|name| std::env::var(name).ok());
-    let (mut state, mut keys, mut octets) = (State::default(), Keys::default(), [0; 64]);
+    let (mut state, mut keys, mut bytes) = (ScreenState::default(), KeyDecoder::default(), [0; 64]);
     let mut rounds = 0;
     let mut round = fetch(target, &state, &mut rounds).boxed_local();
     loop {
         let size = terminal.size();
         let lines = views::draw(&state, &target.shown, size, look);
         terminal.write(screen(&lines, size, look).as_bytes()).await?;
-        let typed = async { terminal.read(&mut octets).await.map(Event::Keys) };
-        let signalled = async { signals.next().await.map(Event::Signal) };
-        let answered = async { Ok(Event::Answers((&mut round).await)) };
+        let typed = async { terminal.read(&mut bytes).await.map(Wakeup::Keys) };
+        let signalled = async { signals.next().await.map(Wakeup::Signal) };
+        let answered = async { Ok(Wakeup::Answers((&mut round).await)) };
         match or(or(typed, signalled), answered).await? {
-            Event::Keys(0) | Event::Signal(Request::Stop | Request::Reload) => return Ok(()),
-            Event::Keys(length) => {
-                let mut pressed = heapless::Vec::<Key, 64>::new();
+            Wakeup::Keys(0) | Wakeup::Signal(Request::Stop | Request::Reload) => return Ok(()),
+            Wakeup::Keys(length) => {
+                let mut pressed = heapless::Vec::<KeyPress, 64>::new();
                 // As many as were read at most.
-                keys.feed(octets.get(..length).unwrap_or_default(), |key| pressed.extend([key]));
+                keys.feed(bytes.get(..length).unwrap_or_default(), |key| pressed.extend([key]));
                 for key in pressed {
                     match state.press(key) {
-                        Wish::Quit => return Ok(()),
-                        Wish::Fetch => round = fetch(target, &state, &mut rounds).boxed_local(),
-                        Wish::Wait => round = pending().boxed_local(),
-                        Wish::Draw => {}
+                        KeyAction::Quit => return Ok(()),
+                        KeyAction::Fetch => round = fetch(target, &state, &mut rounds).boxed_local(),
+                        KeyAction::Wait => round = pending().boxed_local(),
+                        KeyAction::Draw => {}
                     }
                 }
             }
-            Event::Signal(Request::Resize) => {}
-            Event::Answers(answers) => {
+            Wakeup::Signal(Request::Resize) => {}
+            Wakeup::Answers(answers) => {
                 state.take(answers);
                 if state.paused {
                     round = pending().boxed_local();
@@ -122,12 +122,12 @@ async fn show(target: &Target, terminal: &Terminal, signals: AsyncSignals) -> io
 }
 
 /// What a terminal shows: colours unless `NO_COLOR` is set, more than ASCII when the locale says UTF-8.
-fn look(environment: impl Fn(&str) -> Option<String>) -> Look {
+fn look(environment: impl Fn(&str) -> Option<String>) -> TerminalStyle {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
         .find_map(|name| environment(name).filter(|text| !text.is_empty()));
     let locale = locale.unwrap_or_default().to_ascii_lowercase();
-    Look {
+    TerminalStyle {
         styles: true,
         colours: environment("NO_COLOR").is_none_or(|text| text.is_empty()),
         unicode: locale.contains("utf-8") || locale.contains("utf8"),
@@ -136,8 +136,8 @@ fn look(environment: impl Fn(&str) -> Option<String>) -> Look {
 
 /// One round of requests for what is shown. It depends on the state as it is now only.
 fn fetch<'t>(
-    target: &'t Target,
-    state: &State,
+    target: &'t DaemonTarget,
+    state: &ScreenState,
     rounds: &mut u32,
 ) -> impl Future<Output = Result<Answers, String>> + use<'t> {
     let stream = state.stream.clone();
@@ -146,8 +146,8 @@ fn fetch<'t>(
     async move { ask(target, stream.as_deref(), metrics).await }
 }
 
-async fn ask(target: &Target, stream: Option<&str>, metrics: bool) -> Result<Answers, String> {
-    let mut connection = Connection::open(target).await?;
+async fn ask(target: &DaemonTarget, stream: Option<&str>, metrics: bool) -> Result<Answers, String> {
+    let mut connection = ApiClient::open(target).await?;
     let of = stream.map(|stream| format!("&stream={}", encoded(stream))).unwrap_or_default();
     let names = views::LATENCY.iter().chain(&views::TRANSPORT).map(|&(counter, _)| counter);
     let more: Vec<&str> = [
@@ -181,32 +181,32 @@ async fn ask(target: &Target, stream: Option<&str>, metrics: bool) -> Result<Ans
 /// A name as part of a query (RFC 3986, 2).
 fn encoded(text: &str) -> String {
     let mut out = String::new();
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            out.push(char::from(octet));
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{octet:02X}"));
+            out.push_str(&format!("%{byte:02X}"));
         }
     }
     out
 }
 
 /// Prints all views once.
-async fn print(target: &Target) -> Result<(), String> {
-    let mut state = State::default();
+async fn print(target: &DaemonTarget) -> Result<(), String> {
+    let mut state = ScreenState::default();
     state.take(ask(target, None, true).await);
     if let Some((why, _)) = &state.trouble {
         return Err(format!("{}: {why}", target.shown));
     }
-    let look = Look { styles: false, colours: false, unicode: false };
+    let look = TerminalStyle { styles: false, colours: false, unicode: false };
     let (width, height) = PRINTED;
     let mut out = format!("dnstapd at {}\n", target.shown);
     for view in View::ALL.into_iter().filter(|&view| view != View::Countries || state.has_countries()) {
         out.push_str(&format!("\n== {} ==\n", view.name()));
-        let mut shown = State { view, ..State::default() };
+        let mut shown = ScreenState { view, ..ScreenState::default() };
         (shown.answers, shown.metrics) = (state.answers.clone(), state.metrics.clone());
         shown.row = if view == View::Streams { usize::MAX } else { 0 };
-        for line in views::view(&shown, view, widgets::Room { width, height, look }) {
+        for line in views::view(&shown, view, widgets::PanelSize { width, height, look }) {
             line.write(width, look, &mut out);
             out.push('\n');
         }

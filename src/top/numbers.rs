@@ -8,8 +8,8 @@ pub fn count(number: u64) -> String {
     }
 }
 
-/// Octets, in units of 1,024.
-pub fn octets(number: u64) -> String {
+/// Bytes, in units of 1,024.
+pub fn bytes(number: u64) -> String {
     scaled(number as f64, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
 }
 
@@ -97,9 +97,9 @@ mod tests {
         check(count(999_999), "999,999");
         check(count(1_000_000), "1.00 M");
         check(count(u64::MAX), "18.4 E");
-        check(octets(17), "17 B");
-        check(octets(1536), "1.50 KiB");
-        check(octets(300 << 20), "300 MiB");
+        check(bytes(17), "17 B");
+        check(bytes(1536), "1.50 KiB");
+        check(bytes(300 << 20), "300 MiB");
         check(rate(0.0), "0/s");
         check(rate(0.5), "0.5/s");
         check(rate(9_999.0), "9,999/s");

@@ -11,48 +11,48 @@ use async_net::TcpStream;
 use smol::future::or;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::target::Target;
+use super::target::DaemonTarget;
 
-/// Octets of an answer's head at most.
+/// Bytes of an answer's head at most.
 const HEAD_MAX: usize = 16 << 10;
 
-/// Octets of an answer's body at most: `/metrics` of some thousand streams.
+/// Bytes of an answer's body at most: `/metrics` of some thousand streams.
 const BODY_MAX: usize = 16 << 20;
 
 /// Seconds for a connection, and for each answer.
 const PATIENCE_SECONDS: u64 = 5;
 
 /// A connection to a daemon.
-pub struct Connection<'t> {
-    target: &'t Target,
-    stream: Box<dyn Stream>,
-    /// Octets read and not used yet.
+pub struct ApiClient<'t> {
+    target: &'t DaemonTarget,
+    stream: Box<dyn ByteStream>,
+    /// Bytes read and not used yet.
     rest: Vec<u8>,
 }
 
 /// What a connection is made of.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
+trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin> ByteStream for T {}
 
-impl<'t> Connection<'t> {
+impl<'t> ApiClient<'t> {
     /// Connects.
     ///
     /// # Errors
     ///
     /// Why not, in words.
-    pub async fn open(target: &'t Target) -> Result<Self, String> {
+    pub async fn open(target: &'t DaemonTarget) -> Result<Self, String> {
         let dialled = async {
             let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
             stream.set_nodelay(true)?;
-            let stream: Box<dyn Stream> = match &target.tls {
+            let stream: Box<dyn ByteStream> = match &target.tls {
                 None => Box::new(stream),
                 Some(tls) => Box::new(tls.connect(stream).await?),
             };
             Ok(stream)
         };
         let stream = within_patience(dialled).await.map_err(|error| error.to_string())?;
-        Ok(Connection { target, stream, rest: Vec::new() })
+        Ok(ApiClient { target, stream, rest: Vec::new() })
     }
 
     /// The body of what is at a path, when the answer is 200.
@@ -86,7 +86,7 @@ impl<'t> Connection<'t> {
     }
 
     async fn ask(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
-        let Target { authority, base, credentials, .. } = self.target;
+        let DaemonTarget { authority, base, credentials, .. } = self.target;
         let mut request = format!("GET {base}{path} HTTP/1.1\r\nHost: {authority}\r\n");
         if let Some((name, secret)) = credentials {
             request.push_str(&format!("{name}: {}\r\n", secret.expose()));
@@ -96,19 +96,19 @@ impl<'t> Connection<'t> {
         self.stream.flush().await?;
         let head = self.read_head().await?;
         let body = match head.body {
-            Body::Chunks => self.read_chunks().await?,
-            Body::Octets(length) => self.read_octets(length).await?,
-            Body::ToTheEnd => self.read_to_the_end().await?,
+            BodyFraming::Chunks => self.read_chunks().await?,
+            BodyFraming::Bytes(length) => self.read_octets(length).await?,
+            BodyFraming::ToTheEnd => self.read_to_the_end().await?,
         };
         Ok((head.status, body))
     }
 
-    async fn read_head(&mut self) -> io::Result<Head> {
+    async fn read_head(&mut self) -> io::Result<ResponseHead> {
         loop {
             let end = self.rest.windows(4).position(|four| four == b"\r\n\r\n");
             if let Some(end) = end {
                 let head = self.rest.drain(..end + 4).collect::<Vec<u8>>();
-                return Head::parse(&head).ok_or_else(|| invalid("no HTTP in the answer"));
+                return ResponseHead::parse(&head).ok_or_else(|| invalid("no HTTP in the answer"));
             }
             if self.rest.len() > HEAD_MAX {
                 return Err(invalid("no HTTP in the answer"));
@@ -121,7 +121,7 @@ impl<'t> Connection<'t> {
         let mut body = Vec::new();
         loop {
             let line = self.read_line().await?;
-            let size = line.split(|&octet| octet == b';').next().unwrap_or_default().trim_ascii();
+            let size = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
             let size = core::str::from_utf8(size).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
             let size = size.ok_or_else(|| invalid("a broken chunk"))?;
             if size > BODY_MAX - body.len() {
@@ -186,39 +186,39 @@ impl<'t> Connection<'t> {
 
 /// What the head of an answer says.
 #[derive(Debug, PartialEq, Eq)]
-struct Head {
+struct ResponseHead {
     status: u16,
-    body: Body,
+    body: BodyFraming,
 }
 
 /// How the end of the body is known.
 #[derive(Debug, PartialEq, Eq)]
-enum Body {
-    Octets(usize),
+enum BodyFraming {
+    Bytes(usize),
     Chunks,
     ToTheEnd,
 }
 
-impl Head {
+impl ResponseHead {
     /// Reads status line and headers; what is sent besides is passed over.
-    fn parse(octets: &[u8]) -> Option<Self> {
-        let text = core::str::from_utf8(octets).ok()?;
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = core::str::from_utf8(bytes).ok()?;
         let mut lines = text.split("\r\n");
         let (version, rest) = lines.next()?.split_once(' ')?;
         if !version.starts_with("HTTP/1.") {
             return None;
         }
         let status = rest.get(..3)?.parse().ok()?;
-        let mut body = if status == 204 { Body::Octets(0) } else { Body::ToTheEnd };
+        let mut body = if status == 204 { BodyFraming::Bytes(0) } else { BodyFraming::ToTheEnd };
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-            if name.eq_ignore_ascii_case("content-length") && body != Body::Chunks {
-                let octets: u64 = value.trim().parse().ok()?;
-                body = Body::Octets(usize::try_from(octets).unwrap_or(usize::MAX));
+            if name.eq_ignore_ascii_case("content-length") && body != BodyFraming::Chunks {
+                let bytes: u64 = value.trim().parse().ok()?;
+                body = BodyFraming::Bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                body = Body::Chunks;
+                body = BodyFraming::Chunks;
             }
         }
-        Some(Head { status, body })
+        Some(ResponseHead { status, body })
     }
 }
 
@@ -254,10 +254,10 @@ mod tests {
                 let _ = stream.write_all(&answer[cut..]);
             }
         });
-        let options = super::super::target::Options { url: Some(url), api_key_file: None };
-        let target = Target::new(&options, |_| None).unwrap();
+        let options = super::super::target::TopOptions { url: Some(url), api_key_file: None };
+        let target = DaemonTarget::new(&options, |_| None).unwrap();
         let answers = cuts
-            .map(|_| async_io::block_on(async { Connection::open(&target).await.unwrap().get("/x").await }));
+            .map(|_| async_io::block_on(async { ApiClient::open(&target).await.unwrap().get("/x").await }));
         server.join().unwrap();
         answers.into()
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::answers::{Answers, Metrics};
-use super::keys::Key;
+use super::keys::KeyPress;
 
 /// A screen full of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl View {
 
 /// What a key asks of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum KeyAction {
     /// Nothing but another screen.
     Draw,
     /// New answers, at once.
@@ -75,7 +75,7 @@ pub enum Wish {
 
 /// Everything the screen is made of.
 #[derive(Debug)]
-pub struct State {
+pub struct ScreenState {
     /// What is shown.
     pub view: View,
     /// The stream that is chosen; all of them otherwise.
@@ -108,9 +108,9 @@ const HISTORY: usize = 512;
 /// Seconds between two rounds: least, usual, most.
 const INTERVALS: (u64, u64, u64) = (1, 2, 60);
 
-impl Default for State {
+impl Default for ScreenState {
     fn default() -> Self {
-        State {
+        ScreenState {
             view: View::Overview,
             stream: None,
             answers: None,
@@ -127,7 +127,7 @@ impl Default for State {
     }
 }
 
-impl State {
+impl ScreenState {
     /// Takes what a round brought.
     pub fn take(&mut self, round: Result<Answers, String>) {
         let mut answers = match round {
@@ -151,46 +151,46 @@ impl State {
     }
 
     /// Does what a key says.
-    pub fn press(&mut self, key: Key) -> Wish {
-        if core::mem::take(&mut self.help) && key != Key::Letter('q') && key != Key::Interrupt {
-            return Wish::Draw;
+    pub fn press(&mut self, key: KeyPress) -> KeyAction {
+        if core::mem::take(&mut self.help) && key != KeyPress::Letter('q') && key != KeyPress::Interrupt {
+            return KeyAction::Draw;
         }
         match key {
-            Key::Letter('q' | 'Q') | Key::Interrupt => return Wish::Quit,
-            Key::Letter('?' | 'h' | 'H') => self.help = true,
-            Key::Letter(' ') => {
+            KeyPress::Letter('q' | 'Q') | KeyPress::Interrupt => return KeyAction::Quit,
+            KeyPress::Letter('?' | 'h' | 'H') => self.help = true,
+            KeyPress::Letter(' ') => {
                 self.paused = !self.paused;
-                return if self.paused { Wish::Wait } else { Wish::Fetch };
+                return if self.paused { KeyAction::Wait } else { KeyAction::Fetch };
             }
-            Key::Letter('+' | '=') => self.set_interval(self.interval.as_secs().saturating_sub(1)),
-            Key::Letter('-') => self.set_interval(self.interval.as_secs() + 1),
-            Key::Letter('f' | 'F') => self.flag = self.flag.wrapping_add(1),
-            Key::Letter('a' | 'A') => return self.choose(None),
-            Key::Letter('[' | '<' | ',') => return self.choose_beside(-1),
-            Key::Letter(']' | '>' | '.') => return self.choose_beside(1),
-            Key::Letter(letter) => {
+            KeyPress::Letter('+' | '=') => self.set_interval(self.interval.as_secs().saturating_sub(1)),
+            KeyPress::Letter('-') => self.set_interval(self.interval.as_secs() + 1),
+            KeyPress::Letter('f' | 'F') => self.flag = self.flag.wrapping_add(1),
+            KeyPress::Letter('a' | 'A') => return self.choose(None),
+            KeyPress::Letter('[' | '<' | ',') => return self.choose_beside(-1),
+            KeyPress::Letter(']' | '>' | '.') => return self.choose_beside(1),
+            KeyPress::Letter(letter) => {
                 let number = letter.to_digit(10).and_then(|digit| digit.checked_sub(1));
                 let view = number.and_then(|number| View::ALL.get(number as usize));
                 let named =
                     View::ALL.iter().find(|view| view.name().starts_with(letter.to_ascii_uppercase()));
-                return view.or(named).map_or(Wish::Draw, |&view| self.show(view));
+                return view.or(named).map_or(KeyAction::Draw, |&view| self.show(view));
             }
-            Key::Tab | Key::Right => return self.show_beside(1),
-            Key::BackTab | Key::Left => return self.show_beside(-1),
-            Key::Up => self.row = self.row.saturating_sub(1),
-            Key::Down => self.row = (self.row + 1).min(self.rows().saturating_sub(1)),
-            Key::PageUp => self.row = self.row.saturating_sub(10),
-            Key::PageDown => self.row = (self.row + 10).min(self.rows().saturating_sub(1)),
-            Key::Home => self.row = 0,
-            Key::End => self.row = self.rows().saturating_sub(1),
-            Key::Enter if self.view == View::Streams => {
+            KeyPress::Tab | KeyPress::Right => return self.show_beside(1),
+            KeyPress::BackTab | KeyPress::Left => return self.show_beside(-1),
+            KeyPress::Up => self.row = self.row.saturating_sub(1),
+            KeyPress::Down => self.row = (self.row + 1).min(self.rows().saturating_sub(1)),
+            KeyPress::PageUp => self.row = self.row.saturating_sub(10),
+            KeyPress::PageDown => self.row = (self.row + 10).min(self.rows().saturating_sub(1)),
+            KeyPress::Home => self.row = 0,
+            KeyPress::End => self.row = self.rows().saturating_sub(1),
+            KeyPress::Enter if self.view == View::Streams => {
                 let chosen = self.row.checked_sub(1).and_then(|row| self.streams().get(row).cloned());
                 self.show(View::Overview);
                 return self.choose(chosen);
             }
-            Key::Enter | Key::Escape => {}
+            KeyPress::Enter | KeyPress::Escape => {}
         }
-        Wish::Draw
+        KeyAction::Draw
     }
 
     /// The names of the streams.
@@ -218,27 +218,27 @@ impl State {
         flags.and_then(|flags| flags.values().map(Vec::len).max()).unwrap_or(0)
     }
 
-    fn show(&mut self, view: View) -> Wish {
+    fn show(&mut self, view: View) -> KeyAction {
         (self.view, self.row) = (view, 0);
-        Wish::Fetch
+        KeyAction::Fetch
     }
 
-    fn show_beside(&mut self, step: isize) -> Wish {
+    fn show_beside(&mut self, step: isize) -> KeyAction {
         let views = View::ALL.len() - usize::from(!self.has_countries());
         let at = View::ALL.iter().position(|&view| view == self.view).unwrap_or(0);
-        View::ALL.get(beside(at, step, views)).map_or(Wish::Draw, |&view| self.show(view))
+        View::ALL.get(beside(at, step, views)).map_or(KeyAction::Draw, |&view| self.show(view))
     }
 
     /// Shows one stream, or all.
-    fn choose(&mut self, stream: Option<String>) -> Wish {
+    fn choose(&mut self, stream: Option<String>) -> KeyAction {
         if self.stream != stream {
             self.stream = stream;
             self.history.clear();
         }
-        Wish::Fetch
+        KeyAction::Fetch
     }
 
-    fn choose_beside(&mut self, step: isize) -> Wish {
+    fn choose_beside(&mut self, step: isize) -> KeyAction {
         let streams = self.streams();
         let at = self.stream.as_ref().and_then(|chosen| streams.iter().position(|name| name == chosen));
         let place = beside(at.map_or(0, |at| at + 1), step, streams.len() + 1);
@@ -260,8 +260,8 @@ fn beside(at: usize, step: isize, length: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn with_streams(names: &[&str]) -> State {
-        let mut state = State::default();
+    fn with_streams(names: &[&str]) -> ScreenState {
+        let mut state = ScreenState::default();
         let streams = names.iter().map(|name| (*name).to_owned()).collect();
         state.take(Ok(Answers { streams, ..Answers::default() }));
         state
@@ -269,20 +269,20 @@ mod tests {
 
     #[test]
     fn each_view_has_a_key() {
-        let mut state = State::default();
+        let mut state = ScreenState::default();
         for (number, view) in View::ALL.into_iter().enumerate() {
             let digit = char::from_digit(number as u32 + 1, 10).unwrap();
-            assert_eq!(state.press(Key::Letter(digit)), Wish::Fetch);
+            assert_eq!(state.press(KeyPress::Letter(digit)), KeyAction::Fetch);
             assert_eq!(state.view, view);
         }
-        assert_eq!(state.press(Key::Letter('d')), Wish::Fetch);
+        assert_eq!(state.press(KeyPress::Letter('d')), KeyAction::Fetch);
         assert_eq!(state.view, View::Domains);
-        state.press(Key::BackTab);
-        state.press(Key::Left);
+        state.press(KeyPress::BackTab);
+        state.press(KeyPress::Left);
         assert_eq!(state.view, View::Outputs, "there are no countries");
-        state.press(Key::Right);
+        state.press(KeyPress::Right);
         assert_eq!(state.view, View::Overview);
-        assert_eq!(state.press(Key::Letter('q')), Wish::Quit);
+        assert_eq!(state.press(KeyPress::Letter('q')), KeyAction::Quit);
     }
 
     #[test]
@@ -290,14 +290,15 @@ mod tests {
         let mut state = with_streams(&["a", "b"]);
         let mut chosen = Vec::new();
         for key in ['>', '>', '>', '<', 'a'] {
-            assert_eq!(state.press(Key::Letter(key)), Wish::Fetch);
+            assert_eq!(state.press(KeyPress::Letter(key)), KeyAction::Fetch);
             chosen.push(state.stream.clone().unwrap_or_default());
         }
         assert_eq!(chosen, ["a", "b", "", "b", ""]);
-        for (keys, expected) in
-            [(&[Key::Down, Key::Down, Key::Down, Key::Enter][..], Some("b")), (&[Key::Enter], None)]
-        {
-            state.press(Key::Letter('6'));
+        for (keys, expected) in [
+            (&[KeyPress::Down, KeyPress::Down, KeyPress::Down, KeyPress::Enter][..], Some("b")),
+            (&[KeyPress::Enter], None),
+        ] {
+            state.press(KeyPress::Letter('6'));
             keys.iter().for_each(|&key| {
                 state.press(key);
             });

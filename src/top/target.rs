@@ -9,7 +9,7 @@ use crate::values::{ClientTls, Host, Secret, Value};
 
 /// The words after `top`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Options {
+pub struct TopOptions {
     /// `--url`
     pub url: Option<String>,
     /// `--api-key-file`
@@ -17,7 +17,7 @@ pub struct Options {
 }
 
 /// Where requests go.
-pub struct Target {
+pub struct DaemonTarget {
     /// As it is shown: without credentials.
     pub shown: String,
     /// Value of the header `Host`.
@@ -37,10 +37,10 @@ pub struct Target {
 /// Where a daemon listens unless told otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
-/// Octets of a file with a key at most.
+/// Bytes of a file with a key at most.
 const KEY_FILE_MAX: u64 = 1 << 16;
 
-impl Target {
+impl DaemonTarget {
     /// The daemon that the options name. Credentials come from the file, else from the URL, else from the environment
     /// variables `DNSTAPD_API_KEY` or `DNSTAPD_PASSWORD` (with `DNSTAPD_LOGIN`); on this machine, else the key that
     /// daemons are shipped with is tried.
@@ -48,7 +48,7 @@ impl Target {
     /// # Errors
     ///
     /// What is wrong with the URL or the file, in words.
-    pub fn new(options: &Options, environment: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn new(options: &TopOptions, environment: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let url = options.url.as_deref().unwrap_or(DEFAULT_URL);
         let wrong =
             |why: &str| format!("--url: {why}; allowed: http://[USER:PASSWORD@]HOST[:PORT][/PATH], or https");
@@ -66,7 +66,7 @@ impl Target {
         let (host, port) = split_port(authority).ok_or_else(|| wrong("no port"))?;
         let host = Host::from_text(host).map_err(|_| wrong("no host"))?;
         let path = path.trim_end_matches('/');
-        if !path.bytes().all(|octet| octet.is_ascii_graphic()) {
+        if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(wrong("no path"));
         }
         let base = if path.is_empty() { String::new() } else { format!("/{path}") };
@@ -82,7 +82,7 @@ impl Target {
         if credentials.as_ref().is_some_and(|(_, secret)| secret.expose().contains(char::is_control)) {
             return Err("the credentials hold a control character".to_owned());
         }
-        Ok(Target {
+        Ok(DaemonTarget {
             shown: format!("{scheme}://{authority}{base}"),
             authority: authority.to_owned(),
             base,
@@ -95,7 +95,7 @@ impl Target {
 }
 
 /// Header of a key.
-const KEY: &str = "X-API-Key";
+const KEY: &str = "X-API-KeyPress";
 /// Header of login and password.
 const BASIC: &str = "Authorization";
 
@@ -138,18 +138,18 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 
 /// What a percent-encoded text stands for.
 fn decoded(text: &str) -> Option<String> {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
             b'%' => {
                 let digits = [rest.next()?, rest.next()?];
                 u8::from_str_radix(core::str::from_utf8(&digits).ok()?, 16).ok()?
             }
-            octet => octet,
+            byte => byte,
         });
     }
-    String::from_utf8(octets).ok().filter(|text| text.contains(':'))
+    String::from_utf8(bytes).ok().filter(|text| text.contains(':'))
 }
 
 /// The value for Basic authentication (RFC 7617).
@@ -172,9 +172,9 @@ fn encryption(encrypted: bool, host: &Host) -> Result<Option<Client>, String> {
 mod tests {
     use super::*;
 
-    fn target(url: &str, variables: &[(&str, &str)]) -> Result<Target, String> {
-        let options = Options { url: Some(url.to_owned()), api_key_file: None };
-        Target::new(&options, |name| Some(variables.iter().find(|row| row.0 == name)?.1.to_owned()))
+    fn target(url: &str, variables: &[(&str, &str)]) -> Result<DaemonTarget, String> {
+        let options = TopOptions { url: Some(url.to_owned()), api_key_file: None };
+        DaemonTarget::new(&options, |name| Some(variables.iter().find(|row| row.0 == name)?.1.to_owned()))
     }
 
     #[test]
@@ -214,13 +214,13 @@ mod tests {
                 .credentials
                 .map(|(name, secret)| format!("{name}: {}", secret.expose()))
         };
-        assert_eq!(said("http://127.0.0.1", &[]).unwrap(), "X-API-Key: changeme");
+        assert_eq!(said("http://127.0.0.1", &[]).unwrap(), "X-API-KeyPress: changeme");
         assert_eq!(said("http://router", &[]), None);
         assert_eq!(
             said("http://admin:changeme@router", &[]).unwrap(),
             "Authorization: Basic YWRtaW46Y2hhbmdlbWU="
         );
-        assert_eq!(said("http://router", &[("DNSTAPD_API_KEY", "k")]).unwrap(), "X-API-Key: k");
+        assert_eq!(said("http://router", &[("DNSTAPD_API_KEY", "k")]).unwrap(), "X-API-KeyPress: k");
         assert_eq!(
             said("http://router", &[("DNSTAPD_PASSWORD", "changeme")]).unwrap(),
             "Authorization: Basic YWRtaW46Y2hhbmdlbWU="

@@ -1,12 +1,12 @@
 //! Lines of text in styles, and how they get onto a screen or into a pipe.
 //!
-//! Nothing that is printed can move the cursor or change a colour: every text passes [`Line::push`], which lets
+//! Nothing that is printed can move the cursor or change a colour: every text passes [`StyledLine::push`], which lets
 //! printable ASCII and letters through and makes `?` of everything else. Widths are in columns, wide letters count
 //! two.
 
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub enum TextStyle {
     /// As it comes.
     Plain,
     /// What counts.
@@ -25,7 +25,7 @@ pub enum Style {
 
 /// What the screen can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct TerminalStyle {
     /// Styles by ECMA-48 sequences; otherwise bare text.
     pub styles: bool,
     /// Colours, too.
@@ -34,35 +34,35 @@ pub struct Look {
     pub unicode: bool,
 }
 
-impl Look {
+impl TerminalStyle {
     /// The beginning of a style; its end is `ESC [ m`.
-    fn start(self, style: Style) -> &'static str {
+    fn start(self, style: TextStyle) -> &'static str {
         match style {
             _ if !self.styles => "",
-            Style::Plain => "",
-            Style::Bold => "\x1b[1m",
-            Style::Dim => "\x1b[2m",
-            Style::Inverse => "\x1b[7m",
-            Style::Bar if self.colours => "\x1b[36m",
-            Style::Good if self.colours => "\x1b[32m",
-            Style::Bad if self.colours => "\x1b[1;31m",
-            Style::Bar | Style::Good => "",
-            Style::Bad => "\x1b[1m",
+            TextStyle::Plain => "",
+            TextStyle::Bold => "\x1b[1m",
+            TextStyle::Dim => "\x1b[2m",
+            TextStyle::Inverse => "\x1b[7m",
+            TextStyle::Bar if self.colours => "\x1b[36m",
+            TextStyle::Good if self.colours => "\x1b[32m",
+            TextStyle::Bad if self.colours => "\x1b[1;31m",
+            TextStyle::Bar | TextStyle::Good => "",
+            TextStyle::Bad => "\x1b[1m",
         }
     }
 }
 
 /// One line.
 #[derive(Clone, Debug, Default)]
-pub struct Line {
-    spans: Vec<(Style, String)>,
+pub struct StyledLine {
+    spans: Vec<(TextStyle, String)>,
     width: usize,
 }
 
-impl Line {
+impl StyledLine {
     /// An empty line.
     pub fn new() -> Self {
-        Line::default()
+        StyledLine::default()
     }
 
     /// Columns in use.
@@ -71,39 +71,39 @@ impl Line {
     }
 
     /// Adds a text, whoever wrote it.
-    pub fn push(&mut self, style: Style, text: &str) {
+    pub fn push(&mut self, style: TextStyle, text: &str) {
         let clean: String = text.chars().map(printable).collect();
         self.width += clean.chars().map(columns).sum::<usize>();
         self.spans.push((style, clean));
     }
 
     /// The line with a text added.
-    pub fn with(mut self, style: Style, text: &str) -> Self {
+    pub fn with(mut self, style: TextStyle, text: &str) -> Self {
         self.push(style, text);
         self
     }
 
     /// Adds blanks up to a column.
     pub fn pad(&mut self, column: usize) {
-        self.pad_as(Style::Plain, column);
+        self.pad_as(TextStyle::Plain, column);
     }
 
     /// The same in a style.
-    pub fn pad_as(&mut self, style: Style, column: usize) {
+    pub fn pad_as(&mut self, style: TextStyle, column: usize) {
         let blanks = column.saturating_sub(self.width);
         self.spans.push((style, " ".repeat(blanks)));
         self.width += blanks;
     }
 
     /// Adds a text that ends at a column.
-    pub fn push_right(&mut self, style: Style, text: &str, column: usize) {
+    pub fn push_right(&mut self, style: TextStyle, text: &str, column: usize) {
         let width: usize = text.chars().map(columns).sum();
-        self.pad_as(Style::Plain, column.saturating_sub(width));
+        self.pad_as(TextStyle::Plain, column.saturating_sub(width));
         self.push(style, text);
     }
 
     /// Adds a text of at most so many columns, with its middle left out when it is longer.
-    pub fn push_within(&mut self, style: Style, text: &str, width: usize, look: Look) {
+    pub fn push_within(&mut self, style: TextStyle, text: &str, width: usize, look: TerminalStyle) {
         let letters: Vec<char> = text.chars().map(printable).collect();
         if letters.iter().copied().map(columns).sum::<usize>() <= width {
             return self.push(style, text);
@@ -119,7 +119,7 @@ impl Line {
     }
 
     /// Adds a horizontal bar for `part` of `whole`, of so many columns at most.
-    pub fn push_bar(&mut self, part: f64, whole: f64, width: usize, look: Look) {
+    pub fn push_bar(&mut self, part: f64, whole: f64, width: usize, look: TerminalStyle) {
         let filled = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) * width as f64 } else { 0.0 };
         let text = if look.unicode {
             let eighths = (filled * 8.0).round() as usize;
@@ -129,11 +129,11 @@ impl Line {
             "#".repeat(filled.round() as usize)
         };
         self.width += text.chars().count();
-        self.spans.push((Style::Bar, text));
+        self.spans.push((TextStyle::Bar, text));
     }
 
     /// Adds a row of columns, one for each value, as high as the value is against the highest.
-    pub fn push_plot(&mut self, values: impl Iterator<Item = f64> + Clone, look: Look) {
+    pub fn push_plot(&mut self, values: impl Iterator<Item = f64> + Clone, look: TerminalStyle) {
         let highest = values.clone().fold(0.0, f64::max);
         let steps: &[char] = if look.unicode { &HEIGHTS } else { &['_', '.', '-', '=', '#'] };
         let text: String = values
@@ -143,17 +143,17 @@ impl Line {
             })
             .collect();
         self.width += text.chars().count();
-        self.spans.push((Style::Bar, text));
+        self.spans.push((TextStyle::Bar, text));
     }
 
     /// Adds another line.
-    pub fn append(&mut self, other: Line) {
+    pub fn append(&mut self, other: StyledLine) {
         self.width += other.width;
         self.spans.extend(other.spans);
     }
 
     /// Writes the line, `width` columns of it at most.
-    pub fn write(&self, width: usize, look: Look, out: &mut String) {
+    pub fn write(&self, width: usize, look: TerminalStyle, out: &mut String) {
         let mut room = width;
         for (style, text) in &self.spans {
             let fit = fitting(text.chars(), room);
@@ -174,7 +174,7 @@ impl Line {
 }
 
 /// Puts two columns of lines beside each other; the left one is `width` wide.
-pub fn beside(left: Vec<Line>, right: Vec<Line>, width: usize) -> Vec<Line> {
+pub fn beside(left: Vec<StyledLine>, right: Vec<StyledLine>, width: usize) -> Vec<StyledLine> {
     let rows = left.len().max(right.len());
     let (mut left, mut right) = (left.into_iter(), right.into_iter());
     (0..rows)
@@ -188,7 +188,7 @@ pub fn beside(left: Vec<Line>, right: Vec<Line>, width: usize) -> Vec<Line> {
 }
 
 /// A screen full of lines: from the upper left corner, without clearing it first, which would flicker.
-pub fn screen(lines: &[Line], (width, height): (usize, usize), look: Look) -> String {
+pub fn screen(lines: &[StyledLine], (width, height): (usize, usize), look: TerminalStyle) -> String {
     let mut out = String::from("\x1b[H");
     for (row, line) in lines.iter().take(height).enumerate() {
         if row > 0 {
@@ -245,10 +245,10 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 mod tests {
     use super::*;
 
-    const LOOK: Look = Look { styles: true, colours: true, unicode: true };
-    const BARE: Look = Look { styles: false, colours: false, unicode: false };
+    const LOOK: TerminalStyle = TerminalStyle { styles: true, colours: true, unicode: true };
+    const BARE: TerminalStyle = TerminalStyle { styles: false, colours: false, unicode: false };
 
-    fn written(line: &Line, width: usize, look: Look) -> String {
+    fn written(line: &StyledLine, width: usize, look: TerminalStyle) -> String {
         let mut out = String::new();
         line.write(width, look, &mut out);
         out
@@ -257,11 +257,11 @@ mod tests {
     #[test]
     fn nothing_that_is_printed_steers_the_terminal() {
         let hostile: String = (0..0x3000).filter_map(char::from_u32).collect();
-        for style in [Style::Plain, Style::Bad] {
-            let line = Line::new().with(Style::Plain, &hostile);
+        for style in [TextStyle::Plain, TextStyle::Bad] {
+            let line = StyledLine::new().with(TextStyle::Plain, &hostile);
             let text = written(&line, usize::MAX, BARE);
-            assert!(text.bytes().all(|octet| (0x20..0x7f).contains(&octet)));
-            let text = written(&Line::new().with(style, "\x1b[2J\u{9b}31m\r\n\u{202e}x"), 80, LOOK);
+            assert!(text.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+            let text = written(&StyledLine::new().with(style, "\x1b[2J\u{9b}31m\r\n\u{202e}x"), 80, LOOK);
             let inner = text.trim_start_matches("\x1b[1;31m").trim_end_matches("\x1b[m");
             assert_eq!(inner, "?[2J?31m???x");
         }
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn lines_are_cut_at_the_edge() {
-        let line = Line::new().with(Style::Plain, "東京x").with(Style::Bold, "abc");
+        let line = StyledLine::new().with(TextStyle::Plain, "東京x").with(TextStyle::Bold, "abc");
         assert_eq!(line.width(), 8);
         assert_eq!(written(&line, 8, BARE), "??xabc");
         assert_eq!(written(&line, 3, LOOK), "東\x1b[1m\x1b[m");
@@ -278,20 +278,20 @@ mod tests {
 
     #[test]
     fn long_names_lose_their_middle() {
-        let mut line = Line::new();
-        line.push_within(Style::Plain, "www.a-very-long-name.example.com.", 15, LOOK);
+        let mut line = StyledLine::new();
+        line.push_within(TextStyle::Plain, "www.a-very-long-name.example.com.", 15, LOOK);
         assert_eq!((written(&line, 99, LOOK).as_str(), line.width()), ("www.a-v…le.com.", 15));
-        let mut line = Line::new();
-        line.push_within(Style::Plain, "short.", 15, LOOK);
+        let mut line = StyledLine::new();
+        line.push_within(TextStyle::Plain, "short.", 15, LOOK);
         assert_eq!(written(&line, 99, LOOK), "short.");
     }
 
     #[test]
     fn bars_are_in_proportion() {
         let bar = |part, look| {
-            let mut line = Line::new();
+            let mut line = StyledLine::new();
             line.push_bar(part, 10.0, 10, look);
-            (written(&line, 99, Look { styles: false, ..look }), line.width())
+            (written(&line, 99, TerminalStyle { styles: false, ..look }), line.width())
         };
         assert_eq!(bar(10.0, LOOK), ("██████████".to_owned(), 10));
         assert_eq!(bar(2.5, LOOK), ("██▌".to_owned(), 3));
@@ -301,7 +301,9 @@ mod tests {
 
     #[test]
     fn columns_stand_beside_each_other() {
-        let lines = |words: &[&str]| words.iter().map(|word| Line::new().with(Style::Plain, word)).collect();
+        let lines = |words: &[&str]| {
+            words.iter().map(|word| StyledLine::new().with(TextStyle::Plain, word)).collect()
+        };
         let joined = beside(lines(&["a", "b"]), lines(&["x", "y", "z"]), 3);
         let texts: Vec<String> = joined.iter().map(|line| written(line, 9, BARE)).collect();
         assert_eq!(texts, ["a  x", "b  y", "   z"]);

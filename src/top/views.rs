@@ -5,29 +5,34 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::answers::{Answers, Group};
-use super::numbers::{count, latency as latency_text, octets, rate, share, span};
-use super::state::{State, View};
-use super::text::{Line, Look, Style, beside};
-use super::widgets::{Room, absent, pair, proportions, ranking, table};
+use super::answers::{Answers, SampleGroup};
+use super::numbers::{bytes, count, latency as latency_text, rate, share, span};
+use super::state::{ScreenState, View};
+use super::text::{StyledLine, TerminalStyle, TextStyle, beside};
+use super::widgets::{PanelSize, absent, pair, proportions, ranking, table};
 
 /// Columns below which only the most important is named.
 const NARROW: usize = 60;
 
 /// The whole screen.
-pub fn draw(state: &State, shown: &str, (width, height): (usize, usize), look: Look) -> Vec<Line> {
+pub fn draw(
+    state: &ScreenState,
+    shown: &str,
+    (width, height): (usize, usize),
+    look: TerminalStyle,
+) -> Vec<StyledLine> {
     let mut lines = vec![header(state, shown, width), tabs(state, width)];
     if let Some((why, since)) = &state.trouble {
         let text = format!(" No answer for {}: {why}", span(since.elapsed().as_secs()));
-        lines.push(Line::new().with(Style::Bad, &text));
+        lines.push(StyledLine::new().with(TextStyle::Bad, &text));
     }
     if state.help {
         lines.extend(help());
     } else if state.answers.is_none() && state.trouble.is_none() {
-        lines.push(Line::new().with(Style::Dim, " Asking ..."));
+        lines.push(StyledLine::new().with(TextStyle::Dim, " Asking ..."));
     } else if state.answers.is_some() {
-        lines.push(Line::new());
-        let room = Room { width, height: height.saturating_sub(lines.len()), look };
+        lines.push(StyledLine::new());
+        let room = PanelSize { width, height: height.saturating_sub(lines.len()), look };
         lines.extend(view(state, state.view, room));
     }
     lines.truncate(height);
@@ -35,7 +40,7 @@ pub fn draw(state: &State, shown: &str, (width, height): (usize, usize), look: L
 }
 
 /// One view.
-pub fn view(state: &State, view: View, room: Room) -> Vec<Line> {
+pub fn view(state: &ScreenState, view: View, room: PanelSize) -> Vec<StyledLine> {
     let Some(answers) = &state.answers else { return Vec::new() };
     match view {
         View::Overview => overview(state, answers, room),
@@ -45,12 +50,7 @@ pub fn view(state: &State, view: View, room: Room) -> Vec<Line> {
                 ranking("Clients by messages", skipped(state, answers.rows("clients", "hit/ip")), count, room)
             },
             |room| {
-                ranking(
-                    "Clients by octets",
-                    skipped(state, answers.rows("clients", "length/ip")),
-                    octets,
-                    room,
-                )
+                ranking("Clients by bytes", skipped(state, answers.rows("clients", "length/ip")), bytes, room)
             },
             state.flag,
             room,
@@ -65,54 +65,54 @@ pub fn view(state: &State, view: View, room: Room) -> Vec<Line> {
 
 // ------------ Frame -----------------------------------------------------------
 
-fn header(state: &State, shown: &str, width: usize) -> Line {
+fn header(state: &ScreenState, shown: &str, width: usize) -> StyledLine {
     let metrics = state.metrics.as_ref().map(|(metrics, _)| metrics);
     let version = metrics.map_or("", |metrics| &metrics.version);
-    let mut line = Line::new().with(Style::Inverse, &format!(" dnstapd {version}  "));
+    let mut line = StyledLine::new().with(TextStyle::Inverse, &format!(" dnstapd {version}  "));
     if width >= NARROW {
-        line.push(Style::Inverse, &format!("{shown}  "));
+        line.push(TextStyle::Inverse, &format!("{shown}  "));
     }
     let which = match (&state.stream, state.streams().len()) {
         (Some(stream), _) => format!("stream {stream}"),
         (None, 1) => "1 stream".to_owned(),
         (None, streams) => format!("all {streams} streams"),
     };
-    line.push(Style::Inverse, &which);
+    line.push(TextStyle::Inverse, &which);
     let sampled =
         metrics.and_then(|metrics| metrics.single.get("dnstapd_sample_rate")).copied().unwrap_or(1.0);
     if sampled > 1.0 {
-        line.push(Style::Inverse, &format!("  sampled 1 in {sampled}"));
+        line.push(TextStyle::Inverse, &format!("  sampled 1 in {sampled}"));
     }
     let pace =
         if state.paused { "paused".to_owned() } else { format!("every {} s", state.interval.as_secs()) };
     let right = [format!("{pace}  ? help  q quit "), format!("{pace} ")];
     if let Some(right) = right.iter().find(|right| line.width() + right.len() + 2 <= width) {
-        line.pad_as(Style::Inverse, width - right.len());
-        line.push(Style::Inverse, right);
+        line.pad_as(TextStyle::Inverse, width - right.len());
+        line.push(TextStyle::Inverse, right);
     }
-    line.pad_as(Style::Inverse, width);
+    line.pad_as(TextStyle::Inverse, width);
     line
 }
 
-fn tabs(state: &State, width: usize) -> Line {
+fn tabs(state: &ScreenState, width: usize) -> StyledLine {
     let views =
         View::ALL.iter().enumerate().filter(|(_, view)| **view != View::Countries || state.has_countries());
     let long: usize = views.clone().map(|(_, view)| view.name().len() + 4).sum();
-    let mut line = Line::new();
+    let mut line = StyledLine::new();
     for (number, &view) in views {
         let name = if long <= width || view == state.view { view.name() } else { "" };
         let text = format!(" {} {name} ", number + 1);
-        let style = if view == state.view { Style::Inverse } else { Style::Plain };
+        let style = if view == state.view { TextStyle::Inverse } else { TextStyle::Plain };
         line.push(style, if name.is_empty() { text.trim_end() } else { &text });
     }
     let dropping = dropped_a_second(state);
     if dropping > 0.0 {
-        line.push(Style::Bad, &format!("  outputs drop {} ", rate(dropping)));
+        line.push(TextStyle::Bad, &format!("  outputs drop {} ", rate(dropping)));
     }
     line
 }
 
-fn help() -> Vec<Line> {
+fn help() -> Vec<StyledLine> {
     let rows = [
         ("1 - 8, o d c t s", "show a view; also Tab and the arrows left and right"),
         ("< >", "the stream before, the next one"),
@@ -123,24 +123,24 @@ fn help() -> Vec<Line> {
         ("+ -", "more often, less often"),
         ("q", "quit"),
     ];
-    let mut lines = vec![Line::new(), Line::new().with(Style::Bold, " Keys")];
+    let mut lines = vec![StyledLine::new(), StyledLine::new().with(TextStyle::Bold, " Keys")];
     lines.extend(rows.map(|(keys, what)| {
-        let mut line = Line::new().with(Style::Plain, "  ").with(Style::Bold, keys);
+        let mut line = StyledLine::new().with(TextStyle::Plain, "  ").with(TextStyle::Bold, keys);
         line.pad(22);
-        line.with(Style::Plain, what)
+        line.with(TextStyle::Plain, what)
     }));
     lines
 }
 
 // ------------ Views -----------------------------------------------------------
 
-fn overview(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
-    let Room { width, height, look } = room;
+fn overview(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
+    let PanelSize { width, height, look } = room;
     let counter = |name| answers.counter(name);
     let speeds =
         [("Queries", "qps"), ("Responses", "rps")].into_iter().enumerate().map(|(number, (title, name))| {
-            let mut line = Line::new().with(Style::Plain, " ").with(Style::Bold, title);
-            line.push_right(Style::Bold, &rate(counter(name) as f64), 22);
+            let mut line = StyledLine::new().with(TextStyle::Plain, " ").with(TextStyle::Bold, title);
+            line.push_right(TextStyle::Bold, &rate(counter(name) as f64), 22);
             line.pad(24);
             let room = width.saturating_sub(25);
             let values = state.history.iter().skip(state.history.len().saturating_sub(room));
@@ -150,24 +150,24 @@ fn overview(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
             );
             line
         });
-    let mut lines: Vec<Line> = speeds.collect();
-    let mut totals = Line::new();
+    let mut lines: Vec<StyledLine> = speeds.collect();
+    let mut totals = StyledLine::new();
     for (title, value) in [
         ("Clients", count(counter("clients"))),
         ("Domains", count(counter("domains"))),
-        ("Queries", format!("{} ({})", count(counter("query")), octets(counter("query/bytes")))),
-        ("Responses", format!("{} ({})", count(counter("response")), octets(counter("response/bytes")))),
+        ("Queries", format!("{} ({})", count(counter("query")), bytes(counter("query/bytes")))),
+        ("Responses", format!("{} ({})", count(counter("response")), bytes(counter("response/bytes")))),
         ("Average of 1 min", rate(answers.number("pps-1m"))),
         ("of 5 min", rate(answers.number("pps-5m"))),
     ] {
         if totals.width() + title.len() + value.len() + 3 > width && totals.width() > 0 {
             lines.push(core::mem::take(&mut totals));
         }
-        totals.push(Style::Dim, &format!(" {title} "));
-        totals.push(Style::Plain, &format!("{value} "));
+        totals.push(TextStyle::Dim, &format!(" {title} "));
+        totals.push(TextStyle::Plain, &format!("{value} "));
     }
     lines.push(totals);
-    lines.push(Line::new());
+    lines.push(StyledLine::new());
     let rest = height.saturating_sub(lines.len());
     let answers_of =
         |room| proportions("Answers", &plain_names(answers.rows("rcodes", "hit/response")), room);
@@ -183,10 +183,10 @@ fn overview(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
         lines.extend(beside(answers_of(upper), latency_of(upper), room.half().width + 2));
         let lower = room.half().rows(rest.saturating_sub(upper.height + 1));
         if lower.height > 1 {
-            lines.push(Line::new());
+            lines.push(StyledLine::new());
             let right = if lower.height > 12 {
                 let mut right = clients_of(lower.rows(lower.height - 6));
-                right.push(Line::new());
+                right.push(StyledLine::new());
                 right.extend(transport_of(lower.rows(5)));
                 right
             } else {
@@ -197,18 +197,18 @@ fn overview(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
     } else {
         for (panel, rows) in [(answers_of(room.rows(5)), 5), (latency_of(room.rows(7)), 7)] {
             lines.extend(panel.into_iter().take(rows));
-            lines.push(Line::new());
+            lines.push(StyledLine::new());
         }
         lines.extend(domains_of(room.rows(height.saturating_sub(lines.len() + 1))));
     }
     lines
 }
 
-fn domains(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
+fn domains(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
     let Some(flags) = answers.tables.get("domains").filter(|flags| !flags.is_empty()) else {
         return absent("No tables of domains");
     };
-    let panel = |at: usize, room: Room| {
+    let panel = |at: usize, room: PanelSize| {
         let (flag, rows) =
             flags.iter().nth(at % flags.len()).map_or(("", &[][..]), |(flag, rows)| (flag, rows));
         ranking(&format!("Domains, {flag}"), skipped(state, rows), count, room)
@@ -221,7 +221,13 @@ fn domains(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
 }
 
 /// A table with rows for queries and for responses.
-fn directions(state: &State, answers: &Answers, table: &str, title: &str, room: Room) -> Vec<Line> {
+fn directions(
+    state: &ScreenState,
+    answers: &Answers,
+    table: &str,
+    title: &str,
+    room: PanelSize,
+) -> Vec<StyledLine> {
     let panel = |flag: &str, what: &str, room| {
         let rows = plain_names(answers.rows(table, flag));
         ranking(&format!("{title}, {what}"), skipped(state, &rows), count, room)
@@ -234,8 +240,8 @@ fn directions(state: &State, answers: &Answers, table: &str, title: &str, room: 
     )
 }
 
-fn types(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
-    let panel = |table: &str, flag: &str, title: &str, room: Room| {
+fn types(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
+    let panel = |table: &str, flag: &str, title: &str, room: PanelSize| {
         proportions(title, skipped(state, &plain_names(answers.rows(table, flag))), room)
     };
     if room.is_wide() {
@@ -248,7 +254,7 @@ fn types(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
     }
     let upper = room.rows(room.height / 2);
     let mut lines = panel("rrtypes", "hit/query", "Types, queries", upper);
-    lines.push(Line::new());
+    lines.push(StyledLine::new());
     lines.extend(panel(
         "rcodes",
         "hit/response",
@@ -258,7 +264,7 @@ fn types(state: &State, answers: &Answers, room: Room) -> Vec<Line> {
     lines
 }
 
-fn streams(state: &State, room: Room) -> Vec<Line> {
+fn streams(state: &ScreenState, room: PanelSize) -> Vec<StyledLine> {
     let Some((metrics, _)) = &state.metrics else { return absent("Asking ...") };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let values = |name: &str, all: bool| {
@@ -286,14 +292,14 @@ fn streams(state: &State, room: Room) -> Vec<Line> {
     let rows = names.enumerate().map(|(at, name)| (name.to_owned(), values(name, at == 0).to_vec()));
     let titles = ["queries", "responses", "in all", "clients", "domains", "NXDOMAIN", "SERVFAIL", "last"];
     let mut lines = table("Stream", &titles, rows.collect(), Some(state.row), room);
-    lines.push(Line::new());
-    lines.push(Line::new().with(Style::Dim, " Up and Down, then Enter: show one stream"));
+    lines.push(StyledLine::new());
+    lines.push(StyledLine::new().with(TextStyle::Dim, " Up and Down, then Enter: show one stream"));
     lines
 }
 
-fn outputs(state: &State, room: Room) -> Vec<Line> {
+fn outputs(state: &ScreenState, room: PanelSize) -> Vec<StyledLine> {
     let Some((metrics, _)) = &state.metrics else { return absent("Asking ...") };
-    let number = |group: &Group, thing: &str, name: &str| count(group.value(thing, name) as u64);
+    let number = |group: &SampleGroup, thing: &str, name: &str| count(group.value(thing, name) as u64);
     let inputs = metrics.inputs.0.iter().map(|(name, _)| {
         let value = |metric| number(&metrics.inputs, name, metric);
         let speed = speed(state, |metrics| metrics.inputs.value(name, "dnstapd_frames_total"));
@@ -316,7 +322,7 @@ fn outputs(state: &State, room: Room) -> Vec<Line> {
             value("dnstapd_output_delivered_total"),
             value("dnstapd_output_dropped_total"),
             value("dnstapd_output_queued"),
-            octets(metrics.outputs.value(name, "dnstapd_output_queue_bytes") as u64),
+            bytes(metrics.outputs.value(name, "dnstapd_output_queue_bytes") as u64),
             value("dnstapd_output_reconnects_total"),
         ];
         (name.clone(), values)
@@ -328,19 +334,19 @@ fn outputs(state: &State, room: Room) -> Vec<Line> {
         None,
         room,
     );
-    lines.push(Line::new());
-    let titles = ["state", "delivered", "in all", "dropped", "queued", "octets", "again"];
+    lines.push(StyledLine::new());
+    let titles = ["state", "delivered", "in all", "dropped", "queued", "bytes", "again"];
     lines.extend(table("Output", &titles, outputs.collect(), None, room));
-    lines.push(Line::new());
+    lines.push(StyledLine::new());
     let single = |name: &str| metrics.single.get(name).copied().unwrap_or(0.0);
-    let memory = octets(single("process_resident_memory_bytes") as u64);
+    let memory = bytes(single("process_resident_memory_bytes") as u64);
     let processor = format!("{:.0} s", single("process_cpu_seconds_total"));
     lines.push(
-        Line::new()
-            .with(Style::Dim, " Memory ")
-            .with(Style::Plain, &memory)
-            .with(Style::Dim, "  Processor ")
-            .with(Style::Plain, &processor),
+        StyledLine::new()
+            .with(TextStyle::Dim, " Memory ")
+            .with(TextStyle::Plain, &memory)
+            .with(TextStyle::Dim, "  Processor ")
+            .with(TextStyle::Plain, &processor),
     );
     lines
 }
@@ -348,7 +354,7 @@ fn outputs(state: &State, room: Room) -> Vec<Line> {
 // ------------ Parts -----------------------------------------------------------
 
 /// The rows from the one on that was scrolled to.
-fn skipped<'r>(state: &State, rows: &'r [(String, u64)]) -> &'r [(String, u64)] {
+fn skipped<'r>(state: &ScreenState, rows: &'r [(String, u64)]) -> &'r [(String, u64)] {
     rows.get(state.row..).unwrap_or_default()
 }
 
@@ -418,14 +424,14 @@ fn transport(answers: &Answers) -> Vec<(String, u64)> {
 }
 
 /// What a sample grew by, a second.
-fn speed(state: &State, value: impl Fn(&super::answers::Metrics) -> f64) -> f64 {
+fn speed(state: &ScreenState, value: impl Fn(&super::answers::Metrics) -> f64) -> f64 {
     let (Some((now, at)), Some((before, then))) = (&state.metrics, &state.metrics_before) else { return 0.0 };
     let seconds = at.duration_since(*then).as_secs_f64();
     if seconds > 0.0 { ((value(now) - value(before)) / seconds).max(0.0) } else { 0.0 }
 }
 
 /// Records that outputs lose, a second.
-fn dropped_a_second(state: &State) -> f64 {
+fn dropped_a_second(state: &ScreenState) -> f64 {
     speed(state, |metrics| {
         let names = metrics.outputs.0.iter().map(|(name, _)| name);
         names.map(|name| metrics.outputs.value(name, "dnstapd_output_dropped_total")).sum()

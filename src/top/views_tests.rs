@@ -1,12 +1,12 @@
 //! Views at all sizes.
 
 use super::super::answers::Metrics;
-use super::super::keys::Key;
+use super::super::keys::KeyPress;
 use super::*;
 use std::time::Instant;
 
 /// Everything there is, with names of all lengths.
-fn full() -> State {
+fn full() -> ScreenState {
     let rows = |count: usize| -> Vec<(String, u64)> {
         (0..count)
             .map(|at| (format!("response/{}東京\u{1b}[m", "x".repeat(at * 3)), 7u64.pow(at as u32 % 20)))
@@ -37,20 +37,20 @@ fn full() -> State {
         );
         Some((Metrics::parse(text.as_bytes()), Instant::now()))
     };
-    let mut state = State { metrics: metrics(9), metrics_before: metrics(1), ..State::default() };
+    let mut state = ScreenState { metrics: metrics(9), metrics_before: metrics(1), ..ScreenState::default() };
     (0..600).for_each(|_| state.take(Ok(answers.clone())));
     state
 }
 
 #[test]
 fn every_view_fits_every_screen() {
-    let (mut state, empty) = (full(), State::default());
-    let look = Look { styles: false, colours: false, unicode: true };
+    let (mut state, empty) = (full(), ScreenState::default());
+    let look = TerminalStyle { styles: false, colours: false, unicode: true };
     for view in View::ALL {
         state.view = view;
         for key in ["", "?", "f", ">", "\x1b[B"] {
             key.chars().take(1).for_each(|key| {
-                state.press(Key::Letter(key));
+                state.press(KeyPress::Letter(key));
             });
             state.view = view;
             for size in [
@@ -71,7 +71,7 @@ fn every_view_fits_every_screen() {
                     for line in lines {
                         let mut text = String::new();
                         line.write(size.0, look, &mut text);
-                        let width: usize = Line::new().with(Style::Plain, &text).width();
+                        let width: usize = StyledLine::new().with(TextStyle::Plain, &text).width();
                         assert!(width <= size.0, "{size:?} {text:?}");
                         assert!(!text.contains(char::is_control));
                     }
@@ -87,13 +87,14 @@ fn drops_and_sampling_are_in_sight() {
     let now = Instant::now();
     state.metrics.as_mut().unwrap().1 = now;
     state.metrics_before.as_mut().unwrap().1 = now - std::time::Duration::from_secs(2);
-    let text: String = draw(&state, "x", (120, 5), Look { styles: false, colours: false, unicode: true })
-        .iter()
-        .map(|line| {
-            let mut text = String::new();
-            line.write(120, Look { styles: false, colours: false, unicode: true }, &mut text);
-            text + "\n"
-        })
-        .collect();
+    let text: String =
+        draw(&state, "x", (120, 5), TerminalStyle { styles: false, colours: false, unicode: true })
+            .iter()
+            .map(|line| {
+                let mut text = String::new();
+                line.write(120, TerminalStyle { styles: false, colours: false, unicode: true }, &mut text);
+                text + "\n"
+            })
+            .collect();
     assert!(text.contains("sampled 1 in 10") && text.contains("outputs drop 4"), "{text}");
 }

@@ -1,31 +1,31 @@
 //! Pieces of a view: lists with bars, tables, and two of them beside each other.
 
 use super::numbers::{count, share};
-use super::text::{Line, Look, Style, beside};
+use super::text::{StyledLine, TerminalStyle, TextStyle, beside};
 
 /// Columns from which on two panels stand beside each other.
 const TWO_PANELS: usize = 72;
 
 /// Space for a view.
 #[derive(Clone, Copy)]
-pub struct Room {
+pub struct PanelSize {
     /// Columns.
     pub width: usize,
     /// Rows.
     pub height: usize,
     /// What can be shown in it.
-    pub look: Look,
+    pub look: TerminalStyle,
 }
 
-impl Room {
+impl PanelSize {
     /// As wide as it says, `height` rows.
-    pub fn rows(self, height: usize) -> Room {
-        Room { height, ..self }
+    pub fn rows(self, height: usize) -> PanelSize {
+        PanelSize { height, ..self }
     }
 
     /// Half of it, with a gap between.
-    pub fn half(self) -> Room {
-        Room { width: (self.width - 2) / 2, ..self }
+    pub fn half(self) -> PanelSize {
+        PanelSize { width: (self.width - 2) / 2, ..self }
     }
 
     /// Whether two panels fit beside each other.
@@ -36,11 +36,11 @@ impl Room {
 
 /// Two panels beside each other, else the one that is chosen.
 pub fn pair(
-    one: impl Fn(Room) -> Vec<Line>,
-    other: impl Fn(Room) -> Vec<Line>,
+    one: impl Fn(PanelSize) -> Vec<StyledLine>,
+    other: impl Fn(PanelSize) -> Vec<StyledLine>,
     chosen: usize,
-    room: Room,
-) -> Vec<Line> {
+    room: PanelSize,
+) -> Vec<StyledLine> {
     match (room.is_wide(), chosen % 2) {
         (true, _) => beside(one(room.half()), other(room.half()), room.half().width + 2),
         (false, 0) => one(room),
@@ -49,17 +49,24 @@ pub fn pair(
 }
 
 /// A title, and rows with a name, a bar and a number.
-pub fn ranking(title: &str, rows: &[(String, u64)], unit: fn(u64) -> String, room: Room) -> Vec<Line> {
+pub fn ranking(
+    title: &str,
+    rows: &[(String, u64)],
+    unit: fn(u64) -> String,
+    room: PanelSize,
+) -> Vec<StyledLine> {
     let most = rows.iter().map(|&(_, number)| number).max().unwrap_or(0);
-    list(title, rows, room, most, |line, number, width| line.push_right(Style::Plain, &unit(number), width))
+    list(title, rows, room, most, |line, number, width| {
+        line.push_right(TextStyle::Plain, &unit(number), width)
+    })
 }
 
 /// The same for rows that make up a whole: with their share of it.
-pub fn proportions(title: &str, rows: &[(String, u64)], room: Room) -> Vec<Line> {
+pub fn proportions(title: &str, rows: &[(String, u64)], room: PanelSize) -> Vec<StyledLine> {
     let whole = rows.iter().map(|&(_, number)| number).sum();
     list(title, rows, room, whole, |line, number, width| {
-        line.push_right(Style::Plain, &count(number), width.saturating_sub(8));
-        line.push_right(Style::Dim, &share(number, whole), width);
+        line.push_right(TextStyle::Plain, &count(number), width.saturating_sub(8));
+        line.push_right(TextStyle::Dim, &share(number, whole), width);
     })
 }
 
@@ -69,20 +76,20 @@ const BAR: usize = 40;
 fn list(
     title: &str,
     rows: &[(String, u64)],
-    room: Room,
+    room: PanelSize,
     whole: u64,
-    number: impl Fn(&mut Line, u64, usize),
-) -> Vec<Line> {
+    number: impl Fn(&mut StyledLine, u64, usize),
+) -> Vec<StyledLine> {
     let width = room.width;
     let least = if width >= 34 { width / 5 } else { 0 };
     let numbers = if width >= 30 { 18 } else { 10 };
     let longest = rows.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0);
     let name = width.saturating_sub(least + numbers + 3).min(longest.max(8));
     let bar = if least > 0 { width.saturating_sub(name + numbers + 3).min(BAR) } else { 0 };
-    let mut lines = vec![Line::new().with(Style::Plain, " ").with(Style::Bold, title)];
+    let mut lines = vec![StyledLine::new().with(TextStyle::Plain, " ").with(TextStyle::Bold, title)];
     lines.extend(rows.iter().take(room.height.saturating_sub(1)).map(|(text, value)| {
-        let mut line = Line::new().with(Style::Plain, " ");
-        line.push_within(Style::Plain, text, name, room.look);
+        let mut line = StyledLine::new().with(TextStyle::Plain, " ");
+        line.push_within(TextStyle::Plain, text, name, room.look);
         line.pad(name + 2);
         line.push_bar(*value as f64, whole as f64, bar, room.look);
         line.pad(name + 2 + bar);
@@ -90,7 +97,7 @@ fn list(
         line
     }));
     if rows.is_empty() && room.height > 1 {
-        lines.push(Line::new().with(Style::Dim, " nothing yet"));
+        lines.push(StyledLine::new().with(TextStyle::Dim, " nothing yet"));
     }
     lines
 }
@@ -101,8 +108,8 @@ pub fn table(
     titles: &[&str],
     rows: Vec<(String, Vec<String>)>,
     chosen: Option<usize>,
-    room: Room,
-) -> Vec<Line> {
+    room: PanelSize,
+) -> Vec<StyledLine> {
     const COLUMN: usize = 11;
     let name = rows
         .iter()
@@ -111,33 +118,33 @@ pub fn table(
         .unwrap_or(0)
         .clamp(10, (room.width / 3).max(10));
     let fitting = room.width.saturating_sub(name + 2) / COLUMN;
-    let fill = |mut line: Line, style: Style, values: &mut dyn Iterator<Item = &str>| {
+    let fill = |mut line: StyledLine, style: TextStyle, values: &mut dyn Iterator<Item = &str>| {
         line.pad_as(style, name + 1);
         for (at, value) in values.take(fitting).enumerate() {
             let wide: usize = value.chars().count();
             line.pad_as(style, name + 1 + (at + 1) * COLUMN - wide.min(COLUMN - 1));
             let style = match value {
-                "up" => Style::Good,
-                "DOWN" => Style::Bad,
+                "up" => TextStyle::Good,
+                "DOWN" => TextStyle::Bad,
                 _ => style,
             };
             line.push(style, value);
         }
         line
     };
-    let heading = Line::new().with(Style::Plain, " ").with(Style::Bold, title);
-    let mut lines = vec![fill(heading, Style::Bold, &mut titles.iter().copied())];
+    let heading = StyledLine::new().with(TextStyle::Plain, " ").with(TextStyle::Bold, title);
+    let mut lines = vec![fill(heading, TextStyle::Bold, &mut titles.iter().copied())];
     let visible = room.height.saturating_sub(3).max(1);
     let first = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(visible));
     for (at, (text, values)) in rows.iter().enumerate().skip(first).take(visible) {
-        let style = if chosen == Some(at) { Style::Inverse } else { Style::Plain };
-        let mut line = Line::new().with(style, " ");
+        let style = if chosen == Some(at) { TextStyle::Inverse } else { TextStyle::Plain };
+        let mut line = StyledLine::new().with(style, " ");
         line.push_within(style, text, name, room.look);
         lines.push(fill(line, style, &mut values.iter().map(String::as_str)));
     }
     lines
 }
 
-pub fn absent(text: &str) -> Vec<Line> {
-    vec![Line::new().with(Style::Dim, &format!(" {text}"))]
+pub fn absent(text: &str) -> Vec<StyledLine> {
+    vec![StyledLine::new().with(TextStyle::Dim, &format!(" {text}"))]
 }

@@ -1,6 +1,6 @@
 //! The parameters of a request.
 
-use dnstapd::http::query::{BadParameter, Query};
+use dnstapd::http::query::{BadParameter, Parameters};
 
 /// The longest value asked for.
 const MAX: usize = 40;
@@ -10,7 +10,7 @@ pub fn check(octets: &[u8]) {
     check_text(&String::from_utf8_lossy(octets));
     let encoded: String = octets.iter().map(|octet| format!("%{octet:02x}")).collect();
     let query = format!("other=1&name={encoded}&name=2");
-    let found = Query(&query).find("name").expect("it is there").decode::<MAX>();
+    let found = Parameters(&query).find("name").expect("it is there").decode::<MAX>();
     match std::str::from_utf8(octets) {
         _ if octets.len() > MAX => assert_eq!(found, Err(BadParameter::TooLong)),
         Ok(text) => assert_eq!(found.as_deref(), Ok(text)),
@@ -19,7 +19,7 @@ pub fn check(octets: &[u8]) {
 }
 
 fn check_text(text: &str) {
-    let Some(value) = Query(text).find("name") else { return };
+    let Some(value) = Parameters(text).find("name") else { return };
     let are_fine = value.check_names::<MAX>().is_ok();
     let names: Vec<_> = value.names::<MAX>().take(text.len() + 1).collect();
     assert!(names.len() <= text.len(), "a list has an end");

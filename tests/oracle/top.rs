@@ -1,12 +1,12 @@
 //! What `dnstapd top` makes of any octets from a server or a terminal.
 
 use dnstapd::top::answers::{Metrics, counters, streams, tables};
-use dnstapd::top::json::Json;
-use dnstapd::top::keys::Keys;
+use dnstapd::top::json::JsonValue;
+use dnstapd::top::keys::KeyDecoder;
 
 /// Checks that octets are read to their end, and alike however they are cut.
 pub fn check(octets: &[u8]) {
-    let found = Json::parse(octets);
+    let found = JsonValue::parse(octets);
     for (name, is_read) in [
         ("counters", counters(octets).is_ok()),
         ("streams", streams(octets).is_ok()),
@@ -16,7 +16,7 @@ pub fn check(octets: &[u8]) {
     }
     let metrics = Metrics::parse(octets);
     assert!(metrics.single.len() <= octets.len());
-    let (mut whole, mut keys) = (Vec::new(), Keys::default());
+    let (mut whole, mut keys) = (Vec::new(), KeyDecoder::default());
     keys.feed(octets, |key| whole.push(key));
     assert!(whole.len() <= octets.len());
 }

@@ -12,7 +12,7 @@ use crate::pipeline::Intake;
 use crate::statistics::Value;
 use crate::sys::proc;
 use crate::tally::Tally;
-use Source::{
+use MetricSource::{
     Build, Input, InputBy, LastMessage, Latency, One, OutputBy, Process, Reasons, Statistic, Tables,
 };
 
@@ -25,11 +25,11 @@ pub struct Metric {
     /// Type, in the format's word.
     pub kind: &'static str,
     /// Where the values come from.
-    pub source: Source,
+    pub source: MetricSource,
 }
 
 /// Where the values of a family come from.
-pub enum Source {
+pub enum MetricSource {
     /// A published counter of the statistics: for all streams, then for each.
     Statistic(&'static str),
     /// The latencies of responses: for all streams, then for each.
@@ -61,10 +61,10 @@ pub enum Source {
 /// The name of a table, and the counter that belongs to it.
 pub type TableCounter = (&'static str, fn(&App<'_>) -> u64);
 
-impl Source {
+impl MetricSource {
     /// Whether the values must be of one instant, so that sums agree: those of inputs and outputs.
-    pub fn is_instant(&self) -> bool {
-        matches!(self, Input(_) | InputBy(..) | Source::Output(_) | OutputBy(_))
+    pub fn is_in_snapshot(&self) -> bool {
+        matches!(self, Input(_) | InputBy(..) | MetricSource::Output(_) | OutputBy(_))
     }
 }
 
@@ -73,19 +73,19 @@ fn seconds(duration: Duration) -> Value {
     Value::Millionths(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
-const fn counter(name: &'static str, help: &'static str, source: Source) -> Metric {
+const fn counter(name: &'static str, help: &'static str, source: MetricSource) -> Metric {
     Metric { name, help, kind: "counter", source }
 }
 
-const fn gauge(name: &'static str, help: &'static str, source: Source) -> Metric {
+const fn gauge(name: &'static str, help: &'static str, source: MetricSource) -> Metric {
     Metric { name, help, kind: "gauge", source }
 }
 
 /// All families, in the order of the answer.
 #[rustfmt::skip]
 pub static METRICS: &[Metric] = &[
-    counter("dnstap_queries_bytes_total", "Octets of DNS payload in queries.", Statistic("query/bytes")),
-    counter("dnstap_responses_bytes_total", "Octets of DNS payload in responses.", Statistic("response/bytes")),
+    counter("dnstap_queries_bytes_total", "Bytes of DNS payload in queries.", Statistic("query/bytes")),
+    counter("dnstap_responses_bytes_total", "Bytes of DNS payload in responses.", Statistic("response/bytes")),
     gauge("dnstap_pps", "Messages a second.", Statistic("pps")),
     gauge("dnstap_qps", "Queries a second.", Statistic("qps")),
     gauge("dnstap_rps", "Responses a second.", Statistic("rps")),
@@ -131,19 +131,19 @@ pub static METRICS: &[Metric] = &[
 
     gauge("dnstapd_build_info", "What was built.", Build),
     counter("dnstapd_frames_total", "Data frames that came to an end: rejected, filtered or received.", Input(Intake::frames)),
-    counter("dnstapd_input_bytes_total", "Octets read.", Input(Intake::octets)),
+    counter("dnstapd_input_bytes_total", "Bytes read.", Input(Intake::octets)),
     counter("dnstapd_received_total", "Messages that passed the filters.", Input(Intake::received)),
     counter("dnstapd_filtered_total", "Messages that a filter left out.", InputBy("filter", Intake::filtered)),
     counter("dnstapd_rejected_total", "Frames that are no dnstap message.", InputBy("reason", Intake::rejected)),
     gauge("dnstapd_connections", "Connections that are open.", Input(Intake::connections)),
     counter("dnstapd_connections_total", "Connections since start.", Input(Intake::connections_total)),
     counter("dnstapd_connections_refused_total", "Connections that were closed on purpose.", InputBy("reason", Intake::refused)),
-    counter("dnstapd_output_delivered_total", "Records written to the last octet.", Source::Output(Outlet::delivered)),
+    counter("dnstapd_output_delivered_total", "Records written to the last octet.", MetricSource::Output(Outlet::delivered)),
     counter("dnstapd_output_dropped_total", "Records that went nowhere.", OutputBy(Outlet::dropped)),
-    gauge("dnstapd_output_queued", "Records that wait.", Source::Output(|output| output.queued() as u64)),
-    gauge("dnstapd_output_queue_bytes", "Octets that wait.", Source::Output(|output| output.queue_bytes() as u64)),
-    gauge("dnstapd_output_connected", "Whether the other end is there.", Source::Output(|output| u64::from(output.is_connected()))),
-    counter("dnstapd_output_reconnects_total", "Connections made after the first.", Source::Output(Outlet::reconnects)),
+    gauge("dnstapd_output_queued", "Records that wait.", MetricSource::Output(|output| output.queued() as u64)),
+    gauge("dnstapd_output_queue_bytes", "Bytes that wait.", MetricSource::Output(|output| output.queue_bytes() as u64)),
+    gauge("dnstapd_output_connected", "Whether the other end is there.", MetricSource::Output(|output| u64::from(output.is_connected()))),
+    counter("dnstapd_output_reconnects_total", "Connections made after the first.", MetricSource::Output(Outlet::reconnects)),
     counter("dnstapd_malformed_total", "Messages whose DNS payload could not be read to its end.", Reasons(|app| app.collector.malformed())),
     counter("dnstapd_evicted_total", "Entries that a full table had no room for.", Tables(&[
         ("streams", |app| app.statistics.borrow().stream_overflow()),
@@ -152,7 +152,7 @@ pub static METRICS: &[Metric] = &[
         ("clients", |app| app.statistics.borrow().tables().evicted_clients()),
     ])),
     gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
-    gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", Source::Maybe(|app| app.collector.geoip_built())),
+    gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", MetricSource::Maybe(|app| app.collector.geoip_built())),
     counter("dnstapd_log_dropped_total", "Lines the log had no room for.", One(|_| crate::log::dropped())),
     counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|app| app.intakes.iter().map(Intake::kernel_drops).sum())),
     counter("dnstapd_packets_ignored_total", "Packets, or parts of them, that no message was made of.", InputBy("reason", Intake::ignored)),

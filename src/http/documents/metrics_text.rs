@@ -16,12 +16,12 @@
 use core::cell::RefCell;
 use core::fmt::{self, Write};
 
-use super::metrics::{BUILD, METRICS, Metric, Source, features};
+use super::metrics::{BUILD, METRICS, Metric, MetricSource, features};
 use crate::decimal::{Ascii, write_decimal, write_padded};
 use crate::http::App;
-use crate::http::body_chunk::{Document, Piece, write_escaped};
-use crate::http::query::Encoded;
-use crate::limits::{HTTP_COUNTER_BYTES, HTTP_INSTANT_COUNTERS};
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
+use crate::http::query::PercentEncoded;
+use crate::limits::{HTTP_COUNTER_BYTES, HTTP_SNAPSHOT_COUNTERS};
 use crate::statistics::counters::LATENCY_CLASSES;
 use crate::statistics::{Scope, Statistics, Value};
 use crate::tally::Tally;
@@ -31,14 +31,14 @@ use crate::time::Time;
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Values of one instant, in the order of their samples.
-pub type Instants = heapless::Vec<u64, HTTP_INSTANT_COUNTERS>;
+pub type Snapshot = heapless::Vec<u64, HTTP_SNAPSHOT_COUNTERS>;
 
 /// All families, and how far they were written.
 pub struct Exposition<'a, 'r> {
     app: App<'a>,
     /// How the names of the families begin that are asked for; empty = all.
-    only: Encoded<'r>,
-    instants: &'a RefCell<Instants>,
+    only: PercentEncoded<'r>,
+    snapshot: &'a RefCell<Snapshot>,
     /// Families written.
     family: usize,
     /// Whether the heading of this family was written.
@@ -66,7 +66,7 @@ const BOUNDS: [&str; LATENCY_CLASSES.len()] = ["0.001", "0.01", "0.05", "0.1", "
 const HISTOGRAM_SAMPLES: usize = LATENCY_CLASSES.len() + 2;
 
 /// One sample, without the name of its family.
-struct Sample<'s> {
+struct MetricSample<'s> {
     /// What a histogram adds to the name.
     suffix: &'static str,
     labels: &'s [(&'s str, &'s str)],
@@ -74,11 +74,11 @@ struct Sample<'s> {
 }
 
 impl<'a, 'r> Exposition<'a, 'r> {
-    /// Nothing written yet; the names in `only` were checked, and `instants` is lent for as long as the answer takes.
-    pub fn new(app: App<'a>, only: Encoded<'r>, instants: &'a RefCell<Instants>) -> Self {
-        instants.borrow_mut().clear();
+    /// Nothing written yet; the names in `only` were checked, and `snapshot` is lent for as long as the answer takes.
+    pub fn new(app: App<'a>, only: PercentEncoded<'r>, snapshot: &'a RefCell<Snapshot>) -> Self {
+        snapshot.borrow_mut().clear();
         let histogram = Histogram::default();
-        Exposition { app, only, instants, family: 0, headed: false, sample: 0, instant: 0, histogram }
+        Exposition { app, only, snapshot, family: 0, headed: false, sample: 0, instant: 0, histogram }
     }
 
     fn is_asked_for(&self, metric: &Metric) -> bool {
@@ -86,20 +86,20 @@ impl<'a, 'r> Exposition<'a, 'r> {
         beginnings.peek().is_none() || beginnings.any(|beginning| metric.name.starts_with(beginning.as_str()))
     }
 
-    fn fill_family(&mut self, metric: &Metric, piece: &mut Piece<'_>) -> fmt::Result {
-        if metric.source.is_instant() && self.instants.borrow().is_empty() {
-            self.take_instants();
+    fn fill_family(&mut self, metric: &Metric, chunk: &mut BodyChunk<'_>) -> fmt::Result {
+        if metric.source.is_in_snapshot() && self.snapshot.borrow().is_empty() {
+            self.take_snapshot();
         }
         let (app, skip, mut histogram) = (self.app, self.sample, self.histogram);
         let result = visit(&app, &metric.source, skip, &mut histogram, &mut |sample| {
             if !self.headed {
-                piece.whole(|out| write_heading(metric, out))?;
+                chunk.whole(|out| write_heading(metric, out))?;
                 self.headed = true;
             }
             let value = self.value_of(metric, sample.value);
-            piece.whole(|out| write_sample(metric.name, &sample, value, out))?;
+            chunk.whole(|out| write_sample(metric.name, &sample, value, out))?;
             self.sample += 1;
-            self.instant += usize::from(metric.source.is_instant());
+            self.instant += usize::from(metric.source.is_in_snapshot());
             Ok(())
         });
         self.histogram = histogram;
@@ -108,33 +108,33 @@ impl<'a, 'r> Exposition<'a, 'r> {
 
     /// The value of the sample, or what it was at the instant that counts.
     fn value_of(&self, metric: &Metric, now: Value) -> Value {
-        if !metric.source.is_instant() {
+        if !metric.source.is_in_snapshot() {
             return now;
         }
-        self.instants.borrow().get(self.instant).map_or(now, |&count| Value::Count(count))
+        self.snapshot.borrow().get(self.instant).map_or(now, |&count| Value::Count(count))
     }
 
     /// Reads everything that must be of one instant.
-    fn take_instants(&self) {
-        let mut instants = self.instants.borrow_mut();
-        for metric in METRICS.iter().filter(|metric| metric.source.is_instant()) {
+    fn take_snapshot(&self) {
+        let mut snapshot = self.snapshot.borrow_mut();
+        for metric in METRICS.iter().filter(|metric| metric.source.is_in_snapshot()) {
             // A full list is no failure: the rest is read one by one.
             let _ =
                 visit(&self.app, &metric.source, 0, &mut Histogram::default(), &mut |sample| match sample
                     .value
                 {
-                    Value::Count(count) => instants.push(count).map_err(|_| fmt::Error),
+                    Value::Count(count) => snapshot.push(count).map_err(|_| fmt::Error),
                     Value::Millionths(_) => Err(fmt::Error),
                 });
         }
     }
 }
 
-impl Document for Exposition<'_, '_> {
-    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+impl ChunkedDocument for Exposition<'_, '_> {
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         while let Some(metric) = METRICS.get(self.family) {
             if self.is_asked_for(metric) {
-                self.fill_family(metric, piece)?;
+                self.fill_family(metric, chunk)?;
             }
             self.family += 1;
             (self.headed, self.sample) = (false, 0);
@@ -146,64 +146,67 @@ impl Document for Exposition<'_, '_> {
 /// Hands the samples of a family to `each`, from number `skip` on, until it fails.
 fn visit(
     app: &App<'_>,
-    source: &Source,
+    source: &MetricSource,
     skip: usize,
     histogram: &mut Histogram,
-    each: &mut dyn FnMut(Sample<'_>) -> fmt::Result,
+    each: &mut dyn FnMut(MetricSample<'_>) -> fmt::Result,
 ) -> fmt::Result {
     let statistics = app.statistics;
     let outputs = || app.outputs.iter();
-    let mut count =
-        |labels: &[(&str, &str)], count: u64| each(Sample { suffix: "", labels, value: Value::Count(count) });
+    let mut count = |labels: &[(&str, &str)], count: u64| {
+        each(MetricSample { suffix: "", labels, value: Value::Count(count) })
+    };
     match source {
-        Source::Statistic(name) => {
+        MetricSource::Statistic(name) => {
             let statistics = statistics.borrow();
             scopes(&statistics).skip(skip).try_for_each(|(scope, identity)| {
                 let (labels, value) =
                     (identity.map(|text| ("identity", text)), statistics.value(scope, name));
-                each(Sample { suffix: "", labels: labels.as_slice(), value })
+                each(MetricSample { suffix: "", labels: labels.as_slice(), value })
             })
         }
-        Source::Latency => visit_latency(&statistics.borrow(), skip, histogram, each),
-        Source::LastMessage => {
+        MetricSource::Latency => visit_latency(&statistics.borrow(), skip, histogram, each),
+        MetricSource::LastMessage => {
             let statistics = statistics.borrow();
             statistics.streams().skip(skip).try_for_each(|(id, identity)| {
                 let microseconds = statistics.last_message(Scope::Stream(id)).map_or(0, microseconds);
                 let value = Value::Millionths(microseconds);
-                each(Sample { suffix: "", labels: &[("identity", identity)], value })
+                each(MetricSample { suffix: "", labels: &[("identity", identity)], value })
             })
         }
-        Source::Input(read) => app
+        MetricSource::Input(read) => app
             .intakes
             .iter()
             .skip(skip)
             .try_for_each(|intake| count(&[("input", intake.name())], read(intake))),
-        Source::InputBy(label, tally) => {
+        MetricSource::InputBy(label, tally) => {
             let rows = app.intakes.iter().flat_map(|intake| rows(intake.name(), tally(intake)));
             rows.skip(skip)
                 .try_for_each(|(name, reason, number)| count(&[("input", name), (label, reason)], number))
         }
-        Source::Output(read) => {
+        MetricSource::Output(read) => {
             outputs().skip(skip).try_for_each(|output| count(&[("output", output.name())], read(output)))
         }
-        Source::OutputBy(tally) => {
+        MetricSource::OutputBy(tally) => {
             let rows = outputs().flat_map(|output| rows(output.name(), tally(output)));
             rows.skip(skip)
                 .try_for_each(|(name, reason, number)| count(&[("output", name), ("reason", reason)], number))
         }
-        Source::Reasons(tally) => {
+        MetricSource::Reasons(tally) => {
             tally(app).iter().skip(skip).try_for_each(|(reason, number)| count(&[("reason", reason)], number))
         }
-        Source::Tables(tables) => {
+        MetricSource::Tables(tables) => {
             tables.iter().skip(skip).try_for_each(|(table, read)| count(&[("table", table)], read(app)))
         }
-        Source::One(read) => (skip..1).try_for_each(|_| count(&[], read(app))),
-        Source::Maybe(read) => read(app).filter(|_| skip == 0).map_or(Ok(()), |number| count(&[], number)),
-        Source::Process(read) => {
-            let value = if skip == 0 { read() } else { None };
-            value.map_or(Ok(()), |value| each(Sample { suffix: "", labels: &[], value }))
+        MetricSource::One(read) => (skip..1).try_for_each(|_| count(&[], read(app))),
+        MetricSource::Maybe(read) => {
+            read(app).filter(|_| skip == 0).map_or(Ok(()), |number| count(&[], number))
         }
-        Source::Build => {
+        MetricSource::Process(read) => {
+            let value = if skip == 0 { read() } else { None };
+            value.map_or(Ok(()), |value| each(MetricSample { suffix: "", labels: &[], value }))
+        }
+        MetricSource::Build => {
             let [version, target] = BUILD;
             (skip..1).try_for_each(|_| count(&[version, target, ("features", &features())], 1))
         }
@@ -225,12 +228,12 @@ fn microseconds(time: Time) -> u64 {
     time.seconds * 1_000_000 + u64::from(time.nanoseconds / 1_000)
 }
 
-/// The histogram of each scope; `histogram` holds the one that the last piece ended in.
+/// The histogram of each scope; `histogram` holds the one that the last chunk ended in.
 fn visit_latency(
     statistics: &Statistics,
     skip: usize,
     histogram: &mut Histogram,
-    each: &mut dyn FnMut(Sample<'_>) -> fmt::Result,
+    each: &mut dyn FnMut(MetricSample<'_>) -> fmt::Result,
 ) -> fmt::Result {
     let mut first = skip % HISTOGRAM_SAMPLES;
     for (scope, identity) in scopes(statistics).skip(skip / HISTOGRAM_SAMPLES) {
@@ -252,7 +255,7 @@ impl Histogram {
         &self,
         identity: Option<&str>,
         number: usize,
-        each: &mut dyn FnMut(Sample<'_>) -> fmt::Result,
+        each: &mut dyn FnMut(MetricSample<'_>) -> fmt::Result,
     ) -> fmt::Result {
         let upto = |classes: usize| Value::Count(self.classes.iter().take(classes).sum());
         let (suffix, bound, value) = match BOUNDS.get(number) {
@@ -262,7 +265,7 @@ impl Histogram {
         };
         let identity = identity.map(|text| ("identity", text));
         let labels: heapless::Vec<_, 2> = identity.into_iter().chain(bound).collect();
-        each(Sample { suffix, labels: &labels, value })
+        each(MetricSample { suffix, labels: &labels, value })
     }
 }
 
@@ -273,7 +276,7 @@ fn write_heading(metric: &Metric, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-fn write_sample(name: &str, sample: &Sample<'_>, value: Value, out: &mut impl Ascii) -> fmt::Result {
+fn write_sample(name: &str, sample: &MetricSample<'_>, value: Value, out: &mut impl Ascii) -> fmt::Result {
     out.write_str(name)?;
     out.write_str(sample.suffix)?;
     let mut before = "{";
@@ -316,13 +319,13 @@ mod tests {
         let counters: usize = METRICS
             .iter()
             .map(|metric| match metric.source {
-                Source::Input(_) => INPUTS,
-                Source::InputBy(_, tally) => INPUTS * tally(&intake).iter().count(),
-                Source::Output(_) => OUTPUTS,
-                Source::OutputBy(tally) => OUTPUTS * tally(&output).iter().count(),
+                MetricSource::Input(_) => INPUTS,
+                MetricSource::InputBy(_, tally) => INPUTS * tally(&intake).iter().count(),
+                MetricSource::Output(_) => OUTPUTS,
+                MetricSource::OutputBy(tally) => OUTPUTS * tally(&output).iter().count(),
                 _ => 0,
             })
             .sum();
-        assert!((HTTP_INSTANT_COUNTERS / 2..=HTTP_INSTANT_COUNTERS).contains(&counters), "{counters}");
+        assert!((HTTP_SNAPSHOT_COUNTERS / 2..=HTTP_SNAPSHOT_COUNTERS).contains(&counters), "{counters}");
     }
 }

@@ -15,12 +15,12 @@
 
 use core::fmt::{self, Write};
 
-use super::listing::write_scope;
+use super::counters::write_scope;
 use crate::decimal::write_decimal;
 use crate::http::App;
-use crate::http::body_chunk::{Document, Escaping, Piece};
-use crate::http::query::Encoded;
-use crate::http::refusal::Refusal;
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
+use crate::http::error::HttpError;
+use crate::http::query::PercentEncoded;
 use crate::limits::HTTP_COUNTER_BYTES;
 use crate::statistics::Scope;
 use crate::statistics::counters::Direction::{Query, Response};
@@ -38,7 +38,7 @@ pub struct TableList<'a> {
     domains: heapless::Vec<u8, TRACKED_MAX>,
     /// The table under way, in order of the answer.
     place: usize,
-    step: Step,
+    step: TableStep,
     /// Rows of it that are written, and their sum.
     rows: usize,
     shown: u64,
@@ -47,7 +47,7 @@ pub struct TableList<'a> {
 
 /// What comes next in a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum TableStep {
     Opening,
     Rows,
     Detail,
@@ -66,9 +66,9 @@ impl<'a> TableList<'a> {
         scope: Scope,
         most: usize,
         detail: bool,
-        more: Encoded<'_>,
-    ) -> Result<Self, Refusal> {
-        more.check_names::<HTTP_COUNTER_BYTES>().map_err(Refusal::More)?;
+        more: PercentEncoded<'_>,
+    ) -> Result<Self, HttpError> {
+        more.check_names::<HTTP_COUNTER_BYTES>().map_err(HttpError::More)?;
         let statistics = app.statistics.borrow();
         let tracked = statistics.tables().tracked();
         let mut domains = heapless::Vec::new();
@@ -77,9 +77,9 @@ impl<'a> TableList<'a> {
             let _ = domains.push(number as u8); // fewer than TRACKED_MAX
         }
         for name in more.names::<HTTP_COUNTER_BYTES>() {
-            let name = name.map_err(Refusal::More)?;
+            let name = name.map_err(HttpError::More)?;
             let number = tracked.iter().position(|table| table.is_meant(&name));
-            let number = number.ok_or(Refusal::Untracked(app.settings.tracked))? as u8;
+            let number = number.ok_or(HttpError::Untracked(app.settings.tracked))? as u8;
             if !domains.contains(&number) {
                 let _ = domains.push(number);
             }
@@ -93,7 +93,7 @@ impl<'a> TableList<'a> {
             domains,
             cursor,
             place: 0,
-            step: Step::Opening,
+            step: TableStep::Opening,
             rows: 0,
             shown: 0,
         })
@@ -125,7 +125,7 @@ impl<'a> TableList<'a> {
     }
 
     /// Writes what stands before the rows of a table.
-    fn write_opening(&self, group: &str, flag: &str, table: Table, out: &mut Piece<'_>) -> fmt::Result {
+    fn write_opening(&self, group: &str, flag: &str, table: Table, out: &mut BodyChunk<'_>) -> fmt::Result {
         let before = self.place.checked_sub(1).and_then(|place| self.table(place)).map(|(group, ..)| group);
         match before {
             None => {
@@ -146,7 +146,7 @@ impl<'a> TableList<'a> {
     }
 
     /// Writes the name of a group, and of those before it that are empty.
-    fn write_group(&self, group: &str, out: &mut Piece<'_>) -> fmt::Result {
+    fn write_group(&self, group: &str, out: &mut BodyChunk<'_>) -> fmt::Result {
         if group == "clients" && self.domains.is_empty() {
             out.write_str("\"domains\": {}, ")?;
         }
@@ -154,7 +154,7 @@ impl<'a> TableList<'a> {
     }
 
     /// Writes the rows that are left, as `[name, number]`, or their errors.
-    fn write_rows(&mut self, table: Table, piece: &mut Piece<'_>) -> fmt::Result {
+    fn write_rows(&mut self, table: Table, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         let statistics = self.app.statistics.borrow();
         while self.rows < self.most {
             let cursor = self.cursor.clone();
@@ -164,61 +164,67 @@ impl<'a> TableList<'a> {
                 break;
             }
             for row in best.rows() {
-                let value = if self.step == Step::Rows { row.number } else { row.error };
+                let value = if self.step == TableStep::Rows { row.number } else { row.error };
                 let separator = if self.rows > 0 { ", " } else { "" };
-                piece.whole(|out| write_row(out, separator, row, value))?;
+                chunk.whole(|out| write_row(out, separator, row, value))?;
                 self.cursor.pass(row);
                 self.rows += 1;
-                self.shown = self.shown.saturating_add(if self.step == Step::Rows { value } else { 0 });
+                self.shown = self.shown.saturating_add(if self.step == TableStep::Rows { value } else { 0 });
             }
         }
         Ok(())
     }
 
     /// Goes on to another step, from the first row again.
-    fn go_on(&mut self, step: Step) {
+    fn go_on(&mut self, step: TableStep) {
         self.step = step;
         self.rows = 0;
         self.cursor = Cursor::default();
     }
 
     /// Writes one table, from where it was left.
-    fn write_table(&mut self, piece: &mut Piece<'_>, group: &str, flag: &str, table: Table) -> fmt::Result {
+    fn write_table(
+        &mut self,
+        chunk: &mut BodyChunk<'_>,
+        group: &str,
+        flag: &str,
+        table: Table,
+    ) -> fmt::Result {
         loop {
             match self.step {
-                Step::Opening => {
-                    piece.whole(|out| self.write_opening(group, flag, table, out))?;
+                TableStep::Opening => {
+                    chunk.whole(|out| self.write_opening(group, flag, table, out))?;
                     self.shown = 0;
-                    self.go_on(Step::Rows);
+                    self.go_on(TableStep::Rows);
                 }
-                Step::Rows => {
-                    self.write_rows(table, piece)?;
-                    piece.whole(|out| out.write_char(']'))?;
-                    self.go_on(if self.detail { Step::Detail } else { Step::Opening });
+                TableStep::Rows => {
+                    self.write_rows(table, chunk)?;
+                    chunk.whole(|out| out.write_char(']'))?;
+                    self.go_on(if self.detail { TableStep::Detail } else { TableStep::Opening });
                     if !self.detail {
                         return Ok(());
                     }
                 }
-                Step::Detail => {
-                    piece.whole(|out| {
+                TableStep::Detail => {
+                    chunk.whole(|out| {
                         out.write_str(", \"")?;
                         self.write_flag(out, flag, table)?;
                         out.write_str("/detail\": {\"errors\": [")
                     })?;
-                    self.go_on(Step::Errors);
+                    self.go_on(TableStep::Errors);
                 }
-                Step::Errors => {
-                    self.write_rows(table, piece)?;
-                    self.step = Step::Closing;
+                TableStep::Errors => {
+                    self.write_rows(table, chunk)?;
+                    self.step = TableStep::Closing;
                 }
-                Step::Closing => {
+                TableStep::Closing => {
                     let total = self.app.statistics.borrow().total(self.scope, table);
-                    piece.whole(|out| {
+                    chunk.whole(|out| {
                         out.write_str("], \"rest\": ")?;
                         write_decimal(out, total.saturating_sub(self.shown))?;
                         out.write_char('}')
                     })?;
-                    self.go_on(Step::Opening);
+                    self.go_on(TableStep::Opening);
                     return Ok(());
                 }
             }
@@ -226,17 +232,17 @@ impl<'a> TableList<'a> {
     }
 }
 
-impl Document for TableList<'_> {
-    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+impl ChunkedDocument for TableList<'_> {
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         while let Some((group, flag, table)) = self.table(self.place) {
-            self.write_table(piece, group, flag, table)?;
+            self.write_table(chunk, group, flag, table)?;
             self.place += 1;
         }
-        piece.whole(|out| out.write_str("}}}"))
+        chunk.whole(|out| out.write_str("}}}"))
     }
 }
 
-fn write_row(out: &mut Piece<'_>, separator: &str, row: &Row<'_>, value: u64) -> fmt::Result {
+fn write_row(out: &mut BodyChunk<'_>, separator: &str, row: &Row<'_>, value: u64) -> fmt::Result {
     out.write_str(separator)?;
     out.write_str("[\"")?;
     write!(Escaping(&mut *out), "{}", row.label)?;

@@ -121,17 +121,17 @@ fn any_octets_at_all() {
         state
     };
     for round in 0..600 {
-        let mut octets = valid.clone().into_bytes();
+        let mut bytes = valid.clone().into_bytes();
         match round % 3 {
-            0 => octets.truncate(random() as usize % octets.len()),
+            0 => bytes.truncate(random() as usize % bytes.len()),
             1 => (0..1 + random() % 4).for_each(|_| {
-                let place = random() as usize % octets.len();
-                octets[place] = random() as u8;
+                let place = random() as usize % bytes.len();
+                bytes[place] = random() as u8;
             }),
-            _ => octets.fill_with(|| random() as u8),
+            _ => bytes.fill_with(|| random() as u8),
         }
         let mut stream = server.connect().0.into_inner();
-        let _ = stream.write_all(&octets).and_then(|()| stream.shutdown(Shutdown::Write));
+        let _ = stream.write_all(&bytes).and_then(|()| stream.shutdown(Shutdown::Write));
         let _ = stream.read_to_end(&mut Vec::new());
     }
     check_alive(&server);
@@ -176,8 +176,8 @@ fn a_request_in_drops_ends_in_time() {
     let server = Server::start();
     let mut stream = server.connect().0.into_inner();
     let started = Instant::now();
-    for octet in b"GET /a-path-of-some-length HTTP/1.1".chunks(1) {
-        if stream.write_all(octet).is_err() {
+    for byte in b"GET /a-path-of-some-length HTTP/1.1".chunks(1) {
+        if stream.write_all(byte).is_err() {
             break;
         }
         std::thread::sleep(Duration::from_millis(500));

@@ -185,8 +185,8 @@ impl Client {
         Client(BufReader::new(stream))
     }
 
-    fn send(&mut self, octets: impl AsRef<[u8]>) {
-        self.0.get_mut().write_all(octets.as_ref()).unwrap();
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
     fn ask(&mut self, request: &str, with_body: bool) -> Reply {

@@ -212,7 +212,7 @@ fn a_long_list_of_counters_goes_out_in_pieces() {
     let body = server.get(&format!("/counters?more={}", names.join(",")));
     let expected: String = names.iter().map(|name| format!(", \"{name}\": 0")).collect();
     assert!(body.len() < 4096 && body.ends_with(&format!("{expected}}}}}")), "{body}");
-    // Control characters take six octets each, so the answer is longer than any request.
+    // Control characters take six bytes each, so the answer is longer than any request.
     let names: Vec<String> = (0..10).map(|number| format!("%01{number}").repeat(40)).collect();
     let body = server.get(&format!("/counters?more={}", names.join(",")));
     assert!(body.len() > 2_800 && names.iter().all(|name| body.contains(&name.replace("%01", "\\u0001"))));
@@ -405,7 +405,7 @@ fn a_long_table_goes_out_in_order_and_each_row_once() {
             // One client more than the last for each: 10.0.0.N asks N times, through one of three streams.
             for round in 0..=number {
                 let mut frame = frame(&[b'a' + round % 3], 5);
-                let at = frame.windows(4).position(|octets| octets == [192, 0, 2, 10]).unwrap();
+                let at = frame.windows(4).position(|bytes| bytes == [192, 0, 2, 10]).unwrap();
                 frame[at..at + 4].copy_from_slice(&[10, 0, 0, number]);
                 world.collector.ingest(&world.intakes[0], &frame).unwrap();
             }

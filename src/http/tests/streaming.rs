@@ -8,14 +8,14 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use smol::future::yield_now;
 
-use super::super::body_chunk::{Document, Piece};
+use super::super::body_chunk::{BodyChunk, ChunkedDocument};
 use super::super::documents::metrics::METRICS;
 use super::super::documents::metrics_text::Exposition;
 use super::{Client, Server, World, sample};
 
 const SCRAPE: &str = "GET /metrics HTTP/1.0\r\nX-API-Key: changeme\r\n\r\n";
 
-/// An identity of which every octet takes four in text, and five where its backslashes are escaped.
+/// An identity of which every byte takes four in text, and five where its backslashes are escaped.
 fn longest_identity(number: u8) -> [u8; 128] {
     let mut identity = [1; 128];
     identity[126..].copy_from_slice(&[1 + number / 16, 1 + number % 16]);
@@ -65,12 +65,12 @@ fn check_labels(labels: &str) {
     let Some(mut rest) = labels.strip_prefix('{') else { return assert_eq!(labels, "") };
     loop {
         let (name, value) = rest.split_once("=\"").unwrap();
-        assert!(name.bytes().all(|octet| octet.is_ascii_lowercase()), "{labels}");
-        let mut octets = value.bytes().enumerate();
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase()), "{labels}");
+        let mut bytes = value.bytes().enumerate();
         let end = loop {
-            match octets.next().unwrap() {
+            match bytes.next().unwrap() {
                 (end, b'"') => break end,
-                (_, b'\\') => assert!(matches!(octets.next(), Some((_, b'\\' | b'"' | b'n'))), "{labels}"),
+                (_, b'\\') => assert!(matches!(bytes.next(), Some((_, b'\\' | b'"' | b'n'))), "{labels}"),
                 _ => {}
             }
         };
@@ -202,14 +202,14 @@ fn thread_time() -> Duration {
 #[test]
 fn pieces_of_any_size_make_a_valid_scrape() {
     let world = World::new(&Default::default(), 8);
-    let instants = RefCell::default();
+    let snapshot = RefCell::default();
     for size in (1_000..1_800).step_by(7) {
-        let mut document = Exposition::new(world.app(), Default::default(), &instants);
+        let mut document = Exposition::new(world.app(), Default::default(), &snapshot);
         let (mut scrape, mut room) = (String::new(), vec![0; size]);
         loop {
-            let mut piece = Piece::new(&mut room);
-            let done = document.fill(&mut piece).is_ok();
-            let length = piece.used();
+            let mut chunk = BodyChunk::new(&mut room);
+            let done = document.fill(&mut chunk).is_ok();
+            let length = chunk.used();
             scrape.push_str(std::str::from_utf8(&room[..length]).unwrap());
             if done {
                 break;
@@ -225,7 +225,7 @@ fn pieces_of_any_size_make_a_valid_scrape() {
 fn a_list_of_streams_goes_on_where_it_was() {
     let server = Server::with("", 300);
     server.run(|world| (0..200).for_each(|number| world.exchange(longest_identity(number))));
-    let text = |number| longest_identity(number).map(|octet| format!("\\\\{octet:03}")).concat();
+    let text = |number| longest_identity(number).map(|byte| format!("\\\\{byte:03}")).concat();
     let expected =
         |last: u8| (0..=last).map(|number| format!("\"{}\"", text(number))).collect::<Vec<_>>().join(", ");
     let mut client = Client::new(server.connect().0.into_inner());
@@ -233,6 +233,6 @@ fn a_list_of_streams_goes_on_where_it_was() {
     server.run(|world| (200..=254).for_each(|number| world.exchange(longest_identity(number))));
     let body = client.reply(true).unwrap().body;
     let last = (199..=254).find(|&last| body == format!("{{\"streams\": [{}]}}", expected(last)));
-    assert!(last.is_some(), "{} octets", body.len());
+    assert!(last.is_some(), "{} bytes", body.len());
     assert_eq!(sample(&server.get("/metrics"), "dnstap_queries"), 255.0);
 }

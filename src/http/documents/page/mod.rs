@@ -17,7 +17,7 @@
 //!   browser, too.
 //! * **It asks for what it shows.** `/counters` every two seconds, the rest less often, nothing while the page
 //!   is hidden, one request at a time. What it keeps is five minutes of numbers.
-//! * **A name is text.** Names, identities and countries come from strangers. The script writes them as text
+//! * **A name is text.** NameList, identities and countries come from strangers. The script writes them as text
 //!   (`textContent`), never as markup; and no script but this one would run.
 //! * **It says in words what is wrong**: no connection, a refused password, a restarted daemon, a stream that is
 //!   gone.
@@ -31,7 +31,7 @@
 //! # Working on it
 //!
 //! `tests/browser` opens it in Chromium and leaves screenshots in `target/browser`. The page must stay below
-//! [`PAGE_MAX`] octets.
+//! [`PAGE_MAX`] bytes.
 
 use core::fmt;
 
@@ -39,8 +39,8 @@ use picoserve::request::Headers;
 use picoserve::response::StatusCode;
 
 use crate::decimal::Ascii;
-use crate::http::body_chunk::{Document, Piece};
-use crate::http::refusal::Header;
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument};
+use crate::http::error::HeaderField;
 
 /// The page in one of its forms, and how much of it was written.
 #[derive(Clone, Copy)]
@@ -61,7 +61,7 @@ enum Form {
 
 /// Headers of the page in every form. It may be kept, but the daemon is asked whether it is still the same.
 #[rustfmt::skip]
-pub const HEADERS: &[Header] = &[
+pub const HEADERS: &[HeaderField] = &[
     ("ETag", TAG),
     ("Vary", "Accept-Encoding"),
     ("Cache-Control", "private, no-cache"),
@@ -77,7 +77,7 @@ include!(concat!(env!("OUT_DIR"), "/page.rs"));
 const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
 const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 
-/// Octets of the page at most, before gzip.
+/// Bytes of the page at most, before gzip.
 pub const PAGE_MAX: usize = 40 << 10;
 const _: () = assert!(PLAIN.len() <= PAGE_MAX);
 
@@ -107,13 +107,13 @@ impl Dashboard {
         (self.form != Form::Unchanged).then_some("text/html; charset=utf-8")
     }
 
-    /// Octets of the body, if there is one.
+    /// Bytes of the body, if there is one.
     pub fn length(self) -> Option<usize> {
         (self.form != Form::Unchanged).then(|| self.form.octets().len())
     }
 
     /// The header that names the form.
-    pub fn encoding(self) -> Option<Header> {
+    pub fn encoding(self) -> Option<HeaderField> {
         (self.form == Form::Gzip).then_some(("Content-Encoding", "gzip"))
     }
 }
@@ -128,11 +128,11 @@ impl Form {
     }
 }
 
-impl Document for Dashboard {
-    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+impl ChunkedDocument for Dashboard {
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         let rest = self.form.octets().get(self.written..).unwrap_or_default();
-        let part = rest.get(..piece.free()).unwrap_or(rest);
-        piece.write_ascii(part)?;
+        let part = rest.get(..chunk.free()).unwrap_or(rest);
+        chunk.write_ascii(part)?;
         self.written += part.len();
         if part.len() < rest.len() { Err(fmt::Error) } else { Ok(()) }
     }
@@ -149,7 +149,7 @@ fn takes_gzip(value: &str) -> bool {
     value.split(',').any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
         let quality = weight.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
-        let never = !quality.is_empty() && quality.bytes().all(|octet| matches!(octet, b'0' | b'.'));
+        let never = !quality.is_empty() && quality.bytes().all(|byte| matches!(byte, b'0' | b'.'));
         name.trim().eq_ignore_ascii_case("gzip") && !never
     })
 }
@@ -182,18 +182,18 @@ mod tests {
     fn the_page_is_written_whole_in_any_pieces() {
         for form in [Form::Plain, Form::Gzip, Form::Unchanged] {
             for room in [1, 1000, 4096, 1 << 20] {
-                let (mut dashboard, mut octets) = (Dashboard { form, written: 0 }, Vec::new());
+                let (mut dashboard, mut bytes) = (Dashboard { form, written: 0 }, Vec::new());
                 loop {
                     let mut buffer = vec![0; room];
-                    let mut piece = Piece::new(&mut buffer);
-                    let more = dashboard.fill(&mut piece).is_err();
-                    let used = piece.used();
-                    octets.extend_from_slice(&buffer[..used]);
+                    let mut chunk = BodyChunk::new(&mut buffer);
+                    let more = dashboard.fill(&mut chunk).is_err();
+                    let used = chunk.used();
+                    bytes.extend_from_slice(&buffer[..used]);
                     if !more {
                         break;
                     }
                 }
-                assert!(octets == form.octets(), "{form:?} {room}");
+                assert!(bytes == form.octets(), "{form:?} {room}");
             }
         }
     }

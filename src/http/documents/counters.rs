@@ -1,18 +1,17 @@
-//! `/counters` and `/streams`: the JSON documents.
+//! `/counters`: the JSON document.
 //!
 //! ```text
 //! {"stream": null, "counters": {"clients": 1, "domains": 1}}
-//! {"streams": ["lb1", "ns1"]}
 //! ```
 //!
-//! Spaces stand where the reference has them.
+//! Spaces are where the reference has them.
 
 use core::fmt::{self, Write};
 
 use crate::decimal::{write_decimal, write_millionths};
 use crate::http::App;
-use crate::http::body_chunk::{Document, Piece, write_escaped};
-use crate::http::query::{Encoded, Names};
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
+use crate::http::query::{NameList, PercentEncoded};
 use crate::limits::HTTP_COUNTER_BYTES;
 use crate::statistics::streams::StreamId;
 use crate::statistics::{Scope, Value};
@@ -24,32 +23,32 @@ pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
 pub struct CounterList<'a, 'r> {
     app: App<'a>,
     scope: Scope,
-    more: Encoded<'r>,
+    more: PercentEncoded<'r>,
     /// Members of the object written, its opening counted as one.
     written: usize,
     /// The default names written.
     defaults: usize,
     /// The other names that come next, and how many came before.
-    rest: Names<'r, HTTP_COUNTER_BYTES>,
+    rest: NameList<'r, HTTP_COUNTER_BYTES>,
     passed: usize,
 }
 
 impl<'a, 'r> CounterList<'a, 'r> {
     /// Nothing written yet; the names in `more` were checked.
-    pub fn new(app: App<'a>, scope: Scope, more: Encoded<'r>) -> Self {
+    pub fn new(app: App<'a>, scope: Scope, more: PercentEncoded<'r>) -> Self {
         CounterList { app, scope, more, written: 0, defaults: 0, rest: more.names(), passed: 0 }
     }
 
-    fn write_opening(&self, out: &mut Piece<'_>) -> fmt::Result {
+    fn write_opening(&self, out: &mut BodyChunk<'_>) -> fmt::Result {
         out.write_str("{\"stream\": ")?;
         write_scope(&self.app, self.scope, out)?;
         out.write_str(", \"counters\": {")
     }
 
-    fn write_member(&mut self, name: &str, piece: &mut Piece<'_>) -> fmt::Result {
+    fn write_member(&mut self, name: &str, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         let value = self.app.statistics.borrow().value(self.scope, name);
         let separator = if self.written > 1 { ", " } else { "" };
-        piece.whole(|out| {
+        chunk.whole(|out| {
             out.write_str(separator)?;
             write_string(out, name)?;
             out.write_str(": ")?;
@@ -70,59 +69,26 @@ impl<'a, 'r> CounterList<'a, 'r> {
     }
 }
 
-impl Document for CounterList<'_, '_> {
-    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
+impl ChunkedDocument for CounterList<'_, '_> {
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         if self.written == 0 {
-            piece.whole(|out| self.write_opening(out))?;
+            chunk.whole(|out| self.write_opening(out))?;
             self.written = 1;
         }
         let settings = self.app.settings;
         while let Some(name) = settings.default_counters.get(self.defaults) {
-            self.write_member(name.as_str(), piece)?;
+            self.write_member(name.as_str(), chunk)?;
             self.defaults += 1;
         }
         let mut rest = self.rest.clone();
         while let Some(Ok(name)) = rest.next() {
             if !self.is_repeated(&name) {
-                self.write_member(&name, piece)?;
+                self.write_member(&name, chunk)?;
             }
             self.rest = rest.clone();
             self.passed += 1;
         }
-        piece.whole(|out| out.write_str("}}"))
-    }
-}
-
-/// The identities of all streams.
-pub struct StreamList<'a> {
-    app: App<'a>,
-    /// Opening and identities written.
-    written: usize,
-}
-
-impl<'a> StreamList<'a> {
-    /// Nothing written yet.
-    pub fn new(app: App<'a>) -> Self {
-        StreamList { app, written: 0 }
-    }
-}
-
-impl Document for StreamList<'_> {
-    fn fill(&mut self, piece: &mut Piece<'_>) -> fmt::Result {
-        if self.written == 0 {
-            piece.whole(|out| out.write_str("{\"streams\": ["))?;
-            self.written = 1;
-        }
-        let statistics = self.app.statistics.borrow();
-        for (_, identity) in statistics.streams().skip(self.written - 1) {
-            let separator = if self.written > 1 { ", " } else { "" };
-            piece.whole(|out| {
-                out.write_str(separator)?;
-                write_string(out, identity)
-            })?;
-            self.written += 1;
-        }
-        piece.whole(|out| out.write_str("]}"))
+        chunk.whole(|out| out.write_str("}}"))
     }
 }
 
@@ -140,7 +106,7 @@ fn write_identity(app: &App<'_>, id: StreamId, out: &mut impl Write) -> fmt::Res
     write_string(out, identity)
 }
 
-fn write_string(out: &mut impl Write, text: &str) -> fmt::Result {
+pub(super) fn write_string(out: &mut impl Write, text: &str) -> fmt::Result {
     out.write_char('"')?;
     write_escaped(out, text)?;
     out.write_char('"')

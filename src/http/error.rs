@@ -1,0 +1,98 @@
+//! Why a request is not served: one variant for each thing that can be wrong with it.
+
+use core::fmt;
+
+use picoserve::response::StatusCode;
+
+use super::auth::CHALLENGE;
+use super::query::BadParameter;
+
+/// Why a request is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    /// The body is in a transfer encoding.
+    TransferEncoding,
+    /// There are several lengths of the body, or one that is no number.
+    ContentLength,
+    /// The body is longer than what is read past.
+    LongBody,
+    /// A credential is missing or wrong.
+    Credentials,
+    /// The path is unknown.
+    Path,
+    /// The path has other methods: these.
+    Method(&'static str),
+    /// No stream has that name.
+    Stream,
+    /// Something is wrong with the parameter `stream`.
+    StreamEncoding,
+    /// Something is wrong with the parameter `only`.
+    Only,
+    /// Something is wrong with the parameter `more`.
+    More(BadParameter),
+    /// `more` names a table that is not kept; these are.
+    Untracked(&'static str),
+    /// `n` is no number.
+    Rows,
+    /// `detail` is neither 0 nor 1.
+    Detail,
+}
+
+/// A header that goes with an answer.
+pub type HeaderField = (&'static str, &'static str);
+
+impl HttpError {
+    /// The status of the answer.
+    pub fn status(self) -> StatusCode {
+        match self {
+            HttpError::Untracked(_) | HttpError::Rows | HttpError::Detail => StatusCode::BAD_REQUEST,
+            HttpError::ContentLength | HttpError::StreamEncoding | HttpError::Only | HttpError::More(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            HttpError::Credentials => StatusCode::UNAUTHORIZED,
+            HttpError::Path | HttpError::Stream => StatusCode::NOT_FOUND,
+            HttpError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            HttpError::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
+            HttpError::TransferEncoding => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// What the status asks to be told beside it.
+    pub fn header(self) -> Option<HeaderField> {
+        match self {
+            HttpError::Credentials => Some(CHALLENGE),
+            HttpError::Method(allowed) => Some(("Allow", allowed)),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection ends: nobody knows where the next request would begin.
+    pub fn ends_connection(self) -> bool {
+        matches!(self, HttpError::TransferEncoding | HttpError::ContentLength | HttpError::LongBody)
+    }
+}
+
+/// The reason in words, which JSON needs not escape.
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HttpError::TransferEncoding => "bodies in a transfer encoding are not understood",
+            HttpError::ContentLength => "the content length is not one number",
+            HttpError::LongBody => "the body is too long",
+            HttpError::Credentials => "the credentials are missing or wrong",
+            HttpError::Path => "there is nothing at this path",
+            HttpError::Method(_) => "this path does not have that method",
+            HttpError::Stream => "there is no such stream",
+            HttpError::StreamEncoding => "`stream` is badly encoded",
+            HttpError::Only => "`only` is badly encoded or too long",
+            HttpError::More(BadParameter::Encoding) => "`more` is badly encoded",
+            HttpError::More(BadParameter::TooLong) => "a name in `more` is too long",
+            HttpError::More(BadParameter::TooMany) => "there are too many names in `more`",
+            HttpError::Rows => "`n` is not a number from 0 up",
+            HttpError::Detail => "`detail` is neither 0 nor 1",
+            HttpError::Untracked(tracked) => {
+                return write!(f, "`more` names a table that is not tracked; tracked: {tracked}");
+            }
+        })
+    }
+}
