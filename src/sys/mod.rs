@@ -6,6 +6,7 @@ pub mod interfaces;
 pub mod kafka;
 #[cfg(feature = "geoip")]
 pub mod mmap;
+pub mod owned_file;
 pub mod packet;
 pub mod privileges;
 pub mod proc;
