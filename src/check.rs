@@ -12,13 +12,13 @@ use crate::limits::{
     HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
     TAIL_BLOCKS, TLS_CONNECTION_BYTES,
 };
-use crate::message::geoip::Database;
+use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
 use crate::output::Plan;
 use crate::pipeline::Collector;
 use crate::statistics::Statistics;
 use crate::statistics::streams::Streams;
-use crate::statistics::tables::{Tables, Tracked};
+use crate::statistics::tables::{Tables, TrackedTable};
 use crate::values::ServerTls;
 use crate::{http, log};
 
@@ -41,7 +41,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
 fn print(
     config: &Config,
     limits: &Limits,
-    (capture, geoip): (Option<&file::Capture>, Option<&Database>),
+    (capture, geoip): (Option<&file::Capture>, Option<&LocationDatabase>),
     outputs: &[Plan],
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -76,7 +76,7 @@ fn print(
         writeln!(out, "input: file {}", parts::shown(input.file.path.as_deref()))?;
     }
     for (key, pattern) in config.filter.patterns() {
-        let how = if pattern.is_plain() { "plain text, fast" } else { "regular expression, slow" };
+        let how = if pattern.is_literal() { "plain text, fast" } else { "regular expression, slow" };
         writeln!(out, "filter: {key}, {how}")?;
     }
     if let Some(database) = geoip {
@@ -156,7 +156,7 @@ fn memory_map(
 
 /// The tables of names, clients and the rest.
 fn tables(config: &Config, limits: &Limits) -> (String, usize) {
-    let tracked = Tracked::of(&config.statistics).map_or(0, |tracked| tracked.len());
+    let tracked = TrackedTable::of(&config.statistics).map_or(0, |tracked| tracked.len());
     let (octets, sets) = Tables::cost(limits, tracked, config.geoip.enable);
     (format!("tables of {} streams and the others", sets - 1), octets)
 }

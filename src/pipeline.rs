@@ -11,10 +11,10 @@ use core::net::IpAddr;
 use crate::capture::Ignored;
 use crate::message::event::Event;
 use crate::message::filter::{Filter, Verdict};
-use crate::message::geoip::{Database, Place};
+use crate::message::geoip::{Location, LocationDatabase};
 use crate::message::pairing::Pairing;
 use crate::output::Outlets;
-use crate::statistics::{Hashes, Statistics};
+use crate::statistics::{MessageHashes, Statistics};
 use crate::tally::Tally;
 use crate::wire::dns::Malformed;
 use crate::wire::dnstap::{Dnstap, Reject};
@@ -40,7 +40,7 @@ struct Stages {
     filter: Filter,
     pairing: Pairing,
     /// Knows where addresses are; none when nobody asks.
-    geoip: Option<Database>,
+    geoip: Option<LocationDatabase>,
 }
 
 /// Why a frame longer than the limit is rejected.
@@ -100,8 +100,8 @@ impl<'a> Collector<'a> {
             return intake.filtered.count(filter.label());
         }
         intake.received.set(intake.received.get() + 1);
-        event.place = geoip.as_ref().map(|database| {
-            event.query.address.map_or(Place::default(), |address| database.look_up(address))
+        event.location = geoip.as_ref().map(|database| {
+            event.query.address.map_or(Location::default(), |address| database.look_up(address))
         });
         self.statistics.borrow_mut().observe(&event, &hashes);
         self.outputs.offer(&event, frame);
@@ -109,7 +109,7 @@ impl<'a> Collector<'a> {
 
     /// The hash of the query address, that of the name in lower case, 0 without one, and what the statistics count by.
     #[inline]
-    fn hash<'e>(&self, event: &Event<'e>) -> (Option<u64>, u64, Hashes<'e>) {
+    fn hash<'e>(&self, event: &Event<'e>) -> (Option<u64>, u64, MessageHashes<'e>) {
         let name = event.dns.question.as_ref().map(|question| question.name);
         let folded = name.map(|name| {
             let mut hasher = self.hasher.build_hasher();
@@ -128,7 +128,7 @@ impl<'a> Collector<'a> {
         });
         let is_client = event.query.address.is_some_and(|address| !address.is_unspecified());
         let client = address.filter(|_| is_client);
-        (address, folded.unwrap_or(0), Hashes { client, domain, name: name.unwrap_or(Name::ROOT) })
+        (address, folded.unwrap_or(0), MessageHashes { client, domain, name: name.unwrap_or(Name::ROOT) })
     }
 
     /// The outputs behind.
@@ -142,13 +142,13 @@ impl<'a> Collector<'a> {
     }
 
     /// Puts another database in force, or none.
-    pub fn set_geoip(&self, database: Option<Database>) {
+    pub fn set_geoip(&self, database: Option<LocationDatabase>) {
         self.stages.borrow_mut().geoip = database;
     }
 
     /// When the database in force was made, in seconds since 1970.
     pub fn geoip_built(&self) -> Option<u64> {
-        self.stages.borrow().geoip.as_ref().map(Database::built)
+        self.stages.borrow().geoip.as_ref().map(LocationDatabase::built)
     }
 
     /// One message in how many passes.
@@ -223,7 +223,9 @@ impl Intake {
             frames: Cell::new(0),
             octets: Cell::new(0),
             received: Cell::new(0),
-            filtered: Tally::new(crate::message::filter::Reason::ALL.iter().map(|reason| reason.label())),
+            filtered: Tally::new(
+                crate::message::filter::FilterReason::ALL.iter().map(|reason| reason.label()),
+            ),
             rejected: Tally::new(rejects.chain(violations).chain(foreign).chain([OVERSIZE, PLAINTEXT])),
             refused: Tally::new(Refusal::ALL.map(Refusal::label)),
             connections: Cell::new(0),

@@ -18,7 +18,7 @@ use dnstapd::message::pairing::Pairing;
 use dnstapd::output::{self, Outlet, Outlets, QueueSettings, stdout};
 use dnstapd::pipeline::{Collector, Intake};
 use dnstapd::statistics::counters::Direction;
-use dnstapd::statistics::{self, Scope, Statistics, ranking};
+use dnstapd::statistics::{self, Statistics, StreamScope, ranking};
 use dnstapd::sys::proc;
 use dnstapd::time::Time;
 use dnstapd::values::{Format, WhenFull};
@@ -86,10 +86,10 @@ fn patterns() -> Filter {
 }
 
 /// The database of tests/data, when this build knows databases.
-fn places() -> Option<geoip::Database> {
+fn places() -> Option<geoip::LocationDatabase> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/places.mmdb");
     let section = format!("enable = {}\ncity-database = '{path}'", geoip::BUILT);
-    geoip::Database::load(&toml::from_str(&section).unwrap()).unwrap()
+    geoip::LocationDatabase::load(&toml::from_str(&section).unwrap()).unwrap()
 }
 
 fn leak<T>(value: T) -> &'static T {
@@ -152,10 +152,13 @@ fn no_allocation_from_frame_to_queue() {
     // Every kind of table was filled.
     let statistics = statistics.borrow();
     for table in (0..8).map(ranking::Table::Domains).chain([ranking::Table::ClientHits]) {
-        assert!(statistics.total(Scope::Global, table) > 0, "{table:?}");
+        assert!(statistics.total(StreamScope::Global, table) > 0, "{table:?}");
     }
     for direction in [Direction::Query, Direction::Response] {
-        assert_eq!(statistics.total(Scope::Global, ranking::Table::Countries(direction)) > 0, geoip::BUILT);
+        assert_eq!(
+            statistics.total(StreamScope::Global, ranking::Table::Countries(direction)) > 0,
+            geoip::BUILT
+        );
     }
 }
 

@@ -7,11 +7,11 @@ use std::hash::BuildHasher;
 
 use dnstapd::limits::Limits;
 use dnstapd::message::event::Event;
-use dnstapd::sketch::distinct::Distincts;
-use dnstapd::sketch::heavy_hitters::{Entry, NAME_BYTES, Top};
+use dnstapd::sketch::distinct::DistinctCounts;
+use dnstapd::sketch::heavy_hitters::{HeavyHitter, HeavyHitters, NAME_BYTES};
 use dnstapd::statistics::counters::Direction;
-use dnstapd::statistics::ranking::{Best, Cursor, Table};
-use dnstapd::statistics::{Hashes, Scope, Section, Statistics};
+use dnstapd::statistics::ranking::{RowPosition, Table, TopRows};
+use dnstapd::statistics::{MessageHashes, Section, Statistics, StreamScope};
 use dnstapd::wire::dnstap::Dnstap;
 use dnstapd::wire::name::Name;
 
@@ -103,18 +103,18 @@ fn count(names: &[String]) -> Exact<'_> {
 impl Results {
     fn measure(&mut self, names: &[String], exact: &Exact<'_>, entries: usize, seed: u64) {
         let hasher = foldhash::quality::FixedState::with_seed(seed);
-        let mut top = Top::<1>::new(entries, NAME_BYTES);
+        let mut top = HeavyHitters::<1>::new(entries, NAME_BYTES);
         for name in names {
             top.count(hasher.hash_one(name), [1], name.as_bytes());
         }
         let mut counts: Vec<u64> = exact.values().copied().collect();
         counts.sort_unstable();
         let least = counts[counts.len() - 50];
-        let number = |entry: &Entry<'_, 1>| entry.certain[0] + entry.guessed[0];
+        let number = |entry: &HeavyHitter<'_, 1>| entry.certain[0] + entry.guessed[0];
         let mut rows: Vec<_> = top.entries().collect();
-        rows.sort_by_key(|entry| std::cmp::Reverse((number(entry), entry.thing)));
+        rows.sort_by_key(|entry| std::cmp::Reverse((number(entry), entry.name)));
         for row in &rows {
-            let truth = exact[row.thing];
+            let truth = exact[row.name];
             assert!(row.certain[0] <= truth && truth <= row.certain[0] + row.unseen[0], "{row:?}: {truth}");
         }
         for (name, &truth) in exact {
@@ -122,8 +122,9 @@ impl Results {
             assert!(top.holds(key) || truth <= top.bound(key)[0], "{name:?}");
         }
         let first = &rows[..50.min(rows.len())];
-        let error = |entry: &Entry<'_, 1>| (number(entry) as f64 / exact[entry.thing] as f64 - 1.0).abs();
-        self.recalls.push(first.iter().filter(|entry| exact[entry.thing] >= least).count() as f64 / 50.0);
+        let error =
+            |entry: &HeavyHitter<'_, 1>| (number(entry) as f64 / exact[entry.name] as f64 - 1.0).abs();
+        self.recalls.push(first.iter().filter(|entry| exact[entry.name] >= least).count() as f64 / 50.0);
         self.errors.push(first.iter().map(error).fold(0.0, f64::max));
     }
 
@@ -133,7 +134,7 @@ impl Results {
 
     /// The row of the documentation.
     fn row(&self, kind: &str, entries: usize) -> String {
-        let (octets, recall) = (Top::<1>::cost(entries, NAME_BYTES), self.recall());
+        let (octets, recall) = (HeavyHitters::<1>::cost(entries, NAME_BYTES), self.recall());
         let worst = self.recalls.iter().copied().fold(1.0, f64::min);
         let error = 100.0 * self.errors.iter().sum::<f64>() / self.errors.len() as f64;
         format!("//! | {kind} | {entries} | {octets} | {recall:.3} | {worst:.2} | {error:.1} % |")
@@ -144,7 +145,7 @@ impl Results {
 fn check_distinct(names: &[String], exact: &Exact<'_>, seed: u64) {
     let hasher = foldhash::quality::FixedState::with_seed(seed);
     let sizes = [(4 << 10, 4.0 * 0.0092), (8 << 10, 0.02), (16 << 10, 0.02)];
-    let mut distincts = Distincts::new(sizes.map(|(octets, _)| octets).into_iter());
+    let mut distincts = DistinctCounts::new(sizes.map(|(octets, _)| octets).into_iter());
     for name in names {
         let hash = hasher.hash_one(name);
         (0..sizes.len()).for_each(|set| _ = distincts.insert(set, hash));
@@ -181,7 +182,7 @@ fn the_first_fifty_are_found_and_different_names_counted() {
         }
     }
     println!("{}", rows.join("\n"));
-    let documentation = include_str!("../src/sketch/heavy_hitters.rs");
+    let documentation = include_str!("../src/sketch/heavy_hitters/mod.rs");
     let missing: Vec<&String> = rows.iter().filter(|row| !documentation.contains(*row)).collect();
     let is_held = !is_quick && cfg!(target_pointer_width = "64");
     assert!(!is_held || missing.is_empty(), "the documentation of the module lacks:\n{missing:#?}");
@@ -204,7 +205,7 @@ impl Queries {
 
     fn ask(&mut self, label: &str, times: usize) {
         let wire = [&[label.len() as u8], label.as_bytes(), b"\x03com\0"].concat();
-        let hashes = Hashes {
+        let hashes = MessageHashes {
             client: None,
             domain: Some(self.hasher.hash_one(&wire)),
             name: Name::parse(&wire).unwrap().0,
@@ -216,17 +217,17 @@ impl Queries {
 
     /// The first rows of the table.
     fn rows(&self) -> Vec<(String, u64)> {
-        let cursor = Cursor::default();
-        let mut best = Best::new(32, &cursor);
-        self.statistics.rank(Scope::Global, Table::Domains(0), &mut best);
+        let cursor = RowPosition::default();
+        let mut best = TopRows::new(32, &cursor);
+        self.statistics.rank(StreamScope::Global, Table::Domains(0), &mut best);
         best.rows().iter().map(|row| (row.label.to_string(), row.number)).collect()
     }
 
     /// Whether nothing that counts for ever has become less.
     fn check_counters(&self, asked: u64) {
-        let count = |name| self.statistics.counter(Scope::Global, name);
+        let count = |name| self.statistics.counter(StreamScope::Global, name);
         assert_eq!((count("query"), count("query/com"), count("domains")), (asked, asked, 20));
-        let tlds = self.statistics.total(Scope::Global, Table::Tlds(Direction::Query));
+        let tlds = self.statistics.total(StreamScope::Global, Table::Tlds(Direction::Query));
         assert_eq!(tlds, asked);
     }
 

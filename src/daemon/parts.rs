@@ -14,7 +14,7 @@ use crate::input::tcp_server::AccessList;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::Limits;
 use crate::message::filter::Filter;
-use crate::message::geoip::Database;
+use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
 use crate::output::{Clients, Outlet, Outlets, Plan, TaskContext};
 use crate::pipeline::{Collector, Intake};
@@ -28,7 +28,7 @@ pub struct Sockets {
     pub sniffer: Option<sniffer::Sniffer>,
     pub capture: Option<file::Capture>,
     pub web_api: Option<TcpListener>,
-    pub geoip: Option<Database>,
+    pub geoip: Option<LocationDatabase>,
 }
 
 impl Sockets {
@@ -73,8 +73,9 @@ pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Capture>
 }
 
 /// The database that is enabled, opened.
-pub fn geoip(config: &Config) -> Result<Option<Database>, Failure> {
-    Database::load(&config.geoip).map_err(|fault| Failure(format!("geoip.{}: {}", fault.key, fault.text)))
+pub fn geoip(config: &Config) -> Result<Option<LocationDatabase>, Failure> {
+    LocationDatabase::load(&config.geoip)
+        .map_err(|fault| Failure(format!("geoip.{}: {}", fault.key, fault.text)))
 }
 
 /// Opens a part that is enabled.

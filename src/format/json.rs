@@ -59,7 +59,7 @@ pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result 
     out.number(key!("id"), event.dns.id.map(u64::from))?;
     out.name(key!("flags"), None, event.dns.flags)?;
     out.value(key!("latency"), event.latency, |latency, to| write_short_seconds(to, latency))?;
-    if let Some(place) = &event.place {
+    if let Some(place) = &event.location {
         out.label(key!("country"), place.country)?;
         out.label(key!("city"), place.city)?;
     }

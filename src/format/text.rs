@@ -52,7 +52,7 @@ pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
         Some(latency) => write_seconds(out, latency)?,
         None => out.write_str(MISSING)?,
     }
-    match &event.place {
+    match &event.location {
         Some(place) => [place.country, place.city].iter().try_for_each(|text| label(out, text)),
         None => Ok(()),
     }

@@ -59,7 +59,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_KERNEL_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outlets;
 use crate::pipeline::{Collector, Intake};
-use crate::statistics::tables::Tracked;
+use crate::statistics::tables::TrackedTable;
 use crate::statistics::{self, Statistics};
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Secret, ServerTls, Text};
 use auth::Credentials;
@@ -210,19 +210,19 @@ impl Settings {
             }
         }
         let only_defaults = statistics::Section { track: Vec::new(), ..statistics.clone() };
-        let tracked = Tracked::of(statistics).unwrap_or_default();
+        let tracked = TrackedTable::of(statistics).unwrap_or_default();
         Settings {
             credentials: Credentials::new(section),
             default_counters,
             max_items: statistics.max_items.get() as usize,
-            default_tables: Tracked::of(&only_defaults).map_or(0, |tables| tables.len()),
+            default_tables: TrackedTable::of(&only_defaults).map_or(0, |tables| tables.len()),
             tracked: list(&tracked).leak(),
         }
     }
 }
 
 /// The flags of tables, as many as an answer has room for.
-fn list(tracked: &[Tracked]) -> String {
+fn list(tracked: &[TrackedTable]) -> String {
     let mut list = String::new();
     for table in tracked.iter().take_while(|table| table.flag().len() < HTTP_COUNTER_BYTES) {
         if list.len() + table.flag().len() > HTTP_LIST_BYTES {

@@ -23,7 +23,7 @@ use super::error::HttpError;
 use super::query::{BadParameter, Parameters, PercentEncoded};
 use super::response::{BodyMode, Document, Response, ShortText};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
-use crate::statistics::Scope;
+use crate::statistics::StreamScope;
 use crate::wire::text::TEXT_PER_OCTET;
 
 /// A path and what may be done with it.
@@ -217,10 +217,12 @@ impl<'a> Service<'a> {
     }
 
     /// What the parameter `stream` asks for. A name longer than any is an unknown one.
-    fn scope(&self, query: Parameters<'_>) -> Result<Scope, HttpError> {
-        let Some(stream) = query.find("stream") else { return Ok(Scope::Global) };
+    fn scope(&self, query: Parameters<'_>) -> Result<StreamScope, HttpError> {
+        let Some(stream) = query.find("stream") else { return Ok(StreamScope::Global) };
         match stream.decode::<{ IDENTITY_BYTES * TEXT_PER_OCTET }>() {
-            Ok(name) => self.app.statistics.borrow().find(&name).map(Scope::Stream).ok_or(HttpError::Stream),
+            Ok(name) => {
+                self.app.statistics.borrow().find(&name).map(StreamScope::Stream).ok_or(HttpError::Stream)
+            }
             Err(BadParameter::Encoding) => Err(HttpError::StreamEncoding),
             Err(BadParameter::TooLong | BadParameter::TooMany) => Err(HttpError::Stream),
         }

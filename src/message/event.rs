@@ -11,7 +11,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU16;
 
 use crate::limits::IDENTITY_BYTES;
-use crate::message::geoip::Place;
+use crate::message::geoip::Location;
 use crate::time::{Latency, Time};
 use crate::wire::dns::Summary;
 use crate::wire::dnstap::{self, Dnstap};
@@ -28,10 +28,10 @@ pub struct Event<'a> {
     pub family: Option<Family>,
     /// Transport of the message.
     pub protocol: Option<Protocol>,
-    /// Who asked.
+    /// Who query_time.
     pub query: Endpoint,
-    /// Who answered, or was asked, as it was sent: few outputs want to know.
-    pub answerer: Sent<'a>,
+    /// Who answered, or was query_time, as it was sent: few outputs want to know.
+    pub response_end: RawEndpoint<'a>,
     /// Query time of queries, response time of responses.
     pub time: Option<Time>,
     /// Octets of the DNS payload; 0 when the sender left it out.
@@ -39,11 +39,11 @@ pub struct Event<'a> {
     /// What the payload says.
     pub dns: Summary<'a>,
     /// Query time that a response brought along.
-    pub asked: Option<Time>,
+    pub query_time: Option<Time>,
     /// Time from query to response; responses only.
     pub latency: Option<Latency>,
     /// Where the query address is; none when nobody looks.
-    pub place: Option<Place<'a>>,
+    pub location: Option<Location<'a>>,
 }
 
 impl<'a> Event<'a> {
@@ -58,8 +58,8 @@ impl<'a> Event<'a> {
             (message.query_time, message.query_message)
         };
         let payload = payload.unwrap_or_default();
-        let time = moment(time);
-        let asked = if is_response { moment(message.query_time) } else { None };
+        let time = to_time(time);
+        let query_time = if is_response { to_time(message.query_time) } else { None };
         let family = message.socket_family;
         let identity = dnstap.identity.unwrap_or_default();
         Event {
@@ -68,19 +68,19 @@ impl<'a> Event<'a> {
             family,
             protocol: message.socket_protocol,
             query: Endpoint::from_wire(family, message.query_address, message.query_port),
-            answerer: Sent { address: message.response_address, port: message.response_port },
+            response_end: RawEndpoint { address: message.response_address, port: message.response_port },
             time,
             length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
             dns: Summary::parse(payload),
-            asked,
+            query_time,
             latency: None,
-            place: None,
+            location: None,
         }
     }
 
-    /// Who answered, or was asked.
+    /// Who answered, or was query_time.
     pub fn response(&self) -> Endpoint {
-        Endpoint::from_wire(self.family, self.answerer.address, self.answerer.port)
+        Endpoint::from_wire(self.family, self.response_end.address, self.response_end.port)
     }
 
     /// Whether the message answers another one.
@@ -91,7 +91,7 @@ impl<'a> Event<'a> {
 
 /// One end of a conversation as it was sent: any octets, and any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent<'a> {
+pub struct RawEndpoint<'a> {
     /// The address.
     pub address: Option<&'a [u8]>,
     /// The port.
@@ -118,7 +118,7 @@ impl Endpoint {
 }
 
 /// A time as sent; absent when it is no moment.
-fn moment(sent: dnstap::Time) -> Option<Time> {
+fn to_time(sent: dnstap::Time) -> Option<Time> {
     let (seconds, nanoseconds) = sent.parts()?;
     Time::new(seconds, nanoseconds)
 }

@@ -17,7 +17,7 @@ use crate::time::{Latency, Time};
 /// Queries that wait for their response.
 #[derive(Debug)]
 pub struct Pairing {
-    rows: Box<[Row]>,
+    rows: Box<[QueryRow]>,
     hasher: foldhash::quality::RandomState,
     evicted: u64,
 }
@@ -25,11 +25,11 @@ pub struct Pairing {
 /// Entries that share a cache line.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-struct Row([Entry; ENTRIES_PER_ROW]);
+struct QueryRow([WaitingQuery; ENTRIES_PER_ROW]);
 
 /// One query: `key == 0` is a free entry.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
+struct WaitingQuery {
     key: u64,
     /// Query time: seconds since 1970 in the upper 34 bits, nanoseconds in the lower 30.
     time: u64,
@@ -37,7 +37,7 @@ struct Entry {
 
 const ENTRIES_PER_ROW: usize = 4;
 const NANOSECOND_BITS: u32 = 30;
-/// What `Entry::time` can hold of the seconds: until the year 2514.
+/// What `WaitingQuery::time` can hold of the seconds: until the year 2514.
 const SECONDS_MAX: u64 = (1 << (64 - NANOSECOND_BITS)) - 1;
 /// A query older than this waits for nothing.
 const PATIENCE_SECONDS: u64 = 60;
@@ -45,12 +45,12 @@ const PATIENCE_SECONDS: u64 = 60;
 impl Pairing {
     /// Octets that a table for `entries` queries takes.
     pub fn cost(entries: usize) -> usize {
-        Self::rows_for(entries) * size_of::<Row>()
+        Self::rows_for(entries) * size_of::<QueryRow>()
     }
 
     /// A table for `entries` queries, rounded up to whole rows and a power of two.
     pub fn new(entries: usize) -> Self {
-        let rows = limits::table(Self::rows_for(entries), Row::default());
+        let rows = limits::table(Self::rows_for(entries), QueryRow::default());
         Pairing { rows, hasher: Default::default(), evicted: 0 }
     }
 
@@ -67,7 +67,7 @@ impl Pairing {
         let key = self.key(event, address, name);
         if event.is_response() {
             let remembered = key.and_then(|key| self.take(key));
-            event.latency = event.asked.or(remembered).and_then(|asked| Latency::between(asked, time));
+            event.latency = event.query_time.or(remembered).and_then(|asked| Latency::between(asked, time));
         } else if let Some(key) = key.filter(|_| time.seconds <= SECONDS_MAX) {
             self.put(key, time);
         }
@@ -92,16 +92,16 @@ impl Pairing {
     }
 
     /// The row a key lives in.
-    fn row(&mut self, key: u64) -> Option<&mut Row> {
+    fn row(&mut self, key: u64) -> Option<&mut QueryRow> {
         let mask = self.rows.len() - 1;
         self.rows.get_mut(usize::try_from(key >> 32).unwrap_or(0) & mask)
     }
 
     fn put(&mut self, key: u64, time: Time) {
         let time = pack(time);
-        let Some(Row(entries)) = self.row(key) else { return };
+        let Some(QueryRow(entries)) = self.row(key) else { return };
         // The same exchange, else a free entry, whose time is 0, else the oldest: by comparisons that are no branches.
-        let age = |entry: &Entry| if entry.key == key { 0 } else { entry.time.saturating_add(1) };
+        let age = |entry: &WaitingQuery| if entry.key == key { 0 } else { entry.time.saturating_add(1) };
         let (mut way, mut least) = (0, u64::MAX);
         for (at, entry) in entries.iter().enumerate() {
             let age = age(entry);
@@ -111,13 +111,13 @@ impl Pairing {
         let lost = slot.key != 0
             && slot.key != key
             && unpack(slot.time).seconds + PATIENCE_SECONDS >= unpack(time).seconds;
-        *slot = Entry { key, time };
+        *slot = WaitingQuery { key, time };
         self.evicted += u64::from(lost);
     }
 
     fn take(&mut self, key: u64) -> Option<Time> {
-        let Row(entries) = self.row(key)?;
-        let bit = |(way, entry): (usize, &Entry)| u32::from(entry.key == key) << way;
+        let QueryRow(entries) = self.row(key)?;
+        let bit = |(way, entry): (usize, &WaitingQuery)| u32::from(entry.key == key) << way;
         let found = entries.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
         let entry = entries.get_mut(found.trailing_zeros() as usize)?;
         Some(unpack(core::mem::take(entry).time))
@@ -135,7 +135,7 @@ fn unpack(time: u64) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::event::{Endpoint, Sent};
+    use crate::message::event::{Endpoint, RawEndpoint};
     use crate::wire::dns::Summary;
     use crate::wire::iana::MessageType;
 
@@ -153,13 +153,13 @@ mod tests {
                 address: Some("192.0.2.1".parse().unwrap()),
                 port: core::num::NonZeroU16::new(5000),
             },
-            answerer: Sent::default(),
+            response_end: RawEndpoint::default(),
             time: Some(Time { seconds, nanoseconds: 0 }),
             length: 12,
             dns: Summary { id: Some(id), ..Summary::parse(&[]) },
-            asked: None,
+            query_time: None,
             latency: None,
-            place: None,
+            location: None,
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
         let mut pairing = Pairing::new(64);
         pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), Some(ADDRESS), NAME);
         let mut response = event(MessageType::CLIENT_RESPONSE, 1, 110);
-        response.asked = Some(Time { seconds: 107, nanoseconds: 0 });
+        response.query_time = Some(Time { seconds: 107, nanoseconds: 0 });
         pairing.observe(&mut response, Some(ADDRESS), NAME);
         assert_eq!(response.latency.map(Latency::milliseconds), Some(3000));
         assert_eq!(answer(&mut pairing, 1, 111), None, "the remembered query is spent all the same");

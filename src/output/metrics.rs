@@ -20,7 +20,7 @@ use smol::stream::StreamExt;
 use super::file::{self, FileCount};
 use super::{Outlet, OutletTask, Plan, QueueSettings, RecordKind, stdout};
 use crate::limits::{QUEUE, QueueSize, RECORD_BYTES};
-use crate::statistics::{Scope, Statistics};
+use crate::statistics::{Statistics, StreamScope};
 use crate::time::{Time, write_comma_time};
 use crate::values::{ByteSize, FilePath, Seconds, WhenFull};
 use serde::Deserialize;
@@ -152,7 +152,7 @@ type Line = heapless::String<256>;
 impl Counts {
     /// Since start or reset.
     fn now(statistics: &Statistics) -> Self {
-        let of = |name| statistics.counter(Scope::Global, name);
+        let of = |name| statistics.counter(StreamScope::Global, name);
         Counts {
             queries: of("query"),
             clients: of("clients"),

@@ -43,35 +43,35 @@ use crate::limits;
 
 /// Sets that only know their sizes.
 #[derive(Debug)]
-pub struct Distincts {
-    counts: Box<[Count]>,
+pub struct DistinctCounts {
+    counts: Box<[CountedSet]>,
     /// Of all of them, one behind the other.
     memory: Box<[u8]>,
 }
 
 /// One of them.
 #[derive(Clone, Debug)]
-struct Count {
+struct CountedSet {
     /// Where its memory begins, and its octets: two registers each, so `octets = 2^(index_bits - 1)`.
     start: usize,
     octets: usize,
     /// Bits of a hash that choose a register.
     index_bits: u32,
-    state: State,
+    contents: Contents,
 }
 
 /// What the memory holds.
 #[derive(Clone, Debug)]
-enum State {
+enum Contents {
     /// That many hashes in open addressing, 0 for a free slot; `EXACT_MAX` at most.
     Exact(u16),
     /// Registers.
-    Sketch(Sketch),
+    RegisterSketch(RegisterSketch),
 }
 
 /// What belongs to the registers.
 #[derive(Clone, Debug)]
-struct Sketch {
+struct RegisterSketch {
     /// No register has a lower rank.
     base: u32,
     /// Registers of that rank; never 0.
@@ -84,7 +84,7 @@ struct Sketch {
 
 /// Slots for hashes.
 const SLOTS: usize = limits::DISTINCT_BYTES_MIN / 8;
-/// Hashes kept before the sketch takes over: three quarters of the slots.
+/// MessageHashes kept before the sketch takes over: three quarters of the slots.
 pub const EXACT_MAX: u16 = (SLOTS as u16 / 4) * 3;
 
 /// A register that is full.
@@ -94,26 +94,26 @@ const OPEN_BITS: u32 = 32;
 /// Binary digits behind the point of what was seen.
 const PART_BITS: u32 = 16;
 
-impl Distincts {
+impl DistinctCounts {
     /// Empty sets in that many octets each.
     pub fn new(octets: impl Iterator<Item = usize>) -> Self {
         let mut start = 0;
         let counts = octets.map(|octets| {
             let octets = octets.next_power_of_two().max(limits::DISTINCT_BYTES_MIN);
             start += octets;
-            Count {
+            CountedSet {
                 start: start - octets,
                 octets,
                 index_bits: octets.trailing_zeros() + 1,
-                state: State::Exact(0),
+                contents: Contents::Exact(0),
             }
         });
-        Distincts { counts: counts.collect(), memory: limits::table(start, 0) }
+        DistinctCounts { counts: counts.collect(), memory: limits::table(start, 0) }
     }
 
     /// Octets of a set in that many octets.
     pub const fn cost(octets: usize) -> usize {
-        size_of::<Count>() + octets
+        size_of::<CountedSet>() + octets
     }
 
     /// Notes one thing in a set by the hash of it. `false` when it is sure that it was there before.
@@ -121,9 +121,9 @@ impl Distincts {
     pub fn insert(&mut self, number: usize, hash: u64) -> bool {
         let Some(count) = self.counts.get_mut(number) else { return false };
         let Some(memory) = self.memory.get_mut(count.start..count.start + count.octets) else { return false };
-        match &count.state {
-            State::Exact(_) if is_held(memory, hash) => return false,
-            State::Sketch(sketch) if sketch.is_unchanged(memory, count.index_bits, hash) => {}
+        match &count.contents {
+            Contents::Exact(_) if is_held(memory, hash) => return false,
+            Contents::RegisterSketch(sketch) if sketch.is_unchanged(memory, count.index_bits, hash) => {}
             _ => return count.insert(memory, hash),
         }
         true
@@ -131,9 +131,9 @@ impl Distincts {
 
     /// How many different things were seen.
     pub fn count(&self, number: usize) -> u64 {
-        match self.counts.get(number).map(|count| &count.state) {
-            Some(State::Exact(count)) => u64::from(*count),
-            Some(State::Sketch(sketch)) => (sketch.seen + (1 << (PART_BITS - 1))) >> PART_BITS,
+        match self.counts.get(number).map(|count| &count.contents) {
+            Some(Contents::Exact(count)) => u64::from(*count),
+            Some(Contents::RegisterSketch(sketch)) => (sketch.seen + (1 << (PART_BITS - 1))) >> PART_BITS,
             None => 0,
         }
     }
@@ -142,7 +142,7 @@ impl Distincts {
     pub fn reset(&mut self) {
         self.memory.fill(0);
         for count in &mut self.counts {
-            count.state = State::Exact(0);
+            count.contents = Contents::Exact(0);
         }
     }
 }
@@ -171,14 +171,14 @@ fn shift(index: usize) -> u32 {
     index as u32 % 2 * 4
 }
 
-impl Count {
-    /// What [`Distincts::insert`] says.
+impl CountedSet {
+    /// What [`DistinctCounts::insert`] says.
     #[inline(never)]
     fn insert(&mut self, memory: &mut [u8], hash: u64) -> bool {
         let index_bits = self.index_bits;
-        match &mut self.state {
-            State::Sketch(sketch) => sketch.insert(memory, index_bits, hash),
-            State::Exact(count) => {
+        match &mut self.contents {
+            Contents::RegisterSketch(sketch) => sketch.insert(memory, index_bits, hash),
+            Contents::Exact(count) => {
                 let hash = hash.max(1);
                 let Some(slot) = slot(memory, hash) else { return true };
                 if u64::from_ne_bytes(*slot) == hash {
@@ -188,9 +188,9 @@ impl Count {
                     *slot = hash.to_ne_bytes();
                     *count += 1;
                 } else {
-                    let mut sketch = Sketch::from_hashes(memory, index_bits, *count);
+                    let mut sketch = RegisterSketch::from_hashes(memory, index_bits, *count);
                     sketch.insert(memory, index_bits, hash);
-                    self.state = State::Sketch(sketch);
+                    self.contents = Contents::RegisterSketch(sketch);
                 }
             }
         }
@@ -216,18 +216,18 @@ fn slot(memory: &mut [u8], hash: u64) -> Option<&mut [u8; 8]> {
     slots.get_mut(place)
 }
 
-impl Sketch {
+impl RegisterSketch {
     /// Makes registers of `count` hashes.
     fn from_hashes(memory: &mut [u8], index_bits: u32, count: u16) -> Self {
         let mut hashes = [[0; 8]; SLOTS];
         hashes.iter_mut().zip(memory.as_chunks::<8>().0).for_each(|(hash, held)| *hash = *held);
         memory.fill(0);
         let mut sketch =
-            Sketch { base: 0, lowest: 1 << index_bits, open: 1 << (index_bits + OPEN_BITS), seen: 0 };
+            RegisterSketch { base: 0, lowest: 1 << index_bits, open: 1 << (index_bits + OPEN_BITS), seen: 0 };
         for hash in hashes.map(u64::from_ne_bytes).into_iter().filter(|&hash| hash != 0) {
             sketch.insert(memory, index_bits, hash);
         }
-        Sketch { seen: u64::from(count) << PART_BITS, ..sketch }
+        RegisterSketch { seen: u64::from(count) << PART_BITS, ..sketch }
     }
 
     /// Whether a hash would raise no register, as with most messages.
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn few_are_counted_exactly() {
-        let mut distincts = Distincts::new([4096, 8192].into_iter());
+        let mut distincts = DistinctCounts::new([4096, 8192].into_iter());
         for round in 0..3 {
             for thing in 0..EXACT_MAX {
                 distincts.insert(1, hasher(1).hash_one(thing));
@@ -318,7 +318,7 @@ mod tests {
         let mut squares = [0.0; 3];
         for seed in 0..SEEDS {
             let (hasher, mut distincts) =
-                (hasher(seed), Distincts::new(sizes.map(|(octets, _)| octets).into_iter()));
+                (hasher(seed), DistinctCounts::new(sizes.map(|(octets, _)| octets).into_iter()));
             for thing in 1..=100_000u64 {
                 let hash = hasher.hash_one(thing);
                 for (number, (square, (octets, stated))) in squares.iter_mut().zip(sizes).enumerate() {
@@ -349,8 +349,8 @@ mod tests {
     #[test]
     fn what_comes_again_is_not_counted_again() {
         let hasher = hasher(3);
-        let mut distincts = Distincts::new([4096].into_iter());
-        let insert_all = |distincts: &mut Distincts| {
+        let mut distincts = DistinctCounts::new([4096].into_iter());
+        let insert_all = |distincts: &mut DistinctCounts| {
             for thing in 0..3_000_000u64 {
                 distincts.insert(0, hasher.hash_one(thing));
             }
@@ -364,9 +364,9 @@ mod tests {
 
     #[test]
     fn the_extreme_hashes_fit() {
-        let mut distincts = Distincts::new([4096].into_iter());
-        let sketch = Sketch::from_hashes(&mut distincts.memory, 13, 0);
-        distincts.counts[0].state = State::Sketch(sketch);
+        let mut distincts = DistinctCounts::new([4096].into_iter());
+        let sketch = RegisterSketch::from_hashes(&mut distincts.memory, 13, 0);
+        distincts.counts[0].contents = Contents::RegisterSketch(sketch);
         distincts.insert(0, 0);
         distincts.insert(0, u64::MAX);
         distincts.insert(0, 0);

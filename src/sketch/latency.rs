@@ -16,7 +16,7 @@ use crate::time::Latency;
 
 /// Latencies of one stream.
 #[derive(Clone, Debug)]
-pub struct Latencies {
+pub struct LatencyHistogram {
     buckets: [u32; LATENCY_BUCKETS],
 }
 
@@ -40,9 +40,9 @@ pub fn parse(name: &str) -> Option<u64> {
     }
 }
 
-impl Latencies {
+impl LatencyHistogram {
     /// Nothing counted yet.
-    pub const NONE: Latencies = Latencies { buckets: [0; LATENCY_BUCKETS] };
+    pub const NONE: LatencyHistogram = LatencyHistogram { buckets: [0; LATENCY_BUCKETS] };
 
     /// Counts one response.
     #[inline]
@@ -63,7 +63,7 @@ impl Latencies {
 }
 
 /// Microseconds within which that many in a hundred of all responses stay; 0 when there are none.
-pub fn percentile<'a>(percent: u64, all: impl Iterator<Item = &'a Latencies>) -> u64 {
+pub fn percentile<'a>(percent: u64, all: impl Iterator<Item = &'a LatencyHistogram>) -> u64 {
     let mut sums = [0u64; LATENCY_BUCKETS];
     for latencies in all {
         sums.iter_mut().zip(latencies.buckets).for_each(|(sum, bucket)| *sum += u64::from(bucket));
@@ -129,7 +129,7 @@ mod tests {
         for spread in [1.0, 4.0, 12.0] {
             let mut values: Vec<u64> =
                 (0..20_000).map(|_| (200.0 * f64::exp(spread * random())) as u64).collect();
-            let mut streams = [Latencies::NONE, Latencies::NONE];
+            let mut streams = [LatencyHistogram::NONE, LatencyHistogram::NONE];
             for (number, &value) in values.iter().enumerate() {
                 streams[usize::from(number % 7 == 0)].count(latency(value));
             }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_long_ago_goes() {
-        let mut latencies = Latencies::NONE;
+        let mut latencies = LatencyHistogram::NONE;
         assert_eq!(percentile(50, [&latencies].into_iter()), 0);
         latencies.count(latency(5));
         for halvings in 0..7 {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_full_bucket_loses_half_and_the_shares_stay() {
-        let mut latencies = Latencies::NONE;
+        let mut latencies = LatencyHistogram::NONE;
         latencies.buckets[3] = u32::MAX / 2 - WEIGHT;
         latencies.buckets[4] = u32::MAX / 4;
         latencies.count(latency(3));

@@ -3,18 +3,18 @@
 //! An average over a minute is one that forgets: what happened a minute ago counts 1/e of what happens now, as in the
 //! load average of Unix. It needs no list of samples, two numbers for each stream and direction. So that it is right
 //! from the first second on and not only after some minutes, it is divided by the part of the time that it has seen
-//! ([`Seen`]).
+//! ([`WindowCoverage`]).
 
 /// Rates of one stream.
 #[derive(Clone, Copy, Debug)]
-pub struct Rates {
-    queries: Flow,
-    responses: Flow,
+pub struct StreamRates {
+    queries: Rate,
+    responses: Rate,
 }
 
 /// One direction.
 #[derive(Clone, Copy, Debug)]
-struct Flow {
+struct Rate {
     /// The counter at the last tick.
     counted: u64,
     /// Messages a second in the last tick.
@@ -28,7 +28,7 @@ const WINDOWS: [u64; 2] = [60_000, 300_000];
 
 /// Which rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RateKind {
     /// Queries.
     Queries,
     /// Responses.
@@ -39,7 +39,7 @@ pub enum Kind {
 
 /// Over which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Period {
+pub enum RatePeriod {
     /// The last second.
     Second,
     /// The last minute, more or less.
@@ -49,25 +49,25 @@ pub enum Period {
 }
 
 /// Reads the name of a rate: `qps`, `rps-1m`, `pps-5m`.
-pub fn parse(name: &str) -> Option<(Kind, Period)> {
+pub fn parse(name: &str) -> Option<(RateKind, RatePeriod)> {
     let (kind, period) = match name.split_once('-') {
-        None => (name, Period::Second),
-        Some((kind, "1m")) => (kind, Period::Minute),
-        Some((kind, "5m")) => (kind, Period::FiveMinutes),
+        None => (name, RatePeriod::Second),
+        Some((kind, "1m")) => (kind, RatePeriod::Minute),
+        Some((kind, "5m")) => (kind, RatePeriod::FiveMinutes),
         Some(_) => return None,
     };
     let kind = match kind {
-        "qps" => Kind::Queries,
-        "rps" => Kind::Responses,
-        "pps" => Kind::Messages,
+        "qps" => RateKind::Queries,
+        "rps" => RateKind::Responses,
+        "pps" => RateKind::Messages,
         _ => return None,
     };
     Some((kind, period))
 }
 
-impl Rates {
+impl StreamRates {
     /// No traffic yet.
-    pub const ZERO: Rates = Rates { queries: Flow::ZERO, responses: Flow::ZERO };
+    pub const ZERO: StreamRates = StreamRates { queries: Rate::ZERO, responses: Rate::ZERO };
 
     /// Takes the counters of now; `milliseconds` have passed since the last call.
     pub fn tick(&mut self, queries: u64, responses: u64, milliseconds: u64) {
@@ -76,22 +76,22 @@ impl Rates {
     }
 
     /// A rate in millionths; an average is yet to be divided by what was seen.
-    pub fn of(&self, kind: Kind, period: Period) -> u64 {
-        let flow = |flow: &Flow| match (period, flow.averages) {
-            (Period::Second, _) => flow.now.saturating_mul(1_000_000),
-            (Period::Minute, [minute, _]) => minute,
-            (Period::FiveMinutes, [_, minutes]) => minutes,
+    pub fn of(&self, kind: RateKind, period: RatePeriod) -> u64 {
+        let flow = |flow: &Rate| match (period, flow.averages) {
+            (RatePeriod::Second, _) => flow.now.saturating_mul(1_000_000),
+            (RatePeriod::Minute, [minute, _]) => minute,
+            (RatePeriod::FiveMinutes, [_, minutes]) => minutes,
         };
         match kind {
-            Kind::Queries => flow(&self.queries),
-            Kind::Responses => flow(&self.responses),
-            Kind::Messages => flow(&self.queries).saturating_add(flow(&self.responses)),
+            RateKind::Queries => flow(&self.queries),
+            RateKind::Responses => flow(&self.responses),
+            RateKind::Messages => flow(&self.queries).saturating_add(flow(&self.responses)),
         }
     }
 }
 
-impl Flow {
-    const ZERO: Flow = Flow { counted: 0, now: 0, averages: [0; WINDOWS.len()] };
+impl Rate {
+    const ZERO: Rate = Rate { counted: 0, now: 0, averages: [0; WINDOWS.len()] };
 
     fn tick(&mut self, counted: u64, milliseconds: u64) {
         let difference = counted.saturating_sub(self.counted);
@@ -111,11 +111,11 @@ impl Flow {
 
 /// How much of each window was seen, since the counters began.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen([u64; WINDOWS.len()]);
+pub struct WindowCoverage([u64; WINDOWS.len()]);
 
-impl Seen {
+impl WindowCoverage {
     /// Nothing yet.
-    pub const NOTHING: Seen = Seen([0; WINDOWS.len()]);
+    pub const NOTHING: WindowCoverage = WindowCoverage([0; WINDOWS.len()]);
     const ALL: u64 = 1_000_000_000_000;
 
     /// So much time has passed.
@@ -126,12 +126,12 @@ impl Seen {
     }
 
     /// The rate of a period in millionths, to the thousandth.
-    pub fn complete(&self, rate: u64, period: Period) -> u64 {
-        let Seen([minute, minutes]) = *self;
+    pub fn complete(&self, rate: u64, period: RatePeriod) -> u64 {
+        let WindowCoverage([minute, minutes]) = *self;
         let seen = match period {
-            Period::Second => return rate,
-            Period::Minute => minute,
-            Period::FiveMinutes => minutes,
+            RatePeriod::Second => return rate,
+            RatePeriod::Minute => minute,
+            RatePeriod::FiveMinutes => minutes,
         };
         let rate = u128::from(rate) * u128::from(Self::ALL) / u128::from(seen.max(1));
         u64::try_from((rate + 500) / 1_000 * 1_000).unwrap_or(u64::MAX)
@@ -152,9 +152,10 @@ mod tests {
 
     #[test]
     fn a_rate_is_the_difference_over_the_time_passed() {
-        let mut rates = Rates::ZERO;
-        let of = |rates: &Rates| {
-            [Kind::Queries, Kind::Responses, Kind::Messages].map(|kind| rates.of(kind, Period::Second))
+        let mut rates = StreamRates::ZERO;
+        let of = |rates: &StreamRates| {
+            [RateKind::Queries, RateKind::Responses, RateKind::Messages]
+                .map(|kind| rates.of(kind, RatePeriod::Second))
         };
         rates.tick(100, 50, 1_000);
         assert_eq!(of(&rates), [100_000_000, 50_000_000, 150_000_000]);
@@ -167,7 +168,7 @@ mod tests {
     /// The averages after each second of a flow, beside those computed with floating point.
     #[test]
     fn averages_are_those_of_the_formula_from_the_first_second_on() {
-        let (mut rates, mut seen, mut counted) = (Rates::ZERO, Seen::NOTHING, 0);
+        let (mut rates, mut seen, mut counted) = (StreamRates::ZERO, WindowCoverage::NOTHING, 0);
         let mut exact = [[0.0; 2]; 2]; // sum and weight, by window
         let flow = |second: u32| match second {
             0..400 => 250,
@@ -179,41 +180,47 @@ mod tests {
             counted += flow(second);
             rates.tick(counted, 2 * counted, 1_000);
             seen.tick(1_000);
-            let windows = [(60.0, Period::Minute), (300.0, Period::FiveMinutes)];
+            let windows = [(60.0, RatePeriod::Minute), (300.0, RatePeriod::FiveMinutes)];
             for ((window, period), [sum, weight]) in windows.into_iter().zip(&mut exact) {
                 let kept = f64::exp(-1.0 / window);
                 *sum = *sum * kept + flow(second) as f64 * (1.0 - kept);
                 *weight = *weight * kept + 1.0 - kept;
                 let value = |kind| seen.complete(rates.of(kind, period), period) as f64 / 1e6;
                 let expected = *sum / *weight;
-                let off = (value(Kind::Queries) - expected).abs();
+                let off = (value(RateKind::Queries) - expected).abs();
                 assert!(
                     off <= 0.0015 + expected * 1e-3,
                     "{second} s, {period:?}: {} for {expected}",
-                    value(Kind::Queries)
+                    value(RateKind::Queries)
                 );
-                let all = (value(Kind::Messages) - 3.0 * expected).abs();
+                let all = (value(RateKind::Messages) - 3.0 * expected).abs();
                 assert!(all <= 0.003 + expected * 3e-3, "{second} s, {period:?}");
             }
             if second < 400 {
                 assert_eq!(
-                    seen.complete(rates.of(Kind::Queries, Period::FiveMinutes), Period::FiveMinutes),
+                    seen.complete(
+                        rates.of(RateKind::Queries, RatePeriod::FiveMinutes),
+                        RatePeriod::FiveMinutes
+                    ),
                     250_000_000
                 );
             }
         }
-        assert_eq!(seen.complete(rates.of(Kind::Messages, Period::FiveMinutes), Period::FiveMinutes), 0);
+        assert_eq!(
+            seen.complete(rates.of(RateKind::Messages, RatePeriod::FiveMinutes), RatePeriod::FiveMinutes),
+            0
+        );
     }
 
     #[test]
     fn any_time_may_pass_and_any_number_be_counted() {
         for milliseconds in [0, 1, 999, 120_000, 600_000, 86_400_000, u64::MAX / 2] {
-            let (mut rates, mut seen) = (Rates::ZERO, Seen::NOTHING);
+            let (mut rates, mut seen) = (StreamRates::ZERO, WindowCoverage::NOTHING);
             for counted in [1, 1_000_000_000_000, u64::MAX / 2_000, 0] {
                 rates.tick(counted, counted, milliseconds);
                 seen.tick(milliseconds);
-                for period in [Period::Second, Period::Minute, Period::FiveMinutes] {
-                    seen.complete(rates.of(Kind::Messages, period), period);
+                for period in [RatePeriod::Second, RatePeriod::Minute, RatePeriod::FiveMinutes] {
+                    seen.complete(rates.of(RateKind::Messages, period), period);
                 }
             }
         }
@@ -221,9 +228,9 @@ mod tests {
 
     #[test]
     fn names_are_read_or_refused() {
-        assert_eq!(parse("qps"), Some((Kind::Queries, Period::Second)));
-        assert_eq!(parse("rps-1m"), Some((Kind::Responses, Period::Minute)));
-        assert_eq!(parse("pps-5m"), Some((Kind::Messages, Period::FiveMinutes)));
+        assert_eq!(parse("qps"), Some((RateKind::Queries, RatePeriod::Second)));
+        assert_eq!(parse("rps-1m"), Some((RateKind::Responses, RatePeriod::Minute)));
+        assert_eq!(parse("pps-5m"), Some((RateKind::Messages, RatePeriod::FiveMinutes)));
         for wrong in ["", "qps-", "qps-2m", "query-1m", "qps-1m-5m", "-1m"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

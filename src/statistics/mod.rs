@@ -16,7 +16,7 @@ pub mod tlds;
 
 use crate::limits::{DISTINCT_BYTES, Limits};
 use crate::message::event::Event;
-use crate::sketch::distinct::Distincts;
+use crate::sketch::distinct::DistinctCounts;
 use crate::time::Time;
 pub use table_name::TableName;
 
@@ -70,9 +70,9 @@ impl Section {
     /// The rules between the keys.
     ///
     /// # Errors
-    /// Those of [`tables::Tracked::of`].
+    /// Those of [`tables::TrackedTable::of`].
     pub fn check(&self) -> Result<(), KeyError> {
-        tables::Tracked::of(self).map(|_| ())
+        tables::TrackedTable::of(self).map(|_| ())
     }
 }
 
@@ -82,13 +82,13 @@ pub struct Statistics {
     streams: Streams,
     unknown_types: UnknownTypes,
     /// Part of the time that averages have seen.
-    seen: crate::sketch::rates::Seen,
+    seen: crate::sketch::rates::WindowCoverage,
     /// Since latencies were halved.
     passed_ms: u64,
     /// Different clients and names of each stream, by its place, and last of all together.
-    distincts: Distincts,
+    distincts: DistinctCounts,
     /// The same of all since they were last asked for, for a reader that wants them so.
-    interval: Option<Distincts>,
+    interval: Option<DistinctCounts>,
     tables: Tables,
 }
 
@@ -101,7 +101,7 @@ const DOMAINS: usize = 1;
 
 /// The value of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum CounterValue {
     /// A whole number.
     Count(u64),
     /// A number with decimals, in millionths: seconds in microseconds, rates.
@@ -110,16 +110,16 @@ pub enum Value {
 
 /// One stream, or all together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum StreamScope {
     /// All streams together.
     Global,
     /// One stream.
     Stream(StreamId),
 }
 
-/// Hashes of what a message is about, made once and used by all tables; `None` for what it lacks.
+/// MessageHashes of what a message is about, made once and used by all tables; `None` for what it lacks.
 #[derive(Clone, Copy, Debug)]
-pub struct Hashes<'a> {
+pub struct MessageHashes<'a> {
     /// Of the query address; none for the unspecified one.
     pub client: Option<u64>,
     /// Of the name, in lower case if so configured.
@@ -139,9 +139,9 @@ impl Statistics {
         Statistics {
             streams: Streams::new(limits.streams),
             unknown_types: UnknownTypes::default(),
-            seen: crate::sketch::rates::Seen::NOTHING,
+            seen: crate::sketch::rates::WindowCoverage::NOTHING,
             passed_ms: 0,
-            distincts: Distincts::new(distinct_sizes(limits).flat_map(|octets| [octets; SETS])),
+            distincts: DistinctCounts::new(distinct_sizes(limits).flat_map(|octets| [octets; SETS])),
             interval: None,
             tables: Tables::new(limits, section, with_countries),
         }
@@ -149,15 +149,15 @@ impl Statistics {
 
     /// Octets of the counts of different things.
     pub fn distinct_cost(limits: &Limits) -> usize {
-        distinct_sizes(limits).map(|octets| SETS * Distincts::cost(octets)).sum()
+        distinct_sizes(limits).map(|octets| SETS * DistinctCounts::cost(octets)).sum()
     }
 
     /// Octets of those that [`Statistics::count_intervals`] makes.
-    pub const INTERVAL_COST: usize = SETS * Distincts::cost(INTERVAL_BYTES);
+    pub const INTERVAL_COST: usize = SETS * DistinctCounts::cost(INTERVAL_BYTES);
 
     /// Counts distinct clients and names by the interval, too.
     pub fn count_intervals(&mut self) {
-        self.interval = Some(Distincts::new([INTERVAL_BYTES; SETS].into_iter()));
+        self.interval = Some(DistinctCounts::new([INTERVAL_BYTES; SETS].into_iter()));
     }
 
     /// Distinct clients and names since the last call; resets nothing else.
@@ -169,7 +169,7 @@ impl Statistics {
     }
 
     /// Counts one message.
-    pub fn observe(&mut self, event: &Event<'_>, hashes: &Hashes<'_>) {
+    pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let Some(stream) = self.streams.of(event) else { return };
         stream.counters.observe(event, &mut self.unknown_types);
         if let Some(latency) = event.latency {
@@ -217,7 +217,7 @@ impl Statistics {
     /// Counts from zero again; the names of the streams stay.
     pub fn reset(&mut self) {
         self.streams.reset();
-        self.seen = crate::sketch::rates::Seen::NOTHING;
+        self.seen = crate::sketch::rates::WindowCoverage::NOTHING;
         self.distincts.reset();
         self.tables.reset();
     }
@@ -233,23 +233,23 @@ impl Statistics {
     }
 
     /// The value of a counter, rate or percentile by its published name; 0 for one that does not exist.
-    pub fn value(&self, scope: Scope, name: &str) -> Value {
+    pub fn value(&self, scope: StreamScope, name: &str) -> CounterValue {
         if let Some((kind, period)) = crate::sketch::rates::parse(name) {
             let rate = self.sum(scope, |stream| stream.rates.of(kind, period));
             return match period {
-                crate::sketch::rates::Period::Second => Value::Count(rate / 1_000_000),
-                _ => Value::Millionths(self.seen.complete(rate, period)),
+                crate::sketch::rates::RatePeriod::Second => CounterValue::Count(rate / 1_000_000),
+                _ => CounterValue::Millionths(self.seen.complete(rate, period)),
             };
         }
         if let Some(percent) = crate::sketch::latency::parse(name) {
             let all = self.select(scope).map(|stream| &stream.latencies);
-            return Value::Millionths(crate::sketch::latency::percentile(percent, all));
+            return CounterValue::Millionths(crate::sketch::latency::percentile(percent, all));
         }
-        Value::Count(self.counter(scope, name))
+        CounterValue::Count(self.counter(scope, name))
     }
 
     /// The value of a counter by its published name; 0 for one that does not exist.
-    pub fn counter(&self, scope: Scope, name: &str) -> u64 {
+    pub fn counter(&self, scope: StreamScope, name: &str) -> u64 {
         match name {
             "clients" => self.distinct(scope, CLIENTS),
             "domains" => self.distinct(scope, DOMAINS),
@@ -261,7 +261,7 @@ impl Statistics {
     }
 
     /// The count of a top-level domain: `query/com`, or `query/tld/com` for one that is also something else.
-    fn tld_counter(&self, scope: Scope, name: &str) -> Option<u64> {
+    fn tld_counter(&self, scope: StreamScope, name: &str) -> Option<u64> {
         let (direction, what) = name.split_once('/')?;
         let number = tlds::find(what.strip_prefix("tld/").unwrap_or(what).as_bytes())?;
         Some(self.tld(scope, Direction::parse(direction)?, number))
@@ -273,14 +273,14 @@ impl Statistics {
     }
 
     /// Responses by latency class, each class by itself, and the sum of their latencies in microseconds.
-    pub fn latency(&self, scope: Scope) -> ([u64; LATENCY_CLASSES.len()], u64) {
+    pub fn latency(&self, scope: StreamScope) -> ([u64; LATENCY_CLASSES.len()], u64) {
         let class =
             |class| self.sum(scope, |s| s.counters.value(Counter::Latency(class), &self.unknown_types));
         (core::array::from_fn(class), self.sum(scope, |stream| stream.counters.latency_microseconds()))
     }
 
     /// Time of the last message; of all streams the latest.
-    pub fn last_message(&self, scope: Scope) -> Option<Time> {
+    pub fn last_message(&self, scope: StreamScope) -> Option<Time> {
         self.select(scope).filter_map(|stream| stream.counters.last_message()).max()
     }
 
@@ -289,19 +289,19 @@ impl Statistics {
         self.streams.overflow()
     }
 
-    fn sum(&self, scope: Scope, value: impl Fn(&Stream) -> u64) -> u64 {
+    fn sum(&self, scope: StreamScope, value: impl Fn(&Stream) -> u64) -> u64 {
         self.select(scope).map(value).fold(0, u64::wrapping_add)
     }
 
-    fn select(&self, scope: Scope) -> impl Iterator<Item = &Stream> {
-        let chosen = move |id: StreamId| scope == Scope::Global || scope == Scope::Stream(id);
+    fn select(&self, scope: StreamScope) -> impl Iterator<Item = &Stream> {
+        let chosen = move |id: StreamId| scope == StreamScope::Global || scope == StreamScope::Stream(id);
         self.streams.iter().filter(move |&(id, _)| chosen(id)).map(|(_, stream)| stream)
     }
 
-    fn distinct(&self, scope: Scope, set: usize) -> u64 {
+    fn distinct(&self, scope: StreamScope, set: usize) -> u64 {
         let place = match scope {
-            Scope::Global => self.streams.capacity(),
-            Scope::Stream(id) => id.place(),
+            StreamScope::Global => self.streams.capacity(),
+            StreamScope::Stream(id) => id.place(),
         };
         self.distincts.count(SETS * place + set)
     }

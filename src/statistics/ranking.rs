@@ -11,10 +11,10 @@ use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::counters::{Direction, OTHER_RCODE};
-use super::tables::Set;
-use super::{Scope, Statistics, tlds};
+use super::tables::StreamTables;
+use super::{Statistics, StreamScope, tlds};
 use crate::limits::PLACE_BYTES;
-use crate::sketch::heavy_hitters::Top;
+use crate::sketch::heavy_hitters::HeavyHitters;
 use crate::wire::iana::{Rcode, RrType};
 use crate::wire::name::{NAME_MAX, Name};
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
@@ -40,9 +40,9 @@ pub enum Table {
 
 /// A row.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
+pub struct TableRow<'a> {
     /// What it is about.
-    pub label: Label<'a>,
+    pub label: RowLabel<'a>,
     /// How often, or how many octets.
     pub number: u64,
     /// The true number is as much above or below at most.
@@ -51,7 +51,7 @@ pub struct Row<'a> {
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug)]
-pub enum Label<'a> {
+pub enum RowLabel<'a> {
     /// A name in wire form.
     Name(&'a [u8]),
     /// An address in 4 or 16 octets.
@@ -75,16 +75,16 @@ pub const BATCH: usize = 32;
 
 /// Where a reader has come to.
 #[derive(Clone, Debug, Default)]
-pub struct Cursor {
+pub struct RowPosition {
     number: u64,
     /// The octets of a name or of a country, or the text of something else.
     octets: heapless::Vec<u8, NAME_MAX>,
-    kind: Kind,
+    kind: PositionKind,
 }
 
 /// What a cursor stands behind.
 #[derive(Clone, Copy, Debug, Default)]
-enum Kind {
+enum PositionKind {
     #[default]
     Nothing,
     Name,
@@ -97,24 +97,24 @@ const LABEL_TEXT: usize = 64;
 
 /// The best rows so far.
 #[derive(Debug)]
-pub struct Best<'a, 'c> {
-    rows: heapless::Vec<Row<'a>, BATCH>,
+pub struct TopRows<'a, 'c> {
+    rows: heapless::Vec<TableRow<'a>, BATCH>,
     limit: usize,
-    after: &'c Cursor,
+    after: &'c RowPosition,
 }
 
-impl Cursor {
+impl RowPosition {
     /// Goes on behind a row.
-    pub fn pass(&mut self, row: &Row<'_>) {
+    pub fn pass(&mut self, row: &TableRow<'_>) {
         self.number = row.number;
         self.octets.clear();
         let mut text = heapless::String::<LABEL_TEXT>::new();
         let (kind, octets) = match row.label {
-            Label::Name(wire) => (Kind::Name, wire),
-            Label::Country(octets) => (Kind::Country, octets),
+            RowLabel::Name(wire) => (PositionKind::Name, wire),
+            RowLabel::Country(octets) => (PositionKind::Country, octets),
             label => {
                 let _ = write!(text, "{label}");
-                (Kind::Text, text.as_bytes())
+                (PositionKind::Text, text.as_bytes())
             }
         };
         self.kind = kind;
@@ -122,30 +122,30 @@ impl Cursor {
     }
 
     /// Whether a row is still to come.
-    fn is_before(&self, row: &Row<'_>) -> bool {
+    fn is_before(&self, row: &TableRow<'_>) -> bool {
         let label = match self.kind {
-            Kind::Nothing => return true,
-            Kind::Name => Label::Name(&self.octets),
-            Kind::Country => Label::Country(&self.octets),
-            Kind::Text => Label::Text(core::str::from_utf8(&self.octets).unwrap_or_default()),
+            PositionKind::Nothing => return true,
+            PositionKind::Name => RowLabel::Name(&self.octets),
+            PositionKind::Country => RowLabel::Country(&self.octets),
+            PositionKind::Text => RowLabel::Text(core::str::from_utf8(&self.octets).unwrap_or_default()),
         };
         row.number.cmp(&self.number).then_with(|| label.compare(&row.label)) == Ordering::Less
     }
 }
 
-impl<'a, 'c> Best<'a, 'c> {
+impl<'a, 'c> TopRows<'a, 'c> {
     /// None yet; at most `limit` rows that come after the cursor, and at most [`BATCH`].
-    pub fn new(limit: usize, after: &'c Cursor) -> Self {
-        Best { rows: heapless::Vec::new(), limit: limit.min(BATCH), after }
+    pub fn new(limit: usize, after: &'c RowPosition) -> Self {
+        TopRows { rows: heapless::Vec::new(), limit: limit.min(BATCH), after }
     }
 
     /// The rows, best first.
-    pub fn rows(&self) -> &[Row<'a>] {
+    pub fn rows(&self) -> &[TableRow<'a>] {
         &self.rows
     }
 
     /// Considers a row.
-    fn offer(&mut self, row: Row<'a>) {
+    fn offer(&mut self, row: TableRow<'a>) {
         if row.number == 0 || self.limit == 0 || !self.after.is_before(&row) {
             return;
         }
@@ -160,18 +160,18 @@ impl<'a, 'c> Best<'a, 'c> {
     }
 }
 
-impl Row<'_> {
-    fn precedes(&self, other: &Row<'_>) -> bool {
+impl TableRow<'_> {
+    fn precedes(&self, other: &TableRow<'_>) -> bool {
         other.number.cmp(&self.number).then_with(|| self.label.compare(&other.label)) == Ordering::Less
     }
 }
 
-impl Label<'_> {
+impl RowLabel<'_> {
     /// The order of the texts.
-    fn compare(&self, other: &Label<'_>) -> Ordering {
+    fn compare(&self, other: &RowLabel<'_>) -> Ordering {
         match (self, other) {
-            (Label::Name(a), Label::Name(b)) => name_text(a).cmp(name_text(b)),
-            (Label::Country(a), Label::Country(b)) => a.cmp(b),
+            (RowLabel::Name(a), RowLabel::Name(b)) => name_text(a).cmp(name_text(b)),
+            (RowLabel::Country(a), RowLabel::Country(b)) => a.cmp(b),
             _ => {
                 let (mut a, mut b) =
                     (heapless::String::<LABEL_TEXT>::new(), heapless::String::<LABEL_TEXT>::new());
@@ -195,25 +195,25 @@ fn name_text(wire: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-impl fmt::Display for Label<'_> {
+impl fmt::Display for RowLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Label::Name(wire) => Name::parse(wire).map_or(Ok(()), |(name, _)| write!(f, "{name}")),
-            Label::Address(octets) => match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
+            RowLabel::Name(wire) => Name::parse(wire).map_or(Ok(()), |(name, _)| write!(f, "{name}")),
+            RowLabel::Address(octets) => match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
                 (Ok(v4), _) => write!(f, "{}", IpAddr::V4(Ipv4Addr::from(v4))),
                 (_, Ok(v6)) => write!(f, "{}", IpAddr::V6(Ipv6Addr::from(v6))),
                 _ => Ok(()),
             },
-            Label::Text(text) => f.write_str(text),
-            Label::Country(octets) => {
+            RowLabel::Text(text) => f.write_str(text),
+            RowLabel::Country(octets) => {
                 let mut room = [0; PLACE_BYTES * TEXT_PER_OCTET];
                 let length = write_label_text(octets, &mut room).unwrap_or(0);
                 f.write_str(room.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())
             }
-            Label::Rcode(direction, rcode) => lower(f, direction, format_args!("{rcode}")),
-            Label::Type(direction, rrtype) => lower(f, direction, format_args!("{rrtype}")),
-            Label::Tld(direction, number) => write!(f, "{}/{}", direction.word(), tlds::domain(number)),
-            Label::Others(direction) => write!(f, "{}/other", direction.word()),
+            RowLabel::Rcode(direction, rcode) => lower(f, direction, format_args!("{rcode}")),
+            RowLabel::Type(direction, rrtype) => lower(f, direction, format_args!("{rrtype}")),
+            RowLabel::Tld(direction, number) => write!(f, "{}/{}", direction.word(), tlds::domain(number)),
+            RowLabel::Others(direction) => write!(f, "{}/other", direction.word()),
         }
     }
 }
@@ -228,35 +228,35 @@ fn lower(f: &mut fmt::Formatter<'_>, direction: Direction, what: fmt::Arguments<
 
 impl Statistics {
     /// Offers all rows of a table.
-    pub fn rank<'a>(&'a self, scope: Scope, table: Table, best: &mut Best<'a, '_>) {
+    pub fn rank<'a>(&'a self, scope: StreamScope, table: Table, best: &mut TopRows<'a, '_>) {
         let sets = self.sets(scope);
         match table {
             Table::Tlds(direction) => {
                 for number in 0..tlds::COUNT {
-                    let count = |set: &Set| set.tlds.value(direction, number);
-                    exact(best, Label::Tld(direction, number), sets.iter().map(count).sum());
+                    let count = |set: &StreamTables| set.tlds.value(direction, number);
+                    exact(best, RowLabel::Tld(direction, number), sets.iter().map(count).sum());
                 }
             }
-            Table::Domains(place) => merge(sets, |set| set.domains.get(place), 0, Label::Name, best),
-            Table::ClientHits => merge(sets, |set| Some(&set.clients), 0, Label::Address, best),
-            Table::ClientBytes => merge(sets, |set| Some(&set.clients), 1, Label::Address, best),
+            Table::Domains(place) => merge(sets, |set| set.domains.get(place), 0, RowLabel::Name, best),
+            Table::ClientHits => merge(sets, |set| Some(&set.clients), 0, RowLabel::Address, best),
+            Table::ClientBytes => merge(sets, |set| Some(&set.clients), 1, RowLabel::Address, best),
             Table::Countries(direction) => {
-                merge(sets, |set| countries(set, direction), 0, Label::Country, best)
+                merge(sets, |set| countries(set, direction), 0, RowLabel::Country, best)
             }
             Table::Rcodes(direction) => {
                 for number in 0..=OTHER_RCODE {
                     let count = self.sum(scope, |stream| stream.counters.rcode_slot(direction, number));
                     let rcode = u16::try_from(number).ok().filter(|_| number < OTHER_RCODE).map(Rcode);
                     let label =
-                        rcode.map_or(Label::Others(direction), |rcode| Label::Rcode(direction, rcode));
+                        rcode.map_or(RowLabel::Others(direction), |rcode| RowLabel::Rcode(direction, rcode));
                     exact(best, label, count);
                 }
             }
             Table::Types(direction) => {
                 for (slot, rrtype) in self.unknown_types.slots() {
                     let count = self.sum(scope, |stream| stream.counters.type_slot(direction, slot));
-                    let label =
-                        rrtype.map_or(Label::Others(direction), |rrtype| Label::Type(direction, rrtype));
+                    let label = rrtype
+                        .map_or(RowLabel::Others(direction), |rrtype| RowLabel::Type(direction, rrtype));
                     exact(best, label, count);
                 }
             }
@@ -264,13 +264,14 @@ impl Statistics {
     }
 
     /// What a table counted in all, with and without a row.
-    pub fn total(&self, scope: Scope, table: Table) -> u64 {
+    pub fn total(&self, scope: StreamScope, table: Table) -> u64 {
         let sets = self.sets(scope);
-        let of = |top: Option<&Top<1>>| top.map_or(0, |top| top.total()[0]);
+        let of = |top: Option<&HeavyHitters<1>>| top.map_or(0, |top| top.total()[0]);
         match table {
             Table::Tlds(direction) => {
-                let of =
-                    |set: &Set| (0..tlds::COUNT).map(|number| set.tlds.value(direction, number)).sum::<u64>();
+                let of = |set: &StreamTables| {
+                    (0..tlds::COUNT).map(|number| set.tlds.value(direction, number)).sum::<u64>()
+                };
                 sets.iter().map(of).sum()
             }
             Table::Domains(place) => sets.iter().map(|set| of(set.domains.get(place))).sum(),
@@ -287,16 +288,16 @@ impl Statistics {
     }
 
     /// The count of a top-level domain.
-    pub(super) fn tld(&self, scope: Scope, direction: Direction, number: usize) -> u64 {
+    pub(super) fn tld(&self, scope: StreamScope, direction: Direction, number: usize) -> u64 {
         self.sets(scope).iter().map(|set| set.tlds.value(direction, number)).sum()
     }
 
     /// The sets of tables that make up a scope; none for a stream without its own.
-    fn sets(&self, scope: Scope) -> &[Set] {
+    fn sets(&self, scope: StreamScope) -> &[StreamTables] {
         let sets = &self.tables.sets;
         match scope {
-            Scope::Global => sets,
-            Scope::Stream(id) => {
+            StreamScope::Global => sets,
+            StreamScope::Stream(id) => {
                 let place = id.place();
                 let own = place < sets.len().saturating_sub(1) && !self.streams.is_other(id);
                 sets.get(place..=place).filter(|_| own).unwrap_or_default()
@@ -305,23 +306,23 @@ impl Statistics {
     }
 }
 
-fn countries(set: &Set, direction: Direction) -> Option<&Top<1>> {
+fn countries(set: &StreamTables, direction: Direction) -> Option<&HeavyHitters<1>> {
     let [queries, responses] = set.countries.as_ref()?;
     Some(if direction == Direction::Query { queries } else { responses })
 }
 
-fn exact<'a>(best: &mut Best<'a, '_>, label: Label<'a>, number: u64) {
-    best.offer(Row { label, number, error: 0 });
+fn exact<'a>(best: &mut TopRows<'a, '_>, label: RowLabel<'a>, number: u64) {
+    best.offer(TableRow { label, number, error: 0 });
 }
 
 /// Offers the rows of one table in several sets: each thing once, with the sum of its numbers and of what each set
 /// may have missed.
 fn merge<'a, const N: usize>(
-    sets: &'a [Set],
-    table: impl Fn(&'a Set) -> Option<&'a Top<N>>,
+    sets: &'a [StreamTables],
+    table: impl Fn(&'a StreamTables) -> Option<&'a HeavyHitters<N>>,
     column: usize,
-    label: impl Fn(&'a [u8]) -> Label<'a>,
-    best: &mut Best<'a, '_>,
+    label: impl Fn(&'a [u8]) -> RowLabel<'a>,
+    best: &mut TopRows<'a, '_>,
 ) {
     let of = |values: [u64; N]| values.get(column).copied().unwrap_or(0);
     let tables = || sets.iter().filter_map(&table).filter(|table| table.total() != [0; N]);
@@ -343,7 +344,7 @@ fn merge<'a, const N: usize>(
                 }
             }
             let error = guessed.max(unseen - guessed.min(unseen));
-            best.offer(Row { label: label(entry.thing), number: certain + guessed, error });
+            best.offer(TableRow { label: label(entry.name), number: certain + guessed, error });
         }
     }
 }

@@ -9,8 +9,8 @@ use core::hash::BuildHasher;
 use super::counters::Counters;
 use crate::limits::{self, IDENTITY_BYTES};
 use crate::message::event::Event;
-use crate::sketch::latency::Latencies;
-use crate::sketch::rates::Rates;
+use crate::sketch::latency::LatencyHistogram;
+use crate::sketch::rates::StreamRates;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
 /// Statistics of one identity.
@@ -23,9 +23,9 @@ pub struct Stream {
     /// What was counted.
     pub counters: Counters,
     /// Messages a second.
-    pub rates: Rates,
+    pub rates: StreamRates,
     /// Latencies of responses.
-    pub latencies: Latencies,
+    pub latencies: LatencyHistogram,
 }
 
 impl Stream {
@@ -37,8 +37,8 @@ impl Stream {
             identity: heapless::Vec::from_slice(identity).unwrap_or_default(),
             text: heapless::String::try_from(text).unwrap_or_default(),
             counters: Counters::ZERO,
-            rates: Rates::ZERO,
-            latencies: Latencies::NONE,
+            rates: StreamRates::ZERO,
+            latencies: LatencyHistogram::NONE,
         }
     }
 
@@ -174,8 +174,8 @@ impl Streams {
     pub fn reset(&mut self) {
         for stream in &mut self.streams {
             stream.counters = Counters::ZERO;
-            stream.rates = Rates::ZERO;
-            stream.latencies = Latencies::NONE;
+            stream.rates = StreamRates::ZERO;
+            stream.latencies = LatencyHistogram::NONE;
         }
     }
 }

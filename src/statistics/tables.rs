@@ -9,10 +9,10 @@ use core::hash::BuildHasher;
 use super::TableName;
 use super::counters::{Direction, parse_rcode, parse_type};
 use super::tlds::TldCounts;
-use super::{Hashes, Section};
+use super::{MessageHashes, Section};
 use crate::limits::{Limits, TOP_COUNTRIES};
 use crate::message::event::Event;
-use crate::sketch::heavy_hitters::{ADDRESS_BYTES, NAME_BYTES, Top};
+use crate::sketch::heavy_hitters::{ADDRESS_BYTES, HeavyHitters, NAME_BYTES};
 use crate::values::KeyError;
 use crate::wire::iana::{Rcode, RrType};
 
@@ -20,9 +20,9 @@ use crate::wire::iana::{Rcode, RrType};
 #[derive(Debug)]
 pub struct Tables {
     /// One for each of the first streams, the last for the others.
-    pub sets: Box<[Set]>,
+    pub sets: Box<[StreamTables]>,
     /// The tables of domains in each set.
-    tracked: Box<[Tracked]>,
+    tracked: Box<[TrackedTable]>,
     hasher: foldhash::quality::RandomState,
     window_ms: u64,
     /// Since numbers were halved.
@@ -31,28 +31,28 @@ pub struct Tables {
 
 /// The tables of one stream, or of those without their own.
 #[derive(Debug)]
-pub struct Set {
+pub struct StreamTables {
     /// Top-level domains.
     pub tlds: TldCounts,
     /// Names, in the order of what is tracked.
-    pub domains: Box<[Top<1>]>,
+    pub domains: Box<[HeavyHitters<1>]>,
     /// Query addresses, by messages and octets.
-    pub clients: Top<2>,
+    pub clients: HeavyHitters<2>,
     /// Countries of queries and of responses, where their clients are looked up.
-    pub countries: Option<[Top<1>; 2]>,
+    pub countries: Option<[HeavyHitters<1>; 2]>,
 }
 
 /// A table of domains: whose it is, and what it counts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tracked {
+pub struct TrackedTable {
     flag: String,
     direction: Direction,
-    by: By,
+    by: CountedBy,
 }
 
 /// What a table of domains counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum By {
+enum CountedBy {
     /// Messages.
     Hit,
     /// Octets of DNS payload.
@@ -69,27 +69,27 @@ pub const TRACKED_MAX: usize = 64;
 /// Octets of the name of a country, for each.
 const COUNTRY_BYTES: usize = 24;
 
-impl Tracked {
+impl TrackedTable {
     /// Takes a flag, such as `nxdomain/response`; `None` for one that counts nothing.
     pub fn parse(flag: &str) -> Option<Self> {
-        let (direction, by) = Tracked::read(flag)?;
-        Some(Tracked { flag: flag.to_owned(), direction, by })
+        let (direction, by) = TrackedTable::read(flag)?;
+        Some(TrackedTable { flag: flag.to_owned(), direction, by })
     }
 
     /// Whether a flag means this table, in whichever spelling.
     pub fn is_meant(&self, flag: &str) -> bool {
-        Tracked::read(flag) == Some((self.direction, self.by))
+        TrackedTable::read(flag) == Some((self.direction, self.by))
     }
 
-    fn read(flag: &str) -> Option<(Direction, By)> {
+    fn read(flag: &str) -> Option<(Direction, CountedBy)> {
         let (what, direction) = flag.rsplit_once('/')?;
         let direction = Direction::parse(direction)?;
         let by = match what {
-            "hit" => By::Hit,
-            "length" => By::Length,
+            "hit" => CountedBy::Hit,
+            "length" => CountedBy::Length,
             _ => {
-                let rcode = || parse_rcode(what).map(By::Rcode);
-                rcode().or_else(|| parse_type(what).map(By::Type))?
+                let rcode = || parse_rcode(what).map(CountedBy::Rcode);
+                rcode().or_else(|| parse_type(what).map(CountedBy::Type))?
             }
         };
         Some((direction, by))
@@ -101,10 +101,10 @@ impl Tracked {
     ///
     /// A flag that counts nothing, or too many of them.
     pub fn of(section: &Section) -> Result<Vec<Self>, KeyError> {
-        let mut tracked: Vec<Tracked> = Vec::new();
+        let mut tracked: Vec<TrackedTable> = Vec::new();
         for (key, flags) in [("default-top", &section.default_top), ("track", &section.track)] {
             for flag in flags {
-                let table = Tracked::parse(flag.as_str()).ok_or_else(|| unknown(key, flag))?;
+                let table = TrackedTable::parse(flag.as_str()).ok_or_else(|| unknown(key, flag))?;
                 if !tracked.iter().any(|known| known.is_meant(flag.as_str())) {
                     tracked.push(table);
                 }
@@ -128,10 +128,10 @@ impl Tracked {
             return 0;
         }
         match self.by {
-            By::Hit => 1,
-            By::Length => u64::from(event.length),
-            By::Rcode(rcode) => u64::from(event.dns.rcode == Some(rcode)),
-            By::Type(rrtype) => {
+            CountedBy::Hit => 1,
+            CountedBy::Length => u64::from(event.length),
+            CountedBy::Rcode(rcode) => u64::from(event.dns.rcode == Some(rcode)),
+            CountedBy::Type(rrtype) => {
                 u64::from(event.dns.question.as_ref().and_then(|question| question.qtype) == Some(rrtype))
             }
         }
@@ -146,20 +146,20 @@ fn unknown(key: &'static str, flag: &TableName) -> KeyError {
     KeyError::new(key, text)
 }
 
-impl Set {
+impl StreamTables {
     fn new(limits: &Limits, tracked: usize, lowercase: bool, with_countries: bool) -> Self {
-        let domains = || Top::new(limits.top_names, NAME_BYTES).in_lower_case(lowercase);
-        let countries = || Top::new(TOP_COUNTRIES, COUNTRY_BYTES);
-        Set {
+        let domains = || HeavyHitters::new(limits.top_names, NAME_BYTES).in_lower_case(lowercase);
+        let countries = || HeavyHitters::new(TOP_COUNTRIES, COUNTRY_BYTES);
+        StreamTables {
             tlds: TldCounts::new(),
             domains: (0..tracked).map(|_| domains()).collect(),
-            clients: Top::new(limits.top_clients, ADDRESS_BYTES),
+            clients: HeavyHitters::new(limits.top_clients, ADDRESS_BYTES),
             countries: with_countries.then(|| [countries(), countries()]),
         }
     }
 
     /// All open tables.
-    fn open(&mut self) -> (impl Iterator<Item = &mut Top<1>>, &mut Top<2>) {
+    fn open(&mut self) -> (impl Iterator<Item = &mut HeavyHitters<1>>, &mut HeavyHitters<2>) {
         let countries = self.countries.iter_mut().flatten();
         (self.domains.iter_mut().chain(countries), &mut self.clients)
     }
@@ -168,8 +168,8 @@ impl Set {
 impl Tables {
     /// Empty tables; those of countries only where clients are looked up.
     pub fn new(limits: &Limits, section: &Section, with_countries: bool) -> Self {
-        let tracked = Tracked::of(section).unwrap_or_default();
-        let set = |_| Set::new(limits, tracked.len(), section.qname_lowercase, with_countries);
+        let tracked = TrackedTable::of(section).unwrap_or_default();
+        let set = |_| StreamTables::new(limits, tracked.len(), section.qname_lowercase, with_countries);
         Tables {
             sets: (0..sets(limits)).map(set).collect(),
             tracked: tracked.into(),
@@ -181,20 +181,21 @@ impl Tables {
 
     /// Octets of the sets with so many tables of domains, and how many sets there are.
     pub fn cost(limits: &Limits, tracked: usize, with_countries: bool) -> (usize, usize) {
-        let domains = tracked * Top::<1>::cost(limits.top_names, NAME_BYTES);
-        let clients = Top::<2>::cost(limits.top_clients, ADDRESS_BYTES);
-        let countries = if with_countries { 2 * Top::<1>::cost(TOP_COUNTRIES, COUNTRY_BYTES) } else { 0 };
+        let domains = tracked * HeavyHitters::<1>::cost(limits.top_names, NAME_BYTES);
+        let clients = HeavyHitters::<2>::cost(limits.top_clients, ADDRESS_BYTES);
+        let countries =
+            if with_countries { 2 * HeavyHitters::<1>::cost(TOP_COUNTRIES, COUNTRY_BYTES) } else { 0 };
         (sets(limits) * (TldCounts::COST + domains + clients + countries), sets(limits))
     }
 
     /// What is tracked of domains.
-    pub fn tracked(&self) -> &[Tracked] {
+    pub fn tracked(&self) -> &[TrackedTable] {
         &self.tracked
     }
 
     /// Names that lost their place to others, in all tables.
     pub fn evicted_domains(&self) -> u64 {
-        self.sets.iter().flat_map(|set| &set.domains).map(Top::evicted).sum()
+        self.sets.iter().flat_map(|set| &set.domains).map(HeavyHitters::evicted).sum()
     }
 
     /// Clients that lost their place to others.
@@ -209,7 +210,7 @@ impl Tables {
 
     /// Counts a message of the stream at that place.
     #[inline]
-    pub fn observe(&mut self, place: usize, event: &Event<'_>, hashes: &Hashes<'_>) {
+    pub fn observe(&mut self, place: usize, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let place = place.min(self.sets.len().saturating_sub(1));
         let Some(set) = self.sets.get_mut(place) else { return };
         let direction = Direction::of(event);
@@ -229,7 +230,7 @@ impl Tables {
                 }
             }
         }
-        if let (Some([queries, responses]), Some(place)) = (&mut set.countries, event.place)
+        if let (Some([queries, responses]), Some(place)) = (&mut set.countries, event.location)
             && !place.country.is_empty()
         {
             let country = place.country.as_bytes();
@@ -247,7 +248,7 @@ impl Tables {
         self.passed_ms %= self.window_ms;
         for set in &mut self.sets {
             let (tables, clients) = set.open();
-            tables.for_each(Top::age);
+            tables.for_each(HeavyHitters::age);
             clients.age();
         }
     }
@@ -257,7 +258,7 @@ impl Tables {
         for set in &mut self.sets {
             set.tlds.reset();
             let (tables, clients) = set.open();
-            tables.for_each(Top::reset);
+            tables.for_each(HeavyHitters::reset);
             clients.reset();
         }
     }
@@ -274,11 +275,11 @@ mod tests {
 
     #[test]
     fn flags_are_read_or_refused() {
-        let by = |flag| Tracked::parse(flag).map(|tracked| (tracked.direction, tracked.by));
-        assert_eq!(by("hit/query"), Some((Direction::Query, By::Hit)));
-        assert_eq!(by("length/response"), Some((Direction::Response, By::Length)));
-        assert_eq!(by("nxdomain/response"), Some((Direction::Response, By::Rcode(Rcode(3)))));
-        assert_eq!(by("tsla/query"), Some((Direction::Query, By::Type(RrType(52)))));
+        let by = |flag| TrackedTable::parse(flag).map(|tracked| (tracked.direction, tracked.by));
+        assert_eq!(by("hit/query"), Some((Direction::Query, CountedBy::Hit)));
+        assert_eq!(by("length/response"), Some((Direction::Response, CountedBy::Length)));
+        assert_eq!(by("nxdomain/response"), Some((Direction::Response, CountedBy::Rcode(Rcode(3)))));
+        assert_eq!(by("tsla/query"), Some((Direction::Query, CountedBy::Type(RrType(52)))));
         for wrong in ["", "hit", "hit/ip", "nothing/query", "a/b/query", "/query"] {
             assert_eq!(by(wrong), None, "{wrong}");
         }
@@ -289,8 +290,8 @@ mod tests {
         let track = ["tlsa/query", "tsla/query", "noimp/response", "NOTIMP/response", "none/query"]
             .map(TableName::new);
         let section = Section { default_top: Vec::new(), track: track.into(), ..Section::default() };
-        let tracked = Tracked::of(&section).unwrap();
-        let flags: Vec<&str> = tracked.iter().map(Tracked::flag).collect();
+        let tracked = TrackedTable::of(&section).unwrap();
+        let flags: Vec<&str> = tracked.iter().map(TrackedTable::flag).collect();
         assert_eq!(flags, ["tlsa/query", "noimp/response", "none/query"]);
         assert!(
             tracked[0].is_meant("tsla/query")

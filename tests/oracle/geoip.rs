@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use dnstapd::limits::PLACE_BYTES;
-use dnstapd::message::geoip::Database;
+use dnstapd::message::geoip::LocationDatabase;
 
 /// Checks that octets are refused or looked up in, to an end, whatever they are.
 pub fn check(octets: &[u8]) {
     for country_iso in [false, true] {
-        let Ok(database) = Database::parse(octets, country_iso) else { continue };
+        let Ok(database) = LocationDatabase::parse(octets, country_iso) else { continue };
         let addresses = [
             "0.0.0.0",
             "192.0.2.10",

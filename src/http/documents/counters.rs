@@ -14,7 +14,7 @@ use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
 use crate::http::query::{NameList, PercentEncoded};
 use crate::limits::HTTP_COUNTER_BYTES;
 use crate::statistics::streams::StreamId;
-use crate::statistics::{Scope, Value};
+use crate::statistics::{CounterValue, StreamScope};
 
 /// Content type of every JSON answer.
 pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
@@ -22,7 +22,7 @@ pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
 /// Counters of one scope: the default ones, then those the request asks for.
 pub struct CounterList<'a, 'r> {
     app: App<'a>,
-    scope: Scope,
+    scope: StreamScope,
     more: PercentEncoded<'r>,
     /// Members of the object written, its opening counted as one.
     written: usize,
@@ -35,7 +35,7 @@ pub struct CounterList<'a, 'r> {
 
 impl<'a, 'r> CounterList<'a, 'r> {
     /// Nothing written yet; the names in `more` were checked.
-    pub fn new(app: App<'a>, scope: Scope, more: PercentEncoded<'r>) -> Self {
+    pub fn new(app: App<'a>, scope: StreamScope, more: PercentEncoded<'r>) -> Self {
         CounterList { app, scope, more, written: 0, defaults: 0, rest: more.names(), passed: 0 }
     }
 
@@ -53,8 +53,8 @@ impl<'a, 'r> CounterList<'a, 'r> {
             write_string(out, name)?;
             out.write_str(": ")?;
             match value {
-                Value::Count(count) => write_decimal(out, count),
-                Value::Millionths(millionths) => write_millionths(out, millionths),
+                CounterValue::Count(count) => write_decimal(out, count),
+                CounterValue::Millionths(millionths) => write_millionths(out, millionths),
             }
         })?;
         self.written += 1;
@@ -93,10 +93,10 @@ impl ChunkedDocument for CounterList<'_, '_> {
 }
 
 /// Writes the identity of a stream; null for all together.
-pub fn write_scope(app: &App<'_>, scope: Scope, out: &mut impl Write) -> fmt::Result {
+pub fn write_scope(app: &App<'_>, scope: StreamScope, out: &mut impl Write) -> fmt::Result {
     match scope {
-        Scope::Global => out.write_str("null"),
-        Scope::Stream(id) => write_identity(app, id, out),
+        StreamScope::Global => out.write_str("null"),
+        StreamScope::Stream(id) => write_identity(app, id, out),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::http::App;
 use crate::output::Outlet;
 use crate::pipeline::Intake;
-use crate::statistics::Value;
+use crate::statistics::CounterValue;
 use crate::sys::proc;
 use crate::tally::Tally;
 use MetricSource::{
@@ -53,7 +53,7 @@ pub enum MetricSource {
     /// One counter that not every daemon has.
     Maybe(fn(&App<'_>) -> Option<u64>),
     /// One value that the kernel may not tell.
-    Process(fn() -> Option<Value>),
+    Process(fn() -> Option<CounterValue>),
     /// What was built, in the labels.
     Build,
 }
@@ -69,8 +69,8 @@ impl MetricSource {
 }
 
 /// So much time, in seconds.
-fn seconds(duration: Duration) -> Value {
-    Value::Millionths(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+fn seconds(duration: Duration) -> CounterValue {
+    CounterValue::Millionths(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 const fn counter(name: &'static str, help: &'static str, source: MetricSource) -> Metric {
@@ -156,9 +156,9 @@ pub static METRICS: &[Metric] = &[
     counter("dnstapd_log_dropped_total", "Lines the log had no room for.", One(|_| crate::log::dropped())),
     counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|app| app.intakes.iter().map(Intake::kernel_drops).sum())),
     counter("dnstapd_packets_ignored_total", "Packets, or parts of them, that no message was made of.", InputBy("reason", Intake::ignored)),
-    gauge("process_resident_memory_bytes", "Memory in use.", Process(|| proc::resident_octets().map(Value::Count))),
+    gauge("process_resident_memory_bytes", "Memory in use.", Process(|| proc::resident_octets().map(CounterValue::Count))),
     counter("process_cpu_seconds_total", "Processor time used.", Process(|| proc::cpu_time().map(seconds))),
-    gauge("process_open_fds", "Descriptors that are open.", Process(|| proc::open_descriptors().map(Value::Count))),
+    gauge("process_open_fds", "Descriptors that are open.", Process(|| proc::open_descriptors().map(CounterValue::Count))),
     gauge("process_start_time_seconds", "When the process began.", Process(|| proc::started().map(seconds))),
 ];
 

@@ -23,7 +23,7 @@ use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
 use crate::http::query::PercentEncoded;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_SNAPSHOT_COUNTERS};
 use crate::statistics::counters::LATENCY_CLASSES;
-use crate::statistics::{Scope, Statistics, Value};
+use crate::statistics::{CounterValue, Statistics, StreamScope};
 use crate::tally::Tally;
 use crate::time::Time;
 
@@ -70,7 +70,7 @@ struct MetricSample<'s> {
     /// What a histogram adds to the name.
     suffix: &'static str,
     labels: &'s [(&'s str, &'s str)],
-    value: Value,
+    value: CounterValue,
 }
 
 impl<'a, 'r> Exposition<'a, 'r> {
@@ -107,11 +107,11 @@ impl<'a, 'r> Exposition<'a, 'r> {
     }
 
     /// The value of the sample, or what it was at the instant that counts.
-    fn value_of(&self, metric: &Metric, now: Value) -> Value {
+    fn value_of(&self, metric: &Metric, now: CounterValue) -> CounterValue {
         if !metric.source.is_in_snapshot() {
             return now;
         }
-        self.snapshot.borrow().get(self.instant).map_or(now, |&count| Value::Count(count))
+        self.snapshot.borrow().get(self.instant).map_or(now, |&count| CounterValue::Count(count))
     }
 
     /// Reads everything that must be of one instant.
@@ -123,8 +123,8 @@ impl<'a, 'r> Exposition<'a, 'r> {
                 visit(&self.app, &metric.source, 0, &mut Histogram::default(), &mut |sample| match sample
                     .value
                 {
-                    Value::Count(count) => snapshot.push(count).map_err(|_| fmt::Error),
-                    Value::Millionths(_) => Err(fmt::Error),
+                    CounterValue::Count(count) => snapshot.push(count).map_err(|_| fmt::Error),
+                    CounterValue::Millionths(_) => Err(fmt::Error),
                 });
         }
     }
@@ -154,7 +154,7 @@ fn visit(
     let statistics = app.statistics;
     let outputs = || app.outputs.iter();
     let mut count = |labels: &[(&str, &str)], count: u64| {
-        each(MetricSample { suffix: "", labels, value: Value::Count(count) })
+        each(MetricSample { suffix: "", labels, value: CounterValue::Count(count) })
     };
     match source {
         MetricSource::Statistic(name) => {
@@ -169,8 +169,8 @@ fn visit(
         MetricSource::LastMessage => {
             let statistics = statistics.borrow();
             statistics.streams().skip(skip).try_for_each(|(id, identity)| {
-                let microseconds = statistics.last_message(Scope::Stream(id)).map_or(0, microseconds);
-                let value = Value::Millionths(microseconds);
+                let microseconds = statistics.last_message(StreamScope::Stream(id)).map_or(0, microseconds);
+                let value = CounterValue::Millionths(microseconds);
                 each(MetricSample { suffix: "", labels: &[("identity", identity)], value })
             })
         }
@@ -214,9 +214,9 @@ fn visit(
 }
 
 /// All streams together, then each, with its identity.
-fn scopes(statistics: &Statistics) -> impl Iterator<Item = (Scope, Option<&str>)> {
-    let streams = statistics.streams().map(|(id, identity)| (Scope::Stream(id), Some(identity)));
-    core::iter::once((Scope::Global, None)).chain(streams)
+fn scopes(statistics: &Statistics) -> impl Iterator<Item = (StreamScope, Option<&str>)> {
+    let streams = statistics.streams().map(|(id, identity)| (StreamScope::Stream(id), Some(identity)));
+    core::iter::once((StreamScope::Global, None)).chain(streams)
 }
 
 /// The counters of a tally, each with the name of what they are of.
@@ -257,10 +257,10 @@ impl Histogram {
         number: usize,
         each: &mut dyn FnMut(MetricSample<'_>) -> fmt::Result,
     ) -> fmt::Result {
-        let upto = |classes: usize| Value::Count(self.classes.iter().take(classes).sum());
+        let upto = |classes: usize| CounterValue::Count(self.classes.iter().take(classes).sum());
         let (suffix, bound, value) = match BOUNDS.get(number) {
             Some(&bound) => ("_bucket", Some(("le", bound)), upto(number + 1)),
-            None if number == BOUNDS.len() => ("_sum", None, Value::Millionths(self.microseconds)),
+            None if number == BOUNDS.len() => ("_sum", None, CounterValue::Millionths(self.microseconds)),
             None => ("_count", None, upto(BOUNDS.len())),
         };
         let identity = identity.map(|text| ("identity", text));
@@ -276,7 +276,12 @@ fn write_heading(metric: &Metric, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-fn write_sample(name: &str, sample: &MetricSample<'_>, value: Value, out: &mut impl Ascii) -> fmt::Result {
+fn write_sample(
+    name: &str,
+    sample: &MetricSample<'_>,
+    value: CounterValue,
+    out: &mut impl Ascii,
+) -> fmt::Result {
     out.write_str(name)?;
     out.write_str(sample.suffix)?;
     let mut before = "{";
@@ -290,8 +295,8 @@ fn write_sample(name: &str, sample: &MetricSample<'_>, value: Value, out: &mut i
     }
     out.write_str(if sample.labels.is_empty() { " " } else { "} " })?;
     match value {
-        Value::Count(count) => write_decimal(out, count)?,
-        Value::Millionths(microseconds) => {
+        CounterValue::Count(count) => write_decimal(out, count)?,
+        CounterValue::Millionths(microseconds) => {
             write_decimal(out, microseconds / 1_000_000)?;
             out.write_char('.')?;
             write_padded(out, microseconds % 1_000_000, 6)?;

@@ -22,15 +22,15 @@ use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
 use crate::http::error::HttpError;
 use crate::http::query::PercentEncoded;
 use crate::limits::HTTP_COUNTER_BYTES;
-use crate::statistics::Scope;
+use crate::statistics::StreamScope;
 use crate::statistics::counters::Direction::{Query, Response};
-use crate::statistics::ranking::{Best, Cursor, Row, Table};
+use crate::statistics::ranking::{RowPosition, Table, TableRow, TopRows};
 use crate::statistics::tables::TRACKED_MAX;
 
 /// All tables of one scope.
 pub struct TableList<'a> {
     app: App<'a>,
-    scope: Scope,
+    scope: StreamScope,
     /// Rows of a table.
     most: usize,
     detail: bool,
@@ -42,7 +42,7 @@ pub struct TableList<'a> {
     /// Rows of it that are written, and their sum.
     rows: usize,
     shown: u64,
-    cursor: Cursor,
+    cursor: RowPosition,
 }
 
 /// What comes next in a table.
@@ -63,7 +63,7 @@ impl<'a> TableList<'a> {
     /// `more` is badly encoded or names a table that is not kept.
     pub fn new(
         app: App<'a>,
-        scope: Scope,
+        scope: StreamScope,
         most: usize,
         detail: bool,
         more: PercentEncoded<'_>,
@@ -84,7 +84,7 @@ impl<'a> TableList<'a> {
                 let _ = domains.push(number);
             }
         }
-        let cursor = Cursor::default();
+        let cursor = RowPosition::default();
         Ok(TableList {
             app,
             scope,
@@ -158,7 +158,7 @@ impl<'a> TableList<'a> {
         let statistics = self.app.statistics.borrow();
         while self.rows < self.most {
             let cursor = self.cursor.clone();
-            let mut best = Best::new(self.most - self.rows, &cursor);
+            let mut best = TopRows::new(self.most - self.rows, &cursor);
             statistics.rank(self.scope, table, &mut best);
             if best.rows().is_empty() {
                 break;
@@ -179,7 +179,7 @@ impl<'a> TableList<'a> {
     fn go_on(&mut self, step: TableStep) {
         self.step = step;
         self.rows = 0;
-        self.cursor = Cursor::default();
+        self.cursor = RowPosition::default();
     }
 
     /// Writes one table, from where it was left.
@@ -242,7 +242,7 @@ impl ChunkedDocument for TableList<'_> {
     }
 }
 
-fn write_row(out: &mut BodyChunk<'_>, separator: &str, row: &Row<'_>, value: u64) -> fmt::Result {
+fn write_row(out: &mut BodyChunk<'_>, separator: &str, row: &TableRow<'_>, value: u64) -> fmt::Result {
     out.write_str(separator)?;
     out.write_str("[\"")?;
     write!(Escaping(&mut *out), "{}", row.label)?;

@@ -1,7 +1,7 @@
 //! The regular expressions that need no engine: alternatives of plain text, at the start, at the end, or anywhere.
 //!
 //! ```text
-//! source --- expand ---> token sequences, one for each alternative --- Rule ---> exact | prefix | suffix | loose
+//! source --- expand ---> token sequences, one for each alternative --- LiteralRule ---> exact | prefix | suffix | loose
 //! ```
 //!
 //! What people write to pick names is nearly always of this kind: `(www\.)?example\.com\.$`, `.*\.arpa\.$`,
@@ -39,7 +39,7 @@ pub struct LiteralSet {
     /// Ends of texts, written backwards; the same.
     suffixes: Vec<Box<[u8]>>,
     /// The others.
-    loose: Vec<Rule>,
+    loose: Vec<LiteralRule>,
 }
 
 impl LiteralSet {
@@ -49,7 +49,7 @@ impl LiteralSet {
             Some(rest) => (true, rest),
             None => (false, source),
         };
-        let mut parser = Parser { rest: source, depth: 0 };
+        let mut parser = LiteralParser { rest: source, depth: 0 };
         let sequences = parser.alternatives()?;
         if !parser.rest.is_empty() {
             return None;
@@ -63,7 +63,7 @@ impl LiteralSet {
             loose: Vec::new(),
         };
         for sequence in &sequences {
-            plain.add(Rule::of(sequence, fold)?);
+            plain.add(LiteralRule::of(sequence, fold)?);
         }
         plain.exact.sort();
         plain.exact.dedup();
@@ -74,7 +74,7 @@ impl LiteralSet {
         (plain.loose.len() <= LOOSE_MAX).then_some(plain)
     }
 
-    fn add(&mut self, rule: Rule) {
+    fn add(&mut self, rule: LiteralRule) {
         let text = rule.text();
         match (text, rule.floats, rule.ends) {
             (Some(text), false, false) if text.is_empty() => self.all = true,
@@ -113,7 +113,7 @@ fn floor(list: &[Box<[u8]>], octets: impl Iterator<Item = u8> + Clone) -> Option
 
 /// One alternative: characters in a row.
 #[derive(Clone, Debug)]
-struct Rule {
+struct LiteralRule {
     /// Whether anything may come before.
     floats: bool,
     /// The characters; `None` is any one.
@@ -122,33 +122,34 @@ struct Rule {
     ends: bool,
 }
 
-impl Rule {
+impl LiteralRule {
     /// The rule of a sequence; `None` when it is not of this kind.
-    fn of(sequence: &[Token], fold: bool) -> Option<Self> {
+    fn of(sequence: &[LiteralToken], fold: bool) -> Option<Self> {
         let mut tokens = sequence;
-        while let [Token::Start, rest @ ..] = tokens {
+        while let [LiteralToken::Start, rest @ ..] = tokens {
             tokens = rest;
         }
         let mut ends = false;
-        while let [rest @ .., Token::End] = tokens {
+        while let [rest @ .., LiteralToken::End] = tokens {
             (tokens, ends) = (rest, true);
         }
-        while let [rest @ .., Token::Any] = tokens {
+        while let [rest @ .., LiteralToken::Any] = tokens {
             (tokens, ends) = (rest, false);
         }
-        let lead = tokens.iter().take_while(|token| matches!(token, Token::Any | Token::One)).count();
-        let floats = tokens.iter().take(lead).any(|&token| token == Token::Any);
+        let lead =
+            tokens.iter().take_while(|token| matches!(token, LiteralToken::Any | LiteralToken::One)).count();
+        let floats = tokens.iter().take(lead).any(|&token| token == LiteralToken::Any);
         let mut letters = Vec::with_capacity(tokens.len());
         for (at, &token) in tokens.iter().enumerate() {
             match token {
-                Token::Letter(letter) if fold => letters.push(Some(letter.to_ascii_lowercase())),
-                Token::Letter(letter) => letters.push(Some(letter)),
-                Token::One => letters.push(None),
-                Token::Any if at < lead => {}
-                Token::Any | Token::Start | Token::End => return None,
+                LiteralToken::Letter(letter) if fold => letters.push(Some(letter.to_ascii_lowercase())),
+                LiteralToken::Letter(letter) => letters.push(Some(letter)),
+                LiteralToken::One => letters.push(None),
+                LiteralToken::Any if at < lead => {}
+                LiteralToken::Any | LiteralToken::Start | LiteralToken::End => return None,
             }
         }
-        Some(Rule { floats, letters, ends })
+        Some(LiteralRule { floats, letters, ends })
     }
 
     /// The characters, when each is a certain one and their place is.
@@ -184,7 +185,7 @@ impl Rule {
 
 /// A step of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
+enum LiteralToken {
     /// This character.
     Letter(char),
     /// Any one character: `.`
@@ -198,15 +199,15 @@ enum Token {
 }
 
 /// Alternatives, written out.
-type Sequences = Vec<Vec<Token>>;
+type Sequences = Vec<Vec<LiteralToken>>;
 
 /// Reads an expression that is known to be a legal one.
-struct Parser<'s> {
+struct LiteralParser<'s> {
     rest: &'s str,
     depth: usize,
 }
 
-impl Parser<'_> {
+impl LiteralParser<'_> {
     /// Everything up to a closing parenthesis or the end.
     fn alternatives(&mut self) -> Option<Sequences> {
         let mut all = self.sequence()?;
@@ -262,27 +263,27 @@ impl Parser<'_> {
     }
 
     /// What one character stands for that is no parenthesis.
-    fn single(&mut self, letter: char) -> Option<heapless::Vec<Token, 2>> {
-        let tokens: &[Token] = match letter {
-            '^' => &[Token::Start],
-            '$' => &[Token::End],
+    fn single(&mut self, letter: char) -> Option<heapless::Vec<LiteralToken, 2>> {
+        let tokens: &[LiteralToken] = match letter {
+            '^' => &[LiteralToken::Start],
+            '$' => &[LiteralToken::End],
             '.' => match self.rest.chars().next() {
                 Some(times @ ('*' | '+')) => {
                     self.eat(times);
                     self.eat('?'); // as few as possible: the verdict is the same
-                    if times == '*' { &[Token::Any] } else { &[Token::One, Token::Any] }
+                    if times == '*' { &[LiteralToken::Any] } else { &[LiteralToken::One, LiteralToken::Any] }
                 }
-                _ => &[Token::One],
+                _ => &[LiteralToken::One],
             },
             '\\' => {
                 let escaped = self.rest.chars().next().filter(|letter| letter.is_ascii_punctuation())?;
                 self.eat(escaped);
                 // Word boundaries.
                 (!"<>".contains(escaped)).then_some(())?;
-                &[Token::Letter(escaped)]
+                &[LiteralToken::Letter(escaped)]
             }
             '[' | ']' | '{' | '}' | '*' | '+' | '?' => return None,
-            letter => &[Token::Letter(letter)],
+            letter => &[LiteralToken::Letter(letter)],
         };
         let tokens = heapless::Vec::from_slice(tokens).ok()?;
         self.no_repetition()?;

@@ -1,4 +1,4 @@
-//! Plain alternatives decide as the engine does.
+//! LiteralSet alternatives decide as the engine does.
 
 use super::*;
 use proptest::prelude::*;

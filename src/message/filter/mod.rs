@@ -92,10 +92,10 @@ impl Section {
     /// The patterns that are set, with their keys.
     pub fn patterns(&self) -> impl Iterator<Item = (&'static str, &Pattern)> {
         [
-            (Reason::Identity, &self.dnstap_identities),
-            (Reason::ExcludedIdentity, &self.exclude_identities),
-            (Reason::Qname, &self.qname_regex),
-            (Reason::ExcludedQname, &self.exclude_qname_regex),
+            (FilterReason::Identity, &self.dnstap_identities),
+            (FilterReason::ExcludedIdentity, &self.exclude_identities),
+            (FilterReason::Qname, &self.qname_regex),
+            (FilterReason::ExcludedQname, &self.exclude_qname_regex),
         ]
         .into_iter()
         .filter_map(|(reason, pattern)| Some((reason.label(), pattern.as_ref()?)))
@@ -120,12 +120,12 @@ pub enum Verdict {
     /// It goes on.
     Keep,
     /// It ends here.
-    Drop(Reason),
+    Drop(FilterReason),
 }
 
 /// Which key left a message out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum FilterReason {
     /// Not one of the types to keep.
     MessageTypes,
     /// The identity does not match.
@@ -140,26 +140,26 @@ pub enum Reason {
     Sample,
 }
 
-impl Reason {
+impl FilterReason {
     /// All of them.
-    pub const ALL: [Reason; 6] = [
-        Reason::MessageTypes,
-        Reason::Identity,
-        Reason::ExcludedIdentity,
-        Reason::Qname,
-        Reason::ExcludedQname,
-        Reason::Sample,
+    pub const ALL: [FilterReason; 6] = [
+        FilterReason::MessageTypes,
+        FilterReason::Identity,
+        FilterReason::ExcludedIdentity,
+        FilterReason::Qname,
+        FilterReason::ExcludedQname,
+        FilterReason::Sample,
     ];
 
     /// Label in the metrics: the key.
     pub fn label(self) -> &'static str {
         match self {
-            Reason::MessageTypes => "message-types",
-            Reason::Identity => "dnstap-identities",
-            Reason::ExcludedIdentity => "exclude-identities",
-            Reason::Qname => "qname-regex",
-            Reason::ExcludedQname => "exclude-qname-regex",
-            Reason::Sample => "sample-rate",
+            FilterReason::MessageTypes => "message-types",
+            FilterReason::Identity => "dnstap-identities",
+            FilterReason::ExcludedIdentity => "exclude-identities",
+            FilterReason::Qname => "qname-regex",
+            FilterReason::ExcludedQname => "exclude-qname-regex",
+            FilterReason::Sample => "sample-rate",
         }
     }
 }
@@ -178,21 +178,25 @@ impl Filter {
             return Verdict::Keep;
         }
         if !self.keeps_type(event) {
-            return Verdict::Drop(Reason::MessageTypes);
+            return Verdict::Drop(FilterReason::MessageTypes);
         }
         let identity = (&self.section.dnstap_identities, &self.section.exclude_identities);
         let qname = (&self.section.qname_regex, &self.section.exclude_qname_regex);
         let identity = || {
-            refuse(identity, [Reason::Identity, Reason::ExcludedIdentity], |room| identity_text(event, room))
+            refuse(identity, [FilterReason::Identity, FilterReason::ExcludedIdentity], |room| {
+                identity_text(event, room)
+            })
         };
-        let qname = || refuse(qname, [Reason::Qname, Reason::ExcludedQname], |room| qname_text(event, room));
+        let qname = || {
+            refuse(qname, [FilterReason::Qname, FilterReason::ExcludedQname], |room| qname_text(event, room))
+        };
         if let Some(reason) = identity().or_else(qname) {
             return Verdict::Drop(reason);
         }
         match self.skip.checked_sub(1) {
             Some(left) => {
                 self.skip = left;
-                Verdict::Drop(Reason::Sample)
+                Verdict::Drop(FilterReason::Sample)
             }
             None => {
                 self.skip = self.section.sample_rate.get() - 1;
@@ -217,9 +221,9 @@ impl Filter {
 /// `write` gives the text and its length; it is asked only when there is a pattern.
 fn refuse(
     (keep, exclude): (&Option<Pattern>, &Option<Pattern>),
-    [missed, excluded]: [Reason; 2],
+    [missed, excluded]: [FilterReason; 2],
     write: impl FnOnce(&mut [u8]) -> Option<usize>,
-) -> Option<Reason> {
+) -> Option<FilterReason> {
     if keep.is_none() && exclude.is_none() {
         return None;
     }
@@ -267,9 +271,9 @@ mod tests {
                 let message = Message { message_type: crate::wire::iana::MessageType(number), ..Message::default() };
                 let verdict = filter.judge(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
                 let expected = match number {
-                    6 => Verdict::Drop(Reason::MessageTypes),
+                    6 => Verdict::Drop(FilterReason::MessageTypes),
                     _ if passed % rate == 0 => Verdict::Keep,
-                    _ => Verdict::Drop(Reason::Sample),
+                    _ => Verdict::Drop(FilterReason::Sample),
                 };
                 passed += u32::from(number == 5);
                 prop_assert_eq!(verdict, expected);

@@ -13,12 +13,12 @@ use std::fmt;
 pub struct Pattern {
     /// As it was written.
     source: String,
-    matcher: Matcher,
+    matcher: PatternMatcher,
 }
 
 /// What decides.
 #[derive(Clone)]
-enum Matcher {
+enum PatternMatcher {
     /// Plain alternatives.
     Literals(LiteralSet),
     /// The engine, with `^(?:source)`.
@@ -29,14 +29,14 @@ impl Pattern {
     /// Whether the start of the text matches.
     pub fn is_match(&self, text: &str) -> bool {
         match &self.matcher {
-            Matcher::Literals(plain) => plain.is_match(text),
-            Matcher::Engine(anchored) => anchored.is_match(text),
+            PatternMatcher::Literals(plain) => plain.is_match(text),
+            PatternMatcher::Engine(anchored) => anchored.is_match(text),
         }
     }
 
     /// Whether it is plain alternatives, which cost next to nothing.
-    pub fn is_plain(&self) -> bool {
-        matches!(self.matcher, Matcher::Literals(_))
+    pub fn is_literal(&self) -> bool {
+        matches!(self.matcher, PatternMatcher::Literals(_))
     }
 
     /// The expression as it was written.
@@ -67,7 +67,7 @@ impl Value for Pattern {
         let alone = Regex::new(text);
         let anchored = alone.and_then(|_| Regex::new(&format!("^(?:{text})")));
         let anchored = anchored.map_err(|error| Invalid::Because(error.to_string()))?;
-        let matcher = LiteralSet::of(text).map_or(Matcher::Engine(anchored), Matcher::Literals);
+        let matcher = LiteralSet::of(text).map_or(PatternMatcher::Engine(anchored), PatternMatcher::Literals);
         Ok(Pattern { source: text.to_owned(), matcher })
     }
 }

@@ -2,14 +2,14 @@
 
 use core::net::IpAddr;
 
-use super::{Place, Section};
+use super::{Location, Section};
 use crate::values::KeyError;
 
 /// Never there.
 #[derive(Debug)]
-pub enum Database {}
+pub enum LocationDatabase {}
 
-impl Database {
+impl LocationDatabase {
     /// None.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ impl Database {
     }
 
     /// Never called.
-    pub fn look_up(&self, _: IpAddr) -> Place<'_> {
+    pub fn look_up(&self, _: IpAddr) -> Location<'_> {
         match *self {}
     }
 

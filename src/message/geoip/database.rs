@@ -5,24 +5,24 @@ use core::net::IpAddr;
 
 use maxminddb::{LookupResult, PathElement, Reader, WithinOptions};
 
-use super::recent::{Recent, Span};
-use super::{Place, Section};
+use super::recent::{RecentLocations, TextSpan};
+use super::{Location, Section};
 use crate::limits::PLACE_BYTES;
 use crate::sys::mmap::Mapping;
 use crate::values::KeyError;
 
 /// A database in MaxMind's format, with cities or at least countries.
-pub struct Database<S: AsRef<[u8]> + Clone = Mapping> {
+pub struct LocationDatabase<S: AsRef<[u8]> + Clone = Mapping> {
     reader: Reader<S>,
     /// What the reader reads.
     octets: S,
     /// Where the last addresses were.
-    recent: Recent,
+    recent: RecentLocations,
     /// Where the text for a country stands in a record.
     country: &'static [PathElement<'static>],
 }
 
-impl Database {
+impl LocationDatabase {
     /// Opens what the section names; none when it is off.
     ///
     /// # Errors
@@ -32,11 +32,11 @@ impl Database {
         let Some(path) = section.city_database.as_deref().filter(|_| section.enable) else { return Ok(None) };
         let fault = |why: &dyn Display| KeyError::new("city-database", format!("{}: {why}", path.display()));
         let file = Mapping::open(path).map_err(|error| fault(&error))?;
-        Database::parse(file, section.country_iso).map(Some).map_err(|why| fault(&why))
+        LocationDatabase::parse(file, section.country_iso).map(Some).map_err(|why| fault(&why))
     }
 }
 
-impl<S: AsRef<[u8]> + Clone> Database<S> {
+impl<S: AsRef<[u8]> + Clone> LocationDatabase<S> {
     /// The database in some octets; `country_iso`: the country as its code.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl<S: AsRef<[u8]> + Clone> Database<S> {
         let reader =
             Reader::from_source(octets.clone()).map_err(|error| format!("no MaxMind database: {error}"))?;
         let country = if country_iso { ISO } else { NAME };
-        let database = Database { reader, octets, recent: Recent::default(), country };
+        let database = LocationDatabase { reader, octets, recent: RecentLocations::default(), country };
         if !database.has_countries()? {
             return Err(format!(
                 "its type is {:?}, which knows no countries; allowed: one with cities, such as GeoLite2-City",
@@ -57,31 +57,31 @@ impl<S: AsRef<[u8]> + Clone> Database<S> {
     }
 
     /// Where an address is, as far as it is known. What is broken is not known.
-    pub fn look_up(&self, address: IpAddr) -> Place<'_> {
+    pub fn look_up(&self, address: IpAddr) -> Location<'_> {
         let address = address.to_canonical();
         let octets = self.octets.as_ref();
         if let Some([country, city]) = self.recent.get(address) {
-            return Place { country: country.of(octets), city: city.of(octets) };
+            return Location { country: country.of(octets), city: city.of(octets) };
         }
         let place = self.read(address);
         if let (Some(country), Some(city)) =
-            (Span::within(octets, place.country), Span::within(octets, place.city))
+            (TextSpan::within(octets, place.country), TextSpan::within(octets, place.city))
         {
             self.recent.put(address, [country, city]);
         }
         place
     }
 
-    fn read(&self, address: IpAddr) -> Place<'_> {
+    fn read(&self, address: IpAddr) -> Location<'_> {
         // maxminddb would put this into words.
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
-            return Place::default();
+            return Location::default();
         }
         match self.reader.lookup(address) {
             Ok(found) if found.has_data() => {
-                Place { country: text(&found, self.country), city: text(&found, CITY) }
+                Location { country: text(&found, self.country), city: text(&found, CITY) }
             }
-            _ => Place::default(),
+            _ => Location::default(),
         }
     }
 
@@ -114,9 +114,9 @@ impl<S: AsRef<[u8]> + Clone> Database<S> {
     }
 }
 
-impl<S: AsRef<[u8]> + Clone> fmt::Debug for Database<S> {
+impl<S: AsRef<[u8]> + Clone> fmt::Debug for LocationDatabase<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Database").field(&self.kind()).finish()
+        f.debug_tuple("LocationDatabase").field(&self.kind()).finish()
     }
 }
 
@@ -147,11 +147,11 @@ mod tests {
     #[test]
     fn addresses_have_places() {
         let (names, codes) =
-            (Database::parse(PLACES, false).unwrap(), Database::parse(PLACES, true).unwrap());
+            (LocationDatabase::parse(PLACES, false).unwrap(), LocationDatabase::parse(PLACES, true).unwrap());
         let check = |address: &str, country, iso, city| {
             let address = address.parse().unwrap();
-            assert_eq!(names.look_up(address), Place { country, city });
-            assert_eq!(codes.look_up(address), Place { country: iso, city });
+            assert_eq!(names.look_up(address), Location { country, city });
+            assert_eq!(codes.look_up(address), Location { country: iso, city });
         };
         check("192.0.2.10", "Switzerland", "CH", "Zürich");
         check("::ffff:192.0.2.10", "Switzerland", "CH", "Zürich");
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_database_cut_short_is_refused() {
         for length in 0..PLACES.len() {
-            assert!(Database::parse(&PLACES[..length], false).is_err(), "{length}");
+            assert!(LocationDatabase::parse(&PLACES[..length], false).is_err(), "{length}");
         }
     }
 
@@ -178,13 +178,13 @@ mod tests {
         let at = PLACES.windows(13).position(|window| window == b"GeoLite2-City").unwrap();
         let mut other = PLACES.to_vec();
         other[at..at + 13].copy_from_slice(b"Test-Database");
-        assert!(Database::parse(&other, false).is_ok(), "it has countries, whatever it is called");
+        assert!(LocationDatabase::parse(&other, false).is_ok(), "it has countries, whatever it is called");
         for word in [&b"country"[..], b"city"] {
             while let Some(at) = other.windows(word.len()).position(|window| window == word) {
                 other[at] = b'x';
             }
         }
-        let refused = Database::parse(&other, false).unwrap_err();
+        let refused = LocationDatabase::parse(&other, false).unwrap_err();
         assert!(refused.contains("Test-Database"), "{refused}");
     }
 }

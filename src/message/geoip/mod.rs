@@ -1,7 +1,7 @@
 //! Country and city of the query address.
 //!
 //! ```text
-//! file --- Database::load, at start and at SIGHUP ---> sys::mapping --- look_up ---> Place
+//! file --- LocationDatabase::load, at start and at SIGHUP ---> sys::mapping --- look_up ---> Location
 //! ```
 //!
 //! The database stays where it is: the kernel maps it, so 60 MB of cities cost the pages in use and no heap. A
@@ -23,9 +23,9 @@ mod database;
 mod recent;
 
 #[cfg(not(feature = "geoip"))]
-pub use absent::Database;
+pub use absent::LocationDatabase;
 #[cfg(feature = "geoip")]
-pub use database::Database;
+pub use database::LocationDatabase;
 
 use crate::values::{FilePath, KeyError, required};
 use serde::Deserialize;
@@ -65,7 +65,7 @@ impl Section {
 
 /// Where an address is; each text is at most [`PLACE_BYTES`](crate::limits::PLACE_BYTES) long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct Location<'a> {
     /// English name or ISO code; empty when the database has none.
     pub country: &'a str,
     /// English name; empty when the database has none.

@@ -9,33 +9,33 @@ use crate::limits::{self, PLACE_SLOT_BYTES, PLACES};
 
 /// The table.
 #[derive(Debug)]
-pub struct Recent {
-    slots: Box<[Cell<Option<Slot>>]>,
+pub struct RecentLocations {
+    slots: Box<[Cell<Option<RecentSlot>>]>,
 }
 
 /// An address, and the texts for it.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct RecentSlot {
     /// IPv4 as a mapped one.
     address: u128,
-    texts: [Span; 2],
+    texts: [TextSpan; 2],
 }
 
 /// A short text within the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
+pub struct TextSpan {
     start: u32,
     length: u8,
 }
 
-impl Span {
+impl TextSpan {
     /// Where `text` stands in `octets`; `None` when that is too far in.
     pub fn within(octets: &[u8], text: &str) -> Option<Self> {
         if text.is_empty() {
-            return Some(Span::default());
+            return Some(TextSpan::default());
         }
         let start = (text.as_ptr() as usize).checked_sub(octets.as_ptr() as usize)?;
-        Some(Span { start: u32::try_from(start).ok()?, length: u8::try_from(text.len()).ok()? })
+        Some(TextSpan { start: u32::try_from(start).ok()?, length: u8::try_from(text.len()).ok()? })
     }
 
     /// The text; empty when what stands there is none any more.
@@ -46,26 +46,26 @@ impl Span {
     }
 }
 
-impl Recent {
+impl RecentLocations {
     /// The texts for an address, when it was among the last.
-    pub fn get(&self, address: IpAddr) -> Option<[Span; 2]> {
+    pub fn get(&self, address: IpAddr) -> Option<[TextSpan; 2]> {
         let address = number(address);
         let slot = self.slots.get(place(address))?.get()?;
         (slot.address == address).then_some(slot.texts)
     }
 
     /// Remembers the texts for an address.
-    pub fn put(&self, address: IpAddr, texts: [Span; 2]) {
+    pub fn put(&self, address: IpAddr, texts: [TextSpan; 2]) {
         let address = number(address);
         if let Some(slot) = self.slots.get(place(address)) {
-            slot.set(Some(Slot { address, texts }));
+            slot.set(Some(RecentSlot { address, texts }));
         }
     }
 }
 
-impl Default for Recent {
+impl Default for RecentLocations {
     fn default() -> Self {
-        Recent { slots: limits::table(PLACES, Cell::new(None)) }
+        RecentLocations { slots: limits::table(PLACES, Cell::new(None)) }
     }
 }
 
@@ -82,7 +82,7 @@ fn place(address: u128) -> usize {
     (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES.ilog2())) as usize
 }
 
-const _: () = assert!(PLACES.is_power_of_two() && size_of::<Option<Slot>>() <= PLACE_SLOT_BYTES);
+const _: () = assert!(PLACES.is_power_of_two() && size_of::<Option<RecentSlot>>() <= PLACE_SLOT_BYTES);
 
 #[cfg(test)]
 mod tests {
@@ -92,11 +92,11 @@ mod tests {
     fn the_newer_stands_in_the_place_of_the_older() {
         let octets = b"..Berlin, Bern..";
         let text = core::str::from_utf8(octets).unwrap();
-        let [berlin, bern] = [&text[2..8], &text[10..14]].map(|text| Span::within(octets, text).unwrap());
-        let recent = Recent::default();
+        let [berlin, bern] = [&text[2..8], &text[10..14]].map(|text| TextSpan::within(octets, text).unwrap());
+        let recent = RecentLocations::default();
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         assert_eq!(recent.get(address), None);
-        recent.put(address, [berlin, Span::default()]);
+        recent.put(address, [berlin, TextSpan::default()]);
         assert_eq!(recent.get(address).unwrap().map(|span| span.of(octets)), ["Berlin", ""]);
         for other in 0..20_000u32 {
             recent.put(IpAddr::V4(other.into()), [bern, bern]);

@@ -7,7 +7,7 @@
 //! hot      | 8 hashes | 8 values |                 two cache lines, all that a known key touches
 //! least    | a weight that no entry is below |     what most unknown keys lose against, without a look at the entries
 //! cold     | 8 x inherited, unseen | 8 lengths |   when an entry changes hands
-//! things   | the 8 names, one behind the other |
+//! names   | the 8 names, one behind the other |
 //! cells    | what was counted of keys while they had no entry, by another part of the hash |
 //! marks    | eight bits of the hash of the last key that came to each, by yet another part |
 //! ```
@@ -25,8 +25,8 @@
 //! its cell said when it got in. Then
 //!
 //! * `certain <= true count <= certain + unseen`. The number shown is `certain + inherited`, kept within that
-//!   ([`Entry`]).
-//! * The true count of a key without an entry is at most its cell ([`Top::bound`]).
+//!   ([`HeavyHitter`]).
+//! * The true count of a key without an entry is at most its cell ([`HeavyHitters::bound`]).
 //! * While every bucket has room, `unseen` is 0: few keys are counted exactly.
 //! * The work for a key is bounded by the size of one bucket, whatever the traffic.
 //!
@@ -36,7 +36,7 @@
 //! Names have up to 255 octets and a bucket has room for [`NAME_BYTES`] an entry, so a long name must win against
 //! all the entries it needs the room of.
 //!
-//! Numbers age by halves ([`Top::age`]). The bounds hold for the aged counts: each is rounded outwards.
+//! Numbers age by halves ([`HeavyHitters::age`]). The bounds hold for the aged counts: each is rounded outwards.
 //!
 //! # How good it is
 //!
@@ -82,26 +82,26 @@ use crate::limits::table;
 
 /// The heaviest keys by `N` numbers at once, such as messages and octets.
 #[derive(Debug)]
-pub struct Top<const N: usize> {
-    hot: Box<[Hot<N>]>,
-    cold: Box<[Cold<N>]>,
+pub struct HeavyHitters<const N: usize> {
+    hot: Box<[HotBucket<N>]>,
+    cold: Box<[ColdBucket<N>]>,
     /// For each bucket a weight that none of its entries is below; 0 while one is free or nobody has looked.
     least: Box<[u32]>,
     /// A block of `block` octets for each bucket.
-    things: Box<[u8]>,
+    names: Box<[u8]>,
     block: usize,
     cells: Box<[[u32; N]]>,
     marks: Box<[u8]>,
     total: [u64; N],
     evicted: u64,
-    chance: Chance,
-    /// Whether things are kept in lower case.
+    chance: AdmissionChance,
+    /// Whether names are kept in lower case.
     lowercase: bool,
 }
 
 /// What is read for every key of a bucket.
 #[derive(Clone, Copy, Debug)]
-struct Hot<const N: usize> {
+struct HotBucket<const N: usize> {
     /// The lower halves of the hashes, which are compared all at once, and the upper halves; both 0 is a free entry.
     keys: [[u32; WAYS]; 2],
     /// Certain and inherited together.
@@ -110,7 +110,7 @@ struct Hot<const N: usize> {
 
 /// The rest of a bucket.
 #[derive(Clone, Copy, Debug)]
-struct Cold<const N: usize> {
+struct ColdBucket<const N: usize> {
     /// Part of each value that it had when it got in. `inherited <= values`.
     inherited: [[u32; N]; WAYS],
     /// The cell of each when it got in.
@@ -118,7 +118,7 @@ struct Cold<const N: usize> {
     /// Value of the last entry that went: a free entry, which may come of a long name that went for a short one, is
     /// to be had at no lower price.
     floor: [u32; N],
-    /// Octets of each thing. They stand in the block one behind the other, in order of the entries.
+    /// Octets of each name. They stand in the block one behind the other, in order of the entries.
     lengths: [u8; WAYS],
 }
 
@@ -139,8 +139,8 @@ const MARKS_PER_ENTRY: usize = 8;
 
 /// An entry, for readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a, const N: usize> {
-    /// Hash of the thing.
+pub struct HeavyHitter<'a, const N: usize> {
+    /// Hash of the name.
     pub key: u64,
     /// What is sure to have been counted of it.
     pub certain: [u64; N],
@@ -148,64 +148,68 @@ pub struct Entry<'a, const N: usize> {
     pub guessed: [u64; N],
     /// The most that was missed.
     pub unseen: [u64; N],
-    /// The thing itself.
-    pub thing: &'a [u8],
+    /// The name itself.
+    pub name: &'a [u8],
 }
 
-impl<const N: usize> Top<N> {
-    /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `thing_bytes` octets for the thing of each.
-    pub fn new(entries: usize, thing_bytes: usize) -> Self {
+impl<const N: usize> HeavyHitters<N> {
+    /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `key_bytes` octets for the name of each.
+    pub fn new(entries: usize, key_bytes: usize) -> Self {
         let buckets = entries.div_ceil(WAYS).max(1);
-        let hot = Hot { keys: [[0; WAYS]; 2], values: [[0; N]; WAYS] };
-        let cold =
-            Cold { inherited: [[0; N]; WAYS], unseen: [[0; N]; WAYS], floor: [0; N], lengths: [0; WAYS] };
-        Top {
+        let hot = HotBucket { keys: [[0; WAYS]; 2], values: [[0; N]; WAYS] };
+        let cold = ColdBucket {
+            inherited: [[0; N]; WAYS],
+            unseen: [[0; N]; WAYS],
+            floor: [0; N],
+            lengths: [0; WAYS],
+        };
+        HeavyHitters {
             hot: table(buckets, hot),
             cold: table(buckets, cold),
             least: table(buckets, 0),
-            things: table(buckets * WAYS * thing_bytes, 0),
-            block: WAYS * thing_bytes,
+            names: table(buckets * WAYS * key_bytes, 0),
+            block: WAYS * key_bytes,
             cells: table(buckets * WAYS * CELLS_PER_ENTRY, [0; N]),
             marks: table(buckets * WAYS * MARKS_PER_ENTRY, 0),
             total: [0; N],
             evicted: 0,
-            chance: Chance(1),
+            chance: AdmissionChance(1),
             lowercase: false,
         }
     }
 
-    /// Keeps things in lower case, or as they come. Whether both have the same hash is up to who counts.
+    /// Keeps names in lower case, or as they come. Whether both have the same hash is up to who counts.
     pub fn in_lower_case(self, lowercase: bool) -> Self {
-        Top { lowercase, ..self }
+        HeavyHitters { lowercase, ..self }
     }
 
     /// Octets of a table of that size.
-    pub const fn cost(entries: usize, thing_bytes: usize) -> usize {
+    pub const fn cost(entries: usize, key_bytes: usize) -> usize {
         let (cells, marks) = (WAYS * CELLS_PER_ENTRY * size_of::<[u32; N]>(), WAYS * MARKS_PER_ENTRY);
-        let bucket = size_of::<Hot<N>>()
-            + size_of::<Cold<N>>()
+        let bucket = size_of::<HotBucket<N>>()
+            + size_of::<ColdBucket<N>>()
             + size_of::<u32>()
-            + WAYS * thing_bytes
+            + WAYS * key_bytes
             + cells
             + marks;
-        size_of::<Top<N>>() + entries.div_ceil(WAYS) * bucket
+        size_of::<HeavyHitters<N>>() + entries.div_ceil(WAYS) * bucket
     }
 
-    /// Counts `amounts` for the thing with that hash.
+    /// Counts `amounts` for the name with that hash.
     #[inline]
-    pub fn count(&mut self, hash: u64, amounts: [u64; N], thing: &[u8]) {
+    pub fn count(&mut self, hash: u64, amounts: [u64; N], name: &[u8]) {
         let key = hash.max(1);
         add(&mut self.total, amounts);
         let place = self.bucket(key);
         let Some(bucket) = self.hot.get_mut(place) else { return };
         match bucket.find(key).and_then(|way| bucket.values.get_mut(way)) {
             Some(values) => add(values, amounts),
-            None => self.admit(key, amounts, thing),
+            None => self.admit(key, amounts, name),
         }
     }
 
     /// The entry of a key.
-    pub fn find(&self, key: u64) -> Option<Entry<'_, N>> {
+    pub fn find(&self, key: u64) -> Option<HeavyHitter<'_, N>> {
         let place = self.bucket(key);
         let way = self.hot.get(place)?.find(key)?;
         self.entry(place, way)
@@ -222,7 +226,7 @@ impl<const N: usize> Top<N> {
     }
 
     /// All entries, in no order.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'_, N>> {
+    pub fn entries(&self) -> impl Iterator<Item = HeavyHitter<'_, N>> {
         (0..self.hot.len()).flat_map(move |place| (0..WAYS).filter_map(move |way| self.entry(place, way)))
     }
 
@@ -277,36 +281,36 @@ impl<const N: usize> Top<N> {
         scale((key >> 32) as u32, self.cells.len())
     }
 
-    fn entry(&self, place: usize, way: usize) -> Option<Entry<'_, N>> {
+    fn entry(&self, place: usize, way: usize) -> Option<HeavyHitter<'_, N>> {
         let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
         let key = hot.key(way).filter(|&key| key != 0)?;
         let (values, inherited) = (hot.values.get(way)?, cold.inherited.get(way)?.map(u64::from));
         let unseen = cold.unseen.get(way)?.map(u64::from);
         let start = place * self.block + cold.start(way);
-        let thing = self.things.get(start..)?.get(..usize::from(*cold.lengths.get(way)?))?;
-        Some(Entry {
+        let name = self.names.get(start..)?.get(..usize::from(*cold.lengths.get(way)?))?;
+        Some(HeavyHitter {
             key,
             certain: each(*values, inherited, u64::saturating_sub),
             guessed: each(inherited, unseen, u64::min),
             unseen,
-            thing,
+            name,
         })
     }
 }
 
 // ------------ The way in ----------------------------------------------------
 
-impl<const N: usize> Top<N> {
+impl<const N: usize> HeavyHitters<N> {
     /// Gives a key an entry, or counts it in its cell.
     #[inline(never)]
-    fn admit(&mut self, key: u64, amounts: [u64; N], thing: &[u8]) {
+    fn admit(&mut self, key: u64, amounts: [u64; N], name: &[u8]) {
         while weight(self.bound(key)) > WEIGHT_MAX {
             self.age(); // before its time, which keeps all bounds
         }
         let came_before = self.mark(key);
         let least = self.least.get(self.bucket(key)).copied().map_or(0, u64::from);
         let is_lost = least > 0 && !came_before; // most of those that come once
-        if is_lost || !self.compete(key, amounts, thing, came_before, least) {
+        if is_lost || !self.compete(key, amounts, name, came_before, least) {
             let cell = self.cell(key);
             if let Some(cell) = self.cells.get_mut(cell) {
                 *cell = small(each(cell.map(u64::from), amounts, u64::wrapping_add));
@@ -315,11 +319,11 @@ impl<const N: usize> Top<N> {
     }
 
     /// Gives a key an entry if it wins it, against one of weight `least` at least.
-    fn compete(&mut self, key: u64, amounts: [u64; N], thing: &[u8], came_before: bool, least: u64) -> bool {
+    fn compete(&mut self, key: u64, amounts: [u64; N], name: &[u8], came_before: bool, least: u64) -> bool {
         let chance = self.chance.draw();
         let contest =
-            Contest { came_before, known: weight(self.bound(key)), amount: weight(amounts), chance };
-        !contest.is_lost(least) && self.replace(key, amounts, thing, &contest)
+            AdmissionContest { came_before, known: weight(self.bound(key)), amount: weight(amounts), chance };
+        !contest.is_lost(least) && self.replace(key, amounts, name, &contest)
     }
 
     /// Leaves the mark of a key, and says whether it stood there.
@@ -330,17 +334,17 @@ impl<const N: usize> Top<N> {
     }
 
     /// Gives a key an entry if it wins it.
-    fn replace(&mut self, key: u64, amounts: [u64; N], thing: &[u8], contest: &Contest) -> bool {
+    fn replace(&mut self, key: u64, amounts: [u64; N], name: &[u8], contest: &AdmissionContest) -> bool {
         let unseen = self.bound(key);
-        let Some(inherited) = self.make_room(key, thing.len(), contest) else { return false };
+        let Some(inherited) = self.make_room(key, name.len(), contest) else { return false };
         let bucket = self.bucket(key);
         let (Some(hot), Some(cold)) = (self.hot.get_mut(bucket), self.cold.get_mut(bucket)) else {
             return true;
         };
         let start = bucket * self.block;
-        let block = self.things.get_mut(start..start + self.block);
+        let block = self.names.get_mut(start..start + self.block);
         let Some((way, block)) = hot.find(0).zip(block) else { return true };
-        if let Some(place) = cold.put(way, thing, block)
+        if let Some(place) = cold.put(way, name, block)
             && self.lowercase
         {
             place.make_ascii_lowercase();
@@ -359,7 +363,7 @@ impl<const N: usize> Top<N> {
 
     /// Frees an entry of the key's bucket and `length` octets, if the key wins against all that must go for it.
     /// Gives what it inherits.
-    fn make_room(&mut self, key: u64, length: usize, contest: &Contest) -> Option<[u64; N]> {
+    fn make_room(&mut self, key: u64, length: usize, contest: &AdmissionContest) -> Option<[u64; N]> {
         let place = self.bucket(key);
         let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
         let (mut victims, mut has_entry) = ([false; WAYS], hot.find(0).is_some());
@@ -400,7 +404,7 @@ impl<const N: usize> Top<N> {
         }
         cold.floor = small(hot.values.get(way).copied().unwrap_or([0; N]));
         let start = place * self.block;
-        if let Some(block) = self.things.get_mut(start..start + self.block) {
+        if let Some(block) = self.names.get_mut(start..start + self.block) {
             cold.take(way, block);
         }
         let cell = self.cell(key);
@@ -411,7 +415,7 @@ impl<const N: usize> Top<N> {
     }
 }
 
-impl<const N: usize> Hot<N> {
+impl<const N: usize> HotBucket<N> {
     /// The entry of a key; of 0 a free one.
     #[inline]
     fn find(&self, key: u64) -> Option<usize> {
@@ -454,24 +458,24 @@ impl<const N: usize> Hot<N> {
     }
 }
 
-impl<const N: usize> Cold<N> {
-    /// Where the thing of an entry begins; of the entry after the last, where the free part does.
+impl<const N: usize> ColdBucket<N> {
+    /// Where the name of an entry begins; of the entry after the last, where the free part does.
     fn start(&self, way: usize) -> usize {
         self.lengths.iter().take(way).copied().map(usize::from).sum()
     }
 
-    /// Puts in the thing of an entry that has none, for which there is room, and gives its place.
-    fn put<'b>(&mut self, way: usize, thing: &[u8], block: &'b mut [u8]) -> Option<&'b mut [u8]> {
+    /// Puts in the name of an entry that has none, for which there is room, and gives its place.
+    fn put<'b>(&mut self, way: usize, name: &[u8], block: &'b mut [u8]) -> Option<&'b mut [u8]> {
         let (start, end) = (self.start(way), self.start(WAYS));
-        let used = block.get_mut(..end + thing.len())?;
-        used.copy_within(start..end, start + thing.len());
-        let place = used.get_mut(start..start + thing.len())?;
-        place.copy_from_slice(thing);
-        *self.lengths.get_mut(way)? = u8::try_from(thing.len()).ok()?;
+        let used = block.get_mut(..end + name.len())?;
+        used.copy_within(start..end, start + name.len());
+        let place = used.get_mut(start..start + name.len())?;
+        place.copy_from_slice(name);
+        *self.lengths.get_mut(way)? = u8::try_from(name.len()).ok()?;
         Some(place)
     }
 
-    /// Takes out the thing of an entry.
+    /// Takes out the name of an entry.
     fn take(&mut self, way: usize, block: &mut [u8]) {
         let (start, end) = (self.start(way), self.start(WAYS));
         let Some(length) = self.lengths.get_mut(way) else { return };
@@ -484,9 +488,9 @@ impl<const N: usize> Cold<N> {
 
 /// Chance enough for admission (xorshift64*). What is won or lost by it an outsider cannot see.
 #[derive(Debug)]
-struct Chance(u64);
+struct AdmissionChance(u64);
 
-impl Chance {
+impl AdmissionChance {
     /// 32 bits.
     #[inline]
     fn draw(&mut self) -> u64 {
@@ -498,7 +502,7 @@ impl Chance {
 }
 
 /// A key that wants an entry.
-struct Contest {
+struct AdmissionContest {
     /// Whether it left its mark.
     came_before: bool,
     /// Weight of what it may have been counted before, and of what it is counted now.
@@ -508,7 +512,7 @@ struct Contest {
     chance: u64,
 }
 
-impl Contest {
+impl AdmissionContest {
     /// Whether it loses against entries of that weight; who does, loses against heavier ones, too.
     ///
     /// It wins `amount` times in `amount + against`, unless it is known to be lighter or has not come before.
