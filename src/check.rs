@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::capture::Path;
+use crate::capture::Dissector;
 use crate::config::Config;
 use crate::daemon::certificates::Certificates;
 use crate::daemon::{Failure, parts};
@@ -138,7 +138,7 @@ fn memory_map(
         map.push((format!("queue and buffers of output {}", output.name), output.cost()));
     }
     if config.input.sniffer.enable {
-        map.push(("sniffer's fragments and connections".to_owned(), Path::cost(limits)));
+        map.push(("sniffer's fragments and connections".to_owned(), Dissector::cost(limits)));
         map.push((format!("sniffer's ring of {} blocks", limits.ring), limits.ring * SNIFFER_BLOCK_BYTES));
     }
     if let Some(capture) = capture {

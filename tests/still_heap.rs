@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dnstapd::capture::{Captured, Link, Path, Records, Settings};
+use dnstapd::capture::{Captured, Dissector, DissectorSettings, LinkLayer, RecordedKinds};
 use dnstapd::http;
 use dnstapd::input::receiver::{Shared, serve};
 use dnstapd::limits::{self, Limits};
@@ -212,7 +212,7 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
     let number = std::env::var("DNSTAPD_PACKETS").map_or(100_000, |number| number.parse::<u32>().unwrap());
     let (collector, outputs, _) = collector(&[Format::Json]);
     let intake = Intake::of_packets("test");
-    let every = Records {
+    let every = RecordedKinds {
         client_query: true,
         client_response: true,
         resolver_query: true,
@@ -221,15 +221,15 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
         forwarder_response: true,
     };
     let ports = [53].into_iter().collect();
-    let settings = Settings { ports, identity: "sniffer".to_owned(), records: every };
-    let mut path = Path::new(settings, &Limits::resolve(&limits::Section::default()));
+    let settings = DissectorSettings { ports, identity: "sniffer".to_owned(), records: every };
+    let mut path = Dissector::new(settings, &Limits::resolve(&limits::Section::default()));
     path.set_local(&["192.0.2.1".parse().unwrap()]);
     let (mut random, mut packet) = (Random(4711), [0; 256]);
     let mut round = |packets: u32| {
         for count in 0..packets {
             let length = random_packet(&mut random, &mut packet);
             let time = Time::new(1_700_000_000 + u64::from(count) / 10_000, 0).unwrap();
-            let captured = Captured { link: Link::Raw, time, octets: &packet[..length] };
+            let captured = Captured { link: LinkLayer::Raw, time, bytes: &packet[..length] };
             path.take(captured, intake.ignored(), &mut |frame| {
                 let _ = collector.ingest(&intake, frame);
             });

@@ -11,16 +11,16 @@
 
 use core::net::IpAddr;
 
-use super::{Ends, Ignored};
+use super::{FiveTuple, Ignored};
 use crate::limits::{self, IDENTITY_BYTES, SNIFFER_ADDRESSES};
 use crate::time::Time;
 use crate::wire::dnstap::{self, Dnstap, Message};
-use crate::wire::iana::{Family, MessageType, Protocol};
+use crate::wire::iana::{Family, MessageType};
 
 /// Which kinds of messages are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the message of its name")]
-pub struct Records {
+pub struct RecordedKinds {
     pub client_query: bool,
     pub client_response: bool,
     pub resolver_query: bool,
@@ -29,7 +29,7 @@ pub struct Records {
     pub forwarder_response: bool,
 }
 
-impl Records {
+impl RecordedKinds {
     fn wants(self, kind: MessageType) -> bool {
         match kind {
             MessageType::CLIENT_QUERY => self.client_query,
@@ -42,23 +42,23 @@ impl Records {
     }
 }
 
-/// Octets of the longest data frame: a DNS message, the identity, and less than 100 beside them.
+/// Bytes of the longest data frame: a DNS message, the identity, and less than 100 beside them.
 pub(super) const FRAME_BYTES: usize = (64 << 10) + IDENTITY_BYTES + 256;
 
 /// What is known of this machine, and room for a message.
 #[derive(Debug)]
-pub(super) struct Direction {
+pub(super) struct Classifier {
     identity: heapless::Vec<u8, IDENTITY_BYTES>,
-    records: Records,
+    records: RecordedKinds,
     local: heapless::Vec<IpAddr, SNIFFER_ADDRESSES>,
     /// Whether this machine is taken to be the server of every message.
     is_server: bool,
     frame: Box<[u8]>,
 }
 
-impl Direction {
-    pub fn new(identity: &str, records: Records) -> Self {
-        Direction {
+impl Classifier {
+    pub fn new(identity: &str, records: RecordedKinds) -> Self {
+        Classifier {
             // What is beyond does not count anywhere.
             identity: identity.bytes().take(IDENTITY_BYTES).collect(),
             records,
@@ -72,7 +72,7 @@ impl Direction {
         self.local = addresses.iter().copied().take(SNIFFER_ADDRESSES).collect();
     }
 
-    pub fn take_server_side(&mut self) {
+    pub fn assume_server_side(&mut self) {
         self.is_server = true;
     }
 
@@ -84,27 +84,26 @@ impl Direction {
     /// Hands on a DNS payload as a data frame.
     pub fn message(
         &mut self,
-        ends: Ends,
-        over_tcp: bool,
+        tuple: FiveTuple,
         time: Time,
         payload: &[u8],
         emit: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Ignored> {
-        let kind = self.kind(ends, payload)?;
+        let kind = self.kind(tuple, payload)?;
         if !self.records.wants(kind) {
             return Err(Ignored::Unwanted);
         }
         let is_query = !kind.is_response();
         let (query, response) =
-            if is_query { (ends.source, ends.destination) } else { (ends.destination, ends.source) };
-        let (mut query_octets, mut response_octets) = ([0; 16], [0; 16]);
+            if is_query { (tuple.source, tuple.destination) } else { (tuple.destination, tuple.source) };
+        let (mut query_bytes, mut response_bytes) = ([0; 16], [0; 16]);
         let time = dnstap::Time { seconds: Some(time.seconds), nanoseconds: Some(time.nanoseconds) };
         let mut message = Message {
             message_type: kind,
             socket_family: Some(if query.0.is_ipv4() { Family::INET } else { Family::INET6 }),
-            socket_protocol: Some(if over_tcp { Protocol::TCP } else { Protocol::UDP }),
-            query_address: Some(octets(query.0, &mut query_octets)),
-            response_address: Some(octets(response.0, &mut response_octets)),
+            socket_protocol: Some(tuple.protocol),
+            query_address: Some(bytes(query.0, &mut query_bytes)),
+            response_address: Some(bytes(response.0, &mut response_bytes)),
             query_port: Some(query.1.into()),
             response_port: Some(response.1.into()),
             ..Message::default()
@@ -120,14 +119,15 @@ impl Direction {
         Ok(())
     }
 
-    /// The kind of a message, by its flags and its ends.
-    fn kind(&self, ends: Ends, payload: &[u8]) -> Result<MessageType, Ignored> {
+    /// The kind of a message, by its flags and its two ends.
+    fn kind(&self, tuple: FiveTuple, payload: &[u8]) -> Result<MessageType, Ignored> {
         const HEADER_BYTES: usize = 12;
         let Some(&[_, _, flags, ..]) = payload.first_chunk::<HEADER_BYTES>() else {
             return Err(Ignored::Short);
         };
         let (is_response, recursion_desired) = (flags & 0x80 != 0, flags & 0x01 != 0);
-        let [from_here, to_here] = [ends.source, ends.destination].map(|(address, _)| self.is_local(address));
+        let [from_here, to_here] =
+            [tuple.source, tuple.destination].map(|(address, _)| self.is_local(address));
         match (is_response, recursion_desired) {
             (false, _) if to_here || self.is_server => Ok(MessageType::CLIENT_QUERY),
             (true, _) if from_here || self.is_server => Ok(MessageType::CLIENT_RESPONSE),
@@ -141,7 +141,7 @@ impl Direction {
 }
 
 /// An address as dnstap has it.
-fn octets(address: IpAddr, room: &mut [u8; 16]) -> &[u8] {
+fn bytes(address: IpAddr, room: &mut [u8; 16]) -> &[u8] {
     match address {
         IpAddr::V6(address) => {
             *room = address.octets();

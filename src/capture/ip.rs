@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Ignored, Link};
+use super::{Ignored, LinkLayer};
 use crate::wire::cursor::Cursor;
 
 /// An IP packet without its headers.
@@ -23,7 +23,7 @@ pub(super) struct Datagram<'a> {
 pub(super) struct Fragment {
     /// What all parts have in common.
     pub id: u32,
-    /// Octets before it.
+    /// Bytes before it.
     pub offset: usize,
     /// Whether it is the last.
     pub is_last: bool,
@@ -40,18 +40,18 @@ pub(super) const UDP: u8 = 17;
 
 impl<'a> Datagram<'a> {
     /// Reads the headers of a packet.
-    pub fn parse(link: Link, octets: &'a [u8]) -> Result<Self, Ignored> {
-        let mut rest = Cursor::new(octets);
+    pub fn parse(link: LinkLayer, bytes: &'a [u8]) -> Result<Self, Ignored> {
+        let mut rest = Cursor::new(bytes);
         let ethertype = match link {
-            Link::Raw => return Datagram::parse_ip(rest),
-            Link::Cooked(ethertype) => Some(ethertype),
-            Link::Ethernet => rest.take(12).and_then(|_| rest.u16()),
+            LinkLayer::Raw => return Datagram::parse_ip(rest),
+            LinkLayer::Cooked(ethertype) => Some(ethertype),
+            LinkLayer::Ethernet => rest.take(12).and_then(|_| rest.u16()),
         };
         let mut ethertype = ethertype.ok_or(Ignored::Malformed)?;
         for _ in 0..TAGS {
             match ethertype {
                 0x0800 | 0x86dd => return Datagram::parse_ip(rest),
-                // IEEE 802.1Q: two octets of tag, then the type of what follows.
+                // IEEE 802.1Q: two bytes of tag, then the type of what follows.
                 0x8100 | 0x88a8 | 0x9100 => {
                     ethertype = rest.take(2).and_then(|_| rest.u16()).ok_or(Ignored::Malformed)?;
                 }
@@ -62,7 +62,7 @@ impl<'a> Datagram<'a> {
     }
 
     fn parse_ip(rest: Cursor<'a>) -> Result<Self, Ignored> {
-        match rest.rest().first().map(|octet| octet >> 4) {
+        match rest.rest().first().map(|byte| byte >> 4) {
             Some(4) => Datagram::parse_v4(rest).ok_or(Ignored::Malformed),
             Some(6) => Datagram::parse_v6(rest).ok_or(Ignored::Malformed),
             _ => Err(Ignored::Malformed),
@@ -78,7 +78,7 @@ impl<'a> Datagram<'a> {
         let flags = rest.u16()?;
         let [_, protocol, ..] = rest.array::<4>()?;
         let [source, destination] =
-            [rest.array()?, rest.array()?].map(|octets: [u8; 4]| Ipv4Addr::from(octets));
+            [rest.array()?, rest.array()?].map(|bytes: [u8; 4]| Ipv4Addr::from(bytes));
         let header = usize::from(version & 0x0f) * 4;
         if header < 20 {
             return None;
@@ -102,7 +102,7 @@ impl<'a> Datagram<'a> {
         let length = usize::from(rest.u16()?);
         let [mut protocol, _] = rest.array()?;
         let [source, destination] =
-            [rest.array()?, rest.array()?].map(|octets: [u8; 16]| Ipv6Addr::from(octets));
+            [rest.array()?, rest.array()?].map(|bytes: [u8; 16]| Ipv6Addr::from(bytes));
         // 0 is a jumbogram, or a packet that the hardware will cut.
         let length = if length == 0 { rest.len() } else { length.min(rest.len()) };
         rest = Cursor::new(rest.take(length)?);
@@ -127,7 +127,7 @@ impl<'a> Datagram<'a> {
                         break;
                     }
                 }
-                // Authentication, in units of four octets (RFC 4302, 2.2).
+                // Authentication, in units of four bytes (RFC 4302, 2.2).
                 51 => {
                     let [next, length] = rest.array()?;
                     rest.take(6 + 4 * usize::from(length))?;

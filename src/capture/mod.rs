@@ -1,12 +1,12 @@
 //! From one packet to dnstap messages.
 //!
 //! ```text
-//! Captured        one link-layer frame, with its time
-//!   v network     link and IP headers
-//!   |- fragments  pieces of a datagram, put together
-//!   v transport   UDP, TCP
-//!   |- streams    segments of a connection, put together
-//!   v direction   who asks whom, as seen from this machine
+//! Captured             one link-layer frame, with its time
+//!   v ip               link and IP headers
+//!   |- ip_reassembly   fragments of a datagram
+//!   v transport        UDP, TCP
+//!   |- tcp_reassembly  segments of a connection
+//!   v classify         who asks whom, as seen from this machine
 //! a data frame    dnstap, composed; handed to the caller
 //! ```
 //!
@@ -29,18 +29,19 @@ use core::net::IpAddr;
 use crate::limits::{self, Limits};
 use crate::tally::Tally;
 use crate::time::Time;
-use classify::Direction;
+use crate::wire::iana::Protocol;
+use classify::Classifier;
 use ip::Datagram;
-use ip_reassembly::Fragments;
-use tcp_reassembly::Streams;
-use transport::Segment;
+use ip_reassembly::IpReassembler;
+use tcp_reassembly::TcpReassembler;
+use transport::Transport;
 
-pub use classify::Records;
-pub use pcap::{Container, Next, is_container};
+pub use classify::RecordedKinds;
+pub use pcap::{PcapBlock, PcapReader, is_pcap};
 
 /// How a packet begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum LinkLayer {
     /// With an Ethernet header.
     Ethernet,
     /// With an IP header.
@@ -53,38 +54,39 @@ pub enum Link {
 #[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
     /// How it begins.
-    pub link: Link,
+    pub link: LinkLayer,
     /// When it was seen.
     pub time: Time,
     /// The packet; shorter than it was when it was cut.
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
 }
 
 /// What the path is to make of packets.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DissectorSettings {
     /// Ports that carry DNS, on either side.
     pub ports: heapless::Vec<u16, { limits::SNIFFER_PORTS }>,
     /// The identity that messages get.
     pub identity: String,
     /// Which kinds of messages are made.
-    pub records: Records,
+    pub records: RecordedKinds,
 }
 
-/// Two ends of a conversation, and how they speak.
+/// Who speaks to whom, and by which transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ends {
+struct FiveTuple {
+    protocol: Protocol,
     source: (IpAddr, u16),
     destination: (IpAddr, u16),
 }
 
 /// The way of a packet, and what it has to remember.
 #[derive(Debug)]
-pub struct Path {
+pub struct Dissector {
     ports: heapless::Vec<u16, { limits::SNIFFER_PORTS }>,
-    direction: Direction,
-    fragments: Fragments,
-    streams: Streams,
+    classifier: Classifier,
+    ip_reassembler: IpReassembler,
+    tcp_reassembler: TcpReassembler,
 }
 
 /// Why a packet, or a message in it, went no further.
@@ -98,7 +100,7 @@ pub enum Ignored {
     Transit,
     /// A kind of message that is not to be made.
     Unwanted,
-    /// Fewer octets than a DNS header has.
+    /// Fewer bytes than a DNS header has.
     Short,
     /// A datagram or message longer than the tables hold.
     Oversize,
@@ -140,30 +142,30 @@ impl Ignored {
     }
 }
 
-impl Path {
-    /// Octets of its tables.
+impl Dissector {
+    /// Bytes of its tables.
     pub const fn cost(limits: &Limits) -> usize {
-        Fragments::cost(limits) + Streams::cost(limits) + classify::FRAME_BYTES
+        IpReassembler::cost(limits) + TcpReassembler::cost(limits) + classify::FRAME_BYTES
     }
 
     /// A path with empty tables of the sizes that `limits` gives.
-    pub fn new(settings: Settings, limits: &Limits) -> Self {
-        Path {
+    pub fn new(settings: DissectorSettings, limits: &Limits) -> Self {
+        Dissector {
             ports: settings.ports,
-            direction: Direction::new(&settings.identity, settings.records),
-            fragments: Fragments::new(limits),
-            streams: Streams::new(limits),
+            classifier: Classifier::new(&settings.identity, settings.records),
+            ip_reassembler: IpReassembler::new(limits),
+            tcp_reassembler: TcpReassembler::new(limits),
         }
     }
 
     /// Which addresses are this machine's, from now on.
     pub fn set_local(&mut self, addresses: &[IpAddr]) {
-        self.direction.set_local(addresses);
+        self.classifier.set_local(addresses);
     }
 
     /// Takes every message as the server's end of it sees it: for captures of which nobody says where they were made.
-    pub fn take_server_side(&mut self) {
-        self.direction.take_server_side();
+    pub fn assume_server_side(&mut self) {
+        self.classifier.assume_server_side();
     }
 
     /// Takes a packet; hands each message that it completes to `emit`, as the payload of a data frame. What goes no
@@ -180,23 +182,23 @@ impl Path {
         ignored: &Tally,
         emit: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Ignored> {
-        let Path { ports, direction, fragments, streams } = self;
+        let Dissector { ports, classifier, ip_reassembler, tcp_reassembler } = self;
         let count = |reason: Ignored| ignored.count(reason.label());
-        let mut datagram = Datagram::parse(captured.link, captured.octets)?;
+        let mut datagram = Datagram::parse(captured.link, captured.bytes)?;
         if datagram.fragment.is_some() {
-            let Some(whole) = fragments.take(&datagram, captured.time, count)? else { return Ok(()) };
+            let Some(whole) = ip_reassembler.take(&datagram, captured.time, count)? else { return Ok(()) };
             datagram = whole;
         }
-        let segment = Segment::parse(&datagram)?;
-        let ends = segment.ends(&datagram);
-        if !ports.contains(&ends.source.1) && !ports.contains(&ends.destination.1) {
+        let segment = Transport::parse(&datagram)?;
+        let tuple = segment.five_tuple(&datagram);
+        if !ports.contains(&tuple.source.1) && !ports.contains(&tuple.destination.1) {
             return Err(Ignored::Other);
         }
         match segment {
-            Segment::Udp { payload, .. } => direction.message(ends, false, captured.time, payload, emit),
-            Segment::Tcp(segment) => {
-                streams.take(ends, &segment, captured.time, &count, &mut |payload| {
-                    if let Err(reason) = direction.message(ends, true, captured.time, payload, emit) {
+            Transport::Udp { payload, .. } => classifier.message(tuple, captured.time, payload, emit),
+            Transport::Tcp(segment) => {
+                tcp_reassembler.take(tuple, &segment, captured.time, &count, &mut |payload| {
+                    if let Err(reason) = classifier.message(tuple, captured.time, payload, emit) {
                         count(reason);
                     }
                 });

@@ -1,26 +1,26 @@
 //! Files of packets: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng), told by their content.
 //!
-//! A [`Container`] owns no octets: it is shown what has been read, and says how much of it the next block takes and
+//! A [`PcapReader`] owns no bytes: it is shown what has been read, and says how much of it the next block takes and
 //! what packet is in it. Blocks that hold no packet are stepped over.
 //!
 //! pcap-parser 0.17 reads these formats, too, but no pcapng at all on a big-endian machine.
 
-use super::{Captured, Link};
+use super::{Captured, LinkLayer};
 use crate::limits::CAPTURE_INTERFACES;
 use crate::time::Time;
 use crate::wire::cursor::Cursor;
 
 /// A file of packets, as far as it has been read.
 #[derive(Debug, Default)]
-pub struct Container {
-    format: Format,
+pub struct PcapReader {
+    format: PcapFormat,
     /// pcap has one; in pcapng they come as they are described, in each section anew.
-    interfaces: heapless::Vec<Interface, CAPTURE_INTERFACES>,
+    interfaces: heapless::Vec<PcapInterface, CAPTURE_INTERFACES>,
 }
 
 /// A format, and whether its numbers are big endian: in pcapng those of the section.
 #[derive(Clone, Copy, Debug, Default)]
-enum Format {
+enum PcapFormat {
     /// Nothing has been read yet.
     #[default]
     Unknown,
@@ -34,7 +34,7 @@ enum Format {
 
 /// How the packets of an interface are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Interface {
+struct PcapInterface {
     kind: i32,
     /// Units of time in a second.
     resolution: u64,
@@ -44,19 +44,19 @@ struct Interface {
 
 /// What comes next in a file.
 #[derive(Clone, Copy, Debug)]
-pub enum Next<'a> {
+pub enum PcapBlock<'a> {
     /// More has to be read.
     Incomplete,
-    /// A block of so many octets without a packet.
+    /// A block of so many bytes without a packet.
     Other(usize),
-    /// A block of so many octets, with a packet.
+    /// A block of so many bytes, with a packet.
     Packet(usize, Captured<'a>),
     /// The same, with a packet of this kind of link, which is not read.
     Strange(usize, i32),
 }
 
-/// Whether a file that begins so is a [`Container`].
-pub fn is_container(first: [u8; 4]) -> bool {
+/// Whether a file that begins so is a [`PcapReader`].
+pub fn is_pcap(first: [u8; 4]) -> bool {
     let magic = u32::from_le_bytes(first);
     magic == SECTION || pcap_kind(magic).is_some()
 }
@@ -72,17 +72,17 @@ fn pcap_kind(magic: u32) -> Option<(bool, u64)> {
     }
 }
 
-impl Container {
-    /// What comes next in these octets, which begin where the last block ended.
+impl PcapReader {
+    /// What comes next in these bytes, which begin where the last block ended.
     ///
     /// # Errors
     ///
     /// What breaks the format, in words; there is no way on from there.
-    pub fn next<'a>(&mut self, octets: &'a [u8]) -> Result<Next<'a>, &'static str> {
+    pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<PcapBlock<'a>, &'static str> {
         match self.format {
-            Format::Unknown => self.begin(octets),
-            Format::Pcap { is_big } => self.next_packet(octets, is_big),
-            Format::PcapNg { is_big } => self.next_block(octets, is_big),
+            PcapFormat::Unknown => self.begin(bytes),
+            PcapFormat::Pcap { is_big } => self.next_packet(bytes, is_big),
+            PcapFormat::PcapNg { is_big } => self.next_block(bytes, is_big),
         }
     }
 
@@ -91,66 +91,66 @@ impl Container {
     /// ```text
     /// pcap     | magic 4 | version 2 + 2 | zone 4 | accuracy 4 | longest packet 4 | kind of link 4 |
     /// ```
-    fn begin<'a>(&mut self, octets: &'a [u8]) -> Result<Next<'a>, &'static str> {
-        let mut cursor = Cursor::new(octets);
-        let Some(magic) = cursor.u32_le() else { return Ok(Next::Incomplete) };
+    fn begin<'a>(&mut self, bytes: &'a [u8]) -> Result<PcapBlock<'a>, &'static str> {
+        let mut cursor = Cursor::new(bytes);
+        let Some(magic) = cursor.u32_le() else { return Ok(PcapBlock::Incomplete) };
         if magic == SECTION {
             // Its first block says which way round it is.
-            self.format = Format::PcapNg { is_big: false };
-            return Ok(Next::Other(0));
+            self.format = PcapFormat::PcapNg { is_big: false };
+            return Ok(PcapBlock::Other(0));
         }
         let (is_big, resolution) = pcap_kind(magic).ok_or("the head of the file is broken")?;
-        let mut numbers = Numbers { cursor, is_big };
+        let mut numbers = EndianCursor { cursor, is_big };
         let (Some(_), Some(kind)) = (numbers.cursor.take(16), numbers.u32()) else {
-            return Ok(Next::Incomplete);
+            return Ok(PcapBlock::Incomplete);
         };
-        self.format = Format::Pcap { is_big };
+        self.format = PcapFormat::Pcap { is_big };
         // Above the kind are flags, such as for the checksum at the end of a frame.
-        self.describe(Interface { kind: (kind & 0xffff) as i32, resolution, offset: 0 })?;
-        Ok(Next::Other(octets.len() - numbers.cursor.len()))
+        self.describe(PcapInterface { kind: (kind & 0xffff) as i32, resolution, offset: 0 })?;
+        Ok(PcapBlock::Other(bytes.len() - numbers.cursor.len()))
     }
 
     /// A packet of pcap.
     ///
     /// ```text
-    /// | seconds 4 | parts 4 | octets 4 | octets on the wire 4 | octets |
+    /// | seconds 4 | parts 4 | bytes 4 | bytes on the wire 4 | bytes |
     /// ```
-    fn next_packet<'a>(&self, octets: &'a [u8], is_big: bool) -> Result<Next<'a>, &'static str> {
-        let mut numbers = Numbers { cursor: Cursor::new(octets), is_big };
+    fn next_packet<'a>(&self, bytes: &'a [u8], is_big: bool) -> Result<PcapBlock<'a>, &'static str> {
+        let mut numbers = EndianCursor { cursor: Cursor::new(bytes), is_big };
         let (Some(seconds), Some(parts), Some(length), Some(_)) =
             (numbers.u32(), numbers.u32(), numbers.u32(), numbers.u32())
         else {
-            return Ok(Next::Incomplete);
+            return Ok(PcapBlock::Incomplete);
         };
-        let Some(data) = numbers.cursor.take_long(length.into()) else { return Ok(Next::Incomplete) };
+        let Some(data) = numbers.cursor.take_long(length.into()) else { return Ok(PcapBlock::Incomplete) };
         let interface = *self.interfaces.first().ok_or(BROKEN_PACKET)?;
         let nanoseconds = u64::from(parts) * (1_000_000_000 / interface.resolution);
         let time = u32::try_from(nanoseconds).ok().and_then(|part| Time::new(seconds.into(), part));
-        Ok(packet(octets.len() - numbers.cursor.len(), interface, time.ok_or(IMPOSSIBLE_TIME)?, data))
+        Ok(packet(bytes.len() - numbers.cursor.len(), interface, time.ok_or(IMPOSSIBLE_TIME)?, data))
     }
 
     /// A block of pcapng.
-    fn next_block<'a>(&mut self, octets: &'a [u8], is_big: bool) -> Result<Next<'a>, &'static str> {
-        let Some(block) = Block::read(octets, is_big)? else { return Ok(Next::Incomplete) };
+    fn next_block<'a>(&mut self, bytes: &'a [u8], is_big: bool) -> Result<PcapBlock<'a>, &'static str> {
+        let Some(block) = PcapngBlock::read(bytes, is_big)? else { return Ok(PcapBlock::Incomplete) };
         match block.kind {
             SECTION => {
-                self.format = Format::PcapNg { is_big: block.content.is_big };
+                self.format = PcapFormat::PcapNg { is_big: block.content.is_big };
                 self.interfaces.clear();
             }
-            INTERFACE => self.describe(Interface::read(block.content)?)?,
+            INTERFACE => self.describe(PcapInterface::read(block.content)?)?,
             PACKET => return self.enhanced_packet(block),
             // Packets without a time are among them: there is nothing to tell of those.
             _ => {}
         }
-        Ok(Next::Other(block.length))
+        Ok(PcapBlock::Other(block.length))
     }
 
     /// A block with a packet.
     ///
     /// ```text
-    /// | number of the interface 4 | time 4 + 4 | octets 4 | octets on the wire 4 | octets, filled up | options |
+    /// | number of the interface 4 | time 4 + 4 | bytes 4 | bytes on the wire 4 | bytes, filled up | options |
     /// ```
-    fn enhanced_packet<'a>(&self, block: Block<'a>) -> Result<Next<'a>, &'static str> {
+    fn enhanced_packet<'a>(&self, block: PcapngBlock<'a>) -> Result<PcapBlock<'a>, &'static str> {
         let mut numbers = block.content;
         let mut number = || numbers.u32().ok_or(BROKEN_PACKET);
         let (interface, high, low, length, _) = (number()?, number()?, number()?, number()?, number()?);
@@ -162,7 +162,7 @@ impl Container {
         Ok(packet(block.length, interface, time, data))
     }
 
-    fn describe(&mut self, interface: Interface) -> Result<(), &'static str> {
+    fn describe(&mut self, interface: PcapInterface) -> Result<(), &'static str> {
         self.interfaces.push(interface).map_err(|_| "too many interfaces")
     }
 }
@@ -178,14 +178,14 @@ const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 const BROKEN_BLOCK: &str = "a block is broken";
 const BROKEN_PACKET: &str = "a packet's header is broken";
 
-/// Octets, and which way round the numbers in them are.
+/// Bytes, and which way round the numbers in them are.
 #[derive(Clone, Copy, Debug)]
-struct Numbers<'a> {
+struct EndianCursor<'a> {
     cursor: Cursor<'a>,
     is_big: bool,
 }
 
-impl Numbers<'_> {
+impl EndianCursor<'_> {
     fn u16(&mut self) -> Option<u16> {
         self.cursor.array().map(if self.is_big { u16::from_be_bytes } else { u16::from_le_bytes })
     }
@@ -201,20 +201,20 @@ impl Numbers<'_> {
 /// | kind 4 | length 4 | content, filled up | length 4 |
 /// ```
 #[derive(Clone, Copy, Debug)]
-struct Block<'a> {
+struct PcapngBlock<'a> {
     kind: u32,
-    /// Octets in all.
+    /// Bytes in all.
     length: usize,
-    content: Numbers<'a>,
+    content: EndianCursor<'a>,
 }
 
-impl<'a> Block<'a> {
-    /// Octets of a block without content.
+impl<'a> PcapngBlock<'a> {
+    /// Bytes of a block without content.
     const LEAST: usize = 12;
 
     /// The first block; none when more has to be read.
-    fn read(octets: &'a [u8], mut is_big: bool) -> Result<Option<Self>, &'static str> {
-        let mut head = Numbers { cursor: Cursor::new(octets), is_big };
+    fn read(bytes: &'a [u8], mut is_big: bool) -> Result<Option<Self>, &'static str> {
+        let mut head = EndianCursor { cursor: Cursor::new(bytes), is_big };
         let (Some(kind), Some(mut length), Some(first)) = (head.u32(), head.u32(), head.u32()) else {
             return Ok(None);
         };
@@ -224,37 +224,37 @@ impl<'a> Block<'a> {
             }
             (is_big, length) = (!is_big, length.swap_bytes());
         }
-        let octets_in_all = usize::try_from(length).unwrap_or(usize::MAX);
-        if octets_in_all < Self::LEAST {
+        let bytes_in_all = usize::try_from(length).unwrap_or(usize::MAX);
+        if bytes_in_all < Self::LEAST {
             return Err(BROKEN_BLOCK);
         }
-        let Some(block) = octets.get(..octets_in_all) else { return Ok(None) };
-        let content = block.get(8..octets_in_all - 4).unwrap_or_default();
+        let Some(block) = bytes.get(..bytes_in_all) else { return Ok(None) };
+        let content = block.get(8..bytes_in_all - 4).unwrap_or_default();
         let mut behind =
-            Numbers { cursor: Cursor::new(block.get(octets_in_all - 4..).unwrap_or_default()), is_big };
+            EndianCursor { cursor: Cursor::new(block.get(bytes_in_all - 4..).unwrap_or_default()), is_big };
         if behind.u32() != Some(length) {
             return Err(BROKEN_BLOCK);
         }
-        let content = Numbers { cursor: Cursor::new(content), is_big };
-        Ok(Some(Block { kind, length: octets_in_all, content }))
+        let content = EndianCursor { cursor: Cursor::new(content), is_big };
+        Ok(Some(PcapngBlock { kind, length: bytes_in_all, content }))
     }
 }
 
 /// Why a packet cannot be told of.
 const IMPOSSIBLE_TIME: &str = "a packet's time is impossible";
 
-impl Interface {
+impl PcapInterface {
     /// Reads the content of its block.
     ///
     /// ```text
     /// | kind of link 2 | 0 2 | longest packet 4 | options: | code 2 | length 2 | value, filled up | ...
     /// ```
-    fn read(mut content: Numbers<'_>) -> Result<Self, &'static str> {
+    fn read(mut content: EndianCursor<'_>) -> Result<Self, &'static str> {
         const RESOLUTION: u16 = 9;
         const OFFSET: u16 = 14;
         let kind = content.u16().ok_or(BROKEN_BLOCK)?;
         content.cursor.take(6).ok_or(BROKEN_BLOCK)?;
-        let mut interface = Interface { kind: kind.into(), resolution: 1_000_000, offset: 0 };
+        let mut interface = PcapInterface { kind: kind.into(), resolution: 1_000_000, offset: 0 };
         while let Some((code, length)) = content.u16().zip(content.u16()).filter(|&(code, _)| code != 0) {
             let value = content.cursor.take(length.into()).ok_or(BROKEN_BLOCK)?;
             // The last one need not be filled up.
@@ -264,9 +264,9 @@ impl Interface {
                     interface.resolution = resolution(option).ok_or("an interface's clock is impossible")?;
                 }
                 (OFFSET, value) => {
-                    let octets = value.first_chunk().copied().ok_or(BROKEN_BLOCK)?;
+                    let bytes = value.first_chunk().copied().ok_or(BROKEN_BLOCK)?;
                     interface.offset =
-                        if content.is_big { i64::from_be_bytes(octets) } else { i64::from_le_bytes(octets) };
+                        if content.is_big { i64::from_be_bytes(bytes) } else { i64::from_le_bytes(bytes) };
                 }
                 _ => {}
             }
@@ -299,23 +299,23 @@ mod link_kind {
 }
 
 /// A packet behind the header of its link, where that is not for the packet path.
-fn packet(length: usize, interface: Interface, time: Time, octets: &[u8]) -> Next<'_> {
-    /// Octets of the headers of Linux's "cooked" captures, and where the type of what follows stands in them.
+fn packet(length: usize, interface: PcapInterface, time: Time, bytes: &[u8]) -> PcapBlock<'_> {
+    /// Bytes of the headers of Linux's "cooked" captures, and where the type of what follows stands in them.
     const SLL: (usize, usize) = (16, 14);
     const SLL2: (usize, usize) = (20, 0);
     let cooked = |(header, at): (usize, usize)| {
-        let kind = octets.get(at..).and_then(<[u8]>::first_chunk).copied();
-        (Link::Cooked(kind.map_or(0, u16::from_be_bytes)), octets.get(header..).unwrap_or_default())
+        let kind = bytes.get(at..).and_then(<[u8]>::first_chunk).copied();
+        (LinkLayer::Cooked(kind.map_or(0, u16::from_be_bytes)), bytes.get(header..).unwrap_or_default())
     };
-    let (link, octets) = match interface.kind {
-        link_kind::ETHERNET => (Link::Ethernet, octets),
+    let (link, bytes) = match interface.kind {
+        link_kind::ETHERNET => (LinkLayer::Ethernet, bytes),
         // Raw, as it is called now, by BSDs and by old files, and for one version of IP.
-        101 | 12 | 14 | 228 | 229 => (Link::Raw, octets),
+        101 | 12 | 14 | 228 | 229 => (LinkLayer::Raw, bytes),
         // An address family, in the order of the machine that wrote it or of the network; IP says itself which it is.
-        link_kind::NULL | link_kind::LOOP => (Link::Raw, octets.get(4..).unwrap_or_default()),
+        link_kind::NULL | link_kind::LOOP => (LinkLayer::Raw, bytes.get(4..).unwrap_or_default()),
         link_kind::SLL => cooked(SLL),
         link_kind::SLL2 => cooked(SLL2),
-        _ => return Next::Strange(length, interface.kind),
+        _ => return PcapBlock::Strange(length, interface.kind),
     };
-    Next::Packet(length, Captured { link, time, octets })
+    PcapBlock::Packet(length, Captured { link, time, bytes })
 }

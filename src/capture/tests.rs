@@ -10,17 +10,17 @@ const THERE: &str = "192.0.2.99";
 const HERE6: &str = "2001:db8::1";
 const THERE6: &str = "2001:db8::99";
 
-fn path(records: Records) -> Path {
+fn path(records: RecordedKinds) -> Dissector {
     let ports = [53].into_iter().collect();
-    let mut path = Path::new(
-        Settings { ports, identity: "sniffer".to_owned(), records },
+    let mut path = Dissector::new(
+        DissectorSettings { ports, identity: "sniffer".to_owned(), records },
         &Limits::resolve(&limits::Section::default()),
     );
     path.set_local(&[HERE.parse().unwrap(), HERE6.parse().unwrap()]);
     path
 }
 
-const EVERYTHING: Records = Records {
+const EVERYTHING: RecordedKinds = RecordedKinds {
     client_query: true,
     client_response: true,
     resolver_query: true,
@@ -37,10 +37,10 @@ fn tally() -> Tally {
     Tally::new(Ignored::ALL.map(Ignored::label))
 }
 
-/// A DNS message of so many octets: a header with some flags and one question, then filling.
-fn dns(id: u16, flags: u16, octets: usize) -> Vec<u8> {
+/// A DNS message of so many bytes: a header with some flags and one question, then filling.
+fn dns(id: u16, flags: u16, bytes: usize) -> Vec<u8> {
     let mut message = [id.to_be_bytes(), flags.to_be_bytes(), [0, 1], [0, 0], [0, 0], [0, 0]].concat();
-    message.resize(octets.max(12), id as u8);
+    message.resize(bytes.max(12), id as u8);
     message
 }
 
@@ -53,7 +53,7 @@ fn udp(ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
 const SYN: u8 = 2;
 const FIN: u8 = 1;
 
-/// A segment with four octets of options.
+/// A segment with four bytes of options.
 fn tcp(ports: (u16, u16), sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut segment = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
     segment.extend(sequence.to_be_bytes());
@@ -95,14 +95,14 @@ fn ip(from: &str, to: &str, protocol: u8, part: Option<(usize, bool)>, payload: 
 
 /// What comes out of a path for some packets, each with its second: kinds and payloads.
 fn run(
-    path: &mut Path,
-    link: Link,
+    path: &mut Dissector,
+    link: LinkLayer,
     packets: &[(u64, Vec<u8>)],
     ignored: &Tally,
 ) -> Vec<(MessageType, Vec<u8>)> {
     let mut found = Vec::new();
-    for (second, octets) in packets {
-        path.take(Captured { link, time: at(*second), octets }, ignored, &mut |frame| {
+    for (second, bytes) in packets {
+        path.take(Captured { link, time: at(*second), bytes }, ignored, &mut |frame| {
             let message = Dnstap::parse(frame).unwrap().message;
             let payload = message.query_message.or(message.response_message).unwrap();
             found.push((message.message_type, payload.to_vec()));
@@ -112,8 +112,8 @@ fn run(
 }
 
 fn run_raw(packets: &[Vec<u8>], ignored: &Tally) -> Vec<(MessageType, Vec<u8>)> {
-    let packets: Vec<_> = packets.iter().map(|octets| (0, octets.clone())).collect();
-    run(&mut path(EVERYTHING), Link::Raw, &packets, ignored)
+    let packets: Vec<_> = packets.iter().map(|bytes| (0, bytes.clone())).collect();
+    run(&mut path(EVERYTHING), LinkLayer::Raw, &packets, ignored)
 }
 
 #[test]
@@ -160,8 +160,8 @@ fn each_kind_can_be_switched_off_alone_and_is_counted() {
         let ports = if flags & 0x8000 == 0 { (9, 53) } else { (53, 9) };
         (0, ip(from, to, ip::UDP, None, &udp(ports, &dns(1, flags, 30))))
     });
-    let all = run(&mut path(EVERYTHING), Link::Raw, &packets, &tally());
-    let switches: [fn(&mut Records) -> &mut bool; 6] = [
+    let all = run(&mut path(EVERYTHING), LinkLayer::Raw, &packets, &tally());
+    let switches: [fn(&mut RecordedKinds) -> &mut bool; 6] = [
         |records| &mut records.client_query,
         |records| &mut records.client_response,
         |records| &mut records.resolver_query,
@@ -174,7 +174,7 @@ fn each_kind_can_be_switched_off_alone_and_is_counted() {
         *switch(&mut records) = false;
         let mut expected = all.clone();
         expected.remove(number);
-        assert_eq!(run(&mut path(records), Link::Raw, &packets, &ignored), expected);
+        assert_eq!(run(&mut path(records), LinkLayer::Raw, &packets, &ignored), expected);
         assert_eq!((ignored.of("unwanted"), ignored.total()), (1, 1));
     }
 }
@@ -192,15 +192,15 @@ fn lengths_of_the_headers_are_honoured_not_that_of_the_packet() {
         }
         [frame, packet.clone()].concat()
     };
-    for (link, octets) in [
-        (Link::Raw, packet.clone()),
-        (Link::Cooked(0x0800), packet.clone()),
-        (Link::Cooked(0x8100), [&[0, 5, 8, 0], packet.as_slice()].concat()),
-        (Link::Ethernet, ethernet(&[0x0800])),
-        (Link::Ethernet, ethernet(&[0x8100, 0x0800])),
-        (Link::Ethernet, ethernet(&[0x88a8, 0x8100, 0x0800])),
+    for (link, bytes) in [
+        (LinkLayer::Raw, packet.clone()),
+        (LinkLayer::Cooked(0x0800), packet.clone()),
+        (LinkLayer::Cooked(0x8100), [&[0, 5, 8, 0], packet.as_slice()].concat()),
+        (LinkLayer::Ethernet, ethernet(&[0x0800])),
+        (LinkLayer::Ethernet, ethernet(&[0x8100, 0x0800])),
+        (LinkLayer::Ethernet, ethernet(&[0x88a8, 0x8100, 0x0800])),
     ] {
-        let found = run(&mut path(EVERYTHING), link, &[(0, octets)], &tally());
+        let found = run(&mut path(EVERYTHING), link, &[(0, bytes)], &tally());
         assert_eq!(found, [(MessageType::CLIENT_QUERY, message.clone())], "{link:?}");
     }
 }
@@ -272,8 +272,8 @@ fn segment(sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn a_connection_that_was_there_before_is_read_from_where_a_message_begins() {
     let messages: Vec<_> = (0..4).map(|id| dns(id, 0x0100, 40)).collect();
-    let octets = stream(&messages);
-    let packets = [segment(1_000, 0, &octets[10..84]), segment(1_074, 0, &octets[84..])];
+    let bytes = stream(&messages);
+    let packets = [segment(1_000, 0, &bytes[10..84]), segment(1_074, 0, &bytes[84..])];
     let ignored = tally();
     let found = run_raw(&packets, &ignored);
     assert_eq!(found.iter().map(|(_, message)| message).collect::<Vec<_>>(), [&messages[2], &messages[3]]);
@@ -283,44 +283,44 @@ fn a_connection_that_was_there_before_is_read_from_where_a_message_begins() {
 #[test]
 fn what_is_missing_is_given_up_in_time_and_at_the_end() {
     let messages: Vec<_> = (0..5).map(|id| dns(id, 0x0100, 40)).collect();
-    let octets = stream(&messages);
-    let part = |n: usize| segment(1 + 42 * n as u32, 0, &octets[42 * n..42 * (n + 1)]);
+    let bytes = stream(&messages);
+    let part = |n: usize| segment(1 + 42 * n as u32, 0, &bytes[42 * n..42 * (n + 1)]);
     let ids = |found: Vec<(MessageType, Vec<u8>)>| found.iter().map(|(_, m)| m[1]).collect::<Vec<_>>();
     let begin = (0, segment(0, SYN, &[]));
     let in_time = [begin.clone(), (0, part(0)), (0, part(2)), (1, part(3)), (9, part(4))];
     let ignored = tally();
-    assert_eq!(ids(run(&mut path(EVERYTHING), Link::Raw, &in_time, &ignored)), [0, 2, 3, 4]);
+    assert_eq!(ids(run(&mut path(EVERYTHING), LinkLayer::Raw, &in_time, &ignored)), [0, 2, 3, 4]);
     assert_eq!((ignored.of("gap"), ignored.total()), (1, 1));
-    let at_end = [begin, (0, part(0)), (0, part(2)), (0, segment(1 + 42 * 4, FIN, &octets[168..]))];
-    assert_eq!(ids(run(&mut path(EVERYTHING), Link::Raw, &at_end, &ignored)), [0, 2, 4]);
+    let at_end = [begin, (0, part(0)), (0, part(2)), (0, segment(1 + 42 * 4, FIN, &bytes[168..]))];
+    assert_eq!(ids(run(&mut path(EVERYTHING), LinkLayer::Raw, &at_end, &ignored)), [0, 2, 4]);
 }
 
 #[test]
 fn connections_beyond_the_table_make_the_oldest_go() {
     let ignored = tally();
     let message = dns(7, 0x0100, 40);
-    let octets = stream(std::slice::from_ref(&message));
+    let bytes = stream(std::slice::from_ref(&message));
     let flows = limits::SNIFFER_FLOWS as u16 + 10;
     let begin = |port| (0, ip(THERE, HERE, ip::TCP, None, &tcp((port, 53), 0, SYN, &[])));
-    let go_on = |port| (1, ip(THERE, HERE, ip::TCP, None, &tcp((port, 53), 1, 0, &octets)));
+    let go_on = |port| (1, ip(THERE, HERE, ip::TCP, None, &tcp((port, 53), 1, 0, &bytes)));
     let packets: Vec<_> =
         (1_000..1_000 + flows).map(begin).chain((1_000..1_000 + flows).map(go_on)).collect();
-    let found = run(&mut path(EVERYTHING), Link::Raw, &packets, &ignored);
+    let found = run(&mut path(EVERYTHING), LinkLayer::Raw, &packets, &ignored);
     // Those that had to go are read from where they begin like a message.
     assert_eq!(found.len(), usize::from(flows));
     assert!(ignored.of("connection") >= 10);
 }
 
-/// Cuts octets at some places.
-fn cut(octets: &[u8], places: &[prop::sample::Index], unit: usize) -> Vec<(usize, Vec<u8>)> {
+/// Cuts bytes at some places.
+fn cut(bytes: &[u8], places: &[prop::sample::Index], unit: usize) -> Vec<(usize, Vec<u8>)> {
     let mut cuts: Vec<usize> = places
         .iter()
-        .map(|place| place.index(octets.len() / unit + 1) * unit)
-        .chain([0, octets.len()])
+        .map(|place| place.index(bytes.len() / unit + 1) * unit)
+        .chain([0, bytes.len()])
         .collect();
     cuts.sort_unstable();
     cuts.dedup();
-    cuts.windows(2).map(|ends| (ends[0], octets[ends[0]..ends[1]].to_vec())).collect()
+    cuts.windows(2).map(|ends| (ends[0], bytes[ends[0]..ends[1]].to_vec())).collect()
 }
 
 proptest! {
@@ -360,8 +360,8 @@ proptest! {
         first: u32,
     ) {
         let messages: Vec<_> = lengths.iter().enumerate().map(|(id, &n)| dns(id as u16, 0x0100, n)).collect();
-        let octets = stream(&messages);
-        let mut segments: Vec<_> = cut(&octets, &places, 1)
+        let bytes = stream(&messages);
+        let mut segments: Vec<_> = cut(&bytes, &places, 1)
             .into_iter()
             .map(|(offset, piece)| segment(first.wrapping_add(1 + offset as u32), 0, &piece))
             .collect();
@@ -371,7 +371,7 @@ proptest! {
             segments.swap(one, other);
             segments.insert(other, segments[one].clone());
         }
-        let end = segment(first.wrapping_add(1 + octets.len() as u32), FIN, &[]);
+        let end = segment(first.wrapping_add(1 + bytes.len() as u32), FIN, &[]);
         let packets: Vec<_> = [segment(first, SYN, &[])].into_iter().chain(segments).chain([end]).collect();
         let ignored = tally();
         let found: Vec<_> = run_raw(&packets, &ignored).into_iter().map(|(_, message)| message).collect();
@@ -382,7 +382,7 @@ proptest! {
     /// Whatever comes, nothing but counters changes.
     #[test]
     fn anything_at_all_is_taken(packets in proptest::collection::vec((0u64..50, proptest::collection::vec(any::<u8>(), 0..120)), 0..50)) {
-        for link in [Link::Ethernet, Link::Raw, Link::Cooked(0x0800), Link::Cooked(0x86dd)] {
+        for link in [LinkLayer::Ethernet, LinkLayer::Raw, LinkLayer::Cooked(0x0800), LinkLayer::Cooked(0x86dd)] {
             run(&mut path(EVERYTHING), link, &packets, &tally());
         }
     }

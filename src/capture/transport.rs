@@ -1,12 +1,13 @@
 //! UDP and TCP headers.
 
 use super::ip::{Datagram, TCP, UDP};
-use super::{Ends, Ignored};
+use super::{FiveTuple, Ignored};
 use crate::wire::cursor::Cursor;
+use crate::wire::iana::Protocol;
 
 /// What a datagram carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Segment<'a> {
+pub(super) enum Transport<'a> {
     Udp { ports: (u16, u16), payload: &'a [u8] },
     Tcp(TcpSegment<'a>),
 }
@@ -15,22 +16,22 @@ pub(super) enum Segment<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TcpSegment<'a> {
     ports: (u16, u16),
-    /// Number of its first octet.
+    /// Number of its first byte.
     pub sequence: u32,
-    /// It begins the connection: its number is that before the first octet.
-    pub begins: bool,
-    /// It ends the connection.
-    pub ends: bool,
+    /// SYN: it begins the connection, and its number is that before the first byte.
+    pub syn: bool,
+    /// FIN or RST: it ends the connection.
+    pub fin: bool,
     pub payload: &'a [u8],
 }
 
-impl<'a> Segment<'a> {
+impl<'a> Transport<'a> {
     /// Reads the header of a datagram that is whole.
     pub fn parse(datagram: &Datagram<'a>) -> Result<Self, Ignored> {
         let rest = Cursor::new(datagram.payload);
         match datagram.protocol {
-            UDP => Segment::parse_udp(rest).ok_or(Ignored::Malformed),
-            TCP => Segment::parse_tcp(rest).ok_or(Ignored::Malformed),
+            UDP => Transport::parse_udp(rest).ok_or(Ignored::Malformed),
+            TCP => Transport::parse_tcp(rest).ok_or(Ignored::Malformed),
             _ => Err(Ignored::Other),
         }
     }
@@ -41,7 +42,7 @@ impl<'a> Segment<'a> {
         let length = usize::from(rest.u16()?);
         rest.u16()?;
         let payload = if length == 0 { rest.len() } else { length.checked_sub(8)?.min(rest.len()) };
-        Some(Segment::Udp { ports, payload: rest.take(payload)? })
+        Some(Transport::Udp { ports, payload: rest.take(payload)? })
     }
 
     fn parse_tcp(mut rest: Cursor<'a>) -> Option<Self> {
@@ -57,21 +58,25 @@ impl<'a> Segment<'a> {
         const FIN: u8 = 0x01;
         const SYN: u8 = 0x02;
         const RST: u8 = 0x04;
-        Some(Segment::Tcp(TcpSegment {
+        Some(Transport::Tcp(TcpSegment {
             ports,
             sequence,
-            begins: flags & SYN != 0,
-            ends: flags & (FIN | RST) != 0,
+            syn: flags & SYN != 0,
+            fin: flags & (FIN | RST) != 0,
             payload: whole.get(header..)?,
         }))
     }
 
     /// Who speaks to whom.
-    pub fn ends(&self, datagram: &Datagram<'_>) -> Ends {
-        let (source, destination) = match self {
-            Segment::Udp { ports, .. } => *ports,
-            Segment::Tcp(segment) => segment.ports,
+    pub fn five_tuple(&self, datagram: &Datagram<'_>) -> FiveTuple {
+        let (protocol, (source, destination)) = match self {
+            Transport::Udp { ports, .. } => (Protocol::UDP, *ports),
+            Transport::Tcp(segment) => (Protocol::TCP, segment.ports),
         };
-        Ends { source: (datagram.source, source), destination: (datagram.destination, destination) }
+        FiveTuple {
+            protocol,
+            source: (datagram.source, source),
+            destination: (datagram.destination, destination),
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::pipeline::{Collector, Intake, OVERSIZE};
 use crate::wire::dnstap::Reject;
 use crate::wire::foreign::{Foreign, recognise};
 use crate::wire::framestream::{Deframer, Violation};
-use crate::wire::handshake::{self, Receiver, Step};
+use crate::wire::handshake::{self, ReceiverHandshake, ReceiverStep};
 use defmt_or_log::warn;
 
 /// The state of one stream of frames.
@@ -22,7 +22,7 @@ pub struct Framing<'a> {
     collector: &'a Collector<'a>,
     intake: &'a Intake,
     deframer: Deframer,
-    receiver: Receiver,
+    receiver: ReceiverHandshake,
     units: u32,
     /// One bit for each reject that the log has seen.
     logged: u64,
@@ -87,7 +87,7 @@ impl<'a> Framing<'a> {
             collector,
             intake,
             deframer: Deframer::new(frame_max),
-            receiver: Receiver::new(),
+            receiver: ReceiverHandshake::new(),
             units: 0,
             logged: 0,
         }
@@ -125,22 +125,22 @@ impl<'a> Framing<'a> {
             };
             self.units = self.units.wrapping_add(1);
             match step {
-                Ok(Step::Data(frame)) => {
+                Ok(ReceiverStep::Data(frame)) => {
                     left -= 1;
                     if let Err(reject) = self.collector.ingest(self.intake, frame) {
                         self.log_reject(reject, peer);
                     }
                 }
-                Ok(Step::Oversize(length)) => {
+                Ok(ReceiverStep::Oversize(length)) => {
                     self.intake.reject(OVERSIZE);
                     self.log_once(63, || {
                         warn!("{peer}: frame of {length} octets skipped, the limit is lower")
                     });
                 }
-                Ok(Step::Reply(octets)) => return Ok(Outcome::Reply(octets)),
+                Ok(ReceiverStep::Reply(octets)) => return Ok(Outcome::Reply(octets)),
                 // Answered to every sender, also to one that began with START: some wait for it.
-                Ok(Step::Stop { .. }) => return Ok(Outcome::Stop(handshake::FINISH)),
-                Ok(Step::Nothing) => {}
+                Ok(ReceiverStep::Stop) => return Ok(Outcome::Stop(handshake::FINISH)),
+                Ok(ReceiverStep::Nothing) => {}
                 Err(violation) => return Err(self.fault(violation, unread)),
             }
         }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use crate::wire::framestream::{Control, ControlKind};
+use crate::wire::framestream::{ControlFrame, ControlKind};
 pub use crate::wire::handshake::{START, STOP};
 
 /// How many bytes of the capture at `path` can be gone on with; 0 for an empty file.
@@ -59,7 +59,7 @@ fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<Next>> {
     let mut payload = [0; 512];
     let Some(payload) = payload.get_mut(..length as usize) else { return Err(no_capture()) };
     reader.read_exact(payload)?;
-    match Control::parse(payload) {
+    match ControlFrame::parse(payload) {
         Ok(control) if control.kind == ControlKind::Start && control.matches_dnstap() => {
             Ok(Some(Next::Start(whole)))
         }

@@ -32,7 +32,7 @@ use crate::net::tls::Client;
 use crate::net::tls::flush::FlushingStream;
 use crate::values::{Host, Seconds};
 use crate::wire::framestream::Deframer;
-use crate::wire::handshake::{READY, Sender, SenderStep};
+use crate::wire::handshake::{READY, SenderHandshake, SenderStep};
 
 /// Where the other end is.
 #[derive(Debug, Clone)]
@@ -292,7 +292,7 @@ async fn begin(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) ->
         return Ok(());
     }
     in_time(async {
-        let mut sender = Sender::new();
+        let mut sender = SenderHandshake::new();
         stream.write_all(READY).await?;
         while !sender.is_started() {
             if let SenderStep::Start(start) = answer(&mut sender, stream).await? {
@@ -322,7 +322,7 @@ async fn end(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) {
 }
 
 /// Reads one control frame and takes it.
-async fn answer(sender: &mut Sender, stream: &mut (impl Stream + ?Sized)) -> io::Result<SenderStep> {
+async fn answer(sender: &mut SenderHandshake, stream: &mut (impl Stream + ?Sized)) -> io::Result<SenderStep> {
     let mut deframer = Deframer::new(0);
     let mut bytes = heapless::Vec::<u8, CONTROL_FRAME_BYTES>::new();
     loop {

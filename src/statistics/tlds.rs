@@ -8,7 +8,8 @@
 
 use super::counters::Direction;
 use crate::limits::table;
-use crate::wire::name::{END_BYTES, Name, fold_case, label_end, label_end_behind};
+use crate::wire::hash::{END_BYTES, fold_case, label_end, label_end_after};
+use crate::wire::name::Name;
 
 /// Counts of one stream, by number of the domain: of queries and of responses.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ pub fn domain(number: usize) -> &'static str {
 #[inline]
 fn end_of(number: usize, length: usize) -> u64 {
     let end = STARTS.get(number + 1).map_or(0, |&start| usize::from(start) - 1);
-    label_end_behind(LIST.as_bytes().get(..end).unwrap_or_default(), length)
+    label_end_after(LIST.as_bytes().get(..end).unwrap_or_default(), length)
 }
 
 /// Where a domain with that end, in lower case, is to be looked for.

@@ -1,21 +1,21 @@
-//! The one place that splits octets.
+//! The one place that splits bytes.
 //!
 //! Every parser of [`wire`](super) reads through a [`Cursor`]: it takes what it asks for or gets `None`,
 //! and a length that came from a peer is never an index. A read that fails leaves the cursor where it
 //! was, except for a varint, which is given up for good. A [`Composer`] is the same for writing.
 //!
 //! Frame Streams and DNS count in big endian, Protocol Buffers in little endian and varints: 7 bits an
-//! octet, lowest first, the top bit set on all but the last.
+//! byte, lowest first, the top bit set on all but the last.
 //!
 //! ```text
 //!   300 = 0b10_0101100   ->   1 0101100   0 0000010
 //!                             ^ more      ^ last
 //! ```
 
-/// The most octets a varint takes: 64 bits in groups of seven.
-const VARINT_OCTETS: usize = 10;
+/// The most bytes a varint takes: 64 bits in groups of seven.
+const VARINT_BYTES: usize = 10;
 
-/// What is left of some octets.
+/// What is left of some bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
@@ -24,17 +24,17 @@ pub struct Cursor<'a> {
 /// Why a varint could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VarintError {
-    /// The octets end before it does.
+    /// The bytes end before it does.
     Truncated,
-    /// Its tenth octet says that there is an eleventh.
+    /// Its tenth byte says that there is an eleventh.
     TooLong,
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor before the first of `octets`.
+    /// A cursor before the first of `bytes`.
     #[inline]
-    pub fn new(octets: &'a [u8]) -> Self {
-        Cursor { rest: octets }
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Cursor { rest: bytes }
     }
 
     /// What has not been taken yet.
@@ -43,7 +43,7 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
-    /// How many octets have not been taken yet.
+    /// How many bytes have not been taken yet.
     #[inline]
     pub fn len(&self) -> usize {
         self.rest.len()
@@ -55,7 +55,7 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
-    /// The next `count` octets.
+    /// The next `count` bytes.
     #[inline]
     pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(count)?;
@@ -63,13 +63,13 @@ impl<'a> Cursor<'a> {
         Some(taken)
     }
 
-    /// The next `count` octets, of a count that may not even fit the memory of this machine.
+    /// The next `count` bytes, of a count that may not even fit the memory of this machine.
     #[inline]
     pub fn take_long(&mut self, count: u64) -> Option<&'a [u8]> {
         self.take(usize::try_from(count).ok()?)
     }
 
-    /// The next `N` octets by value.
+    /// The next `N` bytes by value.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.rest.split_first_chunk()?;
@@ -77,7 +77,7 @@ impl<'a> Cursor<'a> {
         Some(*taken)
     }
 
-    /// One octet.
+    /// One byte.
     #[inline]
     pub fn u8(&mut self) -> Option<u8> {
         let (taken, rest) = self.rest.split_first()?;
@@ -85,19 +85,19 @@ impl<'a> Cursor<'a> {
         Some(*taken)
     }
 
-    /// Two octets, highest first.
+    /// Two bytes, highest first.
     #[inline]
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// Four octets, highest first.
+    /// Four bytes, highest first.
     #[inline]
     pub fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// Four octets, lowest first.
+    /// Four bytes, lowest first.
     #[inline]
     pub fn u32_le(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
@@ -111,9 +111,9 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub fn varint(&mut self) -> Result<u64, VarintError> {
         match self.rest {
-            [octet @ ..0x80, rest @ ..] => {
+            [byte @ ..0x80, rest @ ..] => {
                 self.rest = rest;
-                Ok(u64::from(*octet))
+                Ok(u64::from(*byte))
             }
             // Lengths of messages.
             [low, high @ ..0x80, rest @ ..] => {
@@ -128,8 +128,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A varint of several octets, and what is behind it. Up to eight, which are nearly all, are taken at once:
-    /// the first octet with a clear top bit ends it, and the groups of seven bits are pushed together in three
+    /// A varint of several bytes, and what is behind it. Up to eight, which are nearly all, are taken at once:
+    /// the first byte with a clear top bit ends it, and the groups of seven bits are pushed together in three
     /// steps.
     ///
     /// The cursor goes in and out by value: a reference to it, passed to what is not inlined, would keep it in
@@ -137,29 +137,29 @@ impl<'a> Cursor<'a> {
     #[inline(never)]
     fn long_varint(self) -> Result<(u64, Self), VarintError> {
         const TOPS: u64 = 0x8080_8080_8080_8080;
-        let Some(word) = self.rest.first_chunk().map(|octets| u64::from_le_bytes(*octets)) else {
+        let Some(word) = self.rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) else {
             return self.slow_varint();
         };
         let ends = !word & TOPS;
         if ends == 0 {
             return self.slow_varint();
         }
-        let octets = ends.trailing_zeros() / 8 + 1;
-        let rest = self.rest.get(octets as usize..).unwrap_or_default();
+        let bytes = ends.trailing_zeros() / 8 + 1;
+        let rest = self.rest.get(bytes as usize..).unwrap_or_default();
         let groups = word & (ends ^ (ends - 1)) & !TOPS;
         let pairs = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
         let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
         Ok((fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4, Cursor { rest }))
     }
 
-    /// A varint, octet by octet, and what is behind it: near the end of the octets, or of nine and ten.
+    /// A varint, byte by byte, and what is behind it: near the end of the bytes, or of nine and ten.
     #[cold]
     fn slow_varint(mut self) -> Result<(u64, Self), VarintError> {
         let mut value = 0;
-        for group in 0..VARINT_OCTETS {
-            let octet = self.u8().ok_or(VarintError::Truncated)?;
-            value |= u64::from(octet & 0x7f) << (7 * group);
-            if octet < 0x80 {
+        for group in 0..VARINT_BYTES {
+            let byte = self.u8().ok_or(VarintError::Truncated)?;
+            value |= u64::from(byte & 0x7f) << (7 * group);
+            if byte < 0x80 {
                 return Ok((value, self));
             }
         }
@@ -167,7 +167,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Octets being filled from the front.
+/// Bytes being filled from the front.
 #[derive(Debug)]
 pub struct Composer<'a> {
     room: &'a mut [u8],
@@ -175,30 +175,30 @@ pub struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
-    /// A composer before the first of `octets`.
+    /// A composer before the first of `bytes`.
     #[inline]
-    pub fn new(octets: &'a mut [u8]) -> Self {
-        Composer { room: octets, written: 0 }
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Composer { room: bytes, written: 0 }
     }
 
-    /// How many octets have been written.
+    /// How many bytes have been written.
     #[inline]
     pub fn written(&self) -> usize {
         self.written
     }
 
-    /// Writes all of `octets`. When there is no room for them it is `None`, and so it stays for whatever
+    /// Writes all of `bytes`. When there is no room for them it is `None`, and so it stays for whatever
     /// is written after.
     #[inline]
-    pub fn put(&mut self, octets: &[u8]) -> Option<()> {
-        let (target, room) = core::mem::take(&mut self.room).split_at_mut_checked(octets.len())?;
-        target.copy_from_slice(octets);
+    pub fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let (target, room) = core::mem::take(&mut self.room).split_at_mut_checked(bytes.len())?;
+        target.copy_from_slice(bytes);
         self.room = room;
-        self.written += octets.len();
+        self.written += bytes.len();
         Some(())
     }
 
-    /// Writes a varint in as few octets as it needs; without room as [`Composer::put`].
+    /// Writes a varint in as few bytes as it needs; without room as [`Composer::put`].
     pub fn put_varint(&mut self, mut value: u64) -> Option<()> {
         while value >= 0x80 {
             self.put(&[(value & 0x7f) as u8 | 0x80])?;
@@ -231,11 +231,11 @@ mod tests {
 
     #[test]
     fn reads_varints_of_every_length() {
-        // Alone, and with more octets behind, which is the fast way.
-        let check = |octets: &[u8], value: Result<u64, VarintError>| {
-            assert_eq!(Cursor::new(octets).varint(), value);
+        // Alone, and with more bytes behind, which is the fast way.
+        let check = |bytes: &[u8], value: Result<u64, VarintError>| {
+            assert_eq!(Cursor::new(bytes).varint(), value);
             if value.is_ok() {
-                let longer = [octets, &[0xff; 9]].concat();
+                let longer = [bytes, &[0xff; 9]].concat();
                 let mut cursor = Cursor::new(&longer);
                 assert_eq!(cursor.varint(), value);
                 assert_eq!(cursor.rest(), [0xff; 9]);
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn varints_come_back() {
         for value in (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, u64::MAX >> bit]) {
-            let mut room = [0; VARINT_OCTETS];
+            let mut room = [0; VARINT_BYTES];
             let mut composer = Composer::new(&mut room);
             assert_eq!(composer.put_varint(value), Some(()));
             let written = composer.written();

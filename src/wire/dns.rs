@@ -18,7 +18,7 @@
 //! with the reason in `malformed`. No payload at all is neither, since some servers send none.
 //!
 //! Every record is stepped over to find the OPT record and to notice a message that was cut. Names in
-//! records are not followed, record data is not looked into, and octets behind the last record are not
+//! records are not followed, record data is not looked into, and bytes behind the last record are not
 //! minded.
 
 use super::cursor::Cursor;
@@ -26,7 +26,7 @@ use super::iana::{self, Class, Opcode, Rcode, RrType};
 use super::name::{self, Name, NameError};
 use core::fmt;
 
-/// How many octets the header takes.
+/// How many bytes the header takes.
 pub const HEADER_OCTETS: usize = 12;
 
 /// What we know of one DNS message. What is `None` could not be read, or is not there.
@@ -64,7 +64,7 @@ pub struct Flags(pub u16);
 /// Why a message could not be read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
-    /// Fewer octets than the header has.
+    /// Fewer bytes than the header has.
     ShortHeader,
     /// The message ends within the first question.
     Question,
@@ -79,7 +79,7 @@ impl<'a> Summary<'a> {
     #[inline]
     pub fn parse(payload: &'a [u8]) -> Self {
         let mut cursor = Cursor::new(payload);
-        let Some(header) = cursor.array().map(Header::parse) else { return Summary::of_short(payload) };
+        let Some(header) = cursor.array().map(DnsHeader::parse) else { return Summary::of_short(payload) };
         let mut summary = Summary {
             id: Some(header.id),
             flags: Some(header.flags),
@@ -111,7 +111,7 @@ impl<'a> Summary<'a> {
 
     /// Reads what stands behind the header.
     #[inline]
-    fn read_sections(&mut self, header: &Header, mut cursor: Cursor<'a>) -> Result<(), Malformed> {
+    fn read_sections(&mut self, header: &DnsHeader, mut cursor: Cursor<'a>) -> Result<(), Malformed> {
         if header.questions > 0 {
             let (name, rest) = Name::parse(cursor.rest()).map_err(Malformed::Name)?;
             cursor = Cursor::new(rest);
@@ -132,7 +132,7 @@ impl<'a> Summary<'a> {
 }
 
 /// The header's six numbers.
-struct Header {
+struct DnsHeader {
     id: u16,
     flags: Flags,
     questions: u16,
@@ -141,13 +141,13 @@ struct Header {
     additional: u16,
 }
 
-impl Header {
+impl DnsHeader {
     /// Reads a header.
     #[inline]
-    fn parse(octets: [u8; HEADER_OCTETS]) -> Header {
-        let [id1, id0, flags1, flags0, qd1, qd0, an1, an0, ns1, ns0, ar1, ar0] = octets;
+    fn parse(bytes: [u8; HEADER_OCTETS]) -> DnsHeader {
+        let [id1, id0, flags1, flags0, qd1, qd0, an1, an0, ns1, ns0, ar1, ar0] = bytes;
         let u16_of = |high, low| u16::from_be_bytes([high, low]);
-        Header {
+        DnsHeader {
             id: u16_of(id1, id0),
             flags: Flags(u16_of(flags1, flags0)),
             questions: u16_of(qd1, qd0),
@@ -165,10 +165,10 @@ impl Header {
             cursor.array::<4>()?;
         }
         for _ in 0..self.records {
-            Record::parse(&mut cursor)?;
+            ResourceRecord::parse(&mut cursor)?;
         }
         for _ in 0..self.additional {
-            let record = Record::parse(&mut cursor)?;
+            let record = ResourceRecord::parse(&mut cursor)?;
             if record.rr_type == RrType::OPT && upper.is_none() {
                 *upper = Some(record.upper_rcode);
             }
@@ -178,20 +178,20 @@ impl Header {
 }
 
 /// What matters of a record behind its name (RFC 1035, 4.1.3; OPT: RFC 6891, 6.1.3).
-struct Record {
+struct ResourceRecord {
     rr_type: RrType,
-    /// The first octet of the TTL, which is no TTL in an OPT record.
+    /// The first byte of the TTL, which is no TTL in an OPT record.
     upper_rcode: u8,
 }
 
-impl Record {
+impl ResourceRecord {
     /// Steps over a record; `None` when it is not whole.
     #[inline]
-    fn parse(cursor: &mut Cursor<'_>) -> Option<Record> {
+    fn parse(cursor: &mut Cursor<'_>) -> Option<ResourceRecord> {
         name::skip(cursor)?;
         let [type1, type0, _, _, upper_rcode, _, _, _, length1, length0] = cursor.array()?;
         cursor.take(usize::from(u16::from_be_bytes([length1, length0])))?;
-        Some(Record { rr_type: RrType(u16::from_be_bytes([type1, type0])), upper_rcode })
+        Some(ResourceRecord { rr_type: RrType(u16::from_be_bytes([type1, type0])), upper_rcode })
     }
 }
 
@@ -278,7 +278,7 @@ impl fmt::Display for Malformed {
             Malformed::Name(NameError::Truncated) => "cut within the qname",
             Malformed::Name(NameError::LabelType) => "a qname with a label of unknown type",
             Malformed::Name(NameError::Pointer) => "a qname with a pointer",
-            Malformed::Name(NameError::TooLong) => "a qname of more than 255 octets",
+            Malformed::Name(NameError::TooLong) => "a qname of more than 255 bytes",
             Malformed::Records => "cut within the records",
         })
     }

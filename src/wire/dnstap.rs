@@ -1,19 +1,19 @@
 //! A data frame into a dnstap message.
 //!
 //! The schema is `proto/dnstap.proto`: a `Dnstap` with one `Message` in it. Here it is read by a walker over
-//! raw octets, since every frame comes this way: fields are borrowed, nothing is copied, and what is not
+//! raw bytes, since every frame comes this way: fields are borrowed, nothing is copied, and what is not
 //! asked for is stepped over. The decoder that micropb makes from the schema is its oracle in the tests.
 //!
-//! A tag is a field number and a wire type in one varint; for all fields but one it is one octet:
+//! A tag is a field number and a wire type in one varint; for all fields but one it is one byte:
 //!
 //! ```text
-//!   0x72 = 0 1110 010        field 14 (message), wire type 2 (a length and octets)
+//!   0x72 = 0 1110 010        field 14 (message), wire type 2 (a length and bytes)
 //! ```
 //!
 //! What senders may do is taken: any order, fields of newer schemas, numbers without a name, a repeated
 //! scalar (the last one wins), a repeated submessage (they merge). What cannot be used is refused with a
-//! [`Reject`]: octets that are not Protocol Buffers, groups, a known field of another wire type, and a frame
-//! that lacks what the schema requires. Whether the values make sense (addresses of 5 octets, ports above
+//! [`Reject`]: bytes that are not Protocol Buffers, groups, a known field of another wire type, and a frame
+//! that lacks what the schema requires. Whether the values make sense (addresses of 5 bytes, ports above
 //! 65535, nanoseconds of a billion) is left to who uses them.
 
 use super::cursor::{Cursor, VarintError};
@@ -23,11 +23,11 @@ use core::fmt;
 /// A frame's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dnstap<'a> {
-    /// Which server it is from; any octets.
+    /// Which server it is from; any bytes.
     pub identity: Option<&'a [u8]>,
-    /// Which software it is from; any octets.
+    /// Which software it is from; any bytes.
     pub version: Option<&'a [u8]>,
-    /// Whatever the sender adds; any octets.
+    /// Whatever the sender adds; any bytes.
     pub extra: Option<&'a [u8]>,
     /// What it is about.
     pub message: Message<'a>,
@@ -42,9 +42,9 @@ pub struct Message<'a> {
     pub socket_family: Option<Family>,
     /// The transport.
     pub socket_protocol: Option<Protocol>,
-    /// Who asks; 4 or 16 octets, if the sender is right.
+    /// Who asks; 4 or 16 bytes, if the sender is right.
     pub query_address: Option<&'a [u8]>,
-    /// Who answers; 4 or 16 octets, if the sender is right.
+    /// Who answers; 4 or 16 bytes, if the sender is right.
     pub response_address: Option<&'a [u8]>,
     /// The port of who asks.
     pub query_port: Option<u32>,
@@ -95,7 +95,7 @@ pub struct Policy<'a> {
 pub enum Reject {
     /// It ends within a field.
     Truncated,
-    /// A varint of more than ten octets.
+    /// A varint of more than ten bytes.
     Varint,
     /// Field number 0.
     FieldNumber,
@@ -120,13 +120,13 @@ const TYPE_MESSAGE: u32 = 1;
 
 /// Wire type: a varint.
 const VARINT: u32 = 0;
-/// Wire type: 8 octets.
+/// Wire type: 8 bytes.
 const FIXED64: u32 = 1;
-/// Wire type: a length and so many octets.
+/// Wire type: a length and so many bytes.
 const LENGTH: u32 = 2;
 /// Wire types: the ends of a group.
 const GROUPS: [u32; 2] = [3, 4];
-/// Wire type: 4 octets.
+/// Wire type: 4 bytes.
 const FIXED32: u32 = 5;
 
 /// The tags of the schema's fields.
@@ -173,7 +173,7 @@ impl<'a> Dnstap<'a> {
     ///
     /// # Errors
     ///
-    /// [`Reject`], for the first thing that is wrong with the octets, or else the first that is missing.
+    /// [`Reject`], for the first thing that is wrong with the bytes, or else the first that is missing.
     #[inline]
     pub fn parse(frame: &'a [u8]) -> Result<Self, Reject> {
         let mut dnstap = Dnstap::default();
@@ -183,19 +183,19 @@ impl<'a> Dnstap<'a> {
         let mut fields = Fields::new(frame);
         // As below: what is usual first.
         if fields.passes(tag::IDENTITY) {
-            dnstap.identity = Some(fields.octets()?);
+            dnstap.identity = Some(fields.bytes()?);
         }
         if fields.passes(tag::VERSION) {
-            dnstap.version = Some(fields.octets()?);
+            dnstap.version = Some(fields.bytes()?);
         }
         while let Some(tag) = fields.next_tag()? {
             match tag {
-                tag::IDENTITY => dnstap.identity = Some(fields.octets()?),
-                tag::VERSION => dnstap.version = Some(fields.octets()?),
-                tag::EXTRA => dnstap.extra = Some(fields.octets()?),
+                tag::IDENTITY => dnstap.identity = Some(fields.bytes()?),
+                tag::VERSION => dnstap.version = Some(fields.bytes()?),
+                tag::EXTRA => dnstap.extra = Some(fields.bytes()?),
                 tag::MESSAGE => {
                     has_message = true;
-                    dnstap.message.read(fields.octets()?, &mut message_type)?;
+                    dnstap.message.read(fields.bytes()?, &mut message_type)?;
                 }
                 tag::TYPE => dnstap_type = Some(fields.u32()?),
                 _ => fields = fields.behind_unknown(tag, |number| matches!(number, 1..=3 | 14 | 15))?,
@@ -215,8 +215,8 @@ impl<'a> Dnstap<'a> {
 impl<'a> Message<'a> {
     /// Reads the fields of a message over what has been read before.
     #[inline]
-    fn read(&mut self, octets: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
-        let mut fields = Fields::new(octets);
+    fn read(&mut self, bytes: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
+        let mut fields = Fields::new(bytes);
         // The fields that are nearly always there, in the order of their numbers, as senders write them: for one
         // sender each of these branches goes the same way each time, and a jump by the tag does not.
         if fields.passes(tag::MESSAGE_TYPE) {
@@ -229,10 +229,10 @@ impl<'a> Message<'a> {
             self.socket_protocol = Some(Protocol(fields.u32()?));
         }
         if fields.passes(tag::QUERY_ADDRESS) {
-            self.query_address = Some(fields.octets()?);
+            self.query_address = Some(fields.bytes()?);
         }
         if fields.passes(tag::RESPONSE_ADDRESS) {
-            self.response_address = Some(fields.octets()?);
+            self.response_address = Some(fields.bytes()?);
         }
         if fields.passes(tag::QUERY_PORT) {
             self.query_port = Some(fields.u32()?);
@@ -247,10 +247,10 @@ impl<'a> Message<'a> {
             self.query_time.nanoseconds = Some(fields.fixed32()?);
         }
         if fields.passes(tag::QUERY_MESSAGE) {
-            self.query_message = Some(fields.octets()?);
+            self.query_message = Some(fields.bytes()?);
         }
         if fields.passes(tag::QUERY_ZONE) {
-            self.query_zone = Some(fields.octets()?);
+            self.query_zone = Some(fields.bytes()?);
         }
         if fields.passes(tag::RESPONSE_TIME_SEC) {
             self.response_time.seconds = Some(fields.u64()?);
@@ -259,25 +259,25 @@ impl<'a> Message<'a> {
             self.response_time.nanoseconds = Some(fields.fixed32()?);
         }
         if fields.passes(tag::RESPONSE_MESSAGE) {
-            self.response_message = Some(fields.octets()?);
+            self.response_message = Some(fields.bytes()?);
         }
         while let Some(tag) = fields.next_tag()? {
             match tag {
                 tag::MESSAGE_TYPE => *message_type = Some(MessageType(fields.u32()?)),
                 tag::SOCKET_FAMILY => self.socket_family = Some(Family(fields.u32()?)),
                 tag::SOCKET_PROTOCOL => self.socket_protocol = Some(Protocol(fields.u32()?)),
-                tag::QUERY_ADDRESS => self.query_address = Some(fields.octets()?),
-                tag::RESPONSE_ADDRESS => self.response_address = Some(fields.octets()?),
+                tag::QUERY_ADDRESS => self.query_address = Some(fields.bytes()?),
+                tag::RESPONSE_ADDRESS => self.response_address = Some(fields.bytes()?),
                 tag::QUERY_PORT => self.query_port = Some(fields.u32()?),
                 tag::RESPONSE_PORT => self.response_port = Some(fields.u32()?),
                 tag::QUERY_TIME_SEC => self.query_time.seconds = Some(fields.u64()?),
                 tag::QUERY_TIME_NSEC => self.query_time.nanoseconds = Some(fields.fixed32()?),
-                tag::QUERY_MESSAGE => self.query_message = Some(fields.octets()?),
-                tag::QUERY_ZONE => self.query_zone = Some(fields.octets()?),
+                tag::QUERY_MESSAGE => self.query_message = Some(fields.bytes()?),
+                tag::QUERY_ZONE => self.query_zone = Some(fields.bytes()?),
                 tag::RESPONSE_TIME_SEC => self.response_time.seconds = Some(fields.u64()?),
                 tag::RESPONSE_TIME_NSEC => self.response_time.nanoseconds = Some(fields.fixed32()?),
-                tag::RESPONSE_MESSAGE => self.response_message = Some(fields.octets()?),
-                tag::POLICY => self.policy.get_or_insert_default().read(fields.octets()?)?,
+                tag::RESPONSE_MESSAGE => self.response_message = Some(fields.bytes()?),
+                tag::POLICY => self.policy.get_or_insert_default().read(fields.bytes()?)?,
                 tag::HTTP_PROTOCOL => self.http_protocol = Some(HttpProtocol(fields.u32()?)),
                 _ => fields = fields.behind_unknown(tag, |number| matches!(number, 1..=16))?,
             }
@@ -289,15 +289,15 @@ impl<'a> Message<'a> {
 impl<'a> Policy<'a> {
     /// Reads the fields of a policy over what has been read before.
     #[cold]
-    fn read(&mut self, octets: &'a [u8]) -> Result<(), Reject> {
-        let mut fields = Fields::new(octets);
+    fn read(&mut self, bytes: &'a [u8]) -> Result<(), Reject> {
+        let mut fields = Fields::new(bytes);
         while let Some(tag) = fields.next_tag()? {
             match tag {
-                tag::POLICY_TYPE => self.policy_type = Some(fields.octets()?),
-                tag::POLICY_RULE => self.rule = Some(fields.octets()?),
+                tag::POLICY_TYPE => self.policy_type = Some(fields.bytes()?),
+                tag::POLICY_RULE => self.rule = Some(fields.bytes()?),
                 tag::POLICY_ACTION => self.action = Some(fields.u32()?),
                 tag::POLICY_MATCH => self.matched = Some(fields.u32()?),
-                tag::POLICY_VALUE => self.value = Some(fields.octets()?),
+                tag::POLICY_VALUE => self.value = Some(fields.bytes()?),
                 _ => fields = fields.behind_unknown(tag, |number| matches!(number, 1..=5))?,
             }
         }
@@ -327,11 +327,11 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Fields before the first one.
     #[inline]
-    pub(super) fn new(octets: &'a [u8]) -> Self {
-        Fields { cursor: Cursor::new(octets) }
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Fields { cursor: Cursor::new(bytes) }
     }
 
-    /// The octets from here on.
+    /// The bytes from here on.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.cursor.rest()
     }
@@ -342,7 +342,7 @@ impl<'a> Fields<'a> {
         if self.cursor.is_empty() { Ok(None) } else { self.u32().map(Some) }
     }
 
-    /// Whether the next field has that tag, of one octet, which then is behind.
+    /// Whether the next field has that tag, of one byte, which then is behind.
     #[inline]
     fn passes(&mut self, tag: u32) -> bool {
         match self.cursor.rest() {
@@ -354,9 +354,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value of a field of octets.
+    /// The value of a field of bytes.
     #[inline]
-    pub(super) fn octets(&mut self) -> Result<&'a [u8], Reject> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Reject> {
         let length = self.u64()?;
         self.cursor.take_long(length).ok_or(Reject::Truncated)
     }
@@ -368,13 +368,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a varint field, of which 32 bits are kept: so a negative enumerator, which is sent in
-    /// ten octets, is the same number as in any other decoder.
+    /// ten bytes, is the same number as in any other decoder.
     #[inline]
     fn u32(&mut self) -> Result<u32, Reject> {
         self.u64().map(|value| value as u32)
     }
 
-    /// The value of a field of four octets.
+    /// The value of a field of four bytes.
     #[inline]
     fn fixed32(&mut self) -> Result<u32, Reject> {
         self.cursor.u32_le().ok_or(Reject::Truncated)
@@ -397,7 +397,7 @@ impl<'a> Fields<'a> {
             _ if number == 0 => Err(Reject::FieldNumber),
             VARINT => self.u64().map(drop),
             FIXED64 => self.cursor.take(8).map(drop).ok_or(Reject::Truncated),
-            LENGTH => self.octets().map(drop),
+            LENGTH => self.bytes().map(drop),
             FIXED32 => self.cursor.take(4).map(drop).ok_or(Reject::Truncated),
             _ if GROUPS.contains(&wire_type) => Err(Reject::Group),
             _ => Err(Reject::UnknownWireType),
@@ -451,7 +451,7 @@ impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Reject::Truncated => "cut within a field",
-            Reject::Varint => "varint of more than ten octets",
+            Reject::Varint => "varint of more than ten bytes",
             Reject::FieldNumber => "field number 0",
             Reject::Group => "a group",
             Reject::UnknownWireType => "a wire type that does not exist",

@@ -101,7 +101,7 @@ fn any_order_and_repetition() {
 
 #[test]
 fn unknown_fields_are_stepped_over() {
-    // Fields 17 (varint), 18 (8 octets), 19 (octets), 20 (4 octets), and 536870911, the largest.
+    // Fields 17 (varint), 18 (8 bytes), 19 (bytes), 20 (4 bytes), and 536870911, the largest.
     let unknown = b"\x88\x01\x96\x01\x91\x01\x08\x07\x06\x05\x04\x03\x02\x01\x9a\x01\x02ab\xa5\x01\x04\x03\x02\x01\xf8\xff\xff\xff\x0f\x01";
     let message = [&unknown[..], b"\x08\x05", unknown].concat();
     let frame = [unknown, &frame(&message)[..], unknown].concat();
@@ -110,12 +110,12 @@ fn unknown_fields_are_stepped_over() {
 
 #[test]
 fn numbers_are_kept_as_they_are() {
-    let message = |octets: &[u8]| {
-        let frame = frame(octets);
+    let message = |bytes: &[u8]| {
+        let frame = frame(bytes);
         let message = Dnstap::parse(&frame).unwrap().message;
         (message.message_type.0, message.query_port, message.query_time)
     };
-    // An enumerator of -1 and a port above 65535; a tag in more octets than it needs.
+    // An enumerator of -1 and a port above 65535; a tag in more bytes than it needs.
     assert_eq!(message(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").0, u32::MAX);
     assert_eq!(message(b"\x08\x63\x30\x80\x80\x04").1, Some(65536));
     assert_eq!(message(b"\x88\x80\x00\x05").0, 5);

@@ -1,4 +1,4 @@
-//! Other protocols that come to the wrong port, told by their first octets.
+//! Other protocols that come to the wrong port, told by their first bytes.
 //!
 //! For the log only: what begins unlike Frame Streams is a violation anyway, but an operator is helped by
 //! the name of what came.
@@ -13,7 +13,7 @@ pub enum Foreign {
     Tls,
     /// An HTTP request.
     Http,
-    /// Protocol Buffers without Frame Streams around them, each behind its length in 2 or 4 octets; the
+    /// Protocol Buffers without Frame Streams around them, each behind its length in 2 or 4 bytes; the
     /// remote loggers of PowerDNS speak so.
     BareProtobuf,
 }
@@ -22,7 +22,7 @@ pub enum Foreign {
 const HTTP_METHODS: [&[u8; 4]; 9] =
     [b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"TRAC", b"CONN", b"PATC"];
 
-/// Tells which protocol begins with `first`, the first octets of a connection: 6 or more are enough. `None`
+/// Tells which protocol begins with `first`, the first bytes of a connection: 6 or more are enough. `None`
 /// when it is Frame Streams, or nothing we know.
 pub fn recognise(first: &[u8]) -> Option<Foreign> {
     let head: [u8; 4] = Cursor::new(first).array()?;
@@ -36,7 +36,7 @@ pub fn recognise(first: &[u8]) -> Option<Foreign> {
     }
 }
 
-/// Whether `first` is a length and the first octets of a protobuf message that loggers send.
+/// Whether `first` is a length and the first bytes of a protobuf message that loggers send.
 fn is_bare_protobuf(first: &[u8]) -> bool {
     let mut cursor = Cursor::new(first);
     let short = cursor.u16().is_some_and(|length| length > 0) && begins_message(cursor);
@@ -46,7 +46,7 @@ fn is_bare_protobuf(first: &[u8]) -> bool {
     short || long
 }
 
-/// Whether these may be the first two octets of a message: `PBDNSMessage.type` (1, small number), or one of
+/// Whether these may be the first two bytes of a message: `PBDNSMessage.type` (1, small number), or one of
 /// the fields a Dnstap begins with: identity (1), version (2), message (14) with some length, or type (15).
 fn begins_message(mut cursor: Cursor<'_>) -> bool {
     match (cursor.u8(), cursor.u8()) {
@@ -91,9 +91,9 @@ mod tests {
         check(b"HEAD /x", Some(Foreign::Http));
         check(b"POST", Some(Foreign::Http));
         check(b"OPTIONS * HTTP/1.1", Some(Foreign::Http));
-        // PowerDNS: 2 octets of length, type = DNSQueryType, messageId (16 octets).
+        // PowerDNS: 2 bytes of length, type = DNSQueryType, messageId (16 bytes).
         check(b"\x00\x5c\x08\x01\x12\x10", Some(Foreign::BareProtobuf));
-        // The same with 4 octets of length.
+        // The same with 4 bytes of length.
         check(b"\x00\x00\x00\x5c\x08\x01\x12\x10", Some(Foreign::BareProtobuf));
         // Dnstap data frame without a handshake: identity "x".
         check(b"\x00\x00\x00\x5c\x0a\x01x", Some(Foreign::BareProtobuf));

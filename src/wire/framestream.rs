@@ -3,7 +3,7 @@
 //! ```text
 //!   data frame                 control frame
 //!   +--------+---------        +--------+--------+--------+------------------ - -
-//!   | length | octets          | 0      | length | type   | fields
+//!   | length | bytes          | 0      | length | type   | fields
 //!   +--------+---------        +--------+--------+--------+------------------ - -
 //!     1...                       escape   4..512
 //!                                                field:   | type 1 | length | content type, up to 256
@@ -15,12 +15,12 @@
 //! keeps the unfinished rest. A data frame longer than the limit is announced once and then skipped by
 //! counting, over as many reads as it takes, and the stream goes on. The type and order of control frames
 //! are [`handshake`](super::handshake)'s business, but for one thing: no data frame is taken before START,
-//! so that octets of another protocol are not waited for as if they were a long frame.
+//! so that bytes of another protocol are not waited for as if they were a long frame.
 //!
 //! Unknown control types of a legal size pass through, and unknown fields are skipped, since the
 //! specification wants room for both; a length that does not fit is a [`Violation`].
 
-use super::cursor::{Composer, Cursor};
+use super::cursor::Cursor;
 use core::fmt;
 
 pub use super::foreign::{Foreign, recognise};
@@ -28,16 +28,16 @@ pub use super::foreign::{Foreign, recognise};
 /// The content type of dnstap.
 pub const CONTENT_TYPE: &[u8] = b"protobuf:dnstap.Dnstap";
 
-/// The least octets a control frame has behind its length: the type.
+/// The least bytes a control frame has behind its length: the type.
 const CONTROL_MIN: u32 = 4;
-/// The most octets a control frame has behind its length.
+/// The most bytes a control frame has behind its length.
 const CONTROL_MAX: u32 = 512;
-/// The most octets a content type has.
+/// The most bytes a content type has.
 const CONTENT_TYPE_MAX: usize = 256;
 /// The only field type there is.
 const FIELD_CONTENT_TYPE: u32 = 0x01;
-/// How many octets a length takes.
-const LENGTH_OCTETS: usize = 4;
+/// How many bytes a length takes.
+const LENGTH_BYTES: usize = 4;
 
 /// Takes frames off the front of a byte stream.
 #[derive(Debug, Clone)]
@@ -53,17 +53,17 @@ pub struct Deframer {
 /// What a stream is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit<'a> {
-    /// The octets of a data frame: `1 <= octets <= frame_max`.
+    /// The bytes of a data frame: `1 <= bytes <= frame_max`.
     Data(&'a [u8]),
     /// A control frame.
-    Control(Control<'a>),
-    /// A data frame of this many octets is too long, and is being skipped.
+    Control(ControlFrame<'a>),
+    /// A data frame of this many bytes is too long, and is being skipped.
     Oversize(u32),
 }
 
 /// A control frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Control<'a> {
+pub struct ControlFrame<'a> {
     /// What it is.
     pub kind: ControlKind,
     /// Its fields, each of a length that fits; of an unknown type, whatever follows the type.
@@ -90,11 +90,11 @@ pub enum ControlKind {
 /// What ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
-    /// A control frame of fewer than 4 or more than 512 octets.
+    /// A control frame of fewer than 4 or more than 512 bytes.
     ControlLength,
     /// A field of a control frame does not fit in it.
     FieldLength,
-    /// A content type of more than 256 octets.
+    /// A content type of more than 256 bytes.
     ContentTypeLength,
     /// A data frame before START.
     DataBeforeStart,
@@ -107,7 +107,7 @@ pub enum Violation {
 }
 
 impl Deframer {
-    /// A deframer at the beginning of a stream, which skips data frames of more than `frame_max` octets.
+    /// A deframer at the beginning of a stream, which skips data frames of more than `frame_max` bytes.
     pub const fn new(frame_max: u32) -> Self {
         Deframer { frame_max, skip: 0, started: false }
     }
@@ -135,17 +135,17 @@ impl Deframer {
         Ok(unit)
     }
 
-    /// How many octets the unfinished frame `tail` is going to have, as far as its lengths say; with a
+    /// How many bytes the unfinished frame `tail` is going to have, as far as its lengths say; with a
     /// length unfinished, up to the end of that.
     pub fn wanted(&self, tail: &[u8]) -> usize {
         let mut cursor = Cursor::new(tail);
         let behind =
             |header: usize, length: u32| header.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
         match (cursor.u32(), cursor.u32()) {
-            (None, _) => LENGTH_OCTETS,
-            (Some(0), None) => 2 * LENGTH_OCTETS,
-            (Some(0), Some(length)) => behind(2 * LENGTH_OCTETS, length),
-            (Some(length), _) => behind(LENGTH_OCTETS, length),
+            (None, _) => LENGTH_BYTES,
+            (Some(0), None) => 2 * LENGTH_BYTES,
+            (Some(0), Some(length)) => behind(2 * LENGTH_BYTES, length),
+            (Some(length), _) => behind(LENGTH_BYTES, length),
         }
     }
 
@@ -190,13 +190,13 @@ impl Deframer {
             return Err(Violation::ControlLength);
         }
         let Some(payload) = cursor.take_long(u64::from(length)) else { return Ok(None) };
-        let control = Control::parse(payload)?;
+        let control = ControlFrame::parse(payload)?;
         self.started |= control.kind == ControlKind::Start;
         Ok(Some(Unit::Control(control)))
     }
 }
 
-impl<'a> Control<'a> {
+impl<'a> ControlFrame<'a> {
     /// Reads a control frame behind its length.
     ///
     /// # Errors
@@ -205,7 +205,7 @@ impl<'a> Control<'a> {
     pub fn parse(payload: &'a [u8]) -> Result<Self, Violation> {
         let mut cursor = Cursor::new(payload);
         let kind = cursor.u32().map(ControlKind::from_number).ok_or(Violation::ControlLength)?;
-        let control = Control { kind, fields: cursor.rest() };
+        let control = ControlFrame { kind, fields: cursor.rest() };
         if !matches!(kind, ControlKind::Unknown(_)) {
             control.check_fields()?;
         }
@@ -272,30 +272,9 @@ impl ControlKind {
     }
 }
 
-/// Writes a control frame with these content types to the front of `out` and returns its length. `None`
-/// when `out` is too short, or when a length would be out of range.
-pub fn compose_control(kind: ControlKind, content_types: &[&[u8]], out: &mut [u8]) -> Option<usize> {
-    let fields = content_types.iter().map(|value| 2 * LENGTH_OCTETS + value.len());
-    let length = u32::try_from(LENGTH_OCTETS + fields.sum::<usize>()).ok()?;
-    let longest = content_types.iter().map(|value| value.len()).max().unwrap_or(0);
-    if length > CONTROL_MAX || longest > CONTENT_TYPE_MAX {
-        return None;
-    }
-    let mut composer = Composer::new(out);
-    for word in [0, length, kind.number()] {
-        composer.put(&word.to_be_bytes())?;
-    }
-    for value in content_types {
-        composer.put(&FIELD_CONTENT_TYPE.to_be_bytes())?;
-        composer.put(&u32::try_from(value.len()).ok()?.to_be_bytes())?;
-        composer.put(value)?;
-    }
-    Some(composer.written())
-}
-
-/// What stands before a data frame of `length` octets, which must not be 0: that is the escape.
+/// What stands before a data frame of `length` bytes, which must not be 0: that is the escape.
 #[inline]
-pub const fn data_header(length: u32) -> [u8; LENGTH_OCTETS] {
+pub const fn data_header(length: u32) -> [u8; LENGTH_BYTES] {
     length.to_be_bytes()
 }
 
@@ -328,9 +307,9 @@ impl Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Violation::ControlLength => "control frame of fewer than 4 or more than 512 octets",
+            Violation::ControlLength => "control frame of fewer than 4 or more than 512 bytes",
             Violation::FieldLength => "control frame field that does not fit",
-            Violation::ContentTypeLength => "content type of more than 256 octets",
+            Violation::ContentTypeLength => "content type of more than 256 bytes",
             Violation::DataBeforeStart => "data frame before START",
             Violation::DataAfterStop => "data frame after STOP",
             Violation::ContentType => "content type other than protobuf:dnstap.Dnstap",
@@ -341,4 +320,4 @@ impl fmt::Display for Violation {
 
 #[cfg(test)]
 #[path = "framestream_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,5 +1,6 @@
 //! Streams as they come: whole, cut anywhere, too long, and wrong.
 
+use super::super::cursor::Composer;
 use super::*;
 
 /// START with our content type.
@@ -7,10 +8,35 @@ const START: &[u8] = b"\0\0\0\0\x00\x00\x00\x22\0\0\0\x02\0\0\0\x01\x00\x00\x00\
 /// STOP.
 const STOP: &[u8] = b"\0\0\0\0\0\0\0\x04\0\0\0\x03";
 
+/// Writes a control frame with these content types to the front of `out` and returns its length. `None` when `out` is
+/// too short, or when a length would be out of range.
+pub(in crate::wire) fn compose_control(
+    kind: ControlKind,
+    content_types: &[&[u8]],
+    out: &mut [u8],
+) -> Option<usize> {
+    let fields = content_types.iter().map(|value| 2 * LENGTH_BYTES + value.len());
+    let length = u32::try_from(LENGTH_BYTES + fields.sum::<usize>()).ok()?;
+    let longest = content_types.iter().map(|value| value.len()).max().unwrap_or(0);
+    if length > CONTROL_MAX || longest > CONTENT_TYPE_MAX {
+        return None;
+    }
+    let mut composer = Composer::new(out);
+    for word in [0, length, kind.number()] {
+        composer.put(&word.to_be_bytes())?;
+    }
+    for value in content_types {
+        composer.put(&FIELD_CONTENT_TYPE.to_be_bytes())?;
+        composer.put(&u32::try_from(value.len()).ok()?.to_be_bytes())?;
+        composer.put(value)?;
+    }
+    Some(composer.written())
+}
+
 /// The frames of a stream, in words.
 fn describe(unit: Unit<'_>) -> String {
     match unit {
-        Unit::Data(octets) => format!("data {octets:?}"),
+        Unit::Data(bytes) => format!("data {bytes:?}"),
         Unit::Oversize(length) => format!("oversize {length}"),
         Unit::Control(control) => format!("{:?} {}", control.kind, control.content_types().count()),
     }
@@ -119,7 +145,7 @@ fn long_frames_are_skipped_over_many_reads() {
     assert_eq!(deframer.next(&mut input), Ok(None));
     assert!(input.is_empty());
     assert_eq!(deframer.next(&mut input), Ok(None));
-    // 4 octets have been skipped; go on in pieces to the last one.
+    // 4 bytes have been skipped; go on in pieces to the last one.
     let piece = vec![0; 1 << 20];
     let mut left = u32::MAX as usize - 4;
     while left > piece.len() {
@@ -148,7 +174,7 @@ fn control(length: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn control_frames_have_4_to_512_octets() {
+fn control_frames_have_4_to_512_bytes() {
     for length in [0, 3, 513, u32::MAX] {
         // The length alone tells.
         assert_eq!(feed([&control(length, b"")[..]]).1, Some(Violation::ControlLength));
@@ -187,7 +213,7 @@ fn what_is_composed_is_parsed_again() {
             let mut out = [0; 600];
             let length = compose_control(kind, content_types, &mut out).unwrap();
             assert_eq!(compose_control(kind, content_types, &mut out[..length - 1]), None);
-            let control = Control::parse(&out[8..length]).unwrap();
+            let control = ControlFrame::parse(&out[8..length]).unwrap();
             assert_eq!(control.kind, kind);
             assert!(control.content_types().eq(content_types.iter().copied()));
             let mut input = &out[..length];
@@ -207,7 +233,7 @@ fn no_content_type_matches_any() {
     let matches = |content_types: &[&[u8]]| {
         let mut out = [0; 600];
         let length = compose_control(ControlKind::Ready, content_types, &mut out).unwrap();
-        Control::parse(&out[8..length]).unwrap().matches_dnstap()
+        ControlFrame::parse(&out[8..length]).unwrap().matches_dnstap()
     };
     assert!(matches(&[]));
     assert!(matches(&[CONTENT_TYPE]));

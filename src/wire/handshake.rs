@@ -10,12 +10,12 @@
 //!                      <-   FINISH
 //! ```
 //!
-//! A [`Receiver`] and a [`Sender`] take frames and say what to do; they read and write nothing themselves,
+//! A [`ReceiverHandshake`] and a [`SenderHandshake`] take frames and say what to do; they read and write nothing themselves,
 //! and deadlines are their callers'. A frame without a content type speaks of any (`control.h` of the fstrm
 //! library). Unknown control types are ignored once data may come, since the specification wants room for
 //! them. A stream that ends without STOP is common and no violation.
 
-use super::framestream::{CONTENT_TYPE, Control, ControlKind, Unit, Violation};
+use super::framestream::{CONTENT_TYPE, ControlFrame, ControlKind, Unit, Violation};
 
 /// The sender's first frame when it is bidirectional.
 pub const READY: &[u8] = &with_content_type(ControlKind::Ready);
@@ -30,10 +30,8 @@ pub const FINISH: &[u8] = &bare(ControlKind::Finish);
 
 /// The receiving side of a stream: a listener's, a dialled server's, or a file's.
 #[derive(Debug, Clone, Default)]
-pub struct Receiver {
+pub struct ReceiverHandshake {
     state: ReceiverState,
-    /// Whether the sender reads what we send: it began with READY.
-    bidirectional: bool,
 }
 
 /// Where a receiver is.
@@ -52,23 +50,20 @@ enum ReceiverState {
 
 /// What a receiver is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step<'a> {
+pub enum ReceiverStep<'a> {
     /// Decode this frame.
     Data(&'a [u8]),
-    /// Send these octets.
+    /// Send these bytes.
     Reply(&'static [u8]),
-    /// Count a frame of this many octets as too long.
+    /// Count a frame of this many bytes as too long.
     Oversize(u32),
     /// Go on.
     Nothing,
-    /// Close, after sending FINISH to a sender that reads it.
-    Stop {
-        /// FINISH, when the sender is bidirectional.
-        finish: Option<&'static [u8]>,
-    },
+    /// Send [`FINISH`] and close.
+    Stop,
 }
 
-impl Receiver {
+impl ReceiverHandshake {
     /// A receiver before the first frame.
     pub fn new() -> Self {
         Self::default()
@@ -80,10 +75,10 @@ impl Receiver {
     ///
     /// A [`Violation`] when it must not come now, or speaks of other content types than ours.
     #[inline]
-    pub fn on<'a>(&mut self, unit: Unit<'a>) -> Result<Step<'a>, Violation> {
+    pub fn on<'a>(&mut self, unit: Unit<'a>) -> Result<ReceiverStep<'a>, Violation> {
         match unit {
-            Unit::Data(octets) => self.may_have_data().map(|()| Step::Data(octets)),
-            Unit::Oversize(length) => self.may_have_data().map(|()| Step::Oversize(length)),
+            Unit::Data(bytes) => self.may_have_data().map(|()| ReceiverStep::Data(bytes)),
+            Unit::Oversize(length) => self.may_have_data().map(|()| ReceiverStep::Oversize(length)),
             Unit::Control(control) => self.on_control(control),
         }
     }
@@ -91,16 +86,6 @@ impl Receiver {
     /// Whether START has come, so that the handshake is over.
     pub fn is_started(&self) -> bool {
         matches!(self.state, ReceiverState::Data | ReceiverState::Done)
-    }
-
-    /// Whether STOP has come.
-    pub fn is_done(&self) -> bool {
-        self.state == ReceiverState::Done
-    }
-
-    /// Whether the sender began with READY, and so reads what we send.
-    pub fn is_bidirectional(&self) -> bool {
-        self.bidirectional
     }
 
     /// Whether a data frame may come now.
@@ -115,32 +100,32 @@ impl Receiver {
 
     /// Takes a control frame.
     #[cold]
-    fn on_control(&mut self, control: Control<'_>) -> Result<Step<'static>, Violation> {
+    fn on_control(&mut self, control: ControlFrame<'_>) -> Result<ReceiverStep<'static>, Violation> {
         match (self.state, control.kind) {
             (ReceiverState::WaitFirst, ControlKind::Ready) => {
                 check_content_type(control)?;
-                self.bidirectional = true;
                 self.state = ReceiverState::WaitStart;
-                Ok(Step::Reply(ACCEPT))
+                Ok(ReceiverStep::Reply(ACCEPT))
             }
             (ReceiverState::WaitFirst | ReceiverState::WaitStart, ControlKind::Start) => {
                 check_content_type(control)?;
                 self.state = ReceiverState::Data;
-                Ok(Step::Nothing)
+                Ok(ReceiverStep::Nothing)
             }
             (ReceiverState::Data, ControlKind::Stop) => {
                 self.state = ReceiverState::Done;
-                Ok(Step::Stop { finish: self.bidirectional.then_some(FINISH) })
+                Ok(ReceiverStep::Stop)
             }
-            (ReceiverState::Data, ControlKind::Unknown(_)) => Ok(Step::Nothing),
+            (ReceiverState::Data, ControlKind::Unknown(_)) => Ok(ReceiverStep::Nothing),
             _ => Err(Violation::ControlOrder),
         }
     }
 }
 
-/// The sending side of a bidirectional stream. It begins with [`READY`].
+/// The sending side of a bidirectional stream up to its first data frame. It begins with [`READY`]; at the end its
+/// caller sends [`STOP`] and reads what comes, which need not be understood.
 #[derive(Debug, Clone, Default)]
-pub struct Sender {
+pub struct SenderHandshake {
     state: SenderState,
 }
 
@@ -152,24 +137,18 @@ enum SenderState {
     WaitAccept,
     /// START has been sent, and data may be.
     Data,
-    /// STOP has been sent, FINISH comes next.
-    WaitFinish,
-    /// FINISH has come.
-    Done,
 }
 
 /// What a sender is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SenderStep {
-    /// Send these octets, [`START`], and then data.
+    /// Send these bytes, [`START`], and then data.
     Start(&'static [u8]),
     /// Go on.
     Nothing,
-    /// Close: the receiver has seen everything.
-    Finished,
 }
 
-impl Sender {
+impl SenderHandshake {
     /// A sender that is about to send [`READY`].
     pub fn new() -> Self {
         Self::default()
@@ -188,11 +167,7 @@ impl Sender {
                 self.state = SenderState::Data;
                 Ok(SenderStep::Start(START))
             }
-            (SenderState::WaitFinish, ControlKind::Finish) => {
-                self.state = SenderState::Done;
-                Ok(SenderStep::Finished)
-            }
-            (SenderState::Data | SenderState::WaitFinish, ControlKind::Unknown(_)) => Ok(SenderStep::Nothing),
+            (SenderState::Data, ControlKind::Unknown(_)) => Ok(SenderStep::Nothing),
             _ => Err(Violation::ControlOrder),
         }
     }
@@ -201,29 +176,19 @@ impl Sender {
     pub fn is_started(&self) -> bool {
         self.state == SenderState::Data
     }
-
-    /// Ends the data: the octets to send, after which [`SenderStep::Finished`] comes. `None` when there is
-    /// nothing to end.
-    pub fn stop(&mut self) -> Option<&'static [u8]> {
-        if self.state != SenderState::Data {
-            return None;
-        }
-        self.state = SenderState::WaitFinish;
-        Some(STOP)
-    }
 }
 
 /// Whether a control frame is about our content type.
-fn check_content_type(control: Control<'_>) -> Result<(), Violation> {
+fn check_content_type(control: ControlFrame<'_>) -> Result<(), Violation> {
     if control.matches_dnstap() { Ok(()) } else { Err(Violation::ContentType) }
 }
 
-/// How many octets a control frame with our content type takes: escape, length, type, field, its value.
+/// How many bytes a control frame with our content type takes: escape, length, type, field, its value.
 const WITH_CONTENT_TYPE: usize = 5 * 4 + CONTENT_TYPE.len();
-/// How many octets a control frame without fields takes: escape, length, type.
+/// How many bytes a control frame without fields takes: escape, length, type.
 const BARE: usize = 3 * 4;
 
-/// A control frame with our content type. Every length is below 256, so one octet of each word is set.
+/// A control frame with our content type. Every length is below 256, so one byte of each word is set.
 const fn with_content_type(kind: ControlKind) -> [u8; WITH_CONTENT_TYPE] {
     let mut frame = [0; WITH_CONTENT_TYPE];
     let [_, _, _, _, _, _, _, length, _, _, _, number, _, _, _, field, _, _, _, value_length, value @ ..] =

@@ -1,11 +1,12 @@
 //! Both sides of a handshake, in and out of order.
 
-use super::super::framestream::{Deframer, compose_control};
+use super::super::framestream::Deframer;
+use super::super::framestream::tests::compose_control;
 use super::*;
 
-/// The frame that these octets are.
-fn unit(octets: &'static [u8]) -> Unit<'static> {
-    let mut input = octets;
+/// The frame that these bytes are.
+fn unit(bytes: &'static [u8]) -> Unit<'static> {
+    let mut input = bytes;
     let unit = Deframer::new(8).next(&mut input).unwrap().unwrap();
     assert!(input.is_empty());
     unit
@@ -40,32 +41,30 @@ fn our_frames_are_what_composing_makes() {
 
 #[test]
 fn a_bidirectional_sender_is_answered() {
-    let mut receiver = Receiver::new();
-    assert_eq!(receiver.on(unit(READY)), Ok(Step::Reply(ACCEPT)));
-    assert!(receiver.is_bidirectional() && !receiver.is_started());
-    assert_eq!(receiver.on(unit(START)), Ok(Step::Nothing));
-    assert!(receiver.is_started() && !receiver.is_done());
-    assert_eq!(receiver.on(Unit::Data(b"x")), Ok(Step::Data(b"x")));
-    assert_eq!(receiver.on(Unit::Oversize(9)), Ok(Step::Oversize(9)));
-    assert_eq!(receiver.on(unknown()), Ok(Step::Nothing));
-    assert_eq!(receiver.on(unit(STOP)), Ok(Step::Stop { finish: Some(FINISH) }));
-    assert!(receiver.is_done());
+    let mut receiver = ReceiverHandshake::new();
+    assert_eq!(receiver.on(unit(READY)), Ok(ReceiverStep::Reply(ACCEPT)));
+    assert!(!receiver.is_started());
+    assert_eq!(receiver.on(unit(START)), Ok(ReceiverStep::Nothing));
+    assert!(receiver.is_started());
+    assert_eq!(receiver.on(Unit::Data(b"x")), Ok(ReceiverStep::Data(b"x")));
+    assert_eq!(receiver.on(Unit::Oversize(9)), Ok(ReceiverStep::Oversize(9)));
+    assert_eq!(receiver.on(unknown()), Ok(ReceiverStep::Nothing));
+    assert_eq!(receiver.on(unit(STOP)), Ok(ReceiverStep::Stop));
     assert_eq!(receiver.on(Unit::Data(b"x")), Err(Violation::DataAfterStop));
 }
 
 #[test]
-fn a_unidirectional_sender_is_never_written_to() {
-    let mut receiver = Receiver::new();
-    assert_eq!(receiver.on(unit(START)), Ok(Step::Nothing));
-    assert!(!receiver.is_bidirectional());
-    assert_eq!(receiver.on(Unit::Data(b"x")), Ok(Step::Data(b"x")));
-    assert_eq!(receiver.on(unit(STOP)), Ok(Step::Stop { finish: None }));
+fn a_unidirectional_sender_is_read_without_an_answer() {
+    let mut receiver = ReceiverHandshake::new();
+    assert_eq!(receiver.on(unit(START)), Ok(ReceiverStep::Nothing));
+    assert_eq!(receiver.on(Unit::Data(b"x")), Ok(ReceiverStep::Data(b"x")));
+    assert_eq!(receiver.on(unit(STOP)), Ok(ReceiverStep::Stop));
 }
 
 #[test]
 fn frames_out_of_order_are_violations() {
     let check = |before: &[&'static [u8]], then: Unit<'static>, violation| {
-        let mut receiver = Receiver::new();
+        let mut receiver = ReceiverHandshake::new();
         for frame in before {
             assert!(receiver.on(unit(frame)).is_ok());
         }
@@ -94,36 +93,31 @@ fn frames_out_of_order_are_violations() {
 #[test]
 fn frames_without_a_content_type_are_taken() {
     let bare = |kind: u8| unit(vec![0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, kind].leak());
-    let mut receiver = Receiver::new();
-    assert_eq!(receiver.on(bare(4)), Ok(Step::Reply(ACCEPT)));
-    assert_eq!(receiver.on(bare(2)), Ok(Step::Nothing));
-    let mut sender = Sender::new();
+    let mut receiver = ReceiverHandshake::new();
+    assert_eq!(receiver.on(bare(4)), Ok(ReceiverStep::Reply(ACCEPT)));
+    assert_eq!(receiver.on(bare(2)), Ok(ReceiverStep::Nothing));
+    let mut sender = SenderHandshake::new();
     assert_eq!(sender.on(bare(1)), Ok(SenderStep::Start(START)));
 }
 
 #[test]
 fn both_sides_agree() {
-    let mut sender = Sender::new();
-    let mut receiver = Receiver::new();
-    assert_eq!(sender.stop(), None);
-    let Ok(Step::Reply(accept)) = receiver.on(unit(READY)) else { panic!("no ACCEPT") };
+    let mut sender = SenderHandshake::new();
+    let mut receiver = ReceiverHandshake::new();
+    let Ok(ReceiverStep::Reply(accept)) = receiver.on(unit(READY)) else { panic!("no ACCEPT") };
     let Ok(SenderStep::Start(start)) = sender.on(unit(accept)) else { panic!("no START") };
-    assert_eq!(receiver.on(unit(start)), Ok(Step::Nothing));
+    assert_eq!(receiver.on(unit(start)), Ok(ReceiverStep::Nothing));
     assert!(sender.is_started() && receiver.is_started());
-    let stop = sender.stop().unwrap();
-    assert_eq!(sender.stop(), None);
-    let Ok(Step::Stop { finish: Some(finish) }) = receiver.on(unit(stop)) else { panic!("no FINISH") };
-    assert_eq!(sender.on(unit(finish)), Ok(SenderStep::Finished));
-    assert!(!sender.is_started());
+    assert_eq!(receiver.on(unit(STOP)), Ok(ReceiverStep::Stop));
 }
 
 #[test]
 fn a_sender_takes_nothing_else() {
-    assert_eq!(Sender::new().on(Unit::Data(b"x")), Err(Violation::ControlOrder));
-    assert_eq!(Sender::new().on(unit(FINISH)), Err(Violation::ControlOrder));
-    assert_eq!(Sender::new().on(unknown()), Err(Violation::ControlOrder));
-    assert_eq!(Sender::new().on(foreign(ControlKind::Accept)), Err(Violation::ContentType));
-    let mut sender = Sender::new();
+    assert_eq!(SenderHandshake::new().on(Unit::Data(b"x")), Err(Violation::ControlOrder));
+    assert_eq!(SenderHandshake::new().on(unit(FINISH)), Err(Violation::ControlOrder));
+    assert_eq!(SenderHandshake::new().on(unknown()), Err(Violation::ControlOrder));
+    assert_eq!(SenderHandshake::new().on(foreign(ControlKind::Accept)), Err(Violation::ContentType));
+    let mut sender = SenderHandshake::new();
     assert!(sender.on(unit(ACCEPT)).is_ok());
     assert_eq!(sender.on(unknown()), Ok(SenderStep::Nothing));
     assert_eq!(sender.on(unit(FINISH)), Err(Violation::ControlOrder));

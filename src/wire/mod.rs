@@ -1,8 +1,8 @@
-//! Octets to values and back.
+//! Bytes to values and back.
 //!
 //! No I/O, clock, log, allocation or panic: what goes in is a slice, what comes out is a value that may
 //! borrow from it. *Parse* is from wire form, *compose* is to wire form, `Display` and `write_text` are
-//! presentation form. Whatever octets come, a parser answers; those of DNS messages never even refuse.
+//! presentation form. Whatever bytes come, a parser answers; those of DNS messages never even refuse.
 //!
 //! In the order a message travels:
 //!
@@ -12,7 +12,8 @@
 //! * [`handshake`]: what the control frames mean, and the answers to them
 //! * [`dnstap`]: a data frame into a dnstap message
 //! * [`compose`]: a dnstap message into a data frame
-//! * [`name`] and [`text`]: domain names, and octets in presentation form
+//! * [`name`] and [`text`]: domain names, and bytes in presentation form
+//! * [`hash`]: names as keys, without regard to case
 //! * [`dns`]: a DNS message into what is counted and printed of it
 //! * [`iana`]: numbers and their names
 
@@ -24,6 +25,8 @@ pub mod iana;
 pub mod text;
 
 pub mod name;
+
+pub mod hash;
 
 pub mod dns;
 pub mod dnstap;

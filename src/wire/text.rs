@@ -1,23 +1,23 @@
-//! Octets of strangers as printable text.
+//! Bytes of strangers as printable text.
 //!
-//! An identity, a country or a city may be any octets. This is the one text of them, used in every
+//! An identity, a country or a city may be any bytes. This is the one text of them, used in every
 //! format, table, label, parameter and filter: printable ASCII and the letters of valid UTF-8 stay as they
-//! are, the backslash and the double quote get a backslash, and every other octet, the space included,
+//! are, the backslash and the double quote get a backslash, and every other byte, the space included,
 //! becomes a backslash and its three decimal digits as in RFC 1035, 5.1. So the text has no space, no
-//! control character and no bare quote, is valid UTF-8, and says exactly which octets it came from.
+//! control character and no bare quote, is valid UTF-8, and says exactly which bytes it came from.
 //!
 //! Domain names keep stricter rules, in [`name`](super::name).
 
 use super::cursor::Composer;
 
-/// How many octets the text of one octet takes at most.
+/// How many bytes the text of one byte takes at most.
 pub const TEXT_PER_OCTET: usize = 4;
 
 /// Writes the text of `raw` to the front of `out` and returns its length. `None` when `out` is too short;
 /// [`TEXT_PER_OCTET`] times the length of `raw` is always enough.
 pub fn write_label_text(raw: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut composer = Composer::new(out);
-    if raw.iter().all(|octet| is_plain(*octet)) {
+    if raw.iter().all(|byte| is_plain(*byte)) {
         composer.put(raw)?;
         return Some(composer.written());
     }
@@ -25,35 +25,35 @@ pub fn write_label_text(raw: &[u8], out: &mut [u8]) -> Option<usize> {
         for letter in chunk.valid().chars() {
             put_char(&mut composer, letter)?;
         }
-        for octet in chunk.invalid() {
-            composer.put(&escape(*octet))?;
+        for byte in chunk.invalid() {
+            composer.put(&escape(*byte))?;
         }
     }
     Some(composer.written())
 }
 
-/// Whether an octet is its own text: printable ASCII but for the backslash and the double quote.
+/// Whether a byte is its own text: printable ASCII but for the backslash and the double quote.
 #[inline]
-pub const fn is_plain(octet: u8) -> bool {
-    matches!(octet, 0x21..=0x7e) && octet != b'\\' && octet != b'"'
+pub const fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7e) && byte != b'\\' && byte != b'"'
 }
 
-/// The backslash and three digits that stand for an octet.
+/// The backslash and three digits that stand for a byte.
 #[inline]
-pub const fn escape(octet: u8) -> [u8; 4] {
-    [b'\\', b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10]
+pub const fn escape(byte: u8) -> [u8; 4] {
+    [b'\\', b'0' + byte / 100, b'0' + byte / 10 % 10, b'0' + byte % 10]
 }
 
 /// Writes one character of valid UTF-8.
 fn put_char(composer: &mut Composer<'_>, letter: char) -> Option<()> {
     let mut buffer = [0; 4];
-    let octets = letter.encode_utf8(&mut buffer).as_bytes();
+    let bytes = letter.encode_utf8(&mut buffer).as_bytes();
     match letter {
         '\\' => composer.put(br"\\"),
         '"' => composer.put(br#"\""#),
-        '\x21'..='\x7e' => composer.put(octets),
-        _ if letter.is_alphabetic() => composer.put(octets),
-        _ => octets.iter().try_for_each(|octet| composer.put(&escape(*octet))),
+        '\x21'..='\x7e' => composer.put(bytes),
+        _ if letter.is_alphabetic() => composer.put(bytes),
+        _ => bytes.iter().try_for_each(|byte| composer.put(&escape(*byte))),
     }
 }
 
@@ -90,17 +90,17 @@ mod tests {
         assert_eq!(text("\u{2028}".as_bytes()), r"\226\128\168");
         assert_eq!(text("\u{200e}".as_bytes()), r"\226\128\142");
         assert_eq!(text("\u{1f600}".as_bytes()), r"\240\159\152\128");
-        // A letter cut in two, and one with a stray octet behind it.
+        // A letter cut in two, and one with a stray byte behind it.
         assert_eq!(text(b"\xc3"), r"\195");
         assert_eq!(text(b"\xc3\xbc\xbc"), r"ü\188");
     }
 
     #[test]
-    fn every_octet_has_a_text_of_its_own() {
-        let mut all: Vec<_> = (0..=255).map(|octet| text(&[octet])).collect();
+    fn every_byte_has_a_text_of_its_own() {
+        let mut all: Vec<_> = (0..=255).map(|byte| text(&[byte])).collect();
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 256);
-        assert!(all.iter().all(|text| text.bytes().all(|octet| (0x21..0x7f).contains(&octet))));
+        assert!(all.iter().all(|text| text.bytes().all(|byte| (0x21..0x7f).contains(&byte))));
     }
 }

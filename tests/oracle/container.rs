@@ -1,21 +1,21 @@
 //! Files of packets, in the formats that packet captures have.
 
-use dnstapd::capture::{Container, Next};
+use dnstapd::capture::{PcapBlock, PcapReader};
 
 /// Checks that whatever comes is taken: every block has a length, a packet lies within its block, and reading in two
 /// parts makes the same of it. Gives how many packets there were.
 pub fn check(octets: &[u8]) -> u64 {
-    let (mut container, mut from, mut packets) = (Container::default(), 0, 0);
+    let (mut container, mut from, mut packets) = (PcapReader::default(), 0, 0);
     let mut steps = 0;
     while let Some(rest) = octets.get(from..) {
         // Only the change of format takes nothing.
         steps += 1;
         assert!(steps <= octets.len() + 2, "no progress");
         let length = match container.next(rest) {
-            Err(_) | Ok(Next::Incomplete) => return packets,
-            Ok(Next::Other(length) | Next::Strange(length, _)) => length,
-            Ok(Next::Packet(length, captured)) => {
-                assert!(captured.octets.len() < length);
+            Err(_) | Ok(PcapBlock::Incomplete) => return packets,
+            Ok(PcapBlock::Other(length) | PcapBlock::Strange(length, _)) => length,
+            Ok(PcapBlock::Packet(length, captured)) => {
+                assert!(captured.bytes.len() < length);
                 packets += 1;
                 length
             }

@@ -1,6 +1,6 @@
 //! Packets, one after the other, and the messages made of them.
 
-use dnstapd::capture::{Captured, Ignored, Link, Path, Records, Settings};
+use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer, RecordedKinds};
 use dnstapd::limits::{self, Limits};
 use dnstapd::tally::Tally;
 use dnstapd::time::Time;
@@ -17,7 +17,7 @@ pub const LOCAL: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 /// | link 2 bits, seconds since the last packet 6 bits | length 2 | packet ... | link ...
 /// ```
 pub fn check(mut octets: &[u8]) -> u64 {
-    let every = Records {
+    let every = RecordedKinds {
         client_query: true,
         client_response: true,
         resolver_query: true,
@@ -26,8 +26,8 @@ pub fn check(mut octets: &[u8]) -> u64 {
         forwarder_response: true,
     };
     let ports = [53].into_iter().collect();
-    let settings = Settings { ports, identity: "sniffer".to_owned(), records: every };
-    let mut path = Path::new(settings, &Limits::resolve(&limits::Section::default()));
+    let settings = DissectorSettings { ports, identity: "sniffer".to_owned(), records: every };
+    let mut path = Dissector::new(settings, &Limits::resolve(&limits::Section::default()));
     path.set_local(&LOCAL.map(|address| address.parse().expect("an address")));
     let ignored = Tally::new(Ignored::ALL.map(Ignored::label));
     let (mut seconds, mut all) = (1_700_000_000, 0);
@@ -36,11 +36,12 @@ pub fn check(mut octets: &[u8]) -> u64 {
         octets = rest;
         seconds += u64::from(head >> 2);
         let link =
-            [Link::Ethernet, Link::Raw, Link::Cooked(0x0800), Link::Cooked(0x8100)][usize::from(head & 3)];
+            [LinkLayer::Ethernet, LinkLayer::Raw, LinkLayer::Cooked(0x0800), LinkLayer::Cooked(0x8100)]
+                [usize::from(head & 3)];
         let time = Time::new(seconds, 7).expect("a time");
         let before = ignored.total();
         let mut messages = 0;
-        path.take(Captured { link, time, octets: packet }, &ignored, &mut |frame| {
+        path.take(Captured { link, time, bytes: packet }, &ignored, &mut |frame| {
             messages += 1;
             check_message(frame, seconds);
         });

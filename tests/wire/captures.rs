@@ -4,7 +4,7 @@ use crate::oracle;
 use dnstapd::wire::dns::Summary;
 use dnstapd::wire::dnstap::Dnstap;
 use dnstapd::wire::framestream::Deframer;
-use dnstapd::wire::handshake::{Receiver, Step};
+use dnstapd::wire::handshake::{ReceiverHandshake, ReceiverStep};
 
 #[test]
 fn every_frame_of_every_capture_is_read() {
@@ -21,11 +21,11 @@ fn every_frame_of_every_capture_is_read() {
 /// Checks all frames of a capture and counts them.
 fn check_capture(octets: &[u8]) -> usize {
     let mut deframer = Deframer::new(132 << 10);
-    let mut receiver = Receiver::new();
+    let mut receiver = ReceiverHandshake::new();
     let mut input = octets;
     let mut frames = 0;
     while let Some(unit) = deframer.next(&mut input).unwrap() {
-        let Step::Data(frame) = receiver.on(unit).unwrap() else { continue };
+        let ReceiverStep::Data(frame) = receiver.on(unit).unwrap() else { continue };
         let message = Dnstap::parse(frame).unwrap().message;
         oracle::dnstap::check(frame);
         for payload in [message.query_message, message.response_message].into_iter().flatten() {

@@ -2,7 +2,7 @@
 
 use crate::mutation::mutated;
 use crate::oracle;
-use dnstapd::capture::{Container, Next};
+use dnstapd::capture::{PcapBlock, PcapReader};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -27,9 +27,9 @@ fn a_block_that_is_shorter_than_its_head() {
             let mut words = head.to_vec();
             words.extend([kind, length, 0, 0, 0, 0, 0, 0, 0, 0]);
             let file: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            let mut container = Container::default();
-            assert!(matches!(container.next(&file), Ok(Next::Other(0))));
-            assert!(matches!(container.next(&file), Ok(Next::Other(28))));
+            let mut container = PcapReader::default();
+            assert!(matches!(container.next(&file), Ok(PcapBlock::Other(0))));
+            assert!(matches!(container.next(&file), Ok(PcapBlock::Other(28))));
             assert!(container.next(&file[28..]).is_err(), "kind {kind:#x}, length {length}");
         }
     }

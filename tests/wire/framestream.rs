@@ -2,7 +2,7 @@
 
 use crate::mutation::mutated;
 use crate::oracle;
-use dnstapd::wire::framestream::{CONTENT_TYPE, ControlKind, compose_control, data_header};
+use dnstapd::wire::framestream::{CONTENT_TYPE, ControlKind, data_header};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -22,10 +22,7 @@ fn control() -> impl Strategy<Value = Vec<u8>> {
     let content_type = prop_oneof![3 => Just(CONTENT_TYPE.to_vec()), 1 => vec(any::<u8>(), 0..40)];
     (kind(), vec(content_type, 0..3)).prop_map(|(kind, content_types)| {
         let content_types: Vec<_> = content_types.iter().map(Vec::as_slice).collect();
-        let mut out = vec![0; 520];
-        let length = compose_control(kind, &content_types, &mut out).unwrap();
-        out.truncate(length);
-        out
+        oracle::framestream::compose(kind, &content_types)
     })
 }
 
@@ -36,12 +33,7 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
 
 /// READY or START, and what may follow.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
-    let opening = |kind| {
-        let mut out = vec![0; 64];
-        let length = compose_control(kind, &[CONTENT_TYPE], &mut out).unwrap();
-        out.truncate(length);
-        out
-    };
+    let opening = |kind| oracle::framestream::compose(kind, &[CONTENT_TYPE]);
     let (ready, start) = (opening(ControlKind::Ready), opening(ControlKind::Start));
     let begin = proptest::sample::select(vec![start.clone(), [ready, start].concat(), vec![]]);
     let frame = prop_oneof![5 => data(), 1 => control()];

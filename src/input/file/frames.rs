@@ -19,12 +19,12 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Octets that it takes.
+    /// Bytes that it takes.
     pub fn cost(frame_max: usize) -> usize {
         block_bytes(frame_max) + FILE_READ_BYTES
     }
 
-    /// With room for frames of up to `frame_max` octets.
+    /// With room for frames of up to `frame_max` bytes.
     pub fn new(frame_max: usize) -> Self {
         let longest = u32::try_from(frame_max).unwrap_or(u32::MAX);
         Frames { buffer: limits::table(Frames::cost(frame_max), 0), longest }

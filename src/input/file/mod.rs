@@ -24,7 +24,7 @@ use frames::Frames;
 use packets::Packets;
 
 use super::sniffer;
-use crate::capture::is_container;
+use crate::capture::is_pcap;
 use crate::limits::Limits;
 use crate::pipeline::{Collector, Intake};
 use crate::values::{Bounded, FilePath, KeyError, choice, required};
@@ -105,7 +105,7 @@ impl Capture {
         let read = file.read(&mut first)?;
         let content = match first {
             [0, 0, 0, 0] if read == first.len() => Content::Frames(Frames::new(limits.frame)),
-            _ if is_container(first) => Content::Packets(Box::new(Packets::new(sniffer, limits))),
+            _ if is_pcap(first) => Content::Packets(Box::new(Packets::new(sniffer, limits))),
             _ => return Err(io::Error::new(io::ErrorKind::InvalidData, strange(first))),
         };
         file.rewind()?;

@@ -7,7 +7,7 @@ use defmt_or_log::warn;
 use smol::future::yield_now;
 
 use super::{FRAMES_A_TURN, Pace};
-use crate::capture::{Captured, Container, Next, Path};
+use crate::capture::{Captured, Dissector, PcapBlock, PcapReader};
 use crate::input::sniffer;
 use crate::limits::{self, CAPTURE_BLOCK_BYTES, Limits};
 use crate::pipeline::{Collector, Intake};
@@ -15,7 +15,7 @@ use crate::pipeline::{Collector, Intake};
 /// A capture of packets.
 #[derive(Debug)]
 pub struct Packets {
-    path: Path,
+    path: Dissector,
     buffer: Box<[u8]>,
     /// The data frames that one packet completed, each behind its length.
     frames: Vec<u8>,
@@ -24,9 +24,9 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Octets that it takes.
+    /// Bytes that it takes.
     pub fn cost(limits: &Limits) -> usize {
-        Path::cost(limits) + CAPTURE_BLOCK_BYTES
+        Dissector::cost(limits) + CAPTURE_BLOCK_BYTES
     }
 
     /// What makes messages as the section of the sniffer asks for.
@@ -34,7 +34,7 @@ impl Packets {
         let mut path = section.path(limits);
         let local: Vec<_> = section.eth_ip.iter().map(|address| address.get()).collect();
         if local.is_empty() {
-            path.take_server_side();
+            path.assume_server_side();
         }
         path.set_local(&local);
         let buffer = limits::table(CAPTURE_BLOCK_BYTES, 0);
@@ -53,7 +53,7 @@ impl Packets {
         collector: &Collector<'_>,
         intake: &Intake,
     ) -> io::Result<()> {
-        let mut container = Container::default();
+        let mut container = PcapReader::default();
         let mut filled = 0;
         let mut turn = 0;
         loop {
@@ -65,15 +65,15 @@ impl Packets {
                 let rest = self.buffer.get(from..filled).unwrap_or_default();
                 let broken = |why| io::Error::new(io::ErrorKind::InvalidData, why);
                 match container.next(rest).map_err(broken)? {
-                    Next::Incomplete => break,
-                    Next::Other(length) => from += length,
-                    Next::Strange(length, kind) => {
+                    PcapBlock::Incomplete => break,
+                    PcapBlock::Other(length) => from += length,
+                    PcapBlock::Strange(length, kind) => {
                         if !core::mem::replace(&mut self.told, true) {
                             warn!("Input file: packets of a link of kind {} are not read", kind);
                         }
                         from += length;
                     }
-                    Next::Packet(length, captured) => {
+                    PcapBlock::Packet(length, captured) => {
                         from += length;
                         take(&mut self.path, captured, intake, &mut self.frames);
                     }
@@ -99,14 +99,14 @@ impl Packets {
             self.buffer.copy_within(from..filled, 0);
             filled -= from;
             if filled == self.buffer.len() {
-                let why = format!("a block is longer than {CAPTURE_BLOCK_BYTES} octets");
+                let why = format!("a block is longer than {CAPTURE_BLOCK_BYTES} bytes");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
         }
     }
 }
 
-/// The end of the file, with octets left over.
+/// The end of the file, with bytes left over.
 fn end(left: usize) -> io::Result<()> {
     if left == 0 {
         return Ok(());
@@ -116,7 +116,7 @@ fn end(left: usize) -> io::Result<()> {
 
 /// Appends the data frames that a packet completes. They are kept until there is room for them, as nothing waits
 /// inside the packet path.
-fn take(path: &mut Path, captured: Captured<'_>, intake: &Intake, frames: &mut Vec<u8>) {
+fn take(path: &mut Dissector, captured: Captured<'_>, intake: &Intake, frames: &mut Vec<u8>) {
     path.take(captured, intake.ignored(), &mut |frame| {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         frames.extend_from_slice(&length.to_be_bytes());

@@ -21,21 +21,21 @@ use smol::future::{or, pending, yield_now};
 
 use super::interface::{Place, State};
 use super::{NAME, Section};
-use crate::capture::{Captured, Link, Path};
+use crate::capture::{Captured, Dissector, LinkLayer};
 use crate::limits::Limits;
 use crate::net::backoff::Backoff;
 use crate::pipeline::{Collector, Connected, Intake};
 use crate::sys::interfaces::{AsyncRouteSocket, RouteSocket};
 use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};
-use crate::sys::packet::{AsyncSocket, Packet, Socket};
+use crate::sys::packet::{AsyncPacketSocket, Packet, PacketSocket};
 use crate::values::Seconds;
 
 /// A packet socket, listening.
 pub struct Sniffer {
-    socket: Socket,
+    socket: PacketSocket,
     changes: RouteSocket,
     place: Place,
-    path: Path,
+    path: Dissector,
 }
 
 impl Sniffer {
@@ -46,7 +46,7 @@ impl Sniffer {
     /// Without CAP_NET_RAW, without an interface of that name, with one of a kind that is not read.
     pub fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
         let place = Place::new(section)?;
-        let socket = Socket::open(&place.program(), limits.ring).map_err(explain)?;
+        let socket = PacketSocket::open(&place.program(), limits.ring).map_err(explain)?;
         let changes = RouteSocket::open()?;
         socket.listen(place.number()?)?;
         let kind = socket.kind()?;
@@ -86,19 +86,19 @@ fn explain(error: io::Error) -> io::Error {
 }
 
 /// How packets of a kind of interface begin; none for a kind that is not read.
-fn link(kind: u16) -> Option<Link> {
+fn link(kind: u16) -> Option<LinkLayer> {
     if ETHERNET_KINDS.contains(&kind) {
-        return Some(Link::Ethernet);
+        return Some(LinkLayer::Ethernet);
     }
-    RAW_KINDS.contains(&kind).then_some(Link::Raw)
+    RAW_KINDS.contains(&kind).then_some(LinkLayer::Raw)
 }
 
 /// A packet socket in the reactor.
 pub struct Listener {
-    socket: AsyncSocket,
+    socket: AsyncPacketSocket,
     changes: AsyncRouteSocket,
     place: Place,
-    path: Path,
+    path: Dissector,
 }
 
 /// Packets taken before others get a turn.
@@ -179,12 +179,12 @@ impl Listener {
                 return Turn::Full;
             }
             // An error is told again by `take_error`, or by the interface's state.
-            let Ok(Some(Packet { kind, time, octets })) = self.socket.next_packet() else {
+            let Ok(Some(Packet { kind, time, bytes })) = self.socket.next_packet() else {
                 return Turn::Idle;
             };
-            intake.read(octets.len());
+            intake.read(bytes.len());
             let Some(link) = link(kind) else { continue };
-            self.path.take(Captured { link, time, octets }, intake.ignored(), &mut |frame| {
+            self.path.take(Captured { link, time, bytes }, intake.ignored(), &mut |frame| {
                 // Why it is none is counted; we made it, so that does not happen.
                 let _ = collector.ingest(intake, frame);
             });

@@ -6,7 +6,7 @@ use std::io;
 use super::Section;
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
 use crate::sys::interfaces;
-use crate::sys::packet::capture_filter::{Instruction, Scope, compose};
+use crate::sys::packet::capture_filter::{CaptureScope, Instruction, compose};
 use crate::values::{ListenAddress, Port};
 
 /// The name that means all interfaces.
@@ -99,7 +99,10 @@ impl Place {
 
     /// The filter for what is to be heard there.
     pub fn program(&self) -> Vec<Instruction> {
-        compose(&self.ports, if self.is_all() { Scope::All(&self.subordinates) } else { Scope::One })
+        compose(
+            &self.ports,
+            if self.is_all() { CaptureScope::All(&self.subordinates) } else { CaptureScope::One },
+        )
     }
 
     /// Looks again which interfaces belong to another; whether that asks for another filter.

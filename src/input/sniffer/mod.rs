@@ -5,7 +5,7 @@ mod interface;
 
 pub use capture::{Listener, Sniffer, run};
 
-use crate::capture::{Path, Records, Settings};
+use crate::capture::{Dissector, DissectorSettings, RecordedKinds};
 use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_PORTS};
 use crate::values::{KeyError, ListenAddress, Port, Text, required};
 use serde::Deserialize;
@@ -87,11 +87,11 @@ impl Section {
     }
 
     /// The packet path that makes messages as this section asks for.
-    pub(super) fn path(&self, limits: &Limits) -> Path {
-        let settings = Settings {
+    pub(super) fn path(&self, limits: &Limits) -> Dissector {
+        let settings = DissectorSettings {
             ports: self.dns_port.iter().take(SNIFFER_PORTS).map(|port| port.get()).collect(),
             identity: self.dnstap_identity.as_str().to_owned(),
-            records: Records {
+            records: RecordedKinds {
                 client_query: self.record_client_query,
                 client_response: self.record_client_response,
                 resolver_query: self.record_resolver_query,
@@ -100,7 +100,7 @@ impl Section {
                 forwarder_response: self.record_forwarder_response,
             },
         };
-        Path::new(settings, limits)
+        Dissector::new(settings, limits)
     }
 }
 

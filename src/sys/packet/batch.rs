@@ -22,21 +22,21 @@ pub struct Batch {
     /// [`SNIFFER_BATCH`] places of [`SNIFFER_PACKET_BYTES`] each.
     memory: Box<[u8]>,
     /// What is known of the packets that were read, in order.
-    read: heapless::Vec<Envelope, SNIFFER_BATCH>,
+    read: heapless::Vec<PacketInfo, SNIFFER_BATCH>,
     /// How many of them were taken.
     taken: usize,
 }
 
-/// What is known of a packet beside its octets.
+/// What is known of a packet beside its bytes.
 #[derive(Clone, Copy, Debug)]
-struct Envelope {
+struct PacketInfo {
     kind: u16,
     time: Time,
     length: usize,
 }
 
-/// Room for control messages, aligned as they are; a time takes 32 octets.
-type Control = [u64; 8];
+/// Room for control messages, aligned as they are; a time takes 32 bytes.
+type ControlBuffer = [u64; 8];
 
 impl Batch {
     /// Room for batches; the kernel is asked to queue as much as the ring would hold.
@@ -66,21 +66,21 @@ impl Batch {
         if self.taken == self.read.len() {
             self.receive(descriptor.as_fd().as_raw_fd())?;
         }
-        let Some(Envelope { kind, time, length }) = self.read.get(self.taken).copied() else {
+        let Some(PacketInfo { kind, time, length }) = self.read.get(self.taken).copied() else {
             return Ok(None);
         };
         let at = self.taken * SNIFFER_PACKET_BYTES;
         self.taken += 1;
-        let octets = self.memory.get(at..).and_then(|place| place.get(..length)).unwrap_or_default();
-        Ok(Some(Packet { kind, time, octets }))
+        let bytes = self.memory.get(at..).and_then(|place| place.get(..length)).unwrap_or_default();
+        Ok(Some(Packet { kind, time, bytes }))
     }
 
     /// Reads what is there, as far as there are places for it.
     fn receive(&mut self, descriptor: c_int) -> io::Result<()> {
         self.read.clear();
         self.taken = 0;
-        let mut control: [Control; SNIFFER_BATCH] = [[0; 8]; SNIFFER_BATCH];
-        // SAFETY: both are numbers and pointers only, for which all octets 0 are a value.
+        let mut control: [ControlBuffer; SNIFFER_BATCH] = [[0; 8]; SNIFFER_BATCH];
+        // SAFETY: both are numbers and pointers only, for which all bytes 0 are a value.
         let mut addresses: [sockaddr_ll; SNIFFER_BATCH] = unsafe { zeroed() };
         // SAFETY: the same.
         let (mut pieces, mut headers): ([iovec; SNIFFER_BATCH], [mmsghdr; SNIFFER_BATCH]) =
@@ -94,7 +94,7 @@ impl Batch {
             header.msg_hdr.msg_name = (&raw mut *address).cast();
             header.msg_hdr.msg_namelen = size_of::<sockaddr_ll>() as u32;
             header.msg_hdr.msg_control = control.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+            header.msg_hdr.msg_controllen = size_of::<ControlBuffer>() as _;
         }
         // SAFETY: there are as many headers as said, and what they point to outlives the call and is borrowed by
         // nobody else: a place, an address and a control buffer each, with their lengths. There is no timeout.
@@ -116,7 +116,7 @@ impl Batch {
             let length = (header.msg_len as usize).min(SNIFFER_PACKET_BYTES);
             let time = time(control).unwrap_or_else(Time::now);
             // Cannot be full: it has as many places as there are headers.
-            let _ = self.read.push(Envelope { kind: address.sll_hatype, time, length });
+            let _ = self.read.push(PacketInfo { kind: address.sll_hatype, time, length });
         }
         Ok(())
     }
@@ -127,10 +127,10 @@ impl Batch {
 /// ```text
 /// | length, a word | level 4 | type 4 | seconds | nanoseconds |
 /// ```
-fn time(control: &Control) -> Option<Time> {
-    let octets = control.map(u64::to_ne_bytes);
-    let octets = octets.as_flattened();
-    let (length, rest) = octets.split_first_chunk()?;
+fn time(control: &ControlBuffer) -> Option<Time> {
+    let bytes = control.map(u64::to_ne_bytes);
+    let bytes = bytes.as_flattened();
+    let (length, rest) = bytes.split_first_chunk()?;
     let value = rest.get(8..usize::from_ne_bytes(*length).checked_sub(size_of::<usize>())?)?;
     let (seconds, nanoseconds) = match value.len() {
         16 => {
@@ -177,12 +177,12 @@ mod tests {
     use super::*;
 
     /// A control message with a value of such words, the rest of the room filled.
-    fn control(value: &[&[u8]]) -> Control {
+    fn control(value: &[&[u8]]) -> ControlBuffer {
         let value = value.concat();
         let length = size_of::<usize>() + 8 + value.len();
-        let mut octets = [length.to_ne_bytes().as_slice(), &[1; 8], &value].concat();
-        octets.resize(size_of::<Control>(), 0xee);
-        let mut words = octets.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
+        let mut bytes = [length.to_ne_bytes().as_slice(), &[1; 8], &value].concat();
+        bytes.resize(size_of::<ControlBuffer>(), 0xee);
+        let mut words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
         core::array::from_fn(|_| words.next().unwrap())
     }
 

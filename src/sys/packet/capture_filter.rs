@@ -38,7 +38,7 @@ pub const ETHERNET_KINDS: [u16; 2] = [ARPHRD_ETHER, ARPHRD_LOOPBACK];
 
 /// What a packet socket listens to.
 #[derive(Clone, Copy, Debug)]
-pub enum Scope<'a> {
+pub enum CaptureScope<'a> {
     /// One interface.
     One,
     /// All interfaces but those with these numbers, which belong to another.
@@ -47,10 +47,10 @@ pub enum Scope<'a> {
 
 /// The program for some ports. It has some 150 instructions, four for each port and two for each interface left out;
 /// the kernel takes 4,096.
-pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<Instruction> {
+pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     let mut code = Assembler::default();
     let [ethernet, raw, ipv4, ipv6] = [(); 4].map(|()| code.label());
-    if let Scope::All(without) = scope {
+    if let CaptureScope::All(without) = scope {
         code.load_ancillary(libc::SKF_AD_IFINDEX);
         code.return_when_one_of(without.iter().copied(), DROP);
     }
@@ -65,12 +65,12 @@ pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<Instruction> {
 
     code.place(ethernet);
     match scope {
-        Scope::All(_) => {
+        CaptureScope::All(_) => {
             code.load_ancillary(libc::SKF_AD_VLAN_TAG_PRESENT);
             code.return_unless_equal(0, DROP);
             code.load_ethertype(0);
         }
-        Scope::One => {
+        CaptureScope::One => {
             let untagged = code.label();
             for tags in 0..2 {
                 let tagged = code.label();
@@ -91,7 +91,7 @@ pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<Instruction> {
 
     code.place(raw);
     code.set_x(0);
-    code.load(Size::Octet, 0);
+    code.load(LoadSize::Byte, 0);
     code.and(0xf0);
     code.jump_when_equal(0x40, ipv4);
     code.jump_when_equal(0x60, ipv6);
@@ -102,7 +102,7 @@ pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<Instruction> {
     compose_ipv6(&mut code, ipv6, transport);
     code.place(transport);
     for at in [0, 2] {
-        code.load(Size::Two, at);
+        code.load(LoadSize::Two, at);
         code.return_when_one_of(ports.iter().map(|&port| port.into()), PASS);
     }
     code.finish(DROP);
@@ -110,17 +110,17 @@ pub fn compose(ports: &[u16], scope: Scope<'_>) -> Vec<Instruction> {
 }
 
 /// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does.
-fn compose_ipv4(code: &mut Assembler, ipv4: Label, transport: Label) {
+fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv4);
-    code.load(Size::Octet, 9);
+    code.load(LoadSize::Byte, 9);
     code.jump_when_equal(UDP, known);
     code.return_unless_equal(TCP, DROP);
     code.place(known);
-    code.load(Size::Two, 6);
+    code.load(LoadSize::Two, 6);
     code.return_when_set(0x1fff, PASS);
-    // The header's length, in units of four octets.
-    code.load(Size::Octet, 0);
+    // The header's length, in units of four bytes.
+    code.load(LoadSize::Byte, 0);
     code.and(0x0f);
     code.shift_left(2);
     code.add_to_x();
@@ -128,10 +128,10 @@ fn compose_ipv4(code: &mut Assembler, ipv4: Label, transport: Label) {
 }
 
 /// RFC 8200, 3 and 4; X is where the header begins, and at `transport` where that of UDP or TCP does.
-fn compose_ipv6(code: &mut Assembler, ipv6: Label, transport: Label) {
+fn compose_ipv6(code: &mut Assembler, ipv6: JumpLabel, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv6);
-    code.load(Size::Octet, 6);
+    code.load(LoadSize::Byte, 6);
     code.remember();
     code.set(40);
     code.add_to_x();
@@ -148,18 +148,18 @@ fn compose_ipv6(code: &mut Assembler, ipv6: Label, transport: Label) {
         code.finish(PASS);
 
         code.place(fragment);
-        code.load(Size::Two, 2);
+        code.load(LoadSize::Two, 2);
         code.return_when_set(0xfff8, PASS);
-        code.load(Size::Octet, 0);
+        code.load(LoadSize::Byte, 0);
         code.remember();
         code.set(8);
         code.jump(next);
 
         code.place(options);
-        code.load(Size::Octet, 0);
+        code.load(LoadSize::Byte, 0);
         code.remember();
-        // Its length, in units of eight octets, without the first.
-        code.load(Size::Octet, 1);
+        // Its length, in units of eight bytes, without the first.
+        code.load(LoadSize::Byte, 1);
         code.shift_left(3);
         code.add(8);
         code.place(next);
@@ -174,7 +174,7 @@ fn compose_ipv6(code: &mut Assembler, ipv6: Label, transport: Label) {
     code.jump(transport);
 }
 
-/// How many octets of a packet pass: none.
+/// How many bytes of a packet pass: none.
 const DROP: u32 = 0;
 /// All of them: no packet is longer.
 const PASS: u32 = 1 << 18;
@@ -192,46 +192,46 @@ const DESTINATION: u32 = 60;
 /// Makes a program, with names for places further on; the machine jumps forward only.
 #[derive(Default)]
 struct Assembler {
-    code: Vec<Step>,
+    code: Vec<Operation>,
     /// Where each label stands, once it does.
     places: Vec<usize>,
 }
 
 /// A place in the program.
 #[derive(Clone, Copy)]
-struct Label(usize);
+struct JumpLabel(usize);
 
-struct Step {
+struct Operation {
     operation: u16,
     operand: u32,
     /// Where a jump goes when its condition holds.
-    target: Option<Label>,
+    target: Option<JumpLabel>,
     /// How many instructions it goes over when not.
     otherwise: u8,
 }
 
 /// How much a load takes, as the machine writes it.
 #[derive(Clone, Copy)]
-enum Size {
-    Octet = 0x10,
+enum LoadSize {
+    Byte = 0x10,
     Two = 0x08,
 }
 
 impl Assembler {
-    fn label(&mut self) -> Label {
+    fn label(&mut self) -> JumpLabel {
         self.places.push(0);
-        Label(self.places.len() - 1)
+        JumpLabel(self.places.len() - 1)
     }
 
-    fn place(&mut self, label: Label) {
+    fn place(&mut self, label: JumpLabel) {
         let here = self.code.len();
         if let Some(place) = self.places.get_mut(label.0) {
             *place = here;
         }
     }
 
-    fn push(&mut self, operation: u16, operand: u32, target: Option<Label>, otherwise: u8) {
-        self.code.push(Step { operation, operand, target, otherwise });
+    fn push(&mut self, operation: u16, operand: u32, target: Option<JumpLabel>, otherwise: u8) {
+        self.code.push(Operation { operation, operand, target, otherwise });
     }
 
     fn plain(&mut self, operation: u16, operand: u32) {
@@ -251,7 +251,7 @@ impl Assembler {
     }
 
     /// A = the packet from X + `at` on.
-    fn load(&mut self, size: Size, at: u32) {
+    fn load(&mut self, size: LoadSize, at: u32) {
         self.plain(0x40 | size as u16, at);
     }
 
@@ -292,12 +292,12 @@ impl Assembler {
     }
 
     /// Goes any distance.
-    fn jump(&mut self, target: Label) {
+    fn jump(&mut self, target: JumpLabel) {
         self.push(JUMP, 0, Some(target), 0);
     }
 
     /// Goes over up to 255 instructions.
-    fn jump_when_equal(&mut self, value: u32, target: Label) {
+    fn jump_when_equal(&mut self, value: u32, target: JumpLabel) {
         self.push(0x15, value, Some(target), 0);
     }
 
@@ -327,7 +327,7 @@ impl Assembler {
     /// The program, with labels made into distances.
     fn resolve(self) -> Vec<Instruction> {
         let Assembler { code, places } = self;
-        let resolve = |(here, Step { operation, operand, target, otherwise }): (usize, Step)| {
+        let resolve = |(here, Operation { operation, operand, target, otherwise }): (usize, Operation)| {
             let place = target.and_then(|label| places.get(label.0));
             let distance = place.map_or(0, |place| place.saturating_sub(here + 1));
             let (jt, jf, k) = match operation {

@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// What the kernel knows of a packet beside its octets.
+/// What the kernel knows of a packet beside its bytes.
 #[derive(Clone, Copy)]
 struct Known {
     kind: u16,
@@ -21,9 +21,9 @@ fn run(program: &[Instruction], packet: &[u8], known: Known) -> bool {
         let Instruction { code, jt, jf, k } = program[next];
         next += 1;
         let skip = |holds: bool| usize::from(if holds { jt } else { jf });
-        let fetch = |at: u32, octets: usize| -> Option<u32> {
-            let octets = packet.get(at as usize..at as usize + octets)?;
-            Some(octets.iter().fold(0, |value, &octet| value << 8 | u32::from(octet)))
+        let fetch = |at: u32, bytes: usize| -> Option<u32> {
+            let bytes = packet.get(at as usize..at as usize + bytes)?;
+            Some(bytes.iter().fold(0, |value, &byte| value << 8 | u32::from(byte)))
         };
         let loaded = match code {
             0x20 => Some(match k.wrapping_sub(libc::SKF_AD_OFF as u32) as i32 {
@@ -42,7 +42,7 @@ fn run(program: &[Instruction], packet: &[u8], known: Known) -> bool {
             0x28 => fetch(k, 2),
             0x48 => fetch(x + k, 2),
             0x50 => fetch(x + k, 1),
-            0x40 => panic!("a load of four octets"),
+            0x40 => panic!("a load of four bytes"),
             _ => None,
         };
         match code {
@@ -69,7 +69,7 @@ fn run(program: &[Instruction], packet: &[u8], known: Known) -> bool {
 }
 
 fn check(packet: &[u8], known: Known, passes: bool) {
-    assert_eq!(run(&compose(&[53, 5353], Scope::One), packet, known), passes, "{packet:02x?}");
+    assert_eq!(run(&compose(&[53, 5353], CaptureScope::One), packet, known), passes, "{packet:02x?}");
 }
 
 /// An Ethernet header with some tags, by their types.
@@ -89,7 +89,7 @@ fn ports(source: u16, destination: u16) -> Vec<u8> {
     [source.to_be_bytes(), destination.to_be_bytes(), [0, 12], [0, 0]].concat()
 }
 
-/// IPv4 with so many octets of options.
+/// IPv4 with so many bytes of options.
 fn ipv4(protocol: u8, fragment: u16, options: u8, payload: &[u8]) -> Vec<u8> {
     let [high, low] = fragment.to_be_bytes();
     let mut packet = vec![0x45 + options / 4, 0, 0, 0, 1, 2, high, low, 64, protocol, 0, 0];
@@ -99,14 +99,14 @@ fn ipv4(protocol: u8, fragment: u16, options: u8, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// IPv6 with extension headers: the type and the octets of each, without that of the next.
+/// IPv6 with extension headers: the type and the bytes of each, without that of the next.
 fn ipv6(protocol: u8, extensions: &[(u8, &[u8])], payload: &[u8]) -> Vec<u8> {
     let types: Vec<u8> = extensions.iter().map(|&(kind, _)| kind).chain([protocol]).collect();
     let mut packet = vec![0x60, 0, 0, 0, 0, 8, types[0], 64];
     packet.extend([0x20; 32]);
-    for (number, (_, octets)) in extensions.iter().enumerate() {
+    for (number, (_, bytes)) in extensions.iter().enumerate() {
         packet.push(types[number + 1]);
-        packet.extend(*octets);
+        packet.extend(*bytes);
     }
     packet.extend(payload);
     packet
@@ -133,14 +133,14 @@ fn tags_are_stepped_over_on_one_interface_and_left_out_on_all() {
     let ip = ipv4(17, 0, 0, &ports(4000, 53));
     for tags in [&[0x8100][..], &[0x88a8, 0x8100], &[0x9100, 0x8100]] {
         check(&ethernet(tags, &ip), ON_ETHERNET, true);
-        assert!(!run(&compose(&[53], Scope::All(&[])), &ethernet(tags, &ip), ON_ETHERNET));
+        assert!(!run(&compose(&[53], CaptureScope::All(&[])), &ethernet(tags, &ip), ON_ETHERNET));
     }
     check(&ethernet(&[0x8100; 3], &ip), ON_ETHERNET, false);
     check(&ethernet(&[0x8100], &ipv4(17, 0, 0, &ports(4000, 54))), ON_ETHERNET, false);
     let taken_off = Known { tag_taken_off: true, ..ON_ETHERNET };
     check(&ethernet(&[], &ip), taken_off, true);
-    assert!(!run(&compose(&[53], Scope::All(&[])), &ethernet(&[], &ip), taken_off));
-    assert!(run(&compose(&[53], Scope::All(&[])), &ethernet(&[], &ip), ON_ETHERNET));
+    assert!(!run(&compose(&[53], CaptureScope::All(&[])), &ethernet(&[], &ip), taken_off));
+    assert!(run(&compose(&[53], CaptureScope::All(&[])), &ethernet(&[], &ip), ON_ETHERNET));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn every_kind_of_interface_is_read_from_where_ip_begins() {
 #[test]
 fn interfaces_are_left_out_by_their_number() {
     let packet = ethernet(&[], &ipv4(17, 0, 0, &ports(4000, 53)));
-    let program = compose(&[53], Scope::All(&[7, 9]));
+    let program = compose(&[53], CaptureScope::All(&[7, 9]));
     for (interface, passes) in [(7, false), (8, true), (9, false)] {
         assert_eq!(run(&program, &packet, Known { interface, ..ON_ETHERNET }), passes);
     }
@@ -211,7 +211,7 @@ fn the_kernel_takes_the_longest_program() {
     let ports: Vec<u16> = (1..=crate::limits::SNIFFER_PORTS as u16).map(|port| port * 1_000).collect();
     let without: Vec<u32> = (1..=crate::limits::SNIFFER_INTERFACES as u32).collect();
     let (socket, _) = std::os::unix::net::UnixDatagram::pair().unwrap();
-    for scope in [Scope::One, Scope::All(&without)] {
+    for scope in [CaptureScope::One, CaptureScope::All(&without)] {
         let program = compose(&ports, scope);
         assert!(program.iter().all(|instruction| instruction.jt < u8::MAX), "a jump is too far");
         super::super::attach(&socket, &program).unwrap();

@@ -5,7 +5,7 @@
 //!
 //! Packets come through memory shared with the kernel (`ring`, TPACKET_V3) or, where there is none (emulated
 //! processors, old kernels), in batches of one system call each (`batch`). What the kernel had no room for it
-//! counts: [`AsyncSocket::drops`].
+//! counts: [`AsyncPacketSocket::drops`].
 #![allow(unsafe_code)]
 
 mod batch;
@@ -36,24 +36,24 @@ pub struct Packet<'a> {
     /// When the kernel saw it.
     pub time: Time,
     /// All of it; less when the memory is too small, which takes more than 64 KiB.
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
 }
 
 /// A socket that is open, and not yet bound.
 #[derive(Debug)]
-pub struct Socket {
+pub struct PacketSocket {
     descriptor: OwnedFd,
-    source: Source,
+    source: PacketSource,
 }
 
 /// Where packets come from.
 #[derive(Debug)]
-enum Source {
+enum PacketSource {
     Ring(Ring),
     Batch(Box<Batch>),
 }
 
-impl Socket {
+impl PacketSocket {
     /// Opens a socket that will show what the filter lets pass, with `blocks` blocks of memory of
     /// [`SNIFFER_BLOCK_BYTES`](crate::limits::SNIFFER_BLOCK_BYTES).
     ///
@@ -65,15 +65,15 @@ impl Socket {
         let descriptor = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
         attach(&descriptor, program)?;
         let source = match Ring::new(&descriptor, blocks) {
-            Ok(ring) => Source::Ring(ring),
-            Err(_) => Source::Batch(Box::new(Batch::new(&descriptor, blocks)?)),
+            Ok(ring) => PacketSource::Ring(ring),
+            Err(_) => PacketSource::Batch(Box::new(Batch::new(&descriptor, blocks)?)),
         };
-        Ok(Socket { descriptor, source })
+        Ok(PacketSocket { descriptor, source })
     }
 
     /// Whether packets come through shared memory.
     pub fn has_ring(&self) -> bool {
-        matches!(self.source, Source::Ring(_))
+        matches!(self.source, PacketSource::Ring(_))
     }
 
     /// Begins to show packets of an interface, by its number, or of all.
@@ -107,20 +107,20 @@ impl Socket {
     /// # Errors
     ///
     /// When the reactor refuses it.
-    pub fn into_async(self) -> io::Result<AsyncSocket> {
-        let Socket { descriptor, source } = self;
-        Ok(AsyncSocket { descriptor: Async::new_nonblocking(descriptor)?, source })
+    pub fn into_async(self) -> io::Result<AsyncPacketSocket> {
+        let PacketSocket { descriptor, source } = self;
+        Ok(AsyncPacketSocket { descriptor: Async::new_nonblocking(descriptor)?, source })
     }
 }
 
 /// A socket to wait for.
 #[derive(Debug)]
-pub struct AsyncSocket {
+pub struct AsyncPacketSocket {
     descriptor: Async<OwnedFd>,
-    source: Source,
+    source: PacketSource,
 }
 
-impl AsyncSocket {
+impl AsyncPacketSocket {
     /// The next packet that is there; none when it is to be waited for.
     ///
     /// # Errors
@@ -128,8 +128,8 @@ impl AsyncSocket {
     /// `NetworkDown` when the interface is down or gone.
     pub fn next_packet(&mut self) -> io::Result<Option<Packet<'_>>> {
         match &mut self.source {
-            Source::Ring(ring) => Ok(ring.next_packet()),
-            Source::Batch(batch) => batch.next_packet(&self.descriptor),
+            PacketSource::Ring(ring) => Ok(ring.next_packet()),
+            PacketSource::Batch(batch) => batch.next_packet(&self.descriptor),
         }
     }
 
@@ -154,8 +154,12 @@ impl AsyncSocket {
     /// Packets the kernel had no room for since this was last asked.
     pub fn drops(&self) -> u32 {
         let drops = match self.source {
-            Source::Ring(_) => getsockopt(&self.descriptor, RingStatistics).map(|counts| counts.tp_drops),
-            Source::Batch(_) => getsockopt(&self.descriptor, PlainStatistics).map(|counts| counts.tp_drops),
+            PacketSource::Ring(_) => {
+                getsockopt(&self.descriptor, RingStatistics).map(|counts| counts.tp_drops)
+            }
+            PacketSource::Batch(_) => {
+                getsockopt(&self.descriptor, PlainStatistics).map(|counts| counts.tp_drops)
+            }
         };
         drops.unwrap_or(0)
     }

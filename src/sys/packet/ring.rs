@@ -3,7 +3,7 @@
 //! ```text
 //! | block  | block  | block  | ...   in turn, around and around
 //!   | status, number of packets, first | packet | packet | ...
-//!                                        | next, time, lengths | address | octets |
+//!                                        | next, time, lengths | address | bytes |
 //! ```
 //!
 //! A block is the kernel's or ours, as its status says. Ours begin with the one that is read; when it is read, it
@@ -35,17 +35,17 @@ const RETIRE_MS: u32 = 20;
 #[derive(Debug)]
 pub struct Ring {
     memory: NonNull<u8>,
-    octets: NonZeroUsize,
+    bytes: NonZeroUsize,
     blocks: usize,
     /// The block that is read, or that will be ours next; `current < blocks`.
     current: usize,
     /// Where its next packet begins and how many there are, while it is ours.
-    rest: Option<Rest>,
+    rest: Option<UnreadPackets>,
 }
 
 /// What is left of a block.
 #[derive(Clone, Copy, Debug)]
-struct Rest {
+struct UnreadPackets {
     at: usize,
     packets: u32,
 }
@@ -69,33 +69,33 @@ impl Ring {
             tp_feature_req_word: 0,
         };
         setsockopt(descriptor, ReceiveRing, &request)?;
-        let octets = NonZeroUsize::new(blocks * SNIFFER_BLOCK_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
+        let bytes = NonZeroUsize::new(blocks * SNIFFER_BLOCK_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
         let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
         // SAFETY: a mapping at a place the kernel chooses touches nothing that is there; the socket's ring has
-        // been made with this many octets, and stays so.
-        let memory = unsafe { mmap(None, octets, protection, flags, descriptor, 0) }?.cast();
-        Ok(Ring { memory, octets, blocks, current: 0, rest: None })
+        // been made with this many bytes, and stays so.
+        let memory = unsafe { mmap(None, bytes, protection, flags, descriptor, 0) }?.cast();
+        Ok(Ring { memory, bytes, blocks, current: 0, rest: None })
     }
 
     /// The next packet that is there.
     pub fn next_packet(&mut self) -> Option<Packet<'_>> {
         let (at, found) = self.advance()?;
         let block = self.block();
-        let octets = block.get(at..)?.get(found.octets).unwrap_or_default();
-        Some(Packet { kind: found.kind, time: found.time, octets })
+        let bytes = block.get(at..)?.get(found.bytes).unwrap_or_default();
+        Some(Packet { kind: found.kind, time: found.time, bytes })
     }
 
     /// Steps to the next packet: where it begins in the current block, and what its header says.
-    fn advance(&mut self) -> Option<(usize, Header)> {
+    fn advance(&mut self) -> Option<(usize, RingHeader)> {
         loop {
             let rest = match self.rest {
                 Some(rest) => rest,
                 None => self.take_block()?,
             };
-            let header = Header::parse(self.block().get(rest.at..).unwrap_or_default());
+            let header = RingHeader::parse(self.block().get(rest.at..).unwrap_or_default());
             match header.filter(|_| rest.packets > 0) {
                 Some(header) => {
-                    self.rest = Some(Rest { at: rest.at + header.next, packets: rest.packets - 1 });
+                    self.rest = Some(UnreadPackets { at: rest.at + header.next, packets: rest.packets - 1 });
                     return Some((rest.at, header));
                 }
                 None => self.give_block_back(),
@@ -104,12 +104,12 @@ impl Ring {
     }
 
     /// Begins the current block, when the kernel has handed it over.
-    fn take_block(&mut self) -> Option<Rest> {
+    fn take_block(&mut self) -> Option<UnreadPackets> {
         if self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
             return None;
         }
         let block = self.block();
-        let rest = Rest { packets: number(block, 12)?, at: number(block, 16)? as usize };
+        let rest = UnreadPackets { packets: number(block, 12)?, at: number(block, 16)? as usize };
         self.rest = Some(rest);
         Some(rest)
     }
@@ -130,7 +130,7 @@ impl Ring {
         }
     }
 
-    /// The octets of the current block. To be asked for only while it is ours.
+    /// The bytes of the current block. To be asked for only while it is ours.
     fn block(&self) -> &[u8] {
         // SAFETY: `current < blocks`, so the block is inside the mapping, which lives as long as `self`. While the
         // block is ours the kernel writes nothing to it, and we do so only when nobody borrows it: giving it back
@@ -145,50 +145,50 @@ impl Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         // SAFETY: the mapping is this long and ours alone; what was borrowed from it has ended before `self`.
-        let _ = unsafe { munmap(self.memory.cast(), self.octets.get()) };
+        let _ = unsafe { munmap(self.memory.cast(), self.bytes.get()) };
     }
 }
 
 /// What stands before a packet: `struct tpacket3_hdr` and, behind it, `struct sockaddr_ll`.
-struct Header {
+struct RingHeader {
     /// Distance to the next one.
     next: usize,
     time: Time,
     /// The packet, counted from here.
-    octets: Range<usize>,
+    bytes: Range<usize>,
     kind: u16,
 }
 
-impl Header {
-    /// Octets of `struct tpacket3_hdr`, which is aligned to 16.
+impl RingHeader {
+    /// Bytes of `struct tpacket3_hdr`, which is aligned to 16.
     const ADDRESS: usize = 48;
 
-    fn parse(octets: &[u8]) -> Option<Self> {
-        let [next, seconds, nanoseconds, length] = [0, 4, 8, 12].map(|at| number(octets, at));
-        let first = usize::from(short(octets, 24)?);
-        Some(Header {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let [next, seconds, nanoseconds, length] = [0, 4, 8, 12].map(|at| number(bytes, at));
+        let first = usize::from(short(bytes, 24)?);
+        Some(RingHeader {
             next: next? as usize,
             time: Time::new(seconds?.into(), nanoseconds?)?,
-            octets: first..first + length? as usize,
-            kind: short(octets, Header::ADDRESS + 8)?,
+            bytes: first..first + length? as usize,
+            kind: short(bytes, RingHeader::ADDRESS + 8)?,
         })
     }
 }
 
-/// The number of four octets at a place, as this machine writes it.
-fn number(octets: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(*octets.get(at..)?.first_chunk()?))
+/// The number of four bytes at a place, as this machine writes it.
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The number of two octets at a place, as this machine writes it.
-fn short(octets: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(*octets.get(at..)?.first_chunk()?))
+/// The number of two bytes at a place, as this machine writes it.
+fn short(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 const _: () = {
     use core::mem::offset_of;
     use libc::{sockaddr_ll, tpacket_block_desc, tpacket_hdr_v1, tpacket3_hdr};
-    assert!(size_of::<tpacket3_hdr>() == Header::ADDRESS);
+    assert!(size_of::<tpacket3_hdr>() == RingHeader::ADDRESS);
     assert!(offset_of!(tpacket_block_desc, hdr) + offset_of!(tpacket_hdr_v1, block_status) == 8);
     assert!(offset_of!(tpacket_block_desc, hdr) + offset_of!(tpacket_hdr_v1, num_pkts) == 12);
     assert!(offset_of!(tpacket_block_desc, hdr) + offset_of!(tpacket_hdr_v1, offset_to_first_pkt) == 16);

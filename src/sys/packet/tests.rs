@@ -3,13 +3,13 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use super::capture_filter::{Scope, compose};
+use super::capture_filter::{CaptureScope, compose};
 use super::*;
 
 /// A socket on loopback that shows what is to or from a port; none without the right to open it.
-fn listen_to(port: u16, with_ring: bool) -> Option<AsyncSocket> {
-    let program = compose(&[port], Scope::One);
-    let mut socket = match Socket::open(&program, 4) {
+fn listen_to(port: u16, with_ring: bool) -> Option<AsyncPacketSocket> {
+    let program = compose(&[port], CaptureScope::One);
+    let mut socket = match PacketSocket::open(&program, 4) {
         Ok(socket) => socket,
         Err(error) => {
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
@@ -20,8 +20,8 @@ fn listen_to(port: u16, with_ring: bool) -> Option<AsyncSocket> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let descriptor = nix::sys::socket::socket(AddressFamily::Packet, SockType::Raw, flags, None).unwrap();
         attach(&descriptor, &program).unwrap();
-        let source = Source::Batch(Box::new(Batch::new(&descriptor, 4).unwrap()));
-        socket = Socket { descriptor, source };
+        let source = PacketSource::Batch(Box::new(Batch::new(&descriptor, 4).unwrap()));
+        socket = PacketSocket { descriptor, source };
     }
     socket.listen(crate::sys::interfaces::number("lo")).unwrap();
     assert_eq!(socket.kind().unwrap(), libc::ARPHRD_LOOPBACK);
@@ -29,12 +29,12 @@ fn listen_to(port: u16, with_ring: bool) -> Option<AsyncSocket> {
 }
 
 /// Packets that are there now and in the next half second, until there are so many.
-fn take(socket: &mut AsyncSocket, wanted: usize) -> Vec<(Vec<u8>, u16, Time)> {
+fn take(socket: &mut AsyncPacketSocket, wanted: usize) -> Vec<(Vec<u8>, u16, Time)> {
     let mut packets = Vec::new();
     async_io::block_on(async {
         while packets.len() < wanted {
             if let Some(packet) = socket.next_packet().unwrap() {
-                packets.push((packet.octets.to_vec(), packet.kind, packet.time));
+                packets.push((packet.bytes.to_vec(), packet.kind, packet.time));
                 continue;
             }
             let late = async {
@@ -64,9 +64,9 @@ fn each_packet_is_shown_once_whole_and_with_its_time() {
             UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"neither from nor to it", elsewhere).unwrap();
             let packets = take(&mut socket, 2);
             assert_eq!(packets.len(), 2, "number {number}, ring {with_ring}");
-            let (octets, kind, time) = &packets[0];
-            assert_eq!((*kind, octets.len()), (libc::ARPHRD_LOOPBACK, 14 + 20 + 8 + payload.len()));
-            assert!(octets.ends_with(&payload));
+            let (bytes, kind, time) = &packets[0];
+            assert_eq!((*kind, bytes.len()), (libc::ARPHRD_LOOPBACK, 14 + 20 + 8 + payload.len()));
+            assert!(bytes.ends_with(&payload));
             assert!(*time >= before && *time <= Time::now(), "{time:?}");
             if number % 50 == 0 {
                 assert!(take(&mut socket, 1).is_empty());
