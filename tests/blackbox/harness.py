@@ -14,10 +14,10 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import time
-import traceback
+
+import pytest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("DNSTAPD", os.path.join(TOP, "target/release/dnstapd"))
@@ -340,23 +340,4 @@ def run_binary(*arguments, config=None, seconds=20, **more):
 
 def natively(why):
     """For a test that says nothing under an emulator, and why: it is left out there, by name."""
-    import pytest
     return pytest.mark.skipif(bool(EMULATOR), reason=why)
-
-
-def main(tests):
-    """Runs test functions without pytest, all or those named on the command line: for the suites that are not on pytest yet."""
-    passed = failed = 0
-    for test_name, test in list(tests.items()):
-        if not test_name.startswith("test_") or (sys.argv[1:] and test_name not in sys.argv[1:]):
-            continue
-        started = time.monotonic()
-        try:
-            test()
-            passed += 1
-            print(f"ok   {test_name} ({time.monotonic() - started:.1f} s)", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL {test_name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0

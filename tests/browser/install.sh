@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests of the dashboard need: Chromium and tools by Debian package name, Playwright from PyPI.
+# Installs what the tests of the dashboard need: Chromium and tools, by Debian package name.
 #
 #   tests/browser/install.sh
 #
 # Does nothing when they are there. Needs root for the packages.
 set -eu
 missing=""
-for package in chromium fonts-dejavu-core libnss3-tools openssl python3 python3-venv; do
+for package in chromium fonts-dejavu-core libnss3-tools openssl; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
 done
 if [ -n "$missing" ]; then
@@ -14,11 +14,3 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # a list of words
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
-
-packages="playwright==1.65.2"
-folder=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/browser
-[ "$(cat "$folder/packages" 2>/dev/null)" = "$packages" ] && exit 0
-echo "installing into $folder: $packages"
-python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet --disable-pip-version-check "$packages"
-echo "$packages" >"$folder/packages"

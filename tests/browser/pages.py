@@ -4,19 +4,14 @@ import math
 import os
 import random
 import re
-import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../blackbox"))
 
 from playwright.sync_api import sync_playwright
 
 import harness
-from harness import TOP, Daemon, Sender, dns, message
+from harness import TOP, Sender, dns, message
 
 SCREENSHOTS = os.path.join(TOP, "target/browser")
 CHROMIUM = "/usr/bin/chromium"

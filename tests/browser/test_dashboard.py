@@ -4,16 +4,14 @@ import http.server
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 
 from playwright.sync_api import Error
 
-from pages import CONTRASTS, LOGIN, Daemon, Sender, Traffic, Watched, browser, dns, message, restart
-
 from certificates import Authority, client_context
-from harness import TOP, main
+from harness import TOP, Daemon, Sender, dns, message
+from pages import CONTRASTS, LOGIN, Traffic, Watched, browser, restart
 
 # Long enough for a tick of the page, and for one of everything that it asks for less often.
 TICK, ROUND = 2.5, 11
@@ -401,7 +399,3 @@ def test_pictures_wide_and_narrow():
                 page.check()
             if traffic:
                 traffic.__exit__()
-
-
-if __name__ == "__main__":
-    sys.exit(main(globals()))

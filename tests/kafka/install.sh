@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what tests/kafka needs: Java, Maven and kcat by Debian package name, Apache Kafka by Maven (pom.xml), kafka-python by pip.
+# Installs what tests/kafka needs: Java, Maven and kcat by Debian package name, Apache Kafka by Maven (pom.xml).
 #
 #   tests/kafka/install.sh
 #
@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/kafka
 
 missing=""
-for package in openjdk-17-jre-headless maven kcat python3-venv openssl iproute2; do
+for package in openjdk-17-jre-headless maven kcat openssl iproute2; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
 done
 # Any Java from 17 on will do.
@@ -27,12 +27,4 @@ if ! cmp -s pom.xml "$cache/pom.xml"; then
     mkdir -p "$cache"
     mvn -B -q -f pom.xml dependency:copy-dependencies -DoutputDirectory="$cache/lib"
     cp pom.xml "$cache/pom.xml"
-fi
-
-packages="kafka-python==3.0.12"
-if [ "$(cat "$cache/packages" 2>/dev/null)" != "$packages" ]; then
-    echo "installing: $packages"
-    python3 -m venv "$cache/venv"
-    "$cache/venv/bin/pip" install --quiet --disable-pip-version-check $packages
-    echo "$packages" >"$cache/packages"
 fi

@@ -1,4 +1,7 @@
+#!/usr/bin/env python3
 """A network of the tests' own: a namespace with nothing but loopback, and addresses meant for documentation.
+
+    tests/servers/network.py COMMAND...     runs a command inside; needs root
 
 Every server has an IPv4 and an IPv6 address and listens on port 53 there; clients ask from addresses of the same kinds
 (RFC 5737, RFC 3849). Nothing leaves the machine, whatever a server is asked.
@@ -23,20 +26,31 @@ def address6(server):
     return f"2001:db8::{SERVERS[server]}"
 
 
-def enter():
-    """Runs this program again inside a network namespace, and returns there once loopback is up."""
-    if MARK not in os.environ:
-        if os.geteuid() != 0:
-            sys.exit("this needs root: a network namespace, and servers on port 53")
-        environment = dict(os.environ, **{MARK: "1"})
-        # A process namespace as well: whatever this run leaves behind ends with it.
-        os.execvpe("unshare", ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, *sys.argv], environment)
+def check(runner):
+    """For suites that belong inside: says how to get there."""
     with open("/proc/net/dev") as devices:
-        if sum(":" in line for line in devices) != 1:
-            sys.exit(f"{MARK} is set outside of a network namespace")
-    run = lambda *words: subprocess.run(["ip", *words], check=True)
-    run("link", "set", "lo", "up")
+        alone = sum(":" in line for line in devices) == 1
+    assert MARK in os.environ and alone, f"this needs a network of its own: {runner}"
+
+
+def enter(command):
+    """Runs a command inside. In a process namespace as well: whatever it leaves behind ends with it."""
+    if os.geteuid() != 0:
+        sys.exit("this needs root: a network namespace, and servers on port 53")
+    inside = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, __file__, *command]
+    os.execvpe(inside[0], inside, dict(os.environ, **{MARK: "1"}))
+
+
+def run(command):
+    """What `enter` runs inside: loopback and its addresses, then the command."""
+    ip = lambda *words: subprocess.run(["ip", *words], check=True)
+    ip("link", "set", "lo", "up")
     for address in [*CLIENTS4, *map(address4, SERVERS)]:
-        run("address", "replace", f"{address}/32", "dev", "lo")
+        ip("address", "replace", f"{address}/32", "dev", "lo")
     for address in [*CLIENTS6, *map(address6, SERVERS)]:
-        run("address", "replace", f"{address}/128", "dev", "lo", "nodad")
+        ip("address", "replace", f"{address}/128", "dev", "lo", "nodad")
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    (run if MARK in os.environ else enter)(sys.argv[1:])

@@ -1,9 +1,8 @@
 """What the servers of the tests are asked: real queries of dig, dnsperf and nsupdate, over every transport they have."""
-import os
 import subprocess
 import tempfile
 
-from network import CLIENTS4, CLIENTS6, address4
+from network import CLIENTS4, CLIENTS6
 
 NAMES = {
     "A": ["www.example.com", "example.com", "files.example.com", "api.example.com", "shop.example.com", "www.example.org",

@@ -10,21 +10,18 @@ import contextlib
 import ctypes
 import os
 import subprocess
-import sys
 import time
 
-MARK = "DNSTAPD_SNIFFER_LAB"
-NEW_NETWORK = 0x40000000
+NEW_NETWORK, NEW_MOUNTS = 0x40000000, 0x00020000
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter():
-    """Runs this program again in namespaces of its own, and returns there once loopback is up."""
-    if MARK not in os.environ:
-        if os.geteuid() != 0:
-            sys.exit("this needs root: network namespaces and packet sockets")
-        command = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, *sys.argv]
-        os.execvpe(command[0], command, dict(os.environ, **{MARK: "1"}))
+    """The calling thread goes to a network namespace of its own, with what it starts, and with a /sys that tells of that network."""
+    assert os.geteuid() == 0, "this needs root: network namespaces and packet sockets"
+    assert libc.unshare(NEW_NETWORK | NEW_MOUNTS) == 0, os.strerror(ctypes.get_errno())
+    for words in ("--make-rprivate /", "-t sysfs sysfs /sys"):
+        subprocess.run(["mount", *words.split()], check=True)
     ip("link set lo up")
 
 
@@ -40,7 +37,7 @@ class Space:
 
     def __init__(self):
         self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
-        own, end = os.readlink("/proc/self/ns/net"), time.monotonic() + 5
+        own, end = os.readlink("/proc/thread-self/ns/net"), time.monotonic() + 5
         while os.readlink(f"/proc/{self.holder.pid}/ns/net") == own:
             assert time.monotonic() < end, "no namespace"
             time.sleep(0.01)

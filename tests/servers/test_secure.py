@@ -1,28 +1,21 @@
-#!/usr/bin/env python3
 """Unbound streams to dnstapd over TLS, with and without a certificate of its own, and so does CoreDNS; and dnstapd connects to
-CoreDNS, which listens, with and without TLS.
-
-    tests/servers/secure     needs root, and tests/servers/install.sh
-
-All in a network namespace: the servers answer by themselves. Prints a line a test; the last counts them. DNSTAPD
-names another binary.
+CoreDNS, which listens, with and without TLS. The servers answer by themselves.
 """
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
-sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "blackbox")]
-import certificates  # noqa: E402
-import harness  # noqa: E402
-import network  # noqa: E402
-from servers import COREDNS  # noqa: E402
+import pytest
 
+import certificates
+import harness
+from servers import COREDNS
+
+# One after the other: they use the same ports.
+pytestmark = pytest.mark.xdist_group("secure")
 QUERIES = 200
 NAME = "collector.example.net"
 
@@ -198,7 +191,7 @@ def dials(scheme, options="", keys=""):
 [input.tcp-client]
 enable = true
 remote-address = "127.0.0.1"
-remote-port = 6001
+remote-port = 6900
 {keys}
 """
     total = 0
@@ -206,7 +199,7 @@ remote-port = 6001
     ready = lambda: it.request("/ready", auth=False)[0].status == 200
     with harness.Daemon(inputs=False, extra=remote) as it:
         for _ in range(2):
-            with CoreDns(f"listen {scheme}://127.0.0.1:6001", options) as server:
+            with CoreDns(f"listen {scheme}://127.0.0.1:6900", options) as server:
                 it.wait(lambda: it.metrics()[connected] == 1 and ready(), 20, it.log)
                 for _ in range(SLOW_QUERIES):
                     time.sleep(0.05)
@@ -264,8 +257,3 @@ def test_coredns_that_listens_with_tls():
 def test_coredns_that_wants_a_certificate():
     keys = f'{TLS}\ntls-client-cert = "{CLIENT[0]}"\ntls-client-key = "{CLIENT[1]}"'
     dials("tls", f"tls {SERVER[0]} {SERVER[1]} {AUTHORITY.ca}", keys)
-
-
-if __name__ == "__main__":
-    network.enter()
-    sys.exit(harness.main(globals()))
