@@ -41,7 +41,9 @@ pub mod values;
 
 pub mod limits;
 
-pub mod tally;
+pub mod metric;
+
+pub mod reasons;
 
 pub mod decimal;
 

@@ -12,10 +12,10 @@
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
-//! | message on its way | 6928 |
+//! | message on its way | 6016 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 143424 |
-//! | in all | 3442588 |
+//! | in all | 3441676 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -264,9 +264,6 @@ pub const IDENTITY_BYTES: usize = 128;
 
 /// Numbers of question types without a name that are counted one by one, over all streams; the rest together.
 pub const UNKNOWN_TYPES: usize = 64;
-
-/// Reasons a tally can tell apart.
-pub const REASONS: usize = 40;
 
 /// Octets that all connections read into by default, one at a time: some thousand messages a turn.
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;

@@ -8,15 +8,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dnstapd::capture::{Captured, Dissector, DissectorSettings, LinkLayer, RecordedKinds};
+use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer, RecordedKinds};
 use dnstapd::http;
+use dnstapd::input::counters::InputCounters;
 use dnstapd::input::receiver::{Shared, serve};
 use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
 use dnstapd::message::pairing::Pairing;
 use dnstapd::output::{self, Outlet, Outlets, QueueSettings, stdout};
-use dnstapd::pipeline::{Collector, Intake};
+use dnstapd::pipeline::Collector;
 use dnstapd::statistics::counters::Direction;
 use dnstapd::statistics::{self, Statistics, StreamScope, ranking};
 use dnstapd::sys::proc;
@@ -129,10 +130,10 @@ fn everything(limits: &Limits) -> Statistics {
 fn no_allocation_from_frame_to_queue() {
     let frames = captured();
     let (collector, outputs, _, statistics) = collector_of(Format::ALL);
-    let intake = Intake::new("test");
+    let counters = InputCounters::new("test");
     let round = || {
         for frame in &frames {
-            let _ = collector.ingest(&intake, &frame[4..]);
+            counters.count(collector.ingest(&frame[4..]));
             for output in outputs.iter() {
                 output.write_with(|[first, second]| Ok::<_, ()>(first.len() + second.len())).unwrap();
             }
@@ -145,9 +146,9 @@ fn no_allocation_from_frame_to_queue() {
         round();
     }
     assert_eq!(allocations() - before, 0);
-    assert_eq!(intake.received(), frames.len() as u64 * 11);
+    assert_eq!(counters.received.get(), frames.len() as u64 * 11);
     for output in outputs.iter() {
-        assert_eq!((output.delivered(), output.dropped().total()), (intake.received(), 0));
+        assert_eq!((output.delivered(), output.dropped().total()), (counters.received.get(), 0));
     }
     // Every kind of table was filled.
     let statistics = statistics.borrow();
@@ -211,7 +212,7 @@ fn random_packet(random: &mut Random, packet: &mut [u8; 256]) -> usize {
 fn packets_allocate_nothing_and_memory_stays_where_it_was() {
     let number = std::env::var("DNSTAPD_PACKETS").map_or(100_000, |number| number.parse::<u32>().unwrap());
     let (collector, outputs, _) = collector(&[Format::Json]);
-    let intake = Intake::of_packets("test");
+    let counters = InputCounters::of_packets("test");
     let every = RecordedKinds {
         client_query: true,
         client_response: true,
@@ -230,8 +231,8 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
             let length = random_packet(&mut random, &mut packet);
             let time = Time::new(1_700_000_000 + u64::from(count) / 10_000, 0).unwrap();
             let captured = Captured { link: LinkLayer::Raw, time, bytes: &packet[..length] };
-            path.take(captured, intake.ignored(), &mut |frame| {
-                let _ = collector.ingest(&intake, frame);
+            path.take(captured, &|reason| counters.ignore(reason), &mut |frame| {
+                counters.count(collector.ingest(frame));
             });
             for output in outputs.iter() {
                 output.write_with(|[first, second]| Ok::<_, ()>(first.len() + second.len())).unwrap();
@@ -244,13 +245,13 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
     assert_eq!(allocations() - before, 0);
     // Other tests of this program run at the same time, so a little may be theirs; alone it is 0.
     let grown = proc::resident_octets().unwrap().saturating_sub(resident);
-    println!("{number} packets, {} messages, {grown} octets grown", intake.received());
+    println!("{number} packets, {} messages, {grown} octets grown", counters.received.get());
     if std::env::var_os("DNSTAPD_PACKETS").is_some() {
         assert!(grown < 64 << 10, "{grown} octets more in memory");
     }
-    assert!(intake.received() > u64::from(number) / 4);
-    for reason in ["fragment", "connection", "gap"] {
-        assert!(intake.ignored().of(reason) > 0, "no {reason}");
+    assert!(counters.received.get() > u64::from(number) / 4);
+    for reason in [Ignored::Fragment, Ignored::Connection, Ignored::Gap] {
+        assert!(counters.ignored.as_ref().unwrap().of(reason) > 0, "no {reason}");
     }
 }
 
@@ -260,7 +261,7 @@ fn almost_none_from_socket_to_peer() {
     for &format in Format::ALL {
         let (collector, outputs, limits) = collector(&[format]);
         let shared: &'static Shared<'static> = leak(Shared::new(collector, &limits));
-        let intake = leak(Intake::new("test"));
+        let counters = leak(InputCounters::new("test"));
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         const ROUNDS: usize = 200;
         let octets = frames.clone();
@@ -284,13 +285,13 @@ fn almost_none_from_socket_to_peer() {
             let stream = async_io::Async::new(ours).unwrap();
             let place = shared.slots.take().unwrap();
             let before = allocations();
-            serve(&stream, &"test", intake, shared, &place).await;
+            serve(&stream, &"test", counters, shared, &place).await;
             outputs.drained().await;
             allocations() - before
         }));
         sender.join().unwrap();
         let messages = captured().len() * ROUNDS;
-        assert_eq!(intake.received(), messages as u64);
+        assert_eq!(counters.received.get(), messages as u64);
         assert_eq!(outputs.iter().next().unwrap().delivered(), messages as u64, "{format}");
         // What the reactor and the executor make for a wake-up, of which each serves hundreds of messages.
         assert!(made * 50 < messages as u64, "{made} allocations for {messages} messages as {format}");
@@ -351,7 +352,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
     };
     let (collector, outputs, limits) = collector(&[]);
     let shared: &'static Shared<'static> = leak(Shared::new(collector, &limits));
-    let intake = leak(Intake::new("test"));
+    let counters = leak(InputCounters::new("test"));
     let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
     let (forgotten, served) = async_io::block_on(executor.run(async {
         let mut made = [0, 0];
@@ -363,7 +364,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
             let mut buffer = vec![0; 256 << 10];
             let before = allocations();
             if is_served {
-                serve(stream, &"test", intake, shared, &place).await;
+                serve(stream, &"test", counters, shared, &place).await;
             } else {
                 while stream.read(&mut buffer).await.unwrap() > 0 {}
             }
@@ -374,7 +375,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
         made.into()
     }));
     fs::remove_dir_all(&folder).unwrap();
-    assert_eq!((intake.received(), intake.rejected().total()), (messages, 0));
+    assert_eq!((counters.received.get(), counters.rejected.total()), (messages, 0));
     println!("{records} records, {messages} messages: {forgotten} allocations without us, {served} with");
     assert!(records < messages / 10, "{records} records are too many to tell them from messages");
     // Those of the reactor and the executor differ, with the wake-ups.
@@ -552,13 +553,13 @@ fn no_output_allocates_per_message() {
             executor.spawn(task(stage, output)).detach();
         }
         let output = stage.outputs.iter().next().unwrap();
-        let intake = leak(Intake::new("test"));
+        let counters = leak(InputCounters::new("test"));
         const ROUNDS: usize = 100;
         let (made, records) = async_io::block_on(executor.run(async {
             let round = async || {
                 for frame in &frames {
                     stage.outputs.room_everywhere().await;
-                    let _ = collector.ingest(intake, &frame[4..]);
+                    counters.count(collector.ingest(&frame[4..]));
                 }
                 smol::future::yield_now().await;
             };
@@ -575,7 +576,7 @@ fn no_output_allocates_per_message() {
             stage.outputs.drained().await;
             (allocations() - before.0, records() - before.1)
         }));
-        let messages = intake.received();
+        let messages = counters.received.get();
         let delivered = if kind == "metrics" { output.delivered() } else { messages };
         assert!(messages >= (frames.len() * (ROUNDS + 1)) as u64);
         assert_eq!((output.delivered(), output.dropped().total()), (delivered, 0), "{kind}");
@@ -627,18 +628,18 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
         let outputs = leak(Outlets::default());
         let pairing = Pairing::new(limits.pairing);
         let collector = leak(Collector::new(statistics, outputs, patterns(), pairing, true));
-        let intakes = leak([Intake::new("test")]);
+        let inputs = leak([InputCounters::new("test")]);
         for number in 0..64u8 {
             // An identity of 100 octets, a message of type 5, nothing else.
             let frame = [&[10, 100, number], &[1; 99][..], &[0x72, 2, 8, 5, 0x78, 1]].concat();
-            collector.ingest(&intakes[0], &frame).unwrap();
+            inputs[0].count(collector.ingest(&frame));
         }
         let app = http::App {
             settings: leak(http::Settings::new(&section, &Default::default())),
             statistics,
             collector,
             outputs,
-            intakes,
+            inputs,
             stop: leak(http::Stop::default()),
         };
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());

@@ -27,7 +27,7 @@ mod transport;
 use core::net::IpAddr;
 
 use crate::limits::{self, Limits};
-use crate::tally::Tally;
+use crate::reasons::reasons;
 use crate::time::Time;
 use crate::wire::iana::Protocol;
 use classify::Classifier;
@@ -89,56 +89,27 @@ pub struct Dissector {
     tcp_reassembler: TcpReassembler,
 }
 
-/// Why a packet, or a message in it, went no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
-    /// Headers that contradict themselves, or end too early.
-    Malformed,
-    /// Neither UDP nor TCP, or not from or to a port of DNS.
-    Other,
-    /// Neither end is this machine.
-    Transit,
-    /// A kind of message that is not to be made.
-    Unwanted,
-    /// Fewer bytes than a DNS header has.
-    Short,
-    /// A datagram or message longer than the tables hold.
-    Oversize,
-    /// A datagram that stayed incomplete, or a fragment that overlaps another.
-    Fragment,
-    /// A connection that had to make room for another.
-    Connection,
-    /// Part of a connection that was not seen.
-    Gap,
-}
-
-impl Ignored {
-    /// All reasons.
-    pub const ALL: [Ignored; 9] = [
-        Ignored::Malformed,
-        Ignored::Other,
-        Ignored::Transit,
-        Ignored::Unwanted,
-        Ignored::Short,
-        Ignored::Oversize,
-        Ignored::Fragment,
-        Ignored::Connection,
-        Ignored::Gap,
-    ];
-
-    /// Label in the metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Ignored::Malformed => "malformed",
-            Ignored::Other => "other",
-            Ignored::Transit => "transit",
-            Ignored::Unwanted => "unwanted",
-            Ignored::Short => "short",
-            Ignored::Oversize => "oversize",
-            Ignored::Fragment => "fragment",
-            Ignored::Connection => "connection",
-            Ignored::Gap => "gap",
-        }
+reasons! {
+    /// Why a packet, or a message in it, went no further.
+    pub enum Ignored {
+        /// Headers that contradict themselves, or end too early.
+        Malformed = "malformed";
+        /// Neither UDP nor TCP, or not from or to a port of DNS.
+        Other = "other";
+        /// Neither end is this machine.
+        Transit = "transit";
+        /// A kind of message that is not to be made.
+        Unwanted = "unwanted";
+        /// Fewer bytes than a DNS header has.
+        Short = "short";
+        /// A datagram or message longer than the tables hold.
+        Oversize = "oversize";
+        /// A datagram that stayed incomplete, or a fragment that overlaps another.
+        Fragment = "fragment";
+        /// A connection that had to make room for another.
+        Connection = "connection";
+        /// Part of a connection that was not seen.
+        Gap = "gap";
     }
 }
 
@@ -170,23 +141,22 @@ impl Dissector {
 
     /// Takes a packet; hands each message that it completes to `emit`, as the payload of a data frame. What goes no
     /// further is counted in `ignored`, by the reasons of [`Ignored`].
-    pub fn take(&mut self, captured: Captured<'_>, ignored: &Tally, emit: &mut dyn FnMut(&[u8])) {
+    pub fn take(&mut self, captured: Captured<'_>, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
         if let Err(reason) = self.pass(captured, ignored, emit) {
-            ignored.count(reason.label());
+            ignored(reason);
         }
     }
 
     fn pass(
         &mut self,
         captured: Captured<'_>,
-        ignored: &Tally,
+        ignored: &dyn Fn(Ignored),
         emit: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Ignored> {
         let Dissector { ports, classifier, ip_reassembler, tcp_reassembler } = self;
-        let count = |reason: Ignored| ignored.count(reason.label());
         let mut datagram = Datagram::parse(captured.link, captured.bytes)?;
         if datagram.fragment.is_some() {
-            let Some(whole) = ip_reassembler.take(&datagram, captured.time, count)? else { return Ok(()) };
+            let Some(whole) = ip_reassembler.take(&datagram, captured.time, ignored)? else { return Ok(()) };
             datagram = whole;
         }
         let segment = Transport::parse(&datagram)?;
@@ -197,9 +167,9 @@ impl Dissector {
         match segment {
             Transport::Udp { payload, .. } => classifier.message(tuple, captured.time, payload, emit),
             Transport::Tcp(segment) => {
-                tcp_reassembler.take(tuple, &segment, captured.time, &count, &mut |payload| {
+                tcp_reassembler.take(tuple, &segment, captured.time, ignored, &mut |payload| {
                     if let Err(reason) = classifier.message(tuple, captured.time, payload, emit) {
-                        count(reason);
+                        ignored(reason);
                     }
                 });
                 Ok(())

@@ -1,6 +1,7 @@
 //! Packets made by hand, cut, mixed up and repeated, and what comes out of them.
 
 use super::*;
+use crate::reasons::Tally;
 use crate::wire::dnstap::Dnstap;
 use crate::wire::iana::MessageType;
 use proptest::prelude::*;
@@ -33,8 +34,8 @@ fn at(seconds: u64) -> Time {
     Time::new(1_000_000 + seconds, 5).unwrap()
 }
 
-fn tally() -> Tally {
-    Tally::new(Ignored::ALL.map(Ignored::label))
+fn tally() -> Tally<Ignored> {
+    Tally::default()
 }
 
 /// A DNS message of so many bytes: a header with some flags and one question, then filling.
@@ -98,20 +99,24 @@ fn run(
     path: &mut Dissector,
     link: LinkLayer,
     packets: &[(u64, Vec<u8>)],
-    ignored: &Tally,
+    ignored: &Tally<Ignored>,
 ) -> Vec<(MessageType, Vec<u8>)> {
     let mut found = Vec::new();
     for (second, bytes) in packets {
-        path.take(Captured { link, time: at(*second), bytes }, ignored, &mut |frame| {
-            let message = Dnstap::parse(frame).unwrap().message;
-            let payload = message.query_message.or(message.response_message).unwrap();
-            found.push((message.message_type, payload.to_vec()));
-        });
+        path.take(
+            Captured { link, time: at(*second), bytes },
+            &|reason| ignored.count(reason),
+            &mut |frame| {
+                let message = Dnstap::parse(frame).unwrap().message;
+                let payload = message.query_message.or(message.response_message).unwrap();
+                found.push((message.message_type, payload.to_vec()));
+            },
+        );
     }
     found
 }
 
-fn run_raw(packets: &[Vec<u8>], ignored: &Tally) -> Vec<(MessageType, Vec<u8>)> {
+fn run_raw(packets: &[Vec<u8>], ignored: &Tally<Ignored>) -> Vec<(MessageType, Vec<u8>)> {
     let packets: Vec<_> = packets.iter().map(|bytes| (0, bytes.clone())).collect();
     run(&mut path(EVERYTHING), LinkLayer::Raw, &packets, ignored)
 }
@@ -142,7 +147,7 @@ fn direction_is_told_from_addresses_and_flags() {
         let packet = ip(from, to, ip::UDP, None, &udp(ports, &dns(1, flags, 30)));
         let found = run_raw(&[packet], &ignored);
         assert_eq!(found.first().map(|(kind, _)| *kind), expected, "{from} {to} {flags:#x}");
-        assert_eq!(ignored.of("transit"), u64::from(expected.is_none()));
+        assert_eq!(ignored.of(Ignored::Transit), u64::from(expected.is_none()));
     }
 }
 
@@ -175,7 +180,7 @@ fn each_kind_can_be_switched_off_alone_and_is_counted() {
         let mut expected = all.clone();
         expected.remove(number);
         assert_eq!(run(&mut path(records), LinkLayer::Raw, &packets, &ignored), expected);
-        assert_eq!((ignored.of("unwanted"), ignored.total()), (1, 1));
+        assert_eq!((ignored.of(Ignored::Unwanted), ignored.total()), (1, 1));
     }
 }
 
@@ -241,7 +246,7 @@ fn fragments_that_overlap_end_their_datagram() {
     let ignored = tally();
     let packets = [piece(0, 64), piece(48, 72), piece(64, 108)];
     assert!(run_raw(&packets, &ignored).is_empty());
-    assert_eq!(ignored.of("fragment"), 1);
+    assert_eq!(ignored.of(Ignored::Fragment), 1);
 }
 
 #[test]
@@ -254,7 +259,7 @@ fn later_fragments_of_others_make_room_first() {
     packets.push(ip(THERE, HERE, ip::UDP, Some((64, false)), &datagram[64..]));
     let ignored = tally();
     assert_eq!(run_raw(&packets, &ignored).len(), 1);
-    assert_eq!(ignored.of("fragment"), 200 + 1 - limits::SNIFFER_DATAGRAMS as u64);
+    assert_eq!(ignored.of(Ignored::Fragment), 200 + 1 - limits::SNIFFER_DATAGRAMS as u64);
 }
 
 /// Messages with their lengths before them.
@@ -277,7 +282,7 @@ fn a_connection_that_was_there_before_is_read_from_where_a_message_begins() {
     let ignored = tally();
     let found = run_raw(&packets, &ignored);
     assert_eq!(found.iter().map(|(_, message)| message).collect::<Vec<_>>(), [&messages[2], &messages[3]]);
-    assert_eq!(ignored.of("gap"), 1);
+    assert_eq!(ignored.of(Ignored::Gap), 1);
 }
 
 #[test]
@@ -290,7 +295,7 @@ fn what_is_missing_is_given_up_in_time_and_at_the_end() {
     let in_time = [begin.clone(), (0, part(0)), (0, part(2)), (1, part(3)), (9, part(4))];
     let ignored = tally();
     assert_eq!(ids(run(&mut path(EVERYTHING), LinkLayer::Raw, &in_time, &ignored)), [0, 2, 3, 4]);
-    assert_eq!((ignored.of("gap"), ignored.total()), (1, 1));
+    assert_eq!((ignored.of(Ignored::Gap), ignored.total()), (1, 1));
     let at_end = [begin, (0, part(0)), (0, part(2)), (0, segment(1 + 42 * 4, FIN, &bytes[168..]))];
     assert_eq!(ids(run(&mut path(EVERYTHING), LinkLayer::Raw, &at_end, &ignored)), [0, 2, 4]);
 }
@@ -308,7 +313,7 @@ fn connections_beyond_the_table_make_the_oldest_go() {
     let found = run(&mut path(EVERYTHING), LinkLayer::Raw, &packets, &ignored);
     // Those that had to go are read from where they begin like a message.
     assert_eq!(found.len(), usize::from(flows));
-    assert!(ignored.of("connection") >= 10);
+    assert!(ignored.of(Ignored::Connection) >= 10);
 }
 
 /// Cuts bytes at some places.

@@ -19,6 +19,7 @@ use smol::future::{or, pending};
 use smol::{LocalExecutor, Task};
 
 use crate::config::{CommandLine, Config, Reload};
+use crate::input::counters::InputCounters;
 use crate::input::file::AtEnd;
 use crate::input::tcp_client::Remote;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
@@ -26,7 +27,6 @@ use crate::limits::DRAIN_SECONDS;
 use crate::message::filter::Filter;
 use crate::message::geoip;
 use crate::output;
-use crate::pipeline::Intake;
 use crate::process::service;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::{http, log};
@@ -122,7 +122,7 @@ impl Tasks {
             debug!("Output handler: {}", output.name());
             running.outputs.push(executor.spawn(task(parts.stage, output)));
         }
-        if let (Some(listener), Some(intake)) = (opened.tcp_socket, parts.intake(tcp_server::NAME)) {
+        if let (Some(listener), Some(counters)) = (opened.tcp_socket, parts.counters(tcp_server::NAME)) {
             debug!("Input handler: tcp socket");
             let address = listener.local_addr().map_err(Failure::of("input.tcp-socket"))?;
             let listener = listener.try_into().map_err(Failure::of("input.tcp-socket"))?;
@@ -130,36 +130,41 @@ impl Tasks {
             running.inputs.push(executor.spawn(tcp_server::run(
                 executor,
                 &parts.shared,
-                intake,
+                counters,
                 access,
                 tls,
                 listener,
             )));
             debug!("Input handler: listening on {}", address.to_string());
         }
-        if let (Some(socket), Some(intake)) = (opened.unix_socket, parts.intake(unix_socket::NAME)) {
+        if let (Some(socket), Some(counters)) = (opened.unix_socket, parts.counters(unix_socket::NAME)) {
             debug!("Input handler: unix socket");
             let listener = socket.listener.try_into().map_err(Failure::of("input.unix-socket"))?;
-            running.inputs.push(executor.spawn(unix_socket::run(executor, &parts.shared, intake, listener)));
+            running.inputs.push(executor.spawn(unix_socket::run(
+                executor,
+                &parts.shared,
+                counters,
+                listener,
+            )));
             debug!("Input handler: listening on {}", socket.file.path().display().to_string());
             running.socket = Some(socket.file);
         }
-        if let (Some(sniffer), Some(intake)) = (opened.sniffer, parts.intake(sniffer::NAME)) {
+        if let (Some(sniffer), Some(counters)) = (opened.sniffer, parts.counters(sniffer::NAME)) {
             debug!("Input handler: sniffer");
             let listener = sniffer.into_async().map_err(Failure::of("input.sniffer"))?;
-            running.inputs.push(executor.spawn(sniffer::run(listener, parts.shared.collector, intake)));
+            running.inputs.push(executor.spawn(sniffer::run(listener, parts.shared.collector, counters)));
         }
-        if let (Some(capture), Some(intake)) = (opened.capture, parts.intake(file::NAME)) {
+        if let (Some(capture), Some(counters)) = (opened.capture, parts.counters(file::NAME)) {
             debug!("Input handler: file");
-            let replay = executor.spawn(file::run(capture, parts.shared.collector, intake));
+            let replay = executor.spawn(file::run(capture, parts.shared.collector, counters));
             match config.input.file.at_end {
                 Some(AtEnd::Exit) => running.last_replay = Some(replay),
                 _ => running.inputs.push(replay),
             }
         }
-        if let Some(intake) = parts.intake(tcp_client::NAME) {
+        if let Some(counters) = parts.counters(tcp_client::NAME) {
             debug!("Input handler: tcp client");
-            running.inputs.extend(dial(config, parts, intake, executor));
+            running.inputs.extend(dial(config, parts, counters, executor));
         }
         if let Some(listener) = opened.web_api {
             let address = listener.local_addr().map_err(Failure::of("web-api"))?;
@@ -229,7 +234,7 @@ impl Tasks {
 fn dial(
     config: &Config,
     parts: &'static Tables,
-    intake: &'static Intake,
+    counters: &'static InputCounters,
     executor: &LocalExecutor<'static>,
 ) -> Vec<Task<()>> {
     let sections = config.input.tcp_client.iter().zip(&parts.certificates.tcp_client);
@@ -237,10 +242,10 @@ fn dial(
     let tasks: Vec<_> = remotes
         .filter_map(|remote| {
             let place = parts.shared.slots.take()?;
-            Some(executor.spawn(tcp_client::run(remote, &parts.shared, intake, place)))
+            Some(executor.spawn(tcp_client::run(remote, &parts.shared, counters, place)))
         })
         .collect();
-    intake.want(tasks.len() as u64);
+    counters.expect(tasks.len() as u64);
     tasks
 }
 

@@ -9,6 +9,7 @@ use super::Failure;
 use super::certificates::Certificates;
 use crate::config::Config;
 use crate::http;
+use crate::input::counters::InputCounters;
 use crate::input::receiver::Shared;
 use crate::input::tcp_server::AccessList;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
@@ -17,7 +18,7 @@ use crate::message::filter::Filter;
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
 use crate::output::{Clients, Outlet, Outlets, Plan, TaskContext};
-use crate::pipeline::{Collector, Intake};
+use crate::pipeline::Collector;
 use crate::statistics::Statistics;
 
 /// Sockets and files, open, before anything runs.
@@ -95,7 +96,7 @@ pub struct Tables {
     pub shared: Shared<'static>,
     pub access_list: AccessList,
     pub certificates: Certificates,
-    pub intakes: Vec<Intake>,
+    pub inputs: Vec<InputCounters>,
     pub api: http::Settings,
     pub api_stop: http::Stop,
 }
@@ -122,7 +123,7 @@ impl Tables {
             shared: Shared::new(collector, &limits),
             access_list: AccessList::new(&config.input.tcp_socket),
             certificates,
-            intakes: [
+            inputs: [
                 (tcp_server::NAME, config.input.tcp_socket.is_enabled()),
                 (tcp_client::NAME, config.input.tcp_client.iter().any(|client| client.enable)),
                 (unix_socket::NAME, config.input.unix_socket.enable),
@@ -133,9 +134,9 @@ impl Tables {
             .filter(|&(_, enabled)| enabled)
             .map(|(name, _)| {
                 if name == sniffer::NAME || name == file::NAME {
-                    Intake::of_packets(name)
+                    InputCounters::of_packets(name)
                 } else {
-                    Intake::new(name)
+                    InputCounters::new(name)
                 }
             })
             .collect(),
@@ -151,14 +152,14 @@ impl Tables {
             statistics: self.stage.statistics,
             collector: self.shared.collector,
             outputs: &self.stage.outputs,
-            intakes: &self.intakes,
+            inputs: &self.inputs,
             stop: &self.api_stop,
         }
     }
 
     /// The counters of an input that is on.
-    pub fn intake(&self, name: &str) -> Option<&Intake> {
-        self.intakes.iter().find(|intake| intake.name() == name)
+    pub fn counters(&self, name: &str) -> Option<&InputCounters> {
+        self.inputs.iter().find(|counters| counters.name == name)
     }
 }
 

@@ -56,9 +56,10 @@ use std::net::{SocketAddr, TcpListener};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
+use crate::input::counters::InputCounters;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_KERNEL_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outlets;
-use crate::pipeline::{Collector, Intake};
+use crate::pipeline::Collector;
 use crate::statistics::tables::TrackedTable;
 use crate::statistics::{self, Statistics};
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Secret, ServerTls, Text};
@@ -171,7 +172,7 @@ pub struct App<'a> {
     /// The outputs, with their counters.
     pub outputs: &'a Outlets,
     /// The counters of the inputs that are on.
-    pub intakes: &'a [Intake],
+    pub inputs: &'a [InputCounters],
     /// Asks the workers to stop.
     pub stop: &'a Stop,
 }
@@ -180,10 +181,10 @@ impl App<'_> {
     /// What is down, if anything: input or output, and its name.
     fn down(&self) -> Option<(&'static str, &'static str)> {
         let output = self.outputs.iter().find(|output| !output.is_connected());
-        let input = || self.intakes.iter().find(|intake| intake.is_down());
+        let input = || self.inputs.iter().find(|counters| counters.is_down());
         output
             .map(|output| ("output", output.name()))
-            .or_else(|| input().map(|intake| ("input", intake.name())))
+            .or_else(|| input().map(|counters| ("input", counters.name)))
     }
 }
 

@@ -9,9 +9,10 @@
 
 use core::fmt::Display;
 
-use crate::pipeline::{Collector, Intake, OVERSIZE};
-use crate::wire::dnstap::Reject;
-use crate::wire::foreign::{Foreign, recognise};
+use crate::input::counters::{InputCounters, Rejection};
+use crate::pipeline::{Collector, Ingested};
+use crate::reasons::Reason;
+use crate::wire::foreign::recognise;
 use crate::wire::framestream::{Deframer, Violation};
 use crate::wire::handshake::{self, ReceiverHandshake, ReceiverStep};
 use defmt_or_log::warn;
@@ -20,11 +21,11 @@ use defmt_or_log::warn;
 #[derive(Debug)]
 pub struct Framing<'a> {
     collector: &'a Collector<'a>,
-    intake: &'a Intake,
+    counters: &'a InputCounters,
     deframer: Deframer,
     receiver: ReceiverHandshake,
     units: u32,
-    /// One bit for each reject that the log has seen.
+    /// One bit for each rejection that the log has seen.
     logged: u64,
 }
 
@@ -52,40 +53,12 @@ pub enum Outcome {
     Stop(&'static [u8]),
 }
 
-/// What ends a connection: its peer does not speak Frame Streams, or breaks its rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Another protocol, recognised by its first octets.
-    Foreign(Foreign),
-    /// A rule of Frame Streams.
-    Violation(Violation),
-}
-
-impl Fault {
-    /// Label in the metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Fault::Foreign(foreign) => foreign.label(),
-            Fault::Violation(violation) => violation.label(),
-        }
-    }
-}
-
-impl Display for Fault {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Fault::Foreign(foreign) => foreign.fmt(f),
-            Fault::Violation(violation) => violation.fmt(f),
-        }
-    }
-}
-
 impl<'a> Framing<'a> {
     /// The start of a stream. Data frames have at most `frame_max` octets.
-    pub fn new(collector: &'a Collector<'a>, intake: &'a Intake, frame_max: u32) -> Self {
+    pub fn new(collector: &'a Collector<'a>, counters: &'a InputCounters, frame_max: u32) -> Self {
         Framing {
             collector,
-            intake,
+            counters,
             deframer: Deframer::new(frame_max),
             receiver: ReceiverHandshake::new(),
             units: 0,
@@ -99,8 +72,13 @@ impl<'a> Framing<'a> {
     ///
     /// # Errors
     ///
-    /// The fault that ends the stream; it is counted already.
-    pub fn feed(&mut self, input: &mut &[u8], manner: Manner, peer: &impl Display) -> Result<Outcome, Fault> {
+    /// The rejection that ends the stream: the peer does not speak Frame Streams, or breaks its rules. It is counted already.
+    pub fn feed(
+        &mut self,
+        input: &mut &[u8],
+        manner: Manner,
+        peer: &impl Display,
+    ) -> Result<Outcome, Rejection> {
         let outputs = self.collector.outputs();
         let mut left = match manner {
             Manner::Live => u32::MAX,
@@ -127,13 +105,15 @@ impl<'a> Framing<'a> {
             match step {
                 Ok(ReceiverStep::Data(frame)) => {
                     left -= 1;
-                    if let Err(reject) = self.collector.ingest(self.intake, frame) {
-                        self.log_reject(reject, peer);
+                    let ingested = self.collector.ingest(frame);
+                    self.counters.count(ingested);
+                    if let Ingested::Rejected(reject) = ingested {
+                        self.log_once(reject, || warn!("{peer}: frame rejected: {reject}"));
                     }
                 }
                 Ok(ReceiverStep::Oversize(length)) => {
-                    self.intake.reject(OVERSIZE);
-                    self.log_once(63, || {
+                    self.counters.reject(Rejection::Oversize);
+                    self.log_once(Rejection::Oversize, || {
                         warn!("{peer}: frame of {length} octets skipped, the limit is lower")
                     });
                 }
@@ -166,22 +146,21 @@ impl<'a> Framing<'a> {
         self.receiver.is_started()
     }
 
-    fn fault(&self, violation: Violation, unread: &[u8]) -> Fault {
+    fn fault(&self, violation: Violation, unread: &[u8]) -> Rejection {
         let foreign = if self.units <= 1 { recognise(unread) } else { None };
-        let fault = foreign.map_or(Fault::Violation(violation), Fault::Foreign);
-        self.intake.reject(fault.label());
+        let fault = foreign.map_or(Rejection::Framing(violation), Rejection::Foreign);
+        self.counters.reject(fault);
         fault
     }
 
-    fn log_reject(&mut self, reject: Reject, peer: &impl Display) {
-        let bit = Reject::ALL.iter().position(|&listed| listed == reject).unwrap_or(62);
-        self.log_once(bit as u32, || warn!("{peer}: frame rejected: {reject}"));
-    }
-
-    fn log_once(&mut self, bit: u32, log: impl FnOnce()) {
-        if self.logged & 1 << bit == 0 {
-            self.logged |= 1 << bit;
+    fn log_once(&mut self, rejection: impl Into<Rejection>, log: impl FnOnce()) {
+        let bit = 1 << rejection.into().index();
+        if self.logged & bit == 0 {
+            self.logged |= bit;
             log();
         }
     }
 }
+
+/// The log's memory has a bit for each rejection.
+const _: () = assert!(Rejection::COUNT <= u64::BITS as usize);

@@ -1,9 +1,10 @@
 //! Where messages come from.
 //!
-//! Every input hands whole frames to the collector and counts into its own `collector::Intake`. What inputs
+//! Every input hands whole frames to the collector and counts into its own [`counters::InputCounters`]. What inputs
 //! share stands in `framing` (octets to frames), `stream` (a connection) and `slots` (places and deadlines).
 
 pub mod connections;
+pub mod counters;
 pub mod file;
 mod file_mode;
 pub mod frame_reader;

@@ -29,9 +29,10 @@ use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::connections::{Place, Slots};
-use super::frame_reader::{Fault, Framing, Manner, Outcome};
+use super::frame_reader::{Framing, Manner, Outcome};
+use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BLOCKS, TAIL_BYTES};
-use crate::pipeline::{Collector, Intake, Refusal};
+use crate::pipeline::Collector;
 
 /// What all connections share.
 pub struct Shared<'a> {
@@ -90,7 +91,7 @@ pub enum End {
     /// A handshake or a frame stayed unfinished.
     Timeout,
     /// The peer does not speak Frame Streams.
-    Fault(Fault),
+    Fault(Rejection),
     /// The socket failed.
     Error(io::Error),
 }
@@ -100,21 +101,21 @@ pub enum End {
 pub async fn serve<S>(
     stream: S,
     peer: &impl Display,
-    intake: &Intake,
+    counters: &InputCounters,
     shared: &Shared<'_>,
     place: &Place<'_>,
 ) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let _connected = intake.connect();
+    let _connected = counters.connect();
     debug!("{peer}: connected");
-    let mut connection = Connection::new(stream, intake, shared);
+    let mut connection = Connection::new(stream, counters, shared);
     match connection.run(peer, place).await {
         End::Closed => debug!("{peer}: closed"),
         End::Stopped => debug!("{peer}: stopped"),
         End::Timeout => {
-            intake.refuse(Refusal::Timeout);
+            counters.refused.count(RefuseReason::Timeout);
             warn!("{peer}: closed, a handshake or frame stayed unfinished for {PATIENCE_SECONDS} s");
         }
         End::Fault(fault) => warn!("{peer}: closed: {fault}"),
@@ -128,7 +129,7 @@ where
 /// A connection between two reads.
 struct Connection<'a, S> {
     stream: S,
-    intake: &'a Intake,
+    counters: &'a InputCounters,
     shared: &'a Shared<'a>,
     framing: Framing<'a>,
     tail: Tail<'a>,
@@ -165,9 +166,9 @@ struct Parked {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    fn new(stream: S, intake: &'a Intake, shared: &'a Shared<'a>) -> Self {
-        let framing = Framing::new(shared.collector, intake, shared.frame_max);
-        Connection { stream, intake, shared, framing, tail: Tail::Short(heapless::Vec::new()) }
+    fn new(stream: S, counters: &'a InputCounters, shared: &'a Shared<'a>) -> Self {
+        let framing = Framing::new(shared.collector, counters, shared.frame_max);
+        Connection { stream, counters, shared, framing, tail: Tail::Short(heapless::Vec::new()) }
     }
 
     async fn run(&mut self, peer: &impl Display, place: &Place<'_>) -> End {
@@ -266,7 +267,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Ok(read) => read,
             Err(error) => return Poll::Ready(failed(error)),
         };
-        self.intake.read(read);
+        self.counters.bytes.add(read as u64);
         self.tail = Tail::Short(heapless::Vec::new());
         drop(buffer);
         Poll::Ready(self.feed(0..kept + read, peer))
@@ -281,7 +282,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Ok(read) => read,
             Err(error) => return Poll::Ready(failed(error)),
         };
-        self.intake.read(read);
+        self.counters.bytes.add(read as u64);
         block.used += read;
         if block.used < wanted {
             return Poll::Ready(Ok(Progress::Read));

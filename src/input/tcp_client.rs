@@ -29,10 +29,10 @@ use smol::future::or;
 use super::connections::Place;
 use super::receiver::{Shared, serve};
 use super::tcp_server::keep_alive;
+use crate::input::counters::InputCounters;
 use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS};
 use crate::net::backoff::Backoff;
 use crate::net::tls::{Client, ClientStream};
-use crate::pipeline::Intake;
 use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, required};
 
 /// Section `input.tcp-client`, or one of several.
@@ -210,7 +210,7 @@ enum Link {
 }
 
 /// Connects to a remote, and connects again, for ever.
-pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, intake: &Intake, place: Place<'_>) {
+pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, counters: &InputCounters, place: Place<'_>) {
     let mut backoff = Backoff::new(remote.retry);
     let mut known = None;
     loop {
@@ -218,8 +218,8 @@ pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, intake: &Intake, place
             Ok(link) => {
                 info!("Input tcp-client: connected to {}", remote.to_string());
                 let started = match link {
-                    Link::Plain(stream) => serve(&*stream, &remote, intake, shared, &place).await,
-                    Link::Tls(stream) => serve(*stream, &remote, intake, shared, &place).await,
+                    Link::Plain(stream) => serve(&*stream, &remote, counters, shared, &place).await,
+                    Link::Tls(stream) => serve(*stream, &remote, counters, shared, &place).await,
                 };
                 if started {
                     backoff.reset();

@@ -17,9 +17,9 @@ use smol::future::or;
 
 use super::connections::Place;
 use super::receiver::{Shared, serve};
+use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::PATIENCE_SECONDS;
 use crate::net::tls::{Refused, Server, ServerStream};
-use crate::pipeline::{Intake, PLAINTEXT, Refusal};
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, ServerTls};
 
 /// Section `input.tcp-socket`.
@@ -125,7 +125,7 @@ impl AccessList {
 pub async fn run(
     executor: &'static LocalExecutor<'static>,
     shared: &'static Shared<'static>,
-    intake: &'static Intake,
+    counters: &'static InputCounters,
     access: &'static AccessList,
     tls: Option<&'static Server>,
     listener: async_net::TcpListener,
@@ -133,11 +133,11 @@ pub async fn run(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let admitted = admit(shared, intake, access, peer);
+                let admitted = admit(shared, counters, access, peer);
                 if let Some(place) = admitted {
                     match tls {
-                        None => start(executor, shared, intake, place, stream, peer),
-                        Some(tls) => start_tls(executor, shared, intake, place, stream, peer, tls),
+                        None => start(executor, shared, counters, place, stream, peer),
+                        Some(tls) => start_tls(executor, shared, counters, place, stream, peer, tls),
                     }
                 }
             }
@@ -156,19 +156,19 @@ const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 /// A place for the peer, unless it is to be closed.
 fn admit(
     shared: &'static Shared<'static>,
-    intake: &Intake,
+    counters: &InputCounters,
     access: &AccessList,
     peer: SocketAddr,
 ) -> Option<Place<'static>> {
     if !access.allows(peer.ip()) {
         debug!("{}: not on the access list", peer.to_string());
-        intake.refuse(Refusal::AccessList);
+        counters.refused.count(RefuseReason::AccessList);
         return None;
     }
     let place = shared.slots.take();
     if place.is_none() {
         warn!("{}: closed, all places for connections are taken (limits.connections)", peer.to_string());
-        intake.refuse(Refusal::Limit);
+        counters.refused.count(RefuseReason::Limit);
     }
     place
 }
@@ -176,7 +176,7 @@ fn admit(
 fn start(
     executor: &'static LocalExecutor<'static>,
     shared: &'static Shared<'static>,
-    intake: &'static Intake,
+    counters: &'static InputCounters,
     place: Place<'static>,
     stream: async_net::TcpStream,
     peer: SocketAddr,
@@ -185,7 +185,7 @@ fn start(
     let stream: Arc<Async<std::net::TcpStream>> = stream.into();
     let keeper = place.keeper();
     keeper.keep(executor.spawn(async move {
-        serve(&*stream, &peer, intake, shared, &place).await;
+        serve(&*stream, &peer, counters, shared, &place).await;
     }));
 }
 
@@ -193,7 +193,7 @@ fn start(
 fn start_tls(
     executor: &'static LocalExecutor<'static>,
     shared: &'static Shared<'static>,
-    intake: &'static Intake,
+    counters: &'static InputCounters,
     place: Place<'static>,
     stream: async_net::TcpStream,
     peer: SocketAddr,
@@ -202,8 +202,8 @@ fn start_tls(
     keep_alive(&stream, &peer);
     let keeper = place.keeper();
     keeper.keep(executor.spawn(async move {
-        if let Some(stream) = shake(tls, stream, &peer, intake, &place).await {
-            serve(stream, &peer, intake, shared, &place).await;
+        if let Some(stream) = shake(tls, stream, &peer, counters, &place).await {
+            serve(stream, &peer, counters, shared, &place).await;
         }
     }));
 }
@@ -213,7 +213,7 @@ async fn shake(
     tls: &Server,
     stream: async_net::TcpStream,
     peer: &SocketAddr,
-    intake: &Intake,
+    counters: &InputCounters,
     place: &Place<'_>,
 ) -> Option<ServerStream> {
     place.set_deadline(PATIENCE_SECONDS);
@@ -226,15 +226,15 @@ async fn shake(
         Some(Ok(stream)) => return Some(stream),
         Some(Err(Refused::Closed)) => debug!("{}: closed before TLS was agreed on", peer.to_string()),
         Some(Err(Refused::Plain)) => {
-            intake.reject(PLAINTEXT);
+            counters.reject(Rejection::Plaintext);
             warn!("{}: closed: plain text, and this port speaks TLS", peer.to_string());
         }
         Some(Err(Refused::Handshake(error))) => {
-            intake.refuse(Refusal::Tls);
+            counters.refused.count(RefuseReason::Tls);
             warn!("{}: closed: no TLS: {}", peer.to_string(), error.to_string());
         }
         None => {
-            intake.refuse(Refusal::Timeout);
+            counters.refused.count(RefuseReason::Timeout);
             warn!("{}: closed, TLS was not agreed on for {} s", peer.to_string(), PATIENCE_SECONDS);
         }
     }

@@ -18,7 +18,7 @@ use smol::LocalExecutor;
 
 use super::file_mode::FileMode;
 use super::receiver::{Shared, serve};
-use crate::pipeline::{Intake, Refusal};
+use crate::input::counters::{InputCounters, RefuseReason};
 use crate::sys::accounts;
 use crate::values::{Account, FilePath, KeyError, required};
 
@@ -130,7 +130,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 pub async fn run(
     executor: &'static LocalExecutor<'static>,
     shared: &'static Shared<'static>,
-    intake: &'static Intake,
+    counters: &'static InputCounters,
     listener: async_net::unix::UnixListener,
 ) {
     let mut connections = 0u64;
@@ -140,14 +140,14 @@ pub async fn run(
                 connections += 1;
                 let Some(place) = shared.slots.take() else {
                     warn!("{}: closed, all places for connections are taken (limits.connections)", NAME);
-                    intake.refuse(Refusal::Limit);
+                    counters.refused.count(RefuseReason::Limit);
                     continue;
                 };
                 let stream: Arc<Async<UnixStream>> = stream.into();
                 let keeper = place.keeper();
                 let peer = Peer(connections);
                 keeper.keep(executor.spawn(async move {
-                    serve(&*stream, &peer, intake, shared, &place).await;
+                    serve(&*stream, &peer, counters, shared, &place).await;
                 }));
             }
             Err(error) => {

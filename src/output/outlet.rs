@@ -5,8 +5,8 @@ use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 
 use super::record::RecordKind;
+use crate::reasons::{Tally, reasons};
 use crate::sketch::record_queue::{Full, RecordQueue};
-use crate::tally::Tally;
 use crate::values::{Format, WhenFull};
 
 /// One output: its queue and its counters.
@@ -30,7 +30,7 @@ pub struct Outlet {
     finishing: Cell<bool>,
     received: Cell<u64>,
     delivered: Cell<u64>,
-    dropped: Tally,
+    dropped: Tally<DropReason>,
     connections: Cell<u64>,
 }
 
@@ -64,43 +64,21 @@ pub enum WaitPolicy {
     Forever,
 }
 
-/// Why a record is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropReason {
-    /// The queue is full and the output had its turn: the other end is too slow.
-    Full,
-    /// The queue is full and the other end away: not connected, or a disk that takes nothing.
-    Away,
-    /// The other end is gone for good.
-    Closed,
-    /// The record is longer than any can be.
-    Oversize,
-    /// The other end refused it, or did not take it in time.
-    Delivery,
-    /// The daemon stopped before the other end took it.
-    Shutdown,
-}
-
-impl DropReason {
-    const ALL: [DropReason; 6] = [
-        DropReason::Full,
-        DropReason::Away,
-        DropReason::Closed,
-        DropReason::Oversize,
-        DropReason::Delivery,
-        DropReason::Shutdown,
-    ];
-
-    /// Label in the metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            DropReason::Full => "full",
-            DropReason::Away => "away",
-            DropReason::Closed => "closed",
-            DropReason::Oversize => "oversize",
-            DropReason::Delivery => "delivery",
-            DropReason::Shutdown => "shutdown",
-        }
+reasons! {
+    /// Why a record is dropped.
+    pub enum DropReason {
+        /// The queue is full and the output had its turn: the other end is too slow.
+        Full = "full";
+        /// The queue is full and the other end away: not connected, or a disk that takes nothing.
+        Away = "away";
+        /// The other end is gone for good.
+        Closed = "closed";
+        /// The record is longer than any can be.
+        Oversize = "oversize";
+        /// The other end refused it, or did not take it in time.
+        Delivery = "delivery";
+        /// The daemon stopped before the other end took it.
+        Shutdown = "shutdown";
     }
 }
 
@@ -157,7 +135,7 @@ impl Outlet {
             finishing: Cell::new(false),
             received: Cell::new(0),
             delivered: Cell::new(0),
-            dropped: Tally::new(DropReason::ALL.map(DropReason::label)),
+            dropped: Tally::default(),
             connections: Cell::new(0),
         }
     }
@@ -171,7 +149,7 @@ impl Outlet {
     pub(super) fn offer(&self, parts: Result<&[&[u8]], DropReason>) {
         self.received.set(self.received.get() + 1);
         if self.state.get() == WriteState::Closed {
-            return self.dropped.count(DropReason::Closed.label());
+            return self.dropped.count(DropReason::Closed);
         }
         let pushed = parts.and_then(|parts| {
             let mut queue = self.queue.borrow_mut();
@@ -183,7 +161,7 @@ impl Outlet {
         match pushed {
             Ok(bytes) if bytes >= self.wake_at.get() => self.wake(),
             Ok(_) => {}
-            Err(reason) => self.dropped.count(reason.label()),
+            Err(reason) => self.dropped.count(reason),
         }
     }
 
@@ -299,7 +277,7 @@ impl Outlet {
 
     /// Throws the first record away, and counts it.
     pub fn drop_first(&self, reason: DropReason) {
-        self.dropped.add(reason.label(), self.take_first());
+        self.dropped.add(reason, self.take_first());
     }
 
     fn take_first(&self) -> u64 {
@@ -350,7 +328,7 @@ impl Outlet {
 
     /// Counts records that were on their way, with so many bytes in all, as lost.
     pub fn settle_lost(&self, records: u64, bytes: usize, reason: DropReason) {
-        self.dropped.add(reason.label(), self.settle(records, bytes));
+        self.dropped.add(reason, self.settle(records, bytes));
     }
 
     /// Takes records from those on their way.
@@ -392,7 +370,7 @@ impl Outlet {
     /// Throws away what waits, and counts it.
     pub fn discard(&self, reason: DropReason) {
         let (in_flight, _) = self.in_flight.take();
-        self.dropped.add(reason.label(), self.queue.borrow_mut().clear() + in_flight);
+        self.dropped.add(reason, self.queue.borrow_mut().clear() + in_flight);
     }
 
     /// Name in metrics and log: its section's.
@@ -406,7 +384,7 @@ impl Outlet {
     }
 
     /// Records that went nowhere, by reason.
-    pub fn dropped(&self) -> &Tally {
+    pub fn dropped(&self) -> &Tally<DropReason> {
         &self.dropped
     }
 

@@ -237,7 +237,7 @@ mod tests {
                 output.set_write_state(state);
                 let offered = fill(&outputs, Outlets::has_room);
                 assert_eq!(offered < 1_000, waits);
-                assert_eq!(output.dropped().of(loss.label()), output.dropped().total());
+                assert_eq!(output.dropped().of(loss), output.dropped().total());
                 assert_eq!(output.dropped().total() > 0, !waits);
                 assert!(!outputs.has_room_everywhere(), "a replay waits in any case");
                 assert!(outputs.has_room_this_turn(), "a sniffer waits in no case");
@@ -251,7 +251,7 @@ mod tests {
         let output = outputs.find("test").unwrap();
         output.set_write_state(WriteState::Closed);
         assert_eq!(fill(&outputs, Outlets::has_room_everywhere), 1_000);
-        assert_eq!(output.dropped().of(DropReason::Closed.label()), 1_000);
+        assert_eq!(output.dropped().of(DropReason::Closed), 1_000);
     }
 
     proptest! {

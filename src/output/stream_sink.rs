@@ -6,6 +6,7 @@
 //!
 //! At a stop the queue is sent first, and then the stream is ended as its protocol wants it.
 
+use crate::reasons::Reason;
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;

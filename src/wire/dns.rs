@@ -24,6 +24,7 @@
 use super::cursor::Cursor;
 use super::iana::{self, Class, Opcode, Rcode, RrType};
 use super::name::{self, Name, NameError};
+use crate::reasons::reasons;
 use core::fmt;
 
 /// How many bytes the header takes.
@@ -61,17 +62,18 @@ pub struct Question<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags(pub u16);
 
-/// Why a message could not be read to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Malformed {
-    /// Fewer bytes than the header has.
-    ShortHeader,
-    /// The message ends within the first question.
-    Question,
-    /// The name of the first question is none.
-    Name(NameError),
-    /// The questions or records run off the end, or the name of one is none.
-    Records,
+reasons! {
+    /// Why a message could not be read to its end.
+    pub enum Malformed {
+        /// Fewer bytes than the header has.
+        ShortHeader = "short_header", "shorter than a DNS header";
+        /// The message ends within the first question.
+        Question = "question_truncated", "cut within the question";
+        /// The name of the first question is none.
+        Name(error: NameError);
+        /// The questions or records run off the end, or the name of one is none.
+        Records = "records", "cut within the records";
+    }
 }
 
 impl<'a> Summary<'a> {
@@ -244,43 +246,6 @@ impl fmt::Display for Flags {
     /// The names of those that are set, with one space between.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         iana::write_words(f, self.names())
-    }
-}
-
-impl Malformed {
-    /// Every reason there is.
-    pub const ALL: [Malformed; 7] = [
-        Malformed::ShortHeader,
-        Malformed::Question,
-        Malformed::Name(NameError::Truncated),
-        Malformed::Name(NameError::LabelType),
-        Malformed::Name(NameError::Pointer),
-        Malformed::Name(NameError::TooLong),
-        Malformed::Records,
-    ];
-
-    /// The reason as a metric's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Malformed::ShortHeader => "short_header",
-            Malformed::Question => "question_truncated",
-            Malformed::Name(error) => error.label(),
-            Malformed::Records => "records",
-        }
-    }
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Malformed::ShortHeader => "shorter than a DNS header",
-            Malformed::Question => "cut within the question",
-            Malformed::Name(NameError::Truncated) => "cut within the qname",
-            Malformed::Name(NameError::LabelType) => "a qname with a label of unknown type",
-            Malformed::Name(NameError::Pointer) => "a qname with a pointer",
-            Malformed::Name(NameError::TooLong) => "a qname of more than 255 bytes",
-            Malformed::Records => "cut within the records",
-        })
     }
 }
 

@@ -18,7 +18,7 @@
 
 use super::cursor::{Cursor, VarintError};
 use super::iana::{Family, HttpProtocol, MessageType, Protocol};
-use core::fmt;
+use crate::reasons::reasons;
 
 /// A frame's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,29 +90,30 @@ pub struct Policy<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// Why a frame is of no use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reject {
-    /// It ends within a field.
-    Truncated,
-    /// A varint of more than ten bytes.
-    Varint,
-    /// Field number 0.
-    FieldNumber,
-    /// A group, which the schema never had.
-    Group,
-    /// A wire type that does not exist.
-    UnknownWireType,
-    /// A field of the schema with another wire type.
-    WrongWireType,
-    /// No `Dnstap.type`.
-    MissingType,
-    /// A `Dnstap.type` other than `MESSAGE`.
-    NotMessage,
-    /// No `Dnstap.message`.
-    MissingMessage,
-    /// No `Message.type`.
-    MissingMessageType,
+reasons! {
+    /// Why a frame is of no use.
+    pub enum Reject {
+        /// It ends within a field.
+        Truncated = "truncated", "cut within a field";
+        /// A varint of more than ten bytes.
+        Varint = "varint", "varint of more than ten bytes";
+        /// Field number 0.
+        FieldNumber = "field_number", "field number 0";
+        /// A group, which the schema never had.
+        Group = "group", "a group";
+        /// A wire type that does not exist.
+        UnknownWireType = "unknown_wire_type", "a wire type that does not exist";
+        /// A field of the schema with another wire type.
+        WrongWireType = "wrong_wire_type", "a known field with another wire type";
+        /// No `Dnstap.type`.
+        MissingType = "missing_type", "no type";
+        /// A `Dnstap.type` other than `MESSAGE`.
+        NotMessage = "not_message", "a type other than MESSAGE";
+        /// No `Dnstap.message`.
+        MissingMessage = "missing_message", "no message";
+        /// No `Message.type`.
+        MissingMessageType = "missing_message_type", "a message without type";
+    }
 }
 
 /// `Dnstap.type` of a message.
@@ -412,55 +413,6 @@ impl From<VarintError> for Reject {
             VarintError::Truncated => Reject::Truncated,
             VarintError::TooLong => Reject::Varint,
         }
-    }
-}
-
-impl Reject {
-    /// Every reason there is.
-    pub const ALL: [Reject; 10] = [
-        Reject::Truncated,
-        Reject::Varint,
-        Reject::FieldNumber,
-        Reject::Group,
-        Reject::UnknownWireType,
-        Reject::WrongWireType,
-        Reject::MissingType,
-        Reject::NotMessage,
-        Reject::MissingMessage,
-        Reject::MissingMessageType,
-    ];
-
-    /// The reason as a metric's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Reject::Truncated => "truncated",
-            Reject::Varint => "varint",
-            Reject::FieldNumber => "field_number",
-            Reject::Group => "group",
-            Reject::UnknownWireType => "unknown_wire_type",
-            Reject::WrongWireType => "wrong_wire_type",
-            Reject::MissingType => "missing_type",
-            Reject::NotMessage => "not_message",
-            Reject::MissingMessage => "missing_message",
-            Reject::MissingMessageType => "missing_message_type",
-        }
-    }
-}
-
-impl fmt::Display for Reject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reject::Truncated => "cut within a field",
-            Reject::Varint => "varint of more than ten bytes",
-            Reject::FieldNumber => "field number 0",
-            Reject::Group => "a group",
-            Reject::UnknownWireType => "a wire type that does not exist",
-            Reject::WrongWireType => "a known field with another wire type",
-            Reject::MissingType => "no type",
-            Reject::NotMessage => "a type other than MESSAGE",
-            Reject::MissingMessage => "no message",
-            Reject::MissingMessageType => "a message without type",
-        })
     }
 }
 

@@ -151,10 +151,3 @@ fn each_reason_to_refuse() {
     // A submessage that reaches over its parent's end.
     check(b"\x72\x03\x22\x04\x01\x02\x03\x04\x78\x01", Reject::Truncated);
 }
-
-#[test]
-fn labels_differ() {
-    let mut labels = Reject::ALL.map(Reject::label);
-    labels.sort();
-    assert!(labels.windows(2).all(|pair| pair[0] != pair[1]));
-}

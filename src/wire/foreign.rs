@@ -4,18 +4,19 @@
 //! the name of what came.
 
 use super::cursor::Cursor;
-use core::fmt;
+use crate::reasons::reasons;
 
-/// A protocol that is not Frame Streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Foreign {
-    /// A TLS handshake, on a port without TLS.
-    Tls,
-    /// An HTTP request.
-    Http,
-    /// Protocol Buffers without Frame Streams around them, each behind its length in 2 or 4 bytes; the
-    /// remote loggers of PowerDNS speak so.
-    BareProtobuf,
+reasons! {
+    /// A protocol that is not Frame Streams.
+    pub enum Foreign {
+        /// A TLS handshake, on a port without TLS.
+        Tls = "tls", "TLS";
+        /// An HTTP request.
+        Http = "http", "HTTP";
+        /// Protocol Buffers without Frame Streams around them, each behind its length in 2 or 4 bytes; the
+        /// remote loggers of PowerDNS speak so.
+        BareProtobuf = "bare_protobuf", "protobuf without Frame Streams";
+    }
 }
 
 /// The beginnings of HTTP requests, as long as the shortest.
@@ -54,27 +55,6 @@ fn begins_message(mut cursor: Cursor<'_>) -> bool {
         (Some(0x78), Some(value)) => value == 1,
         (Some(0x0a | 0x12 | 0x72), Some(length)) => length > 0,
         _ => false,
-    }
-}
-
-impl Foreign {
-    /// The protocol as a metric's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Foreign::Tls => "tls",
-            Foreign::Http => "http",
-            Foreign::BareProtobuf => "bare_protobuf",
-        }
-    }
-}
-
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Foreign::Tls => "TLS",
-            Foreign::Http => "HTTP",
-            Foreign::BareProtobuf => "protobuf without Frame Streams",
-        })
     }
 }
 

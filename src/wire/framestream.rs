@@ -21,7 +21,7 @@
 //! specification wants room for both; a length that does not fit is a [`Violation`].
 
 use super::cursor::Cursor;
-use core::fmt;
+use crate::reasons::reasons;
 
 pub use super::foreign::{Foreign, recognise};
 
@@ -87,23 +87,24 @@ pub enum ControlKind {
     Unknown(u32),
 }
 
-/// What ends a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Violation {
-    /// A control frame of fewer than 4 or more than 512 bytes.
-    ControlLength,
-    /// A field of a control frame does not fit in it.
-    FieldLength,
-    /// A content type of more than 256 bytes.
-    ContentTypeLength,
-    /// A data frame before START.
-    DataBeforeStart,
-    /// A data frame after STOP.
-    DataAfterStop,
-    /// READY, ACCEPT or START is about other content types than ours.
-    ContentType,
-    /// A control frame where another one must come.
-    ControlOrder,
+reasons! {
+    /// What ends a connection.
+    pub enum Violation {
+        /// A control frame of fewer than 4 or more than 512 bytes.
+        ControlLength = "control_length", "control frame of fewer than 4 or more than 512 bytes";
+        /// A field of a control frame does not fit in it.
+        FieldLength = "field_length", "control frame field that does not fit";
+        /// A content type of more than 256 bytes.
+        ContentTypeLength = "content_type_length", "content type of more than 256 bytes";
+        /// A data frame before START.
+        DataBeforeStart = "data_before_start", "data frame before START";
+        /// A data frame after STOP.
+        DataAfterStop = "data_after_stop", "data frame after STOP";
+        /// READY, ACCEPT or START is about other content types than ours.
+        ContentType = "content_type", "content type other than protobuf:dnstap.Dnstap";
+        /// A control frame where another one must come.
+        ControlOrder = "control_order", "control frame out of order";
+    }
 }
 
 impl Deframer {
@@ -276,46 +277,6 @@ impl ControlKind {
 #[inline]
 pub const fn data_header(length: u32) -> [u8; LENGTH_BYTES] {
     length.to_be_bytes()
-}
-
-impl Violation {
-    /// Every violation there is.
-    pub const ALL: [Violation; 7] = [
-        Violation::ControlLength,
-        Violation::FieldLength,
-        Violation::ContentTypeLength,
-        Violation::DataBeforeStart,
-        Violation::DataAfterStop,
-        Violation::ContentType,
-        Violation::ControlOrder,
-    ];
-
-    /// The violation as a metric's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Violation::ControlLength => "control_length",
-            Violation::FieldLength => "field_length",
-            Violation::ContentTypeLength => "content_type_length",
-            Violation::DataBeforeStart => "data_before_start",
-            Violation::DataAfterStop => "data_after_stop",
-            Violation::ContentType => "content_type",
-            Violation::ControlOrder => "control_order",
-        }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Violation::ControlLength => "control frame of fewer than 4 or more than 512 bytes",
-            Violation::FieldLength => "control frame field that does not fit",
-            Violation::ContentTypeLength => "content type of more than 256 bytes",
-            Violation::DataBeforeStart => "data frame before START",
-            Violation::DataAfterStop => "data frame after STOP",
-            Violation::ContentType => "content type other than protobuf:dnstap.Dnstap",
-            Violation::ControlOrder => "control frame out of order",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 
 use super::cursor::{Composer, Cursor};
 use super::text::{escape, is_plain};
+use crate::reasons::reasons;
 use core::fmt;
 
 /// The most bytes a name has in wire form.
@@ -39,17 +40,18 @@ pub struct Name<'a> {
     last: u8,
 }
 
-/// Why there is no name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameError {
-    /// The message ends first.
-    Truncated,
-    /// A label of a type other than plain (0x00) and pointer (0xc0).
-    LabelType,
-    /// A pointer, where there is nothing to point at.
-    Pointer,
-    /// More than [`NAME_MAX`] bytes.
-    TooLong,
+reasons! {
+    /// Why there is no name.
+    pub enum NameError {
+        /// The message ends first.
+        Truncated = "name_truncated", "cut within a name";
+        /// A label of a type other than plain (0x00) and pointer (0xc0).
+        LabelType = "name_label_type", "a name with a label of unknown type";
+        /// A pointer, where there is nothing to point at.
+        Pointer = "name_pointer", "a name with a pointer";
+        /// More than [`NAME_MAX`] bytes.
+        TooLong = "name_too_long", "a name of more than 255 bytes";
+    }
 }
 
 impl<'a> Name<'a> {
@@ -178,18 +180,6 @@ impl fmt::Display for Name<'_> {
 impl fmt::Debug for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Name({self})")
-    }
-}
-
-impl NameError {
-    /// The error as a metric's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            NameError::Truncated => "name_truncated",
-            NameError::LabelType => "name_label_type",
-            NameError::Pointer => "name_pointer",
-            NameError::TooLong => "name_too_long",
-        }
     }
 }
 

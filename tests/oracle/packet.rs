@@ -2,7 +2,7 @@
 
 use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer, RecordedKinds};
 use dnstapd::limits::{self, Limits};
-use dnstapd::tally::Tally;
+use dnstapd::reasons::Tally;
 use dnstapd::time::Time;
 use dnstapd::wire::dnstap::Dnstap;
 use dnstapd::wire::iana::{Family, Protocol};
@@ -29,7 +29,7 @@ pub fn check(mut octets: &[u8]) -> u64 {
     let settings = DissectorSettings { ports, identity: "sniffer".to_owned(), records: every };
     let mut path = Dissector::new(settings, &Limits::resolve(&limits::Section::default()));
     path.set_local(&LOCAL.map(|address| address.parse().expect("an address")));
-    let ignored = Tally::new(Ignored::ALL.map(Ignored::label));
+    let ignored = Tally::<Ignored>::default();
     let (mut seconds, mut all) = (1_700_000_000, 0);
     while let Some((&[head, high, low], rest)) = octets.split_first_chunk() {
         let (packet, rest) = rest.split_at(rest.len().min(usize::from(u16::from_be_bytes([high, low]))));
@@ -41,7 +41,7 @@ pub fn check(mut octets: &[u8]) -> u64 {
         let time = Time::new(seconds, 7).expect("a time");
         let before = ignored.total();
         let mut messages = 0;
-        path.take(Captured { link, time, bytes: packet }, &ignored, &mut |frame| {
+        path.take(Captured { link, time, bytes: packet }, &|reason| ignored.count(reason), &mut |frame| {
             messages += 1;
             check_message(frame, seconds);
         });

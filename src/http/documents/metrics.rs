@@ -7,16 +7,15 @@
 use std::time::Duration;
 
 use crate::http::App;
+use crate::input::counters::InputCounters;
+use crate::metric::{MetricRow, Samples};
 use crate::output::Outlet;
-use crate::pipeline::Intake;
 use crate::statistics::CounterValue;
 use crate::sys::proc;
-use crate::tally::Tally;
-use MetricSource::{
-    Build, Input, InputBy, LastMessage, Latency, One, OutputBy, Process, Reasons, Statistic, Tables,
-};
+use MetricSource::{Build, Input, LastMessage, Latency, One, OutputBy, Process, Reasons, Statistic, Tables};
 
 /// One family of samples.
+#[derive(Clone, Copy)]
 pub struct Metric {
     /// Name, without what a histogram adds.
     pub name: &'static str,
@@ -29,6 +28,7 @@ pub struct Metric {
 }
 
 /// Where the values of a family come from.
+#[derive(Clone, Copy)]
 pub enum MetricSource {
     /// A published counter of the statistics: for all streams, then for each.
     Statistic(&'static str),
@@ -36,16 +36,14 @@ pub enum MetricSource {
     Latency,
     /// The time of the last message of each stream.
     LastMessage,
-    /// A counter of each input.
-    Input(fn(&Intake) -> u64),
-    /// The counters of each input, by a label of that name.
-    InputBy(&'static str, fn(&Intake) -> &Tally),
+    /// The samples of each input, told apart by a label of that name.
+    Input(&'static str, fn(&InputCounters) -> &dyn Samples),
     /// A counter of each output.
     Output(fn(&Outlet) -> u64),
     /// The counters of each output by reason.
-    OutputBy(fn(&Outlet) -> &Tally),
+    OutputBy(fn(&Outlet) -> &dyn Samples),
     /// Counters by reason.
-    Reasons(for<'a> fn(&App<'a>) -> &'a Tally),
+    Reasons(for<'a> fn(&App<'a>) -> &'a dyn Samples),
     /// One counter for each table.
     Tables(&'static [TableCounter]),
     /// One counter.
@@ -64,7 +62,7 @@ pub type TableCounter = (&'static str, fn(&App<'_>) -> u64);
 impl MetricSource {
     /// Whether the values must be of one instant, so that sums agree: those of inputs and outputs.
     pub fn is_in_snapshot(&self) -> bool {
-        matches!(self, Input(_) | InputBy(..) | MetricSource::Output(_) | OutputBy(_))
+        matches!(self, Input(..) | MetricSource::Output(_) | OutputBy(_))
     }
 }
 
@@ -81,9 +79,23 @@ const fn gauge(name: &'static str, help: &'static str, source: MetricSource) -> 
     Metric { name, help, kind: "gauge", source }
 }
 
-/// All families, in the order of the answer.
+/// All families, in the order of the answer: the traffic, the inputs, the outputs and the rest.
+pub fn families() -> impl Iterator<Item = Metric> {
+    let inputs = InputCounters::METRICS.iter().map(Metric::of_inputs);
+    TRAFFIC.iter().copied().chain(inputs).chain(DAEMON.iter().copied())
+}
+
+impl Metric {
+    /// The family that a row of the inputs' counters makes.
+    fn of_inputs(row: &MetricRow<InputCounters>) -> Metric {
+        let &MetricRow { name, help, kind, label, samples } = row;
+        Metric { name, help, kind, source: Input(label, samples) }
+    }
+}
+
+/// The families before those of the inputs.
 #[rustfmt::skip]
-pub static METRICS: &[Metric] = &[
+static TRAFFIC: &[Metric] = &[
     counter("dnstap_queries_bytes_total", "Bytes of DNS payload in queries.", Statistic("query/bytes")),
     counter("dnstap_responses_bytes_total", "Bytes of DNS payload in responses.", Statistic("response/bytes")),
     gauge("dnstap_pps", "Messages a second.", Statistic("pps")),
@@ -130,16 +142,13 @@ pub static METRICS: &[Metric] = &[
     gauge("dnstap_last_message_timestamp_seconds", "Time of the last message, by the sender's clock; 0 = it had none.", LastMessage),
 
     gauge("dnstapd_build_info", "What was built.", Build),
-    counter("dnstapd_frames_total", "Data frames that came to an end: rejected, filtered or received.", Input(Intake::frames)),
-    counter("dnstapd_input_bytes_total", "Bytes read.", Input(Intake::octets)),
-    counter("dnstapd_received_total", "Messages that passed the filters.", Input(Intake::received)),
-    counter("dnstapd_filtered_total", "Messages that a filter left out.", InputBy("filter", Intake::filtered)),
-    counter("dnstapd_rejected_total", "Frames that are no dnstap message.", InputBy("reason", Intake::rejected)),
-    gauge("dnstapd_connections", "Connections that are open.", Input(Intake::connections)),
-    counter("dnstapd_connections_total", "Connections since start.", Input(Intake::connections_total)),
-    counter("dnstapd_connections_refused_total", "Connections that were closed on purpose.", InputBy("reason", Intake::refused)),
+];
+
+/// The families after those of the inputs.
+#[rustfmt::skip]
+static DAEMON: &[Metric] = &[
     counter("dnstapd_output_delivered_total", "Records written to the last octet.", MetricSource::Output(Outlet::delivered)),
-    counter("dnstapd_output_dropped_total", "Records that went nowhere.", OutputBy(Outlet::dropped)),
+    counter("dnstapd_output_dropped_total", "Records that went nowhere.", OutputBy(|output| output.dropped())),
     gauge("dnstapd_output_queued", "Records that wait.", MetricSource::Output(|output| output.queued() as u64)),
     gauge("dnstapd_output_queue_bytes", "Bytes that wait.", MetricSource::Output(|output| output.queue_bytes() as u64)),
     gauge("dnstapd_output_connected", "Whether the other end is there.", MetricSource::Output(|output| u64::from(output.is_connected()))),
@@ -154,8 +163,7 @@ pub static METRICS: &[Metric] = &[
     gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
     gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", MetricSource::Maybe(|app| app.collector.geoip_built())),
     counter("dnstapd_log_dropped_total", "Lines the log had no room for.", One(|_| crate::log::dropped())),
-    counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|app| app.intakes.iter().map(Intake::kernel_drops).sum())),
-    counter("dnstapd_packets_ignored_total", "Packets, or parts of them, that no message was made of.", InputBy("reason", Intake::ignored)),
+    counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|app| app.inputs.iter().map(|counters| counters.kernel_drops.get()).sum())),
     gauge("process_resident_memory_bytes", "Memory in use.", Process(|| proc::resident_octets().map(CounterValue::Count))),
     counter("process_cpu_seconds_total", "Processor time used.", Process(|| proc::cpu_time().map(seconds))),
     gauge("process_open_fds", "Descriptors that are open.", Process(|| proc::open_descriptors().map(CounterValue::Count))),
@@ -216,7 +224,7 @@ mod tests {
     #[test]
     fn the_readme_lists_every_metric() {
         let readme = include_str!("../../../docs/metrics.md");
-        for metric in METRICS {
+        for metric in families() {
             let (plain, labelled) = (format!("`{}`", metric.name), format!("`{}{{", metric.name));
             assert!(readme.contains(&plain) || readme.contains(&labelled), "{}", metric.name);
         }
@@ -224,8 +232,8 @@ mod tests {
 
     #[test]
     fn names_are_there_once_and_say_what_they_count() {
-        for (place, metric) in METRICS.iter().enumerate() {
-            assert!(METRICS[..place].iter().all(|other| other.name != metric.name), "{}", metric.name);
+        for (place, metric) in families().enumerate() {
+            assert!(families().take(place).all(|other| other.name != metric.name), "{}", metric.name);
             assert!(!metric.help.contains(['\n', '\\']), "{}", metric.name);
             if metric.kind == "counter" && !metric.name.starts_with("dnstap_") {
                 assert!(metric.name.ends_with("_total"), "{}", metric.name);

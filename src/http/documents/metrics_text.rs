@@ -16,15 +16,15 @@
 use core::cell::RefCell;
 use core::fmt::{self, Write};
 
-use super::metrics::{BUILD, METRICS, Metric, MetricSource, features};
+use super::metrics::{BUILD, Metric, MetricSource, families, features};
 use crate::decimal::{Ascii, write_decimal, write_padded};
 use crate::http::App;
 use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
 use crate::http::query::PercentEncoded;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_SNAPSHOT_COUNTERS};
+use crate::metric::Samples;
 use crate::statistics::counters::LATENCY_CLASSES;
 use crate::statistics::{CounterValue, Statistics, StreamScope};
-use crate::tally::Tally;
 use crate::time::Time;
 
 /// Content type of the answer.
@@ -117,7 +117,7 @@ impl<'a, 'r> Exposition<'a, 'r> {
     /// Reads everything that must be of one instant.
     fn take_snapshot(&self) {
         let mut snapshot = self.snapshot.borrow_mut();
-        for metric in METRICS.iter().filter(|metric| metric.source.is_in_snapshot()) {
+        for metric in families().filter(|metric| metric.source.is_in_snapshot()) {
             // A full list is no failure: the rest is read one by one.
             let _ =
                 visit(&self.app, &metric.source, 0, &mut Histogram::default(), &mut |sample| match sample
@@ -132,9 +132,9 @@ impl<'a, 'r> Exposition<'a, 'r> {
 
 impl ChunkedDocument for Exposition<'_, '_> {
     fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
-        while let Some(metric) = METRICS.get(self.family) {
-            if self.is_asked_for(metric) {
-                self.fill_family(metric, chunk)?;
+        while let Some(metric) = families().nth(self.family) {
+            if self.is_asked_for(&metric) {
+                self.fill_family(&metric, chunk)?;
             }
             self.family += 1;
             (self.headed, self.sample) = (false, 0);
@@ -174,15 +174,12 @@ fn visit(
                 each(MetricSample { suffix: "", labels: &[("identity", identity)], value })
             })
         }
-        MetricSource::Input(read) => app
-            .intakes
-            .iter()
-            .skip(skip)
-            .try_for_each(|intake| count(&[("input", intake.name())], read(intake))),
-        MetricSource::InputBy(label, tally) => {
-            let rows = app.intakes.iter().flat_map(|intake| rows(intake.name(), tally(intake)));
-            rows.skip(skip)
-                .try_for_each(|(name, reason, number)| count(&[("input", name), (label, reason)], number))
+        MetricSource::Input(label, samples) => {
+            let rows = app.inputs.iter().flat_map(|input| rows(input.name, samples(input)));
+            rows.skip(skip).try_for_each(|(name, reason, number)| {
+                let labels = [("input", name), (label, reason)];
+                count(labels.get(..if label.is_empty() { 1 } else { 2 }).unwrap_or_default(), number)
+            })
         }
         MetricSource::Output(read) => {
             outputs().skip(skip).try_for_each(|output| count(&[("output", output.name())], read(output)))
@@ -193,7 +190,8 @@ fn visit(
                 .try_for_each(|(name, reason, number)| count(&[("output", name), ("reason", reason)], number))
         }
         MetricSource::Reasons(tally) => {
-            tally(app).iter().skip(skip).try_for_each(|(reason, number)| count(&[("reason", reason)], number))
+            let rows = rows("", tally(app)).skip(skip);
+            { rows }.try_for_each(|(_, reason, number)| count(&[("reason", reason)], number))
         }
         MetricSource::Tables(tables) => {
             tables.iter().skip(skip).try_for_each(|(table, read)| count(&[("table", table)], read(app)))
@@ -219,9 +217,12 @@ fn scopes(statistics: &Statistics) -> impl Iterator<Item = (StreamScope, Option<
     core::iter::once((StreamScope::Global, None)).chain(streams)
 }
 
-/// The counters of a tally, each with the name of what they are of.
-fn rows(name: &'static str, tally: &Tally) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-    tally.iter().map(move |(reason, number)| (name, reason, number))
+/// The samples of a row, each with the name of what they are of.
+fn rows<'a>(
+    name: &'static str,
+    samples: &'a dyn Samples,
+) -> impl Iterator<Item = (&'static str, &'static str, u64)> + 'a {
+    (0..).map_while(|index| samples.sample(index)).map(move |(label, number)| (name, label, number))
 }
 
 fn microseconds(time: Time) -> u64 {
@@ -308,9 +309,9 @@ fn write_sample(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::counters::InputCounters;
     use crate::limits::OUTPUTS;
     use crate::output::{Outlet, QueueSettings};
-    use crate::pipeline::Intake;
     use crate::values::{Format, WhenFull};
 
     /// Kinds of inputs.
@@ -318,16 +319,14 @@ mod tests {
 
     #[test]
     fn there_is_room_for_the_counters_of_all_inputs_and_outputs() {
-        let intake = Intake::new("tcp-socket");
+        let counters = InputCounters::new("tcp-socket");
         let settings = QueueSettings { bytes: 8192, when_full: WhenFull::Drop };
         let output = Outlet::new("stdout", Format::Text, b"\n", settings);
-        let counters: usize = METRICS
-            .iter()
+        let counters: usize = families()
             .map(|metric| match metric.source {
-                MetricSource::Input(_) => INPUTS,
-                MetricSource::InputBy(_, tally) => INPUTS * tally(&intake).iter().count(),
+                MetricSource::Input(_, samples) => INPUTS * rows("", samples(&counters)).count(),
                 MetricSource::Output(_) => OUTPUTS,
-                MetricSource::OutputBy(tally) => OUTPUTS * tally(&output).iter().count(),
+                MetricSource::OutputBy(tally) => OUTPUTS * rows("", tally(&output)).count(),
                 _ => 0,
             })
             .sum();

@@ -14,11 +14,12 @@ use std::time::Duration;
 use smol::LocalExecutor;
 
 use super::{App, Section, Settings, Stop, bind, serve};
+use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
 use crate::message::pairing::Pairing;
 use crate::output::{Outlet, Outlets, QueueSettings, WriteState};
-use crate::pipeline::{Collector, Intake};
+use crate::pipeline::Collector;
 use crate::statistics::{self, Statistics};
 use crate::values::{Format, WhenFull};
 
@@ -28,7 +29,7 @@ pub(super) struct World {
     statistics: &'static RefCell<Statistics>,
     collector: Collector<'static>,
     outputs: &'static Outlets,
-    intakes: Vec<Intake>,
+    inputs: Vec<InputCounters>,
     settings: Settings,
     stop: Stop,
 }
@@ -47,7 +48,7 @@ impl World {
             statistics,
             collector: Collector::new(statistics, outputs, filter, Pairing::new(64), true),
             outputs,
-            intakes: vec![Intake::new("tcp-socket"), Intake::new("unix-socket")],
+            inputs: vec![InputCounters::new("tcp-socket"), InputCounters::new("unix-socket")],
             settings: Settings::new(section, &statistics::Section::default()),
             stop: Stop::default(),
         }))
@@ -59,7 +60,7 @@ impl World {
             statistics: self.statistics,
             collector: &self.collector,
             outputs: self.outputs,
-            intakes: &self.intakes,
+            inputs: &self.inputs,
             stop: &self.stop,
         }
     }
@@ -67,7 +68,7 @@ impl World {
     /// A query and, 20 ms later, its response, from a server of that identity.
     fn exchange(&self, identity: impl AsRef<[u8]>) {
         for kind in [5, 6] {
-            self.collector.ingest(&self.intakes[0], &frame(identity.as_ref(), kind)).unwrap();
+            self.inputs[0].count(self.collector.ingest(&frame(identity.as_ref(), kind)));
         }
     }
 

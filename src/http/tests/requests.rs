@@ -407,7 +407,7 @@ fn a_long_table_goes_out_in_order_and_each_row_once() {
                 let mut frame = frame(&[b'a' + round % 3], 5);
                 let at = frame.windows(4).position(|bytes| bytes == [192, 0, 2, 10]).unwrap();
                 frame[at..at + 4].copy_from_slice(&[10, 0, 0, number]);
-                world.collector.ingest(&world.intakes[0], &frame).unwrap();
+                world.inputs[0].count(world.collector.ingest(&frame));
             }
         }
     });

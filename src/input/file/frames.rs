@@ -6,10 +6,11 @@ use std::io::{self, Read};
 use smol::future::yield_now;
 
 use super::{FRAMES_A_TURN, Pace};
-use crate::input::frame_reader::{Fault, Framing, Manner, Outcome};
+use crate::input::counters::{InputCounters, Rejection};
+use crate::input::frame_reader::{Framing, Manner, Outcome};
 use crate::input::receiver::block_bytes;
 use crate::limits::{self, FILE_READ_BYTES};
-use crate::pipeline::{Collector, Intake};
+use crate::pipeline::Collector;
 
 /// A capture of data frames.
 #[derive(Debug)]
@@ -41,21 +42,21 @@ impl Frames {
         path: &str,
         pace: &mut Option<Pace>,
         collector: &Collector<'_>,
-        intake: &Intake,
+        counters: &InputCounters,
     ) -> io::Result<()> {
         let Frames { buffer, longest } = self;
-        let mut framing = Framing::new(collector, intake, *longest);
+        let mut framing = Framing::new(collector, counters, *longest);
         let mut filled = 0;
         loop {
             let read = file.read(buffer.get_mut(filled..).unwrap_or_default())?;
-            intake.read(read);
+            counters.bytes.add(read as u64);
             filled += read;
             let mut rest = buffer.get(..filled).unwrap_or_default();
             loop {
                 if let Some(pace) = pace {
                     pace.wait().await;
                 }
-                let fault = |fault: Fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
+                let fault = |fault: Rejection| io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
                 let frames = if pace.is_some() { 1 } else { FRAMES_A_TURN };
                 match framing.feed(&mut rest, Manner::Replay(frames), &path).map_err(fault)? {
                     Outcome::Incomplete => break,

@@ -25,8 +25,9 @@ use packets::Packets;
 
 use super::sniffer;
 use crate::capture::is_pcap;
+use crate::input::counters::InputCounters;
 use crate::limits::Limits;
-use crate::pipeline::{Collector, Intake};
+use crate::pipeline::Collector;
 use crate::values::{Bounded, FilePath, KeyError, choice, required};
 
 /// Section `input.file`.
@@ -126,11 +127,11 @@ impl Capture {
         }
     }
 
-    async fn replay(&mut self, collector: &Collector<'_>, intake: &Intake) -> io::Result<()> {
+    async fn replay(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> io::Result<()> {
         let Capture { file, path, content, pace, .. } = self;
         match content {
-            Content::Frames(frames) => frames.replay(file, path, pace, collector, intake).await,
-            Content::Packets(packets) => packets.replay(file, pace, collector, intake).await,
+            Content::Frames(frames) => frames.replay(file, path, pace, collector, counters).await,
+            Content::Packets(packets) => packets.replay(file, pace, collector, counters).await,
         }
     }
 }
@@ -142,9 +143,9 @@ fn strange(first: [u8; 4]) -> String {
 }
 
 /// Replays the capture to its end; for ever when it repeats.
-pub async fn run(mut capture: Capture, collector: &Collector<'_>, intake: &Intake) {
+pub async fn run(mut capture: Capture, collector: &Collector<'_>, counters: &InputCounters) {
     loop {
-        if let Err(error) = capture.replay(collector, intake).await {
+        if let Err(error) = capture.replay(collector, counters).await {
             warn!("{}: {}", capture.path, error.to_string());
         }
         if !capture.repeat {

@@ -8,9 +8,10 @@ use smol::future::yield_now;
 
 use super::{FRAMES_A_TURN, Pace};
 use crate::capture::{Captured, Dissector, PcapBlock, PcapReader};
+use crate::input::counters::InputCounters;
 use crate::input::sniffer;
 use crate::limits::{self, CAPTURE_BLOCK_BYTES, Limits};
-use crate::pipeline::{Collector, Intake};
+use crate::pipeline::Collector;
 
 /// A capture of packets.
 #[derive(Debug)]
@@ -51,14 +52,14 @@ impl Packets {
         file: &mut File,
         pace: &mut Option<Pace>,
         collector: &Collector<'_>,
-        intake: &Intake,
+        counters: &InputCounters,
     ) -> io::Result<()> {
         let mut container = PcapReader::default();
         let mut filled = 0;
         let mut turn = 0;
         loop {
             let read = file.read(self.buffer.get_mut(filled..).unwrap_or_default())?;
-            intake.read(read);
+            counters.bytes.add(read as u64);
             filled += read;
             let mut from = 0;
             loop {
@@ -75,7 +76,7 @@ impl Packets {
                     }
                     PcapBlock::Packet(length, captured) => {
                         from += length;
-                        take(&mut self.path, captured, intake, &mut self.frames);
+                        take(&mut self.path, captured, counters, &mut self.frames);
                     }
                 }
                 let mut frames = self.frames.as_slice();
@@ -85,7 +86,7 @@ impl Packets {
                     }
                     collector.outputs().room_everywhere().await;
                     // Why it is none is counted; we made it, so that does not happen.
-                    let _ = collector.ingest(intake, frame);
+                    counters.count(collector.ingest(frame));
                 }
                 self.frames.clear();
                 turn += 1;
@@ -116,8 +117,8 @@ fn end(left: usize) -> io::Result<()> {
 
 /// Appends the data frames that a packet completes. They are kept until there is room for them, as nothing waits
 /// inside the packet path.
-fn take(path: &mut Dissector, captured: Captured<'_>, intake: &Intake, frames: &mut Vec<u8>) {
-    path.take(captured, intake.ignored(), &mut |frame| {
+fn take(path: &mut Dissector, captured: Captured<'_>, counters: &InputCounters, frames: &mut Vec<u8>) {
+    path.take(captured, &|reason| counters.ignore(reason), &mut |frame| {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         frames.extend_from_slice(&length.to_be_bytes());
         frames.extend_from_slice(frame);

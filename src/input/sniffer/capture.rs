@@ -22,9 +22,10 @@ use smol::future::{or, pending, yield_now};
 use super::interface::{Place, State};
 use super::{NAME, Section};
 use crate::capture::{Captured, Dissector, LinkLayer};
+use crate::input::counters::{Connected, InputCounters};
 use crate::limits::Limits;
 use crate::net::backoff::Backoff;
-use crate::pipeline::{Collector, Connected, Intake};
+use crate::pipeline::Collector;
 use crate::sys::interfaces::{AsyncRouteSocket, RouteSocket};
 use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};
 use crate::sys::packet::{AsyncPacketSocket, Packet, PacketSocket};
@@ -128,16 +129,16 @@ enum Attached<'i> {
 }
 
 /// Takes packets, for ever.
-pub async fn run(mut listener: Listener, collector: &Collector<'_>, intake: &Intake) {
-    intake.want(1);
+pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &InputCounters) {
+    counters.expect(1);
     let mut backoff = Backoff::new(LOOK_AGAIN);
     let mut attached = Attached::Unknown;
-    listener.follow(intake, &mut attached);
+    listener.follow(counters, &mut attached);
     loop {
-        let turn = listener.turn(collector, intake);
-        intake.miss(listener.socket.drops());
+        let turn = listener.turn(collector, counters);
+        counters.kernel_drops.add(u64::from(listener.socket.drops()));
         if listener.changes.take() {
-            listener.follow(intake, &mut attached);
+            listener.follow(counters, &mut attached);
         }
         match turn {
             Turn::Busy => yield_now().await,
@@ -164,7 +165,7 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, intake: &Int
                     return warn!("Input {}: {}", NAME, error.to_string());
                 }
                 if listener.socket.take_error().is_some() || again.is_some() {
-                    listener.follow(intake, &mut attached);
+                    listener.follow(counters, &mut attached);
                 }
             }
         }
@@ -173,7 +174,7 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, intake: &Int
 
 impl Listener {
     /// Hands packets to the packet path, and its messages to the collector.
-    fn turn(&mut self, collector: &Collector<'_>, intake: &Intake) -> Turn {
+    fn turn(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> Turn {
         for _ in 0..PACKETS_A_TURN {
             if !collector.outputs().has_room_this_turn() {
                 return Turn::Full;
@@ -182,18 +183,18 @@ impl Listener {
             let Ok(Some(Packet { kind, time, bytes })) = self.socket.next_packet() else {
                 return Turn::Idle;
             };
-            intake.read(bytes.len());
+            counters.bytes.add(bytes.len() as u64);
             let Some(link) = link(kind) else { continue };
-            self.path.take(Captured { link, time, bytes }, intake.ignored(), &mut |frame| {
+            self.path.take(Captured { link, time, bytes }, &|reason| counters.ignore(reason), &mut |frame| {
                 // Why it is none is counted; we made it, so that does not happen.
-                let _ = collector.ingest(intake, frame);
+                counters.count(collector.ingest(frame));
             });
         }
         Turn::Busy
     }
 
     /// Looks at the machine's interfaces again: follows addresses, binds to what came back.
-    fn follow<'i>(&mut self, intake: &'i Intake, attached: &mut Attached<'i>) {
+    fn follow<'i>(&mut self, counters: &'i InputCounters, attached: &mut Attached<'i>) {
         self.path.set_local(&self.place.local());
         match self.place.look_for_subordinates() {
             Ok(false) => {}
@@ -214,7 +215,7 @@ impl Listener {
             (true, Attached::Up { .. }) | (false, Attached::Away) => {}
             (true, _) => {
                 info!("Input {}: listening on {}", NAME, self.place.name());
-                *attached = Attached::Up { _connected: intake.connect() };
+                *attached = Attached::Up { _connected: counters.connect() };
             }
             (false, _) => {
                 let why = if state == State::Down { "down" } else { "gone" };

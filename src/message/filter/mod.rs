@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::limits::IDENTITY_BYTES;
 use crate::message::event::Event;
+use crate::reasons::{Reason, reasons};
 use crate::values::{Bounded, choice};
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
@@ -123,44 +124,21 @@ pub enum Verdict {
     Drop(FilterReason),
 }
 
-/// Which key left a message out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FilterReason {
-    /// Not one of the types to keep.
-    MessageTypes,
-    /// The identity does not match.
-    Identity,
-    /// The identity matches what is left out.
-    ExcludedIdentity,
-    /// The name does not match.
-    Qname,
-    /// The name matches what is left out.
-    ExcludedQname,
-    /// It was not its turn.
-    Sample,
-}
-
-impl FilterReason {
-    /// All of them.
-    pub const ALL: [FilterReason; 6] = [
-        FilterReason::MessageTypes,
-        FilterReason::Identity,
-        FilterReason::ExcludedIdentity,
-        FilterReason::Qname,
-        FilterReason::ExcludedQname,
-        FilterReason::Sample,
-    ];
-
-    /// Label in the metrics: the key.
-    pub fn label(self) -> &'static str {
-        match self {
-            FilterReason::MessageTypes => "message-types",
-            FilterReason::Identity => "dnstap-identities",
-            FilterReason::ExcludedIdentity => "exclude-identities",
-            FilterReason::Qname => "qname-regex",
-            FilterReason::ExcludedQname => "exclude-qname-regex",
-            FilterReason::Sample => "sample-rate",
-        }
+reasons! {
+    /// Which key left a message out.
+    pub enum FilterReason {
+        /// Not one of the types to keep.
+        MessageTypes = "message-types";
+        /// The identity does not match.
+        Identity = "dnstap-identities";
+        /// The identity matches what is left out.
+        ExcludedIdentity = "exclude-identities";
+        /// The name does not match.
+        Qname = "qname-regex";
+        /// The name matches what is left out.
+        ExcludedQname = "exclude-qname-regex";
+        /// It was not its turn.
+        Sample = "sample-rate";
     }
 }
 
