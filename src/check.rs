@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::capture::Dissector;
 use crate::config::Config;
 use crate::daemon::certificates::Certificates;
-use crate::daemon::{Failure, parts};
+use crate::daemon::parts;
 use crate::input::receiver::block_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
@@ -16,6 +16,7 @@ use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
 use crate::output::Plan;
 use crate::pipeline::Collector;
+use crate::process::StartError;
 use crate::statistics::Statistics;
 use crate::statistics::streams::Streams;
 use crate::statistics::tables::{Tables, TrackedTable};
@@ -28,14 +29,15 @@ use crate::{http, log};
 /// # Errors
 ///
 /// A file that cannot be opened.
-pub fn check(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     let limits = Limits::resolve(&config.limits);
-    log::start(&config.trace).map_err(Failure::of("trace.file"))?;
+    log::start(&config.trace, None).map_err(StartError::of("trace.file"))?;
     let capture = parts::capture(config, &limits)?;
     let certificates = Certificates::load(config)?;
     let geoip = parts::geoip(config)?;
     let outputs = parts::plans(config, &limits, &certificates.outputs)?;
-    print(config, &limits, (capture.as_ref(), geoip.as_ref()), &outputs, out).map_err(Failure::of("output"))
+    print(config, &limits, (capture.as_ref(), geoip.as_ref()), &outputs, out)
+        .map_err(StartError::of("output"))
 }
 
 fn print(

@@ -10,17 +10,21 @@
 
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU32, Ordering};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
 use log::{Level, LevelFilter, Metadata, Record};
 use serde::Deserialize;
 
 use crate::limits::LOG_LINE_BYTES;
-use crate::sys::stdio;
+use crate::sys::privileges::Identity;
+use crate::sys::{owned_file, stdio};
 use crate::time::{Time, write_log_time};
 use crate::values::FilePath;
 
@@ -34,13 +38,13 @@ pub struct Section {
     pub file: Option<FilePath>,
 }
 
-/// Starts the log.
+/// Starts the log; its file goes to `owner`, who has to open it again later.
 ///
 /// # Errors
 ///
 /// When the file cannot be opened.
-pub fn start(section: &Section) -> io::Result<()> {
-    reconfigure(section)?;
+pub fn start(section: &Section, owner: Option<&Identity>) -> io::Result<()> {
+    take_over(section, owner)?;
     // A second start, as tests make, keeps the logger that is there.
     let _ = log::set_logger(&LOGGER);
     Ok(())
@@ -52,7 +56,11 @@ pub fn start(section: &Section) -> io::Result<()> {
 ///
 /// When the file cannot be opened; the log goes on as before.
 pub fn reconfigure(section: &Section) -> io::Result<()> {
-    let file = section.file.as_ref().map(|path| open(path)).transpose()?;
+    take_over(section, None)
+}
+
+fn take_over(section: &Section, owner: Option<&Identity>) -> io::Result<()> {
+    let file = section.file.as_ref().map(|path| open(path, owner)).transpose()?;
     *LOGGER.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
     log::set_max_level(if section.verbose { LevelFilter::Debug } else { LevelFilter::Info });
     Ok(())
@@ -63,9 +71,10 @@ pub fn dropped() -> u64 {
     u64::from(LOGGER.dropped.load(Ordering::Relaxed))
 }
 
-/// Opens a log file for appending.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+/// Opens a log file for appending. A FIFO that nobody reads is an error, not a wait.
+fn open(path: &Path, owner: Option<&Identity>) -> io::Result<File> {
+    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    owned_file::open_for(path, owner, flags, Mode::from_bits_truncate(0o644))
 }
 
 static LOGGER: Logger = Logger { file: Mutex::new(None), dropped: AtomicU32::new(0) };

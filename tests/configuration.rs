@@ -194,7 +194,7 @@ fn errors_know_whose_fault_they_are() {
         (
             folder.write("long", vec![b'#'; (1 << 20) + 1]),
             ExitClass::Machine,
-            ": cannot read it: longer than 1048576 octets",
+            ": cannot read it: longer than 1048576 bytes",
         ),
         (folder.write("latin1", b"# caf\xe9\n"), ExitClass::Words, "latin1:1:6: not UTF-8; allowed: UTF-8"),
         (folder.write("syntax", "\n[trace\n"), ExitClass::Words, "syntax:2:7: unclosed table; allowed: `]`"),

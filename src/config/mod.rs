@@ -16,14 +16,14 @@ pub use error::{Error, ExitClass};
 pub use reload::{Reload, TAKEN_OVER, changed_keys};
 
 use crate::message::{filter, geoip};
+use crate::sys::files;
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret};
 use crate::{http, input, limits, log, output, process, statistics};
 use document::Document;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A whole configuration, settled and checked.
@@ -79,7 +79,7 @@ impl Config {
     /// Unreadable file, or what [`Config::parse`] finds.
     pub fn load(path: &Path, overlay: &CommandLine) -> Result<Config, Error> {
         let name = path.display().to_string();
-        let octets = read_limited(path, FILE_MAX).map_err(|error| Error::unreadable(&name, &error))?;
+        let octets = files::read_whole(path, FILE_MAX).map_err(|error| Error::unreadable(&name, &error))?;
         let text = std::str::from_utf8(&octets).map_err(|error| {
             Error::words(
                 &name,
@@ -237,23 +237,13 @@ impl fmt::Debug for RawConfig {
 
 /// The first line of a file, without its end.
 fn read_secret(path: &Path) -> io::Result<Secret> {
-    let octets = read_limited(path, SECRET_MAX)?;
+    let octets = files::read_whole(path, SECRET_MAX)?;
     let text =
         String::from_utf8(octets).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is empty")),
     }
-}
-
-/// A whole file, when it is no longer than `max` octets.
-fn read_limited(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    File::open(path)?.take(max + 1).read_to_end(&mut octets)?;
-    if octets.len() as u64 > max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {max} octets")));
-    }
-    Ok(octets)
 }
 
 /// The longest configuration file, in octets; a device that never ends is no configuration.

@@ -2,11 +2,11 @@
 
 use defmt_or_log::warn;
 
-use super::Failure;
 use crate::config::Config;
 use crate::input::tcp_client;
 use crate::net::tls::{Client, Server};
 use crate::output;
+use crate::process::StartError;
 use crate::values::KeyError;
 
 /// What each section that uses TLS shows and trusts.
@@ -24,7 +24,7 @@ impl Certificates {
     /// # Errors
     ///
     /// What is wrong with the first file that is of no use.
-    pub fn load(config: &Config) -> Result<Self, Failure> {
+    pub fn load(config: &Config) -> Result<Self, StartError> {
         let (input, api) = (&config.input, &config.web_api);
         let server = |enabled: bool, section, tls| {
             if enabled { Server::load(&tls).map_err(|fault| failure(section, &fault)) } else { Ok(None) }
@@ -59,7 +59,7 @@ impl Certificates {
     }
 }
 
-fn load_client(section: &tcp_client::Section) -> Result<Option<Client>, Failure> {
+fn load_client(section: &tcp_client::Section) -> Result<Option<Client>, StartError> {
     let Some(host) = section.remote_address.as_ref().filter(|_| section.enable) else { return Ok(None) };
     Client::load(&section.tls(), host).map_err(|fault| failure("input.tcp-client", &fault))
 }
@@ -70,6 +70,6 @@ fn complain(section: &str, reloaded: Result<(), KeyError>) {
     }
 }
 
-fn failure(section: &str, fault: &KeyError) -> Failure {
-    Failure(format!("{section}.{}: {}", fault.key, fault.text))
+fn failure(section: &str, fault: &KeyError) -> StartError {
+    StartError(format!("{section}.{}: {}", fault.key, fault.text))
 }

@@ -9,7 +9,6 @@
 
 pub(crate) mod certificates;
 pub(crate) mod parts;
-mod privileges;
 
 use std::time::{Duration, Instant};
 
@@ -27,39 +26,25 @@ use crate::limits::DRAIN_SECONDS;
 use crate::message::filter::Filter;
 use crate::message::geoip;
 use crate::output;
-use crate::process::service;
+use crate::process::privileges::KeptFile;
+use crate::process::{PidFile, StartError, privileges, service};
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::{http, log};
 
 use certificates::Certificates;
-use parts::{PidFile, Sockets, Tables};
+use parts::{Sockets, Tables};
 use service::Watchdog;
-
-/// Why the program does not run: the machine lacks something, so the exit status is 1.
-#[derive(Debug)]
-pub struct Failure(pub(crate) String);
-
-impl Failure {
-    /// The failure of the part that `what` names, by its section or key.
-    pub(crate) fn of(what: impl core::fmt::Display) -> impl Fn(std::io::Error) -> Failure {
-        move |error| Failure(format!("{what}: {error}"))
-    }
-}
-
-impl core::fmt::Display for Failure {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Runs until a signal asks to stop, or until the capture is replayed that was the only input.
 ///
 /// # Errors
 ///
 /// What the machine lacks: a port, a file, a permission.
-pub fn run(config: Config, overlay: CommandLine) -> Result<(), Failure> {
-    let signals = Signals::block().map_err(Failure::of("signals"))?;
-    log::start(&config.trace).map_err(Failure::of("trace.file"))?;
+pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
+    let signals = Signals::block().map_err(StartError::of("signals"))?;
+    let identity = privileges::identity(&config.process)?;
+    log::start(&config.trace, Some(&identity))
+        .map_err(StartError::of(format!("trace.file: {}", parts::shown(config.trace.file.as_deref()))))?;
     debug!("Start dnstapd...");
     if config.file.is_some() {
         debug!("External config file loaded");
@@ -67,18 +52,23 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), Failure> {
     for warning in &config.warnings {
         warn!("{}", warning);
     }
-    let identity = privileges::identity(&config.process)?;
     let certificates = Certificates::load(&config)?;
-    let mut opened = Sockets::open(&config, &certificates)?;
+    let mut opened = Sockets::open(&config, &certificates, &identity)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
-    privileges::give_up(&config, &identity)?;
+    privileges::give_up(&config.process, &identity, &kept_files(&config))?;
+    if let Some(file) = &pid_file {
+        file.warn_if_it_stays();
+    }
+    if let Some(socket) = &opened.unix_socket {
+        socket.file.warn_if_it_stays();
+    }
     let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
     let parts: &'static Tables = Box::leak(Box::new(Tables::build(&config, certificates, outputs)));
     parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
     let result = block_on(executor.run(Box::pin(async {
-        let signals = signals.into_async().map_err(Failure::of("signals"))?;
+        let signals = signals.into_async().map_err(StartError::of("signals"))?;
         let mut running = Tasks::start(&config, opened, tasks, parts, executor)?;
         service::ready();
         running.until_stop(config, &overlay, parts, &signals).await;
@@ -87,6 +77,23 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), Failure> {
     })));
     drop(pid_file);
     result
+}
+
+/// The files that are opened again at a reload, and at rotation.
+fn kept_files(config: &Config) -> Vec<KeptFile<'_>> {
+    let (trace, file, metrics) = (&config.trace, &config.output.file, &config.output.metrics);
+    let trace = trace.file.as_deref().map(|path| KeptFile { key: "trace.file", path, rotates: false });
+    let file = file.enable.then(|| KeptFile {
+        key: "output.file.file",
+        path: &file.file,
+        rotates: file.file_count.get() > 0 && file.file_max_size.get() > 0,
+    });
+    let metrics = metrics.file.as_deref().filter(|_| metrics.enable).map(|path| KeptFile {
+        key: "output.metrics.file",
+        path,
+        rotates: metrics.file_count.get() > 0 && metrics.file_max_size.get() > 0,
+    });
+    [trace, file, metrics].into_iter().flatten().collect()
 }
 
 /// The tasks of a daemon that runs.
@@ -109,7 +116,7 @@ impl Tasks {
         tasks: Vec<output::OutletTask>,
         parts: &'static Tables,
         executor: &'static LocalExecutor<'static>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, StartError> {
         let mut running = Tasks {
             inputs: Vec::new(),
             last_replay: None,
@@ -124,8 +131,8 @@ impl Tasks {
         }
         if let (Some(listener), Some(counters)) = (opened.tcp_socket, parts.counters(tcp_server::NAME)) {
             debug!("Input handler: tcp socket");
-            let address = listener.local_addr().map_err(Failure::of("input.tcp-socket"))?;
-            let listener = listener.try_into().map_err(Failure::of("input.tcp-socket"))?;
+            let address = listener.local_addr().map_err(StartError::of("input.tcp-socket"))?;
+            let listener = listener.try_into().map_err(StartError::of("input.tcp-socket"))?;
             let (access, tls) = (&parts.access_list, parts.certificates.tcp_socket.as_ref());
             running.inputs.push(executor.spawn(tcp_server::run(
                 executor,
@@ -139,7 +146,7 @@ impl Tasks {
         }
         if let (Some(socket), Some(counters)) = (opened.unix_socket, parts.counters(unix_socket::NAME)) {
             debug!("Input handler: unix socket");
-            let listener = socket.listener.try_into().map_err(Failure::of("input.unix-socket"))?;
+            let listener = socket.listener.try_into().map_err(StartError::of("input.unix-socket"))?;
             running.inputs.push(executor.spawn(unix_socket::run(
                 executor,
                 &parts.shared,
@@ -151,7 +158,7 @@ impl Tasks {
         }
         if let (Some(sniffer), Some(counters)) = (opened.sniffer, parts.counters(sniffer::NAME)) {
             debug!("Input handler: sniffer");
-            let listener = sniffer.into_async().map_err(Failure::of("input.sniffer"))?;
+            let listener = sniffer.into_async().map_err(StartError::of("input.sniffer"))?;
             running.inputs.push(executor.spawn(sniffer::run(listener, parts.shared.collector, counters)));
         }
         if let (Some(capture), Some(counters)) = (opened.capture, parts.counters(file::NAME)) {
@@ -167,7 +174,7 @@ impl Tasks {
             running.inputs.extend(dial(config, parts, counters, executor));
         }
         if let Some(listener) = opened.web_api {
-            let address = listener.local_addr().map_err(Failure::of("web-api"))?;
+            let address = listener.local_addr().map_err(StartError::of("web-api"))?;
             running.api = Some(executor.spawn(http::serve(
                 executor,
                 listener,

@@ -1,11 +1,9 @@
 //! What a daemon is made of: what it opens, and the tables it fills.
 
 use std::cell::RefCell;
-use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::Failure;
 use super::certificates::Certificates;
 use crate::config::Config;
 use crate::http;
@@ -19,7 +17,9 @@ use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
 use crate::output::{Clients, Outlet, Outlets, Plan, TaskContext};
 use crate::pipeline::Collector;
+use crate::process::StartError;
 use crate::statistics::Statistics;
+use crate::sys::privileges::Identity;
 
 /// Sockets and files, open, before anything runs.
 pub struct Sockets {
@@ -34,7 +34,11 @@ pub struct Sockets {
 
 impl Sockets {
     /// Opens what the configuration enables.
-    pub fn open(config: &Config, certificates: &Certificates) -> Result<Self, Failure> {
+    pub fn open(
+        config: &Config,
+        certificates: &Certificates,
+        identity: &Identity,
+    ) -> Result<Self, StartError> {
         let limits = Limits::resolve(&config.limits);
         let (input, api) = (&config.input, &config.web_api);
         let tcp_address = || format!("input.tcp-socket: {}", tcp_server::address(&input.tcp_socket));
@@ -43,44 +47,44 @@ impl Sockets {
             geoip: geoip(config)?,
             outputs: plans(config, &limits, &certificates.outputs)?,
             tcp_socket: on(input.tcp_socket.is_enabled(), || {
-                tcp_server::bind(&input.tcp_socket).map_err(Failure::of(tcp_address()))
+                tcp_server::bind(&input.tcp_socket).map_err(StartError::of(tcp_address()))
             })?,
             unix_socket: on(input.unix_socket.enable, || {
-                unix_socket::bind(&input.unix_socket).map_err(Failure::of(unix_path()))
+                unix_socket::bind(&input.unix_socket, identity).map_err(StartError::of(unix_path()))
             })?,
             sniffer: on(input.sniffer.enable, || {
-                let failure = Failure::of(format!("input.sniffer: {}", input.sniffer.interface()));
+                let failure = StartError::of(format!("input.sniffer: {}", input.sniffer.interface()));
                 sniffer::Sniffer::open(&input.sniffer, &limits).map_err(failure)
             })?,
             capture: capture(config, &limits)?,
             web_api: on(api.enable, || {
-                http::bind(api).map_err(Failure::of(format!("web-api: {}", http::address(api))))
+                http::bind(api).map_err(StartError::of(format!("web-api: {}", http::address(api))))
             })?,
         })
     }
 }
 
 /// The outputs that are enabled, opened as far as they can be.
-pub fn plans(config: &Config, limits: &Limits, clients: &Clients) -> Result<Vec<Plan>, Failure> {
+pub fn plans(config: &Config, limits: &Limits, clients: &Clients) -> Result<Vec<Plan>, StartError> {
     let plans = config.output.plans(limits, clients);
-    plans.map_err(|(name, error)| Failure::of(format!("output.{name}"))(error))
+    plans.map_err(|(name, error)| StartError::of(format!("output.{name}"))(error))
 }
 
 /// The capture that is enabled, opened.
-pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Capture>, Failure> {
+pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Capture>, StartError> {
     let (file, sniffer) = (&config.input.file, &config.input.sniffer);
-    let failure = Failure::of(format!("input.file: {}", shown(file.path.as_deref())));
+    let failure = StartError::of(format!("input.file: {}", shown(file.path.as_deref())));
     on(file.enable, || file::Capture::open(file, sniffer, limits).map_err(failure))
 }
 
 /// The database that is enabled, opened.
-pub fn geoip(config: &Config) -> Result<Option<LocationDatabase>, Failure> {
+pub fn geoip(config: &Config) -> Result<Option<LocationDatabase>, StartError> {
     LocationDatabase::load(&config.geoip)
-        .map_err(|fault| Failure(format!("geoip.{}: {}", fault.key, fault.text)))
+        .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
 }
 
 /// Opens a part that is enabled.
-fn on<T>(enabled: bool, open: impl FnOnce() -> Result<T, Failure>) -> Result<Option<T>, Failure> {
+fn on<T>(enabled: bool, open: impl FnOnce() -> Result<T, StartError>) -> Result<Option<T>, StartError> {
     if enabled { open().map(Some) } else { Ok(None) }
 }
 
@@ -160,23 +164,5 @@ impl Tables {
     /// The counters of an input that is on.
     pub fn counters(&self, name: &str) -> Option<&InputCounters> {
         self.inputs.iter().find(|counters| counters.name == name)
-    }
-}
-
-/// The file with the process number; removed when dropped.
-pub struct PidFile(PathBuf);
-
-impl PidFile {
-    /// Writes the number of this process.
-    pub fn write(path: &Path) -> Result<Self, Failure> {
-        let failure = Failure::of(format!("process.pid-file: {}", path.display()));
-        fs::write(path, format!("{}\n", std::process::id())).map_err(failure)?;
-        Ok(PidFile(path.to_owned()))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }

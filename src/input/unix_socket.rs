@@ -5,21 +5,21 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_io::Async;
 use defmt_or_log::warn;
-use nix::sys::stat::{Mode, umask};
 use serde::Deserialize;
 use smol::LocalExecutor;
 
 use super::file_mode::FileMode;
 use super::receiver::{Shared, serve};
 use crate::input::counters::{InputCounters, RefuseReason};
-use crate::sys::accounts;
+use crate::sys::privileges::Identity;
+use crate::sys::{accounts, files, unix_listener};
 use crate::values::{Account, FilePath, KeyError, required};
 
 /// Section `input.unix-socket`.
@@ -79,6 +79,16 @@ impl SocketFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Says when the file cannot be removed at exit; to be called with the rights the process keeps.
+    pub fn warn_if_it_stays(&self) {
+        if !files::may_make_beside(&self.path) {
+            warn!(
+                "input.unix-socket: {}: stays after the end: this user may not remove it",
+                self.path.display().to_string()
+            );
+        }
+    }
 }
 
 impl Drop for SocketFile {
@@ -89,41 +99,19 @@ impl Drop for SocketFile {
     }
 }
 
-/// Makes the socket, with its mode, owner and group.
+/// Makes the socket, with its mode, owner and group; unset, they are those that the process is about to become.
 ///
 /// # Errors
 ///
-/// When something else stands at the path, somebody listens there, or the owner is unknown or may not be set.
-pub fn bind(section: &Section) -> io::Result<Socket> {
+/// When something else is at the path, somebody listens there, or the owner is unknown or may not be set.
+pub fn bind(section: &Section, identity: &Identity) -> io::Result<Socket> {
     let path = section.path.as_deref().unwrap_or(Path::new(""));
-    remove_stale(path)?;
-    let mode = section.mode.get();
-    let mask = umask(Mode::from_bits_truncate(!mode & 0o777));
-    let listener = UnixListener::bind(path);
-    umask(mask);
-    let listener = listener?;
-    let made = fs::symlink_metadata(path)?;
-    let file = SocketFile { path: path.to_owned(), made: (made.dev(), made.ino()) };
     let owner = section.owner.as_ref().map(|owner| accounts::user(owner.as_str())).transpose()?;
     let group = section.group.as_ref().map(|group| accounts::group(group.as_str())).transpose()?;
-    chown(path, owner.map(|(user, _)| user.as_raw()), group.map(|group| group.as_raw()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(Socket { listener, file })
-}
-
-/// Removes a socket nobody listens on.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?,
-    };
-    if !metadata.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no socket"));
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens on this socket")),
-    }
+    let owner = owner.map(|(user, _)| user).or(identity.user);
+    let listener = unix_listener::listen_at(path, section.mode.get(), owner, group.or(identity.group))?;
+    let made = fs::symlink_metadata(path)?;
+    Ok(Socket { listener, file: SocketFile { path: path.to_owned(), made: (made.dev(), made.ino()) } })
 }
 
 /// Accepts connections for ever.

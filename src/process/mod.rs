@@ -1,6 +1,12 @@
 //! The process: whose rights it runs with, and where its number is written.
 
+mod pid_file;
+pub(crate) mod privileges;
 pub mod service;
+mod start_error;
+
+pub use pid_file::PidFile;
+pub use start_error::StartError;
 
 use crate::values::{Account, FilePath};
 use serde::Deserialize;

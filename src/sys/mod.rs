@@ -1,6 +1,7 @@
 //! What the operating system gives, in safe types.
 
 pub mod accounts;
+pub mod files;
 pub mod interfaces;
 #[cfg(feature = "kafka-plain")]
 pub mod kafka;
@@ -14,3 +15,4 @@ pub mod seccomp;
 pub mod signals;
 pub mod stdio;
 pub mod terminal;
+pub mod unix_listener;

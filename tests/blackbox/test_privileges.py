@@ -5,8 +5,11 @@ import os
 import pwd
 import signal
 import socket
+import subprocess
 import tempfile
 import time
+
+import pytest
 
 import harness
 from harness import AsRoot, Daemon, Sender, message, run_binary
@@ -106,6 +109,116 @@ def test_what_cannot_be_opened_again():
                 with open(log) as file:
                     assert f"WARN trace.file: {top}: this user may not make files there; once moved away" in file.read()
                 assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("key", ["output.file.file", "trace.file", "process.pid-file"])
+def test_a_link_of_the_user_gives_nothing_of_roots_away(key):
+    """Whoever took the user over can put links into its folder before the next start as root."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        victim, folder = os.path.join(top, "victim"), os.path.join(top, "theirs")
+        os.mkdir(folder)
+        os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
+        with open(victim, "w") as file:
+            file.write("root's\n")
+        os.chmod(victim, 0o600)
+        link = os.path.join(folder, "link")
+        os.symlink(victim, link)
+        os.lchown(link, NOBODY.pw_uid, NOBODY.pw_gid)
+        section, name = key.rsplit(".", 1)
+        config = {"process": 'user = "nobody"\n', "input.tcp-socket": "local-port = 0\n", "web-api": "local-port = 0\n"}
+        config[section] = config.get(section, "") + f'{name} = "{link}"\n' + ("enable = true\n" if section == "output.file" else "")
+        with AsRoot():
+            path = os.path.join(top, "config")
+            with open(path, "w") as file:
+                file.write("".join(f"[{section}]\n{keys}" for section, keys in config.items()))
+            process = subprocess.Popen([harness.BINARY, "-c", path], stderr=subprocess.PIPE, text=True)
+            time.sleep(1)
+            process.terminate()
+            err = process.communicate(timeout=10)[1]
+        if key != "process.pid-file":  # which is made anew, in the link's place
+            assert process.returncode == 1 and section in err, (process.returncode, err)
+        found = os.stat(victim)
+        assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600), found
+        with open(victim) as file:
+            assert file.read() == "root's\n"
+
+
+def test_the_pid_file_and_the_socket_are_removed_or_it_is_said():
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        theirs, roots = os.path.join(top, "theirs"), os.path.join(top, "roots")
+        for folder in (theirs, roots):
+            os.mkdir(folder)
+            os.chmod(folder, 0o755)
+        os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
+        for folder, stays in ((theirs, False), (roots, True)):
+            pid, sock = os.path.join(folder, "pid"), os.path.join(folder, "sock")
+            with AsRoot(), Daemon(f"[process]\nuser = 'nobody'\npid-file = '{pid}'\n", arguments=("-u", sock)) as daemon:
+                assert int(open(pid).read()) == daemon.process.pid
+                found = os.stat(sock)
+                assert (found.st_uid, found.st_mode & 0o777) == (NOBODY.pw_uid, 0o660), found
+                for key, path in (("process.pid-file", pid), ("input.unix-socket", sock)):
+                    said = f"WARN {key}: {path}: stays after the end" in daemon.log()
+                    assert said == stays, daemon.log()
+                assert daemon.stop() == 0
+            assert sorted(os.listdir(folder)) == (["pid", "sock"] if stays else [])
+
+
+def test_two_starts_on_one_stale_socket():
+    """One of them runs."""
+    with harness.temporary_folder() as top:
+        path = os.path.join(top, "sock")
+        stale = socket.socket(socket.AF_UNIX)
+        stale.bind(path)
+        stale.close()
+        config = os.path.join(top, "config")
+        with open(config, "w") as file:
+            file.write(f'[web-api]\nenable = false\n[input.unix-socket]\nenable = true\npath = "{path}"\n')
+        for _ in range(5):
+            started = [
+                subprocess.Popen([harness.BINARY, "-c", config], stderr=subprocess.DEVNULL, **harness.UNPRIVILEGED)
+                for _ in range(4)
+            ]
+            time.sleep(1.5)
+            running = [process for process in started if process.poll() is None]
+            for process in running:
+                process.kill()
+            for process in started:
+                process.wait()
+            assert len(running) == 1
+
+
+def test_a_full_backlog_is_not_waited_for():
+    with harness.temporary_folder() as top:
+        path = os.path.join(top, "sock")
+        with socket.socket(socket.AF_UNIX) as owner, socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+            owner.bind(path)
+            os.chmod(path, 0o777)
+            owner.listen(0)
+            for waiting in (first, second):
+                waiting.setblocking(False)
+                try:
+                    waiting.connect(path)
+                except BlockingIOError:
+                    pass
+            code, _, err = run_binary("-u", path, config="[web-api]\nenable = false\n")
+            assert code == 1 and "another program listens on this socket" in err, err
+
+
+def test_a_fifo_is_not_waited_for():
+    """As configuration, secret or log."""
+    with harness.temporary_folder() as top:
+        fifo = os.path.join(top, "fifo")
+        os.mkfifo(fifo)
+        os.chmod(fifo, 0o666)
+        started = time.monotonic()
+        for config in (f"[trace]\nfile = '{fifo}'", f"[web-api]\npassword-file = '{fifo}'"):
+            code, _, err = run_binary(config=config + "\n[input.tcp-socket]\nlocal-port = 0\n")
+            assert code == 1 and fifo in err, (code, err)
+        code, _, err = run_binary("-c", fifo)
+        assert code == 1 and "it is a pipe, and nothing comes" in err, (code, err)
+        assert time.monotonic() - started < 10
 
 
 def test_service_manager():

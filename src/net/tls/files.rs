@@ -1,8 +1,6 @@
 //! Certificates and keys from PEM files (RFC 7468), and words for what is wrong with them.
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::limits::PEM_BYTES;
+use crate::sys::files;
 use crate::values::KeyError;
 
 /// A file and the key of the configuration that names it.
@@ -32,7 +31,7 @@ impl Named<'_> {
 
     /// The whole file.
     fn read(self) -> Result<Vec<u8>, KeyError> {
-        read_limited(self.path).map_err(|error| self.fault(error))
+        files::read_whole(self.path, PEM_BYTES).map_err(|error| self.fault(error))
     }
 }
 
@@ -130,14 +129,4 @@ fn private_key(file: Named<'_>) -> Result<PrivateKeyDer<'static>, KeyError> {
 fn is_encrypted(octets: &[u8]) -> bool {
     const LABEL: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
     octets.windows(LABEL.len()).any(|window| window == LABEL)
-}
-
-/// A whole file, when it is no longer than [`PEM_BYTES`].
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    File::open(path)?.take(PEM_BYTES + 1).read_to_end(&mut octets)?;
-    if octets.len() as u64 > PEM_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {PEM_BYTES} octets")));
-    }
-    Ok(octets)
 }
