@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// `-c`: the configuration file.
     pub config: Option<PathBuf>,
-    /// What is laid over it.
+    /// The options that are laid over it.
     pub overlay: CommandLine,
     /// `--check`: say what would run, and end.
     pub check: bool,
@@ -233,7 +233,7 @@ mod tests {
         Args::parse(line.split_whitespace().map(OsString::from))
     }
 
-    /// What a command line says, in the order config, listen, port, unix, verbose, check.
+    /// The meaning of a command line, in the order config, listen, port, unix, verbose, check.
     fn said(line: &str) -> String {
         let Args { config, overlay, check, top: None } = parse(line).unwrap() else { panic!("{line}") };
         let mut words = Vec::new();

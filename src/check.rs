@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    /// What the profiles promise, with the built-in defaults otherwise.
+    /// The sizes that the profiles promise, with the built-in defaults otherwise.
     #[test]
     fn profiles_keep_their_sizes() {
         for (profile, most) in

@@ -148,7 +148,7 @@ impl Limits {
     }
 }
 
-/// What `queue` of an output takes.
+/// The sizes that `queue` of an output takes.
 pub type QueueSize = ByteSize<QUEUE_MIN, QUEUE_MAX>;
 
 /// `queue` of every output when it is absent.

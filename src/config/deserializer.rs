@@ -15,19 +15,19 @@ use toml::de::{DeTable, DeValue};
 #[derive(Debug)]
 pub(super) struct DecodeError(Box<DecodeDetails>);
 
-/// What is known of it.
+/// All that is known of it.
 #[derive(Debug, Default)]
 pub(super) struct DecodeDetails {
     /// The dotted key.
     pub(super) key: String,
     /// The octet where it stands; none until somebody knew.
     pub(super) start: Option<usize>,
-    /// What is wrong, in serde's words.
+    /// The error, in serde's words.
     pub(super) text: String,
 }
 
 impl DecodeError {
-    /// What is known of it.
+    /// All that is known of it.
     pub(super) fn into_inner(self) -> DecodeDetails {
         *self.0
     }
@@ -131,7 +131,7 @@ impl<'de> MapAccess<'de> for Keys<'de> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let Some((name, value)) = self.rest.next() else { return Ok(None) };
         self.value = Some((name.get_ref(), value));
-        seed.deserialize(Name(name.get_ref()))
+        seed.deserialize(KeyDeserializer(name.get_ref()))
             .map(Some)
             .map_err(|refused| refused.below(&shown(name.get_ref()), name.span().start))
     }
@@ -144,9 +144,9 @@ impl<'de> MapAccess<'de> for Keys<'de> {
 }
 
 /// A key.
-struct Name<'de>(&'de str);
+struct KeyDeserializer<'de>(&'de str);
 
-impl<'de> Deserializer<'de> for Name<'de> {
+impl<'de> Deserializer<'de> for KeyDeserializer<'de> {
     type Error = DecodeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {

@@ -9,23 +9,23 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
 /// A text that is TOML.
-pub(super) struct Document<'t> {
+pub(super) struct ConfigDocument<'t> {
     /// The text.
     text: &'t str,
-    /// What the file is called in errors.
+    /// The name of the file in errors.
     name: &'t str,
     /// The text, parsed: a table.
     root: DeValue<'t>,
 }
 
-impl<'t> Document<'t> {
+impl<'t> ConfigDocument<'t> {
     /// Parses a text.
     ///
     /// # Errors
     /// It is not TOML; when it looks like YAML, the error says so instead.
     pub(super) fn parse(text: &'t str, name: &'t str) -> Result<Self, Error> {
         match DeTable::parse(text) {
-            Ok(root) => Ok(Document { text, name, root: DeValue::Table(root.into_inner()) }),
+            Ok(root) => Ok(ConfigDocument { text, name, root: DeValue::Table(root.into_inner()) }),
             Err(error) => Err(not_toml(text, name, &error)),
         }
     }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and whose fault it is.
+//! Errors of a configuration, and whose fault it is.
 
 use std::fmt;
 use std::io;
@@ -31,7 +31,7 @@ pub struct Error {
     place: Option<(usize, usize)>,
     /// The dotted key; empty when the text is no TOML at all.
     key: String,
-    /// What is wrong, and what is allowed.
+    /// The error, and what is allowed.
     text: String,
     /// Whose fault it is.
     class: ExitClass,

@@ -19,7 +19,7 @@ use crate::message::{filter, geoip};
 use crate::sys::files;
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret};
 use crate::{http, input, limits, log, output, process, statistics};
-use document::Document;
+use document::ConfigDocument;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -51,15 +51,15 @@ pub struct Config {
     /// The file it was read from; none when the defaults are used.
     #[serde(skip)]
     pub file: Option<PathBuf>,
-    /// What was written in the file, to see later what changed.
+    /// The keys and values of the file, to see later what changed.
     #[serde(skip)]
     pub written: RawConfig,
-    /// What is legal, but probably not meant; for the log.
+    /// Everything legal, but probably not meant; for the log.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
 
-/// What the command line lays over the file.
+/// The options that the command line lays over the file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CommandLine {
     /// `-l`: address of the TCP listener.
@@ -88,7 +88,7 @@ impl Config {
                 "not UTF-8; allowed: UTF-8",
             )
         })?;
-        let document = Document::parse(text, &name)?;
+        let document = ConfigDocument::parse(text, &name)?;
         let mut config = Config::settle(&document, overlay)?;
         config.read_secrets(&document)?;
         config.check_exposure(&document)?;
@@ -109,7 +109,7 @@ impl Config {
     /// # Errors
     /// The first thing wrong with the words.
     pub fn parse_under(text: &str, name: &str, overlay: &CommandLine) -> Result<Config, Error> {
-        let document = Document::parse(text, name)?;
+        let document = ConfigDocument::parse(text, name)?;
         let config = Config::settle(&document, overlay)?;
         if config.web_api.api_key_file.is_none() && config.web_api.password_file.is_none() {
             config.check_exposure(&document)?;
@@ -118,7 +118,7 @@ impl Config {
     }
 
     /// Everything between the parsed text and the files with secrets.
-    fn settle(document: &Document<'_>, overlay: &CommandLine) -> Result<Config, Error> {
+    fn settle(document: &ConfigDocument<'_>, overlay: &CommandLine) -> Result<Config, Error> {
         let config = Config::understand(document, overlay)?;
         match missing_features::first(&config) {
             Some((key, why)) => Err(document.error(key, why)),
@@ -127,7 +127,7 @@ impl Config {
     }
 
     /// The same, whether it is built or not.
-    fn understand(document: &Document<'_>, overlay: &CommandLine) -> Result<Config, Error> {
+    fn understand(document: &ConfigDocument<'_>, overlay: &CommandLine) -> Result<Config, Error> {
         let mut config: Config = document.read()?;
         config.written = RawConfig(document.read()?);
         config.lay_over(overlay);
@@ -190,7 +190,7 @@ impl Config {
     }
 
     /// Puts the first lines of the files with secrets in place.
-    fn read_secrets(&mut self, document: &Document<'_>) -> Result<(), Error> {
+    fn read_secrets(&mut self, document: &ConfigDocument<'_>) -> Result<(), Error> {
         let api = &mut self.web_api;
         if !api.enable {
             return Ok(());
@@ -210,7 +210,7 @@ impl Config {
     }
 
     /// Refuses a web API that anybody could use.
-    fn check_exposure(&self, document: &Document<'_>) -> Result<(), Error> {
+    fn check_exposure(&self, document: &ConfigDocument<'_>) -> Result<(), Error> {
         if !self.web_api.enable {
             return Ok(());
         }
@@ -218,7 +218,7 @@ impl Config {
     }
 }
 
-/// What was written in the file, secrets included: so `Debug` shows nothing of it.
+/// The keys and values of the file, secrets included: so `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Default)]
 pub struct RawConfig(BTreeMap<String, RawValue>);
 
@@ -252,7 +252,7 @@ const FILE_MAX: u64 = 1 << 20;
 /// The longest file with a secret, in octets.
 const SECRET_MAX: u64 = 1 << 16;
 
-/// What the configuration knows and this program does not do: not yet, in which case whoever builds it deletes its
+/// Keys that the configuration knows and this program does not do: not yet, in which case whoever builds it deletes its
 /// row, or not in this build.
 mod missing_features {
     use super::Config;

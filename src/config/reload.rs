@@ -1,4 +1,4 @@
-//! What a SIGHUP takes over from a changed file, and what waits for a restart.
+//! The keys a SIGHUP takes over from a changed file, and what waits for a restart.
 
 use super::Config;
 use crate::values::RawValue;
@@ -14,7 +14,7 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// What changed from the old configuration to the new one.
+    /// The changes from the old configuration to the new one.
     pub fn between(old: &Config, new: &Config) -> Reload {
         let changed = changed_keys(old.written.table(), new.written.table());
         let (taken, needs_restart) = changed.into_iter().partition(|key| is_taken_over(key));

@@ -1,6 +1,6 @@
 //! What is settled between sections, and the example file.
 
-use super::document::Document;
+use super::document::ConfigDocument;
 use super::*;
 use crate::input::file::AtEnd;
 use crate::values::Value;
@@ -10,7 +10,7 @@ const EXAMPLE: &str = include_str!("../../configs/dnstap.toml");
 
 /// A configuration, whether what it asks for is built or not.
 fn understand(text: &str, overlay: &CommandLine) -> Result<Config, Error> {
-    Config::understand(&Document::parse(text, "test.toml")?, overlay)
+    Config::understand(&ConfigDocument::parse(text, "test.toml")?, overlay)
 }
 
 /// The overlay of a command line such as `-l 0.0.0.0 -u /run/x`.

@@ -9,7 +9,7 @@ use crate::output;
 use crate::process::StartError;
 use crate::values::KeyError;
 
-/// What each section that uses TLS shows and trusts.
+/// The certificates that each section that uses TLS shows and trusts.
 pub struct Certificates {
     pub tcp_socket: Option<Server>,
     pub web_api: Option<Server>,

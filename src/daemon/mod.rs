@@ -32,7 +32,7 @@ use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::{http, log};
 
 use certificates::Certificates;
-use parts::{Sockets, Tables};
+use parts::{ProcessTables, Sockets};
 use service::Watchdog;
 
 /// Runs until a signal asks to stop, or until the capture is replayed that was the only input.
@@ -63,7 +63,8 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
         socket.file.warn_if_it_stays();
     }
     let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
-    let parts: &'static Tables = Box::leak(Box::new(Tables::build(&config, certificates, outputs)));
+    let parts: &'static ProcessTables =
+        Box::leak(Box::new(ProcessTables::build(&config, certificates, outputs)));
     parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
@@ -114,7 +115,7 @@ impl Tasks {
         config: &Config,
         opened: Sockets,
         tasks: Vec<output::OutletTask>,
-        parts: &'static Tables,
+        parts: &'static ProcessTables,
         executor: &'static LocalExecutor<'static>,
     ) -> Result<Self, StartError> {
         let mut running = Tasks {
@@ -192,7 +193,7 @@ impl Tasks {
         &mut self,
         mut config: Config,
         overlay: &CommandLine,
-        parts: &Tables,
+        parts: &ProcessTables,
         signals: &AsyncSignals,
     ) {
         let last_replay = self.last_replay.take();
@@ -213,7 +214,7 @@ impl Tasks {
     }
 
     /// Ends the inputs, lets the outputs write what is queued, and ends the rest.
-    async fn stop(self, parts: &'static Tables) {
+    async fn stop(self, parts: &'static ProcessTables) {
         info!("Stopping");
         service::stopping();
         drop(self.inputs);
@@ -240,7 +241,7 @@ impl Tasks {
 /// Tasks that connect to the remotes of `input.tcp-client`.
 fn dial(
     config: &Config,
-    parts: &'static Tables,
+    parts: &'static ProcessTables,
     counters: &'static InputCounters,
     executor: &LocalExecutor<'static>,
 ) -> Vec<Task<()>> {
@@ -257,7 +258,7 @@ fn dial(
 }
 
 /// Once a second: rates and deadlines.
-async fn tick(parts: &'static Tables) {
+async fn tick(parts: &'static ProcessTables) {
     let mut last = Instant::now();
     let mut watchdog = Watchdog::from_environment();
     loop {
@@ -277,7 +278,7 @@ async fn tick(parts: &'static Tables) {
 }
 
 /// Takes over what can change while running; an invalid file leaves everything as it is.
-fn reload(config: &mut Config, overlay: &CommandLine, parts: &Tables) {
+fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     parts.stage.outputs.reopen();
     let Some(path) = config.file.clone() else {
         if let Err(error) = log::reconfigure(&config.trace) {

@@ -1,4 +1,4 @@
-//! What a daemon is made of: what it opens, and the tables it fills.
+//! The parts of a daemon: what it opens, and the tables it fills.
 
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -94,7 +94,7 @@ pub fn shown(path: Option<&Path>) -> String {
 }
 
 /// The tables, the same for the whole life of the process.
-pub struct Tables {
+pub struct ProcessTables {
     /// Outputs and statistics.
     pub stage: &'static TaskContext,
     pub shared: Shared<'static>,
@@ -105,7 +105,7 @@ pub struct Tables {
     pub api_stop: http::Stop,
 }
 
-impl Tables {
+impl ProcessTables {
     /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
     pub fn build(config: &Config, certificates: Certificates, outputs: Vec<Outlet>) -> Self {
         let limits = Limits::resolve(&config.limits);
@@ -122,7 +122,7 @@ impl Tables {
             Pairing::new(limits.pairing),
             config.statistics.qname_lowercase,
         )));
-        Tables {
+        ProcessTables {
             stage,
             shared: Shared::new(collector, &limits),
             access_list: AccessList::new(&config.input.tcp_socket),
@@ -149,7 +149,7 @@ impl Tables {
         }
     }
 
-    /// What the web API shows.
+    /// Everything the web API shows.
     pub fn app(&'static self) -> http::App<'static> {
         http::App {
             settings: &self.api,

@@ -1,4 +1,4 @@
-//! What a service manager is told, when there is one that listens (`NOTIFY_SOCKET`, sd_notify(3)).
+//! Messages to the service manager, when there is one that listens (`NOTIFY_SOCKET`, sd_notify(3)).
 
 use std::time::{Duration, Instant};
 

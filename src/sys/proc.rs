@@ -1,4 +1,4 @@
-//! What the kernel knows of this process, read from `/proc` into buffers on the stack.
+//! The numbers the kernel has of this process, read from `/proc` into buffers on the stack.
 //!
 //! Everything is an `Option`: a process may live without `/proc`.
 #![allow(unsafe_code)]

@@ -20,7 +20,7 @@ pub enum Kind {
     Pollable,
 }
 
-/// What kind of thing a descriptor is open on.
+/// The kind of thing a descriptor is open on.
 ///
 /// # Errors
 ///
