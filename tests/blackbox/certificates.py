@@ -31,6 +31,14 @@ def openssl(*arguments):
     return done.stdout
 
 
+def self_signed(folder, common_name, names, stem="self"):
+    """Paths of a certificate that signs itself and of its key, made in a folder."""
+    certificate, key = (os.path.join(folder, stem + end) for end in (".pem", ".key"))
+    openssl("req", "-x509", *NEW_KEY, "-days", "3650", "-keyout", key, "-out", certificate, "-subj", f"/CN={common_name}",
+            "-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:FALSE")
+    return certificate, key
+
+
 class Authority:
     """A certificate authority in a folder of its own, which also takes what it signs."""
 

@@ -16,8 +16,7 @@ import struct
 import subprocess
 import tempfile
 import time
-
-import pytest
+import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("DNSTAPD", os.path.join(TOP, "target/release/dnstapd"))
@@ -340,4 +339,4 @@ def run_binary(*arguments, config=None, seconds=20, **more):
 
 def natively(why):
     """For a test that says nothing under an emulator, and why: it is left out there, by name."""
-    return pytest.mark.skipif(bool(EMULATOR), reason=why)
+    return unittest.skipIf(bool(EMULATOR), why)

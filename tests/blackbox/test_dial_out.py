@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 
-from certificates import Authority, openssl, server_context
+from certificates import Authority, self_signed, server_context
 from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control, free_port, message, run_binary
 from peers import OwnNames
 
@@ -307,9 +307,7 @@ def test_sources_that_are_not_trusted():
 
 def test_a_certificate_that_signs_itself():
     """As the README makes one: what is trusted is the certificate itself."""
-    certificate, key = AUTHORITY.path("self.pem"), AUTHORITY.path("self.key")
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "365", "-keyout", key, "-out",
-            certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE")
+    certificate, key = self_signed(AUTHORITY.folder, "localhost", "DNS:localhost")
     with Source(server_context((certificate, key))) as source, daemon(remote(source.port, "localhost", tls(ca=certificate))) as it:
         source.accept().greet().send(message())
         assert len(it.records()) == 1

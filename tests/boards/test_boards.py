@@ -19,6 +19,7 @@ import time
 import pytest
 
 import harness
+from certificates import self_signed
 from harness import TOP, free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -59,12 +60,6 @@ def configuration():
     return text + "\nconfig trace 'trace'\n\toption verbose '1'\nconfig input 'tcp_socket'\n\toption local_address '0.0.0.0'\n\toption enable '1'\n"
 
 
-def certificate(folder):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650",
-                    "-keyout", f"{folder}/web.key", "-out", f"{folder}/web.crt", "-subj", "/CN=board",
-                    "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"], check=True, capture_output=True)
-
-
 def put(path, source=None, text=None, mode=0o644):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if source:
@@ -97,7 +92,7 @@ class Board:
         threading.Thread(target=self.listen, daemon=True).start()
         self.expect(rb"board is up\r?\n", 120)
         self.boot = time.monotonic() - started
-        self.context = ssl.create_default_context(cafile=f"{folder}/web.crt")
+        self.context = ssl.create_default_context(cafile=self.certificate)
 
     def initramfs(self):
         """Busybox, our files where the package puts them, and the modules of the network card."""
@@ -114,9 +109,9 @@ class Board:
         put(f"{root}/etc/config/dnstapd", text=configuration())
         put(f"{root}/demo.fstrm", CAPTURE)
         put(f"{root}/replay.toml", text='[limits]\nprofile = "small"\n[web-api]\nenable = false\n[input.file]\nenable = true\npath = "/demo.fstrm"\n')
-        certificate(self.folder)
-        for name in ("web.crt", "web.key"):
-            put(f"{root}/etc/dnstapd/{name}", f"{self.folder}/{name}", mode=0o600)
+        self.certificate, key = self_signed(self.folder, "board", "IP:127.0.0.1")
+        for name, path in (("web.crt", self.certificate), ("web.key", key)):
+            put(f"{root}/etc/dnstapd/{name}", path, mode=0o600)
         put(f"{root}/modules/order", text="".join(f"{name}.ko\n" for name in board["modules"]))
         for name in board["modules"]:
             module, = glob.glob(f"{tree}/lib/modules/*/**/{name}.ko", recursive=True)

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 
+import pytest
 from playwright.sync_api import Error
 
 from certificates import Authority, client_context
@@ -376,26 +377,28 @@ def test_contrast_of_all_text():
                 print(f"     {scheme}: {len(found)} texts, the lowest contrast is {min(ratio for _, ratio in found):.1f}")
 
 
-def test_pictures_wide_and_narrow():
+@pytest.mark.long
+@pytest.mark.parametrize("state, streams", [
+    ("empty", None), ("real", [b"ns1", b"ns2", b"lb1"]), ("fifty", [b"resolver-%02d.zone.example.net" % place for place in range(50)])],
+    ids=["empty", "real", "fifty"])
+def test_pictures_wide_and_narrow(state, streams):
     """Screenshots for people; and nothing is wider than the window."""
-    states = {"empty": None, "real": [b"ns1", b"ns2", b"lb1"], "fifty": [b"resolver-%02d.zone.example.net" % place for place in range(50)]}
-    for state, streams in states.items():
-        output = "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\n" if state == "real" else ""
-        with Daemon(extra=output) as daemon, browser() as chromium:
-            traffic = Traffic(daemon, streams) if streams else None
-            if traffic:
-                traffic.__enter__()
-            sizes = [("wide", 1440, "light"), ("wide", 1440, "dark"), ("narrow", 390, "light"), ("narrow", 390, "dark"), ("narrowest", 320, "light")]
-            opened = [(name, scheme, Watched(chromium, daemon, width=width, height=900, scheme=scheme)) for name, width, scheme in sizes]
-            opened[0][2].page.wait_for_timeout(1000 * (ROUND if traffic else 2 * TICK))
-            for name, scheme, page in opened:
-                page.page.bring_to_front()
-                page.live()
-                assert len(page.page.locator("#stream option").all()) == len(streams or []) + 1
-                page.page.wait_for_timeout(100)
-                page.screenshot(f"{state}-{name}-{scheme}")
-                width, inner = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-                assert width <= inner, (state, name, width, inner)
-                page.check()
-            if traffic:
-                traffic.__exit__()
+    output = "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\n" if state == "real" else ""
+    with Daemon(extra=output) as daemon, browser() as chromium:
+        traffic = Traffic(daemon, streams) if streams else None
+        if traffic:
+            traffic.__enter__()
+        sizes = [("wide", 1440, "light"), ("wide", 1440, "dark"), ("narrow", 390, "light"), ("narrow", 390, "dark"), ("narrowest", 320, "light")]
+        opened = [(name, scheme, Watched(chromium, daemon, width=width, height=900, scheme=scheme)) for name, width, scheme in sizes]
+        opened[0][2].page.wait_for_timeout(1000 * (ROUND if traffic else 2 * TICK))
+        for name, scheme, page in opened:
+            page.page.bring_to_front()
+            page.live()
+            assert len(page.page.locator("#stream option").all()) == len(streams or []) + 1
+            page.page.wait_for_timeout(100)
+            page.screenshot(f"{state}-{name}-{scheme}")
+            width, inner = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert width <= inner, (state, name, width, inner)
+            page.check()
+        if traffic:
+            traffic.__exit__()

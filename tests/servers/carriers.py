@@ -3,17 +3,10 @@ import os
 import subprocess
 import time
 
+from certificates import self_signed
+
 # The name on the certificates of the tests.
 CERTIFIED = "dns.example.com"
-
-
-def certificate(folder):
-    """Makes a key and a self-signed certificate for `CERTIFIED`; their paths."""
-    key, path = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-keyout", key, "-out", path, "-days", "2", "-subj", f"/CN={CERTIFIED}", "-addext", f"subjectAltName=DNS:{CERTIFIED}"],
-                   check=True, capture_output=True)
-    return key, path
 
 
 class Socat:
@@ -32,7 +25,7 @@ class Socat:
 
     @classmethod
     def tls(cls, port, destination, folder):
-        key, path = certificate(folder)
+        path, key = self_signed(folder, CERTIFIED, f"DNS:{CERTIFIED}")
         return cls(f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={path},key={key},verify=0,fork", destination,
                    os.path.join(folder, "socat.log")), path
 

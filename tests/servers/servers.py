@@ -13,7 +13,8 @@ import subprocess
 import time
 
 import zones
-from carriers import CERTIFIED, certificate
+from carriers import CERTIFIED
+from certificates import self_signed
 from network import NOBODY, address4, address6
 
 COREDNS = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "dnstapd-tests/bin/coredns")
@@ -31,7 +32,7 @@ class Server:
     # Seconds in which it connects again after the collector was away.
     reconnects = 8
     # Seconds in which it ends when told to.
-    stops = 3
+    stops = 8
     # Whether it sends STOP when it ends.
     says_stop = True
     # The user that Debian runs it as, and whether it gives up root for that user in this run.
@@ -238,7 +239,7 @@ class Unbound(Server):
     tls_port = 853
 
     def command(self):
-        key, chain = certificate(self.folder)
+        chain, key = self_signed(self.folder, CERTIFIED, f"DNS:{CERTIFIED}")
         tls = f'yes\n  dnstap-tls-server-name: "{CERTIFIED}"\n  dnstap-tls-cert-bundle: "{self.collector_certificate}"' if self.over_tls else "no"
         where = f'dnstap-ip: "{self.destination[0]}@{self.destination[1]}"\n  dnstap-tls: {tls}' if self.over_tcp else \
             f'dnstap-socket-path: "{self.destination}"'
@@ -296,7 +297,7 @@ class Dnsdist(Server):
     tls_port, https_port = 853, 443
 
     def command(self):
-        key, chain = certificate(self.folder)
+        chain, key = self_signed(self.folder, CERTIFIED, f"DNS:{CERTIFIED}")
         logger = f'newFrameStreamTcpLogger("{self.colon()}"' if self.over_tcp else f'newFrameStreamUnixLogger("{self.destination}"'
         conf = self.write("dnsdist.conf", f"""
 setLocal("{self.address4}:53")
