@@ -33,9 +33,9 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     let limits = Limits::resolve(&config.limits);
     log::start(&config.trace, None).map_err(StartError::of("trace.file"))?;
     let capture = parts::capture(config, &limits)?;
-    let certificates = Certificates::load(config)?;
+    Certificates::load(config)?;
     let geoip = parts::geoip(config)?;
-    let outputs = parts::plans(config, &limits, &certificates.outputs)?;
+    let outputs = parts::plans(config, &limits, None)?;
     print(config, &limits, (capture.as_ref(), geoip.as_ref()), &outputs, out)
         .map_err(StartError::of("output"))
 }
@@ -86,7 +86,7 @@ fn print(
         writeln!(out, "geoip: {path}, {}", database.kind())?;
     }
     for output in outputs {
-        writeln!(out, "output: {}, {}", output.name, output.what)?;
+        writeln!(out, "output: {}, {}", output.name, output.words)?;
     }
     if config.web_api.enable {
         let tls = protection(&config.web_api.tls());
@@ -173,7 +173,7 @@ mod tests {
     fn the_documented_memory_is_the_real_one() {
         let config = Config::parse("", "the built-in defaults").unwrap();
         let limits = Limits::resolve(&config.limits);
-        let plans = parts::plans(&config, &limits, &Default::default()).unwrap();
+        let plans = parts::plans(&config, &limits, None).unwrap();
         let map = memory_map(&config, &limits, None, &plans);
         let total = map.iter().map(|(_, octets)| octets).sum();
         let documented = include_str!("limits.rs");
@@ -191,7 +191,7 @@ mod tests {
         {
             let config = Config::parse(&format!("[limits]\nprofile = \"{profile}\""), "a profile").unwrap();
             let limits = Limits::resolve(&config.limits);
-            let plans = parts::plans(&config, &limits, &Default::default()).unwrap();
+            let plans = parts::plans(&config, &limits, None).unwrap();
             let total: usize =
                 memory_map(&config, &limits, None, &plans).iter().map(|(_, octets)| octets).sum();
             assert!(total <= most, "{profile}: {total} octets");

@@ -16,12 +16,13 @@ use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
 use dnstapd::message::pairing::Pairing;
-use dnstapd::output::{self, Outlet, Outlets, QueueSettings, stdout};
+use dnstapd::output::{self, Outlet, Outlets, stdout};
 use dnstapd::pipeline::Collector;
 use dnstapd::statistics::counters::Direction;
 use dnstapd::statistics::{self, Statistics, StreamScope, ranking};
 use dnstapd::sys::proc;
 use dnstapd::time::Time;
+use dnstapd::values::QueueSettings;
 use dnstapd::values::{Format, WhenFull};
 use dnstapd::wire::framestream::{Deframer, Unit, data_header};
 
@@ -542,30 +543,30 @@ fn no_output_allocates_per_message() {
     for kind in kinds.into_iter().filter(|kind| cfg!(feature = "tls") || !kind.ends_with("tls")) {
         let limits = Limits::resolve(&limits::Section::default());
         let section: output::Section = toml::from_str(&peer(kind, &folder)).unwrap();
-        let plans = section.plans(&limits, &output::Clients::load(&section).unwrap()).unwrap();
-        let (outputs, tasks): (Vec<_>, Vec<_>) = plans.into_iter().map(output::Plan::build).unzip();
+        let plans = section.plans(&output::PlanContext { limits: &limits, identity: None }).unwrap();
+        let (outlets, sinks): (Vec<_>, Vec<_>) = plans.into_iter().map(output::Plan::build).unzip();
         let statistics: &'static _ = leak(RefCell::new(Statistics::new(&limits)));
-        let stage: &'static _ = leak(output::TaskContext { outputs: Outlets::new(outputs), statistics });
+        let stage: &'static _ = leak(output::TaskContext { outlets: Outlets::new(outlets), statistics });
         let collector: &'static _ =
-            leak(Collector::new(statistics, &stage.outputs, patterns(), Pairing::new(limits.pairing), true));
+            leak(Collector::new(statistics, &stage.outlets, patterns(), Pairing::new(limits.pairing), true));
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
-        for (task, output) in tasks.into_iter().zip(stage.outputs.iter()) {
-            executor.spawn(task(stage, output)).detach();
+        for (sink, outlet) in sinks.into_iter().zip(stage.outlets.iter()) {
+            executor.spawn(sink.run(stage, outlet)).detach();
         }
-        let output = stage.outputs.iter().next().unwrap();
+        let output = stage.outlets.iter().next().unwrap();
         let counters = leak(InputCounters::new("test"));
         const ROUNDS: usize = 100;
         let (made, records) = async_io::block_on(executor.run(async {
             let round = async || {
                 for frame in &frames {
-                    stage.outputs.room_everywhere().await;
+                    stage.outlets.room_everywhere().await;
                     counters.count(collector.ingest(&frame[4..]));
                 }
                 smol::future::yield_now().await;
             };
             // It connects, opens, and the regular expressions make their memory.
             round().await;
-            stage.outputs.drained().await;
+            stage.outlets.drained().await;
             let before = (allocations(), records());
             for _ in 0..ROUNDS {
                 round().await;
@@ -573,7 +574,7 @@ fn no_output_allocates_per_message() {
             while kind == "metrics" && output.delivered() < 3 {
                 round().await;
             }
-            stage.outputs.drained().await;
+            stage.outlets.drained().await;
             (allocations() - before.0, records() - before.1)
         }));
         let messages = counters.received.get();

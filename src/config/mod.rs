@@ -121,7 +121,7 @@ impl Config {
     fn settle(document: &ConfigDocument<'_>, overlay: &CommandLine) -> Result<Config, Error> {
         let config = Config::understand(document, overlay)?;
         match missing_features::first(&config) {
-            Some((key, why)) => Err(document.error(key, why)),
+            Some((section, missing)) => Err(document.fault(&section, &missing)),
             None => Ok(config),
         }
     }
@@ -183,10 +183,10 @@ impl Config {
         one(input.unix_socket.enable, "input.unix-socket", &|| input.unix_socket.check())?;
         one(input.sniffer.enable, "input.sniffer", &|| input.sniffer.check())?;
         one(input.file.enable, "input.file", &|| input.file.check())?;
-        one(output.tcp_socket.enable, "output.tcp-socket", &|| output.tcp_socket.check())?;
-        one(output.syslog.enable, "output.syslog", &|| output.syslog.check())?;
-        one(output.dnstap.enable, "output.dnstap", &|| output.dnstap.check())?;
-        one(output.kafka.enable, "output.kafka", &|| output.kafka.check())
+        for kind in output.enabled() {
+            one(true, &format!("output.{}", kind.name()), &|| kind.check())?;
+        }
+        Ok(())
     }
 
     /// Puts the first lines of the files with secrets in place.
@@ -258,30 +258,28 @@ mod missing_features {
     use super::Config;
     use crate::message::geoip;
     use crate::net::tls;
-    use crate::output::kafka;
+    use crate::values::KeyError;
 
     /// The key to name, what to say, whether a configuration asks for it.
     type Row = (&'static str, &'static str, fn(&Config) -> bool);
 
-    /// The first row a configuration asks for.
-    pub(super) fn first(config: &Config) -> Option<(&'static str, &'static str)> {
-        ROWS.iter().find(|(_, _, asked)| asked(config)).map(|(key, why, _)| (*key, *why))
+    /// The first section that asks for what is not there, and its key.
+    pub(super) fn first(config: &Config) -> Option<(String, KeyError)> {
+        let row = ROWS.iter().find(|(_, _, asked)| asked(config)).and_then(|(key, why, _)| {
+            let (section, key) = key.rsplit_once('.')?;
+            Some((section.to_owned(), KeyError::new(key, *why)))
+        });
+        let mut outputs = config.output.enabled();
+        row.or_else(|| {
+            outputs.find_map(|kind| Some((format!("output.{}", kind.name()), kind.missing_feature()?)))
+        })
     }
 
     /// For TLS in a build without it.
     const WITHOUT_TLS: &str = "needs the cargo feature `tls`, which this build is without; allowed: `false`";
 
-    /// The same, where it is one transport of several.
-    const WITHOUT_TLS_TRANSPORT: &str =
-        "`tls` needs the cargo feature `tls`, which this build is without; allowed: `udp`, `tcp`";
-
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
-        (
-            "output.kafka.enable",
-            "needs the cargo feature `kafka`, which this build is without; allowed: `enable = false`",
-            |c| !kafka::BUILT && c.output.kafka.enable,
-        ),
         (
             "geoip.enable",
             "needs the cargo feature `geoip`, which this build is without; allowed: `enable = false`",
@@ -291,17 +289,8 @@ mod missing_features {
         ("input.tcp-socket.tls-support", WITHOUT_TLS, |c| {
             !tls::BUILT && c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()
         }),
-        ("input.tcp-client", WITHOUT_TLS, |c| {
+        ("input.tcp-client.tls-support", WITHOUT_TLS, |c| {
             !tls::BUILT && c.input.tcp_client.iter().any(|client| client.enable && client.tls().is_on())
-        }),
-        ("output.tcp-socket.tls-support", WITHOUT_TLS, |c| {
-            !tls::BUILT && c.output.tcp_socket.enable && c.output.tcp_socket.tls().is_on()
-        }),
-        ("output.syslog.transport", WITHOUT_TLS_TRANSPORT, |c| {
-            !tls::BUILT && c.output.syslog.enable && c.output.syslog.tls().is_on()
-        }),
-        ("output.dnstap.tls-support", WITHOUT_TLS, |c| {
-            !tls::BUILT && c.output.dnstap.enable && c.output.dnstap.tls().is_on()
         }),
     ];
 }

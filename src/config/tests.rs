@@ -38,7 +38,7 @@ fn enabled(config: &Config) -> String {
         ("unix-socket", input.unix_socket.enable),
         ("sniffer", input.sniffer.enable),
         ("file", input.file.enable),
-        (">stdout", output.stdout.is_enabled()),
+        (">stdout", output.stdout.enable == Some(true)),
         (">file", output.file.enable),
         (">tcp-socket", output.tcp_socket.enable),
         (">syslog", output.syslog.enable),

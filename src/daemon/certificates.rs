@@ -5,7 +5,7 @@ use defmt_or_log::warn;
 use crate::config::Config;
 use crate::input::tcp_client;
 use crate::net::tls::{Client, Server};
-use crate::output;
+use crate::output::OutputCertificates;
 use crate::process::StartError;
 use crate::values::KeyError;
 
@@ -15,7 +15,6 @@ pub struct Certificates {
     pub web_api: Option<Server>,
     /// One for each section `input.tcp-client`, in their order.
     pub tcp_client: Vec<Option<Client>>,
-    pub outputs: output::Clients,
 }
 
 impl Certificates {
@@ -33,13 +32,11 @@ impl Certificates {
             tcp_socket: server(input.tcp_socket.is_enabled(), "input.tcp-socket", input.tcp_socket.tls())?,
             web_api: server(api.enable, "web-api", api.tls())?,
             tcp_client: input.tcp_client.iter().map(load_client).collect::<Result<_, _>>()?,
-            outputs: output::Clients::load(&config.output)
-                .map_err(|(name, fault)| failure(&format!("output.{name}"), &fault))?,
         })
     }
 
     /// Reads all files again. What is of no use is named in the log, and what was in force stays so.
-    pub fn reload(&self, config: &Config) {
+    pub fn reload(&self, outputs: &OutputCertificates, config: &Config) {
         let (input, api) = (&config.input, &config.web_api);
         let servers = [
             ("input.tcp-socket", &self.tcp_socket, input.tcp_socket.tls()),
@@ -55,7 +52,7 @@ impl Certificates {
                 complain("input.tcp-client", client.reload(&section.tls()));
             }
         }
-        self.outputs.reload(&config.output, |name, fault| complain(&format!("output.{name}"), Err(fault)));
+        outputs.reload(&config.output, |name, error| complain(&format!("output.{name}"), Err(error)));
     }
 }
 

@@ -25,7 +25,7 @@ use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::DRAIN_SECONDS;
 use crate::message::filter::Filter;
 use crate::message::geoip;
-use crate::output;
+use crate::output::{OutputCertificates, Plan, ReopenedFile, Sink};
 use crate::process::privileges::KeptFile;
 use crate::process::{PidFile, StartError, privileges, service};
 use crate::sys::signals::{AsyncSignals, Request, Signals};
@@ -53,24 +53,25 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
         warn!("{}", warning);
     }
     let certificates = Certificates::load(&config)?;
-    let mut opened = Sockets::open(&config, &certificates, &identity)?;
+    let mut opened = Sockets::open(&config, &identity)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
-    privileges::give_up(&config.process, &identity, &kept_files(&config))?;
+    privileges::give_up(&config.process, &identity, &kept_files(&config, &opened.outputs))?;
     if let Some(file) = &pid_file {
         file.warn_if_it_stays();
     }
     if let Some(socket) = &opened.unix_socket {
         socket.file.warn_if_it_stays();
     }
-    let (outputs, tasks) = opened.outputs.drain(..).map(output::Plan::build).unzip();
+    let certificates = (certificates, OutputCertificates::of(&opened.outputs));
+    let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
     let parts: &'static ProcessTables =
-        Box::leak(Box::new(ProcessTables::build(&config, certificates, outputs)));
+        Box::leak(Box::new(ProcessTables::build(&config, certificates, outlets)));
     parts.shared.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
     let result = block_on(executor.run(Box::pin(async {
         let signals = signals.into_async().map_err(StartError::of("signals"))?;
-        let mut running = Tasks::start(&config, opened, tasks, parts, executor)?;
+        let mut running = Tasks::start(&config, opened, sinks, parts, executor)?;
         service::ready();
         running.until_stop(config, &overlay, parts, &signals).await;
         running.stop(parts).await;
@@ -81,20 +82,17 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
 }
 
 /// The files that are opened again at a reload, and at rotation.
-fn kept_files(config: &Config) -> Vec<KeptFile<'_>> {
-    let (trace, file, metrics) = (&config.trace, &config.output.file, &config.output.metrics);
-    let trace = trace.file.as_deref().map(|path| KeptFile { key: "trace.file", path, rotates: false });
-    let file = file.enable.then(|| KeptFile {
-        key: "output.file.file",
-        path: &file.file,
-        rotates: file.file_count.get() > 0 && file.file_max_size.get() > 0,
+fn kept_files(config: &Config, outputs: &[Plan]) -> Vec<KeptFile> {
+    let trace = config.trace.file.as_deref().map(|path| KeptFile {
+        key: "trace.file".to_owned(),
+        path: path.to_owned(),
+        rotates: false,
     });
-    let metrics = metrics.file.as_deref().filter(|_| metrics.enable).map(|path| KeptFile {
-        key: "output.metrics.file",
-        path,
-        rotates: metrics.file_count.get() > 0 && metrics.file_max_size.get() > 0,
+    let outputs = outputs.iter().filter_map(|plan| {
+        let ReopenedFile { path, rotates } = plan.sink.file()?;
+        Some(KeptFile { key: format!("output.{}.file", plan.name), path, rotates })
     });
-    [trace, file, metrics].into_iter().flatten().collect()
+    trace.into_iter().chain(outputs).collect()
 }
 
 /// The tasks of a daemon that runs.
@@ -114,7 +112,7 @@ impl Tasks {
     fn start(
         config: &Config,
         opened: Sockets,
-        tasks: Vec<output::OutletTask>,
+        sinks: Vec<Box<dyn Sink>>,
         parts: &'static ProcessTables,
         executor: &'static LocalExecutor<'static>,
     ) -> Result<Self, StartError> {
@@ -126,9 +124,9 @@ impl Tasks {
             others: Vec::new(),
             socket: None,
         };
-        for (task, output) in tasks.into_iter().zip(parts.stage.outputs.iter()) {
-            debug!("Output handler: {}", output.name());
-            running.outputs.push(executor.spawn(task(parts.stage, output)));
+        for (sink, outlet) in sinks.into_iter().zip(parts.stage.outlets.iter()) {
+            debug!("Output handler: {}", outlet.name());
+            running.outputs.push(executor.spawn(sink.run(parts.stage, outlet)));
         }
         if let (Some(listener), Some(counters)) = (opened.tcp_socket, parts.counters(tcp_server::NAME)) {
             debug!("Input handler: tcp socket");
@@ -220,7 +218,7 @@ impl Tasks {
         drop(self.inputs);
         parts.shared.slots.close_all();
         drop(self.socket);
-        parts.stage.outputs.finish();
+        parts.stage.outlets.finish();
         let written = async {
             for output in self.outputs {
                 output.await;
@@ -230,7 +228,7 @@ impl Tasks {
             Timer::after(Duration::from_secs(DRAIN_SECONDS)).await;
         })
         .await;
-        parts.stage.outputs.give_up();
+        parts.stage.outlets.give_up();
         parts.api_stop.ask();
         if let Some(api) = self.api {
             api.await;
@@ -279,7 +277,7 @@ async fn tick(parts: &'static ProcessTables) {
 
 /// Takes over what can change while running; an invalid file leaves everything as it is.
 fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
-    parts.stage.outputs.reopen();
+    parts.stage.outlets.reopen();
     let Some(path) = config.file.clone() else {
         if let Err(error) = log::reconfigure(&config.trace) {
             warn!("trace.file: {}", error.to_string());
@@ -296,7 +294,7 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     let changes = Reload::between(config, &new);
     parts.shared.collector.set_filter(Filter::new(&new.filter));
     parts.access_list.replace(&new.input.tcp_socket);
-    parts.certificates.reload(&new);
+    parts.certificates.reload(&parts.output_certificates, &new);
     match parts::geoip(&new) {
         Ok(database) => parts.shared.collector.set_geoip(database),
         Err(failure) => warn!("{}: the database in force stays", failure.to_string()),

@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::message::filter::Filter;
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
-use crate::output::{Clients, Outlet, Outlets, Plan, TaskContext};
+use crate::output::{Outlet, Outlets, OutputCertificates, Plan, PlanContext, TaskContext};
 use crate::pipeline::Collector;
 use crate::process::StartError;
 use crate::statistics::Statistics;
@@ -34,18 +34,14 @@ pub struct Sockets {
 
 impl Sockets {
     /// Opens what the configuration enables.
-    pub fn open(
-        config: &Config,
-        certificates: &Certificates,
-        identity: &Identity,
-    ) -> Result<Self, StartError> {
+    pub fn open(config: &Config, identity: &Identity) -> Result<Self, StartError> {
         let limits = Limits::resolve(&config.limits);
         let (input, api) = (&config.input, &config.web_api);
         let tcp_address = || format!("input.tcp-socket: {}", tcp_server::address(&input.tcp_socket));
         let unix_path = || format!("input.unix-socket: {}", shown(input.unix_socket.path.as_deref()));
         Ok(Sockets {
             geoip: geoip(config)?,
-            outputs: plans(config, &limits, &certificates.outputs)?,
+            outputs: plans(config, &limits, Some(identity))?,
             tcp_socket: on(input.tcp_socket.is_enabled(), || {
                 tcp_server::bind(&input.tcp_socket).map_err(StartError::of(tcp_address()))
             })?,
@@ -64,10 +60,10 @@ impl Sockets {
     }
 }
 
-/// The outputs that are enabled, opened as far as they can be.
-pub fn plans(config: &Config, limits: &Limits, clients: &Clients) -> Result<Vec<Plan>, StartError> {
-    let plans = config.output.plans(limits, clients);
-    plans.map_err(|(name, error)| StartError::of(format!("output.{name}"))(error))
+/// The outputs that are enabled, opened as far as they can be; files go to `identity`.
+pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> Result<Vec<Plan>, StartError> {
+    let plans = config.output.plans(&PlanContext { limits, identity });
+    plans.map_err(|(name, error)| StartError(format!("output.{name}{error}")))
 }
 
 /// The capture that is enabled, opened.
@@ -100,6 +96,7 @@ pub struct ProcessTables {
     pub shared: Shared<'static>,
     pub access_list: AccessList,
     pub certificates: Certificates,
+    pub output_certificates: OutputCertificates,
     pub inputs: Vec<InputCounters>,
     pub api: http::Settings,
     pub api_stop: http::Stop,
@@ -107,17 +104,22 @@ pub struct ProcessTables {
 
 impl ProcessTables {
     /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
-    pub fn build(config: &Config, certificates: Certificates, outputs: Vec<Outlet>) -> Self {
+    pub fn build(
+        config: &Config,
+        certificates: (Certificates, OutputCertificates),
+        outlets: Vec<Outlet>,
+    ) -> Self {
+        let (certificates, output_certificates) = certificates;
         let limits = Limits::resolve(&config.limits);
         let statistics: &'static _ = {
             let tables = Statistics::with(&limits, &config.statistics, config.geoip.enable);
             Box::leak(Box::new(RefCell::new(tables)))
         };
         let stage: &'static TaskContext =
-            Box::leak(Box::new(TaskContext { outputs: Outlets::new(outputs), statistics }));
+            Box::leak(Box::new(TaskContext { outlets: Outlets::new(outlets), statistics }));
         let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
             statistics,
-            &stage.outputs,
+            &stage.outlets,
             Filter::new(&config.filter),
             Pairing::new(limits.pairing),
             config.statistics.qname_lowercase,
@@ -127,6 +129,7 @@ impl ProcessTables {
             shared: Shared::new(collector, &limits),
             access_list: AccessList::new(&config.input.tcp_socket),
             certificates,
+            output_certificates,
             inputs: [
                 (tcp_server::NAME, config.input.tcp_socket.is_enabled()),
                 (tcp_client::NAME, config.input.tcp_client.iter().any(|client| client.enable)),
@@ -155,7 +158,7 @@ impl ProcessTables {
             settings: &self.api,
             statistics: self.stage.statistics,
             collector: self.shared.collector,
-            outputs: &self.stage.outputs,
+            outputs: &self.stage.outlets,
             inputs: &self.inputs,
             stop: &self.api_stop,
         }

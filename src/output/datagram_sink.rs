@@ -16,10 +16,29 @@ use nix::libc;
 use smol::future::{or, yield_now};
 
 use super::stream_sink::{PeerAddress, addresses};
-use super::{DropReason, Outlet, Outlets, TaskStep, WriteState};
+use super::{DropReason, Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use crate::limits::DATAGRAM_BYTES;
 use crate::net::backoff::Backoff;
 use crate::values::{Host, Seconds};
+
+/// A peer that takes datagrams.
+#[derive(Debug)]
+pub struct DatagramSink {
+    /// Where it is.
+    pub peer: PeerAddress,
+    /// Time to the next attempt to reach it.
+    pub retry: Seconds,
+}
+
+impl Sink for DatagramSink {
+    fn cost(&self) -> usize {
+        0
+    }
+
+    fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
+        Box::pin(run(outlet, &context.outlets, self.peer, self.retry))
+    }
+}
 
 /// A socket that sends to one peer.
 enum DatagramSocket {
@@ -71,23 +90,23 @@ fn unix(path: &PathBuf) -> io::Result<Async<UnixDatagram>> {
 }
 
 /// Sends records until the daemon stops.
-pub async fn run(output: &Outlet, outputs: &Outlets, peer: PeerAddress, retry: Seconds) {
+async fn run(outlet: &Outlet, outlets: &Outlets, peer: PeerAddress, retry: Seconds) {
     let mut backoff = Backoff::new(retry);
     let mut trouble = false;
-    output.set_write_state(WriteState::Away);
+    outlet.set_write_state(WriteState::Away);
     loop {
         let error = match DatagramSocket::open(&peer).await {
             Ok(socket) => {
-                output.set_connected();
+                outlet.set_connected();
                 let opened = Instant::now();
                 let mut proven = || {
                     // Within a second the other machine has told that nothing listens, if it tells at all.
                     if trouble && opened.elapsed() > PROBATION {
-                        info!("Output {}: {} takes records again", output.name(), peer.to_string());
+                        info!("Output {}: {} takes records again", outlet.name(), peer.to_string());
                         (trouble, backoff) = (false, Backoff::new(retry));
                     }
                 };
-                match send(output, outputs, &socket, &mut proven).await {
+                match send(outlet, outlets, &socket, &mut proven).await {
                     Ok(()) => return,
                     Err(error) => error,
                 }
@@ -95,16 +114,16 @@ pub async fn run(output: &Outlet, outputs: &Outlets, peer: PeerAddress, retry: S
             Err(error) => error,
         };
         if !trouble {
-            warn!("Output {}: {}: {}; tried again", output.name(), peer.to_string(), error.to_string());
+            warn!("Output {}: {}: {}; tried again", outlet.name(), peer.to_string(), error.to_string());
             trouble = true;
         }
-        output.set_write_state(WriteState::Away);
-        outputs.progressed();
-        or(output.ended(), async {
+        outlet.set_write_state(WriteState::Away);
+        outlets.progressed();
+        or(outlet.ended(), async {
             Timer::after(backoff.wait()).await;
         })
         .await;
-        if output.is_over() {
+        if outlet.is_over() {
             return;
         }
     }
@@ -116,37 +135,37 @@ pub async fn run(output: &Outlet, outputs: &Outlets, peer: PeerAddress, retry: S
 ///
 /// What another attempt with this socket would not mend.
 async fn send(
-    output: &Outlet,
-    outputs: &Outlets,
+    outlet: &Outlet,
+    outlets: &Outlets,
     socket: &DatagramSocket,
     proven: &mut impl FnMut(),
 ) -> io::Result<()> {
-    while output.next_step().await != TaskStep::End {
+    while outlet.next_step().await != TaskStep::End {
         for _ in 0..DATAGRAMS_A_TURN {
-            let Some(sent) = output.write_first_with(|pieces| send_pieces(socket, pieces)) else { break };
+            let Some(sent) = outlet.write_first_with(|pieces| send_pieces(socket, pieces)) else { break };
             match sent {
                 Ok(()) => {
-                    output.set_write_state(WriteState::Ready);
+                    outlet.set_write_state(WriteState::Ready);
                     proven();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
-                    output.drop_first(DropReason::Oversize)
+                    outlet.drop_first(DropReason::Oversize)
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    output.set_write_state(WriteState::Blocked);
-                    outputs.progressed();
+                    outlet.set_write_state(WriteState::Blocked);
+                    outlets.progressed();
                     socket.writable().await?;
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    output.set_write_state(WriteState::Blocked);
-                    outputs.progressed();
+                    outlet.set_write_state(WriteState::Blocked);
+                    outlets.progressed();
                     Timer::after(NO_BUFFERS).await;
                 }
                 Err(error) => return Err(error),
             }
         }
-        outputs.progressed();
+        outlets.progressed();
         yield_now().await;
     }
     Ok(())

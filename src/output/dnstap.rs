@@ -4,125 +4,74 @@
 //! identity is replaced, and still nothing else.
 
 use std::io;
-use std::rc::Rc;
 
-use super::stream_sink::{self, PeerAddress, StreamProtocol, StreamSink};
-use super::{Plan, QueueSettings, RawFrames, RecordKind};
-use crate::limits::{Limits, QUEUE, QueueSize};
-use crate::net::tls::Client;
-use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, WhenFull, required};
-use serde::Deserialize;
+use super::plan::load_tls;
+use super::stream_sink::{PeerAddress, StreamProtocol, StreamSink};
+use super::{Kind, Plan, PlanContext, PlanError, RawFrames, RecordKind};
+use crate::values::{ClientTls, FilePath, KeyError, Text, required, section};
 
-/// Section `output.dnstap`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// Time to the next attempt to connect.
-    pub retry: Seconds,
-    /// Where the collector is.
-    pub remote_address: Option<Host>,
-    /// Its port.
-    pub remote_port: Option<Port>,
-    /// Its Unix socket, instead of address and port.
-    pub path: Option<FilePath>,
-    /// The identity every message gets; unset = the sender's.
-    pub dnstap_identity: Option<Text>,
-    /// Encrypt.
-    pub tls_support: Option<bool>,
-    /// Whose certificates the collector may show, PEM; unset = the system's list.
-    pub tls_ca: Option<FilePath>,
-    /// The name in its certificate; unset = `remote-address`.
-    pub tls_server_name: Option<Text>,
-    /// Our own certificate chain, PEM.
-    pub tls_client_cert: Option<FilePath>,
-    /// Our own private key, PEM.
-    pub tls_client_key: Option<FilePath>,
-    /// Bytes kept while the collector is slow or away.
-    pub queue: QueueSize,
-    /// What happens when they are used up.
-    pub when_full: WhenFull,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            retry: Seconds::new(1),
-            remote_address: None,
-            remote_port: None,
-            path: None,
-            dnstap_identity: None,
-            tls_support: None,
-            tls_ca: None,
-            tls_server_name: None,
-            tls_client_cert: None,
-            tls_client_key: None,
-            queue: QUEUE,
-            when_full: WhenFull::Drop,
-        }
+section! {
+    /// Section `output.dnstap`.
+    pub struct Section {
+        ..enable
+        ..remote(retry = 1)
+        /// The collector's Unix socket, instead of address and port.
+        path: Option<FilePath> = None,
+        /// The identity every message gets; unset = the sender's.
+        dnstap_identity: Option<Text> = None,
+        ..client_tls
+        ..queue
     }
 }
 
-impl Section {
-    /// The TLS keys together.
-    pub fn tls(&self) -> ClientTls<'_> {
-        ClientTls {
-            support: self.tls_support,
-            ca: &self.tls_ca,
-            server_name: &self.tls_server_name,
-            cert: &self.tls_client_cert,
-            key: &self.tls_client_key,
-        }
+impl Kind for Section {
+    fn name(&self) -> &'static str {
+        "dnstap"
     }
 
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// Neither address and port nor path, or both; TLS over a path; those of [`ClientTls::check`].
-    pub fn check(&self) -> Result<(), KeyError> {
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn check(&self) -> Result<(), KeyError> {
         if self.path.is_none() {
             required("remote-address", &self.remote_address)?;
             required("remote-port", &self.remote_port)?;
-            return self.tls().check();
+            return self.tls_keys().check();
         }
         if self.remote_address.is_some() {
             return Err(KeyError::new("path", "given beside `remote-address`; allowed: one of the two"));
         }
-        if self.tls().is_on() {
+        if self.tls_keys().is_on() {
             return Err(KeyError::new(
                 "tls-support",
                 "a Unix socket has no TLS; allowed with `path`: `false`",
             ));
         }
-        self.tls().check()
+        self.tls_keys().check()
     }
-}
 
-/// Name of the output in metrics and log.
-pub const NAME: &str = "dnstap";
+    fn tls(&self) -> Option<ClientTls<'_>> {
+        Some(self.tls_keys())
+    }
 
-/// The output of a section.
-///
-/// # Errors
-///
-/// When there is neither address and port nor path, which [`Section::check`] has refused before.
-pub fn plan(section: &Section, limits: &Limits, tls: Option<Rc<Client>>) -> io::Result<Plan> {
-    let peer = match (&section.path, &section.remote_address, section.remote_port) {
-        (Some(path), ..) => PeerAddress::Unix(path.to_path_buf()),
-        (None, Some(host), Some(port)) => PeerAddress::Tcp(host.clone(), port.get()),
-        _ => return Err(io::ErrorKind::InvalidInput.into()),
-    };
-    let frames =
-        RawFrames::new(limits.frame, section.dnstap_identity.as_ref().map(|identity| identity.as_str()));
-    let remote = StreamSink { peer, tls, retry: section.retry, protocol: StreamProtocol::FrameStreams };
-    Ok(Plan {
-        name: NAME,
-        what: remote.to_string(),
-        buffers: frames.cost() + remote.cost(),
-        kind: RecordKind::RawFrames(frames),
-        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
-        task: Box::new(move |context, output| Box::pin(stream_sink::run(output, &context.outputs, remote))),
-    })
+    fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        let (peer, tls) = match (&self.path, &self.remote_address, self.remote_port) {
+            (Some(path), ..) => (PeerAddress::Unix(path.to_path_buf()), None),
+            (None, Some(host), Some(port)) => {
+                (PeerAddress::Tcp(host.clone(), port.get()), load_tls(&self.tls_keys(), host)?)
+            }
+            // The rules between the keys asked for one of the two.
+            _ => return Err(io::Error::from(io::ErrorKind::InvalidInput).into()),
+        };
+        let identity = self.dnstap_identity.as_ref().map(|identity| identity.as_str());
+        let sink = StreamSink { peer, tls, retry: self.retry, protocol: StreamProtocol::FrameStreams };
+        Ok(Plan {
+            name: self.name(),
+            words: sink.to_string(),
+            kind: RecordKind::RawFrames(RawFrames::new(context.limits.frame, identity)),
+            queue: self.queue_settings(),
+            sink: Box::new(sink),
+        })
+    }
 }

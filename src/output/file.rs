@@ -16,30 +16,25 @@ use async_io::Timer;
 use defmt_or_log::{info, warn};
 use smol::future::{or, pending};
 
-use super::rotating_file::{self, RotatingFile};
-use super::{Outlet, Outlets, Plan, QueueSettings, RawFrames, RecordKind, TaskStep, WriteState};
-use crate::limits::{FILE_BATCH_BYTES, Limits, QUEUE, QueueSize};
-use crate::values::{Bounded, ByteSize, FilePath, Format, WhenFull, choice};
-use serde::Deserialize;
+use super::rotating_file::{self, FileSettings, RotatingFile};
+use super::{
+    Kind, Outlet, Outlets, Plan, PlanContext, PlanError, RawFrames, RecordKind, ReopenedFile, RunningSink,
+    Sink, TaskContext, TaskStep, WriteState,
+};
+use crate::limits::FILE_BATCH_BYTES;
+use crate::values::{FilePath, Format, choice, section};
 
-/// Section `output.file`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// How a record is written.
-    pub format: FileFormat,
-    /// The live file.
-    pub file: FilePath,
-    /// Rotate before the live file reaches this size; 0 = never.
-    pub file_max_size: ByteSize,
-    /// Rotated files kept beside the live one; 0 = never rotate.
-    pub file_count: FileCount,
-    /// Bytes kept while the disk is slow.
-    pub queue: QueueSize,
-    /// What happens when they are used up.
-    pub when_full: WhenFull,
+section! {
+    /// Section `output.file`.
+    pub struct Section {
+        ..enable
+        /// How a record is written.
+        format: FileFormat = FileFormat::Text,
+        /// The live file.
+        file: FilePath = FilePath::new("/var/log/dnstap.log"),
+        ..rotation(size = 10 << 20, count = 10)
+        ..queue
+    }
 }
 
 choice! {
@@ -56,101 +51,91 @@ choice! {
     }
 }
 
-/// What `file-count` takes.
-pub type FileCount = Bounded<0, 9999>;
+impl Kind for Section {
+    fn name(&self) -> &'static str {
+        "file"
+    }
 
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            format: FileFormat::Text,
-            file: FilePath::new("/var/log/dnstap.log"),
-            file_max_size: ByteSize::new(10 << 20),
-            file_count: FileCount::new(10),
-            queue: QUEUE,
-            when_full: WhenFull::Drop,
-        }
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        let plain = |format| RecordKind::Plain { format, terminator: (*b"\n").into() };
+        let kind = match self.format {
+            FileFormat::Text => plain(Format::Text),
+            FileFormat::Json => plain(Format::Json),
+            FileFormat::Yaml => plain(Format::Yaml),
+            FileFormat::Dnstap => RecordKind::RawFrames(RawFrames::new(context.limits.frame, None)),
+        };
+        let settings = FileSettings {
+            path: self.file.to_path_buf(),
+            max_size: self.file_max_size.get(),
+            count: self.file_count.get(),
+            is_capture: self.format == FileFormat::Dnstap,
+            batch: FILE_BATCH_BYTES.max(kind.longest()),
+        };
+        Ok(Plan {
+            name: self.name(),
+            words: format!("{}, {}", self.file.display(), self.format),
+            kind,
+            queue: self.queue_settings(),
+            sink: Box::new(open(settings, context)?),
+        })
     }
 }
 
-/// Name of the output in metrics and log.
-pub const NAME: &str = "file";
-
-/// The output of a section, open.
-///
-/// # Errors
-///
-/// When the file cannot be opened for writing.
-pub fn plan(section: &Section, limits: &Limits) -> io::Result<Plan> {
-    let plain = |format| RecordKind::Plain { format, terminator: (*b"\n").into() };
-    let kind = match section.format {
-        FileFormat::Text => plain(Format::Text),
-        FileFormat::Json => plain(Format::Json),
-        FileFormat::Yaml => plain(Format::Yaml),
-        FileFormat::Dnstap => RecordKind::RawFrames(RawFrames::new(limits.frame, None)),
-    };
-    let is_capture = section.format == FileFormat::Dnstap;
-    let room = FILE_BATCH_BYTES.max(kind.longest());
-    let path = &section.file;
-    let live = open(path, (section.file_max_size, section.file_count), is_capture, room)?;
-    Ok(Plan {
-        name: NAME,
-        what: format!("{}, {}", path.display(), section.format),
-        kind,
-        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
-        buffers: room,
-        task: task(live),
-    })
-}
-
-/// Opens the live file; `room` is the size of a batch.
+/// Opens the live file.
 ///
 /// # Errors
 ///
 /// When it cannot be opened for writing.
-pub fn open(
-    path: &FilePath,
-    (max_size, count): (ByteSize, FileCount),
-    is_capture: bool,
-    room: usize,
-) -> io::Result<RotatingFile> {
-    RotatingFile::open(path, (max_size.get(), count.get()), is_capture, room)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+pub(super) fn open(settings: FileSettings, context: &PlanContext<'_>) -> io::Result<RotatingFile> {
+    let named = format!("{}", settings.path.display());
+    RotatingFile::open(settings, context.identity)
+        .map_err(|error| io::Error::new(error.kind(), format!("{named}: {error}")))
 }
 
-/// The task of an output that writes to `live`.
-pub fn task(live: RotatingFile) -> super::OutletTask {
-    Box::new(|context, output| {
-        if rotating_file::is_on_flash(live.path()) {
+impl Sink for RotatingFile {
+    fn cost(&self) -> usize {
+        self.batch.capacity()
+    }
+
+    fn file(&self) -> Option<ReopenedFile> {
+        Some(ReopenedFile { path: self.path().to_owned(), rotates: self.rotates() })
+    }
+
+    fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
+        if rotating_file::is_on_flash(self.path()) {
             warn!(
                 "Output {}: {} is on a file system that may be a router's flash, which wears out",
-                output.name(),
-                live.path().display().to_string()
+                outlet.name(),
+                self.path().display().to_string()
             );
         }
-        Box::pin(run(output, &context.outputs, live))
-    })
+        Box::pin(run(outlet, &context.outlets, *self))
+    }
 }
 
 /// Writes records until the daemon stops.
-async fn run(output: &Outlet, outputs: &Outlets, mut live: RotatingFile) {
+async fn run(outlet: &Outlet, outlets: &Outlets, mut live: RotatingFile) {
     loop {
-        match output.next_step().await {
+        match outlet.next_step().await {
             TaskStep::Write => {
-                or(output.filled(FILE_BATCH_BYTES / 2), async {
+                or(outlet.filled(FILE_BATCH_BYTES / 2), async {
                     Timer::after(LINGER).await;
                 })
                 .await;
-                let room = live.room(output.first_bytes().unwrap_or_default());
-                output.take_batch(&mut live.batch, room);
-                outputs.progressed();
-                live = until_done(output, outputs, live, RotatingFile::write).await;
-                output.batch_written();
-                outputs.progressed();
+                let room = live.room(outlet.first_bytes().unwrap_or_default());
+                outlet.take_batch(&mut live.batch, room);
+                outlets.progressed();
+                live = until_done(outlet, outlets, live, RotatingFile::write).await;
+                outlet.batch_written();
+                outlets.progressed();
             }
-            TaskStep::Reopen => live = until_done(output, outputs, live, RotatingFile::reopen).await,
+            TaskStep::Reopen => live = until_done(outlet, outlets, live, RotatingFile::reopen).await,
             TaskStep::End => {
-                until_done(output, outputs, live, RotatingFile::finish).await;
+                until_done(outlet, outlets, live, RotatingFile::finish).await;
                 return;
             }
         }
@@ -159,8 +144,8 @@ async fn run(output: &Outlet, outputs: &Outlets, mut live: RotatingFile) {
 
 /// Does something that may block, again every second until it succeeds.
 async fn until_done(
-    output: &Outlet,
-    outputs: &Outlets,
+    outlet: &Outlet,
+    outlets: &Outlets,
     mut live: RotatingFile,
     step: fn(&mut RotatingFile) -> io::Result<()>,
 ) -> RotatingFile {
@@ -171,29 +156,29 @@ async fn until_done(
         });
         let patience = async {
             Timer::after(PATIENCE).await;
-            if output.is_connected() {
-                output.set_write_state(WriteState::Blocked);
-                outputs.progressed();
+            if outlet.is_connected() {
+                outlet.set_write_state(WriteState::Blocked);
+                outlets.progressed();
             }
             pending().await
         };
         let result;
         (live, result) = or(work, patience).await;
-        let was_connected = output.is_connected();
+        let was_connected = outlet.is_connected();
         match result {
             Ok(()) => {
                 if !was_connected {
-                    info!("Output {}: works again", output.name());
+                    info!("Output {}: works again", outlet.name());
                 }
-                output.set_write_state(WriteState::Ready);
+                outlet.set_write_state(WriteState::Ready);
                 return live;
             }
             Err(error) => {
                 if was_connected {
-                    warn!("Output {}: {}; tried again every second", output.name(), error.to_string());
+                    warn!("Output {}: {}; tried again every second", outlet.name(), error.to_string());
                 }
-                output.set_write_state(WriteState::Away);
-                outputs.progressed();
+                outlet.set_write_state(WriteState::Away);
+                outlets.progressed();
                 Timer::after(RETRY).await;
             }
         }

@@ -10,99 +10,106 @@
 
 use core::cell::RefCell;
 use core::fmt::Write;
-use std::io;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use smol::future::or;
 use smol::stream::StreamExt;
 
-use super::file::{self, FileCount};
-use super::{Outlet, OutletTask, Plan, QueueSettings, RecordKind, stdout};
-use crate::limits::{QUEUE, QueueSize, RECORD_BYTES};
+use super::rotating_file::FileSettings;
+use super::stdout::StdoutWriter;
+use super::{
+    Kind, Outlet, Plan, PlanContext, PlanError, RecordKind, ReopenedFile, RunningSink, Sink, TaskContext,
+    file,
+};
+use crate::limits::RECORD_BYTES;
 use crate::statistics::{Statistics, StreamScope};
 use crate::time::{Time, write_comma_time};
-use crate::values::{ByteSize, FilePath, Seconds, WhenFull};
-use serde::Deserialize;
+use crate::values::{FilePath, Seconds, section};
 
-/// Section `output.metrics`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// Time from line to line.
-    pub interval: Seconds,
-    /// Count from the start; else from the last line on.
-    pub cumulative: bool,
-    /// The live file; unset = stdout.
-    pub file: Option<FilePath>,
-    /// Rotate before the live file reaches this size; 0 = never.
-    pub file_max_size: ByteSize,
-    /// Rotated files kept beside the live one; 0 = never rotate.
-    pub file_count: FileCount,
-    /// Bytes kept while the reader or the disk is slow.
-    pub queue: QueueSize,
-    /// What happens when they are used up.
-    pub when_full: WhenFull,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            interval: Seconds::new(300),
-            cumulative: true,
-            file: None,
-            file_max_size: ByteSize::new(10 << 20),
-            file_count: FileCount::new(10),
-            queue: QUEUE,
-            when_full: WhenFull::Drop,
-        }
+section! {
+    /// Section `output.metrics`.
+    pub struct Section {
+        ..enable
+        /// Time from line to line.
+        interval: Seconds = Seconds::new(300),
+        /// Count from the start; else from the last line on.
+        cumulative: bool = true,
+        /// The live file; unset = stdout.
+        file: Option<FilePath> = None,
+        ..rotation(size = 10 << 20, count = 10)
+        ..queue
     }
 }
 
-/// Name of the output in metrics and log.
-pub const NAME: &str = "metrics";
+impl Kind for Section {
+    fn name(&self) -> &'static str {
+        "metrics"
+    }
 
-/// The output of a section, open.
-///
-/// # Errors
-///
-/// When the file cannot be opened for writing, or standard output is closed.
-pub fn plan(section: &Section) -> io::Result<Plan> {
-    let (what, writer, room): (_, OutletTask, _) = match &section.file {
-        Some(path) => {
-            let live = file::open(path, (section.file_max_size, section.file_count), false, RECORD_BYTES)?;
-            (path.display().to_string(), file::task(live), RECORD_BYTES)
-        }
-        None => {
-            let target = stdout::StdoutWriter::open()?;
-            let run: OutletTask =
-                Box::new(|context, output| Box::pin(stdout::run(output, &context.outputs, target)));
-            ("stdout".to_owned(), run, 0)
-        }
-    };
-    let (interval, cumulative) = (section.interval.duration(), section.cumulative);
-    Ok(Plan {
-        name: NAME,
-        what: format!("every {} s to {what}", interval.as_secs()),
-        kind: RecordKind::SelfMade,
-        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
-        buffers: room + if cumulative { 0 } else { Statistics::INTERVAL_COST },
-        task: Box::new(move |context, output| {
-            let lines = tell(output, context.statistics, interval, cumulative);
-            Box::pin(or(lines, async move {
-                writer(context, output).await;
-                // Where nobody reads any more, lines are lost, and counted, to the end.
-                output.ended().await;
-            }))
-        }),
-    })
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        let (target, writer): (_, Box<dyn Sink>) = match &self.file {
+            Some(path) => {
+                let settings = FileSettings {
+                    path: path.to_path_buf(),
+                    max_size: self.file_max_size.get(),
+                    count: self.file_count.get(),
+                    is_capture: false,
+                    batch: RECORD_BYTES,
+                };
+                (path.display().to_string(), Box::new(file::open(settings, context)?))
+            }
+            None => ("stdout".to_owned(), Box::new(StdoutWriter::open()?)),
+        };
+        let interval = self.interval.duration();
+        Ok(Plan {
+            name: self.name(),
+            words: format!("every {} s to {target}", interval.as_secs()),
+            kind: RecordKind::SelfMade,
+            queue: self.queue_settings(),
+            sink: Box::new(MetricsSink { writer, interval, cumulative: self.cumulative }),
+        })
+    }
+}
+
+/// Makes the lines, and lets another sink write them.
+struct MetricsSink {
+    writer: Box<dyn Sink>,
+    interval: Duration,
+    cumulative: bool,
+}
+
+impl Sink for MetricsSink {
+    fn cost(&self) -> usize {
+        self.writer.cost() + if self.cumulative { 0 } else { Statistics::INTERVAL_COST }
+    }
+
+    fn file(&self) -> Option<ReopenedFile> {
+        self.writer.file()
+    }
+
+    fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
+        let lines = write_lines(outlet, context.statistics, self.interval, self.cumulative);
+        let written = self.writer.run(context, outlet);
+        Box::pin(or(lines, async move {
+            written.await;
+            // Where nobody reads any more, lines are dropped, and counted, to the end.
+            outlet.ended().await;
+        }))
+    }
 }
 
 /// Makes a line at the end of each interval.
-async fn tell(output: &Outlet, statistics: &RefCell<Statistics>, interval: Duration, cumulative: bool) {
+async fn write_lines(
+    outlet: &Outlet,
+    statistics: &RefCell<Statistics>,
+    interval: Duration,
+    cumulative: bool,
+) {
     if !cumulative {
         statistics.borrow_mut().count_intervals();
     }
@@ -122,7 +129,7 @@ async fn tell(output: &Outlet, statistics: &RefCell<Statistics>, interval: Durat
         begun = Instant::now();
         last = counts;
         if let Ok(line) = shown.line(Time::now(), tenths_a_second(since.queries, length)) {
-            output.offer(Ok(&[line.as_bytes(), b"\n"]));
+            outlet.offer(Ok(&[line.as_bytes(), b"\n"]));
         }
     }
 }

@@ -7,7 +7,7 @@ use core::task::{Context, Poll, Waker};
 use super::record::RecordKind;
 use crate::reasons::{Tally, reasons};
 use crate::sketch::record_queue::{Full, RecordQueue};
-use crate::values::{Format, WhenFull};
+use crate::values::{Format, QueueSettings, WhenFull};
 
 /// One output: its queue and its counters.
 pub struct Outlet {
@@ -104,15 +104,6 @@ fn refusal(parts: &[&[u8]], capacity: usize, state: WriteState) -> DropReason {
     }
 }
 
-/// What the keys `queue` and `when-full` say.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueSettings {
-    /// Bytes kept while the other end is slow or away.
-    pub bytes: usize,
-    /// What happens to records beyond.
-    pub when_full: WhenFull,
-}
-
 impl Outlet {
     /// An output of encoded events, with an empty queue.
     pub fn new(name: &'static str, format: Format, terminator: &[u8], settings: QueueSettings) -> Self {
@@ -192,13 +183,13 @@ impl Outlet {
 
     /// The same, for one look.
     pub fn poll_step(&self, context: &mut Context<'_>) -> Poll<TaskStep> {
-        self.poll_until(context, 1, |output| {
-            if output.reopen.take() {
+        self.poll_until(context, 1, |outlet| {
+            if outlet.reopen.take() {
                 Some(TaskStep::Reopen)
-            } else if !output.queue.borrow().is_empty() {
+            } else if !outlet.queue.borrow().is_empty() {
                 Some(TaskStep::Write)
             } else {
-                output.finishing.get().then_some(TaskStep::End)
+                outlet.finishing.get().then_some(TaskStep::End)
             }
         })
     }
@@ -208,19 +199,19 @@ impl Outlet {
     pub async fn filled(&self, bytes: usize) {
         let capacity = self.queue.borrow().capacity();
         let enough = bytes.min((capacity - self.longest) / 2);
-        let ready = |output: &Self| output.finishing.get() || output.queue.borrow().bytes() >= enough;
-        poll_fn(|context| self.poll_until(context, enough, |output| ready(output).then_some(()))).await;
+        let ready = |outlet: &Self| outlet.finishing.get() || outlet.queue.borrow().bytes() >= enough;
+        poll_fn(|context| self.poll_until(context, enough, |outlet| ready(outlet).then_some(()))).await;
     }
 
     /// Waits until the daemon stops and nothing is queued.
     pub async fn ended(&self) {
-        poll_fn(|context| self.poll_until(context, usize::MAX, |output| output.is_over().then_some(())))
+        poll_fn(|context| self.poll_until(context, usize::MAX, |outlet| outlet.is_over().then_some(())))
             .await;
     }
 
     /// Waits until the daemon stops.
     pub async fn stopping(&self) {
-        poll_fn(|context| self.poll_until(context, usize::MAX, |output| output.is_stopping().then_some(())))
+        poll_fn(|context| self.poll_until(context, usize::MAX, |outlet| outlet.is_stopping().then_some(())))
             .await;
     }
 

@@ -30,7 +30,7 @@ impl Outlets {
     pub fn new(list: impl IntoIterator<Item = Outlet>) -> Self {
         let list: heapless::Vec<Outlet, OUTPUTS> = list.into_iter().take(OUTPUTS).collect();
         Outlets {
-            takes_frames: list.iter().any(|output| matches!(output.kind(), RecordKind::RawFrames(_))),
+            takes_frames: list.iter().any(|outlet| matches!(outlet.kind(), RecordKind::RawFrames(_))),
             list,
             ..Outlets::default()
         }
@@ -38,7 +38,7 @@ impl Outlets {
 
     /// The output of that name.
     pub fn find(&self, name: &str) -> Option<&Outlet> {
-        self.list.iter().find(|output| output.name() == name)
+        self.list.iter().find(|outlet| outlet.name() == name)
     }
 
     /// All of them, in the order they were added.
@@ -54,7 +54,7 @@ impl Outlets {
         let mut record = self.record.borrow_mut();
         for &format in Format::ALL {
             let mut wanted =
-                self.list.iter().filter(|output| output.kind().format() == Some(format)).peekable();
+                self.list.iter().filter(|outlet| outlet.kind().format() == Some(format)).peekable();
             if wanted.peek().is_none() {
                 continue;
             }
@@ -63,12 +63,12 @@ impl Outlets {
             tests::ENCODED.with(|count| count.set(count.get() + 1));
             let encoded =
                 encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| DropReason::Oversize);
-            wanted.for_each(|output| offer_encoded(output, event, encoded));
+            wanted.for_each(|outlet| offer_encoded(outlet, event, encoded));
         }
         if self.takes_frames {
-            for output in &self.list {
-                if let RecordKind::RawFrames(frames) = output.kind() {
-                    frames.offer(output, frame);
+            for outlet in &self.list {
+                if let RecordKind::RawFrames(frames) = outlet.kind() {
+                    frames.offer(outlet, frame);
                 }
             }
         }
@@ -76,7 +76,7 @@ impl Outlets {
 
     /// Whether every output that is owed a turn has room for one more message.
     pub fn has_room(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(WaitPolicy::Configured))
+        self.list.iter().all(|outlet| outlet.has_room(WaitPolicy::Configured))
     }
 
     /// Waits until every output that is owed a turn, or must not lose anything, has room for one more message.
@@ -86,7 +86,7 @@ impl Outlets {
 
     /// Whether every output that is not closed has room for one more message: for inputs that can wait.
     pub fn has_room_everywhere(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(WaitPolicy::Forever))
+        self.list.iter().all(|outlet| outlet.has_room(WaitPolicy::Forever))
     }
 
     /// Waits until every output that is not closed has room for one more message.
@@ -96,7 +96,7 @@ impl Outlets {
 
     /// Whether every output that is owed a turn has room for one more message: for inputs that cannot wait longer.
     pub fn has_room_this_turn(&self) -> bool {
-        self.list.iter().all(|output| output.has_room(WaitPolicy::OneTurn))
+        self.list.iter().all(|outlet| outlet.has_room(WaitPolicy::OneTurn))
     }
 
     /// Waits until every output that is owed a turn has room for one more message, which none takes long for.
@@ -106,7 +106,7 @@ impl Outlets {
 
     /// Waits until nothing is queued any more.
     pub async fn drained(&self) {
-        self.wait_until(|| self.list.iter().all(|output| output.queued() == 0)).await;
+        self.wait_until(|| self.list.iter().all(|outlet| outlet.queued() == 0)).await;
     }
 
     /// Asks all outputs to open their files anew.
@@ -121,12 +121,12 @@ impl Outlets {
 
     /// Throws away what is left at a stop, counts it, and says so.
     pub fn give_up(&self) {
-        for output in &self.list {
-            let queued = output.queued();
+        for outlet in &self.list {
+            let queued = outlet.queued();
             if queued > 0 {
-                warn!("Output {}: {} records were not taken in time", output.name(), queued);
+                warn!("Output {}: {} records were not taken in time", outlet.name(), queued);
             }
-            output.discard(DropReason::Shutdown);
+            outlet.discard(DropReason::Shutdown);
         }
     }
 
@@ -147,23 +147,23 @@ impl Outlets {
 }
 
 /// Puts one encoded event into an output's queue, in the output's kind.
-fn offer_encoded(output: &Outlet, event: &Event<'_>, encoded: Result<&[u8], DropReason>) {
-    match (output.kind(), encoded) {
-        (RecordKind::Plain { terminator, .. }, Ok(record)) => output.offer(Ok(&[record, terminator])),
-        (RecordKind::Syslog(envelope), Ok(record)) => envelope.offer(output, event, record),
-        (RecordKind::Keyed(keyed), Ok(record)) => keyed.offer(output, event, record),
+fn offer_encoded(outlet: &Outlet, event: &Event<'_>, encoded: Result<&[u8], DropReason>) {
+    match (outlet.kind(), encoded) {
+        (RecordKind::Plain { terminator, .. }, Ok(record)) => outlet.offer(Ok(&[record, terminator])),
+        (RecordKind::Syslog(envelope), Ok(record)) => envelope.offer(outlet, event, record),
+        (RecordKind::Keyed(keyed), Ok(record)) => keyed.offer(outlet, event, record),
         (RecordKind::RawFrames(_) | RecordKind::SelfMade, _) => {}
-        (_, Err(loss)) => output.offer(Err(loss)),
+        (_, Err(loss)) => outlet.offer(Err(loss)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{QueueSettings, SyslogComposer, WriteState};
+    use super::super::{SyslogComposer, WriteState};
     use super::*;
     use crate::limits::QUEUE_MIN;
     use crate::output::syslog::choices::{Facility, HeaderFormat, Severity};
-    use crate::values::WhenFull;
+    use crate::values::{QueueSettings, WhenFull};
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
@@ -179,19 +179,19 @@ mod tests {
         let of = |format, end: &[u8]| Outlet::new("test", format, end, settings);
         let syslog =
             SyslogComposer::new(Format::Json, HeaderFormat::None, None, (Facility::Daemon, Severity::Info));
-        let outputs = Outlets::new([
+        let outlets = Outlets::new([
             of(Format::Json, b"\n"),
             of(Format::Json, b"|"),
             Outlet::of_kind("test", RecordKind::Syslog(syslog), settings),
             of(Format::Text, b"\n"),
         ]);
-        offer(&outputs);
+        offer(&outlets);
         assert_eq!(ENCODED.with(core::cell::Cell::get), 2, "JSON and text");
-        let records: Vec<_> = outputs
+        let records: Vec<_> = outlets
             .iter()
-            .map(|output| {
+            .map(|outlet| {
                 let mut bytes = Vec::new();
-                output.take_batch(&mut bytes, 1 << 16);
+                outlet.take_batch(&mut bytes, 1 << 16);
                 String::from_utf8(bytes).unwrap()
             })
             .collect();
@@ -202,28 +202,28 @@ mod tests {
     }
 
     /// One output with the smallest queue.
-    fn outputs(when_full: WhenFull) -> Outlets {
+    fn outlets(when_full: WhenFull) -> Outlets {
         let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full };
         Outlets::new([Outlet::new("test", Format::Json, b"\n", settings)])
     }
 
-    fn offer(outputs: &Outlets) {
+    fn offer(outlets: &Outlets) {
         let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
-        outputs.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), b"");
+        outlets.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), b"");
     }
 
     /// Offers until an input would have to wait, or for a while.
-    fn fill(outputs: &Outlets, has_room: impl Fn(&Outlets) -> bool) -> u64 {
-        (0..1_000).take_while(|_| has_room(outputs)).map(|_| offer(outputs)).count() as u64
+    fn fill(outlets: &Outlets, has_room: impl Fn(&Outlets) -> bool) -> u64 {
+        (0..1_000).take_while(|_| has_room(outlets)).map(|_| offer(outlets)).count() as u64
     }
 
     #[test]
     fn an_output_that_is_owed_a_turn_loses_nothing() {
-        let outputs = outputs(WhenFull::Drop);
-        let offered = fill(&outputs, Outlets::has_room);
-        let output = outputs.find("test").unwrap();
+        let outlets = outlets(WhenFull::Drop);
+        let offered = fill(&outlets, Outlets::has_room);
+        let outlet = outlets.find("test").unwrap();
         assert!(offered < 1_000);
-        assert_eq!((output.queued() as u64, output.dropped().total()), (offered, 0));
+        assert_eq!((outlet.queued() as u64, outlet.dropped().total()), (offered, 0));
     }
 
     #[test]
@@ -232,43 +232,43 @@ mod tests {
             for (state, loss) in
                 [(WriteState::Blocked, DropReason::Full), (WriteState::Away, DropReason::Away)]
             {
-                let outputs = outputs(when_full);
-                let output = outputs.find("test").unwrap();
-                output.set_write_state(state);
-                let offered = fill(&outputs, Outlets::has_room);
+                let outlets = outlets(when_full);
+                let outlet = outlets.find("test").unwrap();
+                outlet.set_write_state(state);
+                let offered = fill(&outlets, Outlets::has_room);
                 assert_eq!(offered < 1_000, waits);
-                assert_eq!(output.dropped().of(loss), output.dropped().total());
-                assert_eq!(output.dropped().total() > 0, !waits);
-                assert!(!outputs.has_room_everywhere(), "a replay waits in any case");
-                assert!(outputs.has_room_this_turn(), "a sniffer waits in no case");
+                assert_eq!(outlet.dropped().of(loss), outlet.dropped().total());
+                assert_eq!(outlet.dropped().total() > 0, !waits);
+                assert!(!outlets.has_room_everywhere(), "a replay waits in any case");
+                assert!(outlets.has_room_this_turn(), "a sniffer waits in no case");
             }
         }
     }
 
     #[test]
     fn a_closed_output_makes_nobody_wait() {
-        let outputs = outputs(WhenFull::Wait);
-        let output = outputs.find("test").unwrap();
-        output.set_write_state(WriteState::Closed);
-        assert_eq!(fill(&outputs, Outlets::has_room_everywhere), 1_000);
-        assert_eq!(output.dropped().of(DropReason::Closed), 1_000);
+        let outlets = outlets(WhenFull::Wait);
+        let outlet = outlets.find("test").unwrap();
+        outlet.set_write_state(WriteState::Closed);
+        assert_eq!(fill(&outlets, Outlets::has_room_everywhere), 1_000);
+        assert_eq!(outlet.dropped().of(DropReason::Closed), 1_000);
     }
 
     proptest! {
         /// Received is delivered, dropped and queued, whatever happens in whatever order.
         #[test]
         fn the_account_is_exact(steps in proptest::collection::vec((0u8..5, 0usize..5_000), 0..300)) {
-            let outputs = outputs(WhenFull::Drop);
-            let output = outputs.find("test").unwrap();
+            let outlets = outlets(WhenFull::Drop);
+            let outlet = outlets.find("test").unwrap();
             let mut offered = 0;
             for (step, bytes) in steps {
                 match step {
-                    0 | 1 => for _ in 0..bytes / 500 { offer(&outputs); offered += 1 },
-                    2 => output.write_with(|[first, _]| Ok::<_, ()>(bytes.min(first.len()))).unwrap(),
-                    3 => output.set_write_state(if bytes < 100 { WriteState::Closed } else { WriteState::Blocked }),
-                    _ => if bytes < 50 { output.discard(DropReason::Shutdown) },
+                    0 | 1 => for _ in 0..bytes / 500 { offer(&outlets); offered += 1 },
+                    2 => outlet.write_with(|[first, _]| Ok::<_, ()>(bytes.min(first.len()))).unwrap(),
+                    3 => outlet.set_write_state(if bytes < 100 { WriteState::Closed } else { WriteState::Blocked }),
+                    _ => if bytes < 50 { outlet.discard(DropReason::Shutdown) },
                 }
-                let account = output.delivered() + output.dropped().total() + output.queued() as u64;
+                let account = outlet.delivered() + outlet.dropped().total() + outlet.queued() as u64;
                 prop_assert_eq!(account, offered);
             }
         }

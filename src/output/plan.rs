@@ -1,58 +1,206 @@
-//! An output that is about to be made: what `--check` prints, and what the daemon starts.
+//! An output that is about to be made: what `--check` prints and adds up, and what the daemon starts.
+//!
+//! ```text
+//! Kind: a section, its rules --- plan ---> Plan: name, words, record kind, queue, Sink
+//!                                            |- words, cost, files, TLS   --check, memory map, reload, privileges
+//!                                            '- build ---> Outlet (first half), Sink::run (second half)
+//! ```
+//!
+//! Who loops over plans names no kind. A [`Sink`] must say what it costs, so no cost can be forgotten.
 
 use core::cell::RefCell;
+use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
 
-use super::{Outlet, Outlets, QueueSettings, RecordKind};
+use super::{Outlet, Outlets, RecordKind};
+use crate::limits::Limits;
+use crate::net::tls::{self, Client};
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
+use crate::sys::privileges::Identity;
+use crate::values::{ClientTls, Host, KeyError, QueueSettings};
+
+/// One kind of output, as its section of the configuration.
+pub trait Kind {
+    /// Name of the section, which is that of the output in metrics and log.
+    fn name(&self) -> &'static str;
+
+    /// Whether it runs.
+    fn is_enabled(&self) -> bool;
+
+    /// The rules between the keys of an enabled section.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    fn check(&self) -> Result<(), KeyError> {
+        self.tls().map_or(Ok(()), |tls| tls.check())
+    }
+
+    /// The TLS keys; `None` for a kind that cannot encrypt.
+    fn tls(&self) -> Option<ClientTls<'_>> {
+        None
+    }
+
+    /// The key that asks for what this build is without.
+    fn missing_feature(&self) -> Option<KeyError> {
+        self.tls().filter(|tls| tls.is_on() && !tls::BUILT).map(|_| {
+            KeyError::new(
+                "tls-support",
+                "needs the cargo feature `tls`, which this build is without; allowed: `false`",
+            )
+        })
+    }
+
+    /// The output of an enabled section, opened as far as it can be: files are, connections are not.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the machine lacks.
+    fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, PlanError>;
+}
+
+/// Whatever a plan depends on outside of its section.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanContext<'a> {
+    /// The capacities in force.
+    pub limits: &'a Limits,
+    /// Who the program becomes once everything is open, and who has to open files again; `None` = stays who it is.
+    pub identity: Option<&'a Identity>,
+}
 
 /// One output, opened as far as it can be before anything runs.
 pub struct Plan {
     /// Name in metrics and log: its section's.
     pub name: &'static str,
-    /// What it is, in words, for `--check`.
-    pub what: String,
+    /// A description in words, for `--check`.
+    pub words: String,
     /// What its records are made of.
     pub kind: RecordKind,
     /// Its queue.
     pub queue: QueueSettings,
-    /// Bytes of its buffers beside the queue.
-    pub buffers: usize,
-    /// What takes records out of the queue and writes them.
-    pub task: OutletTask,
+    /// The second half: takes records out of the queue and writes them.
+    pub sink: Box<dyn Sink>,
 }
 
-/// The second half of an output: runs until the queue is empty at a stop.
-pub type OutletTask = Box<dyn FnOnce(&'static TaskContext, &'static Outlet) -> Running>;
+/// The second half of an output, before it runs.
+pub trait Sink {
+    /// Bytes of its buffers, in addition to the queue and to what making the records takes; those of TLS included.
+    fn cost(&self) -> usize;
+
+    /// The certificates it shows and trusts, when it encrypts; they are read again at a reload.
+    fn tls(&self) -> Option<Rc<Client>> {
+        None
+    }
+
+    /// The file that it opens again while it runs.
+    fn file(&self) -> Option<ReopenedFile> {
+        None
+    }
+
+    /// The task: runs until the queue is empty at a stop.
+    fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink;
+}
 
 /// A task that runs.
-type Running = Pin<Box<dyn Future<Output = ()>>>;
+pub type RunningSink = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What the tasks of outputs may use.
+/// A file that an output opens again at a reload and at a rotation.
+#[derive(Debug, Clone)]
+pub struct ReopenedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is renamed, too, and another one made in its place.
+    pub rotates: bool,
+}
+
+/// Whatever the tasks of outputs may use.
 #[derive(Debug)]
 pub struct TaskContext {
     /// All outputs.
-    pub outputs: Outlets,
+    pub outlets: Outlets,
     /// The statistics.
     pub statistics: &'static RefCell<Statistics>,
 }
 
 impl Plan {
-    /// Octets it takes.
+    /// Bytes it takes: queue, making of records, buffers and TLS.
     pub fn cost(&self) -> usize {
-        RecordQueue::cost(self.queue.bytes) + self.buffers
+        RecordQueue::cost(self.queue.bytes) + self.kind.cost() + self.sink.cost()
     }
 
-    /// The output with its queue, and its task.
-    pub fn build(self) -> (Outlet, OutletTask) {
-        (Outlet::of_kind(self.name, self.kind, self.queue), self.task)
+    /// The output with its queue, and its second half.
+    pub fn build(self) -> (Outlet, Box<dyn Sink>) {
+        (Outlet::of_kind(self.name, self.kind, self.queue), self.sink)
     }
 }
 
-impl core::fmt::Debug for Plan {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Plan").field("name", &self.name).field("what", &self.what).finish_non_exhaustive()
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("name", &self.name).field("words", &self.words).finish_non_exhaustive()
+    }
+}
+
+/// Why an output cannot be made on this machine: a key's file is of no use, or something else failed.
+#[derive(Debug)]
+pub enum PlanError {
+    /// What is wrong with which key.
+    Key(KeyError),
+    /// What the system says.
+    Io(io::Error),
+}
+
+impl From<KeyError> for PlanError {
+    fn from(error: KeyError) -> Self {
+        PlanError::Key(error)
+    }
+}
+
+impl From<io::Error> for PlanError {
+    fn from(error: io::Error) -> Self {
+        PlanError::Io(error)
+    }
+}
+
+/// What follows the name of the section: `.key: text` or `: text`.
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlanError::Key(KeyError { key, text }) => write!(f, ".{key}: {text}"),
+            PlanError::Io(error) => write!(f, ": {error}"),
+        }
+    }
+}
+
+/// The certificates for connections to `host`; `None` when TLS is off.
+pub(super) fn load_tls(keys: &ClientTls<'_>, host: &Host) -> Result<Option<Rc<Client>>, PlanError> {
+    Ok(Client::load(keys, host)?.map(Rc::new))
+}
+
+/// The certificates of all outputs that encrypt, to be read again at a reload.
+#[derive(Debug, Default)]
+pub struct OutputCertificates(Vec<(&'static str, Rc<Client>)>);
+
+impl OutputCertificates {
+    /// Those of some plans.
+    pub fn of(plans: &[Plan]) -> Self {
+        let clients = plans.iter().filter_map(|plan| Some((plan.name, plan.sink.tls()?)));
+        OutputCertificates(clients.collect())
+    }
+
+    /// Reads all files again, as `section` names them now. `complain` gets each section whose files are of no use; the
+    /// certificates in force there stay.
+    pub fn reload(&self, section: &super::Section, mut complain: impl FnMut(&'static str, KeyError)) {
+        for (name, client) in &self.0 {
+            let kind = section.kinds().into_iter().find(|kind| kind.name() == *name);
+            let Some(keys) = kind.and_then(Kind::tls).filter(ClientTls::is_on) else { continue };
+            if let Err(error) = client.reload(&keys) {
+                complain(name, error);
+            }
+        }
     }
 }

@@ -41,6 +41,11 @@ impl RecordKind {
         }
     }
 
+    /// Bytes that making such records takes.
+    pub fn cost(&self) -> usize {
+        if let RecordKind::RawFrames(frames) = self { frames.cost() } else { 0 }
+    }
+
     /// Bytes of the longest record.
     pub fn longest(&self) -> usize {
         match self {
@@ -86,22 +91,22 @@ impl RawFrames {
     }
 
     /// Puts a frame with its length into the output's queue.
-    pub(super) fn offer(&self, output: &Outlet, frame: &[u8]) {
+    pub(super) fn offer(&self, outlet: &Outlet, frame: &[u8]) {
         let Some(Replacement { identity, room }) = &self.replacement else {
-            return put(output, frame);
+            return put(outlet, frame);
         };
         let mut room = room.borrow_mut();
         match replace_identity(frame, identity, &mut room) {
-            Some(length) => put(output, room.get(..length).unwrap_or_default()),
-            None => output.offer(Err(DropReason::Oversize)),
+            Some(length) => put(outlet, room.get(..length).unwrap_or_default()),
+            None => outlet.offer(Err(DropReason::Oversize)),
         }
     }
 }
 
-fn put(output: &Outlet, frame: &[u8]) {
+fn put(outlet: &Outlet, frame: &[u8]) {
     match u32::try_from(frame.len()) {
-        Ok(length) => output.offer(Ok(&[&data_header(length), frame])),
-        Err(_) => output.offer(Err(DropReason::Oversize)),
+        Ok(length) => outlet.offer(Ok(&[&data_header(length), frame])),
+        Err(_) => outlet.offer(Err(DropReason::Oversize)),
     }
 }
 

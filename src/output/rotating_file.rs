@@ -8,14 +8,32 @@
 //! Rotation: `NAME` becomes `NAME.1`, `NAME.1` becomes `NAME.2`, up to the number of files kept; the oldest is
 //! replaced.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::capture_file::{self, START, STOP};
-use nix::libc;
+use crate::sys::owned_file;
+use crate::sys::privileges::Identity;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use nix::sys::statfs::{JFFS2_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
+
+/// Where a file is, and how large it and its like become.
+#[derive(Debug, Clone)]
+pub struct FileSettings {
+    /// The live file.
+    pub path: PathBuf,
+    /// Rotated before it reaches this size; 0 = never.
+    pub max_size: u64,
+    /// Rotated files that are kept; 0 = never rotated.
+    pub count: u32,
+    /// Whether it is a Frame Streams capture.
+    pub is_capture: bool,
+    /// Bytes of a batch of records.
+    pub batch: usize,
+}
 
 /// The live file, and the records that are to be written to it.
 #[derive(Debug)]
@@ -35,23 +53,29 @@ pub struct RotatingFile {
 }
 
 impl RotatingFile {
-    /// Opens the file, for appending when it exists; `room` is the size of the batch.
+    /// Opens the file, for appending when it exists, and gives it to `identity`, who opens it from then on.
     ///
     /// # Errors
     ///
     /// When it cannot be opened, or is a pipe, a socket or a folder.
-    pub fn open(path: &Path, (max, count): (u64, u32), is_capture: bool, room: usize) -> io::Result<Self> {
+    pub fn open(settings: FileSettings, identity: Option<&Identity>) -> io::Result<Self> {
+        let FileSettings { path, max_size, count, is_capture, batch } = settings;
         let mut live = RotatingFile {
-            path: path.to_owned(),
-            max: (max > 0 && count > 0).then_some(max),
+            path,
+            max: (max_size > 0 && count > 0).then_some(max_size),
             count,
             is_capture,
             file: None,
             size: 0,
-            batch: Vec::with_capacity(room),
+            batch: Vec::with_capacity(batch),
         };
-        live.open_anew()?;
+        live.open_anew(identity)?;
         Ok(live)
+    }
+
+    /// Whether it is ever renamed.
+    pub fn rotates(&self) -> bool {
+        self.max.is_some()
     }
 
     /// Where it is.
@@ -97,15 +121,11 @@ impl RotatingFile {
     }
 
     /// Opens the file at the path.
-    fn open_anew(&mut self) -> io::Result<()> {
+    fn open_anew(&mut self, identity: Option<&Identity>) -> io::Result<()> {
         self.file = None;
         // Not waiting for the reader of a pipe, not becoming the terminal's session.
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(MODE)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(&self.path)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = owned_file::open_for(&self.path, identity, flags, MODE)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() && !metadata.file_type().is_char_device() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -126,7 +146,7 @@ impl RotatingFile {
     pub fn reopen(&mut self) -> io::Result<()> {
         // It may be gone, or on a disk that is full: then it stays without its end, as after a crash.
         let _ = self.finish();
-        self.open_anew()
+        self.open_anew(None)
     }
 
     /// Ends the open file as its format wants it, unless somebody emptied it.
@@ -194,7 +214,7 @@ fn go_on(path: &Path, mut file: &File) -> io::Result<u64> {
 }
 
 /// Who may read a new file: owner and group, for it tells who asked what.
-const MODE: u32 = 0o640;
+const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP);
 
 /// Whether a file at `path` would wear out the flash of a router.
 pub fn is_on_flash(path: &Path) -> bool {
@@ -206,6 +226,13 @@ pub fn is_on_flash(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn open(path: &Path, max_size: u64, count: u32, is_capture: bool) -> io::Result<RotatingFile> {
+        RotatingFile::open(
+            FileSettings { path: path.to_owned(), max_size, count, is_capture, batch: 1 << 10 },
+            None,
+        )
+    }
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("dnstapd-{name}-{}", std::process::id()));
@@ -219,7 +246,7 @@ mod tests {
         let folder = folder(name);
         let path = folder.join("log");
         fs::write(&path, "old\n").unwrap();
-        let mut live = RotatingFile::open(&path, (max, count), false, 1 << 10).unwrap();
+        let mut live = open(&path, max, count, false).unwrap();
         let mut rest = records;
         while let Some(first) = rest.first() {
             let mut room = live.room(first.len());
@@ -253,7 +280,7 @@ mod tests {
     fn a_file_that_was_moved_or_removed_is_made_anew() {
         let folder = folder("moved");
         let path = folder.join("log");
-        let mut live = RotatingFile::open(&path, (0, 0), false, 64).unwrap();
+        let mut live = open(&path, 0, 0, false).unwrap();
         for (at, text) in ["a\n", "b\n", "c\n"].iter().enumerate() {
             live.batch.extend_from_slice(text.as_bytes());
             live.write().unwrap();
@@ -277,7 +304,7 @@ mod tests {
     fn a_capture_that_was_emptied_begins_anew() {
         let folder = folder("emptied");
         let path = folder.join("log");
-        let mut live = RotatingFile::open(&path, (0, 0), true, 64).unwrap();
+        let mut live = open(&path, 0, 0, true).unwrap();
         for frame in [b"\0\0\0\x01a", b"\0\0\0\x01b"] {
             live.batch.extend_from_slice(frame);
             live.write().unwrap();
@@ -291,8 +318,8 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_refused() {
-        assert!(RotatingFile::open(&std::env::temp_dir(), (0, 0), false, 64).is_err());
-        assert!(RotatingFile::open(Path::new("/dev/null"), (10, 3), false, 64).is_ok());
-        assert!(RotatingFile::open(Path::new("/dev/full"), (10, 3), false, 64).unwrap().file.is_some());
+        assert!(open(&std::env::temp_dir(), 0, 0, false).is_err());
+        assert!(open(Path::new("/dev/null"), 10, 3, false).is_ok());
+        assert!(open(Path::new("/dev/full"), 10, 3, false).unwrap().file.is_some());
     }
 }

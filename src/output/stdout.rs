@@ -17,58 +17,56 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use smol::future::yield_now;
 
-use super::{DropReason, Outlet, Outlets, Plan, QueueSettings, RecordKind, TaskStep, WriteState};
-use crate::limits::{QUEUE, QueueSize};
-use crate::sys::stdio::{self, Kind};
-use crate::values::{Format, WhenFull};
+use super::{
+    DropReason, Kind, Outlet, Outlets, Plan, PlanContext, PlanError, RecordKind, RunningSink, Sink,
+    TaskContext, TaskStep, WriteState,
+};
+use crate::sys::stdio;
+use crate::values::{Format, section};
 use defmt_or_log::warn;
-use serde::Deserialize;
 
-/// Section `output.stdout`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Absent = on when no other output is.
-    pub enable: Option<bool>,
-    /// How a record is written.
-    pub format: Format,
-    /// Bytes kept while the reader is slow.
-    pub queue: QueueSize,
-    /// What happens when they are used up.
-    pub when_full: WhenFull,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section { enable: None, format: Format::Text, queue: QUEUE, when_full: WhenFull::Drop }
-    }
-}
-
-impl Section {
-    /// Whether it runs, once resolved.
-    pub fn is_enabled(&self) -> bool {
-        self.enable == Some(true)
+section! {
+    /// Section `output.stdout`.
+    pub struct Section {
+        /// Absent = on when no other output is.
+        enable: Option<bool> = None,
+        /// How a record is written.
+        format: Format = Format::Text,
+        ..queue
     }
 }
 
 /// Name of the output in metrics and log.
 pub const NAME: &str = "stdout";
 
-/// The output of a section, open.
-///
-/// # Errors
-///
-/// When the descriptor is closed or the reactor refuses it.
-pub fn plan(section: &Section) -> io::Result<Plan> {
-    let target = StdoutWriter::open()?;
-    Ok(Plan {
-        name: NAME,
-        what: section.format.to_string(),
-        kind: RecordKind::Plain { format: section.format, terminator: (*b"\n").into() },
-        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
-        buffers: 0,
-        task: Box::new(|context, output| Box::pin(run(output, &context.outputs, target))),
-    })
+impl Kind for Section {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enable == Some(true)
+    }
+
+    fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        Ok(Plan {
+            name: NAME,
+            words: self.format.to_string(),
+            kind: RecordKind::Plain { format: self.format, terminator: (*b"\n").into() },
+            queue: self.queue_settings(),
+            sink: Box::new(StdoutWriter::open()?),
+        })
+    }
+}
+
+impl Sink for StdoutWriter {
+    fn cost(&self) -> usize {
+        0
+    }
+
+    fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
+        Box::pin(run(outlet, &context.outlets, *self))
+    }
 }
 
 /// Standard output as something to write to.
@@ -103,8 +101,8 @@ impl StdoutWriter {
     /// When the reactor refuses it.
     pub fn from_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
         match stdio::kind(&descriptor)? {
-            Kind::Direct => Ok(StdoutWriter::Direct(File::from(descriptor))),
-            Kind::Pollable => match stdio::reopen(&descriptor) {
+            stdio::Kind::Direct => Ok(StdoutWriter::Direct(File::from(descriptor))),
+            stdio::Kind::Pollable => match stdio::reopen(&descriptor) {
                 Ok(own) => Ok(StdoutWriter::Polled { descriptor: Async::new(own)?, limit: usize::MAX }),
                 Err(_) => Ok(StdoutWriter::Polled {
                     descriptor: Async::new_nonblocking(File::from(descriptor))?,
@@ -144,40 +142,40 @@ fn write_pieces(mut file: &File, pieces: [&[u8]; 2]) -> io::Result<usize> {
 }
 
 /// Writes records until the reader goes away; then only counts.
-pub async fn run(output: &Outlet, outputs: &Outlets, target: StdoutWriter) {
+pub async fn run(outlet: &Outlet, outlets: &Outlets, target: StdoutWriter) {
     loop {
-        match output.next_step().await {
+        match outlet.next_step().await {
             TaskStep::Write => {}
             TaskStep::Reopen => continue,
             TaskStep::End => return,
         }
-        match output.write_with(|pieces| target.write(pieces)) {
+        match outlet.write_with(|pieces| target.write(pieces)) {
             Ok(()) => {
-                output.set_write_state(WriteState::Ready);
-                outputs.progressed();
+                outlet.set_write_state(WriteState::Ready);
+                outlets.progressed();
                 yield_now().await;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                output.set_write_state(WriteState::Blocked);
-                outputs.progressed();
+                outlet.set_write_state(WriteState::Blocked);
+                outlets.progressed();
                 if target.writable().await.is_err() {
                     yield_now().await;
                 }
             }
             Err(error) if is_final(&error) => {
-                warn!("Output {}: the reader is gone, records are dropped from now on", output.name());
-                output.set_write_state(WriteState::Closed);
-                output.discard(DropReason::Closed);
-                outputs.progressed();
+                warn!("Output {}: the reader is gone, records are dropped from now on", outlet.name());
+                outlet.set_write_state(WriteState::Closed);
+                outlet.discard(DropReason::Closed);
+                outlets.progressed();
                 return;
             }
             Err(error) => {
-                if output.is_connected() {
-                    warn!("Output {}: {error}; tried again every second", output.name());
+                if outlet.is_connected() {
+                    warn!("Output {}: {error}; tried again every second", outlet.name());
                 }
-                output.set_write_state(WriteState::Away);
-                outputs.progressed();
+                outlet.set_write_state(WriteState::Away);
+                outlets.progressed();
                 Timer::after(RETRY).await;
             }
         }

@@ -26,7 +26,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Outlet, Outlets, TaskStep, WriteState};
+use super::{Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS, TLS_CONNECTION_BYTES, UNACKNOWLEDGED_SECONDS};
 use crate::net::backoff::Backoff;
 use crate::net::tls::Client;
@@ -99,12 +99,21 @@ impl fmt::Display for StreamSink {
     }
 }
 
-impl StreamSink {
-    /// Bytes that a connection takes beside the queue.
-    pub fn cost(&self) -> usize {
+impl Sink for StreamSink {
+    fn cost(&self) -> usize {
         if self.tls.is_some() { TLS_CONNECTION_BYTES } else { 0 }
     }
 
+    fn tls(&self) -> Option<Rc<Client>> {
+        self.tls.clone()
+    }
+
+    fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
+        Box::pin(run(outlet, &context.outlets, *self))
+    }
+}
+
+impl StreamSink {
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let (host, port) = match &self.peer {
             PeerAddress::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
@@ -166,46 +175,46 @@ fn keep_alive(stream: &impl AsFd) {
 }
 
 /// Sends records until the daemon stops, over as many connections as it takes.
-pub async fn run(output: &Outlet, outputs: &Outlets, remote: StreamSink) {
+async fn run(outlet: &Outlet, outlets: &Outlets, remote: StreamSink) {
     let (peer, protocol) = (&remote.peer, remote.protocol);
     let mut backoff = Backoff::new(remote.retry);
     let mut told = false;
-    output.set_write_state(WriteState::Away);
+    outlet.set_write_state(WriteState::Away);
     loop {
         let attempt = async {
             let mut stream = remote.connect().await?;
             begin(protocol, &mut stream).await.map(|()| stream)
         };
         let ended = async {
-            output.ended().await;
+            outlet.ended().await;
             Err(io::ErrorKind::Interrupted.into())
         };
         match or(attempt, ended).await {
             Ok(mut stream) => {
                 backoff.reset();
                 told = false;
-                output.set_connected();
-                info!("Output {}: connected to {}", output.name(), peer.to_string());
-                let Err(error) = send(output, outputs, &mut stream).await else {
+                outlet.set_connected();
+                info!("Output {}: connected to {}", outlet.name(), peer.to_string());
+                let Err(error) = send(outlet, outlets, &mut stream).await else {
                     return end(protocol, &mut stream).await;
                 };
-                output.rewind();
-                warn!("Output {}: {} is gone: {}", output.name(), peer.to_string(), error.to_string());
+                outlet.rewind();
+                warn!("Output {}: {} is gone: {}", outlet.name(), peer.to_string(), error.to_string());
             }
-            Err(_) if output.is_over() => return,
+            Err(_) if outlet.is_over() => return,
             Err(error) if !told => {
-                warn!("Output {}: {}: {}; tried again", output.name(), peer.to_string(), error.to_string());
+                warn!("Output {}: {}: {}; tried again", outlet.name(), peer.to_string(), error.to_string());
                 told = true;
             }
             Err(_) => {}
         }
-        output.set_write_state(WriteState::Away);
-        outputs.progressed();
-        or(output.ended(), async {
+        outlet.set_write_state(WriteState::Away);
+        outlets.progressed();
+        or(outlet.ended(), async {
             Timer::after(backoff.wait()).await;
         })
         .await;
-        if output.is_over() {
+        if outlet.is_over() {
             return;
         }
     }
@@ -216,14 +225,14 @@ pub async fn run(output: &Outlet, outputs: &Outlets, remote: StreamSink) {
 /// # Errors
 ///
 /// When the connection ends before that.
-async fn send(output: &Outlet, outputs: &Outlets, stream: &mut dyn Stream) -> io::Result<()> {
+async fn send(outlet: &Outlet, outlets: &Outlets, stream: &mut dyn Stream) -> io::Result<()> {
     loop {
         let work = poll_fn(|context| {
             if let Poll::Ready(error) = watch(stream, context) {
                 return Poll::Ready(Err(error));
             }
-            match output.poll_step(context) {
-                Poll::Ready(TaskStep::Write) => write(output, outputs, stream, context),
+            match outlet.poll_step(context) {
+                Poll::Ready(TaskStep::Write) => write(outlet, outlets, stream, context),
                 Poll::Ready(work) => Poll::Ready(Ok(work)),
                 Poll::Pending => flush(stream, context),
             }
@@ -231,19 +240,19 @@ async fn send(output: &Outlet, outputs: &Outlets, stream: &mut dyn Stream) -> io
         if work.await? == TaskStep::End {
             return Ok(());
         }
-        outputs.progressed();
+        outlets.progressed();
         yield_now().await;
     }
 }
 
 /// Writes what the stream takes now.
 fn write(
-    output: &Outlet,
-    outputs: &Outlets,
+    outlet: &Outlet,
+    outlets: &Outlets,
     stream: &mut dyn Stream,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<TaskStep>> {
-    let written = output.write_with(|pieces| {
+    let written = outlet.write_with(|pieces| {
         match Pin::new(&mut *stream).poll_write_vectored(context, &pieces.map(IoSlice::new)) {
             Poll::Ready(Ok(0)) => Err(Poll::Ready(io::ErrorKind::WriteZero.into())),
             Poll::Ready(result) => result.map_err(Poll::Ready),
@@ -252,13 +261,13 @@ fn write(
     });
     match written {
         Ok(()) => {
-            output.set_write_state(WriteState::Ready);
+            outlet.set_write_state(WriteState::Ready);
             Poll::Ready(Ok(TaskStep::Write))
         }
         Err(Poll::Ready(error)) => Poll::Ready(Err(error)),
         Err(Poll::Pending) => {
-            output.set_write_state(WriteState::Blocked);
-            outputs.progressed();
+            outlet.set_write_state(WriteState::Blocked);
+            outlets.progressed();
             Poll::Pending
         }
     }

@@ -1,114 +1,62 @@
 //! Output `tcp-socket`: sends records to a TCP server, each followed by the delimiter.
 
 use std::io;
-use std::rc::Rc;
 
-use super::stream_sink::{self, PeerAddress, StreamProtocol, StreamSink};
-use super::{Plan, QueueSettings, RecordKind};
-use crate::limits::{QUEUE, QueueSize};
-use crate::net::tls::Client;
-use crate::values::{ClientTls, FilePath, Format, Host, KeyError, Port, Seconds, Text, WhenFull, required};
-use serde::Deserialize;
+use super::plan::load_tls;
+use super::stream_sink::{PeerAddress, StreamProtocol, StreamSink};
+use super::{Kind, Plan, PlanContext, PlanError, RecordKind};
+use crate::values::{ClientTls, Format, KeyError, required, section};
 
-/// Section `output.tcp-socket`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// How a record is written.
-    pub format: Format,
-    /// Written after each record.
-    pub delimiter: String,
-    /// Time to the next attempt to connect.
-    pub retry: Seconds,
-    /// Where the server is.
-    pub remote_address: Option<Host>,
-    /// Its port.
-    pub remote_port: Option<Port>,
-    /// Encrypt.
-    pub tls_support: Option<bool>,
-    /// Whose certificates the server may show, PEM; unset = the system's list.
-    pub tls_ca: Option<FilePath>,
-    /// The name in its certificate; unset = `remote-address`.
-    pub tls_server_name: Option<Text>,
-    /// Our own certificate chain, PEM.
-    pub tls_client_cert: Option<FilePath>,
-    /// Our own private key, PEM.
-    pub tls_client_key: Option<FilePath>,
-    /// Bytes kept while the server is slow or away.
-    pub queue: QueueSize,
-    /// What happens when they are used up.
-    pub when_full: WhenFull,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            format: Format::Text,
-            delimiter: "\n".to_owned(),
-            retry: Seconds::new(5),
-            remote_address: None,
-            remote_port: None,
-            tls_support: None,
-            tls_ca: None,
-            tls_server_name: None,
-            tls_client_cert: None,
-            tls_client_key: None,
-            queue: QUEUE,
-            when_full: WhenFull::Drop,
-        }
+section! {
+    /// Section `output.tcp-socket`.
+    pub struct Section {
+        ..enable
+        /// How a record is written.
+        format: Format = Format::Text,
+        /// Written after each record.
+        delimiter: String = "\n".to_owned(),
+        ..remote(retry = 5)
+        ..client_tls
+        ..queue
     }
 }
 
-impl Section {
-    /// The TLS keys together.
-    pub fn tls(&self) -> ClientTls<'_> {
-        ClientTls {
-            support: self.tls_support,
-            ca: &self.tls_ca,
-            server_name: &self.tls_server_name,
-            cert: &self.tls_client_cert,
-            key: &self.tls_client_key,
-        }
+impl Kind for Section {
+    fn name(&self) -> &'static str {
+        "tcp-socket"
     }
 
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// No address, no port, those of [`ClientTls::check`].
-    pub fn check(&self) -> Result<(), KeyError> {
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn check(&self) -> Result<(), KeyError> {
         required("remote-address", &self.remote_address)?;
         required("remote-port", &self.remote_port)?;
-        self.tls().check()
+        self.tls_keys().check()
     }
-}
 
-/// Name of the output in metrics and log.
-pub const NAME: &str = "tcp-socket";
+    fn tls(&self) -> Option<ClientTls<'_>> {
+        Some(self.tls_keys())
+    }
 
-/// The output of a section.
-///
-/// # Errors
-///
-/// When there is no address or port, which [`Section::check`] has refused before.
-pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
-    let (Some(host), Some(port)) = (&section.remote_address, section.remote_port) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let remote = StreamSink {
-        peer: PeerAddress::Tcp(host.clone(), port.get()),
-        tls,
-        retry: section.retry,
-        protocol: StreamProtocol::Bare,
-    };
-    Ok(Plan {
-        name: NAME,
-        what: format!("{remote}, {}", section.format),
-        kind: RecordKind::Plain { format: section.format, terminator: section.delimiter.as_bytes().into() },
-        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
-        buffers: 0,
-        task: Box::new(move |context, output| Box::pin(stream_sink::run(output, &context.outputs, remote))),
-    })
+    fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        // The rules between the keys asked for both.
+        let (Some(host), Some(port)) = (&self.remote_address, self.remote_port) else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+        };
+        let sink = StreamSink {
+            peer: PeerAddress::Tcp(host.clone(), port.get()),
+            tls: load_tls(&self.tls_keys(), host)?,
+            retry: self.retry,
+            protocol: StreamProtocol::Bare,
+        };
+        Ok(Plan {
+            name: self.name(),
+            words: format!("{sink}, {}", self.format),
+            kind: RecordKind::Plain { format: self.format, terminator: self.delimiter.as_bytes().into() },
+            queue: self.queue_settings(),
+            sink: Box::new(sink),
+        })
+    }
 }

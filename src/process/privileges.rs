@@ -1,7 +1,7 @@
 //! The rights of the process: what it keeps once everything is open.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use defmt_or_log::{info, warn};
 use nix::fcntl::OFlag;
@@ -12,10 +12,10 @@ use crate::sys::privileges::{self, Identity};
 use crate::sys::{files, owned_file, seccomp};
 
 /// A file that is opened again while the daemon runs.
-pub(crate) struct KeptFile<'a> {
+pub(crate) struct KeptFile {
     /// The key that names it.
-    pub(crate) key: &'static str,
-    pub(crate) path: &'a Path,
+    pub(crate) key: String,
+    pub(crate) path: PathBuf,
     /// Whether it is renamed, too, and another one is made in its place.
     pub(crate) rotates: bool,
 }
@@ -37,13 +37,9 @@ pub(crate) fn identity(section: &Section) -> Result<Identity, StartError> {
 /// # Errors
 ///
 /// What only root may do, and an output that the new user could not rotate.
-pub(crate) fn give_up(
-    section: &Section,
-    identity: &Identity,
-    files: &[KeptFile<'_>],
-) -> Result<(), StartError> {
+pub(crate) fn give_up(section: &Section, identity: &Identity, files: &[KeptFile]) -> Result<(), StartError> {
     for file in files {
-        hand_over(file.path, identity).map_err(StartError::of(format_args!(
+        hand_over(&file.path, identity).map_err(StartError::of(format_args!(
             "{}: {}",
             file.key,
             file.path.display()
@@ -71,11 +67,11 @@ fn hand_over(path: &Path, identity: &Identity) -> io::Result<()> {
 }
 
 /// Says now what would fail later.
-fn warn_if_not_reopenable(file: &KeptFile<'_>) -> Result<(), StartError> {
-    if files::may_make_beside(file.path) {
+fn warn_if_not_reopenable(file: &KeptFile) -> Result<(), StartError> {
+    if files::may_make_beside(&file.path) {
         return Ok(());
     }
-    let folder = files::folder_of(file.path);
+    let folder = files::folder_of(&file.path);
     let what = format!("{}: {}: this user may not make files there", file.key, folder.display());
     if file.rotates && file.path.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err(StartError(format!("{what}, as rotation needs")));

@@ -14,6 +14,7 @@ mod address;
 mod choice;
 mod number;
 mod raw_value;
+mod section;
 mod text;
 mod tls;
 
@@ -22,6 +23,8 @@ pub(crate) use choice::choice;
 pub use choice::{Format, WhenFull};
 pub use number::{Bounded, ByteSize, ListenPort, Port, PortNumber, Seconds};
 pub use raw_value::RawValue;
+pub(crate) use section::section;
+pub use section::{FileCount, QueueSettings};
 pub use text::{Account, FilePath, Secret, Text};
 pub use tls::{ClientTls, ServerTls};
 

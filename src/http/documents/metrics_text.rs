@@ -311,8 +311,8 @@ mod tests {
     use super::*;
     use crate::input::counters::InputCounters;
     use crate::limits::OUTPUTS;
-    use crate::output::{Outlet, QueueSettings};
-    use crate::values::{Format, WhenFull};
+    use crate::output::Outlet;
+    use crate::values::{Format, QueueSettings, WhenFull};
 
     /// Kinds of inputs.
     const INPUTS: usize = 5;

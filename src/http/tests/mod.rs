@@ -18,10 +18,10 @@ use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
 use crate::message::pairing::Pairing;
-use crate::output::{Outlet, Outlets, QueueSettings, WriteState};
+use crate::output::{Outlet, Outlets, WriteState};
 use crate::pipeline::Collector;
 use crate::statistics::{self, Statistics};
-use crate::values::{Format, WhenFull};
+use crate::values::{Format, QueueSettings, WhenFull};
 
 /// Everything behind the API.
 pub(super) struct World {

@@ -1,8 +1,9 @@
 //! The output in a build without it: the configuration refuses an enabled section, so nothing here is reached.
 
+use core::fmt;
 use std::io;
 
-use super::super::Plan;
+use super::super::{Outlet, RunningSink, Sink, TaskContext};
 use super::Properties;
 use super::Section;
 use crate::values::KeyError;
@@ -19,11 +20,32 @@ pub fn check(_: &Properties, _: usize) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// None.
-///
-/// # Errors
-///
-/// Always.
-pub fn plan(_: &Section) -> io::Result<Plan> {
-    Err(io::ErrorKind::Unsupported.into())
+/// Never there.
+pub enum KafkaSink {}
+
+impl KafkaSink {
+    /// Never made.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn new(_: &Section) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl fmt::Display for KafkaSink {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+impl Sink for KafkaSink {
+    fn cost(&self) -> usize {
+        match *self {}
+    }
+
+    fn run(self: Box<Self>, _: &'static TaskContext, _: &'static Outlet) -> RunningSink {
+        match *self {}
+    }
 }

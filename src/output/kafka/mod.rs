@@ -11,47 +11,42 @@
 mod absent;
 #[cfg(feature = "kafka-plain")]
 mod client;
-#[cfg(feature = "kafka-plain")]
-mod plan;
 mod properties;
 pub mod record;
 #[cfg(feature = "kafka-plain")]
 mod reports;
+#[cfg(feature = "kafka-plain")]
+mod sink;
 #[cfg(feature = "kafka-plain")]
 mod task;
 
 #[cfg(not(feature = "kafka-plain"))]
 use absent as client;
 #[cfg(not(feature = "kafka-plain"))]
-pub use absent::plan;
+use absent::KafkaSink;
 pub use client::BUILT;
-#[cfg(feature = "kafka-plain")]
-pub use plan::plan;
 pub use properties::Properties;
 pub use record::{KeyedRecords, split};
+#[cfg(feature = "kafka-plain")]
+use sink::KafkaSink;
 
-use crate::limits::{QUEUE, QueueSize};
-use crate::values::{Format, KeyError, Text, WhenFull, choice, required};
-use serde::Deserialize;
+use super::{Kind, Plan, PlanContext, PlanError, RecordKind};
+use crate::values::{Format, KeyError, Text, choice, required, section};
 
-/// Section `output.kafka`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// How a record is written.
-    pub format: Format,
-    /// The topic.
-    pub topic: Option<Text>,
-    /// What librdkafka is given.
-    pub rdkafka_config: Properties,
-    /// The key of each record.
-    pub key: RecordKey,
-    /// Bytes kept while the brokers are slow or away.
-    pub queue: QueueSize,
-    /// What happens when they are used up.
-    pub when_full: WhenFull,
+section! {
+    /// Section `output.kafka`.
+    pub struct Section {
+        ..enable
+        /// How a record is written.
+        format: Format = Format::Json,
+        /// The topic.
+        topic: Option<Text> = None,
+        /// Settings that librdkafka is given.
+        rdkafka_config: Properties = Properties::default(),
+        /// The key of each record.
+        key: RecordKey = RecordKey::None,
+        ..queue
+    }
 }
 
 choice! {
@@ -68,26 +63,17 @@ choice! {
     }
 }
 
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            format: Format::Json,
-            topic: None,
-            rdkafka_config: Properties::default(),
-            key: RecordKey::None,
-            queue: QUEUE,
-            when_full: WhenFull::Drop,
-        }
+impl Kind for Section {
+    fn name(&self) -> &'static str {
+        NAME
     }
-}
 
-impl Section {
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// No topic, no broker, what librdkafka refuses.
-    pub fn check(&self) -> Result<(), KeyError> {
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    /// No topic, no broker, whatever librdkafka refuses.
+    fn check(&self) -> Result<(), KeyError> {
         required("topic", &self.topic)?;
         if BROKER_LISTS.iter().all(|name| self.rdkafka_config.value(name).is_none()) {
             return Err(KeyError::new(
@@ -97,10 +83,31 @@ impl Section {
         }
         client::check(&self.rdkafka_config, self.queue.in_memory())
     }
+
+    fn missing_feature(&self) -> Option<KeyError> {
+        (!BUILT).then(|| {
+            KeyError::new(
+                "enable",
+                "needs the cargo feature `kafka`, which this build is without; allowed: `enable = false`",
+            )
+        })
+    }
+
+    /// Certificates are read, nothing connects.
+    fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        let sink = KafkaSink::new(self)?;
+        Ok(Plan {
+            name: NAME,
+            words: format!("{sink}, {}", self.format),
+            kind: RecordKind::Keyed(KeyedRecords { format: self.format, key: self.key }),
+            queue: self.queue_settings(),
+            sink: Box::new(sink),
+        })
+    }
 }
 
 /// Name of the output in metrics and log.
-pub const NAME: &str = "kafka";
+const NAME: &str = "kafka";
 
 /// The two names that librdkafka knows the list of brokers by.
 const BROKER_LISTS: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];

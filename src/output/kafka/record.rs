@@ -31,16 +31,16 @@ impl KeyedRecords {
     pub const LONGEST: usize = LENGTH_BYTES + KEY_BYTES + RECORD_BYTES;
 
     /// Puts an encoded event and its key into the output's queue.
-    pub fn offer(self, output: &Outlet, event: &Event<'_>, record: &[u8]) {
+    pub fn offer(self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
         let mut room = [0; KEY_BYTES];
         let key = match self.write_key(event, &mut room) {
-            Some(0) => return output.offer(Ok(&[&NO_KEY.to_be_bytes(), record])),
+            Some(0) => return outlet.offer(Ok(&[&NO_KEY.to_be_bytes(), record])),
             Some(length) => room.get(..length),
             None => None,
         };
         match key.and_then(|key| Some((u16::try_from(key.len()).ok()?, key))) {
-            Some((length, key)) => output.offer(Ok(&[&length.to_be_bytes(), key, record])),
-            None => output.offer(Err(DropReason::Oversize)),
+            Some((length, key)) => outlet.offer(Ok(&[&length.to_be_bytes(), key, record])),
+            None => outlet.offer(Err(DropReason::Oversize)),
         }
     }
 
@@ -86,10 +86,10 @@ const ADDRESS_BYTES: usize = 48;
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{QueueSettings, RecordKind};
+    use super::super::super::RecordKind;
     use super::*;
     use crate::limits::QUEUE_MIN;
-    use crate::values::WhenFull;
+    use crate::values::{QueueSettings, WhenFull};
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
@@ -98,7 +98,7 @@ mod tests {
     fn queued(key: RecordKey, identity: Option<&[u8]>, address: Option<&[u8]>, query: &[u8]) -> Vec<u8> {
         let keyed = KeyedRecords { format: Format::Text, key };
         let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full: WhenFull::Drop };
-        let output = Outlet::of_kind("test", RecordKind::Keyed(keyed), settings);
+        let outlet = Outlet::of_kind("test", RecordKind::Keyed(keyed), settings);
         let message = Message {
             message_type: MessageType::CLIENT_QUERY,
             query_address: address,
@@ -106,9 +106,9 @@ mod tests {
             ..Message::default()
         };
         let dnstap = Dnstap { identity, message, ..Dnstap::default() };
-        keyed.offer(&output, &Event::from_dnstap(&dnstap), b"value");
+        keyed.offer(&outlet, &Event::from_dnstap(&dnstap), b"value");
         let mut bytes = Vec::new();
-        output.take_batch(&mut bytes, usize::MAX);
+        outlet.take_batch(&mut bytes, usize::MAX);
         bytes
     }
 

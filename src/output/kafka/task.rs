@@ -26,39 +26,39 @@ use crate::limits::{KAFKA_HURRY_MS, KAFKA_TURN_RECORDS};
 use crate::sys::kafka::Signal;
 
 /// Sends records until the daemon stops and librdkafka has reported on all of them.
-pub async fn run(output: &Outlet, outputs: &Outlets, client: &Client, (brokers, topic): (&str, &str)) {
-    output.set_write_state(WriteState::Away);
+pub async fn run(outlet: &Outlet, outlets: &Outlets, client: &Client, (brokers, topic): (&str, &str)) {
+    outlet.set_write_state(WriteState::Away);
     let signal = match client.signal() {
         Ok(signal) => signal,
-        Err(error) => return fail(output, &error.to_string()),
+        Err(error) => return fail(outlet, &error.to_string()),
     };
     if client.add_brokers(brokers) == 0 {
-        return fail(output, "no broker in the list");
+        return fail(outlet, "no broker in the list");
     }
     let mut room = Vec::with_capacity(KeyedRecords::LONGEST);
     let mut connected = false;
     loop {
         client.serve();
-        count(output, client);
-        note_connection(output, client, &mut connected);
-        let sent = send(output, client, topic, &mut room);
-        note_room(output, connected, sent);
-        outputs.progressed();
-        if output.is_over() {
+        count(outlet, client);
+        note_connection(outlet, client, &mut connected);
+        let sent = send(outlet, client, topic, &mut room);
+        note_room(outlet, connected, sent);
+        outlets.progressed();
+        if outlet.is_over() {
             return;
         }
         match sent {
             Turn::More => yield_now().await,
-            sent => wait(output, client, &signal, sent).await,
+            sent => wait(outlet, client, &signal, sent).await,
         }
     }
 }
 
 /// It cannot work at all.
-fn fail(output: &Outlet, why: &str) {
-    warn!("Output {}: {}", output.name(), why);
-    output.discard(DropReason::Closed);
-    output.set_write_state(WriteState::Closed);
+fn fail(outlet: &Outlet, why: &str) {
+    warn!("Output {}: {}", outlet.name(), why);
+    outlet.discard(DropReason::Closed);
+    outlet.set_write_state(WriteState::Closed);
 }
 
 /// How a turn ended.
@@ -73,9 +73,9 @@ enum Turn {
 }
 
 /// Hands over the records of a turn.
-fn send(output: &Outlet, client: &Client, topic: &str, room: &mut Vec<u8>) -> Turn {
+fn send(outlet: &Outlet, client: &Client, topic: &str, room: &mut Vec<u8>) -> Turn {
     for _ in 0..KAFKA_TURN_RECORDS {
-        let handed = output.send_first_with(|pieces| {
+        let handed = outlet.send_first_with(|pieces| {
             room.clear();
             pieces.iter().for_each(|piece| room.extend_from_slice(piece));
             produce(client, topic, room)
@@ -84,7 +84,7 @@ fn send(output: &Outlet, client: &Client, topic: &str, room: &mut Vec<u8>) -> Tu
             None => return Turn::Empty,
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                if refused(output, client, &error).is_break() {
+                if refused(outlet, client, &error).is_break() {
                     return Turn::Blocked;
                 }
             }
@@ -103,68 +103,68 @@ fn produce(client: &Client, topic: &str, record: &[u8]) -> Result<(), KafkaError
 }
 
 /// Librdkafka did not take the first record: it stays when that is for now, else it is lost.
-fn refused(output: &Outlet, client: &Client, error: &KafkaError) -> ControlFlow<()> {
+fn refused(outlet: &Outlet, client: &Client, error: &KafkaError) -> ControlFlow<()> {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::QueueFull) => return ControlFlow::Break(()),
-        Some(RDKafkaErrorCode::MessageSizeTooLarge) => output.drop_first(DropReason::Oversize),
-        _ => output.drop_first(DropReason::Delivery),
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => outlet.drop_first(DropReason::Oversize),
+        _ => outlet.drop_first(DropReason::Delivery),
     }
     client.producer().context().tell_loss(error);
     ControlFlow::Continue(())
 }
 
 /// Counts what librdkafka reported.
-fn count(output: &Outlet, client: &Client) {
+fn count(outlet: &Outlet, client: &Client) {
     let reports = client.producer().context();
     // A record in the queue has the length of its key in front.
     let (records, bytes) = reports.take_delivered();
-    output.settle_delivered(records, bytes + 2 * records as usize);
+    outlet.settle_delivered(records, bytes + 2 * records as usize);
     let (records, bytes) = reports.take_lost();
-    output.settle_lost(records, bytes + 2 * records as usize, DropReason::Delivery);
+    outlet.settle_lost(records, bytes + 2 * records as usize, DropReason::Delivery);
 }
 
 /// Notes whether a connection stands.
-fn note_connection(output: &Outlet, client: &Client, connected: &mut bool) {
+fn note_connection(outlet: &Outlet, client: &Client, connected: &mut bool) {
     let now = client.producer().context().is_connected();
     if now == *connected {
         return;
     }
     *connected = now;
     if now {
-        output.set_connected();
-        info!("Output {}: connected", output.name());
+        outlet.set_connected();
+        info!("Output {}: connected", outlet.name());
     } else {
-        output.set_write_state(WriteState::Away);
-        warn!("Output {}: no broker is there; tried again", output.name());
+        outlet.set_write_state(WriteState::Away);
+        warn!("Output {}: no broker is there; tried again", outlet.name());
     }
 }
 
 /// Notes whether librdkafka has room.
-fn note_room(output: &Outlet, connected: bool, sent: Turn) {
+fn note_room(outlet: &Outlet, connected: bool, sent: Turn) {
     if connected {
-        output.set_write_state(if sent == Turn::Blocked { WriteState::Blocked } else { WriteState::Ready });
+        outlet.set_write_state(if sent == Turn::Blocked { WriteState::Blocked } else { WriteState::Ready });
     }
 }
 
 /// Waits until there is something to hear, to send, or to end.
-async fn wait(output: &Outlet, client: &Client, signal: &Signal, sent: Turn) {
+async fn wait(outlet: &Outlet, client: &Client, signal: &Signal, sent: Turn) {
     let heard = async {
         if let Err(error) = signal.came().await {
-            warn!("Output {}: {}", output.name(), error.to_string());
+            warn!("Output {}: {}", outlet.name(), error.to_string());
             Timer::after(Duration::from_secs(1)).await;
         }
     };
-    if output.is_stopping() {
+    if outlet.is_stopping() {
         client.hurry();
         or(heard, async {
             Timer::after(Duration::from_millis(KAFKA_HURRY_MS)).await;
         })
         .await;
     } else if sent == Turn::Blocked {
-        or(heard, output.stopping()).await;
+        or(heard, outlet.stopping()).await;
     } else {
         or(heard, async {
-            output.next_step().await;
+            outlet.next_step().await;
         })
         .await;
     }

@@ -52,21 +52,21 @@ impl SyslogComposer {
     }
 
     /// Puts the message of an encoded event into the output's queue.
-    pub fn offer(&self, output: &Outlet, event: &Event<'_>, record: &[u8]) {
+    pub fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
         let mut head = Head::new();
         if self.write_head(event, &mut head).is_err() {
-            return output.offer(Err(DropReason::Oversize));
+            return outlet.offer(Err(DropReason::Oversize));
         }
         let record = self.body(record);
         let mut count = heapless::String::<8>::new();
         if self.framing == Some(MessageFraming::OctetCounting) {
             let counted = write_decimal(&mut count, (head.len() + record.len()) as u64);
             if counted.and_then(|()| count.write_char(' ')).is_err() {
-                return output.offer(Err(DropReason::Oversize));
+                return outlet.offer(Err(DropReason::Oversize));
             }
         }
         let end: &[u8] = if self.framing == Some(MessageFraming::Newline) { b"\n" } else { b"" };
-        output.offer(Ok(&[count.as_bytes(), head.as_bytes(), record, end]));
+        outlet.offer(Ok(&[count.as_bytes(), head.as_bytes(), record, end]));
     }
 
     fn write_head(&self, event: &Event<'_>, out: &mut Head) -> fmt::Result {
@@ -116,9 +116,9 @@ fn write_host(identity: &[u8], out: &mut Head) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{QueueSettings, RecordKind};
+    use super::super::super::RecordKind;
     use super::*;
-    use crate::values::WhenFull;
+    use crate::values::{QueueSettings, WhenFull};
     use crate::wire::dnstap::{Dnstap, Message, Time as WireTime};
     use crate::wire::iana::MessageType;
 
@@ -132,15 +132,15 @@ mod tests {
     ) -> String {
         let envelope = SyslogComposer::new(format, header, framing, (Facility::Local7, Severity::Debug));
         let settings = QueueSettings { bytes: 1 << 16, when_full: WhenFull::Drop };
-        let output = Outlet::of_kind("test", RecordKind::SelfMade, settings);
+        let outlet = Outlet::of_kind("test", RecordKind::SelfMade, settings);
         let query_time = if timed { WireTime::new(1_599_004_313, 591_736_999) } else { WireTime::default() };
         let message = Message { message_type: MessageType::CLIENT_QUERY, query_time, ..Message::default() };
         let event = Event::from_dnstap(&Dnstap { message, identity: Some(identity), ..Dnstap::default() });
         let mut record = crate::format::Record::default();
         crate::format::encode(format, &event, &mut record).unwrap();
-        envelope.offer(&output, &event, record.as_slice());
+        envelope.offer(&outlet, &event, record.as_slice());
         let mut bytes = Vec::new();
-        output.take_batch(&mut bytes, 1 << 16);
+        outlet.take_batch(&mut bytes, 1 << 16);
         String::from_utf8(bytes).unwrap()
     }
 

@@ -8,79 +8,35 @@ pub use message::SyslogComposer;
 use choices::{Facility, HeaderFormat, MessageFraming, Severity, Transport};
 
 use std::io;
-use std::rc::Rc;
 
-use super::stream_sink::{self, PeerAddress, StreamProtocol, StreamSink};
-use super::{Plan, QueueSettings, RecordKind, datagram_sink};
-use crate::limits::{QUEUE, QueueSize};
-use crate::net::tls::Client;
-use crate::values::{ClientTls, FilePath, Format, Host, KeyError, Port, Seconds, Text, WhenFull, required};
-use serde::Deserialize;
+use super::datagram_sink::DatagramSink;
+use super::plan::load_tls;
+use super::stream_sink::{PeerAddress, StreamProtocol, StreamSink};
+use super::{Kind, Plan, PlanContext, PlanError, RecordKind, Sink};
+use crate::net::tls;
+use crate::values::{ClientTls, FilePath, Format, KeyError, required, section};
 
-/// Section `output.syslog`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// What carries a message.
-    pub transport: Transport,
-    /// How a record is written.
-    pub format: Format,
-    /// Time to the next attempt to connect.
-    pub retry: Seconds,
-    /// Where the server is.
-    pub remote_address: Option<Host>,
-    /// Its port; unset = 514, with TLS 6514.
-    pub remote_port: Option<Port>,
-    /// A local datagram socket instead of a server.
-    pub path: Option<FilePath>,
-    /// What stands before a record.
-    pub header: HeaderFormat,
-    /// How a stream tells messages apart.
-    pub framing: MessageFraming,
-    /// The facility of every message.
-    pub facility: Facility,
-    /// The severity of every message.
-    pub severity: Severity,
-    /// The same as `transport = "tls"`; may be repeated here, not contradicted.
-    pub tls_support: Option<bool>,
-    /// Whose certificates the server may show, PEM; unset = the system's list.
-    pub tls_ca: Option<FilePath>,
-    /// The name in its certificate; unset = `remote-address`.
-    pub tls_server_name: Option<Text>,
-    /// Our own certificate chain, PEM.
-    pub tls_client_cert: Option<FilePath>,
-    /// Our own private key, PEM.
-    pub tls_client_key: Option<FilePath>,
-    /// Bytes kept while the server is slow or away.
-    pub queue: QueueSize,
-    /// What happens when they are used up.
-    pub when_full: WhenFull,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            transport: Transport::Udp,
-            format: Format::Text,
-            retry: Seconds::new(5),
-            remote_address: None,
-            remote_port: None,
-            path: None,
-            header: HeaderFormat::Rfc5424,
-            framing: MessageFraming::OctetCounting,
-            facility: Facility::Daemon,
-            severity: Severity::Info,
-            tls_support: None,
-            tls_ca: None,
-            tls_server_name: None,
-            tls_client_cert: None,
-            tls_client_key: None,
-            queue: QUEUE,
-            when_full: WhenFull::Drop,
-        }
+section! {
+    /// Section `output.syslog`. The port when it is unset: 514, with TLS 6514.
+    pub struct Section {
+        ..enable
+        /// What carries a message.
+        transport: Transport = Transport::Udp,
+        /// How a record is written.
+        format: Format = Format::Text,
+        ..remote(retry = 5)
+        /// A local datagram socket instead of a server.
+        path: Option<FilePath> = None,
+        /// What stands before a record.
+        header: HeaderFormat = HeaderFormat::Rfc5424,
+        /// How a stream tells messages apart.
+        framing: MessageFraming = MessageFraming::OctetCounting,
+        /// The facility of every message.
+        facility: Facility = Facility::Daemon,
+        /// The severity of every message.
+        severity: Severity = Severity::Info,
+        ..client_tls
+        ..queue
     }
 }
 
@@ -94,24 +50,25 @@ impl Section {
         }
     }
 
-    /// The TLS keys together.
-    pub fn tls(&self) -> ClientTls<'_> {
-        ClientTls {
-            support: if self.transport == Transport::Tls { Some(true) } else { self.tls_support },
-            ca: &self.tls_ca,
-            server_name: &self.tls_server_name,
-            cert: &self.tls_client_cert,
-            key: &self.tls_client_key,
-        }
+    /// The TLS keys, with `transport = "tls"` as the switch; `tls-support` may repeat it, not contradict it.
+    fn tls_of_transport(&self) -> ClientTls<'_> {
+        let support = if self.transport == Transport::Tls { Some(true) } else { self.tls_support };
+        ClientTls { support, ..self.tls_keys() }
+    }
+}
+
+impl Kind for Section {
+    fn name(&self) -> &'static str {
+        "syslog"
     }
 
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// Neither address nor path, or both; a path with another transport than datagrams; newlines as
-    /// framing where records have newlines inside or TLS asks for lengths (RFC 5425, 4.3); TLS keys
-    /// that disagree.
-    pub fn check(&self) -> Result<(), KeyError> {
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    /// Neither address nor path, or both; a path with another transport than datagrams; newlines as framing where
+    /// records have newlines inside or TLS asks for lengths (RFC 5425, 4.3); TLS keys that disagree.
+    fn check(&self) -> Result<(), KeyError> {
         match (&self.remote_address, &self.path) {
             (Some(_), Some(_)) => {
                 return Err(KeyError::new("path", "given beside `remote-address`; allowed: one of the two"));
@@ -146,42 +103,47 @@ impl Section {
                 "YAML has newlines inside; allowed with `yaml`: `octet-counting`",
             ));
         }
-        self.tls().check()
+        self.tls_of_transport().check()
     }
-}
 
-/// Name of the output in metrics and log.
-pub const NAME: &str = "syslog";
+    fn tls(&self) -> Option<ClientTls<'_>> {
+        Some(self.tls_of_transport())
+    }
 
-/// The output of a section.
-///
-/// # Errors
-///
-/// When there is neither address nor path, which [`Section::check`] has refused before.
-pub fn plan(section: &Section, tls: Option<Rc<Client>>) -> io::Result<Plan> {
-    let peer = match (&section.remote_address, &section.path) {
-        (Some(host), _) => PeerAddress::Tcp(host.clone(), section.port()),
-        (None, Some(path)) => PeerAddress::Unix(path.to_path_buf()),
-        (None, None) => return Err(io::ErrorKind::InvalidInput.into()),
-    };
-    let is_stream = section.transport != Transport::Udp;
-    let framing = is_stream.then_some(section.framing);
-    let priority = (section.facility, section.severity);
-    let transport = if section.path.is_some() { "local" } else { section.transport.as_str() };
-    let what = format!("{peer}, {transport}, {}, {}", section.header, section.format);
-    let remote = StreamSink { peer, tls, retry: section.retry, protocol: StreamProtocol::Bare };
-    Ok(Plan {
-        name: NAME,
-        what,
-        kind: RecordKind::Syslog(SyslogComposer::new(section.format, section.header, framing, priority)),
-        queue: QueueSettings { bytes: section.queue.in_memory(), when_full: section.when_full },
-        buffers: 0,
-        task: Box::new(move |context, output| {
-            if is_stream {
-                Box::pin(stream_sink::run(output, &context.outputs, remote))
-            } else {
-                Box::pin(datagram_sink::run(output, &context.outputs, remote.peer, remote.retry))
+    fn missing_feature(&self) -> Option<KeyError> {
+        (self.transport == Transport::Tls && !tls::BUILT).then(|| {
+            KeyError::new(
+                "transport",
+                "`tls` needs the cargo feature `tls`, which this build is without; allowed: `udp`, `tcp`",
+            )
+        })
+    }
+
+    fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        let (peer, tls) = match (&self.remote_address, &self.path) {
+            (Some(host), _) => {
+                (PeerAddress::Tcp(host.clone(), self.port()), load_tls(&self.tls_of_transport(), host)?)
             }
-        }),
-    })
+            (None, Some(path)) => (PeerAddress::Unix(path.to_path_buf()), None),
+            // The rules between the keys asked for one of the two.
+            (None, None) => return Err(io::Error::from(io::ErrorKind::InvalidInput).into()),
+        };
+        let is_stream = self.transport != Transport::Udp;
+        let framing = is_stream.then_some(self.framing);
+        let priority = (self.facility, self.severity);
+        let transport = if self.path.is_some() { "local" } else { self.transport.as_str() };
+        let words = format!("{peer}, {transport}, {}, {}", self.header, self.format);
+        let sink: Box<dyn Sink> = if is_stream {
+            Box::new(StreamSink { peer, tls, retry: self.retry, protocol: StreamProtocol::Bare })
+        } else {
+            Box::new(DatagramSink { peer, retry: self.retry })
+        };
+        Ok(Plan {
+            name: self.name(),
+            words,
+            kind: RecordKind::Syslog(SyslogComposer::new(self.format, self.header, framing, priority)),
+            queue: self.queue_settings(),
+            sink,
+        })
+    }
 }

@@ -1,0 +1,133 @@
+//! A section of the configuration as a table: each key with its type and its default, and the keys that several sections
+//! share by the name of their group.
+//!
+//! ```text
+//! section! {
+//!     /// Section `output.tcp-socket`.
+//!     pub struct Section {
+//!         ..enable
+//!         /// How a record is written.
+//!         format: Format = Format::Text,
+//!         ..remote(retry = 5)
+//!         ..client_tls
+//!         ..queue
+//!     }
+//! }
+//! ```
+//!
+//! makes the struct with its `Deserialize` and its `Default`. The keys are fields of the one struct, not of a part of it:
+//! serde reads a flattened part from a copy, which no longer knows the line, and cannot say which keys are allowed.
+//!
+//! | group | keys |
+//! |---|---|
+//! | `..enable` | `enable`, off |
+//! | `..remote(retry = S)` | `retry`, `remote-address`, `remote-port` |
+//! | `..client_tls` | `tls-support` and the files; also the method `tls_keys` |
+//! | `..queue` | `queue`, `when-full`; also the method `queue_settings` |
+//! | `..rotation(size = B, count = N)` | `file-max-size`, `file-count` |
+
+/// Makes a section of its table.
+macro_rules! section {
+    ($(#[$doc:meta])* pub struct $name:ident { $($keys:tt)* }) => {
+        $crate::values::section! { @keys [$(#[$doc])* $name] [] $($keys)* }
+    };
+
+    (@keys $head:tt [$($done:tt)*] ..enable $($rest:tt)*) => {
+        $crate::values::section! { @keys $head [$($done)*
+            /// Whether it runs.
+            enable: bool = false,
+        ] $($rest)* }
+    };
+    (@keys $head:tt [$($done:tt)*] ..remote(retry = $retry:literal) $($rest:tt)*) => {
+        $crate::values::section! { @keys $head [$($done)*
+            /// Time to the next attempt to connect.
+            retry: $crate::values::Seconds = $crate::values::Seconds::new($retry),
+            /// Where the other end is.
+            remote_address: Option<$crate::values::Host> = None,
+            /// Its port.
+            remote_port: Option<$crate::values::Port> = None,
+        ] $($rest)* }
+    };
+    (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..client_tls $($rest:tt)*) => {
+        $crate::values::section! { @keys [$(#[$doc])* $name] [$($done)*
+            /// Encrypt.
+            tls_support: Option<bool> = None,
+            /// Whose certificates the other end may show, PEM; unset = the system's list.
+            tls_ca: Option<$crate::values::FilePath> = None,
+            /// The name in its certificate; unset = `remote-address`.
+            tls_server_name: Option<$crate::values::Text> = None,
+            /// Our own certificate chain, PEM.
+            tls_client_cert: Option<$crate::values::FilePath> = None,
+            /// Our own private key, PEM.
+            tls_client_key: Option<$crate::values::FilePath> = None,
+        ] $($rest)* }
+
+        impl $name {
+            /// The TLS keys together.
+            pub fn tls_keys(&self) -> $crate::values::ClientTls<'_> {
+                $crate::values::ClientTls {
+                    support: self.tls_support,
+                    ca: &self.tls_ca,
+                    server_name: &self.tls_server_name,
+                    cert: &self.tls_client_cert,
+                    key: &self.tls_client_key,
+                }
+            }
+        }
+    };
+    (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..queue $($rest:tt)*) => {
+        $crate::values::section! { @keys [$(#[$doc])* $name] [$($done)*
+            /// Bytes kept while the other end is slow or away.
+            queue: $crate::limits::QueueSize = $crate::limits::QUEUE,
+            /// What happens to records when they are used up.
+            when_full: $crate::values::WhenFull = $crate::values::WhenFull::Drop,
+        ] $($rest)* }
+
+        impl $name {
+            /// The keys of the queue together.
+            pub fn queue_settings(&self) -> $crate::values::QueueSettings {
+                $crate::values::QueueSettings { bytes: self.queue.in_memory(), when_full: self.when_full }
+            }
+        }
+    };
+    (@keys $head:tt [$($done:tt)*] ..rotation(size = $size:expr, count = $count:literal) $($rest:tt)*) => {
+        $crate::values::section! { @keys $head [$($done)*
+            /// Rotate before the live file reaches this size; 0 = never.
+            file_max_size: $crate::values::ByteSize = $crate::values::ByteSize::new($size),
+            /// Rotated files kept in addition to the live one; 0 = never rotate.
+            file_count: $crate::values::FileCount = $crate::values::FileCount::new($count),
+        ] $($rest)* }
+    };
+    (@keys $head:tt [$($done:tt)*] $(#[$doc:meta])* $key:ident: $type:ty = $default:expr, $($rest:tt)*) => {
+        $crate::values::section! { @keys $head [$($done)* $(#[$doc])* $key: $type = $default,] $($rest)* }
+    };
+    (@keys [$(#[$doc:meta])* $name:ident] [$($(#[$key_doc:meta])* $key:ident: $type:ty = $default:expr,)*]) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+        pub struct $name {
+            $($(#[$key_doc])* pub $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($key: $default,)* }
+            }
+        }
+    };
+}
+pub(crate) use section;
+
+use super::{Bounded, WhenFull};
+
+/// The values of `file-count`.
+pub type FileCount = Bounded<0, 9999>;
+
+/// The keys `queue` and `when-full`.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueSettings {
+    /// Bytes kept while the other end is slow or away.
+    pub bytes: usize,
+    /// What happens to records beyond.
+    pub when_full: WhenFull,
+}
