@@ -61,6 +61,8 @@ pub mod message;
 
 pub mod statistics;
 
+pub mod history;
+
 pub mod format;
 
 pub mod capture;

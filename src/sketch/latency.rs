@@ -78,7 +78,7 @@ pub fn percentile<'a>(percent: u64, all: impl Iterator<Item = &'a LatencyHistogr
 }
 
 /// The bucket of a latency.
-fn bucket(microseconds: u32) -> usize {
+pub(crate) fn bucket(microseconds: u32) -> usize {
     let Some(exponent) = microseconds.checked_ilog2().and_then(|power| power.checked_sub(PART_BITS)) else {
         return microseconds as usize;
     };
@@ -87,7 +87,7 @@ fn bucket(microseconds: u32) -> usize {
 }
 
 /// The microseconds in the middle of a bucket, rounded down.
-fn middle(bucket: usize) -> u64 {
+pub(crate) fn middle(bucket: usize) -> u64 {
     let (bucket, parts) = (bucket as u64, u64::from(PARTS));
     let Some(exponent) = (bucket / parts).checked_sub(1) else { return bucket };
     let first = (bucket - exponent * parts) << exponent;
