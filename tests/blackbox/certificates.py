@@ -34,7 +34,8 @@ def openssl(*arguments):
 def self_signed(folder, common_name, names, stem="self"):
     """Paths of a certificate that signs itself and of its key, made in a folder."""
     certificate, key = (os.path.join(folder, stem + end) for end in (".pem", ".key"))
-    openssl("req", "-x509", *NEW_KEY, "-days", "3650", "-keyout", key, "-out", certificate, "-subj", f"/CN={common_name}",
+    openssl("req", "-x509", *NEW_KEY, "-days", "3650", "-keyout", key, "-out", certificate, "-subj",
+            f"/CN={common_name}",
             "-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:FALSE")
     return certificate, key
 
@@ -46,7 +47,8 @@ class Authority:
         self.keeper = temporary_folder()
         self.folder = self.keeper.name
         self.ca = self.path("ca.pem")
-        openssl("req", "-x509", *NEW_KEY, "-keyout", self.path("ca.key"), "-out", self.ca, "-subj", f"/CN={common_name}", "-days", "30")
+        openssl("req", "-x509", *NEW_KEY, "-keyout", self.path("ca.key"), "-out", self.ca, "-subj",
+                f"/CN={common_name}", "-days", "30")
         self.write("ca.conf", CA_CONFIG.format(folder=self.folder))
         self.write("index", "")
 
@@ -62,9 +64,11 @@ class Authority:
         """Paths of a certificate for these names and of its key."""
         certificate, key, request = (self.path(name + end) for end in (".pem", ".key", ".csr"))
         new_key = ("-newkey", "rsa:2048", "-nodes") if rsa else NEW_KEY
-        openssl("req", *new_key, "-keyout", key, "-out", request, "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}")
+        openssl("req", *new_key, "-keyout", key, "-out", request, "-subj", f"/CN={name}", "-addext",
+                f"subjectAltName={names}")
         dates = ("20200101000000Z", "20200102000000Z") if expired else ("20200101000000Z", "20490101000000Z")
-        openssl("ca", "-batch", "-notext", "-config", self.path("ca.conf"), "-cert", self.ca, "-keyfile", self.path("ca.key"),
+        openssl("ca", "-batch", "-notext", "-config", self.path("ca.conf"), "-cert", self.ca, "-keyfile",
+                self.path("ca.key"),
                 "-startdate", dates[0], "-enddate", dates[1], "-in", request, "-out", certificate)
         return certificate, key
 

@@ -27,7 +27,8 @@ ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
 EMULATOR = os.environ.get("DNSTAPD_EMULATOR")
 # The processor it was built for, as in the name of its target.
 MACHINE = EMULATOR.split("-")[1] if EMULATOR else os.uname().machine
-# How the system says that nobody listens. qemu-user does not translate the number that SO_ERROR gives: on MIPS it is another.
+# How the system says that nobody listens. qemu-user does not translate the number that SO_ERROR gives: on
+# MIPS it is another.
 REFUSED = "No error information (os error 111)" if "mips" in (EMULATOR or "") else "Connection refused"
 # What /proc/PID/status says of the filter of system calls: qemu-user has none to give.
 SECCOMP = ["0"] if EMULATOR else ["2"]
@@ -59,8 +60,8 @@ def temporary_folder():
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    """A port of loopback at which nobody listens: none of those that the kernel gives away, so that no test that runs at the same time
-    gets it by chance."""
+    """A port of loopback at which nobody listens: none of those that the kernel gives away, so that no test
+    that runs at the same time gets it by chance."""
     while True:
         port = random.SystemRandom().randrange(12_000, 32_000)
         with socket.socket(socket.AF_INET, kind) as sock, contextlib.suppress(OSError):
@@ -101,7 +102,8 @@ def name(text):
 
 
 def dns(qname="www.example.com.", qtype=1, ident=1234, flags=0x0100, wire_name=None, qclass=1):
-    return struct.pack(">HHHHHH", ident, flags, 1, 0, 0, 0) + (wire_name or name(qname)) + struct.pack(">HH", qtype, qclass)
+    return struct.pack(">HHHHHH", ident, flags, 1, 0, 0,
+                       0) + (wire_name or name(qname)) + struct.pack(">HH", qtype, qclass)
 
 
 def message(kind=5, payload=None, when=(1600282313, 591736000), identity=b"lb1", address=b"\xc0\x00\x02\x0a",
@@ -185,7 +187,8 @@ class Sender:
 class Daemon:
     """A running dnstapd with a TCP input, a Unix socket input and the web API on ports of their own."""
 
-    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True, context=None, log=None, under=()):
+    def __init__(self, extra="", fmt="json", stdout=None, arguments=(), stdout_keys="", api="", inputs=True,
+                 context=None, log=None, under=()):
         self.context = context  # of the web API, when it speaks TLS
         self.folder = temporary_folder()
         self.unix = os.path.join(self.folder.name, "dnstap.sock")
@@ -211,9 +214,11 @@ format = "{fmt or 'text'}"
 {extra}
 """)
         self.stdout = stdout if stdout is not None else open(self.out, "wb")
-        self.process = subprocess.Popen([*under, BINARY, "-v", "-c", self.config, *arguments], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*under, BINARY, "-v", "-c", self.config, *arguments],
+                                        stdin=subprocess.DEVNULL,
                                         stdout=self.stdout, **({} if under else UNPRIVILEGED),
-                                        stderr=open(os.path.join(self.folder.name, "stderr") if log else self.log_path, "wb"))
+                                        stderr=open(os.path.join(self.folder.name, "stderr") if log
+                                                    else self.log_path, "wb"))
         self.tcp = self.api = None
         self.wait_for_log("Webserver: listening on ")
         for address in re.findall(r"Input handler: listening on (127\S+)", self.log()):
@@ -231,7 +236,8 @@ format = "{fmt or 'text'}"
             return file.read()
 
     def wait_for_log(self, text, seconds=10):
-        self.wait(lambda: text in self.log(), seconds, lambda: f"no line with {text!r} in the log:\n{self.log()}")
+        self.wait(lambda: text in self.log(), seconds,
+                  lambda: f"no line with {text!r} in the log:\n{self.log()}")
 
     def wait(self, condition, seconds=10, why=lambda: "the condition did not come true"):
         end = time.monotonic() + seconds
@@ -295,17 +301,21 @@ format = "{fmt or 'text'}"
         """The two equations of the contract, by the metrics alone."""
         self.settle()
         metrics = self.metrics()
-        total = lambda family, label: sum(v for k, v in metrics.items() if k.startswith(family + "{") and label in k)
+        total = lambda family, label: sum(v for k, v in metrics.items() if k.startswith(family + "{")
+                                          and label in k)
         received = 0
-        for which in {re.search(r'input="([^"]+)"', key).group(1) for key in metrics if key.startswith("dnstapd_frames_total{")}:
+        for which in {re.search(r'input="([^"]+)"', key).group(1) for key in metrics
+                      if key.startswith("dnstapd_frames_total{")}:
             label = f'input="{which}"'
             parts = [total(f"dnstapd_{part}_total", label) for part in ("rejected", "filtered", "received")]
             assert total("dnstapd_frames_total", label) == sum(parts), (which, parts)
             received += parts[2]
-        outputs = {re.search(r'output="([^"]+)"', key).group(1) for key in metrics if key.startswith("dnstapd_output_queued{")}
+        outputs = {re.search(r'output="([^"]+)"', key).group(1) for key in metrics
+                   if key.startswith("dnstapd_output_queued{")}
         for which in outputs - {"metrics"}:  # which counts lines
             label = f'output="{which}"'
-            parts = [total("dnstapd_output_delivered_total", label), total("dnstapd_output_dropped_total", label),
+            parts = [total("dnstapd_output_delivered_total", label),
+                     total("dnstapd_output_dropped_total", label),
                      total("dnstapd_output_queued", label)]
             assert received == sum(parts), (which, received, parts)
         return metrics

@@ -110,7 +110,8 @@ def pair(left, right, record_size):
     if record_size == 24:
         return struct.pack(">I", left)[1:] + struct.pack(">I", right)[1:]
     if record_size == 28:
-        return struct.pack(">I", left)[1:] + bytes([left >> 24 << 4 | right >> 24]) + struct.pack(">I", right)[1:]
+        return struct.pack(">I", left)[1:] + bytes([left >> 24 << 4 | right >> 24]) + struct.pack(">I",
+                                                                                                  right)[1:]
     return struct.pack(">II", left, right)
 
 
@@ -126,7 +127,8 @@ def place(country=None, iso=None, city=None):
         if country is not None:
             entry["names"] = {"en": country, "ja": "国"}
         record["country"] = entry
-    record["location"] = {"accuracy_radius": (UINT16, 100), "latitude": 48.1, "longitude": 11.6, "time_zone": "Europe/Berlin"}
+    record["location"] = {"accuracy_radius": (UINT16, 100), "latitude": 48.1, "longitude": 11.6,
+                          "time_zone": "Europe/Berlin"}
     record["registered_country"] = {"iso_code": "US", "names": {"en": "United States"}}
     record["subdivisions"] = [{"iso_code": "BY", "names": {"en": "Bavaria"}}]
     return record
@@ -151,7 +153,8 @@ PLACES = [
 
 if __name__ == "__main__":
     wanted = {"": build(PLACES)} if len(sys.argv) == 2 else {
-        f"{size}-bit": build([("192.0.0.0/4", place("Switzerland", "CH", "Zürich")), ("64.0.0.0/3", {})], version=4, record_size=size)
+        f"{size}-bit": build([("192.0.0.0/4", place("Switzerland", "CH", "Zürich")), ("64.0.0.0/3", {})],
+                             version=4, record_size=size)
         for size in (24, 28, 32)
     } | {"ipv6": build([("2001::/16", place("Canada", "CA", "Montréal"))])}
     for name, octets in wanted.items():

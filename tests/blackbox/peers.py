@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, REFUSED, START, Daemon, Sender, capture_frames, control, dns, field,
+from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, REFUSED, START, Daemon, Sender, capture_frames,
+                     control, dns, field,
                      free_port, message, temporary_folder)
 
 
@@ -25,7 +26,8 @@ def dropped(daemon, output):
 
 
 def wait_delivered(daemon, output, count, seconds=10):
-    daemon.wait(lambda: delivered(daemon, output) >= count, seconds, lambda: (delivered(daemon, output), dropped(daemon, output), daemon.log()))
+    daemon.wait(lambda: delivered(daemon, output) >= count, seconds,
+                lambda: (delivered(daemon, output), dropped(daemon, output), daemon.log()))
     assert delivered(daemon, output) == count
 
 
@@ -69,13 +71,15 @@ def file_output(path, more=""):
 
 
 def trouble(daemon, output="file"):
-    return [line for line in daemon.log().splitlines() if f"Output {output}:" in line and "may be" not in line]
+    return [line for line in daemon.log().splitlines() if f"Output {output}:" in line
+            and "may be" not in line]
 
 
 def listener_at(place, address="127.0.0.1", **more):
     """A socket that listens on a TCP port or at a path."""
     if isinstance(place, int):
-        return socket.create_server((address, place), family=socket.AF_INET6 if ":" in address else socket.AF_INET, **more)
+        return socket.create_server((address, place), family=socket.AF_INET6 if ":" in address
+                                    else socket.AF_INET, **more)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(place)
     return socket.create_server(place, family=socket.AF_UNIX, **more)
@@ -97,7 +101,8 @@ class Peer:
                 connection = self.listener.accept()[0]
                 self.connections.append(connection)
                 self.received.append(bytearray())
-                self.readers.append(threading.Thread(target=self.run, args=(connection, self.received[-1]), daemon=True))
+                self.readers.append(threading.Thread(target=self.run, args=(connection, self.received[-1]),
+                                                     daemon=True))
                 self.readers[-1].start()
 
     def run(self, connection, into):
@@ -160,9 +165,9 @@ def tcp_output(port, more="", address="127.0.0.1"):
 class Subject:
     """An output over a stream that goes through the fault matrix.
 
-    `config` makes its section from a port and an address, `greet` is the peer's half of what comes before the records,
-    `records` tells the numbers of the records that a peer has, and with `context` the peer speaks TLS. With `path` the peers
-    are there and `config` takes it instead of a port.
+    `config` makes its section from a port and an address, `greet` is the peer's half of what comes before the
+    records, `records` tells the numbers of the records that a peer has, and with `context` the peer speaks
+    TLS. With `path` the peers are there and `config` takes it instead of a port.
     """
 
     def __init__(self, output, config, greet=None, records=None, context=None, path=None):
@@ -240,8 +245,10 @@ def closing_after_each_record(subject):
 
 
 def black_hole(subject):
-    """Nobody answers: a listener whose backlog is full drops what else comes, or if it is at a path, has no room for it."""
-    with contextlib.closing(listener_at(subject.path or 0, backlog=0)) as full, contextlib.ExitStack() as guests:
+    """Nobody answers: a listener whose backlog is full drops what else comes, or if it is at a path, has no
+    room for it."""
+    with contextlib.closing(listener_at(subject.path or 0,
+                                        backlog=0)) as full, contextlib.ExitStack() as guests:
         for _ in range(4):
             guest = guests.enter_context(contextlib.closing(socket.socket(full.family)))
             guest.setblocking(False)
@@ -251,7 +258,8 @@ def black_hole(subject):
             send(daemon, 5000)
             metrics = daemon.check_accounts()
             assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 5000, "others lose nothing"
-            daemon.wait(lambda: ("not connected" if subject.path else "no answer in 10 s") in daemon.log(), 15, daemon.log)
+            daemon.wait(lambda: ("not connected" if subject.path else "no answer in 10 s") in daemon.log(),
+                        15, daemon.log)
             assert subject.metric(daemon, "connected") == 0 and subject.metric(daemon, "delivered_total") == 0
             started = time.monotonic()
             assert daemon.stop(seconds=8) == 0 and time.monotonic() - started < 7
@@ -259,7 +267,8 @@ def black_hole(subject):
 
 
 def black_hole_in_mid_stream(subject):
-    """All at once nothing is acknowledged any more: the kernel gives the connection up in the time it was told."""
+    """All at once nothing is acknowledged any more: the kernel gives the connection up in the time it was
+    told."""
     peer = subject.peer()
     with Daemon(fmt="text", extra=subject.config(peer.port)) as daemon:
         send(daemon, 100)
@@ -273,7 +282,8 @@ def black_hole_in_mid_stream(subject):
             assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 60_100, "others lose nothing"
             taken = delivered(daemon, subject.output)
             assert subject.metric(daemon, "connected") == 1
-            assert subject.metric(daemon, "dropped_total", ',reason="full"') == dropped(daemon, subject.output) > 0
+            assert subject.metric(daemon, "dropped_total", ',reason="full"') == dropped(daemon,
+                                                                                        subject.output) > 0
             # The test does not wait that long; from now on two seconds are enough.
             theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2_000)
         daemon.wait(lambda: "timed out" in daemon.log(), 25, daemon.log)
@@ -285,7 +295,8 @@ def black_hole_in_mid_stream(subject):
 
 
 def drop_what_comes(connection):
-    """A filter on a socket that lets nothing through (BPF: `ret #0`): neither its owner nor its kernel sees what is sent to it."""
+    """A filter on a socket that lets nothing through (BPF: `ret #0`): neither its owner nor its kernel sees
+    what is sent to it."""
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
     filters = struct.pack("HP", 1, ctypes.addressof(program))
     connection.setsockopt(socket.SOL_SOCKET, 26, filters)  # SO_ATTACH_FILTER
@@ -343,7 +354,8 @@ def name_gone(subject):
     with OwnNames() as names:
         names.know("collector.test")
         peer = subject.peer()
-        with Daemon(fmt="text", extra=subject.config(peer.port, "collector.test"), under=names.command) as daemon:
+        with Daemon(fmt="text", extra=subject.config(peer.port, "collector.test"),
+                    under=names.command) as daemon:
             send(daemon, 100)
             wait_delivered(daemon, subject.output, 100)
             names.forget()
@@ -363,7 +375,8 @@ def name_gone(subject):
 
 
 def path_gone(subject):
-    """The socket's path is gone while the connection lasts, which it does; then the peer is, and both come back."""
+    """The socket's path is gone while the connection lasts, which it does; then the peer is, and both come
+    back."""
     peer = subject.peer()
     with Daemon(fmt="text", extra=subject.config(subject.path)) as daemon:
         send(daemon, 100)
@@ -410,15 +423,17 @@ def silent_at_first(subject):
 
 
 def faults(at_a_path=False):
-    """Marks a test that takes a fault and calls it with its subject. Whatever the peer does, the accounts are exact, and nothing is
-    sent twice on one connection or in part."""
-    some = [absent_killed_and_there_again, one_octet_a_second, closing_after_each_record, black_hole, drained_at_a_stop]
+    """Marks a test that takes a fault and calls it with its subject. Whatever the peer does, the accounts are
+    exact, and nothing is sent twice on one connection or in part."""
+    some = [absent_killed_and_there_again, one_octet_a_second, closing_after_each_record, black_hole,
+            drained_at_a_stop]
     some += [path_gone, silent_at_first] if at_a_path else [black_hole_in_mid_stream, name_gone]
     return pytest.mark.parametrize("fault", some, ids=lambda fault: fault.__name__)
 
 
 class OwnNames:
-    """Host names for one daemon alone: files laid over /etc/hosts and /etc/resolv.conf in a mount namespace."""
+    """Host names for one daemon alone: files laid over /etc/hosts and /etc/resolv.conf in a mount
+    namespace."""
 
     def __enter__(self):
         self.keeper = temporary_folder()
@@ -452,7 +467,8 @@ def lines_of(path):
 
 
 def all_frames():
-    """The frames of all captures in tests/data, and some no server sends: unknown fields, two identities, a large one."""
+    """The frames of all captures in tests/data, and some no server sends: unknown fields, two identities, a
+    large one."""
     frames = [frame for name in sorted(os.listdir(DATA)) if name.endswith(".fstrm")
               for frame in capture_frames(os.path.join(DATA, name))]
     return frames + [message(more=field(77, b"new") + field(78, 1 << 40)), message() + field(1, b"second"),
@@ -493,6 +509,7 @@ def frames_of(octets):
 
 
 def frame_numbers(peer):
-    """The numbers in the names of the messages that a Frame Streams peer has, with or without what makes them long."""
+    """The numbers in the names of the messages that a Frame Streams peer has, with or without what makes them
+    long."""
     number = lambda frame: int(re.search(rb"n(\d+)(?:<x{60})?\x04test", frame).group(1))
     return [number(frame) for received in peer.received for frame in frames_of(received)]

@@ -18,7 +18,8 @@ def test_help_and_version():
 
 
 def test_usage_errors():
-    for words in (["--bogus"], ["-p", "70000"], ["-p", "x"], ["-l", "nowhere"], ["-c"], ["extra"], ["--port="], ["top", "--bogus"]):
+    for words in (["--bogus"], ["-p", "70000"], ["-p", "x"], ["-l", "nowhere"], ["-c"], ["extra"],
+                  ["--port="], ["top", "--bogus"]):
         status, out, err = run_binary(*words)
         assert status == 2 and err and not out and "panick" not in err, (words, status, err)
 
@@ -26,7 +27,8 @@ def test_usage_errors():
 def test_configuration_errors():
     cases = [
         ("[web-api]\nlocal-prt = 1\n", ["dnstap.toml:2:1", "local-prt", "local-port"]),
-        ("[output.stdout]\nformat = 'xml'\n", ["dnstap.toml:2:", "output.stdout.format", "text", "json", "yaml"]),
+        ("[output.stdout]\nformat = 'xml'\n",
+         ["dnstap.toml:2:", "output.stdout.format", "text", "json", "yaml"]),
         ("[input.tcp-socket]\nlocal-port = 70000\n", ["dnstap.toml:2:", "input.tcp-socket.local-port"]),
         ("[filter]\nqname-regex = '('\n", ["dnstap.toml:2:", "filter.qname-regex"]),
         ("[output.kafka]\nenable = true\ntopic = 't'\n[output.kafka.rdkafka-config]\n'bootstrap.servers' = 'a:1'\n",
@@ -59,7 +61,8 @@ def test_errors_of_the_machine():
     assert status == 1 and "web-api" in err and str(port) in err, err
     status, _, err = run_binary("-u", "/nonexistent/folder/s.sock", config="[web-api]\nenable = false\n")
     assert status == 1 and "/nonexistent/folder/s.sock" in err, err
-    for path, word in (("/nonexistent.fstrm", "No such file"), ("/etc/passwd", "not a capture"), ("/", "regular file")):
+    for path, word in (("/nonexistent.fstrm", "No such file"), ("/etc/passwd", "not a capture"),
+                       ("/", "regular file")):
         status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n")
         assert status == 1 and path in err and word in err, err
     status, _, err = run_binary(config="[trace]\nfile = '/nonexistent/log'\n")
@@ -69,7 +72,8 @@ def test_errors_of_the_machine():
 def test_options_override_the_file():
     with temporary_folder() as folder:
         path = os.path.join(folder, "u.sock")
-        with Daemon(inputs=False, extra="[input.tcp-socket]\nlocal-port = 1", arguments=["--port=0", "-l127.0.0.1", "-u", path]) as daemon:
+        with Daemon(inputs=False, extra="[input.tcp-socket]\nlocal-port = 1",
+                    arguments=["--port=0", "-l127.0.0.1", "-u", path]) as daemon:
             assert daemon.tcp is not None and os.path.exists(path)
             sender = Sender(path)
             sender.send(message())
@@ -80,7 +84,8 @@ def test_options_override_the_file():
 def test_verbose_start():
     with Daemon() as daemon:
         log = daemon.log()
-        for line in ("Start dnstapd...", "External config file loaded", "Output handler: stdout", "Input handler: tcp socket",
+        for line in ("Start dnstapd...", "External config file loaded", "Output handler: stdout",
+                     "Input handler: tcp socket",
                      "Input handler: listening on 127.0.0.1:", "Webserver: listening on 127.0.0.1:"):
             assert line in log, (line, log)
         for line in log.splitlines():
@@ -134,7 +139,9 @@ def test_replay_ends_and_repeats():
 
 def test_the_rate_of_a_replay():
     capture = os.path.join(DATA, "demo.fstrm")
-    with Daemon(inputs=False, extra=f"[input.file]\nenable = true\npath = '{capture}'\nloop = true\nrate = 50", fmt="text") as daemon:
+    with Daemon(inputs=False,
+                extra=f"[input.file]\nenable = true\npath = '{capture}'\nloop = true\nrate = 50",
+                fmt="text") as daemon:
         time.sleep(1)
         before, start = daemon.metrics()['dnstapd_received_total{input="file"}'], time.monotonic()
         time.sleep(3)
@@ -162,7 +169,8 @@ def test_reload():
         assert len(daemon.records()) == 1
         with open(daemon.config) as file:
             text = file.read()
-        daemon.write(text.replace('"www"', '"mail"').replace("[output.stdout]", "[limits]\nstreams = 7\n[output.stdout]"))
+        daemon.write(text.replace('"www"', '"mail"').replace("[output.stdout]",
+                                                             "[limits]\nstreams = 7\n[output.stdout]"))
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_for_log("Reloaded")
         assert "limits.streams" in daemon.log() and "filter.qname-regex" in daemon.log()
@@ -214,14 +222,18 @@ message-types = ["CLIENT_QUERY"]
 """) as daemon:
         sender = Sender(daemon.unix)
         keep = dict(identity=b"ns1-bis")
-        sender.send(message(**keep), message(identity=b"my-ns1"), message(identity=b"ns2-old"), message(6, **keep),
-                    message(payload=dns("www.example.org"), **keep), message(payload=dns("ads.example.com"), **keep),
+        sender.send(message(**keep), message(identity=b"my-ns1"), message(identity=b"ns2-old"),
+                    message(6, **keep),
+                    message(payload=dns("www.example.org"), **keep),
+                    message(payload=dns("ads.example.com"), **keep),
                     message(identity=None))
         sender.stop()
         assert [record["identity"] for record in daemon.records()] == ["ns1-bis"]
         metrics = daemon.check_accounts()
-        filtered = {key.split('filter="')[1].rstrip('"}'): value for key, value in metrics.items() if "dnstapd_filtered_total" in key and "unix" in key}
-        assert filtered == {"message-types": 1, "dnstap-identities": 2, "exclude-identities": 1, "qname-regex": 1,
+        filtered = {key.split('filter="')[1].rstrip('"}'): value for key, value in metrics.items()
+                    if "dnstapd_filtered_total" in key and "unix" in key}
+        assert filtered == {"message-types": 1, "dnstap-identities": 2, "exclude-identities": 1,
+                            "qname-regex": 1,
                             "exclude-qname-regex": 1, "sample-rate": 0}, filtered
 
 

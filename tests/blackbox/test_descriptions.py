@@ -1,5 +1,5 @@
-"""What configs/ says of the API and the metrics, against the running daemon; and what it has for Prometheus and Grafana,
-in a real Prometheus.
+"""What configs/ says of the API and the metrics, against the running daemon; and what it has for Prometheus
+and Grafana, in a real Prometheus.
 
     BLESS=1 tests/python -m pytest tests/blackbox -k metrics_txt_is_what_the_daemon_says
 
@@ -52,9 +52,11 @@ def check_answer(daemon, method, target, headers=ADMIN, expected=200):
             written = API["components"]["responses"][written["$ref"].rsplit("/", 1)[1]]
     for header, keys in written.get("headers", {}).items():
         value = answer.getheader(header)
-        assert value is not None and value == keys["schema"].get("const", value), (method, target, header, value)
+        assert value is not None and value == keys["schema"].get("const", value), (method, target, header,
+                                                                                   value)
     content = written.get("content", {})
-    assert answer.getheader("Content-Type") == next(iter(content), None), (method, target, answer.getheader("Content-Type"))
+    assert answer.getheader("Content-Type") == next(iter(content), None), (method, target,
+                                                                           answer.getheader("Content-Type"))
     if content and method != "HEAD":
         (kind, keys), = content.items()
         value = json.loads(body) if kind.startswith("application/json") else body
@@ -72,20 +74,25 @@ def test_the_description_of_the_api_is_valid():
 
 def test_every_operation_answers_as_described():
     with Daemon() as daemon:
-        Sender(daemon.tcp).send(*(message(kind, identity=b"lb1", payload=dns(name, flags=0x8180 if kind == 6 else 0x0100))
-                                  for kind in (5, 6) for name in ("www.example.com.", "\u00e9.test.", "a\"b.org.")))
+        Sender(daemon.tcp).send(*(message(kind, identity=b"lb1",
+                                          payload=dns(name, flags=0x8180 if kind == 6 else 0x0100))
+                                  for kind in (5, 6)
+                                  for name in ("www.example.com.", "\u00e9.test.", "a\"b.org.")))
         daemon.settle()
         for method, path in operations():
             check_answer(daemon, method, path, expected=204 if method == "DELETE" else 200)
             if path not in ("/health", "/ready"):
                 check_answer(daemon, method, path, headers={}, expected=401)
                 check_answer(daemon, method, path, headers={"X-API-Key": "wrong"}, expected=401)
-            assert not any("X-API-Key" in str(keys) for keys in API["paths"][path][method.lower()].get("parameters", []))
+            assert not any("X-API-Key" in str(keys)
+                           for keys in API["paths"][path][method.lower()].get("parameters", []))
         for path in API["paths"]:
-            for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"} - {method for method, other in operations() if other == path}:
+            for method in {"GET", "HEAD", "POST", "PUT", "DELETE",
+                           "PATCH"} - {method for method, other in operations() if other == path}:
                 check_answer(daemon, method, path, expected=405)
         etag = daemon.request("/")[0].getheader("ETag")
-        assert daemon.request("/", headers={"If-None-Match": etag})[0].status == 304 and "304" in API["paths"]["/"]["get"]["responses"]
+        assert daemon.request("/",
+                              headers={"If-None-Match": etag})[0].status == 304 and "304" in API["paths"]["/"]["get"]["responses"]
 
 
 def test_every_parameter_does_what_is_described():
@@ -96,18 +103,24 @@ def test_every_parameter_does_what_is_described():
         for path, item in API["paths"].items():
             for parameter in item.get("get", {}).get("parameters", []):
                 if "example" in parameter:
-                    check_answer(daemon, "GET", f"{path}?{parameter['name']}={urllib.parse.quote(str(parameter['example']))}")
+                    check_answer(daemon, "GET",
+                                 f"{path}?{parameter['name']}={urllib.parse.quote(str(parameter['example']))}")
         assert check_answer(daemon, "GET", "/counters?stream=lb1&more=query/a")["counters"]["query/a"] == 3
         answer = check_answer(daemon, "GET", "/tables?n=1&stream=lb1&more=hit/query&detail=1")
-        assert answer["stream"] == "lb1" and answer["tables"]["domains"]["hit/query"] == [["www.example.com.", 3]], answer
+        assert answer["stream"] == "lb1" and answer["tables"]["domains"]["hit/query"] == [["www.example.com.",
+                                                                                           3]], answer
         for group, tables in API["components"]["schemas"]["Tables"]["properties"]["tables"]["properties"].items():
             flags = [flag for flag in answer["tables"][group] if not flag.endswith("/detail")]
-            assert flags and all(f"{flag}/detail" in answer["tables"][group] for flag in flags), (group, answer)
+            assert flags and all(f"{flag}/detail" in answer["tables"][group] for flag in flags), (group,
+                                                                                                  answer)
             assert set(tables.get("properties", flags)) == set(flags), (group, flags)
         assert check_answer(daemon, "GET", "/metrics?only=process_").count("# HELP ") == 4
-        for target, status in (("/counters?stream=nobody", 404), ("/tables?stream=nobody", 404), ("/counters?more=%zz", 400),
-                               ("/counters?stream=%zz", 400), ("/metrics?only=%zz", 400), ("/tables?n=x", 400), ("/tables?n=-1", 400),
-                               ("/tables?detail=2", 400), ("/tables?more=nothing", 400), ("/tables?more=length/query", 400)):
+        for target, status in (("/counters?stream=nobody", 404), ("/tables?stream=nobody", 404),
+                               ("/counters?more=%zz", 400),
+                               ("/counters?stream=%zz", 400), ("/metrics?only=%zz", 400),
+                               ("/tables?n=x", 400), ("/tables?n=-1", 400),
+                               ("/tables?detail=2", 400), ("/tables?more=nothing", 400),
+                               ("/tables?more=length/query", 400)):
             check_answer(daemon, "GET", target, expected=status)
 
 
@@ -197,7 +210,8 @@ def test_metrics_txt_is_what_the_daemon_says():
 
 def scrape_of_everything(sniffer):
     with temporary_folder() as folder:
-        everything = EVERYTHING.format(port=free_port(), top=TOP, folder=folder, sniffer=SNIFFER if sniffer else "")
+        everything = EVERYTHING.format(port=free_port(), top=TOP, folder=folder, sniffer=SNIFFER if sniffer
+                                       else "")
         with Daemon(extra=everything) as daemon:
             daemon.wait(lambda: daemon.metrics().get('dnstapd_received_total{input="file"}'))
             daemon.settle()
@@ -212,14 +226,17 @@ class Prometheus:
     def __init__(self, daemon, folder):
         text = read("prometheus.yml")
         assert text.count("127.0.0.1:8080") == 1 and "scrape_interval: 15s" in text
-        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.api[1]}").replace("scrape_interval: 15s", "scrape_interval: 1s")
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.api[1]}").replace("scrape_interval: 15s",
+                                                                                    "scrape_interval: 1s")
         path = os.path.join(folder, "prometheus.yml")
         with open(path, "w") as file:
             file.write(text)
         self.port = free_port()
         self.log = open(os.path.join(folder, "prometheus.log"), "wb")
-        self.process = subprocess.Popen(["prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder}/data",
-                                         f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(["prometheus", f"--config.file={path}",
+                                         f"--storage.tsdb.path={folder}/data",
+                                         f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log,
+                                        stderr=self.log)
 
     def ask(self, path, **parameters):
         """The data of an answer, or what is wrong with the question."""
@@ -251,7 +268,8 @@ def panels(dashboard):
 
 
 def test_promtool_takes_the_configuration():
-    done = subprocess.run(["promtool", "check", "config", os.path.join(CONFIGS, "prometheus.yml")], capture_output=True, text=True)
+    done = subprocess.run(["promtool", "check", "config", os.path.join(CONFIGS, "prometheus.yml")],
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -266,7 +284,8 @@ def test_the_dashboard_is_one_for_grafana():
     places = set()
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                 for y in range(place["y"], place["y"] + place["h"])}
         assert not cells & places and max(x for x, _ in cells) < 24, panel["title"]
         places |= cells
     variables = {variable["name"] for variable in dashboard["templating"]["list"]}
@@ -279,8 +298,10 @@ def test_the_dashboard_is_one_for_grafana():
     expressions = " ".join(target["expr"] for panel in panels(dashboard) for target in panel["targets"])
     rates = {f"dnstap_{what}ps{period}" for what in "pqr" for period in ("", "_1m", "_5m")}
     kept_out = rates | {"dnstap_queries_svr", "dnstapd_input_bytes_total", "dnstapd_received_total",
-                "dnstapd_connections_total", "dnstapd_connections_refused_total", "dnstapd_output_queued", "dnstapd_output_reconnects_total",
-                "dnstapd_sample_rate", "dnstapd_geoip_build_timestamp_seconds", "process_start_time_seconds", "dnstap_response_udp", "dnstap_response_tcp", "dnstap_response_inet",
+                "dnstapd_connections_total", "dnstapd_connections_refused_total", "dnstapd_output_queued",
+                        "dnstapd_output_reconnects_total",
+                "dnstapd_sample_rate", "dnstapd_geoip_build_timestamp_seconds", "process_start_time_seconds",
+                        "dnstap_response_udp", "dnstap_response_tcp", "dnstap_response_inet",
                 "dnstap_response_inet6", "dnstapd_packets_ignored_total"}
     for name in families(read("metrics.txt").removeprefix(HEADING)):
         assert re.search(rf"\b{name}(_bucket|_sum|_count)?\b", expressions) or name in kept_out, name
@@ -293,8 +314,10 @@ def test_every_panel_has_data_in_a_real_prometheus():
         at = int(time.time())
         def send():
             for identity in (b"ns1", b"ns 2"):
-                sender.send(message(identity=identity, when=(at, 0)), message(identity=identity, payload=dns(qtype=28), when=(at, 0)),
-                            *(message(6, payload=dns(flags=0x8180 | rcode), asked=(at, 0), when=(at, 20_000_000), identity=identity) for rcode in (0, 2, 3, 5)))
+                sender.send(message(identity=identity, when=(at, 0)),
+                            message(identity=identity, payload=dns(qtype=28), when=(at, 0)),
+                            *(message(6, payload=dns(flags=0x8180 | rcode), asked=(at, 0),
+                                      when=(at, 20_000_000), identity=identity) for rcode in (0, 2, 3, 5)))
         send()
         daemon.wait(lambda: prometheus.query("up == 1"), 30, lambda: "Prometheus does not scrape")
         for _ in range(10):
@@ -315,13 +338,17 @@ def test_every_panel_has_data_in_a_real_prometheus():
                     assert all(row["metric"].get(label) for row in rows), (panel["title"], label, rows)
                 asked += 1
         # The choices at the top of the page.
-        for name, expected in (("job", ["dnstapd"]), ("instance", [f"127.0.0.1:{daemon.api[1]}"]), ("identity", ["ns 2".replace(" ", "\\032"), "ns1"])):
-            text = next(variable["query"]["query"] for variable in dashboard["templating"]["list"] if variable["name"] == name)
+        for name, expected in (("job", ["dnstapd"]), ("instance", [f"127.0.0.1:{daemon.api[1]}"]),
+                               ("identity", ["ns 2".replace(" ", "\\032"), "ns1"])):
+            text = next(variable["query"]["query"] for variable in dashboard["templating"]["list"]
+                        if variable["name"] == name)
             selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", text).groups()
             found = prometheus.ask(f"label/{label}/values", **{"match[]": concrete(selector)})
             assert sorted(found) == sorted(expected), (name, found)
         # One stream, as it is chosen.
         values["$identity"] = "ns1"
-        rows = prometheus.query(concrete(next(panel for panel in panels(dashboard) if panel["title"] == "Queries a second")["targets"][0]["expr"]))
-        assert [row["metric"] for row in rows] == [{"identity": "ns1"}] and float(rows[0]["value"][1]) > 0, rows
+        rows = prometheus.query(concrete(next(panel for panel in panels(dashboard)
+                                              if panel["title"] == "Queries a second")["targets"][0]["expr"]))
+        assert [row["metric"]
+                for row in rows] == [{"identity": "ns1"}] and float(rows[0]["value"][1]) > 0, rows
         print(f"     {asked} queries of {len(panels(dashboard))} panels have data")

@@ -210,7 +210,8 @@ def test_a_name_that_stops_resolving():
 
 def keepalive_seconds(local, remote):
     """When the kernel will ask whether the other end is still there; `None` when it will not."""
-    as_kernel = lambda end: "".join(f"{octet:02X}" for octet in reversed(socket.inet_aton(end[0]))) + f":{end[1]:04X}"
+    as_kernel = lambda end: "".join(f"{octet:02X}"
+                                    for octet in reversed(socket.inet_aton(end[0]))) + f":{end[1]:04X}"
     with open("/proc/net/tcp") as file:
         for words in map(str.split, file):
             if words[1:3] == [as_kernel(local), as_kernel(remote)]:
@@ -225,7 +226,8 @@ def test_dead_peers_are_looked_for():
     with Source() as source, daemon(remote(source.port), extra) as it:
         sender, guest = source.accept().greet(), Sender(it.tcp)
         for sock in (sender.sock, guest.sock):
-            it.wait(lambda: keepalive_seconds(sock.getpeername(), sock.getsockname()) is not None, 5, lambda: "no timer")
+            it.wait(lambda: keepalive_seconds(sock.getpeername(), sock.getsockname()) is not None, 5,
+                    lambda: "no timer")
             assert 100 < keepalive_seconds(sock.getpeername(), sock.getsockname()) <= 121
             sock.close()
 
@@ -266,12 +268,14 @@ def test_a_source_that_says_something_else():
         assert other.is_closed()
         source.accept().greet().send(message())
         assert len(it.records()) == 1
-        assert sum(value for key, value in it.metrics().items() if key.startswith("dnstapd_rejected_total")) == 1
+        assert sum(value for key, value in it.metrics().items()
+                   if key.startswith("dnstapd_rejected_total")) == 1
 
 
 def test_tls():
     for more, context in (("", server_context(SERVER)),
-                          (f'tls-client-cert = "{CLIENT[0]}"\ntls-client-key = "{CLIENT[1]}"', server_context(SERVER, AUTHORITY))):
+                          (f'tls-client-cert = "{CLIENT[0]}"\ntls-client-key = "{CLIENT[1]}"',
+                           server_context(SERVER, AUTHORITY))):
         with Source(context) as source, daemon(remote(source.port, "localhost", tls(more))) as it:
             sender = source.accept().greet()
             sender.send(*[message()] * 100)
@@ -296,8 +300,10 @@ def test_sources_that_are_not_trusted():
     refused_by_us(server_context(OTHER.sign("s")), tls(), "UnknownIssuer")
     refused_by_us(server_context(AUTHORITY.sign("old", expired=True)), tls(), "xpired")
     refused_by_us(good, tls('tls-server-name = "other.example"'), "certificate not valid for name")
-    refused_by_us(server_context(AUTHORITY.sign("named", "DNS:source.example")), tls(), "certificate not valid for name")
-    refused_by_us(server_context(AUTHORITY.sign("named", "DNS:source.example")), tls(), "certificate not valid for name", "127.0.0.1")
+    refused_by_us(server_context(AUTHORITY.sign("named", "DNS:source.example")), tls(),
+                  "certificate not valid for name")
+    refused_by_us(server_context(AUTHORITY.sign("named", "DNS:source.example")), tls(),
+                  "certificate not valid for name", "127.0.0.1")
     old = server_context(SERVER)
     old.minimum_version = ssl.TLSVersion.TLSv1
     old.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -308,14 +314,16 @@ def test_sources_that_are_not_trusted():
 def test_a_certificate_that_signs_itself():
     """As the README makes one: what is trusted is the certificate itself."""
     certificate, key = self_signed(AUTHORITY.folder, "localhost", "DNS:localhost")
-    with Source(server_context((certificate, key))) as source, daemon(remote(source.port, "localhost", tls(ca=certificate))) as it:
+    with Source(server_context((certificate, key))) as source, daemon(remote(source.port, "localhost",
+                                                                             tls(ca=certificate))) as it:
         source.accept().greet().send(message())
         assert len(it.records()) == 1
 
 
 def test_a_server_name_of_its_own():
     context = server_context(AUTHORITY.sign("named", "DNS:source.example"))
-    with Source(context) as source, daemon(remote(source.port, "127.0.0.1", tls('tls-server-name = "source.example"'))) as it:
+    with Source(context) as source, daemon(remote(source.port, "127.0.0.1",
+                                                  tls('tls-server-name = "source.example"'))) as it:
         source.accept().greet().send(message())
         assert len(it.records()) == 1
 
@@ -328,7 +336,8 @@ def test_a_source_that_wants_a_certificate():
             with contextlib.suppress(ssl.SSLError):
                 source.accept()
             # OpenSSL's words for it: with TLS 1.2 the handshake fails, with TLS 1.3 the first read.
-            it.wait_for_log("fatal alert: " + ("HandshakeFailure" if version == ssl.TLSVersion.TLSv1_2 else "CertificateRequired"))
+            it.wait_for_log("fatal alert: " + ("HandshakeFailure" if version == ssl.TLSVersion.TLSv1_2
+                                               else "CertificateRequired"))
             it.wait(lambda: not is_ready(it))
 
 
@@ -350,7 +359,8 @@ def test_the_system_list():
         assert status == 1 and "input.tcp-client.tls-ca: unset" in errors and expected in errors, errors
     os.environ["SSL_CERT_FILE"] = AUTHORITY.ca
     try:
-        with Source(server_context(SERVER)) as source, daemon(remote(source.port, "localhost", tls(ca=None))) as it:
+        with Source(server_context(SERVER)) as source, daemon(remote(source.port, "localhost",
+                                                                     tls(ca=None))) as it:
             source.accept().greet().send(message())
             assert len(it.records()) == 1
     finally:

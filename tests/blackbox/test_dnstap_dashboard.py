@@ -27,7 +27,8 @@ def dashboard(daemon, size):
         with open(path, "w") as file:
             yaml.safe_dump(keys, file)
         start = f"import sys; sys.path.insert(0, {folder!r}); from dnstap_dashboard.dashboard import start_dashboard; start_dashboard()"
-        with Screen(size=size, program=[sys.executable, "-Bc", start], environment={"TERM": "linux", "LANG": "C.UTF-8"}) as screen:
+        with Screen(size=size, program=[sys.executable, "-Bc", start],
+                    environment={"TERM": "linux", "LANG": "C.UTF-8"}) as screen:
             yield screen
 
 
@@ -53,18 +54,23 @@ def test_its_screen_shows_our_numbers():
         for name in set(shown) - {"qps"}:
             assert before[name] <= shown[name] <= after[name], (name, before[name], shown[name], after[name])
         assert "stream: all" in text
-        for title in ("TOP DOMAINS IN QUERIES", "TOP NXDOMAIN", "TOP DNS RETURN CODES", "TOP RESOURCE RECORD TYPES", "TOP CLIENT IP", "TOP BANDWIDTH"):
+        for title in ("TOP DOMAINS IN QUERIES", "TOP NXDOMAIN", "TOP DNS RETURN CODES",
+                      "TOP RESOURCE RECORD TYPES", "TOP CLIENT IP", "TOP BANDWIDTH"):
             assert title in text, text
         # The first row of each table is one of the first that the API has, a moment later.
         tables = daemon.json("/tables?n=5")["tables"]
-        heads = {"TOP DOMAINS IN QUERIES": tables["domains"]["noerror/query"], "TOP NXDOMAIN": tables["domains"]["nxdomain/response"],
-                 "TOP DNS RETURN CODES": tables["rcodes"]["hit/response"], "TOP RESOURCE RECORD TYPES": tables["rrtypes"]["hit/response"],
-                 "TOP CLIENT IP": tables["clients"]["hit/ip"], "TOP BANDWIDTH": tables["clients"]["length/ip"]}
+        heads = {"TOP DOMAINS IN QUERIES": tables["domains"]["noerror/query"],
+                 "TOP NXDOMAIN": tables["domains"]["nxdomain/response"],
+                 "TOP DNS RETURN CODES": tables["rcodes"]["hit/response"],
+                 "TOP RESOURCE RECORD TYPES": tables["rrtypes"]["hit/response"],
+                 "TOP CLIENT IP": tables["clients"]["hit/ip"],
+                 "TOP BANDWIDTH": tables["clients"]["length/ip"]}
         lines = text.splitlines()
         for head, rows in heads.items():
             line = next(number for number, line in enumerate(lines) if head in line)
             at = lines[line].index(head)
-            assert re.match(r"1\. (\S+) +\d", lines[line + 1][at:]).group(1) in [name for name, _ in rows], (head, rows, text)
+            assert re.match(r"1\. (\S+) +\d",
+                            lines[line + 1][at:]).group(1) in [name for name, _ in rows], (head, rows, text)
         screen.keep("dnstap-dashboard")
         # A stream of its own, and the end.
         first = daemon.json("/streams")["streams"][0]
@@ -76,7 +82,8 @@ def test_its_screen_shows_our_numbers():
 
 
 def check_nothing_went_wrong(screen):
-    """It lives, and has not said anything beside its screen. (At its end it resets the terminal twice, and says that this failed.)"""
+    """It lives, and has not said anything beside its screen. (At its end it resets the terminal twice, and
+    says that this failed.)"""
     screen.pump(0.1)
     assert not re.search(rb"Traceback|Error|ERROR", screen.raw), screen.raw
 

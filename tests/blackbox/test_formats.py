@@ -26,7 +26,8 @@ def check(expected, *messages):
 def test_text_of_the_contract():
     check(["2020-09-16T18:51:53.591736+00:00 lb2 CLIENT_RESPONSE NOERROR 192.0.2.10 50000 INET UDP 33b ns2.google.com. A 0.048"
            .replace("33b", "32b")],
-          message(RESPONSE, dns("ns2.google.com", flags=0x8180), identity=b"lb2", asked=(1600282313, 543736000)))
+          message(RESPONSE, dns("ns2.google.com", flags=0x8180), identity=b"lb2",
+                  asked=(1600282313, 543736000)))
 
 
 def test_missing_values():
@@ -45,7 +46,8 @@ def test_unknown_numbers():
 
 
 def test_names_of_types():
-    types = {52: "TLSA", 64: "SVCB", 65: "HTTPS", 255: "ANY", 65535: "TYPE65535", 257: "CAA", 0: "TYPE0", 63: "ZONEMD"}
+    types = {52: "TLSA", 64: "SVCB", 65: "HTTPS", 255: "ANY", 65535: "TYPE65535", 257: "CAA", 0: "TYPE0",
+             63: "ZONEMD"}
     got = shown(*(message(payload=dns(qtype=qtype)) for qtype in types)).splitlines()
     assert [line.split(" ")[10] for line in got] == list(types.values()), got
     got = shown(*(message(RESPONSE, dns(flags=0x8180 | rcode)) for rcode in (3, 4, 11))).splitlines()
@@ -112,7 +114,8 @@ latency: "-"
 
 def test_latency():
     def latency(queried, answered, **more):
-        lines = shown(message(QUERY, when=queried), message(RESPONSE, when=answered, **more), fmt="json").splitlines()
+        lines = shown(message(QUERY, when=queried), message(RESPONSE, when=answered, **more),
+                      fmt="json").splitlines()
         return lines[1].rsplit('"latency":', 1)[1].rstrip("}")
 
     assert latency((100, 0), (102, 0)) == "2"
@@ -134,7 +137,8 @@ def test_addresses():
     six = bytes.fromhex("20010db8000000000000000000000001")
     got = shown(message(address=mapped), message(address=mapped, family=2), message(address=six, family=2),
                 message(address=b"\1\2\3"), message(address=None)).splitlines()
-    assert [line.split(" ")[4] for line in got] == ["192.0.2.10", "::ffff:192.0.2.10", "2001:db8::1", "-", "-"], got
+    assert [line.split(" ")[4] for line in got] == ["192.0.2.10", "::ffff:192.0.2.10", "2001:db8::1", "-",
+                                                    "-"], got
 
 
 def test_truncated_payloads():

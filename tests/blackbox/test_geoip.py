@@ -34,13 +34,15 @@ def test_text_and_json_octets():
     with Daemon(section(PLACES), fmt="text") as daemon:
         sender = Sender(daemon.unix)
         sender.send(*(message(address=bytes(map(int, address.split(".")))) for address in
-                      ("192.0.2.10", "192.0.2.200", "198.51.100.1", "203.0.113.65", "203.0.113.129", "9.9.9.9")), message(address=None))
+                      ("192.0.2.10", "192.0.2.200", "198.51.100.1", "203.0.113.65", "203.0.113.129",
+                       "9.9.9.9")), message(address=None))
         sender.stop()
         ends = [line.split(" ", 12)[11:] for line in daemon.lines()]
         assert ends == [["-", "Switzerland Zürich"], ["-", "United\\032States San\\032Juan\\032Capistrano"],
                         ["-", "Côte\\032d'Ivoire a\\032\\\"quoted\\\\\\032city"], ["-", "line\\010break 東京"],
                         ["-", "- Paris"], ["-", "- -"], ["-", "- -"]], ends
-    for fmt, expected in (("json", b'"latency":"-","country":"C\xc3\xb4te\\\\032d\'Ivoire","city":"a\\\\032\\\\\\"quoted\\\\\\\\\\\\032city"}\n'),
+    for fmt, expected in (("json",
+                           b'"latency":"-","country":"C\xc3\xb4te\\\\032d\'Ivoire","city":"a\\\\032\\\\\\"quoted\\\\\\\\\\\\032city"}\n'),
                           ("yaml", b'latency: "-"\ncountry: "C\xc3\xb4te\\\\032d\'Ivoire"\ncity: "a\\\\032\\\\\\"quoted\\\\\\\\\\\\032city"\n')):
         with Daemon(section(PLACES), fmt=fmt) as daemon:
             sender = Sender(daemon.unix)
@@ -103,7 +105,8 @@ def test_as_another_reader_reads_it():
     chance = random.Random(4)
     cities = ["Zürich", "San Juan", "a\\b", 'q"', "東京", "x", "", None, "Sankt Gallen / St. Gallen"]
     places = [mmdb.place(*entry) | {"location": {"accuracy_radius": 100, "latitude": 48.1}} for entry in
-              [(country, iso, city) for country, iso in (("Switzerland", "CH"), ("Côte d'Ivoire", "CI"), (None, "FR"), (None, None))
+              [(country, iso, city) for country,
+               iso in (("Switzerland", "CH"), ("Côte d'Ivoire", "CI"), (None, "FR"), (None, None))
                for city in cities]]
     with temporary_folder() as folder:
         for case in range(5):
@@ -127,11 +130,13 @@ def test_as_another_reader_reads_it():
                 disjoint, taken = [], []
                 for network in reversed(networks):
                     network = ipaddress.ip_network(network)
-                    if not any(other.version == network.version and network.overlaps(other) for other in taken):
+                    if not any(other.version == network.version and network.overlaps(other)
+                               for other in taken):
                         taken.append(network)
                         disjoint.append((str(network), chance.choice(places)))
                 with open(path, "wb") as out:
-                    out.write(mmdb.build(disjoint, version=4 if case == 4 else 6, record_size=(24, 28, 32)[case % 3]))
+                    out.write(mmdb.build(disjoint, version=4 if case == 4 else 6,
+                                         record_size=(24, 28, 32)[case % 3]))
             reader = maxminddb.open_database(path)
             addresses = ["192.0.2.1", "2001:db8::1", "255.255.255.255"]
             for network in networks:
@@ -166,7 +171,8 @@ def broken(folder):
         "cut.mmdb": (good[:len(good) // 2], "no MaxMind database"),
         "headless.mmdb": (good[len(good) // 2:], "database is broken"),
         "rotten.mmdb": (good[:marker - 2000] + b"\xff" * 2000 + good[marker:], "broken"),
-        "asn.mmdb": (mmdb.build([("192.0.2.0/24", {"autonomous_system_number": 64496, "autonomous_system_organization": "Example"})],
+        "asn.mmdb": (mmdb.build([("192.0.2.0/24", {"autonomous_system_number": 64496,
+                                                   "autonomous_system_organization": "Example"})],
                                 kind="GeoLite2-ASN"), "GeoLite2-ASN"),
     }
     for file, (octets, word) in files.items():
@@ -183,9 +189,12 @@ def test_what_is_no_database_is_an_error_at_start():
     with temporary_folder() as folder:
         for path, word in broken(folder):
             for arguments in ((), ("--check",)):
-                status, out, err = run_binary(*arguments, config=section(path) + "[input.tcp-socket]\nlocal-port = 0\n[web-api]\nenable = false\n")
+                status, out, err = run_binary(*arguments,
+                                              config=section(path)
+                                              + "[input.tcp-socket]\nlocal-port = 0\n[web-api]\nenable = false\n")
                 assert status == 1, (path, status, out, err)
-                assert f"geoip.city-database: {path}".replace(folder + "/", "") in err.replace(folder + "/", ""), (path, err)
+                assert f"geoip.city-database: {path}".replace(folder + "/", "") in err.replace(folder + "/",
+                                                                                               ""), (path, err)
                 assert word in err and "panicked" not in err, (path, err)
 
 
@@ -193,7 +202,8 @@ def test_countries_alone_are_taken():
     with temporary_folder() as folder:
         path = os.path.join(folder, "country.mmdb")
         with open(path, "wb") as out:
-            out.write(mmdb.build([("192.0.2.0/24", mmdb.place("Switzerland", "CH"))], kind="GeoLite2-Country"))
+            out.write(mmdb.build([("192.0.2.0/24", mmdb.place("Switzerland", "CH"))],
+                                 kind="GeoLite2-Country"))
         with Daemon(section(path)) as daemon:
             assert ask(daemon, "192.0.2.10", "192.0.3.10") == [("Switzerland", "-"), ("-", "-")]
 
@@ -226,11 +236,13 @@ def test_a_signal_puts_another_database_in_force():
             reload()
             assert ask(daemon, "192.0.2.10") == [("New", "Newtown")]
 
-            for round, octets in enumerate((b"", b"nonsense", mmdb.build([("192.0.2.0/24", {"asn": 1})], kind="GeoLite2-ASN"))):
+            for round, octets in enumerate((b"", b"nonsense",
+                                            mmdb.build([("192.0.2.0/24", {"asn": 1})], kind="GeoLite2-ASN"))):
                 put(octets)
                 reload()
                 assert ask(daemon, "192.0.2.10") == [("New", "Newtown")], "the old one stays"
-                lines = [line for line in daemon.log().splitlines() if "geoip.city-database" in line and "stays" in line]
+                lines = [line for line in daemon.log().splitlines() if "geoip.city-database" in line
+                         and "stays" in line]
                 assert len(lines) == round + 1 and path in lines[-1], lines
 
             with open(daemon.config) as file:
@@ -246,7 +258,8 @@ def test_a_signal_puts_another_database_in_force():
 
 @natively("a bus error ends the emulator")
 def test_a_database_cut_short_in_place_ends_nothing():
-    networks = [(f"10.{high}.{low}.0/24", mmdb.place(f"Country {high} {low}", "XX", "x" * 100)) for high in range(40) for low in range(40)]
+    networks = [(f"10.{high}.{low}.0/24", mmdb.place(f"Country {high} {low}", "XX", "x" * 100))
+                for high in range(40) for low in range(40)]
     whole = mmdb.build(networks)
     with temporary_folder() as folder:
         path = os.path.join(folder, "city.mmdb")

@@ -1,5 +1,5 @@
-"""The web API of the whole program, against real clients: Prometheus and its promtool, curl, and the requests of
-dnstap-dashboard."""
+"""The web API of the whole program, against real clients: Prometheus and its promtool, curl, and the requests
+of dnstap-dashboard."""
 import base64
 import glob
 import http.client
@@ -49,7 +49,8 @@ def check_with_promtool(body):
     done = subprocess.run(["promtool", "check", "metrics"], input=body.encode(), capture_output=True)
     complaints = done.stderr.decode().splitlines()
     assert done.returncode in (0, 3), (done.returncode, complaints)
-    assert all(re.fullmatch(r'dnstap_\S+ counter metrics should have "_total" suffix', line) for line in complaints), complaints
+    assert all(re.fullmatch(r'dnstap_\S+ counter metrics should have "_total" suffix', line)
+               for line in complaints), complaints
 
 
 def test_promtool_reads_every_scrape():
@@ -59,7 +60,8 @@ def test_promtool_reads_every_scrape():
         for path in captures():
             sender.send(*capture_frames(path))
         sender.send(*(message(identity=identity) for identity in
-                      (b'"', b"\\", b"\n", b"a b", b"\xff" * 128, "Zürich".encode(), b"", b'{x="y"} 1', b"\\n", None)))
+                      (b'"', b"\\", b"\n", b"a b", b"\xff" * 128, "Zürich".encode(), b"", b'{x="y"} 1',
+                       b"\\n", None)))
         sender.stop()
         daemon.settle()
         body = scrape(daemon)
@@ -87,10 +89,12 @@ def test_names_and_types_of_the_contract():
                 assert kinds[name] == kind and any(re.match(name + r"(\{|$)", key) for key in values), name
         # One HELP and TYPE a family, and its samples right after.
         families = re.findall(r"^# HELP (\S+) .+\n# TYPE (\S+) \w+\n((?:[^#].*\n)+)", body, re.M)
-        assert "".join(f"# HELP {name}" for name, _, _ in families).count("#") == body.count("# HELP ") == len(kinds)
+        assert "".join(f"# HELP {name}" for name, _,
+                       _ in families).count("#") == body.count("# HELP ") == len(kinds)
         for name, typed, samples in families:
             assert name == typed and all(line.startswith(name) for line in samples.splitlines()), name
-        build = re.search(r'^dnstapd_build_info\{version="(.+?)",target="(.+?)",features="(.*?)"\} 1$', body, re.M)
+        build = re.search(r'^dnstapd_build_info\{version="(.+?)",target="(.+?)",features="(.*?)"\} 1$', body,
+                          re.M)
         assert build and build.group(2).split("-")[0] in MACHINE, body
 
 
@@ -104,29 +108,40 @@ def test_values_of_a_known_stream():
             payload = dns(keys.pop("qname", "www.example.com."), keys.pop("qtype", 1), flags=flags)
             sizes[kind] += len(payload)
             sender.send(message(kind, payload=payload, **keys))
-        for number, (took, rcode) in enumerate([(1, 0), (2, 3), (10, 2), (50, 5), (51, 0), (100, 0), (1000, 0), (1001, 0), (59_000, 0)]):
-            send(6, flags=0x8180 | rcode, asked=at(0), when=at(took), address=bytes([192, 0, 2, number]), protocol=2)
+        for number, (took, rcode) in enumerate([(1, 0), (2, 3), (10, 2), (50, 5), (51, 0), (100, 0),
+                                                (1000, 0), (1001, 0), (59_000, 0)]):
+            send(6, flags=0x8180 | rcode, asked=at(0), when=at(took), address=bytes([192, 0, 2, number]),
+                 protocol=2)
         send(5, qtype=33)
-        send(5, qtype=28, qname="other.example.", family=2, address=b"\x20\x01\x0d\xb8" + bytes(12), protocol=2)
+        send(5, qtype=28, qname="other.example.", family=2, address=b"\x20\x01\x0d\xb8" + bytes(12),
+             protocol=2)
         daemon.settle()
         values = daemon.metrics()
-        expected = dict(queries=2, queries_udp=1, queries_tcp=1, queries_inet=1, queries_inet6=1, queries_a=0, queries_aaaa=1,
-                        queries_svr=1, queries_srv=1, responses=9, response_udp=0, response_tcp=9, response_inet=9,
-                        response_inet6=0, responses_noerror=6, responses_nxdomain=1, responses_servfail=1, responses_refused=1,
-                        latency0_1=1, latency1_10=2, latency10_50=1, latency50_100=2, latency100_1000=1, latency_slow=2,
+        expected = dict(queries=2, queries_udp=1, queries_tcp=1, queries_inet=1, queries_inet6=1, queries_a=0,
+                        queries_aaaa=1,
+                        queries_svr=1, queries_srv=1, responses=9, response_udp=0, response_tcp=9,
+                        response_inet=9,
+                        response_inet6=0, responses_noerror=6, responses_nxdomain=1, responses_servfail=1,
+                        responses_refused=1,
+                        latency0_1=1, latency1_10=2, latency10_50=1, latency50_100=2, latency100_1000=1,
+                        latency_slow=2,
                         domains=2, clients=11, queries_bytes_total=sizes[5], responses_bytes_total=sizes[6])
         assert set(expected) == set(COUNTERS) | {"domains", "clients"}
         for name, value in expected.items():
             for key in (f"dnstap_{name}", f'dnstap_{name}{{identity="lb1"}}'):
                 assert values[key] == value, (key, values[key], value)
-        buckets = [values[f'dnstap_latency_seconds_bucket{{le="{le}"}}'] for le in ("0.001", "0.01", "0.05", "0.1", "1", "+Inf")]
+        buckets = [values[f'dnstap_latency_seconds_bucket{{le="{le}"}}']
+                   for le in ("0.001", "0.01", "0.05", "0.1", "1", "+Inf")]
         assert buckets == [1, 3, 4, 6, 7, 9] and values["dnstap_latency_seconds_count"] == 9
         assert abs(values["dnstap_latency_seconds_sum"] - 61.215) < 1e-9
         # The same by their names in /counters.
-        names = {"queries_bytes_total": "query/bytes", "queries_srv": "query/srv", "queries_inet6": "query/inet6",
-                 "response_tcp": "response/tcp", "responses_refused": "response/refused", "latency_slow": "response/latency_slow"}
+        names = {"queries_bytes_total": "query/bytes", "queries_srv": "query/srv",
+                 "queries_inet6": "query/inet6",
+                 "response_tcp": "response/tcp", "responses_refused": "response/refused",
+                 "latency_slow": "response/latency_slow"}
         counters = daemon.json("/counters?more=" + ",".join(names.values()))["counters"]
-        assert {name: counters[path] for name, path in names.items()} == {name: expected[name] for name in names}
+        assert {name: counters[path] for name, path in names.items()} == {name: expected[name]
+                                                                          for name in names}
 
 
 def test_rates_are_of_the_last_second():
@@ -134,7 +149,8 @@ def test_rates_are_of_the_last_second():
         sender = Sender(daemon.tcp)
         sender.send(*[message()] * 300, *[message(kind=6)] * 100)
         seen = []
-        daemon.wait(lambda: seen.append(daemon.json("/counters?more=rps,pps")["counters"]) or seen[-1]["qps"], 3)
+        daemon.wait(lambda: seen.append(daemon.json("/counters?more=rps,pps")["counters"]) or seen[-1]["qps"],
+                    3)
         now = seen[-1]
         assert 250 <= now["qps"] <= 310 and 80 <= now["rps"] <= 105 and now["pps"] == now["qps"] + now["rps"], now
         daemon.wait(lambda: daemon.json("/counters?more=pps")["counters"]["pps"] == 0, 3)
@@ -172,7 +188,8 @@ def test_percentiles_of_the_latency():
         assert [daemon.json("/counters?more=" + name)["counters"][name] for name in names] == [0] * 3
         sender = Sender(daemon.tcp)
         for identity, latencies in milliseconds.items():
-            sender.send(*(message(6, asked=(at, 0), when=(at + ms // 1000, ms % 1000 * 1_000_000), identity=identity) for ms in latencies))
+            sender.send(*(message(6, asked=(at, 0), when=(at + ms // 1000, ms % 1000 * 1_000_000),
+                                  identity=identity) for ms in latencies))
         daemon.settle()
         for stream, latencies in ((None, sum(milliseconds.values(), [])), *milliseconds.items()):
             suffix = "" if stream is None else "&stream=" + stream.decode()
@@ -183,11 +200,13 @@ def test_percentiles_of_the_latency():
 
 
 def test_old_spellings_name_the_same_table():
-    pairs = [("tsla/query", "tlsa/query"), ("noimp/response", "notimp/response"), ("none/query", "type0/query")]
+    pairs = [("tsla/query", "tlsa/query"), ("noimp/response", "notimp/response"),
+             ("none/query", "type0/query")]
     for kept in (0, 1):
         with Daemon(extra=f"[statistics]\ntrack = {json.dumps([pair[kept] for pair in pairs])}\n") as daemon:
             sender = Sender(daemon.tcp)
-            sender.send(message(payload=dns(qtype=52)), message(payload=dns("b.org.", qtype=0)), message(6, payload=dns("c.net.", flags=0x8184)))
+            sender.send(message(payload=dns(qtype=52)), message(payload=dns("b.org.", qtype=0)),
+                        message(6, payload=dns("c.net.", flags=0x8184)))
             daemon.settle()
             for old, new in pairs:
                 answers = [daemon.json(f"/tables?more={flag}&detail=1") for flag in (old, new)]
@@ -201,7 +220,8 @@ def test_old_spellings_name_the_same_table():
 def test_the_requests_of_dnstap_dashboard():
     """What the one known client asks, with its headers, and the keys it takes out of the answers."""
     more = "query/udp,query/tcp,response/udp,response/tcp,query/inet,query/inet6,response/inet,response/inet6"
-    keys = ["query", "qps", "response", "clients", "domains", "response/noerror", "response/nxdomain", *more.split(",")]
+    keys = ["query", "qps", "response", "clients", "domains", "response/noerror", "response/nxdomain",
+            *more.split(",")]
     with Daemon() as daemon:
         sender = Sender(daemon.tcp)
         identities = [b"lb1", b"ns 1", "zürich".encode()]
@@ -228,7 +248,8 @@ def test_the_requests_of_dnstap_dashboard():
 def test_more_acts_on_its_own_request_only():
     with Daemon() as daemon:
         before = daemon.json("/counters")
-        assert list(before["counters"]) == ["clients", "domains", "query", "response", "qps", "response/noerror", "response/nxdomain"]
+        assert list(before["counters"]) == ["clients", "domains", "query", "response", "qps",
+                                            "response/noerror", "response/nxdomain"]
         assert list(daemon.json("/counters?more=rps,query/a")["counters"])[-2:] == ["rps", "query/a"]
         assert daemon.json("/counters") == before
     with Daemon(extra='[statistics]\ndefault-counters = ["query/aaaa", "query", "query"]') as daemon:
@@ -259,7 +280,8 @@ def test_credentials_of_the_configuration():
                 file.write(text)
         api = f'login = "opérateur"\napi-key-file = "{folder}/key"\npassword-file = "{folder}/password"'
         with Daemon(api=api) as daemon:
-            for headers, expected in (({"X-API-Key": "from a file"}, 200), (basic("opérateur:pässword:1"), 200),
+            for headers, expected in (({"X-API-Key": "from a file"}, 200),
+                                      (basic("opérateur:pässword:1"), 200),
                                       (basic("opérateur:pässword"), 401), ({"X-API-Key": "changeme"}, 401),
                                       (basic("admin:changeme"), 401), ({}, 401)):
                 answer, _ = daemon.request("/streams", headers=headers, auth=False)
@@ -272,9 +294,12 @@ def test_credentials_of_the_configuration():
 
 def test_errors_are_json():
     with Daemon() as daemon:
-        for path, method, status, allow in (("/nowhere", "GET", 404, None), ("/counters?stream=nope", "GET", 404, None),
-                                            ("/counters?more=%ZZ", "GET", 400, None), ("/metrics", "POST", 405, "GET, HEAD"),
-                                            ("/reset", "GET", 405, "DELETE"), ("/health", "DELETE", 405, "GET, HEAD")):
+        for path, method, status, allow in (("/nowhere", "GET", 404, None),
+                                            ("/counters?stream=nope", "GET", 404, None),
+                                            ("/counters?more=%ZZ", "GET", 400, None),
+                                            ("/metrics", "POST", 405, "GET, HEAD"),
+                                            ("/reset", "GET", 405, "DELETE"),
+                                            ("/health", "DELETE", 405, "GET, HEAD")):
             answer, body = daemon.request(path, method)
             assert (answer.status, answer.getheader("Allow")) == (status, allow), path
             assert list(json.loads(body)) == ["error"], body
@@ -308,7 +333,8 @@ def test_curl():
         traffic = lambda body: body[:body.index("# HELP dnstapd_")]
         whole = traffic(scrape(daemon))
         assert len(whole) > 100_000
-        assert traffic(curl(*user, url + "/metrics")) == traffic(curl(*user, "--http1.0", url + "/metrics")) == whole
+        assert traffic(curl(*user, url + "/metrics")) == traffic(curl(*user, "--http1.0",
+                                                                      url + "/metrics")) == whole
         assert traffic(curl(*user, "--compressed", url + "/metrics")) == whole
         # Two on one connection.
         two = curl(*user, "-w", "[%{num_connects}]", url + "/health", url + "/streams")
@@ -317,9 +343,11 @@ def test_curl():
         assert curl(*user, "-X", "DELETE", "-w", "%{http_code}", url + "/reset") == "204"
         # A body that nobody wants, with and without a length.
         sized = ["-X", "POST", "--data-binary", "@-", "-w", "%{http_code}", "-o", "/dev/null"]
-        for length, extra, expected in ((1000, [], "405"), (60_000, [], "405"), (200_000, ["-H", "Expect:"], "413"),
+        for length, extra, expected in ((1000, [], "405"), (60_000, [], "405"),
+                                        (200_000, ["-H", "Expect:"], "413"),
                                         (1000, ["-H", "Transfer-Encoding: chunked"], "501")):
-            done = subprocess.run(["curl", "-sS", "--max-time", "10", *user, *sized, *extra, url + "/metrics"],
+            done = subprocess.run(["curl", "-sS", "--max-time", "10", *user, *sized, *extra,
+                                   url + "/metrics"],
                                   input=b"x" * length, capture_output=True)
             assert done.stdout.decode().startswith(expected), (length, extra, done)
 
@@ -341,7 +369,8 @@ scrape_configs:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         with open(os.path.join(folder, "log"), "wb") as log:
-            server = subprocess.Popen(["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+            server = subprocess.Popen(["prometheus", f"--config.file={folder}/prometheus.yml",
+                                       f"--storage.tsdb.path={folder}/data",
                                        f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
         def query(text):
             try:
@@ -351,7 +380,8 @@ scrape_configs:
             except (OSError, ValueError, KeyError):
                 return []
         try:
-            daemon.wait(lambda: query("up == 1"), 30, lambda: open(os.path.join(folder, "log")).read()[-2000:])
+            daemon.wait(lambda: query("up == 1"), 30,
+                        lambda: open(os.path.join(folder, "log")).read()[-2000:])
             daemon.wait(lambda: query("dnstap_queries"), 10)
             found = {row["metric"].get("identity"): row["value"][1] for row in query("dnstap_queries")}
             assert found == {None: "3", 'a\\032\\"b\\"\\\\': "3"}, found
@@ -364,11 +394,13 @@ scrape_configs:
 
 
 def test_scrapes_under_full_load_cost_no_frame():
-    """Two clients scrape without a pause while frames come as fast as they can; every scrape is consistent."""
+    """Two clients scrape without a pause while frames come as fast as they can; every scrape is
+    consistent."""
     with Daemon(fmt="text", stdout=open("/dev/null", "wb")) as daemon:
         sender = Sender(daemon.unix)
         identities = [b"server-%02d" % number for number in range(50)]
-        batch = b"".join(frame(message(kind, identity=identity)) for identity in identities for kind in (5, 6)) * 20
+        batch = b"".join(frame(message(kind, identity=identity)) for identity in identities
+                         for kind in (5, 6)) * 20
         batches, done, bodies, failures = 100, threading.Event(), [], []
         def ask():
             try:
@@ -387,10 +419,12 @@ def test_scrapes_under_full_load_cost_no_frame():
             thread.join()
         assert not failures and len(bodies) >= 5, (failures, len(bodies))
         for body in bodies:
-            total = lambda family: sum(float(line.rsplit(" ", 1)[1]) for line in body.splitlines() if line.startswith(family + "{"))
+            total = lambda family: sum(float(line.rsplit(" ", 1)[1]) for line in body.splitlines()
+                                       if line.startswith(family + "{"))
             received = total("dnstapd_received_total")
             assert total("dnstapd_frames_total") == received + total("dnstapd_rejected_total") + total("dnstapd_filtered_total")
-            assert received == sum(total(f"dnstapd_output_{part}") for part in ("delivered_total", "dropped_total", "queued"))
+            assert received == sum(total(f"dnstapd_output_{part}")
+                                   for part in ("delivered_total", "dropped_total", "queued"))
         values = daemon.check_accounts()
         frames = batches * len(identities) * 2 * 20
         assert values['dnstapd_received_total{input="unix-socket"}'] == frames
@@ -398,9 +432,11 @@ def test_scrapes_under_full_load_cost_no_frame():
 
 
 def test_a_scrape_of_16_streams_under_full_load_delays_no_frame_for_long():
-    """The time from a frame to the queues: that from sending it, and STOP behind it, to FINISH, while others send all they can."""
+    """The time from a frame to the queues: that from sending it, and STOP behind it, to FINISH, while others
+    send all they can."""
     with Daemon(fmt="text", stdout=open("/dev/null", "wb")) as daemon:
-        batch = b"".join(frame(message(kind, identity=b"server-%02d" % number)) for number in range(16) for kind in (5, 6)) * 30
+        batch = b"".join(frame(message(kind, identity=b"server-%02d" % number)) for number in range(16)
+                         for kind in (5, 6)) * 30
         done, scrapes = threading.Event(), []
 
         def load():
@@ -460,8 +496,10 @@ def test_stalled_clients_do_not_lock_others_out():
 def test_hostile_requests():
     with Daemon() as daemon:
         for request, status in ((b"GET /%FF HTTP/1.1\r\n\r\n", b"401"),
-                                (b"GET /health HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n", b"413"),
-                                (b"GET /health HTTP/1.1\r\nContent-Length: 9223372036854775807\r\n\r\n", b"413"),
+                                (b"GET /health HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n",
+                                 b"413"),
+                                (b"GET /health HTTP/1.1\r\nContent-Length: 9223372036854775807\r\n\r\n",
+                                 b"413"),
                                 (b"GET /%FF HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n", b"404"),
                                 (b"GET /counters?stream=%FF HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n", b"400"),
                                 (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", b"400"),

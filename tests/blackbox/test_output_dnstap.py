@@ -5,7 +5,8 @@ import subprocess
 import time
 
 from harness import Daemon, capture_frames
-from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers, free_port, greet_dnstap, send,
+from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers,
+                   free_port, greet_dnstap, send,
                    send_frames, tcp, wait_delivered)
 
 
@@ -21,7 +22,8 @@ def test_dnstap_to_fstrm_capture():
             listen = ["-u", unix] if over == "unix" else ["-a", "127.0.0.1", "-p", str(port)]
             where = f"path = '{unix}'" if over == "unix" else tcp(port)
             with Daemon(fmt=None, extra=dnstap_output(where)) as daemon:
-                capture = subprocess.Popen(["fstrm_capture", *DNSTAP, *listen, "-w", path], stderr=subprocess.DEVNULL)
+                capture = subprocess.Popen(["fstrm_capture", *DNSTAP, *listen, "-w", path],
+                                           stderr=subprocess.DEVNULL)
                 daemon.wait_for_log("connected to")
                 send_frames(daemon, frames)
                 wait_delivered(daemon, "dnstap", len(frames))
@@ -33,7 +35,8 @@ def test_dnstap_to_fstrm_capture():
 
 
 def test_dnstap_chain_and_identity():
-    """A daemon behind a daemon: what comes out at the end is what went in, but for an identity that is asked for."""
+    """A daemon behind a daemon: what comes out at the end is what went in, but for an identity that is asked
+    for."""
     frames = all_frames()
     with folder() as top:
         path = os.path.join(top, "capture")
@@ -48,7 +51,8 @@ def test_dnstap_chain_and_identity():
             assert last.stop() == 0
         assert list(capture_frames(path)) == frames
         with Daemon(fmt="json") as last:
-            with Daemon(fmt="json", extra=dnstap_output(tcp(last.tcp[1]), "dnstap-identity = 'mine'")) as first:
+            with Daemon(fmt="json",
+                        extra=dnstap_output(tcp(last.tcp[1]), "dnstap-identity = 'mine'")) as first:
                 first.wait_for_log("connected to")
                 send_frames(first, frames)
                 wait_delivered(first, "dnstap", len(frames))
@@ -57,7 +61,8 @@ def test_dnstap_chain_and_identity():
             wait_delivered(last, "stdout", len(frames))
             after = last.records()
         assert {record["identity"] for record in after} == {"mine"}
-        same = lambda record: {key: value for key, value in record.items() if key not in ("identity", "latency")}
+        same = lambda record: {key: value for key, value in record.items()
+                               if key not in ("identity", "latency")}
         assert [same(record) for record in after] == [same(record) for record in before]
 
 
@@ -75,7 +80,8 @@ def test_dnstap_faults_at_a_path(fault):
 
 
 def test_dnstap_strangers():
-    """Peers that are no Frame Streams readers: one that says something else, one that only closes, one that does not say FINISH."""
+    """Peers that are no Frame Streams readers: one that says something else, one that only closes, one that
+    does not say FINISH."""
     def http_server(connection):
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 100)
         connection.recv(1000)
@@ -87,7 +93,8 @@ def test_dnstap_strangers():
         assert daemon.check_accounts()['dnstapd_output_queued{output="dnstap"}'] == 10
     peer.close()
     times = []
-    peer = Peer(serve=lambda connection, into: (times.append(time.monotonic()), connection.shutdown(socket.SHUT_RDWR)))
+    peer = Peer(serve=lambda connection,
+                into: (times.append(time.monotonic()), connection.shutdown(socket.SHUT_RDWR)))
     with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
         daemon.wait(lambda: len(times) == 4, 12)
         for wait, whole in zip((later - earlier for earlier, later in zip(times, times[1:])), (1, 2, 4)):

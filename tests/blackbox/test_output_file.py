@@ -90,7 +90,8 @@ def test_file_is_written_soon_and_seldom():
             send(daemon, 1)
             daemon.wait(lambda: read(path))
             assert time.monotonic() - started < 1
-            writes = lambda: int(re.search(r"syscw: (\d+)", open(f"/proc/{daemon.process.pid}/io").read()).group(1))
+            writes = lambda: int(re.search(r"syscw: (\d+)",
+                                           open(f"/proc/{daemon.process.pid}/io").read()).group(1))
             before = writes()
             send(daemon, 20_000, first=1)
             wait_delivered(daemon, "file", 20_001)
@@ -107,7 +108,8 @@ def test_file_disk_full():
             daemon.wait(lambda: "No space left" in daemon.log())
             send(daemon, 4000, first=4000)
             metrics = daemon.check_accounts()
-            assert metrics['dnstapd_output_dropped_total{output="file",reason="away"}'] == dropped(daemon, "file") > 0
+            assert metrics['dnstapd_output_dropped_total{output="file",reason="away"}'] == dropped(daemon,
+                                                                                                   "file") > 0
             assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 8000, "others lose nothing"
             assert daemon.request("/ready", auth=False)[0].status == 503
             os.unlink(ballast)
@@ -117,7 +119,9 @@ def test_file_disk_full():
             metrics = daemon.check_accounts()
             assert daemon.request("/ready", auth=False)[0].status == 200
             got = names(read(path))
-            assert len(got) == delivered(daemon, "file") and got == sorted(set(got)) and got[-10:] == list(range(8000, 8010))
+            assert len(got) == delivered(daemon,
+                                         "file") and got == sorted(set(got)) and got[-10:] == list(range(8000,
+                                                                                                         8010))
             assert len(trouble(daemon)) == 2, daemon.log()
 
 
@@ -173,7 +177,8 @@ def test_stdout_into_a_file_on_a_full_disk():
             daemon.wait(lambda: "No space left" in daemon.log())
             wait_delivered(daemon, "file", 4000)
             metrics = daemon.check_accounts()
-            assert metrics['dnstapd_output_dropped_total{output="stdout",reason="away"}'] == dropped(daemon, "stdout") > 0
+            assert metrics['dnstapd_output_dropped_total{output="stdout",reason="away"}'] == dropped(daemon,
+                                                                                                     "stdout") > 0
             assert dropped(daemon, "file") == 0, "others lose nothing"
             os.unlink(ballast)
             daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="stdout"}'] == 0)
@@ -185,15 +190,19 @@ def test_stdout_into_a_file_on_a_full_disk():
 def test_file_on_flash():
     """A router's writable file system is an overlay over its flash."""
     with folder() as top:
-        below, above, work, merged = (os.path.join(top, name) for name in ("below", "above", "work", "merged"))
+        below, above, work, merged = (os.path.join(top, name)
+                                      for name in ("below", "above", "work", "merged"))
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", top], check=True)
         try:
             for path in (above, below, work, merged):
                 os.mkdir(path)
                 os.chmod(path, 0o777)
-            subprocess.run(["mount", "-t", "overlay", "-o", f"lowerdir={below},upperdir={above},workdir={work}", "overlay", merged], check=True)
+            subprocess.run(["mount", "-t", "overlay", "-o",
+                            f"lowerdir={below},upperdir={above},workdir={work}", "overlay", merged],
+                           check=True)
             try:
-                for path, warned in ((os.path.join(merged, "log"), True), (os.path.join(above, "log"), False)):
+                for path, warned in ((os.path.join(merged, "log"), True),
+                                     (os.path.join(above, "log"), False)):
                     with Daemon(fmt=None, extra=file_output(path)) as daemon:
                         send(daemon, 10)
                         wait_delivered(daemon, "file", 10)
@@ -207,7 +216,8 @@ def test_file_on_flash():
 def test_file_that_cannot_work_is_an_error_at_start():
     for path, word in (("/nonexistent/log", "No such file"), ("/tmp", "directory")):
         for check in ([], ["--check"]):
-            status, _, err = run_binary("-p", "0", *check, config=file_output(path) + "[web-api]\nenable = false\n")
+            status, _, err = run_binary("-p", "0", *check,
+                                        config=file_output(path) + "[web-api]\nenable = false\n")
             assert status == 1 and "output.file" in err and path in err and word in err, err
 
 
@@ -249,7 +259,8 @@ def test_capture_rotates_and_survives_a_crash():
             daemon.process.kill()
             daemon.process.wait()
         rotated = len(os.listdir(top)) - 1
-        assert sum(read_capture(f"{path}.{number}" if number else path) for number in range(rotated + 1)) == 1000
+        assert sum(read_capture(f"{path}.{number}" if number else path)
+                   for number in range(rotated + 1)) == 1000
         with open(path, "ab") as file:
             file.write(b"\0\0\1\0cut off by a crash")
         with Daemon(fmt=None, extra=extra) as daemon:

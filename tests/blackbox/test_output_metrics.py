@@ -37,7 +37,8 @@ def test_metrics_lines():
                     queries = [int(row[0]) for row in numbers()]
                     assert sum(queries) == 40 and last[0] == last[7] == "10" and last[2] == "1", queries
                     assert daemon.json("/counters")["counters"]["query"] == 40, "nothing else is reset"
-                daemon.wait(lambda: delivered(daemon, "metrics") == len(lines_of(path)) and not made(daemon)[1])
+                daemon.wait(lambda: delivered(daemon, "metrics") == len(lines_of(path))
+                            and not made(daemon)[1])
                 assert daemon.stop() == 0
     with Daemon(fmt=None, extra="[output.metrics]\nenable = true\ninterval = 1\n") as daemon:
         daemon.wait(lambda: lines_of(daemon.out))
@@ -47,13 +48,16 @@ def test_metrics_lines():
 def made(daemon):
     """How many lines there were, and how many of them are lost."""
     metrics = daemon.metrics()
-    lost = {key: value for key, value in metrics.items() if key.startswith('dnstapd_output_dropped_total{output="metrics"') and value}
-    kept = sum(metrics[f'dnstapd_output_{name}{{output="metrics"}}'] for name in ("delivered_total", "queued"))
+    lost = {key: value for key, value in metrics.items()
+            if key.startswith('dnstapd_output_dropped_total{output="metrics"') and value}
+    kept = sum(metrics[f'dnstapd_output_{name}{{output="metrics"}}']
+               for name in ("delivered_total", "queued"))
     return kept + sum(lost.values()), lost
 
 
 def loses(daemon, reason, state):
-    """Waits until some lines are lost: for that reason alone, each line counted once, and no other output concerned."""
+    """Waits until some lines are lost: for that reason alone, each line counted once, and no other output
+    concerned."""
     lost = f'dnstapd_output_dropped_total{{output="metrics",reason="{reason}"}}'
     before, started = made(daemon)[0], time.monotonic()
     daemon.wait(lambda: dropped(daemon, "metrics") > 2, 150)
@@ -66,7 +70,8 @@ def loses(daemon, reason, state):
 
 
 def works_again(daemon, lines):
-    """What was kept comes, and what follows; what is missing is what was counted, and it is missing in one place."""
+    """What was kept comes, and what follows; what is missing is what was counted, and it is missing in one
+    place."""
     daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 0)
     there = len(lines())
     daemon.wait(lambda: len(lines()) > there + 2)
@@ -93,7 +98,8 @@ def disk_full():
         with Daemon(fmt="text", extra=metrics_output(f"file = '{path}'")) as daemon:
             daemon.wait(lambda: "No space left" in daemon.log())
             loses(daemon, "away", 503)
-            assert delivered(daemon, "stdout") == 1000 and dropped(daemon, "stdout") == 0, "others lose nothing"
+            assert delivered(daemon, "stdout") == 1000 and dropped(daemon,
+                                                                   "stdout") == 0, "others lose nothing"
             os.unlink(ballast)
             works_again(daemon, lambda: lines_of(path)[1:])
             assert len(trouble(daemon, "metrics")) == 2, daemon.log()
@@ -119,14 +125,18 @@ def folder_gone():
             daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 2)
             started = time.monotonic()
             assert daemon.stop() == 0 and time.monotonic() - started < 7
-            assert re.search(r"Output metrics: \d+ records were not taken in time", daemon.log()), daemon.log()
+            assert re.search(r"Output metrics: \d+ records were not taken in time",
+                             daemon.log()), daemon.log()
 
 
 def reader_slow_and_gone():
     ours, theirs = os.pipe()
     fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
     os.write(theirs, bytes(4096))
-    with folder() as top, Daemon(fmt=None, extra=metrics_output("") + f"[output.file]\nenable = true\nfile = '{top}/log'\n", stdout=theirs) as daemon:
+    with folder() as top, Daemon(fmt=None,
+                                 extra=metrics_output("")
+                                 + f"[output.file]\nenable = true\nfile = '{top}/log'\n",
+                                 stdout=theirs) as daemon:
         os.close(theirs)
         loses(daemon, "full", 200)
         assert dropped(daemon, "file") == 0, "others lose nothing"
@@ -140,7 +150,8 @@ def reader_slow_and_gone():
                     text.extend(piece)
             return text.decode().splitlines()
 
-        daemon.wait(lambda: lines() is not None and daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 0)
+        daemon.wait(lambda: lines() is not None
+                    and daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 0)
         works_again(daemon, lines)
         assert not trouble(daemon, "metrics")
         os.close(ours)
@@ -152,17 +163,21 @@ def reader_slow_and_gone():
 def rotates():
     with folder() as top:
         path = os.path.join(top, "metrics")
-        with Daemon(fmt=None, extra=metrics_output(f"file = '{path}'\nfile-max-size = '500'\nfile-count = 3")) as daemon:
+        with Daemon(fmt=None,
+                    extra=metrics_output(f"file = '{path}'\nfile-max-size = '500'\nfile-count = 3")) as daemon:
             daemon.wait(lambda: os.path.exists(path + ".2"), 30)
-            daemon.wait(lambda: len([line for name in os.listdir(top) for line in lines_of(os.path.join(top, name))]) == made(daemon)[0])
+            daemon.wait(lambda: len([line for name in os.listdir(top)
+                                     for line in lines_of(os.path.join(top, name))]) == made(daemon)[0])
             assert dropped(daemon, "metrics") == 0
             for name in (path + ".2", path + ".1", path):
-                assert os.path.getsize(name) < 500 and all(LINE.fullmatch(line) for line in lines_of(name)), lines_of(name)
+                assert os.path.getsize(name) < 500 and all(LINE.fullmatch(line)
+                                                           for line in lines_of(name)), lines_of(name)
 
 
 @pytest.mark.long
 def test_metrics_lines_that_are_lost_and_files_that_rotate():
-    """Each lost line is counted by its reason. All at once, because the least queue takes more than a minute to fill."""
+    """Each lost line is counted by its reason. All at once, because the least queue takes more than a minute
+    to fill."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for work in [pool.submit(fault) for fault in (disk_full, folder_gone, reader_slow_and_gone, rotates)]:
             work.result()

@@ -9,7 +9,8 @@ import time
 
 from certificates import Authority, server_context
 from harness import TOP, Daemon, dns, message
-from peers import (OwnNames, Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send, send_frames, socket_of, syslog_output,
+from peers import (OwnNames, Peer, Subject, dropped, faults, folder, free_port, lines_of, read, send,
+                   send_frames, socket_of, syslog_output,
                    trouble, wait_delivered)
 
 
@@ -32,7 +33,8 @@ def running(command, **more):
 
 @contextlib.contextmanager
 def rsyslog(transport, port):
-    """rsyslog, writing what it understood of each message: priority, time, host, program, process, kind, text."""
+    """rsyslog, writing what it understood of each message: priority, time, host, program, process, kind,
+    text."""
     module = "udp" if transport == "udp" else "tcp"
     room = 'rcvbufSize="8m"' if module == "udp" else ""  # what it has no room for is lost, as UDP is
     tls, driver = "", ""
@@ -60,7 +62,8 @@ action(type="omfile" file="{path}.raw" template="raw")
 
 @contextlib.contextmanager
 def syslog_ng(transport, port, header="rfc5424"):
-    """syslog-ng, writing the same. Its driver `syslog` expects a length before each message, over UDP apart, and `network` a newline behind it."""
+    """syslog-ng, writing the same. Its driver `syslog` expects a length before each message, over UDP apart,
+    and `network` a newline behind it."""
     tls = f'tls(key-file("{SERVER[1]}") cert-file("{SERVER[0]}") ca-file("{AUTHORITY.ca}") peer-verify(required-trusted))'
     room = "so-rcvbuf(8388608)" if transport == "udp" else "log-iw-size(10000)"
     driver = "syslog" if header == "rfc5424" or transport == "tls" else "network"
@@ -80,8 +83,10 @@ destination d {{
 }};
 log {{ source(s); {parser} destination(d); }};
 """)
-        libraries = ":".join(f"{SYSLOG_NG}/usr/lib/{place}" for place in ("syslog-ng", "x86_64-linux-gnu", "syslog-ng/3.38"))
-        command = [f"{SYSLOG_NG}/usr/sbin/syslog-ng", "-F", "--no-caps", "-f", config, "-p", f"{top}/pid", "-R", f"{top}/persist",
+        libraries = ":".join(f"{SYSLOG_NG}/usr/lib/{place}"
+                             for place in ("syslog-ng", "x86_64-linux-gnu", "syslog-ng/3.38"))
+        command = [f"{SYSLOG_NG}/usr/sbin/syslog-ng", "-F", "--no-caps", "-f", config, "-p", f"{top}/pid",
+                   "-R", f"{top}/persist",
                    "-c", f"{top}/control", "--module-path", f"{SYSLOG_NG}/usr/lib/syslog-ng/3.38"]
         with running(command, env={**os.environ, "LD_LIBRARY_PATH": libraries}):
             yield path
@@ -112,9 +117,11 @@ def check(path, more, header, fmt, process="-", identifier="-"):
         assert (fields[0], fields[2]) == ("local3.notice", "lb1"), line
         if header == "rfc5424":
             text = text_of(number) if fmt == "text" else records[number]
-            assert fields[1] == "2020-09-16T18:51:53.591736+00:00" and fields[3:] == ["dnstapd", process, identifier, text], line
+            assert fields[1] == "2020-09-16T18:51:53.591736+00:00" and fields[3:] == ["dnstapd", process,
+                                                                                      identifier, text], line
     if header == "rfc3164":
-        classic = [line.replace(".000000", "") for line in lines_of(path + ".classic")]  # syslog-ng's own digits
+        # Syslog-ng's own digits.
+        classic = [line.replace(".000000", "") for line in lines_of(path + ".classic")]
         assert classic == [f"Sep 16 18:51:53 lb1 {text_of(number)}" for number in range(200)], classic[:2]
 
 
@@ -126,10 +133,12 @@ def remote(transport, port, framing="octet-counting"):
 
 
 def test_syslog_to_rsyslog():
-    for transport, framing in (("udp", "octet-counting"), ("tcp", "octet-counting"), ("tcp", "newline"), ("tls", "octet-counting")):
+    for transport, framing in (("udp", "octet-counting"), ("tcp", "octet-counting"), ("tcp", "newline"),
+                               ("tls", "octet-counting")):
         port = free_port()
         with rsyslog(transport, port) as path:
-            for header, fmt in (("rfc5424", "text"), ("rfc3164", "text"), ("rfc5424", "json"), ("none", "json"), ("none", "text")):
+            for header, fmt in (("rfc5424", "text"), ("rfc3164", "text"), ("rfc5424", "json"),
+                                ("none", "json"), ("none", "text")):
                 # Without a header, what begins with the digits of a date would be taken for a length.
                 if (header, fmt, framing) != ("none", "text", "newline"):
                     check(path, remote(transport, port, framing), header, fmt)
@@ -188,7 +197,8 @@ def test_syslog_local_socket():
 
 
 def test_syslog_to_the_machines_own_rsyslog():
-    """rsyslog on a local socket takes what stands behind the time as the program's name, as from every local program."""
+    """rsyslog on a local socket takes what stands behind the time as the program's name, as from every local
+    program."""
     with folder() as top:
         path, out, config = (os.path.join(top, name) for name in ("log", "messages", "rsyslog.conf"))
         with open(config, "w") as file:
@@ -201,11 +211,13 @@ action(type="omfile" file="{out}" template="fields")
 """)
         with running(["rsyslogd", "-n", "-f", config, "-i", os.path.join(top, "pid")]):
             os.chmod(path, 0o666)
-            with Daemon(fmt=None, extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'\nfacility = 'local3'\nwhen-full = 'wait'")) as daemon:
+            with Daemon(fmt=None,
+                        extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'\nfacility = 'local3'\nwhen-full = 'wait'")) as daemon:
                 send(daemon, 200)
                 wait_delivered(daemon, "syslog", 200)
                 daemon.wait(lambda: len(lines_of(out)) == 200, why=lambda: lines_of(out)[:3])
-                assert lines_of(out) == [f"local3.info|lb1 {text_of(number)}" for number in range(200)], lines_of(out)[:2]
+                assert lines_of(out) == [f"local3.info|lb1 {text_of(number)}"
+                                         for number in range(200)], lines_of(out)[:2]
 
 
 def test_syslog_bare_records():
@@ -215,7 +227,8 @@ def test_syslog_bare_records():
     with Daemon(fmt="text", extra=syslog_output(more)) as daemon:
         send(daemon, 3)
         wait_delivered(daemon, "syslog", 3)
-        daemon.wait(lambda: peer.text() and peer.text() == "".join(f"{len(line)} {line}" for line in lines_of(daemon.out)))
+        daemon.wait(lambda: peer.text()
+                    and peer.text() == "".join(f"{len(line)} {line}" for line in lines_of(daemon.out)))
     peer.close()
 
 
@@ -280,7 +293,8 @@ def test_syslog_datagram_that_is_too_long_for_the_network():
                 theirs.setsockopt(socket.IPPROTO_IPV6, 24, 1280)  # IPV6_MTU
                 theirs.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DONTFRAG, 1)
             name = b"".join(bytes([length]) + b"\x07" * length for length in (63, 63, 63, 61)) + b"\0"
-            send_frames(daemon, [message(), message(identity=b"\xff" * 128, payload=dns(wire_name=name)), message(identity=b"lb2")])
+            send_frames(daemon, [message(), message(identity=b"\xff" * 128, payload=dns(wire_name=name)),
+                                 message(identity=b"lb2")])
             wait_delivered(daemon, "syslog", 2)
             assert daemon.check_accounts()['dnstapd_output_dropped_total{output="syslog",reason="oversize"}'] == 1
             short, long, last = daemon.lines()

@@ -6,7 +6,8 @@ import threading
 import time
 
 from harness import Daemon, Sender, dns, frame, message
-from peers import (Peer, Subject, delivered, dnstap_output, dropped, faults, folder, free_port, names, send, syslog_output, tcp,
+from peers import (Peer, Subject, delivered, dnstap_output, dropped, faults, folder, free_port, names, send,
+                   syslog_output, tcp,
                    tcp_output, wait_delivered)
 
 
@@ -66,7 +67,8 @@ def anonymous_kib(daemon):
 
 
 def test_memory_while_everybody_is_away():
-    """A million messages while no peer of any output is there: what does not fit is dropped, and nothing grows."""
+    """A million messages while no peer of any output is there: what does not fit is dropped, and nothing
+    grows."""
     config = tcp_output(free_port()) + dnstap_output(tcp(free_port())) + \
         syslog_output(f"transport = 'tcp'\nremote-address = '127.0.0.1'\nremote-port = {free_port()}")
     piece = b"".join(frame(message(payload=dns(f"n{number}.test"))) for number in range(1000))

@@ -1,11 +1,13 @@
-"""Outputs over TLS: against OpenSSL, against another dnstapd, and against servers that are not trusted or do not trust."""
+"""Outputs over TLS: against OpenSSL, against another dnstapd, and against servers that are not trusted or do
+not trust."""
 import os
 import subprocess
 import time
 
 from certificates import Authority, server_context
 from harness import Daemon, capture_frames, run_binary
-from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers, free_port, greet_dnstap, names,
+from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers,
+                   free_port, greet_dnstap, names,
                    send, send_frames, syslog_output, tcp, tcp_output, wait_delivered)
 
 AUTHORITY = Authority()
@@ -28,8 +30,10 @@ def test_tcp_to_openssl():
         with folder() as top:
             path, port = os.path.join(top, "out"), free_port()
             with open(path, "wb") as out:
-                server = subprocess.Popen(["openssl", "s_server", "-quiet", "-accept", str(port), "-cert", SERVER[0], "-key", SERVER[1],
-                                           "-CAfile", AUTHORITY.ca, "-Verify", "1", "-verify_return_error", version, "-naccept", "1"],
+                server = subprocess.Popen(["openssl", "s_server", "-quiet", "-accept", str(port), "-cert",
+                                           SERVER[0], "-key", SERVER[1],
+                                           "-CAfile", AUTHORITY.ca, "-Verify", "1", "-verify_return_error",
+                                           version, "-naccept", "1"],
                                           stdin=subprocess.PIPE, stdout=out, stderr=subprocess.DEVNULL)
             with Daemon(fmt=None, extra=tcp_output(port, tls(identity(CLIENT)), "localhost")) as daemon:
                 daemon.wait_for_log("connected to")
@@ -45,13 +49,16 @@ def test_tcp_to_openssl():
 @faults()
 def test_faults(fault):
     context = server_context(SERVER)
-    config = lambda port, address="127.0.0.1": tcp_output(port, tls("queue = '64K'\ntls-server-name = 'localhost'"), address)
+    config = lambda port, address="127.0.0.1": tcp_output(port,
+                                                          tls("queue = '64K'\ntls-server-name = 'localhost'"),
+                                                          address)
     fault(Subject("tcp-socket", config, context=context))
 
 
 @faults()
 def test_dnstap_faults(fault):
-    config = lambda port, address="127.0.0.1": dnstap_output(tcp(port, address), tls("queue = '64K'\nretry = 1\ntls-server-name = 'localhost'"))
+    config = lambda port, address="127.0.0.1": dnstap_output(tcp(port, address),
+                                                             tls("queue = '64K'\nretry = 1\ntls-server-name = 'localhost'"))
     fault(Subject("dnstap", config, greet_dnstap, frame_numbers, context=server_context(SERVER)))
 
 
@@ -75,10 +82,12 @@ def test_dnstap_chain():
 
 
 def test_what_the_kernel_has_not_taken_is_not_delivered():
-    """A peer that does not read: what stays in the TLS session is queued, and goes to the next connection whole."""
+    """A peer that does not read: what stays in the TLS session is queued, and goes to the next connection
+    whole."""
     stall = lambda connection, into: time.sleep(3600)
     peer = Peer(context=server_context(SERVER), serve=stall)
-    with Daemon(fmt=None, extra=tcp_output(peer.port, tls("queue = '16M'\ntls-server-name = 'localhost'"))) as daemon:
+    with Daemon(fmt=None,
+                extra=tcp_output(peer.port, tls("queue = '16M'\ntls-server-name = 'localhost'"))) as daemon:
         daemon.wait(lambda: daemon.metrics()['dnstapd_output_connected{output="tcp-socket"}'] == 1)
         send(daemon, 100_000, size=60)
         daemon.check_accounts()
@@ -112,7 +121,8 @@ def test_who_is_not_trusted():
             assert daemon.request("/ready", auth=False)[0].status == 503
         peer.close()
     peer = Peer()  # no TLS there
-    peer.serve = lambda connection, into: (connection.recv(100), connection.sendall(b"220 mail.test ESMTP\r\n"), connection.close())
+    peer.serve = lambda connection, into: (connection.recv(100),
+                                           connection.sendall(b"220 mail.test ESMTP\r\n"), connection.close())
     with Daemon(fmt=None, extra=tcp_output(peer.port, tls(), "localhost")) as daemon:
         daemon.wait(lambda: "Output tcp-socket: localhost" in daemon.log())
     peer.close()
@@ -148,16 +158,19 @@ def test_silence_after_the_connection():
 
 def test_start_errors():
     empty = AUTHORITY.write("empty.pem", "nothing here\n")
-    sections = [("tcp-socket", tcp_output(1, "tls-support = true\n{}")), ("dnstap", dnstap_output(tcp(1), "tls-support = true\n{}")),
+    sections = [("tcp-socket", tcp_output(1, "tls-support = true\n{}")),
+                ("dnstap", dnstap_output(tcp(1), "tls-support = true\n{}")),
                 ("syslog", syslog_output("transport = 'tls'\nremote-address = '127.0.0.1'\n{}"))]
     cases = [("tls-ca = '/nowhere/ca.pem'", "tls-ca: /nowhere/ca.pem: No such file"),
              (f"tls-ca = '{empty}'", f"tls-ca: {empty}: no certificate in it"),
-             (f"tls-ca = '{AUTHORITY.ca}'\ntls-client-cert = '{CLIENT[0]}'\ntls-client-key = '{SERVER[1]}'", "the key does not match")]
+             (f"tls-ca = '{AUTHORITY.ca}'\ntls-client-cert = '{CLIENT[0]}'\ntls-client-key = '{SERVER[1]}'",
+              "the key does not match")]
     for name, section in sections:
         for more, expected in cases:
             for arguments in ((), ("--check",)):
                 config = "[web-api]\nenable = false\n[input.tcp-socket]\nlocal-port = 0\n" + section.format(more)
                 status, _, errors = run_binary(*arguments, config=config)
-                assert status == 1 and f"output.{name}.tls-" in errors and expected in errors, (expected, errors)
+                assert status == 1 and f"output.{name}.tls-" in errors and expected in errors, (expected,
+                                                                                                errors)
     status, out, errors = run_binary("--check", config=sections[2][1].format(f"tls-ca = '{AUTHORITY.ca}'"))
     assert status == 0 and "127.0.0.1:6514, tls" in out, (out, errors)

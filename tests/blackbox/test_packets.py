@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Captures of packets: every container, link and way of packets tells the same messages, and tshark agrees."""
+"""Captures of packets: every container, link and way of packets tells the same messages, and tshark
+agrees."""
 import json
 import os
 import struct
@@ -26,15 +27,18 @@ def checksum(octets):
 
 def ip(source, destination, protocol, payload, ident=0, offset=0, more=False, options=b""):
     if ":" in source:
-        return struct.pack(">IHBB", 6 << 28, len(payload), protocol, 64) + packed(source) + packed(destination) + payload
+        return struct.pack(">IHBB", 6 << 28, len(payload), protocol,
+                           64) + packed(source) + packed(destination) + payload
     head = struct.pack(">BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(payload), ident,
-                       (0x2000 if more else 0) | offset // 8, 64, protocol, 0) + packed(source) + packed(destination) + options
+                       (0x2000 if more else 0) | offset // 8, 64, protocol,
+                       0) + packed(source) + packed(destination) + options
     return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + payload
 
 
 def udp(source, destination, payload, **more):
     (source, sport), (destination, dport) = source, destination
-    return ip(source, destination, 17, struct.pack(">HHHH", sport, dport, 8 + len(payload), 0) + payload, **more)
+    return ip(source, destination, 17, struct.pack(">HHHH", sport, dport, 8 + len(payload), 0) + payload,
+              **more)
 
 
 def fragments(source, destination, payload, size=400):
@@ -46,7 +50,8 @@ def fragments(source, destination, payload, size=400):
 
 def tcp(source, destination, sequence, payload, flags=0x18):
     (source, sport), (destination, dport) = source, destination
-    return ip(source, destination, 6, struct.pack(">HHIIBBHHH", sport, dport, sequence, 0, 0x50, flags, 8192, 0, 0) + payload)
+    return ip(source, destination, 6,
+              struct.pack(">HHIIBBHHH", sport, dport, sequence, 0, 0x50, flags, 8192, 0, 0) + payload)
 
 
 def conversation():
@@ -62,9 +67,11 @@ def conversation():
     big = dns("big.test", flags=0x8180) + bytes(1500)
     packets += reversed(fragments((SERVER, 53), (CLIENT, 40200), big))
     upstream = dns("up.test", flags=0x0100)
-    packets += [udp((SERVER, 50000), (UPSTREAM, 53), upstream), udp((UPSTREAM, 53), (SERVER, 50000), dns("up.test", flags=0x8180))]
+    packets += [udp((SERVER, 50000), (UPSTREAM, 53), upstream),
+                udp((UPSTREAM, 53), (SERVER, 50000), dns("up.test", flags=0x8180))]
     client, server = (CLIENT, 45000), (SERVER, 53)
-    stream = b"".join(struct.pack(">H", len(query)) + query for query in (dns(f"t{i}.test", ident=i) for i in range(6)))
+    stream = b"".join(struct.pack(">H", len(query)) + query
+                      for query in (dns(f"t{i}.test", ident=i) for i in range(6)))
     packets.append(tcp(client, server, 99, b"", flags=0x02))
     pieces = [(100 + at, stream[at:at + 31]) for at in range(0, len(stream), 31)]
     pieces[2:4] = reversed(pieces[2:4])
@@ -74,8 +81,10 @@ def conversation():
 
 
 LINKS = {
-    "ethernet": (1, lambda packet: bytes(12) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet + bytes(6)),
-    "vlan": (1, lambda packet: bytes(12) + b"\x88\xa8\0\1\x81\0\0\2" + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
+    "ethernet": (1, lambda packet: bytes(12) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet
+                 + bytes(6)),
+    "vlan": (1, lambda packet: bytes(12) + b"\x88\xa8\0\1\x81\0\0\2"
+             + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
     "raw": (101, lambda packet: packet),
     "null": (0, lambda packet: struct.pack("=I", 2 if packet[0] >> 4 == 4 else 10) + packet),
     "sll": (113, lambda packet: bytes(14) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
@@ -84,11 +93,13 @@ LINKS = {
 
 
 def pcap(packets, link=LINKS["ethernet"], order="<", nanoseconds=False):
-    out = struct.pack(f"{order}IHHiIII", 0xA1B23C4D if nanoseconds else 0xA1B2C3D4, 2, 4, 0, 0, 262144, link[0])
+    out = struct.pack(f"{order}IHHiIII", 0xA1B23C4D if nanoseconds else 0xA1B2C3D4, 2, 4, 0, 0, 262144,
+                      link[0])
     for number, packet in enumerate(packets):
         seconds, part = divmod(START + number * 1_000_000, 1_000_000_000)
         octets = link[1](packet)
-        out += struct.pack(f"{order}IIII", seconds, part if nanoseconds else part // 1000, len(octets), len(octets)) + octets
+        out += struct.pack(f"{order}IIII", seconds, part if nanoseconds else part // 1000, len(octets),
+                           len(octets)) + octets
     return out
 
 
@@ -104,7 +115,8 @@ def pcapng(packets, link=LINKS["ethernet"], order="<", resolution=None, sections
     for section in range(sections):
         out += block(order, 0x0A0D0D0A, struct.pack(f"{order}IHHq", 0x1A2B3C4D, 1, 0, -1))
         out += block(order, 5, struct.pack(f"{order}III", 0, 0, 0))
-        out += block(order, 1, struct.pack(f"{order}HHI", 147, 0, 0))  # an interface of another kind, without packets
+        # An interface of another kind, without packets.
+        out += block(order, 1, struct.pack(f"{order}HHI", 147, 0, 0))
         out += block(order, 1, struct.pack(f"{order}HHI", link[0], 0, 0) + option)
         out += block(order, 0xBAD, b"a block nobody knows")
         for number, packet in enumerate(packets):
@@ -112,7 +124,8 @@ def pcapng(packets, link=LINKS["ethernet"], order="<", resolution=None, sections
                 continue
             octets = link[1](packet)
             when = -(-(START + number * 1_000_000) * units // 10**9)
-            out += block(order, 6, struct.pack(f"{order}IIIII", 1, when >> 32, when & 0xFFFFFFFF, len(octets), len(octets)) + octets)
+            out += block(order, 6, struct.pack(f"{order}IIIII", 1, when >> 32, when & 0xFFFFFFFF, len(octets),
+                                               len(octets)) + octets)
     return out
 
 
@@ -133,9 +146,11 @@ def test_every_container_and_link_says_the_same():
     assert [record["qname"] for record in expected] == [f"u{i // 2}.test." for i in range(40)] + [
         "options.test.", "big.test.", "up.test.", "up.test.", *(f"t{i}.test." for i in range(6))], expected
     assert expected[0]["timestamp"] == "2020-09-13T12:26:40.123456+00:00" and expected[0]["identity"] == "sniffer"
-    assert {record["message"] for record in expected} == {"CLIENT_QUERY", "CLIENT_RESPONSE"}, "all as their servers see them"
+    assert {record["message"] for record in expected} == {"CLIENT_QUERY",
+                                                          "CLIENT_RESPONSE"}, "all as their servers see them"
     assert expected[1]["latency"] == 0.001 and expected[41]["length"] == len(dns("big.test")) + 1500
-    assert [record["protocol"] for record in expected[-6:]] == ["TCP"] * 6 and expected[6]["family"] == "INET6"
+    assert [record["protocol"]
+            for record in expected[-6:]] == ["TCP"] * 6 and expected[6]["family"] == "INET6"
     for link in LINKS.values():
         for order in "<>":
             containers = [pcap(packets, link, order, nanoseconds) for nanoseconds in (False, True)]
@@ -165,14 +180,17 @@ def test_as_tshark_reads_it():
             path = os.path.join(top, "capture")
             with open(path, "wb") as file:
                 file.write(octets)
-            done = subprocess.run(["tshark", "-n", "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "dns",
+            done = subprocess.run(["tshark", "-n", "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE", "-Y",
+                                   "dns",
                                    "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=,",
-                                   "-e", "dns.qry.name", "-e", "dns.id", "-e", "dns.flags.response"], capture_output=True, text=True, timeout=60)
+                                   "-e", "dns.qry.name", "-e", "dns.id", "-e", "dns.flags.response"],
+                                  capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         theirs = []
         for line in done.stdout.splitlines():
             theirs += zip(*(field.split(",") for field in line.split("\t")))
-        theirs = sorted((name + ".", int(ident, 16), response in ("1", "True")) for name, ident, response in theirs)
+        theirs = sorted((name + ".", int(ident, 16), response in ("1", "True")) for name, ident,
+                        response in theirs)
         ours = sorted((record["qname"], record["id"], record["type"] == "response") for record in records)
         assert ours == theirs, [pair for pair in zip(ours, theirs) if pair[0] != pair[1]][:3]
 
@@ -180,10 +198,12 @@ def test_as_tshark_reads_it():
 def test_captures_that_are_broken():
     packets = conversation()[:10]
     whole = pcap(packets)
-    cases = [(whole[:-3], 9, "ends in the middle of a block"), (whole[:30], 0, "ends in the middle of a block"),
+    cases = [(whole[:-3], 9, "ends in the middle of a block"),
+             (whole[:30], 0, "ends in the middle of a block"),
              (whole[:24], 0, "replayed"), (pcapng(packets)[:-5], 9, "ends in the middle of a block"),
              (pcapng(packets) + struct.pack("<II20xI", 6, 32, 33), 10, "a block is broken"),
-             (whole[:24] + struct.pack("<IIII", 0, 0, 1 << 30, 0) + bytes(1 << 20), 0, "a block is longer than 327680 octets"),
+             (whole[:24] + struct.pack("<IIII", 0, 0, 1 << 30, 0) + bytes(1 << 20), 0,
+              "a block is longer than 327680 octets"),
              (pcap(packets, (147, lambda packet: packet)), 0, "packets of a link of kind 147 are not read")]
     for octets, count, words in cases:
         records, err = replay(octets)

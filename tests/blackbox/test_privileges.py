@@ -28,7 +28,8 @@ def rights(daemon):
     found = set()
     for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
         with open(f"/proc/{daemon.process.pid}/task/{thread}/status") as file:
-            keys = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+            keys = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
+                    "Seccomp")
             found.add(tuple(line.rstrip() for line in file if line.split(":")[0] in keys))
     return found
 
@@ -68,7 +69,8 @@ def test_who_stays():
 
 def test_who_is_not_there():
     with AsRoot():
-        for key, text in (("user", "no user is called `nobody-here`"), ("group", "no group is called `nobody-here`")):
+        for key, text in (("user", "no user is called `nobody-here`"),
+                          ("group", "no group is called `nobody-here`")):
             code, _, err = run_binary(config=f'[process]\n{key} = "nobody-here"\n[input.tcp-socket]\nlocal-port = 0\n')
             assert code == 1 and err.strip() == f"process.{key}: {text}", (code, err)
     if harness.USER:
@@ -126,8 +128,10 @@ def test_a_link_of_the_user_gives_nothing_of_roots_away(key):
         os.symlink(victim, link)
         os.lchown(link, NOBODY.pw_uid, NOBODY.pw_gid)
         section, name = key.rsplit(".", 1)
-        config = {"process": 'user = "nobody"\n', "input.tcp-socket": "local-port = 0\n", "web-api": "local-port = 0\n"}
-        config[section] = config.get(section, "") + f'{name} = "{link}"\n' + ("enable = true\n" if section == "output.file" else "")
+        config = {"process": 'user = "nobody"\n', "input.tcp-socket": "local-port = 0\n",
+                  "web-api": "local-port = 0\n"}
+        config[section] = config.get(section, "") + f'{name} = "{link}"\n' + ("enable = true\n" if section
+                                                                              == "output.file" else "")
         with AsRoot():
             path = os.path.join(top, "config")
             with open(path, "w") as file:
@@ -154,7 +158,8 @@ def test_the_pid_file_and_the_socket_are_removed_or_it_is_said():
         os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
         for folder, stays in ((theirs, False), (roots, True)):
             pid, sock = os.path.join(folder, "pid"), os.path.join(folder, "sock")
-            with AsRoot(), Daemon(f"[process]\nuser = 'nobody'\npid-file = '{pid}'\n", arguments=("-u", sock)) as daemon:
+            with AsRoot(), Daemon(f"[process]\nuser = 'nobody'\npid-file = '{pid}'\n",
+                                  arguments=("-u", sock)) as daemon:
                 assert int(open(pid).read()) == daemon.process.pid
                 found = os.stat(sock)
                 assert (found.st_uid, found.st_mode & 0o777) == (NOBODY.pw_uid, 0o660), found
@@ -177,7 +182,8 @@ def test_two_starts_on_one_stale_socket():
             file.write(f'[web-api]\nenable = false\n[input.unix-socket]\nenable = true\npath = "{path}"\n')
         for _ in range(5):
             started = [
-                subprocess.Popen([harness.BINARY, "-c", config], stderr=subprocess.DEVNULL, **harness.UNPRIVILEGED)
+                subprocess.Popen([harness.BINARY, "-c", config], stderr=subprocess.DEVNULL,
+                                 **harness.UNPRIVILEGED)
                 for _ in range(4)
             ]
             time.sleep(1.5)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Service definitions: systemd's own opinion of the unit, and the procd script against the calls it makes.
 
-OpenWrt's shell library is no package of Debian, so a few lines stand for it here: they read a UCI file, call back
-as its `config_load` does, and write down every procd call.
+OpenWrt's shell library is no package of Debian, so a few lines stand for it here: they read a UCI file, call
+back as its `config_load` does, and write down every procd call.
 """
 import json
 import os
@@ -72,7 +72,8 @@ class Router:
         with open(os.path.join(OPENWRT, "dnstapd.init")) as file:
             script = file.read()
         # The program and /var of this machine.
-        for name, path in (("PROG", harness.BINARY), ("RENDERED", f"{self.top}/var/dnstapd.toml"), ("FOLDER", f"{self.top}/run")):
+        for name, path in (("PROG", harness.BINARY), ("RENDERED", f"{self.top}/var/dnstapd.toml"),
+                           ("FOLDER", f"{self.top}/run")):
             script, count = re.subn(rf"(?m)^{name}=.*$", f"{name}={path}", script)
             assert count == 1, name
         self.write("init", script)
@@ -90,7 +91,8 @@ class Router:
     def call(self, *arguments, shell="dash"):
         calls = os.path.join(self.top, "calls")
         self.write("calls", "")
-        environment = {"PATH": os.environ["PATH"], "UCI": self.top, "CALLS": calls, "SCRIPT": os.path.join(self.top, "init")}
+        environment = {"PATH": os.environ["PATH"], "UCI": self.top, "CALLS": calls,
+                       "SCRIPT": os.path.join(self.top, "init")}
         command = [*shell.split(), os.path.join(self.top, "library"), *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
         assert done.returncode == 0 and done.stderr == "", (done.returncode, done.stderr)
@@ -111,9 +113,11 @@ def test_systemd_unit():
             with open(source) as file, open(os.path.join(top, name), "w") as copy:
                 copy.write(file.read().replace("/usr/sbin/dnstapd", harness.BINARY))
             os.chmod(os.path.join(top, name), 0o644)
-            done = subprocess.run(["systemd-analyze", "verify", os.path.join(top, "dnstapd.service")], capture_output=True, text=True)
+            done = subprocess.run(["systemd-analyze", "verify", os.path.join(top, "dnstapd.service")],
+                                  capture_output=True, text=True)
             assert done.returncode == 0 and not done.stderr, done.stderr
-    done = subprocess.run(["systemd-analyze", "security", "--offline=true", unit], capture_output=True, text=True)
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", unit], capture_output=True,
+                          text=True)
     score = float(re.search(r"exposure level for dnstapd.service: ([0-9.]+)", done.stdout).group(1))
     with open(os.path.join(TOP, "docs/install.md")) as file:
         said = float(re.search(r"`systemd-analyze security` (?:gives|says) ([0-9.]+)", file.read()).group(1))
@@ -123,7 +127,8 @@ def test_systemd_unit():
 
 def test_procd_instance():
     with open(os.path.join(OPENWRT, "dnstapd.config")) as file:
-        router = Router(file.read().replace("option enable '1'\n\toption eth_name", "option enable '0'\n\toption eth_name"))
+        router = Router(file.read().replace("option enable '1'\n\toption eth_name",
+                                            "option enable '0'\n\toption eth_name"))
     for shell in ("dash", "busybox ash"):
         calls = router.call("start_service", shell=shell)
         conf = f"{router.top}/var/dnstapd.toml"
@@ -141,7 +146,8 @@ def test_procd_instance():
         ], calls
     assert router.call("service_triggers") == [("trigger", "dnstapd")]
     config = router.rendered()
-    assert config["process"]["user"] == "dnstapd" and config["input"]["sniffer"] == {"enable": False, "eth-name": "br-lan"}, config
+    assert config["process"]["user"] == "dnstapd" and config["input"]["sniffer"] == {"enable": False,
+                                                                                     "eth-name": "br-lan"}, config
     assert config["output"]["stdout"] == {"enable": False} and config["limits"] == {"profile": "small"}
     with open(os.path.join(OPENWRT, "dnstapd.json")) as file:
         sets = json.load(file)
@@ -155,11 +161,13 @@ def test_procd_configuration():
         assert router.rendered() == {
             "limits": {"profile": "small"},
             "web-api": {"enable": False, "password": 'a\\b"c $HOME 12'},
-            "input": {"tcp-socket": {"enable": True, "local-port": 0, "access-control-list": ["127.0.0.0/8", "::1"]},
+            "input": {"tcp-socket": {"enable": True, "local-port": 0,
+                                     "access-control-list": ["127.0.0.0/8", "::1"]},
                       "sniffer": {"enable": False, "dns-port": [53, 5353]}},
             "statistics": {"default-top": ["noerror/query"]},
             "output": {"syslog": {"enable": False, "remote-address": "192.0.2.1", "remote-port": 514},
-                       "kafka": {"rdkafka-config": {"bootstrap.servers": "a:1,b:2", "linger.ms": "5"}, "topic": "dns"}},
+                       "kafka": {"rdkafka-config": {"bootstrap.servers": "a:1,b:2", "linger.ms": "5"},
+                                 "topic": "dns"}},
         }, router.rendered()
 
 

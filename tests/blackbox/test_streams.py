@@ -171,7 +171,8 @@ def test_unfinished_handshakes_and_frames_are_closed():
         idle.stop()
         assert len(daemon.records()) == 1, "an idle stream between frames stays"
         metrics = daemon.check_accounts()
-        assert sum(v for k, v in metrics.items() if k.startswith("dnstapd_connections_refused_total") and "timeout" in k) == 2
+        assert sum(v for k, v in metrics.items() if k.startswith("dnstapd_connections_refused_total")
+                   and "timeout" in k) == 2
 
 
 def test_long_partial_frames_share_four_blocks():
@@ -223,7 +224,8 @@ def test_connection_limit():
 
 
 def test_access_list():
-    with Daemon(inputs=False, extra='[input.tcp-socket]\nenable = true\nlocal-port = 0\nlocal-address = "0.0.0.0"\n'
+    with Daemon(inputs=False,
+                extra='[input.tcp-socket]\nenable = true\nlocal-port = 0\nlocal-address = "0.0.0.0"\n'
                                     'access-control-list = ["127.0.0.2", "10.0.0.0/8"]') as daemon:
         port = int(daemon.log().split("listening on 0.0.0.0:")[1].split()[0])
         assert Sender(("127.0.0.1", port), handshake=False).is_closed()
@@ -274,7 +276,8 @@ def test_stop_while_connected():
 
 
 def test_slow_and_closed_stdout():
-    """A reader that does not read: records are dropped and counted, inputs go on; one that goes away: the same."""
+    """A reader that does not read: records are dropped and counted, inputs go on; one that goes away: the
+    same."""
     read, write = os.pipe()
     with Daemon(fmt="json", stdout=write, stdout_keys='queue = "16K"') as daemon:
         os.close(write)
@@ -334,27 +337,32 @@ def test_no_loss_at_full_speed():
 
 
 def test_a_storm_of_identities_changes_nothing_but_the_others():
-    """Thousands of identities beyond the limit, over several connections: the streams that are known stay as they are."""
+    """Thousands of identities beyond the limit, over several connections: the streams that are known stay as
+    they are."""
     known, storm = [b"known%d" % number for number in range(8)], 5000
     more = "more=query/a,query/bytes,query/com,latency-p50"
     with Daemon(fmt=None, extra="[limits]\nstreams = 8\n") as daemon:
         sender = Sender(daemon.unix)
         for number, identity in enumerate(known):
-            sender.send(*(message(payload=dns(f"n{n}.example.com"), address=bytes([10, 0, number, n]), identity=identity) for n in range(20)))
+            sender.send(*(message(payload=dns(f"n{n}.example.com"), address=bytes([10, 0, number, n]),
+                                  identity=identity) for n in range(20)))
         daemon.settle()
 
         def seen():
             """All that is said of each stream: samples, counters and tables."""
             daemon.wait(lambda: daemon.metrics()["dnstap_qps"] == 0)
             streams = [identity.decode() for identity in known]
-            samples = {key: value for key, value in daemon.metrics().items() if 'identity="known' in key and not re.search("_[15]m{", key)}
-            return samples, [[daemon.json(f"/{path}&stream={stream}") for path in (f"counters?{more}", "tables?n=50&detail=1")] for stream in streams]
+            samples = {key: value for key, value in daemon.metrics().items() if 'identity="known' in key
+                       and not re.search("_[15]m{", key)}
+            return samples, [[daemon.json(f"/{path}&stream={stream}")
+                              for path in (f"counters?{more}", "tables?n=50&detail=1")] for stream in streams]
 
         before, resident = seen(), daemon.resident()
         assert len(daemon.json("/streams")["streams"]) == 8 and len(before[0]) > 8 * 20
         senders = [Sender(address) for address in (daemon.unix, daemon.tcp) * 2]
         for number in range(storm):
-            senders[number % 4].send(message(payload=dns(f"s{number}.example.org"), identity=b"storm%d" % number))
+            senders[number % 4].send(message(payload=dns(f"s{number}.example.org"),
+                                             identity=b"storm%d" % number))
         for each in senders:
             each.stop()
         daemon.settle()
@@ -372,7 +380,8 @@ def test_a_storm_of_identities_changes_nothing_but_the_others():
 
 def numbered_block(first, number, names, clients, identities):
     """Frames of one length, whose names, clients and identities are numbered on, each anew after so many."""
-    template = bytearray(frame(message(payload=dns("n00000000.example.com"), address=b"\1\2\3\4", identity=b"id00000000")))
+    template = bytearray(frame(message(payload=dns("n00000000.example.com"), address=b"\1\2\3\4",
+                                       identity=b"id00000000")))
     name, identity, client = template.index(b"n00000000"), template.index(b"id00000000"), template.index(b"\1\2\3\4")
     out = []
     for count in range(first, first + number):
@@ -384,7 +393,8 @@ def numbered_block(first, number, names, clients, identities):
 
 
 def test_memory_does_not_grow():
-    """Names, clients and identities without end change the resident size by nothing, and speed by little: DNSTAPD_NAMES of each."""
+    """Names, clients and identities without end change the resident size by nothing, and speed by little:
+    DNSTAPD_NAMES of each."""
     number = int(os.environ.get("DNSTAPD_NAMES", 120_000))
     block = number // 6 if number < 600_000 else 100_000
 

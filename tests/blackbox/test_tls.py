@@ -53,7 +53,8 @@ class TlsSender(Sender):
 
 
 def is_refused(address, context, name="localhost"):
-    """Whether a client gets no further than the TLS handshake: with TLS 1.3 it learns that at its first read."""
+    """Whether a client gets no further than the TLS handshake: with TLS 1.3 it learns that at its first
+    read."""
     try:
         sender = TlsSender(address, context, name=name)
         sender.sock.close()
@@ -81,8 +82,10 @@ def test_older_versions_are_refused():
     with daemon() as it:
         address = f"{it.tcp[0]}:{it.tcp[1]}"
         for version, works in (("-tls1", False), ("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)):
-            done = subprocess.run(["openssl", "s_client", "-connect", address, version, "-cipher", "ALL:@SECLEVEL=0", "-CAfile",
-                                   AUTHORITY.ca, "-verify_return_error"], input="", capture_output=True, text=True, timeout=20)
+            done = subprocess.run(["openssl", "s_client", "-connect", address, version, "-cipher",
+                                   "ALL:@SECLEVEL=0", "-CAfile",
+                                   AUTHORITY.ca, "-verify_return_error"], input="", capture_output=True,
+                                  text=True, timeout=20)
             assert (done.returncode == 0) == works, (version, done.stdout, done.stderr)
             assert not works or "Verify return code: 0 (ok)" in done.stdout, done.stdout
         counted(it, 'dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}', 2)
@@ -119,8 +122,10 @@ def test_a_chain():
     """An authority between: the server shows it, the client trusts the one above only."""
     between, leaf = Authority("Between"), None
     request = between.path("between.csr")
-    openssl("req", "-new", "-key", between.path("ca.key"), "-subj", "/CN=Between", "-addext", "basicConstraints=critical,CA:TRUE", "-out", request)
-    openssl("x509", "-req", "-in", request, "-CA", AUTHORITY.ca, "-CAkey", AUTHORITY.path("ca.key"), "-CAcreateserial",
+    openssl("req", "-new", "-key", between.path("ca.key"), "-subj", "/CN=Between", "-addext",
+            "basicConstraints=critical,CA:TRUE", "-out", request)
+    openssl("x509", "-req", "-in", request, "-CA", AUTHORITY.ca, "-CAkey", AUTHORITY.path("ca.key"),
+            "-CAcreateserial",
             "-copy_extensions", "copy", "-days", "30", "-out", between.ca)
     leaf = between.sign("leaf")
     chain = between.write("chain.pem", open(leaf[0]).read() + open(between.ca).read())
@@ -138,7 +143,8 @@ def test_client_certificates():
             sender = TlsSender(it.tcp, client_context(AUTHORITY, CLIENT, version))
             sender.send(message())
             sender.stop()
-            for identity, what in ((None, "no certificates"), (expired, "Expired"), (foreign, "UnknownIssuer")):
+            for identity, what in ((None, "no certificates"), (expired, "Expired"),
+                                   (foreign, "UnknownIssuer")):
                 assert is_refused(it.tcp, client_context(AUTHORITY, identity, version)), (version, what)
                 refused += 1
                 counted(it, 'dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}', refused)
@@ -147,11 +153,13 @@ def test_client_certificates():
 
 
 def test_server_certificates_a_client_refuses():
-    for server, name in ((AUTHORITY.sign("old", expired=True), "localhost"), (SERVER, "elsewhere.example"), (OTHER.sign("s"), "localhost")):
+    for server, name in ((AUTHORITY.sign("old", expired=True), "localhost"), (SERVER, "elsewhere.example"),
+                         (OTHER.sign("s"), "localhost")):
         with daemon(server=server) as it:
             assert is_refused(it.tcp, client_context(AUTHORITY), name)
             counted(it, 'dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}')
-            assert not any(key.startswith("dnstapd_rejected_total") and value for key, value in it.metrics().items())
+            assert not any(key.startswith("dnstapd_rejected_total") and value for key,
+                           value in it.metrics().items())
 
 
 def test_plain_octets_on_the_tls_port():
@@ -239,8 +247,10 @@ def api_daemon(**keys):
 
 
 def curl(it, path, *more, scheme="https"):
-    done = subprocess.run(["curl", "-sS", "--max-time", "15", "--cacert", AUTHORITY.ca, "-u", "admin:changeme", *more,
-                           f"{scheme}://localhost:{it.api[1]}{path}"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["curl", "-sS", "--max-time", "15", "--cacert", AUTHORITY.ca, "-u",
+                           "admin:changeme", *more,
+                           f"{scheme}://localhost:{it.api[1]}{path}"], capture_output=True, text=True,
+                          timeout=30)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -251,11 +261,13 @@ def test_web_api():
         sender.stop()
         it.check_accounts()
         for version in ("--tlsv1.2", "--tlsv1.3"):
-            status, out, errors = curl(it, "/counters", version, "--tls-max", version[-3:], "-w", " %{http_version} %{http_code}")
+            status, out, errors = curl(it, "/counters", version, "--tls-max", version[-3:], "-w",
+                                       " %{http_version} %{http_code}")
             assert status == 0 and '"query": 600' in out and out.endswith("1.1 200"), (out, errors)
         status, out, _ = curl(it, "/metrics")
         assert status == 0 and len(out) > 50000 and out.endswith("\n"), (status, len(out))
-        status, out, errors = curl(it, "/health", "-w", "[%{num_connects}]", f"https://localhost:{it.api[1]}/streams")
+        status, out, errors = curl(it, "/health", "-w", "[%{num_connects}]",
+                                   f"https://localhost:{it.api[1]}/streams")
         assert status == 0 and "[1]" in out and "[0]" in out, (out, errors)
         status, out, _ = curl(it, "/counters", "-u", "admin:wrong", "-w", "%{http_code}", "-o", "/dev/null")
         assert status == 0 and out == "401", out
@@ -297,7 +309,8 @@ def test_web_api_slow_reader():
 
 def test_web_api_reload_and_stop():
     with api_daemon() as it:
-        idle = client_context(AUTHORITY).wrap_socket(socket.create_connection(it.api), server_hostname="localhost")
+        idle = client_context(AUTHORITY).wrap_socket(socket.create_connection(it.api),
+                                                     server_hostname="localhost")
         it.process.send_signal(1)
         it.wait_for_log("Reloaded")
         assert curl(it, "/health")[0] == 0
@@ -317,18 +330,23 @@ def test_start_errors():
         ((SERVER[0], "/nowhere/k.pem"), "", "input.tcp-socket.tls-server-key: /nowhere/k.pem: No such file"),
         ((empty, SERVER[1]), "", f"input.tcp-socket.tls-server-cert: {empty}: no certificate in it"),
         ((SERVER[1], SERVER[1]), "", f"input.tcp-socket.tls-server-cert: {SERVER[1]}: no certificate in it"),
-        ((broken, SERVER[1]), "", f"input.tcp-socket.tls-server-cert: {broken}: the first certificate cannot be used"),
+        ((broken, SERVER[1]), "",
+         f"input.tcp-socket.tls-server-cert: {broken}: the first certificate cannot be used"),
         ((cut, SERVER[1]), "", f"input.tcp-socket.tls-server-cert: {cut}: no PEM"),
         ((SERVER[0], empty), "", f"input.tcp-socket.tls-server-key: {empty}: no private key in it"),
         ((SERVER[0], SERVER[0]), "", f"input.tcp-socket.tls-server-key: {SERVER[0]}: no private key in it"),
         ((SERVER[0], locked), "", f"input.tcp-socket.tls-server-key: {locked}: its private key is encrypted"),
-        ((SERVER[0], CLIENT[1]), "", f"input.tcp-socket.tls-server-key: {CLIENT[1]}: the key does not match the certificate in {SERVER[0]}"),
-        (SERVER, f'tls-client-ca = "{empty}"', f"input.tcp-socket.tls-client-ca: {empty}: no certificate in it"),
-        (SERVER, f'tls-client-ca = "{broken}"', f"input.tcp-socket.tls-client-ca: {broken}: certificate 1 of it cannot be used"),
+        ((SERVER[0], CLIENT[1]), "",
+         f"input.tcp-socket.tls-server-key: {CLIENT[1]}: the key does not match the certificate in {SERVER[0]}"),
+        (SERVER, f'tls-client-ca = "{empty}"',
+         f"input.tcp-socket.tls-client-ca: {empty}: no certificate in it"),
+        (SERVER, f'tls-client-ca = "{broken}"',
+         f"input.tcp-socket.tls-client-ca: {broken}: certificate 1 of it cannot be used"),
     ]
     for server, more, expected in cases:
         for arguments in ((), ("--check",)):
-            status, _, errors = run_binary(*arguments, config="[web-api]\nenable = false\n" + section(server, more))
+            status, _, errors = run_binary(*arguments,
+                                           config="[web-api]\nenable = false\n" + section(server, more))
             assert status == 1 and expected in errors, (expected, arguments, status, errors)
     status, out, errors = run_binary("--check", config=section())
     assert status == 0 and "TLS" in out, (out, errors)

@@ -40,7 +40,8 @@ class Screen:
 
     def child(self, words, environment):
         with contextlib.suppress(Exception):
-            kept = {name: value for name, value in os.environ.items() if not name.startswith(("DNSTAPD_", "LC_", "LANG"))}
+            kept = {name: value for name, value in os.environ.items()
+                    if not name.startswith(("DNSTAPD_", "LC_", "LANG"))}
             # The last two Python itself may have set, by the size of another terminal.
             for name in ("TERM", "NO_COLOR", "LINES", "COLUMNS"):
                 kept.pop(name, None)
@@ -124,7 +125,8 @@ def url(daemon):
 def traffic(extra="", **more):
     """A daemon that has seen the captures, and sees some of them again and again."""
     with Daemon(extra, fmt="json", **more) as daemon:
-        frames = [frame for name in ("demo", "bind", "coredns") for frame in capture_frames(os.path.join(DATA, f"{name}.fstrm"))]
+        frames = [frame for name in ("demo", "bind", "coredns")
+                  for frame in capture_frames(os.path.join(DATA, f"{name}.fstrm"))]
         sender, stop = Sender(daemon.unix), threading.Event()
         sender.send(*frames)
 
@@ -153,7 +155,8 @@ def test_every_view_on_screens_of_every_size():
         for size in ((80, 24), (120, 40), (40, 15), (200, 60), (20, 5)):
             with Screen(size=size, url=url(daemon)) as screen:
                 screen.wait(is_live)
-                for key, title in (("1", "Overview"), ("2", "Domains"), ("3", "Clients"), ("4", "TLDs"), ("5", "Types"),
+                for key, title in (("1", "Overview"), ("2", "Domains"), ("3", "Clients"), ("4", "TLDs"),
+                                   ("5", "Types"),
                                    ("6", "Streams"), ("7", "Outputs")):
                     screen.press(key)
                     shown = screen.wait(f" {key} {title}"[:max(3, size[0] - 12)])
@@ -219,7 +222,8 @@ def test_other_sizes_while_it_runs():
                 assert len(first) <= size[0] and "dnstapd" in first, first
                 # The bar at the top is as wide as the screen, and nothing is left of the one before.
                 assert all(screen.screen.buffer[0][column].reverse for column in range(size[0])), size
-                assert sum(line.count(" 1 Overview") for line in screen.text().splitlines()) == 1, screen.text()
+                assert sum(line.count(" 1 Overview")
+                           for line in screen.text().splitlines()) == 1, screen.text()
 
 
 def test_help_pause_and_pace():
@@ -256,7 +260,8 @@ def test_a_daemon_that_goes_away_and_comes_back():
         with Screen(url=f"http://127.0.0.1:{port}") as screen:
             screen.wait(f"No answer for 0 s: {REFUSED}")
             for _ in range(2):
-                with subprocess.Popen([BINARY, "-c", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+                with subprocess.Popen([BINARY, "-c", path], stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL) as other:
                     try:
                         screen.wait(lambda text: "Clients 0" in text and "No answer" not in text)
                     finally:
@@ -275,13 +280,15 @@ def test_credentials():
                 file.write("right\nnothing else\n")
             with_user = url(daemon).replace("http://", "http://me:word@")
             for arguments, where, environment in (
-                    (["--api-key-file", key], url(daemon), {}), ([f"--api-key-file={key}"], url(daemon), {"DNSTAPD_API_KEY": "wrong"}),
+                    (["--api-key-file", key], url(daemon), {}),
+                ([f"--api-key-file={key}"], url(daemon), {"DNSTAPD_API_KEY": "wrong"}),
                     ([], with_user, {}), ([], url(daemon), {"DNSTAPD_API_KEY": "right"}),
                     ([], url(daemon), {"DNSTAPD_PASSWORD": "word", "DNSTAPD_LOGIN": "me"})):
                 with Screen(*arguments, url=where, environment=UNICODE | environment) as screen:
                     screen.wait("Clients 0")
                     assert "word" not in screen.text()
-            for where, environment in ((url(daemon), {}), (with_user.replace("word", "wrong"), {}), (url(daemon), {"DNSTAPD_API_KEY": "wrong"})):
+            for where, environment in ((url(daemon), {}), (with_user.replace("word", "wrong"), {}),
+                                       (url(daemon), {"DNSTAPD_API_KEY": "wrong"})):
                 with Screen(url=where, environment=UNICODE | environment) as screen:
                     screen.wait("refuses these credentials")
                     screen.press("q")
@@ -330,7 +337,8 @@ def test_hostile_names_steer_nothing():
                 screen.press(key)
                 screen.pump(0.5)
                 steering = set(re.findall(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|.)", screen.raw))
-                known = {b"\x1b[H", b"\x1b[K", b"\x1b[J", b"\x1b[m", b"\x1b[1m", b"\x1b[2m", b"\x1b[7m", b"\x1b[36m", b"\x1b[32m",
+                known = {b"\x1b[H", b"\x1b[K", b"\x1b[J", b"\x1b[m", b"\x1b[1m", b"\x1b[2m", b"\x1b[7m",
+                         b"\x1b[36m", b"\x1b[32m",
                          b"\x1b[1;31m", b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?7l", b"\x1b[2J"}
                 assert steering <= known, steering - known
                 assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]", screen.raw)
@@ -366,7 +374,8 @@ def test_plain_terminals_get_ascii():
 def test_without_a_terminal_everything_is_printed_once():
     with traffic() as daemon:
         time.sleep(1.2)
-        done = subprocess.run([BINARY, "top", "--url", url(daemon)], capture_output=True, text=True, timeout=10)
+        done = subprocess.run([BINARY, "top", "--url", url(daemon)], capture_output=True, text=True,
+                              timeout=10)
         assert done.returncode == 0 and not done.stderr, done.stderr
         for title in ("Overview", "Domains", "Clients", "TLDs", "Types", "Streams", "Outputs"):
             assert f"\n== {title} ==\n" in done.stdout, done.stdout
@@ -377,6 +386,7 @@ def test_without_a_terminal_everything_is_printed_once():
 
 
 def test_words_that_make_no_sense():
-    for words in (["--url", "ftp://x"], ["--url", "http://"], ["-x"], ["--api-key-file", "/nowhere"], ["more"]):
+    for words in (["--url", "ftp://x"], ["--url", "http://"], ["-x"], ["--api-key-file", "/nowhere"],
+                  ["more"]):
         done = subprocess.run([BINARY, "top", *words], capture_output=True, text=True, timeout=10)
         assert done.returncode == 2 and done.stderr and "panicked" not in done.stderr, (words, done)

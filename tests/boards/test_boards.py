@@ -1,7 +1,8 @@
-"""dnstapd on emulated routers of 64 MB: an ARM and a MIPS board boot Debian's kernel with busybox and our OpenWrt files.
+"""dnstapd on emulated routers of 64 MB: an ARM and a MIPS board boot Debian's kernel with busybox and our
+OpenWrt files.
 
-On each board the procd script starts the service; rights, inputs, web API over TLS and memory are looked at from outside while
-messages come as fast as the board takes them, with 8 MB left to the system.
+On each board the procd script starts the service; rights, inputs, web API over TLS and memory are looked at
+from outside while messages come as fast as the board takes them, with 8 MB left to the system.
 """
 import contextlib
 import glob
@@ -29,18 +30,20 @@ KEY = "of the board"
 USER = 453
 # KiB that stay available to the system while messages come.
 FREE = 8 << 10
-# What the service may take (KiB, anonymous), and by how much less or more than the memory map of --check says: allocators round up,
-# and TLS comes with its connections.
+# What the service may take (KiB, anonymous), and by how much less or more than the memory map of --check
+# says: allocators round up, and TLS comes with its connections.
 ANONYMOUS, LESS, MORE = 2 << 10, 128, 192
 BOARDS = {
     "arm": {
         "name": "ARM, Cortex-A7", "architecture": "armhf", "target": "armv7-unknown-linux-musleabihf",
-        "machine": ["qemu-system-arm", "-M", "virt", "-cpu", "cortex-a7"], "card": "virtio-net-device", "console": "ttyAMA0",
+        "machine": ["qemu-system-arm", "-M", "virt", "-cpu", "cortex-a7"], "card": "virtio-net-device",
+        "console": "ttyAMA0",
         "modules": ["failover", "net_failover", "virtio_mmio", "virtio_net"],
     },
     "mips": {
         "name": "MIPS, 24Kc", "architecture": "mipsel", "target": "mipsel-unknown-linux-musl",
-        "machine": ["qemu-system-mipsel", "-M", "malta", "-cpu", "24Kc", "-vga", "none", "-global", "pcnet.romfile="], "card": "pcnet", "console": "ttyS0",
+        "machine": ["qemu-system-mipsel", "-M", "malta", "-cpu", "24Kc", "-vga", "none", "-global",
+                    "pcnet.romfile="], "card": "pcnet", "console": "ttyS0",
         "modules": ["mii", "pcnet32"],
     },
 }
@@ -52,7 +55,8 @@ def configuration():
         text = file.read()
     for old, new in (
         ("eth_name 'br-lan'", "eth_name 'any'"),
-        ("local_address '127.0.0.1'", f"local_address '0.0.0.0'\n\toption api_key '{KEY}'\n\toption password ''\n\toption tls_support '1'\n"
+        ("local_address '127.0.0.1'",
+         f"local_address '0.0.0.0'\n\toption api_key '{KEY}'\n\toption password ''\n\toption tls_support '1'\n"
          "\toption tls_server_cert '/etc/dnstapd/web.crt'\n\toption tls_server_key '/etc/dnstapd/web.key'"),
     ):
         assert text.count(old) == 1, old
@@ -82,12 +86,15 @@ class Board:
         if board["card"].startswith("virtio"):
             card = ["-netdev", f"user,id=n0,restrict=on,{forward}", "-device", f"{board['card']},netdev=n0"]
         kernel, = glob.glob(f"{CACHE}/{board['architecture']}/boot/vmlinuz-*")
-        # cma=0: of memory set aside for devices, which no router's kernel does, MemAvailable counts what the kernel itself cannot take.
-        command = ["timeout", "1500", *board["machine"], "-m", "64", "-nographic", "-monitor", "none", "-serial", "stdio", "-no-reboot", *card,
+        # cma=0: of memory set aside for devices, which no router's kernel does, MemAvailable counts what the
+        # kernel itself cannot take.
+        command = ["timeout", "1500", *board["machine"], "-m", "64", "-nographic", "-monitor", "none",
+                   "-serial", "stdio", "-no-reboot", *card,
                    "-kernel", kernel, "-initrd", self.initramfs(),
                    "-append", f"console={board['console']} quiet cma=0 rdinit=/init panic=-1"]
         started = time.monotonic()
-        self.emulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.emulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.STDOUT)
         self.changed = threading.Condition()
         threading.Thread(target=self.listen, daemon=True).start()
         self.expect(rb"board is up\r?\n", 120)
@@ -108,7 +115,8 @@ class Board:
         put(f"{root}/etc/capabilities/dnstapd.json", f"{openwrt}/dnstapd.json")
         put(f"{root}/etc/config/dnstapd", text=configuration())
         put(f"{root}/demo.fstrm", CAPTURE)
-        put(f"{root}/replay.toml", text='[limits]\nprofile = "small"\n[web-api]\nenable = false\n[input.file]\nenable = true\npath = "/demo.fstrm"\n')
+        put(f"{root}/replay.toml",
+            text='[limits]\nprofile = "small"\n[web-api]\nenable = false\n[input.file]\nenable = true\npath = "/demo.fstrm"\n')
         self.certificate, key = self_signed(self.folder, "board", "IP:127.0.0.1")
         for name, path in (("web.crt", self.certificate), ("web.key", key)):
             put(f"{root}/etc/dnstapd/{name}", path, mode=0o600)
@@ -119,7 +127,8 @@ class Board:
         for name in ("proc", "sys", "dev", "tmp"):
             os.makedirs(f"{root}/{name}")
         image = f"{self.folder}/init.gz"
-        subprocess.run(f"find . | cpio -o -H newc --quiet | gzip -1 >{image}", shell=True, check=True, cwd=root)
+        subprocess.run(f"find . | cpio -o -H newc --quiet | gzip -1 >{image}", shell=True, check=True,
+                       cwd=root)
         return image
 
     def listen(self):
@@ -152,7 +161,8 @@ class Board:
         return output
 
     def request(self, path, key=KEY):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.ports["web"], timeout=30, context=self.context)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.ports["web"], timeout=30,
+                                                 context=self.context)
         with contextlib.closing(connection):
             connection.request("GET", path, headers={"X-API-Key": key} if key else {})
             answer = connection.getresponse()
@@ -161,16 +171,19 @@ class Board:
     def metrics(self):
         status, body = self.request("/metrics")
         assert status == 200, (status, body)
-        return {key: float(value) for key, value in (line.rsplit(" ", 1) for line in body.splitlines() if line and line[0] != "#")}
+        return {key: float(value) for key,
+                value in (line.rsplit(" ", 1) for line in body.splitlines() if line and line[0] != "#")}
 
     def table(self, path):
         """Numbers by the names that a file of /proc gives them."""
-        return {key: value.split() for key, value in re.findall(r"(?m)^(\w+):\s*(.*)$", self.told(f"cat {path}"))}
+        return {key: value.split() for key,
+                value in re.findall(r"(?m)^(\w+):\s*(.*)$", self.told(f"cat {path}"))}
 
     def memory(self):
         """KiB of the service: resident, anonymous."""
         rollup = self.table("/proc/$(cat /tmp/pid)/smaps_rollup")
-        return {"rss": int(rollup["Rss"][0]), "anonymous": int(rollup["Anonymous"][0]), "dirty": int(rollup["Private_Dirty"][0])}
+        return {"rss": int(rollup["Rss"][0]), "anonymous": int(rollup["Anonymous"][0]),
+                "dirty": int(rollup["Private_Dirty"][0])}
 
     def mappings(self):
         """KiB anonymous of each mapping that has some."""
@@ -210,9 +223,11 @@ def seconds_between(log, first, second):
     return end - start
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in BOARDS])
+@pytest.fixture(scope="module",
+                params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in BOARDS])
 def board(request):
-    """A board that has booted. The tests of one build on each other only in that the service runs until the last."""
+    """A board that has booted. The tests of one build on each other only in that the service runs until the
+    last."""
     with tempfile.TemporaryDirectory(prefix=f"dnstapd-board-{request.param}-") as folder:
         board = Board(BOARDS[request.param], folder)
         failed = request.session.testsfailed
@@ -229,7 +244,8 @@ def board(request):
 def service(board):
     """The same board once its init script has started the service."""
     board.told("/etc/init.d/dnstapd start")
-    wait(lambda: "Webserver: listening" in board.run("cat /tmp/log")[1], 30, lambda: board.run("cat /tmp/log")[1])
+    wait(lambda: "Webserver: listening" in board.run("cat /tmp/log")[1], 30,
+         lambda: board.run("cat /tmp/log")[1])
     board.start = seconds_between(board.told("cat /tmp/log"), "Start dnstapd", "Webserver: listening")
     return board
 
@@ -273,7 +289,9 @@ def test_messages_over_tcp(service):
     sender.sock.settimeout(60)
     sender.send(*frames())
     sender.stop()
-    assert received(service, "tcp-socket") - before == len(frames()), (before, received(service, "tcp-socket"), len(frames()))
+    assert received(service, "tcp-socket") - before == len(frames()), (before,
+                                                                       received(service, "tcp-socket"),
+                                                                       len(frames()))
 
 
 def test_sniffer(service):
@@ -288,7 +306,8 @@ def test_sniffer(service):
 
 
 class Load(threading.Thread):
-    """Messages over TCP as fast as the board takes them, a query a second for the sniffer, until it is told to end."""
+    """Messages over TCP as fast as the board takes them, a query a second for the sniffer, until it is told
+    to end."""
 
     def __init__(self, board, octets):
         super().__init__(daemon=True)
@@ -313,7 +332,8 @@ class Load(threading.Thread):
 
 
 def loaded(board, octets, seconds):
-    """Memory in the first seconds and at the end, and messages a second; with little memory left to the system."""
+    """Memory in the first seconds and at the end, and messages a second; with little memory left to the
+    system."""
     board.told("mount -t tmpfs -o size=100% fill /fill")
     # By halves: what the kernel says is available moves while memory fills.
     for part in range(20):
@@ -343,17 +363,20 @@ def loaded(board, octets, seconds):
 
 
 def mapped(board):
-    """KiB that --check says are taken: without the ring, which is the kernel's, and TLS, which comes with connections."""
+    """KiB that --check says are taken: without the ring, which is the kernel's, and TLS, which comes with
+    connections."""
     checked = board.told("dnstapd --check -c /var/etc/dnstapd.toml")
     rows = re.findall(r"(?m)^ +(\d+)  (.*)$", checked)
     program = re.search(r"take about (\d+) more", checked)
-    return (sum(int(octets) for octets, what in rows if not re.search("ring|TLS|in all", what)) + int(program[1])) / 1024
+    return (sum(int(octets) for octets, what in rows if not re.search("ring|TLS|in all", what))
+            + int(program[1])) / 1024
 
 
 def big_capture():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "big.fstrm")
-        subprocess.run([os.path.join(TOP, "scripts/capture"), "--big", "20000", path], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([os.path.join(TOP, "scripts/capture"), "--big", "20000", path], check=True,
+                       stdout=subprocess.DEVNULL)
         return b"".join(harness.frame(frame) for frame in harness.capture_frames(path))
 
 
@@ -361,12 +384,14 @@ def big_capture():
 def test_memory_under_load(service, record_property):
     numbers = loaded(service, big_capture(), int(os.environ.get("DNSTAPD_BOARD_SECONDS", 120)))
     plan, last = mapped(service), numbers["last"]
-    threads = [" ".join(line.split()) for line in service.told("cat /proc/$(cat /tmp/pid)/task/*/comm | sort | uniq -c").splitlines()]
+    threads = [" ".join(line.split())
+               for line in service.told("cat /proc/$(cat /tmp/pid)/task/*/comm | sort | uniq -c").splitlines()]
     told = f"{numbers}; memory map {plan:.0f} KiB; {service.mappings()}; threads: {', '.join(threads)}"
     assert last["anonymous"] <= ANONYMOUS, f"{last['anonymous']} KiB anonymous, over {ANONYMOUS}"
     assert numbers["most"] <= numbers["first"]["anonymous"] + 64, f"grows: {numbers}"
     assert plan - LESS <= last["anonymous"] <= plan + MORE, f"{last['anonymous']} KiB anonymous, the memory map says {plan:.0f}; {told}"
-    record_property("row", f"| {service.board['name']} | {service.start * 1000:.0f} | {last['rss']:,} | {last['anonymous']:,} | {plan:,.0f} "
+    record_property("row",
+                    f"| {service.board['name']} | {service.start * 1000:.0f} | {last['rss']:,} | {last['anonymous']:,} | {plan:,.0f} "
                            f"| {numbers['rate']:,.0f} |")
     return told
 

@@ -51,7 +51,8 @@ def browser(home=None):
     """Chromium; with a home of its own it trusts what is in the store of certificates there."""
     environment = dict(os.environ, **({"HOME": home} if home else {}))
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], env=environment)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"],
+                                              env=environment)
         try:
             yield chromium
         finally:
@@ -61,7 +62,8 @@ def browser(home=None):
 class Watched:
     """The dashboard of a daemon in a browser: notes requests, and what the console complains of."""
 
-    def __init__(self, chromium, daemon, login=LOGIN, width=1440, height=1000, scheme="light", fragment="", scale=1, opened=True):
+    def __init__(self, chromium, daemon, login=LOGIN, width=1440, height=1000, scheme="light", fragment="",
+                 scale=1, opened=True):
         self.daemon, self.complaints, self.asked = daemon, [], []
         self.origin = f"{'https' if daemon.context else 'http'}://{'localhost' if daemon.context else '127.0.0.1'}:{daemon.api[1]}"
         self.context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme,
@@ -79,7 +81,8 @@ class Watched:
 
     def figure(self, label):
         """One of the large numbers."""
-        box = self.page.locator("#figures > div", has=self.page.locator("dt", has_text=re.compile(f"^{label}")))
+        box = self.page.locator("#figures > div",
+                                has=self.page.locator("dt", has_text=re.compile(f"^{label}")))
         return box.locator("dd").first.inner_text().replace("\u00a0", " ")
 
     def rows(self, selector):
@@ -100,7 +103,8 @@ class Watched:
             self.page.wait_for_timeout(50)
 
     def live(self):
-        self.until(lambda: self.text("#state") == "Live" and "dnstapd" in self.text("#daemon"), why="the page is not live")
+        self.until(lambda: self.text("#state") == "Live" and "dnstapd" in self.text("#daemon"),
+                   why="the page is not live")
 
     def screenshot(self, name):
         os.makedirs(SCREENSHOTS, exist_ok=True)
@@ -127,7 +131,8 @@ class Watched:
 class Traffic:
     """Queries and responses as a small network makes them, in the background."""
 
-    QNAMES = [f"{host}.{domain}." for domain in ("example.com", "wikipedia.org", "debian.org", "openwrt.org", "bbc.co.uk", "heise.de", "admin.ch")
+    QNAMES = [f"{host}.{domain}." for domain in ("example.com", "wikipedia.org", "debian.org", "openwrt.org",
+                                                 "bbc.co.uk", "heise.de", "admin.ch")
               for host in ("www", "api", "mail", "cdn", "img", "static", "time")] + \
              ["a-name-of-many-labels.and-of-great-length.some-content-delivery-network.region-eu-west-1.compute.example.net."]
 
@@ -143,7 +148,8 @@ class Traffic:
         sender.send(*(message(identity=identity, when=(int(time.time()), 0)) for identity in streams))
         while not self.ended.wait(.1):
             batch += 1
-            exchanges = (self.exchange(chance, chance.choice(streams), chance.choices(self.QNAMES, weights)[0])
+            exchanges = (self.exchange(chance, chance.choice(streams),
+                                       chance.choices(self.QNAMES, weights)[0])
                          for _ in range(round(qps / 10 * (1 + .4 * math.sin(batch / 25)))))
             try:
                 sender.send(*(frame for pair in exchanges for frame in pair))
@@ -157,7 +163,8 @@ class Traffic:
         began = time.time() - 10
         ended = began + chance.lognormvariate(2, 1.6) / 1000
         asked, when = ((int(at), int(at % 1 * 1e9)) for at in (began, ended))
-        keys = dict(identity=identity, address=bytes([192, 168, 1, int(chance.paretovariate(1)) % 60 + 2]), protocol=chance.choices([1, 2], [9, 1])[0])
+        keys = dict(identity=identity, address=bytes([192, 168, 1, int(chance.paretovariate(1)) % 60 + 2]),
+                    protocol=chance.choices([1, 2], [9, 1])[0])
         ident = chance.randrange(65536)
         return (message(5, dns(qname, qtype, ident), when=asked, **keys),
                 message(6, dns(qname, qtype, ident, flags=0x8180 | rcode), when=when, asked=asked, **keys))
@@ -178,7 +185,9 @@ def restart(daemon, change=lambda text: text, pause=0):
     with open(daemon.config) as file:
         text = re.sub(r"(\[web-api\]\n)local-port = \d+", rf"\1local-port = {daemon.api[1]}", file.read())
     daemon.write(change(text))
-    daemon.process = subprocess.Popen([harness.BINARY, "-v", "-c", daemon.config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    daemon.process = subprocess.Popen([harness.BINARY, "-v", "-c", daemon.config], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL,
                                       stderr=open(daemon.log_path, "wb"))
     daemon.wait_for_log("Webserver: listening on ")
-    daemon.tcp = ("127.0.0.1", int(re.search(r"Input handler: listening on 127\S+:(\d+)", daemon.log()).group(1)))
+    daemon.tcp = ("127.0.0.1",
+                  int(re.search(r"Input handler: listening on 127\S+:(\d+)", daemon.log()).group(1)))

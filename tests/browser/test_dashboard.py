@@ -36,19 +36,24 @@ def test_numbers_are_live_and_right():
         with Traffic(daemon, qps=100):
             page.until(lambda: 40 < number(page.figure("Queries")) < 200, why="no rate of queries")
             before = page.page.locator("#rate path.line").first.get_attribute("d")
-            page.until(lambda: page.page.locator("#rate path.line").first.get_attribute("d") != before, why="the plot does not move")
+            page.until(lambda: page.page.locator("#rate path.line").first.get_attribute("d") != before,
+                       why="the plot does not move")
             assert "Queries: now" in page.page.locator("#rate svg").get_attribute("aria-label")
             assert "q/s" in page.page.title()
         daemon.settle()
         counters = daemon.json("/counters?more=response/nxdomain,query/aaaa,query/a")["counters"]
-        page.until(lambda: dict((row[0], row[1]) for row in page.rows("#rcodes")).get("NXDOMAIN") == f"{counters['response/nxdomain']:,}")
-        page.until(lambda: (page.figure("Clients"), page.figure("Names")) == (str(counters["clients"]), str(counters["domains"])), why="other clients or names")
+        page.until(lambda: dict((row[0], row[1]) for row in page.rows("#rcodes")).get("NXDOMAIN")
+                   == f"{counters['response/nxdomain']:,}")
+        page.until(lambda: (page.figure("Clients"), page.figure("Names"))
+                   == (str(counters["clients"]), str(counters["domains"])), why="other clients or names")
         percentiles = daemon.json("/counters?more=latency-p50,latency-p95,latency-p99")["counters"]
         shown = re.findall(r"([0-9.]+)\s(m?)s", page.page.locator("#figures > div:nth-child(3)").inner_text())
         shown = [float(value) / (1000 if unit else 1) for value, unit in shown]
         assert len(shown) == 3 and all(abs(value - percentiles[name]) < 0.001 for value, name in
-                                       zip(shown, ("latency-p50", "latency-p95", "latency-p99"))), (shown, percentiles)
-        assert re.search(r"1\smin \d+/s, 5\smin \d+/s", page.page.locator("#figures > div:nth-child(1)").inner_text())
+                                       zip(shown, ("latency-p50", "latency-p95",
+                                                   "latency-p99"))), (shown, percentiles)
+        assert re.search(r"1\smin \d+/s, 5\smin \d+/s",
+                         page.page.locator("#figures > div:nth-child(1)").inner_text())
         types = {row[0]: row[1] for row in page.rows("#types")}
         assert types["A"] == f"{counters['query/a']:,}" and types["AAAA"] == f"{counters['query/aaaa']:,}"
         page.until(lambda: number(page.figure("Queries")) == 0, why="the rate does not fall")
@@ -60,12 +65,15 @@ def test_top_tables_are_those_of_the_daemon():
         if not page.has_tables():
             return
         names = ["often.example.", "sometimes.example.", "once.org."]
-        send(daemon, *(message(payload=dns(name), address=bytes([192, 0, 2, place])) for place, name in enumerate(names, 1) for _ in range(10 - 3 * place)))
+        send(daemon, *(message(payload=dns(name), address=bytes([192, 0, 2, place])) for place,
+                       name in enumerate(names, 1) for _ in range(10 - 3 * place)))
         page.until(lambda: len(page.page.locator("#tops section").all()) >= 3, why="no top tables")
         titles = [section.locator("h2").inner_text() for section in page.page.locator("#tops section").all()]
         assert titles[:3] == ["Top domains", "Top clients", "Top-level domains"], titles
         page.until(lambda: page.rows("#tops section:nth-child(1)"), why="no domains")
-        assert [row[:2] for row in page.rows("#tops section:nth-child(1)")] == [["often.example.", "7"], ["sometimes.example.", "4"], ["once.org.", "1"]]
+        assert [row[:2] for row in page.rows("#tops section:nth-child(1)")] == [["often.example.", "7"],
+                                                                                ["sometimes.example.", "4"],
+                                                                                ["once.org.", "1"]]
         assert page.rows("#tops section:nth-child(2)")[0][:2] == ["192.0.2.1", "7"]
         assert page.rows("#tops section:nth-child(3)")[0] == ["org", "1"]  # .example is no top-level domain
         # Another table of the same kind.
@@ -92,14 +100,17 @@ def test_countries_where_clients_are_looked_up():
 def test_one_stream_of_several():
     with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
         odd = "Zürich \"1\" & <b>+/?#%".encode()
-        send(daemon, *[message(identity=b"lb1")] * 3, *[message(identity=odd, address=b"\xc0\x00\x02\x01"), message(identity=odd)] * 2)
-        page.until(lambda: len(page.page.locator("#stream option").all()) == 3, why="no streams to choose from")
+        send(daemon, *[message(identity=b"lb1")] * 3,
+             *[message(identity=odd, address=b"\xc0\x00\x02\x01"), message(identity=odd)] * 2)
+        page.until(lambda: len(page.page.locator("#stream option").all()) == 3,
+                   why="no streams to choose from")
         page.until(lambda: page.rows("#types") == [["A", "7", "100 %"]], why="not all streams")
         page.page.get_by_label("Stream").select_option(index=1)
         page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="not the first stream")
         assert page.page.url.endswith("/#lb1")
         page.page.get_by_label("Stream").select_option(index=2)
-        page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]] and page.figure("Clients") == "2", why="not the second stream")
+        page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]] and page.figure("Clients") == "2",
+                   why="not the second stream")
         # The address remembers.
         page.page.reload()
         page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]], why="the stream is forgotten")
@@ -121,7 +132,8 @@ def test_without_the_password_there_is_nothing():
 
 
 def test_a_password_that_changes_under_the_page():
-    with Daemon(fmt=None, api='password = "changeme"') as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+    with Daemon(fmt=None, api='password = "changeme"') as daemon, browser() as chromium, Watched(chromium,
+                                                                                                 daemon) as page:
         page.live()
         restart(daemon, lambda text: text.replace('password = "changeme"', 'password = "another"'))
         page.until(lambda: page.text("#state") == "Signed out", why="the page does not notice")
@@ -135,7 +147,8 @@ def test_a_password_that_changes_under_the_page():
 
 
 def test_a_restart_under_the_page():
-    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#lb1") as page:
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon,
+                                                                    fragment="#lb1") as page:
         send(daemon, *[message(identity=b"lb1")] * 3)
         page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="no numbers")
         daemon.stop()
@@ -145,10 +158,12 @@ def test_a_restart_under_the_page():
         restart(daemon)
         page.until(lambda: page.text("#state") == "Live", 20, why="the page does not come back")
         assert "The daemon was restarted" in page.text("#news")
-        page.until(lambda: "seen nothing of the stream lb1" in page.text("#problem"), why="the stream is not missed")
+        page.until(lambda: "seen nothing of the stream lb1" in page.text("#problem"),
+                   why="the stream is not missed")
         page.screenshot("restarted")
         send(daemon, *[message(identity=b"lb1")] * 2)
-        page.until(lambda: page.rows("#types") == [["A", "2", "100 %"]] and page.text("#problem") == "", why="the stream does not come back")
+        page.until(lambda: page.rows("#types") == [["A", "2", "100 %"]] and page.text("#problem") == "",
+                   why="the stream does not come back")
         page.page.get_by_role("button", name="Dismiss").click()
         assert page.text("#news") == ""
         page.check("ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|status of 404")
@@ -168,7 +183,8 @@ def test_over_tls_with_a_private_authority():
     authority = Authority("Page CA")
     certificate, key = authority.sign("daemon")
     options = f'tls-support = true\ntls-server-cert = "{certificate}"\ntls-server-key = "{key}"'
-    with Daemon(fmt=None, api=options, context=client_context(authority)) as daemon, tempfile.TemporaryDirectory() as home:
+    with Daemon(fmt=None, api=options,
+                context=client_context(authority)) as daemon, tempfile.TemporaryDirectory() as home:
         store = os.path.join(home, ".pki/nssdb")
         os.makedirs(store)
         for words in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "page", "-i", authority.ca]):
@@ -179,7 +195,8 @@ def test_over_tls_with_a_private_authority():
             page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="no numbers over TLS")
             assert page.page.evaluate("isSecureContext && location.protocol") == "https:"
             page.check()
-        with tempfile.TemporaryDirectory() as stranger, browser(stranger) as chromium, Watched(chromium, daemon, opened=False) as page:
+        with tempfile.TemporaryDirectory() as stranger, browser(stranger) as chromium, Watched(chromium,
+                                                                                               daemon, opened=False) as page:
             try:
                 page.page.goto(page.origin + "/")
                 raise AssertionError("the certificate of an unknown authority is accepted")
@@ -192,7 +209,8 @@ def test_behind_a_proxy_at_a_path():
         class Proxy(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 assert self.path.startswith("/dns/")
-                keep = {name: value for name, value in self.headers.items() if name.lower() in ("authorization", "accept-encoding")}
+                keep = {name: value for name, value in self.headers.items()
+                        if name.lower() in ("authorization", "accept-encoding")}
                 connection = http.client.HTTPConnection(*daemon.api)
                 connection.request("GET", self.path.removeprefix("/dns"), headers=keep)
                 answer = connection.getresponse()
@@ -214,15 +232,19 @@ def test_behind_a_proxy_at_a_path():
             page.origin = f"http://127.0.0.1:{proxy.server_port}"
             page.page.goto(page.origin + "/dns/")
             send(daemon, *[message()] * 3)
-            page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="no numbers through the proxy")
+            page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]],
+                       why="no numbers through the proxy")
             page.check()
         proxy.shutdown()
 
 
 def test_names_are_text_and_never_markup():
-    evil = ['<img/src=x/onerror=hit=1>', '"><script>hit=1</script>', "'-hit=1-'", "${hit=1}", "__proto__", "javascript:hit=1", "</title><svg/onload=hit=1>"]
+    evil = ['<img/src=x/onerror=hit=1>', '"><script>hit=1</script>', "'-hit=1-'", "${hit=1}", "__proto__",
+            "javascript:hit=1", "</title><svg/onload=hit=1>"]
     with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
-        send(daemon, *(message(identity=text.encode(), payload=dns(wire_name=bytes([len(text)]) + text.encode() + b"\0")) for text in evil))
+        send(daemon,
+             *(message(identity=text.encode(),
+                       payload=dns(wire_name=bytes([len(text)]) + text.encode() + b"\0")) for text in evil))
         page.until(lambda: len(page.page.locator("#stream option").all()) == len(evil) + 1, why="no streams")
         options = page.page.locator("#stream option").all_inner_texts()
         for place, text in enumerate(evil, 1):
@@ -231,7 +253,8 @@ def test_names_are_text_and_never_markup():
             page.until(lambda: page.rows("#types") == [["A", "1", "100 %"]], why=f"no numbers of {text}")
             if not page.has_tables():
                 continue
-            page.until(lambda: page.rows("#tops section:nth-child(1)")[:1] == [[text.replace('"', '\\"') + ".", "1"]], why=f"the name is not shown: {text}")
+            page.until(lambda: page.rows("#tops section:nth-child(1)")[:1]
+                       == [[text.replace('"', '\\"') + ".", "1"]], why=f"the name is not shown: {text}")
         assert page.page.evaluate("typeof hit") == "undefined"
         assert page.page.locator("img, main script, iframe, svg[onload]").count() == 0
         # A script that came in all the same would not run.
@@ -309,7 +332,8 @@ def test_by_keyboard():
     with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
         keys, focused = page.page.keyboard, lambda what="id": page.page.evaluate(f"document.activeElement.{what}")
         with Traffic(daemon):
-            page.until(lambda: len(page.page.locator("#stream option").all()) == 4 and page.shows("#rcodes", "NOERROR"), why="no traffic")
+            page.until(lambda: len(page.page.locator("#stream option").all()) == 4
+                       and page.shows("#rcodes", "NOERROR"), why="no traffic")
             page.page.wait_for_timeout(1000 * 2 * TICK)
         keys.press("Tab")
         assert focused() == "stream"
@@ -332,7 +356,8 @@ def test_by_keyboard():
         keys.press("Tab")
         assert focused("parentElement.id") == "rate" and page.text("#rate .legend").endswith("now")
         keys.press("ArrowLeft")
-        page.until(lambda: page.text("#rate .legend li:last-child").count(":") == 2, why="the plot does not tell a time")
+        page.until(lambda: page.text("#rate .legend li:last-child").count(":") == 2,
+                   why="the plot does not tell a time")
         keys.press("Tab")
         assert focused("parentElement.id") == "latency"
         keys.press("Tab")
@@ -345,30 +370,40 @@ def test_by_keyboard():
 
 
 def test_what_a_screen_reader_is_told():
-    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page, Traffic(daemon):
-        page.until(lambda: page.shows("#rcodes", "NOERROR") and (not page.has_tables() or page.page.locator("#tops section").count()), why="no traffic")
-        page.until(lambda: "Queries: now" in page.page.locator("#rate svg").get_attribute("aria-label"), why="the plot tells nothing")
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium,
+                                                                    daemon) as page, Traffic(daemon):
+        page.until(lambda: page.shows("#rcodes", "NOERROR")
+                   and (not page.has_tables() or page.page.locator("#tops section").count()),
+                   why="no traffic")
+        page.until(lambda: "Queries: now" in page.page.locator("#rate svg").get_attribute("aria-label"),
+                   why="the plot tells nothing")
         tree = page.context.new_cdp_session(page.page).send("Accessibility.getFullAXTree")["nodes"]
-        told = [(node["role"]["value"], node.get("name", {}).get("value", ""), {entry["name"]: entry["value"].get("value") for entry in node.get("properties", [])})
+        told = [(node["role"]["value"], node.get("name", {}).get("value", ""),
+                 {entry["name"]: entry["value"].get("value") for entry in node.get("properties", [])})
                 for node in tree if not node.get("ignored") and "role" in node]
         for role, name, properties in told:
-            assert name or role not in ("button", "combobox", "radio", "image", "table", "heading", "region", "group"), (role, properties)
+            assert name or role not in ("button", "combobox", "radio", "image", "table", "heading", "region",
+                                        "group"), (role, properties)
             assert name or not properties.get("focusable") or role == "RootWebArea", (role, properties)
         roles = [role for role, _, _ in told]
-        for role in ("banner", "main", "contentinfo", "status", "table", "rowheader", "columnheader", "image", "radio", "combobox"):
+        for role in ("banner", "main", "contentinfo", "status", "table", "rowheader", "columnheader", "image",
+                     "radio", "combobox"):
             assert role in roles, (role, sorted(set(roles)))
         images = [name for role, name, _ in told if role == "image"]
-        assert any(name.startswith("Messages a second, last five minutes. Queries: now") for name in images), images
+        assert any(name.startswith("Messages a second, last five minutes. Queries: now")
+                   for name in images), images
         assert page.page.evaluate("document.documentElement.lang") == "en"
         page.check()
 
 
 def test_contrast_of_all_text():
-    with Daemon(fmt=None, extra="[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\nqueue = '8K'\n") as daemon, \
+    with Daemon(fmt=None,
+                extra="[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\nqueue = '8K'\n") as daemon, \
             browser() as chromium, Traffic(daemon):
         for scheme in ("light", "dark"):
             with Watched(chromium, daemon, scheme=scheme) as page:
-                page.until(lambda: page.shows("#rcodes", "NOERROR") and "dropped" in page.text("#losses"), why="no traffic")
+                page.until(lambda: page.shows("#rcodes", "NOERROR") and "dropped" in page.text("#losses"),
+                           why="no traffic")
                 page.page.evaluate("tell('The daemon was restarted.'); state.gone = true; state.stream = 'x'; showState()")
                 found = page.page.evaluate(CONTRASTS)
                 assert len(found) > 60, len(found)
@@ -379,7 +414,8 @@ def test_contrast_of_all_text():
 
 @pytest.mark.long
 @pytest.mark.parametrize("state, streams", [
-    ("empty", None), ("real", [b"ns1", b"ns2", b"lb1"]), ("fifty", [b"resolver-%02d.zone.example.net" % place for place in range(50)])],
+    ("empty", None), ("real", [b"ns1", b"ns2", b"lb1"]),
+    ("fifty", [b"resolver-%02d.zone.example.net" % place for place in range(50)])],
     ids=["empty", "real", "fifty"])
 def test_pictures_wide_and_narrow(state, streams):
     """Screenshots for people; and nothing is wider than the window."""
@@ -388,8 +424,10 @@ def test_pictures_wide_and_narrow(state, streams):
         traffic = Traffic(daemon, streams) if streams else None
         if traffic:
             traffic.__enter__()
-        sizes = [("wide", 1440, "light"), ("wide", 1440, "dark"), ("narrow", 390, "light"), ("narrow", 390, "dark"), ("narrowest", 320, "light")]
-        opened = [(name, scheme, Watched(chromium, daemon, width=width, height=900, scheme=scheme)) for name, width, scheme in sizes]
+        sizes = [("wide", 1440, "light"), ("wide", 1440, "dark"), ("narrow", 390, "light"),
+                 ("narrow", 390, "dark"), ("narrowest", 320, "light")]
+        opened = [(name, scheme, Watched(chromium, daemon, width=width, height=900, scheme=scheme)) for name,
+                  width, scheme in sizes]
         opened[0][2].page.wait_for_timeout(1000 * (ROUND if traffic else 2 * TICK))
         for name, scheme, page in opened:
             page.page.bring_to_front()

@@ -55,9 +55,11 @@ transaction.state.log.min.isr=1
         run = lambda *words: subprocess.run(["openssl", *words], check=True, capture_output=True)
         new = ("req", "-newkey", "rsa:2048", "-nodes", "-days", "2")
         for name in ("ca", "other-ca"):
-            run(*new, "-x509", "-subj", f"/CN={name}", "-keyout", path(f"{name}.key"), "-out", path(f"{name}.pem"))
+            run(*new, "-x509", "-subj", f"/CN={name}", "-keyout", path(f"{name}.key"), "-out",
+                path(f"{name}.pem"))
         run(*new, "-x509", "-subj", "/CN=broker", "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
-            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path("broker.key"), "-out", path("broker.crt"))
+            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path("broker.key"), "-out",
+            path("broker.crt"))
         with open(path("broker.pem"), "w") as file:
             file.writelines(open(path(name)).read() for name in ("broker.key", "broker.crt", "ca.pem"))
 
@@ -69,11 +71,13 @@ transaction.state.log.min.isr=1
         if self.process:
             return self
         with open(os.path.join(self.folder, "log"), "ab") as log:
-            self.process = subprocess.Popen([*self.java(), "kafka.Kafka", self.config], stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.java(), "kafka.Kafka", self.config], stdout=log,
+                                            stderr=log)
         end = time.monotonic() + 60
         while True:
             assert self.process.poll() is None and time.monotonic() < end, "the broker does not start"
-            with contextlib.suppress(OSError, kafka.errors.KafkaError), contextlib.closing(self.admin()) as admin:
+            with contextlib.suppress(OSError,
+                                     kafka.errors.KafkaError), contextlib.closing(self.admin()) as admin:
                 admin.list_topics()
                 return self
             time.sleep(0.2)
@@ -95,7 +99,8 @@ transaction.state.log.min.isr=1
 
     def admin(self):
         host, port = PLAIN.split(":")
-        socket.create_connection((host, int(port)), 1).close()  # fails at once where the client would try for long
+        # Fails at once where the client would try for long.
+        socket.create_connection((host, int(port)), 1).close()
         return kafka.KafkaAdminClient(bootstrap_servers=PLAIN, request_timeout_ms=5000)
 
     def create(self, topic, partitions=1, **settings):
@@ -109,7 +114,8 @@ transaction.state.log.min.isr=1
         end = time.monotonic() + seconds
         with contextlib.closing(self.admin()) as admin:
             while time.monotonic() < end:
-                with contextlib.suppress(kafka.errors.KafkaError):  # the first group takes the broker some time
+                # The first group takes the broker some time.
+                with contextlib.suppress(kafka.errors.KafkaError):
                     described = admin.describe_groups([group])[group]
                     if described["group_state"] == "Stable" and len(described["members"]) == number:
                         return
@@ -118,9 +124,11 @@ transaction.state.log.min.isr=1
 
     def read(self, topic, number, seconds=20):
         """The records of a topic, partition by partition, once there are so many; then a look for more."""
-        consumer = kafka.KafkaConsumer(bootstrap_servers=PLAIN, auto_offset_reset="earliest", enable_auto_commit=False)
+        consumer = kafka.KafkaConsumer(bootstrap_servers=PLAIN, auto_offset_reset="earliest",
+                                       enable_auto_commit=False)
         with contextlib.closing(consumer):
-            partitions = [kafka.TopicPartition(topic, at) for at in sorted(consumer.partitions_for_topic(topic))]
+            partitions = [kafka.TopicPartition(topic, at)
+                          for at in sorted(consumer.partitions_for_topic(topic))]
             consumer.assign(partitions)
             found, end = {partition: [] for partition in partitions}, time.monotonic() + seconds
             count = lambda: sum(map(len, found.values()))

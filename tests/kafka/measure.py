@@ -26,7 +26,8 @@ def measure(broker, loops=2_000):
     print(f"{total} frames\noutput              frames/s  CPU ns/frame  resident KiB  threads")
     for name, output in (("none", ""), ("kafka, queue 256K", section(broker.create(next(TOPICS)))),
                          ("kafka, queue 8M", section(broker.create(next(TOPICS)), before)),
-                         ("kafka, 8M, lz4", section(broker.create(next(TOPICS)), before, compression_codec="lz4"))):
+                         ("kafka, 8M, lz4",
+                          section(broker.create(next(TOPICS)), before, compression_codec="lz4"))):
         started = time.monotonic()
         with harness.Daemon(replay + output, fmt=None, inputs=False) as daemon:
             done = lambda: (lambda m: m['dnstapd_received_total{input="file"}'] == total
@@ -37,7 +38,8 @@ def measure(broker, loops=2_000):
             cpu = metrics["process_cpu_seconds_total"] / total * 1e9
             threads = len(os.listdir(f"/proc/{daemon.process.pid}/task"))
             resident = metrics["process_resident_memory_bytes"] / 1024
-            print(f"{name:18} {total / seconds:9,.0f}  {cpu:12,.0f}  {resident:12,.0f}  {threads:7}", flush=True)
+            print(f"{name:18} {total / seconds:9,.0f}  {cpu:12,.0f}  {resident:12,.0f}  {threads:7}",
+                  flush=True)
 
 
 if __name__ == "__main__":

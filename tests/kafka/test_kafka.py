@@ -1,7 +1,8 @@
-"""The Kafka output against a real Apache Kafka broker, on loopback in a network namespace, read by an independent client.
+"""The Kafka output against a real Apache Kafka broker, on loopback in a network namespace, read by an
+independent client.
 
-The broker is killed, restarted, frozen. In each case the accounting equations hold by the metrics alone, and the output
-to a file beside loses nothing.
+The broker is killed, restarted, frozen. In each case the accounting equations hold by the metrics alone, and
+the output to a file beside loses nothing.
 """
 import collections
 import contextlib
@@ -76,7 +77,8 @@ class Daemon(harness.Daemon):
         received = sum(n for name, n in metrics.items() if name.startswith("dnstapd_received_total{"))
         for output in ("kafka", "stdout"):
             parts = [n for name, n in metrics.items() if f'output="{output}"' in name
-                     and name.startswith(("dnstapd_output_delivered_", "dnstapd_output_dropped_", "dnstapd_output_queued"))]
+                     and name.startswith(("dnstapd_output_delivered_", "dnstapd_output_dropped_",
+                                          "dnstapd_output_queued"))]
             assert sum(parts) == received, (output, received, parts)
         return metrics
 
@@ -84,7 +86,8 @@ class Daemon(harness.Daemon):
         """Messages of 20 clients in turn, each with a number of its own."""
         sender = sender or Sender(self.tcp)
         for at in range(self.sent, self.sent + number):
-            sender.send(message(address=client(at), payload=harness.dns(f"n{at}.example.com."), identity=identity))
+            sender.send(message(address=client(at), payload=harness.dns(f"n{at}.example.com."),
+                                identity=identity))
         self.sent += number
         self.wait(lambda: self.kafka("received") == self.sent, 20)
         return sender
@@ -101,7 +104,8 @@ class Daemon(harness.Daemon):
         return total
 
     def delivered(self, number, seconds=30):
-        self.wait(lambda: self.kafka("delivered_total") == number, seconds, lambda: f"{self.account()}\n{self.log()}")
+        self.wait(lambda: self.kafka("delivered_total") == number, seconds,
+                  lambda: f"{self.account()}\n{self.log()}")
 
     def account(self):
         metrics = self.metrics()
@@ -153,16 +157,19 @@ def test_everything_arrives_once_and_in_order_for_each_client():
 def records_beside(daemon, fmt):
     """What the output beside wrote, record by record."""
     text = "\n".join(daemon.lines())
-    return [f"---{part}".rstrip("\n") for part in text.split("---")[1:]] if fmt == "yaml" else text.split("\n")
+    return [f"---{part}".rstrip("\n")
+            for part in text.split("---")[1:]] if fmt == "yaml" else text.split("\n")
 
 
 def test_every_format_and_every_key():
     for fmt in ("text", "json", "yaml"):
-        for key, named in (("none", None), ("identity", rb"lb\0321"), ("query-ip", b"192.0.2.1"), ("qname", b"Ns.Example.")):
+        for key, named in (("none", None), ("identity", rb"lb\0321"), ("query-ip", b"192.0.2.1"),
+                           ("qname", b"Ns.Example.")):
             topic = broker.create(next(TOPICS))
             with Daemon(topic, f'key = "{key}"', fmt) as daemon:
                 Sender(daemon.tcp).send(
-                    message(identity=b"lb 1", address=bytes([192, 0, 2, 1]), payload=harness.dns("Ns.Example.")),
+                    message(identity=b"lb 1", address=bytes([192, 0, 2, 1]),
+                            payload=harness.dns("Ns.Example.")),
                     message(identity=None, address=None, payload=b""))
                 daemon.delivered(2)
                 records = broker.read(topic, 2)
@@ -184,7 +191,8 @@ def consumer_of_the_readme(begins, topic):
 
 
 def test_the_consumers_of_the_readme():
-    """Both, in one group: each message comes to one of them, and those of a client come to the same one, in order."""
+    """Both, in one group: each message comes to one of them, and those of a client come to the same one, in
+    order."""
     topic = broker.create(next(TOPICS), partitions=6)
     consumers = [consumer_of_the_readme(begins, topic) for begins in ("kcat", "kafka-console-consumer.sh")]
     try:
@@ -216,7 +224,8 @@ def test_what_librdkafka_refuses_is_refused_in_its_words():
     check = lambda **rdkafka: run_binary("--check", config=section("t", **rdkafka))
     for rdkafka, words in (
             ({"no_such_thing": 1}, 'No such configuration property: "no.such.thing"'),
-            ({"compression_codec": "zip"}, 'Invalid value "zip" for configuration property "compression.codec"'),
+            ({"compression_codec": "zip"},
+             'Invalid value "zip" for configuration property "compression.codec"'),
             ({"acks": 1}, "`acks` must be set to `all` when `enable.idempotence` is true"),
             ({"linger_ms": -5}, "value -5 is outside allowed range 0..900000"),
             ({"transactional_id": "a"}, "transactional.id")):
@@ -239,7 +248,8 @@ def test_what_librdkafka_refuses_of_tls():
 
 @pytest.mark.skipif(not IS_PLAIN, reason="for kafka-plain")
 def test_without_openssl():
-    for rdkafka in ({"security_protocol": "ssl"}, {"security_protocol": "sasl_plaintext", "sasl_mechanism": "SCRAM-SHA-256"},
+    for rdkafka in ({"security_protocol": "ssl"},
+                    {"security_protocol": "sasl_plaintext", "sasl_mechanism": "SCRAM-SHA-256"},
                     {"ssl_ca_location": "/ca.pem"}):
         status, _, errors = run_binary("--check", config=section("t", **rdkafka))
         assert status == 2 and "dnstap.toml:" in errors and "build" in errors, (rdkafka, status, errors)
@@ -344,7 +354,8 @@ def test_our_queue_is_full_too():
         sender = daemon.send(20)
         daemon.delivered(20)
         with broker.frozen():
-            frames = [message(address=client(at), payload=harness.dns(f"n{at}.example.com.")) for at in range(20, 2_020)]
+            frames = [message(address=client(at), payload=harness.dns(f"n{at}.example.com."))
+                      for at in range(20, 2_020)]
             sender.send(*frames)
             time.sleep(1)
             assert daemon.kafka("received") < 1_000, "the input waits"
@@ -365,7 +376,8 @@ def test_scram():
 
 def signed_in(mechanism):
     topic = broker.create(next(TOPICS))
-    sasl = {"bootstrap.servers": SASL, "security.protocol": "sasl_plaintext", "sasl.mechanism": mechanism, "sasl.username": USER}
+    sasl = {"bootstrap.servers": SASL, "security.protocol": "sasl_plaintext", "sasl.mechanism": mechanism,
+            "sasl.username": USER}
     with Daemon(topic, **sasl, **{"sasl.password": PASSWORD}) as daemon:
         daemon.send(50)
         daemon.delivered(50)
@@ -404,7 +416,8 @@ def test_rights_are_given_up_after_the_key_is_read():
         tasks = f"/proc/{daemon.process.pid}/task"
         for task in os.listdir(tasks):
             status = dict(line.split(":", 1) for line in open(f"{tasks}/{task}/status"))
-            assert "0" not in status["Uid"].split() and int(status["CapEff"], 16) == 0 and status["Seccomp"].strip() == "2", status
+            assert "0" not in status["Uid"].split() and int(status["CapEff"],
+                                                            16) == 0 and status["Seccomp"].strip() == "2", status
     broker.read(topic, 50)
 
 
@@ -436,7 +449,8 @@ def test_a_stop_sends_what_is_queued():
 
 
 def test_a_stop_without_a_broker_ends_in_time():
-    for server, held in (("127.0.0.1:9", contextlib.nullcontext), ("nowhere.invalid:9092", contextlib.nullcontext), (PLAIN, broker.frozen)):
+    for server, held in (("127.0.0.1:9", contextlib.nullcontext),
+                         ("nowhere.invalid:9092", contextlib.nullcontext), (PLAIN, broker.frozen)):
         with held(), Daemon("t", bootstrap_servers=server) as daemon:
             daemon.send(300)
             assert daemon.kafka("queued") == 300

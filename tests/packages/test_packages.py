@@ -1,7 +1,9 @@
-"""The packages: installed, upgraded and removed by dpkg in a small Debian, by hand on a busybox, in a container; and their form.
+"""The packages: installed, upgraded and removed by dpkg in a small Debian, by hand on a busybox, in a
+container; and their form.
 
-A Debian is started with systemd as its first process, in namespaces, and the service is run by that. Where the kernel does not let us
-(no cgroup2), the two tests that need it are left out. Packages of other targets are looked at when their programs have been built.
+A Debian is started with systemd as its first process, in namespaces, and the service is run by that. Where
+the kernel does not let us (no cgroup2), the two tests that need it are left out. Packages of other targets
+are looked at when their programs have been built.
 """
 import base64
 import contextlib
@@ -28,14 +30,16 @@ import network
 from harness import TOP
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "dnstapd-tests/packages")
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")),
+                     "dnstapd-tests/packages")
 NATIVE = "x86_64-unknown-linux-musl"
 TARGETS = [NATIVE, *(target for target in ("mipsel-unknown-linux-musl", "armv7-unknown-linux-musleabihf")
                      if os.path.exists(os.path.join(TOP, "target/cross", target, "default/dnstapd")))]
 OUT = os.path.join(TOP, "target/packages")
 CONFIG = "etc/dnstapd/dnstap.toml"
 OPENWRT = {  # the files of both OpenWrt packages
-    "usr/sbin/dnstapd": 0o755, "etc/init.d/dnstapd": 0o755, "etc/config/dnstapd": 0o600, "etc/capabilities/dnstapd.json": 0o644,
+    "usr/sbin/dnstapd": 0o755, "etc/init.d/dnstapd": 0o755, "etc/config/dnstapd": 0o600,
+           "etc/capabilities/dnstapd.json": 0o644,
     "usr/share/licenses/dnstapd/LICENSE": 0o644,
 }
 NOTICES = "usr/share/licenses/dnstapd/notices.gz"  # what OpenWrt's own builds leave to their package makers
@@ -105,7 +109,8 @@ def gone():
         return sock.connect_ex(("127.0.0.1", 8080)) != 0
 
 
-# ---- Debian -------------------------------------------------------------------------------------------------
+# ---- Debian
+# -------------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager
 def debian():
@@ -113,7 +118,8 @@ def debian():
     with tempfile.TemporaryDirectory() as top:
         for name in ("upper", "work", "root"):
             os.mkdir(f"{top}/{name}")
-        run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={CACHE}/debian,upperdir={top}/upper,workdir={top}/work", f"{top}/root")
+        run("mount", "-t", "overlay", "overlay", "-o",
+            f"lowerdir={CACHE}/debian,upperdir={top}/upper,workdir={top}/work", f"{top}/root")
         try:
             yield f"{top}/root"
         finally:
@@ -138,14 +144,17 @@ def booted(root):
     if group is None:
         pytest.skip("no cgroup2 that could be written to, so systemd does not start")
     join = lambda: write(f"{group}/cgroup.procs", "0")
-    command = ["unshare", "--cgroup", "--pid", "--mount", "--ipc", "--uts", "--fork", "--kill-child", os.path.join(HERE, "boot"), root]
+    command = ["unshare", "--cgroup", "--pid", "--mount", "--ipc", "--uts", "--fork", "--kill-child",
+               os.path.join(HERE, "boot"), root]
     with open(f"{root}/boot.log", "w+") as log:
         first = subprocess.Popen(command, preexec_fn=join, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             pid = until(lambda: read(f"/proc/{first.pid}/task/{first.pid}/children").strip())
-            inside = ["nsenter", "--target", pid, "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--root", "--wd"]
+            inside = ["nsenter", "--target", pid, "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--root",
+                      "--wd"]
             call = lambda *words, **more: run(*inside, *words, **more)
-            until(lambda: subprocess.run([*inside, "systemctl", "is-system-running"], capture_output=True, text=True).stdout in ("running\n", "degraded\n"), 30)
+            until(lambda: subprocess.run([*inside, "systemctl", "is-system-running"], capture_output=True,
+                                         text=True).stdout in ("running\n", "degraded\n"), 30)
             call.pid = pid
             yield call
         finally:
@@ -165,7 +174,8 @@ def rebuilt(deb, folder, revision, change):
     tree = f"{folder}/{revision}"
     run("dpkg-deb", "--raw-extract", deb, tree)
     control = read(f"{tree}/DEBIAN/control")
-    write(f"{tree}/DEBIAN/control", control.replace(f"Version: {version()}-1\n", f"Version: {version()}-{revision}\n"))
+    write(f"{tree}/DEBIAN/control",
+          control.replace(f"Version: {version()}-1\n", f"Version: {version()}-{revision}\n"))
     write(f"{tree}/{CONFIG}", read(f"{tree}/{CONFIG}") + change, mode=0o640)
     run("dpkg-deb", "--root-owner-group", "--build", tree, f"{folder}/{revision}.deb")
     return f"{folder}/{revision}.deb"
@@ -174,20 +184,23 @@ def rebuilt(deb, folder, revision, change):
 def owner(path):
     """Mode and group of a file, the latter by the list of groups beside it."""
     found = os.stat(path)
-    groups = dict(line.split(":")[2::-2] for line in read(path[:path.index("/etc/")] + "/etc/group").splitlines())
+    groups = dict(line.split(":")[2::-2]
+                  for line in read(path[:path.index("/etc/")] + "/etc/group").splitlines())
     return stat.S_IMODE(found.st_mode), found.st_uid, groups[str(found.st_gid)]
 
 
 def dnstapd_files(root):
     """What is there with our name, but for what dpkg, debconf and the lists of users remember."""
-    found = run("find", root, "-xdev", "-name", "*dnstap*", "-not", "-path", f"{root}/deb/*", "-not", "-path", f"{root}/proc/*").splitlines()
+    found = run("find", root, "-xdev", "-name", "*dnstap*", "-not", "-path", f"{root}/deb/*", "-not", "-path",
+                f"{root}/proc/*").splitlines()
     return sorted(path[len(root):] for path in found)
 
 
 def install_in_chroot(root, deb, *options):
     os.makedirs(f"{root}/deb", exist_ok=True)
     shutil.copy(deb, f"{root}/deb")
-    return run("chroot", root, "dpkg", *options, "--install", f"/deb/{os.path.basename(deb)}", env={"PATH": os.environ["PATH"], "DEBIAN_FRONTEND": "noninteractive"})
+    return run("chroot", root, "dpkg", *options, "--install", f"/deb/{os.path.basename(deb)}",
+               env={"PATH": os.environ["PATH"], "DEBIAN_FRONTEND": "noninteractive"})
 
 
 def test_deb_from_install_to_purge():
@@ -225,7 +238,8 @@ def test_deb_from_install_to_purge():
 
         run("chroot", root, "dpkg", "--remove", "dnstapd")
         assert read(f"{root}/{CONFIG}").startswith("# mine\n")
-        assert not [path for path in dnstapd_files(root) if path.startswith(("/usr", "/lib"))], dnstapd_files(root)
+        assert not [path for path in dnstapd_files(root)
+                    if path.startswith(("/usr", "/lib"))], dnstapd_files(root)
         run("chroot", root, "dpkg", "--purge", "dnstapd")
         assert not os.path.islink(wants)
         assert dnstapd_files(root) == before, dnstapd_files(root)
@@ -245,13 +259,17 @@ def test_deb_with_systemd():
             assert (show("ActiveState"), show("UnitFileState")) == ("active", "enabled")
             process = show("MainPID")
             status = call("cat", f"/proc/{process}/status")
-            user = next(line.split(":")[2] for line in read(f"{root}/etc/passwd").splitlines() if line.startswith("dnstapd:"))
+            user = next(line.split(":")[2] for line in read(f"{root}/etc/passwd").splitlines()
+                        if line.startswith("dnstapd:"))
             assert re.search(rf"(?m)^Uid:\t{user}\t{user}\t{user}\t{user}$", status), status
-            assert all(re.search(rf"(?m)^Cap{kind}:\t0+$", status) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")), status
-            assert re.search(r"(?m)^NoNewPrivs:\t1$", status) and re.search(r"(?m)^Seccomp:\t2$", status), status
+            assert all(re.search(rf"(?m)^Cap{kind}:\t0+$", status)
+                       for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")), status
+            assert re.search(r"(?m)^NoNewPrivs:\t1$", status) and re.search(r"(?m)^Seccomp:\t2$",
+                                                                            status), status
 
             # Reload.
-            write(f"{root}/{CONFIG}", read(f"{root}/{CONFIG}").replace("verbose = false", "verbose = true"), mode=0o640)
+            write(f"{root}/{CONFIG}", read(f"{root}/{CONFIG}").replace("verbose = false", "verbose = true"),
+                  mode=0o640)
             call("systemctl", "reload", "dnstapd")
             assert show("MainPID") == process
             log = lambda: call("journalctl", "--unit", "dnstapd", "--output", "cat")
@@ -265,14 +283,19 @@ def test_deb_with_systemd():
             # The sniffer, with the drop-in of the documentation; and a watchdog that does not wait for 30 s.
             drop_ins = f"{root}/etc/systemd/system/dnstapd.service.d"
             os.makedirs(drop_ins)
-            shutil.copy(f"{root}/usr/share/doc/dnstapd/examples/dnstapd-sniffer.conf", f"{drop_ins}/sniffer.conf")
+            shutil.copy(f"{root}/usr/share/doc/dnstapd/examples/dnstapd-sniffer.conf",
+                        f"{drop_ins}/sniffer.conf")
             write(f"{drop_ins}/watchdog.conf", "[Service]\nWatchdogSec=1\n")
             # A socket that is given to a group, and a file, where the unit has places for them.
             text = read(f"{root}/{CONFIG}")
-            for section, keys in (("input.sniffer", 'eth-name = "lo"'), ("input.unix-socket", 'path = "/run/dnstapd/dnstap.sock"\ngroup = "dnstapd"')):
-                text, count = re.subn(rf"(\[{re.escape(section)}\]\n)enable = false\n", rf"\1enable = true\n{keys}\n", text)
+            for section, keys in (("input.sniffer", 'eth-name = "lo"'),
+                                  ("input.unix-socket",
+                                   'path = "/run/dnstapd/dnstap.sock"\ngroup = "dnstapd"')):
+                text, count = re.subn(rf"(\[{re.escape(section)}\]\n)enable = false\n",
+                                      rf"\1enable = true\n{keys}\n", text)
                 assert count == 1, section
-            text, count = re.subn(r'(\[output\.file\]\n)enable = false\n((?:.*\n)+?)file = "[^"]*"', r'\1enable = true\n\2file = "/var/log/dnstapd/dnstap.log"', text)
+            text, count = re.subn(r'(\[output\.file\]\n)enable = false\n((?:.*\n)+?)file = "[^"]*"',
+                                  r'\1enable = true\n\2file = "/var/log/dnstapd/dnstap.log"', text)
             assert count == 1
             write(f"{root}/{CONFIG}", text, mode=0o640)
             call("systemctl", "daemon-reload")
@@ -295,18 +318,21 @@ def test_deb_with_systemd():
             call("dpkg", "--remove", "dnstapd")
             assert gone() and show("LoadState") == "not-found" and "verbose = true" in read(f"{root}/{CONFIG}")
             call("dpkg", "--purge", "dnstapd")
-            assert not [place for place in ("etc/dnstapd", "var/log/dnstapd", "var/log/private/dnstapd") if os.path.lexists(f"{root}/{place}")]
+            assert not [place for place in ("etc/dnstapd", "var/log/dnstapd", "var/log/private/dnstapd")
+                        if os.path.lexists(f"{root}/{place}")]
 
 
 def test_the_readme_with_systemd():
-    """The commands by which the README makes it a service, with the program of scripts/cross in place of cargo's."""
+    """The commands by which the README makes it a service, with the program of scripts/cross in place of
+    cargo's."""
     text = read(os.path.join(TOP, "docs/install.md"))
     commands = re.search(r"(?s)\*\*systemd\*\*.*?\n\n((?:    [^\n]*\n)+)", text).group(1)
     assert "systemctl" in commands, commands
     with debian() as root:
         shutil.copytree(os.path.join(TOP, "configs"), f"{root}/src/configs")
         os.makedirs(f"{root}/src/target/release")
-        shutil.copy(os.path.join(TOP, "target/cross", NATIVE, "default/dnstapd"), f"{root}/src/target/release/dnstapd")
+        shutil.copy(os.path.join(TOP, "target/cross", NATIVE, "default/dnstapd"),
+                    f"{root}/src/target/release/dnstapd")
         with booted(root) as call:
             call("sh", "-e", "-c", "cd /src\n" + commands)
             healthy()
@@ -317,21 +343,25 @@ def test_lintian():
     deb, = package("--format", "deb", NATIVE)
     # Its status counts what is overridden, too.
     found = run("lintian", "--allow-root", "--fail-on", "none", "--show-overrides", deb).splitlines()
-    assert "O: dnstapd: statically-linked-binary [usr/sbin/dnstapd]" in found and not [line for line in found if line.startswith("E:")], found
+    assert "O: dnstapd: statically-linked-binary [usr/sbin/dnstapd]" in found and not [line for line in found
+                                                                                       if line.startswith("E:")], found
     return "; ".join(line for line in found if not line.startswith("N:"))
 
 
-# ---- OpenWrt ------------------------------------------------------------------------------------------------
+# ---- OpenWrt
+# ------------------------------------------------------------------------------------------------
 
 def members(octets):
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(octets))) as archive:
-        return [(member, archive.extractfile(member).read() if member.isfile() else b"") for member in archive]
+        return [(member, archive.extractfile(member).read() if member.isfile() else b"")
+                for member in archive]
 
 
 def plain(listed, when):
     """Members that belong to root, are of one time, and come in order."""
     for member, _ in listed:
-        assert (member.uid, member.gid, member.uname, member.gname, member.mtime) == (0, 0, "", "", when), member.get_info()
+        assert (member.uid, member.gid, member.uname, member.gname, member.mtime) == (0, 0, "", "",
+                                                                                      when), member.get_info()
         assert member.isfile() or (member.isdir() and member.mode == 0o755), member.get_info()
     names = [member.name for member, _ in listed]
     assert names == sorted(names, key=lambda name: name.split("/")), names
@@ -349,9 +379,12 @@ def check_ipk(path, name="dnstapd"):
     assert inside["debian-binary"] == b"2.0\n"
 
     when = outer[0][0].mtime
-    data, control = plain(members(inside["data.tar.gz"]), when), plain(members(inside["control.tar.gz"]), when)
+    data, control = plain(members(inside["data.tar.gz"]), when), plain(members(inside["control.tar.gz"]),
+                                                                       when)
     assert {file: member.mode for file, (member, _) in data.items()} == OPENWRT | {NOTICES: 0o644}
-    assert {file: member.mode for file, (member, _) in control.items()} == {"conffiles": 0o644, "control": 0o644, "postinst": 0o755, "prerm": 0o755}
+    assert {file: member.mode for file, (member, _) in control.items()} == {"conffiles": 0o644,
+                                                                            "control": 0o644,
+                                                                            "postinst": 0o755, "prerm": 0o755}
     text = control["control"][1].decode()
     fields = dict(re.findall(r"(?m)^([A-Z][A-Za-z-]*): (.+)$", text))
     assert re.fullmatch(r"(?:[A-Z][A-Za-z-]*: \S.*\n| \S.*\n)+", text), text
@@ -397,7 +430,9 @@ def test_ipk_on_a_busybox():
             write(f"{root}/usr/lib/opkg/info/dnstapd.{name}", control[name][1].decode(), mode=0o755)
         os.makedirs(f"{root}/bin")
         shutil.copy("/bin/busybox", f"{root}/bin/busybox")
-        for library in re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", "/bin/busybox"], capture_output=True, text=True).stdout):  # none when it is static
+        # None when it is static.
+        for library in re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", "/bin/busybox"], capture_output=True,
+                                                                 text=True).stdout):
             os.makedirs(f"{root}{os.path.dirname(library)}", exist_ok=True)
             shutil.copy(library, f"{root}{library}")
         for name in ("proc", "dev", "tmp"):
@@ -414,15 +449,18 @@ def test_ipk_on_a_busybox():
         note = 'enable() { echo enable >>/tmp/noted; }\ndisable() { echo disable >>/tmp/noted; }\n'
         assert common.count("script=$1\n") == 1
         write(f"{root}/etc/rc.common", common.replace("script=$1\n", note + "script=$1\n"), mode=0o755)
-        write(f"{root}/lib/functions.sh", "default_postinst() { /etc/init.d/dnstapd enable; /etc/init.d/dnstapd start; }\n"
+        write(f"{root}/lib/functions.sh",
+              "default_postinst() { /etc/init.d/dnstapd enable; /etc/init.d/dnstapd start; }\n"
                                           "default_prerm() { /etc/init.d/dnstapd disable; /etc/init.d/dnstapd stop; }\n")
         run("ip", "link", "add", "br-lan", "type", "bridge")  # the configuration's sniffer looks for it
         try:
             environment = {"PATH": "/usr/local/bin:/bin:/usr/sbin"}
-            run("chroot", root, "/usr/lib/opkg/info/dnstapd.postinst", env={**environment, "IPKG_NO_SCRIPT": "1"})
+            run("chroot", root, "/usr/lib/opkg/info/dnstapd.postinst",
+                env={**environment, "IPKG_NO_SCRIPT": "1"})
             assert not os.path.exists(f"{root}/tmp/noted")
             # The service keeps what it is given as its output: not our pipe.
-            subprocess.run(["chroot", root, "/usr/lib/opkg/info/dnstapd.postinst", "configure"], env=environment, check=True, timeout=30,
+            subprocess.run(["chroot", root, "/usr/lib/opkg/info/dnstapd.postinst", "configure"],
+                           env=environment, check=True, timeout=30,
                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             healthy()
             with open(f"{root}/var/etc/dnstapd.toml", "rb") as file:
@@ -437,37 +475,48 @@ def test_ipk_on_a_busybox():
 
 
 def test_the_feeds_makefile():
-    """What the package Makefile installs is what the .ipk holds. OpenWrt's makefiles are no package: a few lines stand for those used."""
+    """What the package Makefile installs is what the .ipk holds. OpenWrt's makefiles are no package: a few
+    lines stand for those used."""
     with tempfile.TemporaryDirectory() as top:
-        write(f"{top}/rules.mk", "INSTALL_DIR=install -d -m 0755\nINSTALL_BIN=install -m 0755\nINSTALL_DATA=install -m 0644\n"
+        write(f"{top}/rules.mk",
+              "INSTALL_DIR=install -d -m 0755\nINSTALL_BIN=install -m 0755\nINSTALL_DATA=install -m 0644\n"
                                  f"INSTALL_CONF=install -m 0600\nINCLUDE_DIR={top}\nPKG_INSTALL_DIR={top}/installed\nPKG_BUILD_DIR={top}/build\nCP=cp -fpR\n")
-        write(f"{top}/package.mk", "define BuildPackage\nall:\n\t$$(call Build/Prepare)\n\t$$(call Package/$(1)/install,$(TOPDIR)/root)\n"
+        write(f"{top}/package.mk",
+              "define BuildPackage\nall:\n\t$$(call Build/Prepare)\n\t$$(call Package/$(1)/install,$(TOPDIR)/root)\n"
                                    "\t@echo '$$(PKG_VERSION) $$(strip $$(call Package/$(1)/conffiles)) $$(CARGO_RUSTFLAGS)'\nendef\n")
-        write(f"{top}/feeds/packages/lang/rust/rust-package.mk", "RUST_ARCH_DEPENDS:=@(x86_64)\nCARGO_RUSTFLAGS+=-Ctarget-feature=-crt-static\ndefine RustBinPackage\nendef\n")
+        write(f"{top}/feeds/packages/lang/rust/rust-package.mk",
+              "RUST_ARCH_DEPENDS:=@(x86_64)\nCARGO_RUSTFLAGS+=-Ctarget-feature=-crt-static\ndefine RustBinPackage\nendef\n")
         write(f"{top}/installed/bin/dnstapd", "program")
-        make = lambda arch: run("make", "--no-print-directory", "-C", os.path.join(TOP, "cross/openwrt"), f"TOPDIR={top}", f"ARCH={arch}").splitlines()[-1]
+        make = lambda arch: run("make", "--no-print-directory", "-C", os.path.join(TOP, "cross/openwrt"),
+                                f"TOPDIR={top}", f"ARCH={arch}").splitlines()[-1]
         assert make("x86_64") == f"{version()} /etc/config/dnstapd -Ctarget-feature=-crt-static", make("x86_64")
         assert make("mips").endswith(" --cfg fix_y2038") and make("mipsel").endswith(" --cfg fix_y2038")
-        found = {os.path.relpath(os.path.join(folder, name), f"{top}/root"): stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode)
+        found = {os.path.relpath(os.path.join(folder, name),
+                                 f"{top}/root"): stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode)
                  for folder, _, names in os.walk(f"{top}/root") for name in names}
         assert found == OPENWRT, found
         # And what it takes along is enough for cargo.
-        run("cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1", "--manifest-path", f"{top}/build/Cargo.toml")
-        missing = [name for name in run("git", "-C", TOP, "ls-files", "Cargo.toml", "Cargo.lock", "build.rs", "src", "proto/dnstap.proto").splitlines()
+        run("cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1",
+            "--manifest-path", f"{top}/build/Cargo.toml")
+        missing = [name for name in run("git", "-C", TOP, "ls-files", "Cargo.toml", "Cargo.lock", "build.rs",
+                                        "src", "proto/dnstap.proto").splitlines()
                    if not os.path.exists(f"{top}/build/{name}")]
         assert not missing, missing
 
 
-# ---- The others ---------------------------------------------------------------------------------------------
+# ---- The others
+# ---------------------------------------------------------------------------------------------
 
 def test_tarball():
     path, = package("--format", "tar", NATIVE)
     with open(path, "rb") as file:
         listed = members(file.read())
     top = f"dnstapd-{version()}"
-    found = {name.removeprefix(top + "/"): member.mode for name, (member, _) in plain(listed, listed[0][0].mtime).items()}
+    found = {name.removeprefix(top + "/"): member.mode for name,
+             (member, _) in plain(listed, listed[0][0].mtime).items()}
     assert found.pop("dnstapd") == 0o755 and found["configs/openwrt/dnstapd.init"] == 0o755
-    for name in ("README.md", "LICENSE", "CHANGELOG.md", "configs/dnstap.toml", "configs/dnstapd.service", "configs/dnstapd-sniffer.conf",
+    for name in ("README.md", "LICENSE", "CHANGELOG.md", "configs/dnstap.toml", "configs/dnstapd.service",
+                 "configs/dnstapd-sniffer.conf",
                  "configs/openwrt/dnstapd.config", "configs/openwrt/dnstapd.json", "notices.gz"):
         assert found[name] == 0o644, (name, found)
 
@@ -492,23 +541,29 @@ def test_wrong_words():
 def test_container():
     with tempfile.TemporaryDirectory() as top:
         storage = ["buildah", "--storage-driver", "vfs", "--root", f"{top}/root", "--runroot", f"{top}/run"]
-        image = run(*storage, "bud", "--quiet", "--isolation", "chroot", "--format", "docker", "--file", "cross/Dockerfile", TOP, cwd=TOP).strip()
+        image = run(*storage, "bud", "--quiet", "--isolation", "chroot", "--format", "docker", "--file",
+                    "cross/Dockerfile", TOP, cwd=TOP).strip()
         container = run(*storage, "from", "--pull-never", image).strip()
         config = json.loads(run(*storage, "inspect", container))["Docker"]["config"]
-        assert config["User"] == "65532:65532" and set(config["ExposedPorts"]) == {"6000/tcp", "8080/tcp"}, config
+        assert config["User"] == "65532:65532" and set(config["ExposedPorts"]) == {"6000/tcp",
+                                                                                   "8080/tcp"}, config
         files = run(*storage, "mount", container).strip()
-        found = sorted(os.path.relpath(os.path.join(folder, name), files) for folder, _, names in os.walk(files) for name in names)
+        found = sorted(os.path.relpath(os.path.join(folder, name), files) for folder, _,
+                       names in os.walk(files) for name in names)
         assert found == ["etc/dnstapd/dnstap.toml", "usr/sbin/dnstapd"], found
 
         for name, secret in (("api-key", "of the container"), ("password", "pass word")):
             write(f"{top}/secrets/{name}", secret + "\n", mode=0o400)
             os.chown(f"{top}/secrets/{name}", 65532, 65532)
         os.chmod(top, 0o755)
-        inside = [*storage, "run", "--isolation", "chroot", "--volume", f"{top}/secrets:/run/secrets:ro", container, "--"]
+        inside = [*storage, "run", "--isolation", "chroot", "--volume", f"{top}/secrets:/run/secrets:ro",
+                  container, "--"]
         check, kind = config["Healthcheck"]["Test"][1:], config["Healthcheck"]["Test"][0]
         assert kind == "CMD"
-        assert "Connection refused" in subprocess.run([*inside, *check], capture_output=True, text=True).stderr
-        with subprocess.Popen([*inside, *config["Entrypoint"], *(config["Cmd"] or [])], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as daemon:
+        assert "Connection refused" in subprocess.run([*inside, *check], capture_output=True,
+                                                      text=True).stderr
+        with subprocess.Popen([*inside, *config["Entrypoint"], *(config["Cmd"] or [])],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as daemon:
             try:
                 healthy()
                 # On all addresses: of the network, and of IPv6.
@@ -516,13 +571,17 @@ def test_container():
                     assert fetch("/health", address)[0] == 200
                     harness.Sender((network.CLIENTS4[0], 6000))
                 basic = {"Authorization": "Basic " + base64.b64encode(b"admin:pass word").decode()}
-                assert fetch("/metrics")[0] == 401 and fetch("/metrics", headers={"X-API-Key": "changeme"})[0] == 401
-                assert fetch("/metrics", headers={"X-API-Key": "of the container"})[0] == 200 and fetch("/metrics", headers=basic)[0] == 200
+                assert fetch("/metrics")[0] == 401 and fetch("/metrics",
+                                                             headers={"X-API-Key": "changeme"})[0] == 401
+                assert fetch("/metrics",
+                             headers={"X-API-Key": "of the container"})[0] == 200 and fetch("/metrics",
+                                                                                            headers=basic)[0] == 200
                 run(*inside, *check)
                 process = run("pgrep", "--full", "--exact", "/usr/sbin/dnstapd").split()[-1]
                 assert re.search(r"(?m)^Uid:\t65532\t65532\t65532\t65532$", read(f"/proc/{process}/status"))
             finally:
-                for process in subprocess.run(["pgrep", "--full", "--exact", "/usr/sbin/dnstapd"], capture_output=True, text=True).stdout.split():
+                for process in subprocess.run(["pgrep", "--full", "--exact", "/usr/sbin/dnstapd"],
+                                              capture_output=True, text=True).stdout.split():
                     os.kill(int(process), signal.SIGTERM)
                 daemon.communicate(timeout=20)
         assert daemon.returncode == 0, daemon.returncode

@@ -1,4 +1,5 @@
-"""What stands between a server and the collector where one of them lacks a transport: socat, and a certificate for TLS."""
+"""What stands between a server and the collector where one of them lacks a transport: socat, and a
+certificate for TLS."""
 import os
 import subprocess
 import time
@@ -10,7 +11,8 @@ CERTIFIED = "dns.example.com"
 
 
 class Socat:
-    """Carries connections on: a Unix socket's over TCP for servers that have no TCP of their own, or those of TLS without it."""
+    """Carries connections on: a Unix socket's over TCP for servers that have no TCP of their own, or those of
+    TLS without it."""
 
     def __init__(self, listen, destination, log):
         with open(log, "ab") as file:
@@ -26,7 +28,8 @@ class Socat:
     @classmethod
     def tls(cls, port, destination, folder):
         path, key = self_signed(folder, CERTIFIED, f"DNS:{CERTIFIED}")
-        return cls(f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={path},key={key},verify=0,fork", destination,
+        return cls(f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={path},key={key},verify=0,fork",
+                   destination,
                    os.path.join(folder, "socat.log")), path
 
     def stop(self):

@@ -1,4 +1,5 @@
-"""Comparisons: the program's records against `oracle` and dnstap-ldns, its counters and metrics against the records."""
+"""Comparisons: the program's records against `oracle` and dnstap-ldns, its counters and metrics against the
+records."""
 import collections
 import os
 import subprocess
@@ -7,26 +8,31 @@ import ldns
 import oracle
 import tee
 
-KEYS = ("identity", "qname", "rrtype", "query-ip", "message", "family", "protocol", "query-port", "response-ip", "response-port",
+KEYS = ("identity", "qname", "rrtype", "query-ip", "message", "family", "protocol", "query-port",
+        "response-ip", "response-port",
         "type", "length", "timestamp", "rcode", "id", "flags")
-SHOWN = ("identity", "qname", "rrtype", "query-ip", "message", "family", "protocol", "query-port", "response-ip", "response-port",
+SHOWN = ("identity", "qname", "rrtype", "query-ip", "message", "family", "protocol", "query-port",
+         "response-ip", "response-port",
          "type", "timestamp", "rcode", "id", "flags")
 
 
 def order(record):
-    return tuple(str(record[key]) for key in ("timestamp", "message", "id", "qname", "query-port", "response-port", "length"))
+    return tuple(str(record[key])
+                 for key in ("timestamp", "message", "id", "qname", "query-port", "response-port", "length"))
 
 
 def same(got, expected, keys, where):
     """Two lists of records, field by field; the first differences are the message."""
     assert len(got) == len(expected), f"{where}: {len(got)} records for {len(expected)}"
     wrong = [f"{where}: record {number}: {key} is {one[key]!r}, not {other[key]!r} ({order(other)})"
-             for number, (one, other) in enumerate(zip(got, expected)) for key in keys if one[key] != other[key]]
+             for number, (one, other) in enumerate(zip(got, expected)) for key in keys
+             if one[key] != other[key]]
     assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:8])
 
 
 def records(got, connections):
-    """The program's records are those of the frames that went through the tee: in order on each connection."""
+    """The program's records are those of the frames that went through the tee: in order on each
+    connection."""
     expected = [[oracle.parse(frame) for frame in frames] for frames in connections]
     flat = [record for records in expected for record in records]
     if len([records for records in expected if records]) > 1:
@@ -37,11 +43,13 @@ def records(got, connections):
 
 
 def latencies(got, expected, ordered):
-    """Latency: from the query time in the response, else from the matching query before it, to the microsecond."""
+    """Latency: from the query time in the response, else from the matching query before it, to the
+    microsecond."""
     waiting, compared = {}, 0
     for one, other in zip(got, expected):
         kind = other["message"].partition("_")[0]
-        key = (other["identity"], kind, other["query-ip"], other["query-port"], other["id"], other["qname"].lower())
+        key = (other["identity"], kind, other["query-ip"], other["query-port"], other["id"],
+               other["qname"].lower())
         if other["type"] == "query":
             waiting[key] = other["time-ns"]
             assert one["latency"] == "-", one
@@ -82,7 +90,8 @@ def with_ldns(connections, got, folder):
         one["length"] = short["length"]
         for key in changed:
             one[key] = other[key]
-    # dnstap-ldns against the program's own records: paired by place where there is one connection, else in the order of time.
+    # dnstap-ldns against the program's own records: paired by place where there is one connection, else in
+    # the order of time.
     if len([frames for frames in connections if frames]) > 1:
         places = sorted(range(len(flat)), key=lambda place: order(flat[place]))
         read = [read[place] for place in places]
@@ -98,7 +107,8 @@ def with_ldns(connections, got, folder):
     by_type = collections.Counter(record["message"] for record in got)
     assert by_type == collections.Counter(record["message"] for record in read), by_type
     shown = sum("qname" in one for one in read)
-    assert shown >= 0.9 * len([record for record in got if record["length"]]), f"dnstap-ldns shows {shown} questions of {len(got)}"
+    assert shown >= 0.9 * len([record for record in got
+                               if record["length"]]), f"dnstap-ldns shows {shown} questions of {len(got)}"
     return by_type, compared
 
 
@@ -126,33 +136,46 @@ def with_counters(daemon, expected, identity):
             for name in some:
                 assert counters[name] == counts[name], f"/counters {name}{stream}: {counters[name]}, not {counts[name]}"
         # Distinct numbers are estimates: 3 % or 1 off at most here.
-        for name, values in (("clients", {record["query-ip"] for record in expected if record["query-ip"] not in ("-", "::", "0.0.0.0")}),
-                             ("domains", {record["qname"].lower() for record in expected if record["qname"] != "-"})):
-            assert abs(counters[name] - len(values)) <= max(1, 0.03 * len(values)), (name, counters[name], len(values))
+        for name, values in (("clients", {record["query-ip"] for record in expected
+                                          if record["query-ip"] not in ("-", "::", "0.0.0.0")}),
+                             ("domains", {record["qname"].lower() for record in expected
+                                          if record["qname"] != "-"})):
+            assert abs(counters[name] - len(values)) <= max(1, 0.03 * len(values)), (name, counters[name],
+                                                                                     len(values))
     return len(names)
 
 
 def with_metrics(daemon, expected, identity, transport):
     """/metrics says the same; a Prometheus parser reads it; the accounts of the daemon add up."""
     counts, metrics = tally(expected), daemon.check_accounts()
-    pairs = {"dnstap_queries": "query", "dnstap_responses": "response", "dnstap_queries_bytes_total": "query/bytes",
-             "dnstap_responses_bytes_total": "response/bytes", "dnstap_queries_udp": "query/udp", "dnstap_queries_tcp": "query/tcp",
-             "dnstap_response_udp": "response/udp", "dnstap_response_tcp": "response/tcp", "dnstap_queries_inet": "query/inet",
-             "dnstap_queries_inet6": "query/inet6", "dnstap_response_inet": "response/inet", "dnstap_response_inet6": "response/inet6",
-             "dnstap_queries_a": "query/a", "dnstap_queries_aaaa": "query/aaaa", "dnstap_queries_srv": "query/srv",
+    pairs = {"dnstap_queries": "query", "dnstap_responses": "response",
+             "dnstap_queries_bytes_total": "query/bytes",
+             "dnstap_responses_bytes_total": "response/bytes", "dnstap_queries_udp": "query/udp",
+             "dnstap_queries_tcp": "query/tcp",
+             "dnstap_response_udp": "response/udp", "dnstap_response_tcp": "response/tcp",
+             "dnstap_queries_inet": "query/inet",
+             "dnstap_queries_inet6": "query/inet6", "dnstap_response_inet": "response/inet",
+             "dnstap_response_inet6": "response/inet6",
+             "dnstap_queries_a": "query/a", "dnstap_queries_aaaa": "query/aaaa",
+             "dnstap_queries_srv": "query/srv",
              "dnstap_responses_noerror": "response/noerror", "dnstap_responses_nxdomain": "response/nxdomain",
              "dnstap_responses_servfail": "response/servfail", "dnstap_responses_refused": "response/refused"}
     for family, name in pairs.items():
         for label in ("", f'{{identity="{identity}"}}'):
-            assert metrics[family + label] == counts[name], f"/metrics {family}{label}: {metrics[family + label]}, not {counts[name]}"
+            assert metrics[family
+                           + label] == counts[name], f"/metrics {family}{label}: {metrics[family + label]}, not {counts[name]}"
     which = "unix-socket" if transport == "unix" else "tcp-socket"
-    frames = [value for key, value in metrics.items() if key.startswith("dnstapd_frames_total{") and which in key]
+    frames = [value for key, value in metrics.items() if key.startswith("dnstapd_frames_total{")
+              and which in key]
     assert frames == [len(expected)], (frames, len(expected))
     wrong = {key: value for key, value in metrics.items()
-             if value and key.startswith(("dnstapd_rejected_total", "dnstapd_output_dropped_total", "dnstapd_malformed_total"))}
+             if value and key.startswith(("dnstapd_rejected_total", "dnstapd_output_dropped_total",
+                                          "dnstapd_malformed_total"))}
     assert not wrong, wrong
     _, text = daemon.request("/metrics")
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True,
+                          timeout=30)
     # Status 3 is about the style of names, which are those that dashboards know; 1 is a parse error.
-    assert done.returncode in (0, 3) and "error while linting" not in done.stderr, (done.returncode, done.stderr[:500])
+    assert done.returncode in (0, 3) and "error while linting" not in done.stderr, (done.returncode,
+                                                                                    done.stderr[:500])
     return len(pairs)

@@ -1,4 +1,5 @@
-"""The network that the servers are in, and the origin, which all of them ask: one for all processes of a run."""
+"""The network that the servers are in, and the origin, which all of them ask: one for all processes of a
+run."""
 import os
 import tempfile
 

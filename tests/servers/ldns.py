@@ -1,8 +1,9 @@
 """What dnstap-ldns reads from a capture: the counts of its quiet format, the fields of its YAML.
 
-dnstap-ldns 0.2.1 does not know every number: it stops at UPDATE messages, and its YAML stops at protocols other than UDP and
-TCP. `known` puts numbers it knows in their place (UPDATE as CLIENT, DOT and DOH as TCP), and `undo` tells which, so that all
-other fields of such messages are compared, too; those two come from `oracle` alone then.
+dnstap-ldns 0.2.1 does not know every number: it stops at UPDATE messages, and its YAML stops at protocols
+other than UDP and TCP. `known` puts numbers it knows in their place (UPDATE as CLIENT, DOT and DOH as TCP),
+and `undo` tells which, so that all other fields of such messages are compared, too; those two come from
+`oracle` alone then.
 """
 import re
 import subprocess
@@ -39,7 +40,8 @@ def quiet(path):
     for line in run(path, "-q").splitlines():
         date, time, mnemonic, address, protocol, length = line.split(" ")[:6]
         out.append({"message": MNEMONICS[mnemonic], "address": address, "protocol": protocol,
-                    "length": int(length.rstrip("b")) if length != "0b" else 0, "timestamp": f"{date}T{time}+00:00"})
+                    "length": int(length.rstrip("b")) if length != "0b" else 0,
+                    "timestamp": f"{date}T{time}+00:00"})
     return out
 
 
@@ -54,16 +56,21 @@ def record(text):
         return found.group(1) if found else "-"
 
     kind = find(r"^  type: (\S+)$")
-    when = find(r"^  response_time: !!timestamp (.*)$" if kind.endswith("RESPONSE") else r"^  query_time: !!timestamp (.*)$")
+    when = find(r"^  response_time: !!timestamp (.*)$" if kind.endswith("RESPONSE")
+                else r"^  query_time: !!timestamp (.*)$")
     out = {
-        "identity": find(r'^identity: "(.*)"$'), "message": kind, "timestamp": when if when == "-" else when.replace(" ", "T") + "+00:00",
+        "identity": find(r'^identity: "(.*)"$'), "message": kind, "timestamp": when if when == "-"
+        else when.replace(" ", "T") + "+00:00",
         "family": find(r"^  socket_family: (\S+)$"), "protocol": find(r"^  socket_protocol: (\S+)$"),
-        "query-ip": find(r'^  query_address: "(\S+)"$'), "response-ip": find(r'^  response_address: "(\S+)"$'),
-        "query-port": number(find(r"^  query_port: (\d+)$")), "response-port": number(find(r"^  response_port: (\d+)$")),
+        "query-ip": find(r'^  query_address: "(\S+)"$'),
+        "response-ip": find(r'^  response_address: "(\S+)"$'),
+        "query-port": number(find(r"^  query_port: (\d+)$")),
+        "response-port": number(find(r"^  response_port: (\d+)$")),
         "type": "response" if kind.endswith("RESPONSE") else "query",
     }
     body = text.partition("response_message: |" if out["type"] == "response" else "query_message: |")[2]
-    header = re.search(r"^    ;; ->>HEADER<<- opcode: \S+, rcode: (\S+), id: (\d+)\n    ;; flags: ([a-z ]*);", body, re.MULTILINE)
+    header = re.search(r"^    ;; ->>HEADER<<- opcode: \S+, rcode: (\S+), id: (\d+)\n    ;; flags: ([a-z ]*);",
+                       body, re.MULTILINE)
     if header:
         rcode = RCODES.get(header.group(1)) if not header.group(1).isdigit() else int(header.group(1))
         extended = re.search(r"^    ;; EDNS: .*ext-rcode: (\d+)", body, re.MULTILINE)

@@ -3,8 +3,8 @@
 
     tests/servers/network.py COMMAND...     runs a command inside; needs root
 
-Every server has an IPv4 and an IPv6 address and listens on port 53 there; clients ask from addresses of the same kinds
-(RFC 5737, RFC 3849). Nothing leaves the machine, whatever a server is asked.
+Every server has an IPv4 and an IPv6 address and listens on port 53 there; clients ask from addresses of the
+same kinds (RFC 5737, RFC 3849). Nothing leaves the machine, whatever a server is asked.
 """
 import os
 import subprocess
@@ -13,9 +13,11 @@ import sys
 MARK = "DNSTAPD_TEST_NETWORK"
 CLIENTS4 = ["192.0.2.10", "198.51.100.7", "198.51.100.23", "203.0.113.25", "203.0.113.88"]
 CLIENTS6 = ["2001:db8::10", "2001:db8:0:7::23", "2001:db8:beef::1"]
-# The name server of what is broken: the servers are told never to ask it, so that questions there end in SERVFAIL at once.
+# The name server of what is broken: the servers are told never to ask it, so that questions there end in
+# SERVFAIL at once.
 NOBODY = "192.0.2.254"
-SERVERS = {"origin": 53, "bind": 61, "unbound": 62, "dnsdist": 63, "recursor": 64, "nsd": 65, "knot": 66, "coredns": 67}
+SERVERS = {"origin": 53, "bind": 61, "unbound": 62, "dnsdist": 63, "recursor": 64, "nsd": 65, "knot": 66,
+           "coredns": 67}
 
 
 def address4(server):
@@ -37,7 +39,8 @@ def enter(command):
     """Runs a command inside. In a process namespace as well: whatever it leaves behind ends with it."""
     if os.geteuid() != 0:
         sys.exit("this needs root: a network namespace, and servers on port 53")
-    inside = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, __file__, *command]
+    inside = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, __file__,
+              *command]
     os.execvpe(inside[0], inside, dict(os.environ, **{MARK: "1"}))
 
 

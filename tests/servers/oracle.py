@@ -1,8 +1,8 @@
 """An independent reader of Frame Streams captures, dnstap and DNS messages, in plain Python.
 
-It knows nothing of the program under test: the framing, the protobuf fields and the DNS header are read here a second
-time, from their specifications, so that both can be compared. Presentation follows the program's documentation: names
-escaped as in the text format, times in UTC with six digits, `-` for what is missing.
+It knows nothing of the program under test: the framing, the protobuf fields and the DNS header are read here
+a second time, from their specifications, so that both can be compared. Presentation follows the program's
+documentation: names escaped as in the text format, times in UTC with six digits, `-` for what is missing.
 """
 import datetime
 import ipaddress
@@ -16,10 +16,13 @@ MESSAGES = dict(enumerate((
     "STUB_QUERY STUB_RESPONSE TOOL_QUERY TOOL_RESPONSE UPDATE_QUERY UPDATE_RESPONSE").split(), 1))
 FAMILIES = {1: "INET", 2: "INET6"}
 PROTOCOLS = {1: "UDP", 2: "TCP", 3: "DOT", 4: "DOH", 5: "DNSCryptUDP", 6: "DNSCryptTCP", 7: "DOQ"}
-RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN", 7: "YXRRSET",
+RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN",
+          7: "YXRRSET",
           8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", 16: "BADVERS", 23: "BADCOOKIE"}
-TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR",
-         41: "OPT", 43: "DS", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 99: "SPF", 250: "TSIG",
+TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC",
+         33: "SRV", 35: "NAPTR",
+         41: "OPT", 43: "DS", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 52: "TLSA", 64: "SVCB", 65: "HTTPS",
+         99: "SPF", 250: "TSIG",
          251: "IXFR", 252: "AXFR", 255: "ANY", 257: "CAA"}
 FLAGS = (("QR", 15), ("AA", 10), ("TC", 9), ("RD", 8), ("RA", 7), ("AD", 5), ("CD", 4))
 
@@ -30,7 +33,8 @@ def control(kind, content_type=None):
 
 
 def split(octets):
-    """Frames of a stream in order: `(kind, payload)`, where kind is "data" or the number of a control frame."""
+    """Frames of a stream in order: `(kind, payload)`, where kind is "data" or the number of a control
+    frame."""
     at = 0
     while at + 4 <= len(octets):
         (length,) = struct.unpack_from(">I", octets, at)
@@ -144,7 +148,8 @@ def address(octets):
 
 
 def parse(frame):
-    """All of a frame that a record of the program shows, under the keys of its JSON, and `time` in seconds."""
+    """All of a frame that a record of the program shows, under the keys of its JSON, and `time` in
+    seconds."""
     outer = {number: value for number, value, _ in fields(frame)}
     inner = {number: value for number, value, _ in fields(outer[14])}
     kind = inner[1]
@@ -156,7 +161,8 @@ def parse(frame):
         "family": FAMILIES.get(inner.get(2), "-"), "protocol": PROTOCOLS.get(inner.get(3), "-"),
         "query-ip": address(inner.get(4)), "query-port": inner.get(6) or "-",
         "response-ip": address(inner.get(5)), "response-port": inner.get(7) or "-",
-        "type": "response" if response else "query", "length": len(payload), "timestamp": instant(seconds, nanoseconds),
+        "type": "response" if response else "query", "length": len(payload),
+        "timestamp": instant(seconds, nanoseconds),
         "qname": "-", "rrtype": "-", "rcode": "-", "id": "-", "flags": "-",
         "time": (seconds or 0) + (nanoseconds or 0) / 1e9, "payload": payload,
         "time-ns": (seconds or 0) * 10**9 + (nanoseconds or 0),
@@ -185,4 +191,5 @@ def spots(frame):
     if len(payload) < 17 or payload[4:6] != b"\0\1":
         return None
     client_at, client = found.get(4) or (0, b"")
-    return {"client": client_at, "client_length": len(client), "id": at, "label": at + 13, "label_length": payload[12]}
+    return {"client": client_at, "client_length": len(client), "id": at, "label": at + 13,
+            "label_length": payload[12]}

@@ -1,8 +1,10 @@
-"""The DNS servers of the tests: one class each, with its configuration and the ways in which it can send dnstap.
+"""The DNS servers of the tests: one class each, with its configuration and the ways in which it can send
+dnstap.
 
-`Server.start` writes the configuration into a folder, runs the server in the foreground and waits until it answers.
-A destination of its dnstap is the path of a Unix socket or a `(address, port)` pair. `transports` names what the
-server speaks itself; over TCP, servers that only know Unix sockets go through socat (`socat = True`).
+`Server.start` writes the configuration into a folder, runs the server in the foreground and waits until it
+answers. A destination of its dnstap is the path of a Unix socket or a `(address, port)` pair. `transports`
+names what the server speaks itself; over TCP, servers that only know Unix sockets go through socat (`socat =
+True`).
 """
 import os
 import shutil
@@ -17,7 +19,8 @@ from carriers import CERTIFIED
 from certificates import self_signed
 from network import NOBODY, address4, address6
 
-COREDNS = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "dnstapd-tests/bin/coredns")
+COREDNS = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+                       "dnstapd-tests/bin/coredns")
 
 
 class Server:
@@ -78,7 +81,8 @@ class Server:
             for name in (self.folder, *map(self.path, os.listdir(self.folder))):
                 shutil.chown(name, self.user, self.user)
         with open(self.path("log"), "ab") as log:
-            self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log)
         self.wait_until_it_answers()
         return self
 
@@ -141,7 +145,8 @@ class Origin(Server):
         return ""
 
     def command(self):
-        texts = "".join(f'zone:\n  name: "{zone}"\n  zonefile: "{zones.file_name(zone)}"\n' for zone in zones.ZONES)
+        texts = "".join(f'zone:\n  name: "{zone}"\n  zonefile: "{zones.file_name(zone)}"\n'
+                        for zone in zones.ZONES)
         conf = self.write("nsd.conf", f"""
 server:
   ip-address: {self.address4}
@@ -190,7 +195,8 @@ class Bind(Server):
     identity = "ns1"
     user = "bind"
     socat = True
-    shows = ("AUTH_QUERY", "AUTH_RESPONSE", "CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY", "RESOLVER_RESPONSE",
+    shows = ("AUTH_QUERY", "AUTH_RESPONSE", "CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY",
+             "RESOLVER_RESPONSE",
              "UPDATE_QUERY", "UPDATE_RESPONSE")
 
     def command(self):
@@ -226,7 +232,8 @@ zone "." {{ type hint; file "hints"; }};
 zone "own.example" {{ type primary; file "own.zone"; allow-update {{ any; }}; }};
 zone "example.org" {{ type forward; forward only; forwarders {{ {address4("origin")}; }}; }};
 """)
-        return [shutil.which("named"), "-g", "-n", "1", "-c", conf, *(["-u", self.user] if self.as_user else [])]
+        return [shutil.which("named"), "-g", "-n", "1", "-c", conf,
+                *(["-u", self.user] if self.as_user else [])]
 
 
 class Unbound(Server):
@@ -234,7 +241,8 @@ class Unbound(Server):
     identity = "resolver1"
     user = "unbound"
     transports = ("unix", "tcp", "tls")
-    shows = ("CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY", "RESOLVER_RESPONSE", "FORWARDER_QUERY", "FORWARDER_RESPONSE")
+    shows = ("CLIENT_QUERY", "CLIENT_RESPONSE", "RESOLVER_QUERY", "RESOLVER_RESPONSE", "FORWARDER_QUERY",
+             "FORWARDER_RESPONSE")
     reconnects = 4
     tls_port = 853
 
@@ -316,7 +324,8 @@ addResponseAction(AllRule(), DnstapLogResponseAction("{self.identity}", tap))
 addCacheHitResponseAction(AllRule(), DnstapLogResponseAction("{self.identity}", tap))
 addSelfAnsweredResponseAction(AllRule(), DnstapLogResponseAction("{self.identity}", tap))
 """)
-        return [shutil.which("dnsdist"), "--supervised", "--disable-syslog", "-C", conf, *(["-u", self.user, "-g", self.user] if self.as_user else [])]
+        return [shutil.which("dnsdist"), "--supervised", "--disable-syslog", "-C", conf,
+                *(["-u", self.user, "-g", self.user] if self.as_user else [])]
 
 
 class Recursor(Server):
@@ -327,7 +336,8 @@ class Recursor(Server):
 
     def command(self):
         where = self.colon() if self.over_tcp else self.destination
-        self.write("recursor.lua", f"""dnstapFrameStreamServer("{where}", {{logQueries=true, logResponses=true}})
+        self.write("recursor.lua",
+                   f"""dnstapFrameStreamServer("{where}", {{logQueries=true, logResponses=true}})
 """)
         self.write("recursor.conf", f"""
 local-address={self.address4},{self.address6}
@@ -356,7 +366,8 @@ packetcache-servfail-ttl=1
 
     def end(self):
         # SIGTERM ends it at once, without STOP and with messages unsent.
-        subprocess.run(["rec_control", f"--socket-dir={self.folder}", "quit-nicely"], check=True, capture_output=True, timeout=10)
+        subprocess.run(["rec_control", f"--socket-dir={self.folder}", "quit-nicely"], check=True,
+                       capture_output=True, timeout=10)
 
 
 class Knot(Server):

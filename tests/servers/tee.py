@@ -1,8 +1,9 @@
 """A tee between a DNS server and the collector: copies both directions, and keeps what it copied.
 
-It listens where the server sends its dnstap to (a Unix path or an `(address, port)` pair) and connects onwards to the
-collector for each connection. Each connection leaves two files: NAME.N.up (what the server sent) and NAME.N.down (what the
-collector answered). `capture` makes a valid capture of an `up` file, for tools that read files.
+It listens where the server sends its dnstap to (a Unix path or an `(address, port)` pair) and connects
+onwards to the collector for each connection. Each connection leaves two files: NAME.N.up (what the server
+sent) and NAME.N.down (what the collector answered). `capture` makes a valid capture of an `up` file, for
+tools that read files.
 """
 import os
 import socket
@@ -98,7 +99,8 @@ def read(path):
 
 
 def capture(path, frames):
-    """Writes data frames as a unidirectional capture: what the server sent, without READY, and with STOP in any case."""
+    """Writes data frames as a unidirectional capture: what the server sent, without READY, and with STOP in
+    any case."""
     with open(path, "wb") as file:
         file.write(oracle.control(oracle.START, oracle.CONTENT_TYPE))
         for frame in frames:

@@ -1,5 +1,5 @@
-"""Unbound streams to dnstapd over TLS, with and without a certificate of its own, and so does CoreDNS; and dnstapd connects to
-CoreDNS, which listens, with and without TLS. The servers answer by themselves.
+"""Unbound streams to dnstapd over TLS, with and without a certificate of its own, and so does CoreDNS; and
+dnstapd connects to CoreDNS, which listens, with and without TLS. The servers answer by themselves.
 """
 import os
 import shutil
@@ -53,7 +53,8 @@ dnstap:
   dnstap-log-client-response-messages: yes
 """)
         self.log = os.path.join(self.keeper.name, "log")
-        self.process = subprocess.Popen([shutil.which("unbound"), "-d", "-p", "-c", conf], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([shutil.which("unbound"), "-d", "-p", "-c", conf],
+                                        stdin=subprocess.DEVNULL,
                                         stderr=open(self.log, "wb"))
         ask(self.port, 1, "probe.example.test.")
 
@@ -111,7 +112,8 @@ def streams(more, tls):
         key = 'dnstapd_connections{input="tcp-socket"}'
         it.wait(lambda: it.metrics()[key] == 1, 10, it.log)
         ask(resolver.port, QUERIES)
-        it.wait(lambda: it.metrics()['dnstapd_received_total{input="tcp-socket"}'] == 2 * QUERIES + 2, 10, it.log)
+        it.wait(lambda: it.metrics()['dnstapd_received_total{input="tcp-socket"}'] == 2 * QUERIES + 2, 10,
+                it.log)
         records = [record for record in it.records() if record["qname"] == "www.example.test."]
         wanted = {"CLIENT_QUERY": QUERIES, "CLIENT_RESPONSE": QUERIES}
         got = {kind: sum(record["message"] == kind for record in records) for kind in wanted}
@@ -141,7 +143,8 @@ def test_unbound_without_the_certificate_it_needs():
 
 
 def test_unbound_that_expects_another_name():
-    refused("", TRUSTING.replace(NAME, "other.example.net"), 'dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}')
+    refused("", TRUSTING.replace(NAME, "other.example.net"),
+            'dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}')
 
 
 def test_unbound_without_tls():
@@ -167,7 +170,8 @@ class CoreDns:
   }}
 }}
 """)
-        self.process = subprocess.Popen([COREDNS, "-conf", corefile], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        self.process = subprocess.Popen([COREDNS, "-conf", corefile], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, env={**os.environ, **environment})
         ask(self.port, 1, "probe.example.test.")
 
@@ -180,8 +184,8 @@ class CoreDns:
         self.keeper.cleanup()
 
 
-# CoreDNS 1.14.6 now and then writes two messages into each other and closes when it has many to send to a sink that
-# connected (seen in the octets on the way), so it is asked slowly.
+# CoreDNS 1.14.6 now and then writes two messages into each other and closes when it has many to send to a
+# sink that connected (seen in the octets on the way), so it is asked slowly.
 SLOW_QUERIES = 20
 
 
@@ -205,7 +209,8 @@ remote-port = 6900
                     time.sleep(0.05)
                     ask(server.port, 1)
                 total += 2 * SLOW_QUERIES
-                it.wait(lambda: it.metrics()['dnstapd_received_total{input="tcp-client"}'] >= total, 10, it.log)
+                it.wait(lambda: it.metrics()['dnstapd_received_total{input="tcp-client"}'] >= total, 10,
+                        it.log)
             it.wait(lambda: it.metrics()[connected] == 0 and not ready(), 10, it.log)
         records = [record for record in it.records() if record["qname"] == "www.example.test."]
         assert len(records) == total, len(records)
@@ -216,13 +221,15 @@ remote-port = 6900
 def coredns_streams(options, **environment):
     """All that CoreDNS sends arrives, over TLS."""
     server = AUTHORITY.sign("address", "IP:127.0.0.1")
-    with collector(server=server) as it, CoreDns(f"tls://127.0.0.1:{it.tcp[1]}", options, **environment) as coredns:
+    with collector(server=server) as it, CoreDns(f"tls://127.0.0.1:{it.tcp[1]}", options,
+                                                 **environment) as coredns:
         key = 'dnstapd_connections{input="tcp-socket"}'
         it.wait(lambda: it.metrics()[key] == 1, 15, it.log)
         for _ in range(SLOW_QUERIES):
             time.sleep(0.05)
             ask(coredns.port, 1)
-        wanted = lambda: sum(record["qname"] == "www.example.test." for record in it.records()) == 2 * SLOW_QUERIES
+        wanted = lambda: sum(record["qname"] == "www.example.test."
+                             for record in it.records()) == 2 * SLOW_QUERIES
         it.wait(wanted, 10, it.log)
         assert {record["identity"] for record in it.records()} == {"edge2"}
         it.check_accounts()
@@ -239,7 +246,8 @@ def test_coredns_over_tls_that_checks_the_certificate():
 
 def test_coredns_over_tls_that_does_not_trust_us():
     with collector() as it, CoreDns(f"tls://127.0.0.1:{it.tcp[1]}"):
-        it.wait(lambda: it.metrics().get('dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}', 0) >= 1, 15, it.log)
+        it.wait(lambda: it.metrics().get('dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}',
+                                         0) >= 1, 15, it.log)
         assert it.metrics()['dnstapd_received_total{input="tcp-socket"}'] == 0
 
 

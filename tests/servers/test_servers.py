@@ -1,7 +1,7 @@
 """Real DNS servers stream to the release binary, over every transport they have.
 
-Each server three times: through a tee, to compare what it sent with what dnstapd made of it (`compare`); then straight, to see it
-come back after dnstapd restarts; and at the head of a chain of two.
+Each server three times: through a tee, to compare what it sent with what dnstapd made of it (`compare`); then
+straight, to see it come back after dnstapd restarts; and at the head of a chain of two.
 """
 import os
 import signal
@@ -37,8 +37,10 @@ class Scenario:
     def __init__(self, server, transport, folder, **settings):
         self.kind, self.transport, self.settings, self.folder = server, transport, settings, folder
         port = 6000 + list(servers.SERVERS).index(server.name)
-        self.destination = os.path.join(self.folder, "dnstap.sock") if transport == "unix" else ("127.0.0.1", port)
-        self.onward = os.path.join(self.folder, "onward.sock") if transport == "unix" else ("127.0.0.1", port + 100)
+        self.destination = os.path.join(self.folder, "dnstap.sock") if transport == "unix" else ("127.0.0.1",
+                                                                                                 port)
+        self.onward = os.path.join(self.folder, "onward.sock") if transport == "unix" else ("127.0.0.1",
+                                                                                            port + 100)
         self.socat = None
 
     def start_server(self, as_user=False):
@@ -65,7 +67,8 @@ class Scenario:
             self.socat = None
 
     def compared(self):
-        """Queries through the tee: every record, counter and metric; the server's end, with STOP and FINISH."""
+        """Queries through the tee: every record, counter and metric; the server's end, with STOP and
+        FINISH."""
         with collector(self.onward) as daemon:
             splitter = tee.Tee(self.destination, self.onward, os.path.join(self.folder, "stream"))
             try:
@@ -86,12 +89,14 @@ class Scenario:
         return took
 
     def chained(self):
-        """Server, dnstapd, dnstapd, file: what the server sent is in the capture of the first and in that of the last."""
+        """Server, dnstapd, dnstapd, file: what the server sent is in the capture of the first and in that of
+        the last."""
         start, end = (os.path.join(self.folder, name) for name in ("start.fstrm", "end.fstrm"))
         capture = lambda path: f'[output.file]\nenable = true\nformat = "dnstap"\nfile = "{path}"\n'
         with harness.Daemon(fmt=None, extra=capture(end)) as last:
             onward = f'[output.dnstap]\nenable = true\npath = "{last.unix}"\n'
-            with harness.Daemon(fmt=None, extra=listen(self.onward, None) + onward + capture(start), inputs=False) as first:
+            with harness.Daemon(fmt=None, extra=listen(self.onward, None) + onward + capture(start),
+                                inputs=False) as first:
                 splitter = tee.Tee(self.destination, self.onward, os.path.join(self.folder, "stream"))
                 try:
                     self.life(splitter)
@@ -127,7 +132,8 @@ class Scenario:
         return f"{len(got)} records, {fields} fields, {counters} counters, stopped in {took:.2f} s: {types}"
 
     def reconnects(self):
-        """Two restarts of dnstapd, an ordered one and a kill: the server comes back by itself, and messages with it.
+        """Two restarts of dnstapd, an ordered one and a kill: the server comes back by itself, and messages
+        with it.
 
         Over a Unix socket of its own group, the server runs as the user that Debian runs it as.
         """
@@ -138,7 +144,8 @@ class Scenario:
             self.until_records(daemon, server)
             for with_signal in (signal.SIGTERM, signal.SIGKILL):
                 status = daemon.stop(with_signal)
-                assert status == (0 if with_signal == signal.SIGTERM else -signal.SIGKILL), f"dnstapd ended with {status}"
+                assert status == (0 if with_signal == signal.SIGTERM
+                                  else -signal.SIGKILL), f"dnstapd ended with {status}"
                 daemon.__exit__()
                 time.sleep(0.5)
                 daemon = collector(self.destination, group)
@@ -165,7 +172,8 @@ class Scenario:
 def handshakes(server, streams, answers):
     """READY, ACCEPT, START, and where the server says STOP, a FINISH.
 
-    On a busy machine Unbound 1.17 sometimes cannot read its own TLS: it says so, gives the connection up, and comes again.
+    On a busy machine Unbound 1.17 sometimes cannot read its own TLS: it says so, gives the connection up, and
+    comes again.
     """
     stops, given_up = 0, server.log().count("error: could not SSL_read")
     for stream, answer in zip(streams, answers):
@@ -195,7 +203,8 @@ def test_the_comparisons_notice_what_is_wrong():
     good = [dict(oracle.parse(frame)) for frame in frames]
     for record in good:
         record["latency"] = "-"
-    change = {"length": 1, "id": 70000, "query-port": 1, "response-port": 1, "qname": "other.", "flags": "QR TC"}
+    change = {"length": 1, "id": 70000, "query-port": 1, "response-port": 1, "qname": "other.",
+              "flags": "QR TC"}
     found = 0
     with tempfile.TemporaryDirectory() as folder:
         compare.with_ldns([frames], good, folder)
@@ -221,7 +230,8 @@ def folder():
 
 
 def each(count=None):
-    """A test for each server and its transports, or so many of them: one after the other, since a server has one address."""
+    """A test for each server and its transports, or so many of them: one after the other, since a server has
+    one address."""
     return pytest.mark.parametrize("kind, transport", [
         pytest.param(kind, transport, id=f"{name}-{transport}", marks=pytest.mark.xdist_group(name))
         for name, kind in servers.SERVERS.items() for transport in kind.transports[:count]])

@@ -1,6 +1,7 @@
 """The zones that the tests' servers answer from, in the master file format of RFC 1035.
 
-`origin` serves them all, the root included, so that recursive servers find everything on loopback by their own recursion.
+`origin` serves them all, the root included, so that recursive servers find everything on loopback by their
+own recursion.
 """
 import os
 
@@ -16,7 +17,8 @@ ROOT = f"""$TTL 86400
 a.root-servers.example. IN A {address4("origin")}
 a.root-servers.example. IN AAAA {address6("origin")}
 """ + "".join(f"{zone} IN NS ns1.example.com.\n" for zone in (
-    "example.com.", "example.org.", "2.0.192.in-addr.arpa.", "100.51.198.in-addr.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa.")) + f"""
+    "example.com.", "example.org.", "2.0.192.in-addr.arpa.", "100.51.198.in-addr.arpa.",
+    "8.b.d.0.1.0.0.2.ip6.arpa.")) + f"""
 ns1.example.com. IN A {address4("origin")}
 ns1.example.com. IN AAAA {address6("origin")}
 """
@@ -78,9 +80,12 @@ ZONES = {
     ".": ROOT,
     "example.com.": COM,
     "example.org.": ORG,
-    "2.0.192.in-addr.arpa.": reverse("2.0.192.in-addr.arpa.", [("80", "www.example.com."), ("25", "mail.example.com.")]),
-    "100.51.198.in-addr.arpa.": reverse("100.51.198.in-addr.arpa.", [("80", "www.example.org."), ("25", "mail.example.org.")]),
-    "8.b.d.0.1.0.0.2.ip6.arpa.": reverse("8.b.d.0.1.0.0.2.ip6.arpa.", [("0.8" + ".0" * 22, "www.example.com.")]),
+    "2.0.192.in-addr.arpa.": reverse("2.0.192.in-addr.arpa.",
+                                     [("80", "www.example.com."), ("25", "mail.example.com.")]),
+    "100.51.198.in-addr.arpa.": reverse("100.51.198.in-addr.arpa.",
+                                        [("80", "www.example.org."), ("25", "mail.example.org.")]),
+    "8.b.d.0.1.0.0.2.ip6.arpa.": reverse("8.b.d.0.1.0.0.2.ip6.arpa.",
+                                         [("0.8" + ".0" * 22, "www.example.com.")]),
 }
 HINTS = f""". 3600000 IN NS a.root-servers.example.
 a.root-servers.example. 3600000 IN A {address4("origin")}

@@ -17,7 +17,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter():
-    """The calling thread goes to a network namespace of its own, with what it starts, and with a /sys that tells of that network."""
+    """The calling thread goes to a network namespace of its own, with what it starts, and with a /sys that
+    tells of that network."""
     assert os.geteuid() == 0, "this needs root: network namespaces and packet sockets"
     assert libc.unshare(NEW_NETWORK | NEW_MOUNTS) == 0, os.strerror(ctypes.get_errno())
     for words in ("--make-rprivate /", "-t sysfs sysfs /sys"):

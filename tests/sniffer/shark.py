@@ -8,8 +8,10 @@ import time
 
 # What is asked for, each once for every message: one packet may carry several.
 FIELDS = ("dns.id", "dns.flags.response", "dns.flags.rcode", "dns.count.queries")
-SIDES = ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "tcp.srcport", "tcp.dstport")
-RCODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5, "NOTAUTH": 9, "BADVERS": 0}
+SIDES = ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "tcp.srcport",
+         "tcp.dstport")
+RCODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5, "NOTAUTH": 9,
+          "BADVERS": 0}
 
 # Questions and answers, fragments, and all of that behind tags.
 PLAIN = "port 53 or (ip[6:2] & 0x1fff != 0) or ip6 proto 44"
@@ -20,7 +22,8 @@ class Shark:
     def __init__(self, interface, folder):
         self.path = os.path.join(folder, f"{interface}-{time.monotonic_ns()}.pcapng")
         self.log = open(self.path + ".log", "w+")
-        self.process = subprocess.Popen(["tshark", "-q", "-n", "-i", interface, "-B", "16", "-w", self.path, PLAIN if interface == "any" else FILTER],
+        self.process = subprocess.Popen(["tshark", "-q", "-n", "-i", interface, "-B", "16", "-w", self.path,
+                                         PLAIN if interface == "any" else FILTER],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
         end = time.monotonic() + 15
         while not os.path.exists(self.path) or "Capturing on" not in open(self.log.name).read():
@@ -35,7 +38,8 @@ class Shark:
             self.process.wait(15)
 
     def read(self, display, fields):
-        command = ["tshark", "-n", "-r", self.path, "-Y", display, "-T", "fields", "-E", "separator=|", "-E", "occurrence=a", "-E", "aggregator=,"]
+        command = ["tshark", "-n", "-r", self.path, "-Y", display, "-T", "fields", "-E", "separator=|", "-E",
+                   "occurrence=a", "-E", "aggregator=,"]
         for field in fields:
             command += ["-e", field]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -64,7 +68,8 @@ class Shark:
     def converted(self, container):
         """The same capture in another container."""
         path = f"{self.path}.{container}"
-        subprocess.run(["tshark", "-n", "-r", self.path, "-F", container, "-w", path], check=True, capture_output=True, timeout=60)
+        subprocess.run(["tshark", "-n", "-r", self.path, "-F", container, "-w", path], check=True,
+                       capture_output=True, timeout=60)
         return path
 
     def frames(self):
@@ -93,11 +98,13 @@ def same(messages, records):
     """The records are these messages."""
     ours = collections.Counter()
     for record in records:
-        query, response = (record["query-ip"], str(record["query-port"])), (record["response-ip"], str(record["response-port"]))
+        query, response = (record["query-ip"], str(record["query-port"])), (record["response-ip"],
+                                                                            str(record["response-port"]))
         is_response = record["type"] == "response"
         source, destination = (response, query) if is_response else (query, response)
         rcode = RCODES[record["rcode"]] if is_response else 0
         ours[record["id"], is_response, rcode, source, destination, record["protocol"]] += 1
-    wrong = [f"tshark only: {key}" for key in (messages - ours)] + [f"sniffer only: {key}" for key in (ours - messages)]
+    wrong = [f"tshark only: {key}" for key in (messages - ours)] + [f"sniffer only: {key}"
+                                                                    for key in (ours - messages)]
     assert not wrong, f"{sum(messages.values())} by tshark, {sum(ours.values())} by the sniffer, {len(wrong)} differences\n" + "\n".join(wrong[:8])
     return f"{sum(ours.values())} messages"

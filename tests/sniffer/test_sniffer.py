@@ -1,6 +1,7 @@
 """The sniffer on real interfaces, beside a server that tells of the same messages, and beside tshark.
 
-Unbound runs in a router of network namespaces and streams its own dnstap; the sniffer must say the same of each message.
+Unbound runs in a router of network namespaces and streams its own dnstap; the sniffer must say the same of
+each message.
 """
 import collections
 import contextlib
@@ -28,7 +29,8 @@ import tunnel
 BOX = [network.address4("unbound"), network.address6("unbound")]
 ORIGIN = [network.address4("origin"), network.address6("origin")]
 CLIENTS = [*network.CLIENTS4, *network.CLIENTS6]
-KEYS = ("message", "qname", "rrtype", "query-ip", "query-port", "family", "protocol", "length", "rcode", "id", "flags", "type",
+KEYS = ("message", "qname", "rrtype", "query-ip", "query-port", "family", "protocol", "length", "rcode", "id",
+        "flags", "type",
         "response-ip", "response-port")
 CLIENT_SIDE = {"CLIENT_QUERY", "CLIENT_RESPONSE"}
 SERVER_SIDE = {"RESOLVER_QUERY", "RESOLVER_RESPONSE", "FORWARDER_QUERY", "FORWARDER_RESPONSE"}
@@ -36,7 +38,8 @@ SERVER_SIDE = {"RESOLVER_QUERY", "RESOLVER_RESPONSE", "FORWARDER_QUERY", "FORWAR
 
 def sniffer(interface, extra="", more=""):
     """A daemon that sniffs, and has what else is said."""
-    return harness.Daemon(inputs=False, extra=f'[input.sniffer]\nenable = true\neth-name = "{interface}"\n{extra}\n{more}')
+    return harness.Daemon(inputs=False,
+                          extra=f'[input.sniffer]\nenable = true\neth-name = "{interface}"\n{extra}\n{more}')
 
 
 def teller(interface, path):
@@ -85,13 +88,15 @@ class Box:
 
     @contextlib.contextmanager
     def told(self, *interfaces):
-        """Daemons on some interfaces; the first hears the server too, and has come to rest before the questions."""
+        """Daemons on some interfaces; the first hears the server too, and has come to rest before the
+        questions."""
         with contextlib.ExitStack() as stack:
             daemons = [stack.enter_context(teller(interfaces[0], self.socket))]
             daemons += [stack.enter_context(sniffer(interface)) for interface in interfaces[1:]]
             self.serve()
             self.ask(["warm.wild.example.com A"])
-            daemons[0].wait(lambda: any(r["identity"] == "resolver1" for r in daemons[0].records()), 10, lambda: "no dnstap of the server")
+            daemons[0].wait(lambda: any(r["identity"] == "resolver1" for r in daemons[0].records()), 10,
+                            lambda: "no dnstap of the server")
             time.sleep(1.5)
             self.since = stamp()
             yield daemons
@@ -130,14 +135,17 @@ def seconds(record):
 
 
 def agree(sniffed, told, kinds, least):
-    """The sniffer says of each message what the server says; times within half a second; every response has a latency."""
+    """The sniffer says of each message what the server says; times within half a second; every response has a
+    latency."""
     ours = [r for r in sniffed if r["message"] in kinds]
     theirs = [r for r in told if r["message"] in kinds]
     assert len(theirs) >= least, f"the server tells of {len(theirs)} messages only"
     assert {r["message"] for r in theirs} == set(kinds), {r["message"] for r in theirs}
     # What the server leaves out for a kind of message is not compared.
-    told_of = {kind: [key for key in KEYS if all(r[key] != "-" for r in theirs if r["message"] == kind)] for kind in kinds}
-    by_key = lambda records: sorted((tuple(str(r[key]) for key in told_of[r["message"]]), seconds(r)) for r in records)
+    told_of = {kind: [key for key in KEYS if all(r[key] != "-" for r in theirs if r["message"] == kind)]
+               for kind in kinds}
+    by_key = lambda records: sorted((tuple(str(r[key]) for key in told_of[r["message"]]), seconds(r))
+                                    for r in records)
     one, other = by_key(ours), by_key(theirs)
     counts = [collections.Counter(key for key, _ in pairs) for pairs in (one, other)]
     wrong = [f"sniffed only: {key} x{n}" for key, n in (counts[0] - counts[1]).items()]
@@ -170,7 +178,8 @@ def test_udp_tcp_and_both_families_as_the_server_and_tshark_say(box):
                 queries.many(box.server)
             time.sleep(1)
         told = box.heard(everywhere, "resolver1")
-        results = [agree(box.heard(lan, "sniffer"), told, CLIENT_SIDE, 500), agree(box.heard(wan, "sniffer"), told, SERVER_SIDE, 100),
+        results = [agree(box.heard(lan, "sniffer"), told, CLIENT_SIDE, 500),
+                   agree(box.heard(wan, "sniffer"), told, SERVER_SIDE, 100),
                    agree(box.heard(everywhere, "sniffer"), told, CLIENT_SIDE | SERVER_SIDE, 600)]
         for daemon, capture in ((lan, on_lan), (wan, on_wan)):
             results.append(f"tshark: {shark.same(capture.messages(), box.heard(daemon, 'sniffer'))}")
@@ -187,7 +196,8 @@ def test_tcp_with_many_queries_on_a_connection(box):
             file.write("large.example.com TXT\nwww.example.com A\n" * 400)
             file.flush()
             for target in BOX:
-                subprocess.run(["dnsperf", "-s", target, "-m", "tcp", "-d", file.name, "-n", "1", "-c", "2", "-q", "40"], capture_output=True, timeout=60)
+                subprocess.run(["dnsperf", "-s", target, "-m", "tcp", "-d", file.name, "-n", "1", "-c", "2",
+                                "-q", "40"], capture_output=True, timeout=60)
         time.sleep(1)
         told = agree(box.heard(lan, "sniffer"), box.heard(lan, "resolver1"), CLIENT_SIDE, 1500)
         nothing_lost(lan)
@@ -204,7 +214,8 @@ def test_answers_in_fragments(box):
             told = box.heard(lan, "resolver1")
             large = sum(r["length"] > 2500 and r["protocol"] == "UDP" for r in told)
             assert large >= 40, f"{large} large answers"
-            results = [agree(box.heard(daemon, "sniffer"), told, CLIENT_SIDE, 100) for daemon in (lan, everywhere)]
+            results = [agree(box.heard(daemon, "sniffer"), told, CLIENT_SIDE, 100)
+                       for daemon in (lan, everywhere)]
             capture.stop()
             assert capture.fragments() >= 3 * large, f"{capture.fragments()} fragments"
             nothing_lost(lan, everywhere)
@@ -251,7 +262,8 @@ format = "json"
 
 
 def test_captures_of_packets_replay_to_the_same(box):
-    """What tshark captured, in every container, becomes the records that the sniffer made; to the nanosecond's place."""
+    """What tshark captured, in every container, becomes the records that the sniffer made; to the
+    nanosecond's place."""
     told = []
     for interface, count in (("lan", 100), ("any", 200)):
         with sniffer(interface) as live, shark.Shark(interface, box.folder) as capture:
@@ -267,9 +279,11 @@ def test_captures_of_packets_replay_to_the_same(box):
             replayed = replay(path, BOX)
             by = lambda r: tuple(str(r[key]) for key in KEYS)
             one, other = collections.Counter(map(by, records)), collections.Counter(map(by, replayed))
-            wrong = [f"live only: {key}" for key in one - other] + [f"replayed only: {key}" for key in other - one]
+            wrong = [f"live only: {key}" for key in one - other] + [f"replayed only: {key}"
+                                                                    for key in other - one]
             assert not wrong, f"{interface} {container}: {len(records)} and {len(replayed)}\n" + "\n".join(wrong[:10])
-            apart = max(abs(seconds(a) - seconds(b)) for a, b in zip(sorted(records, key=by), sorted(replayed, key=by)))
+            apart = max(abs(seconds(a) - seconds(b)) for a,
+                        b in zip(sorted(records, key=by), sorted(replayed, key=by)))
             assert apart < 0.05, f"times are {apart} s apart"
             # The answerer's view, when nobody says whose addresses are whose.
             assert {r["message"] for r in replay(path, [])} == CLIENT_SIDE
@@ -278,11 +292,13 @@ def test_captures_of_packets_replay_to_the_same(box):
 
 
 def test_sniffed_messages_go_on_as_dnstap(box):
-    """To another dnstapd, which says the same of them; into captures at both, equal, which dnstap-ldns reads."""
+    """To another dnstapd, which says the same of them; into captures at both, equal, which dnstap-ldns
+    reads."""
     start, end = (os.path.join(box.folder, name) for name in ("start.fstrm", "end.fstrm"))
     capture = lambda path: f'[output.file]\nenable = true\nformat = "dnstap"\nfile = "{path}"\n'
     with harness.Daemon(extra=capture(end)) as last:
-        with sniffer("any", more=f'[output.dnstap]\nenable = true\npath = "{last.unix}"\n' + capture(start)) as first:
+        with sniffer("any", more=f'[output.dnstap]\nenable = true\npath = "{last.unix}"\n'
+                     + capture(start)) as first:
             box.serve()
             box.ask([*queries.plain(), *queries.odd()])
             box.ask(queries.plain({"TXT": queries.NAMES["TXT"], "A": queries.NAMES["A"]}), "+tcp")
@@ -300,7 +316,8 @@ def test_sniffed_messages_go_on_as_dnstap(box):
 
 
 def test_vlan_tags_one_and_two(box):
-    """Frames of a real exchange come again with tags: the outer one the kernel takes off, the inner one stays."""
+    """Frames of a real exchange come again with tags: the outer one the kernel takes off, the inner one
+    stays."""
     mtu(box, 9000)
     with sniffer("lan"), shark.Shark("lan", box.folder) as capture:
         box.serve()
@@ -315,7 +332,8 @@ def test_vlan_tags_one_and_two(box):
                 for frame in frames:
                     # To nobody's address: the sniffer sees it, and nobody answers.
                     head = b"\x02\0\0\0\0\x99" + frame[6:12]
-                    line.send(head + b"".join(tag.to_bytes(2, "big") + b"\0\x05" for tag in tags) + frame[12:])
+                    line.send(head + b"".join(tag.to_bytes(2, "big") + b"\0\x05" for tag in tags)
+                              + frame[12:])
             time.sleep(1)
             records = [r for r in lan.records() if r["identity"] == "sniffer"]
             messages = tagged.messages()
@@ -492,7 +510,8 @@ def test_addresses_are_followed(box):
             queries.dig(new[0], ["www.example.com A"], network.CLIENTS4[0], "+time=1")
             queries.dig(BOX[0], ["www.example.com A"], network.CLIENTS4[0], "+time=1")
         time.sleep(0.3)
-        assert {(r["message"], r["response-ip"]) for r in daemon.records()} == {("CLIENT_QUERY", new[0])}, daemon.records()
+        assert {(r["message"], r["response-ip"])
+                for r in daemon.records()} == {("CLIENT_QUERY", new[0])}, daemon.records()
 
 
 def test_an_interface_goes_and_comes_back(box):
@@ -503,7 +522,8 @@ def test_an_interface_goes_and_comes_back(box):
         with box.client.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((source, 0))
             sock.sendto(harness.dns("back.example.com."), (target, 53))
-        daemon.wait(lambda: types(daemon)["CLIENT_QUERY"] == count, 3, lambda: f"{types(daemon)}, not {count}")
+        daemon.wait(lambda: types(daemon)["CLIENT_QUERY"] == count, 3,
+                    lambda: f"{types(daemon)}, not {count}")
 
     def ready(daemon):
         return daemon.request("/ready")[0].status
@@ -584,7 +604,8 @@ path = "{demo}"
         dialled = harness.Sender.__new__(harness.Sender)
         dialled.sock = listener.accept()[0]
         dialled.sock.sendall(harness.control(harness.START, harness.CONTENT_TYPE))
-        senders = {"tcp-socket": harness.Sender(daemon.tcp), "tcp-client": dialled, "unix-socket": harness.Sender(f"{box.folder}/all.sock")}
+        senders = {"tcp-socket": harness.Sender(daemon.tcp), "tcp-client": dialled,
+                   "unix-socket": harness.Sender(f"{box.folder}/all.sock")}
         sent = {"file": len(list(harness.capture_frames(demo)))}
         for count, (name, sender) in enumerate(senders.items(), 3):
             sent[name] = 100 * count
@@ -613,12 +634,15 @@ path = "{demo}"
 def test_start_errors(box):
     config = '[web-api]\nlocal-port = 0\n[input.sniffer]\nenable = true\neth-name = "{}"\n'
     status, _, error = harness.run_binary(config=config.format("nosuch0"))
-    assert status == 1 and "input.sniffer: nosuch0: there is no interface of that name" in error, (status, error)
+    assert status == 1 and "input.sniffer: nosuch0: there is no interface of that name" in error, (status,
+                                                                                                   error)
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(config.format("lan"))
         file.flush()
-        done = subprocess.run(["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", harness.BINARY, "-c", file.name],
+        done = subprocess.run(["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw",
+                               harness.BINARY, "-c", file.name],
                               capture_output=True, text=True, timeout=20)
     assert done.returncode == 1 and "CAP_NET_RAW" in done.stderr, (done.returncode, done.stderr)
     status, out, error = harness.run_binary("--check", config=config.format("nosuch0"))
-    assert status == 0 and "input: sniffer on nosuch0" in out and "2097152  sniffer's ring" in out, (status, out, error)
+    assert status == 0 and "input: sniffer on nosuch0" in out and "2097152  sniffer's ring" in out, (status,
+                                                                                                     out, error)

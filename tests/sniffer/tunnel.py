@@ -1,4 +1,5 @@
-"""A line without Ethernet: a tun interface here and one in another namespace, and a thread that carries packets over."""
+"""A line without Ethernet: a tun interface here and one in another namespace, and a thread that carries
+packets over."""
 import fcntl
 import os
 import select
