@@ -9,30 +9,27 @@
 //!        +--- wait <---+--------------------------+
 //! ```
 //!
-//! The wait grows while attempts fail, see [`Backoff`]; a sender that got through the handshake of Frame Streams
+//! The wait grows while attempts fail, see [`Reconnect`]; a sender that got through the handshake of Frame Streams
 //! makes it short again. Each remote keeps its place for good, so that listeners never leave it without one. Why
 //! there is no connection is in the log once, until the reason changes or the connection is there.
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
+use std::net::TcpStream;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use async_io::{Async, Timer};
-use defmt_or_log::{debug, info, warn};
+use async_io::Async;
+use defmt_or_log::info;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use smol::future::or;
 
 use super::connections::Place;
 use super::receiver::{Shared, serve};
-use super::tcp_server::keep_alive;
 use crate::input::counters::InputCounters;
-use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS};
-use crate::net::backoff::Backoff;
-use crate::net::tls::{Client, ClientStream};
+use crate::net::dial::{Dialled, PeerAddress, dial};
+use crate::net::reconnect::Reconnect;
+use crate::net::tls::Client;
 use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, required};
 
 /// Section `input.tcp-client`, or one of several.
@@ -154,90 +151,42 @@ pub struct Remote<'a> {
 }
 
 impl<'a> Remote<'a> {
-    /// The one of a section that is on; none otherwise.
+    /// The one of a section that is on; `None` otherwise.
     pub fn new(section: &Section, tls: Option<&'a Client>) -> Option<Self> {
         let host = section.remote_address.clone().filter(|_| section.enable)?;
         Some(Remote { host, port: section.remote_port?.get(), retry: section.retry, tls })
-    }
-
-    /// Makes a connection, by the first address that answers.
-    async fn connect(&self, place: &Place<'_>) -> Result<Link, String> {
-        // Not cut short: it waits on another thread, and each attempt given up would leave one behind.
-        let addresses = async_net::resolve((self.host.as_str(), self.port)).await;
-        let addresses = addresses.map_err(|error| format!("the name cannot be resolved: {error}"))?;
-        let mut why = "the name has no address".to_owned();
-        for address in addresses.into_iter().take(DIAL_ADDRESSES) {
-            place.set_deadline(PATIENCE_SECONDS);
-            let late = async {
-                place.deadline().await;
-                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {PATIENCE_SECONDS} s")))
-            };
-            match or(self.reach(address), late).await {
-                Ok(link) => return Ok(link),
-                Err(error) => why = format!("{address}: {error}"),
-            }
-        }
-        Err(why)
-    }
-
-    /// Makes a connection to one address.
-    async fn reach(&self, address: SocketAddr) -> io::Result<Link> {
-        let stream = async_net::TcpStream::connect(address).await?;
-        keep_alive(&stream, self);
-        match self.tls {
-            None => Ok(Link::Plain(stream.into())),
-            Some(tls) => Ok(Link::Tls(Box::new(tls.connect(stream).await?))),
-        }
     }
 }
 
 /// As the log names it.
 impl fmt::Display for Remote<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.host.as_str();
-        if host.contains(':') {
-            write!(f, "[{host}]:{}", self.port)
-        } else {
-            write!(f, "{host}:{}", self.port)
-        }
+        PeerAddress::Tcp(self.host.clone(), self.port).fmt(f)
     }
-}
-
-/// A connection that was made.
-enum Link {
-    Plain(Arc<Async<std::net::TcpStream>>),
-    Tls(Box<ClientStream>),
 }
 
 /// Connects to a remote, and connects again, for ever.
 pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, counters: &InputCounters, place: Place<'_>) {
-    let mut backoff = Backoff::new(remote.retry);
-    let mut known = None;
+    let mut reconnect = Reconnect::new(format!("Input tcp-client: {remote}"), remote.retry);
     loop {
-        let why = match remote.connect(&place).await {
-            Ok(link) => {
+        let why = match dial(&remote.host, remote.port, remote.tls).await {
+            Ok(dialled) => {
                 info!("Input tcp-client: connected to {}", remote.to_string());
-                let started = match link {
-                    Link::Plain(stream) => serve(&*stream, &remote, counters, shared, &place).await,
-                    Link::Tls(stream) => serve(*stream, &remote, counters, shared, &place).await,
+                let started = match dialled {
+                    Dialled::Plain(stream) => {
+                        let stream: Arc<Async<TcpStream>> = stream.into();
+                        serve(&*stream, &remote, counters, shared, &place).await
+                    }
+                    Dialled::Tls(stream) => serve(*stream, &remote, counters, shared, &place).await,
                 };
                 if started {
-                    backoff.reset();
-                    known = None;
+                    reconnect.succeeded();
                 }
                 "the connection ended".to_owned()
             }
-            Err(why) => why,
+            Err(error) => error.to_string(),
         };
         place.clear_deadline();
-        let wait = backoff.wait();
-        let line = format!("Input tcp-client: {remote}: {why}");
-        if known.as_ref() == Some(&why) {
-            debug!("{}; the next attempt in {} ms", line, wait.as_millis() as u64);
-        } else {
-            warn!("{}; trying again", line);
-        }
-        known = Some(why);
-        Timer::after(wait).await;
+        reconnect.pause(why).await;
     }
 }

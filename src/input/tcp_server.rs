@@ -3,14 +3,11 @@
 //! A peer that is not on the access list, or finds all places taken, is closed at once and counted. Dead peers
 //! never say STOP, so keepalive finds them: after two minutes of silence, four probes half a minute apart.
 
-use core::fmt::Display;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 
 use async_io::Async;
 use defmt_or_log::{debug, warn};
-use nix::sys::socket::{setsockopt, sockopt};
 use serde::Deserialize;
 use smol::LocalExecutor;
 use smol::future::or;
@@ -19,6 +16,8 @@ use super::connections::Place;
 use super::receiver::{Shared, serve};
 use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::PATIENCE_SECONDS;
+use crate::net::accept::Acceptor;
+use crate::net::dial::KeepAlive;
 use crate::net::tls::{Refused, Server, ServerStream};
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, ServerTls};
 
@@ -128,30 +127,20 @@ pub async fn run(
     counters: &'static InputCounters,
     access: &'static AccessList,
     tls: Option<&'static Server>,
-    listener: async_net::TcpListener,
+    listener: Async<TcpListener>,
 ) {
+    let acceptor = Acceptor::new("Input tcp-socket", listener);
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let admitted = admit(shared, counters, access, peer);
-                if let Some(place) = admitted {
-                    match tls {
-                        None => start(executor, shared, counters, place, stream, peer),
-                        Some(tls) => start_tls(executor, shared, counters, place, stream, peer, tls),
-                    }
-                }
-            }
-            Err(error) => {
-                // Out of descriptors, most likely: the backlog keeps the peer until there are some again.
-                warn!("Input {}: {}", NAME, error.to_string());
-                async_io::Timer::after(ACCEPT_RETRY).await;
+        let (stream, peer) = acceptor.accept().await;
+        if let Some(place) = admit(shared, counters, access, peer) {
+            KeepAlive::ACCEPTED.set(&stream, &peer);
+            match tls {
+                None => start(executor, shared, counters, place, stream, peer),
+                Some(tls) => start_tls(executor, shared, counters, place, stream, peer, tls),
             }
         }
     }
 }
-
-/// Pause after a failed accept.
-const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A place for the peer, unless it is to be closed.
 fn admit(
@@ -178,14 +167,12 @@ fn start(
     shared: &'static Shared<'static>,
     counters: &'static InputCounters,
     place: Place<'static>,
-    stream: async_net::TcpStream,
+    stream: Async<TcpStream>,
     peer: SocketAddr,
 ) {
-    keep_alive(&stream, &peer);
-    let stream: Arc<Async<std::net::TcpStream>> = stream.into();
     let keeper = place.keeper();
     keeper.keep(executor.spawn(async move {
-        serve(&*stream, &peer, counters, shared, &place).await;
+        serve(&stream, &peer, counters, shared, &place).await;
     }));
 }
 
@@ -195,14 +182,13 @@ fn start_tls(
     shared: &'static Shared<'static>,
     counters: &'static InputCounters,
     place: Place<'static>,
-    stream: async_net::TcpStream,
+    stream: Async<TcpStream>,
     peer: SocketAddr,
     tls: &'static Server,
 ) {
-    keep_alive(&stream, &peer);
     let keeper = place.keeper();
     keeper.keep(executor.spawn(async move {
-        if let Some(stream) = shake(tls, stream, &peer, counters, &place).await {
+        if let Some(stream) = shake(tls, stream.into(), &peer, counters, &place).await {
             serve(stream, &peer, counters, shared, &place).await;
         }
     }));
@@ -239,18 +225,4 @@ async fn shake(
         }
     }
     None
-}
-
-/// Lets the kernel find out when the peer is gone without a word.
-pub(super) fn keep_alive(stream: &async_net::TcpStream, peer: &impl Display) {
-    if let Err(error) = set_keep_alive(stream) {
-        debug!("{}: no keepalive: {}", peer.to_string(), error.to_string());
-    }
-}
-
-fn set_keep_alive(stream: &async_net::TcpStream) -> nix::Result<()> {
-    setsockopt(stream, sockopt::KeepAlive, &true)?;
-    setsockopt(stream, sockopt::TcpKeepIdle, &120)?;
-    setsockopt(stream, sockopt::TcpKeepInterval, &30)?;
-    setsockopt(stream, sockopt::TcpKeepCount, &4)
 }

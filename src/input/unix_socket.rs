@@ -6,9 +6,8 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use async_io::Async;
 use defmt_or_log::warn;
@@ -18,6 +17,7 @@ use smol::LocalExecutor;
 use super::file_mode::FileMode;
 use super::receiver::{Shared, serve};
 use crate::input::counters::{InputCounters, RefuseReason};
+use crate::net::accept::Acceptor;
 use crate::sys::privileges::Identity;
 use crate::sys::{accounts, files, unix_listener};
 use crate::values::{Account, FilePath, KeyError, required};
@@ -119,35 +119,25 @@ pub async fn run(
     executor: &'static LocalExecutor<'static>,
     shared: &'static Shared<'static>,
     counters: &'static InputCounters,
-    listener: async_net::unix::UnixListener,
+    listener: Async<UnixListener>,
 ) {
+    let acceptor = Acceptor::new("Input unix-socket", listener);
     let mut connections = 0u64;
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                connections += 1;
-                let Some(place) = shared.slots.take() else {
-                    warn!("{}: closed, all places for connections are taken (limits.connections)", NAME);
-                    counters.refused.count(RefuseReason::Limit);
-                    continue;
-                };
-                let stream: Arc<Async<UnixStream>> = stream.into();
-                let keeper = place.keeper();
-                let peer = Peer(connections);
-                keeper.keep(executor.spawn(async move {
-                    serve(&*stream, &peer, counters, shared, &place).await;
-                }));
-            }
-            Err(error) => {
-                warn!("Input {}: {}", NAME, error.to_string());
-                async_io::Timer::after(ACCEPT_RETRY).await;
-            }
-        }
+        let (stream, ()) = acceptor.accept().await;
+        connections += 1;
+        let Some(place) = shared.slots.take() else {
+            warn!("{}: closed, all places for connections are taken (limits.connections)", NAME);
+            counters.refused.count(RefuseReason::Limit);
+            continue;
+        };
+        let keeper = place.keeper();
+        let peer = Peer(connections);
+        keeper.keep(executor.spawn(async move {
+            serve(&stream, &peer, counters, shared, &place).await;
+        }));
     }
 }
-
-/// Pause after a failed accept.
-const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A peer has no address: its number in order of connection.
 struct Peer(u64);

@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
-use defmt_or_log::{info, warn};
+use defmt_or_log::info;
 use nix::libc;
 use smol::future::{or, yield_now};
 
-use super::stream_sink::{PeerAddress, addresses};
 use super::{DropReason, Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use crate::limits::DATAGRAM_BYTES;
-use crate::net::backoff::Backoff;
+use crate::net::dial::{PeerAddress, resolve};
+use crate::net::reconnect::Reconnect;
 use crate::values::{Host, Seconds};
 
 /// A peer that takes datagrams.
@@ -71,9 +71,7 @@ impl DatagramSocket {
 }
 
 async fn udp(host: &Host, port: u16) -> io::Result<Async<UdpSocket>> {
-    let address = addresses(host, port).await?.into_iter().next();
-    let address =
-        address.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
+    let address = resolve(host, port).await?.into_iter().next().ok_or(io::ErrorKind::NotFound)?;
     let socket = if address.is_ipv4() {
         Async::<UdpSocket>::bind((Ipv4Addr::UNSPECIFIED, 0))?
     } else {
@@ -91,8 +89,7 @@ fn unix(path: &PathBuf) -> io::Result<Async<UnixDatagram>> {
 
 /// Sends records until the daemon stops.
 async fn run(outlet: &Outlet, outlets: &Outlets, peer: PeerAddress, retry: Seconds) {
-    let mut backoff = Backoff::new(retry);
-    let mut trouble = false;
+    let mut reconnect = Reconnect::new(format!("Output {}: {peer}", outlet.name()), retry);
     outlet.set_write_state(WriteState::Away);
     loop {
         let error = match DatagramSocket::open(&peer).await {
@@ -101,9 +98,9 @@ async fn run(outlet: &Outlet, outlets: &Outlets, peer: PeerAddress, retry: Secon
                 let opened = Instant::now();
                 let mut proven = || {
                     // Within a second the other machine has told that nothing listens, if it tells at all.
-                    if trouble && opened.elapsed() > PROBATION {
+                    if reconnect.is_troubled() && opened.elapsed() > PROBATION {
+                        reconnect.succeeded();
                         info!("Output {}: {} takes records again", outlet.name(), peer.to_string());
-                        (trouble, backoff) = (false, Backoff::new(retry));
                     }
                 };
                 match send(outlet, outlets, &socket, &mut proven).await {
@@ -113,16 +110,9 @@ async fn run(outlet: &Outlet, outlets: &Outlets, peer: PeerAddress, retry: Secon
             }
             Err(error) => error,
         };
-        if !trouble {
-            warn!("Output {}: {}: {}; tried again", outlet.name(), peer.to_string(), error.to_string());
-            trouble = true;
-        }
         outlet.set_write_state(WriteState::Away);
         outlets.progressed();
-        or(outlet.ended(), async {
-            Timer::after(backoff.wait()).await;
-        })
-        .await;
+        or(outlet.ended(), reconnect.pause(error.to_string())).await;
         if outlet.is_over() {
             return;
         }

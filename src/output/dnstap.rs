@@ -6,8 +6,9 @@
 use std::io;
 
 use super::plan::load_tls;
-use super::stream_sink::{PeerAddress, StreamProtocol, StreamSink};
+use super::stream_sink::{StreamProtocol, StreamSink};
 use super::{Kind, Plan, PlanContext, PlanError, RawFrames, RecordKind};
+use crate::net::dial::PeerAddress;
 use crate::values::{ClientTls, FilePath, KeyError, Text, required, section};
 
 section! {

@@ -1,7 +1,7 @@
 //! A peer that is reached by a stream: what the outputs over TCP and Unix sockets have in common.
 //!
 //! A name is resolved again at each attempt, and its addresses are tried in turn. Between attempts are the waits of
-//! [`Backoff`]. While a connection stands its reading side is watched, so that a peer that closes is noticed at once, and
+//! [`Reconnect`]. While a connection stands its reading side is watched, so that a peer that closes is noticed at once, and
 //! what it sends is thrown away. A record that a connection broke off goes out again, whole, on the next one.
 //!
 //! At a stop the queue is sent first, and then the stream is ended as its protocol wants it.
@@ -12,49 +12,24 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
-use async_io::{Async, Timer};
-use async_net::TcpStream;
-use defmt_or_log::{debug, info, warn};
-use nix::sys::socket::{setsockopt, sockopt};
+use async_io::Async;
+use defmt_or_log::{debug, info};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
-use crate::limits::{DIAL_ADDRESSES, PATIENCE_SECONDS, TLS_CONNECTION_BYTES, UNACKNOWLEDGED_SECONDS};
-use crate::net::backoff::Backoff;
+use crate::limits::TLS_CONNECTION_BYTES;
+use crate::net::dial::{Dialled, PeerAddress, dial};
+use crate::net::reconnect::Reconnect;
+use crate::net::timeout::in_time;
 use crate::net::tls::Client;
 use crate::net::tls::flush::FlushingStream;
-use crate::values::{Host, Seconds};
+use crate::values::Seconds;
 use crate::wire::framestream::Deframer;
 use crate::wire::handshake::{READY, SenderHandshake, SenderStep};
-
-/// Where the other end is.
-#[derive(Debug, Clone)]
-pub enum PeerAddress {
-    /// A name or address, and a port.
-    Tcp(Host, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for PeerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PeerAddress::Tcp(host, port) if host.as_str().contains(':') => {
-                write!(f, "[{}]:{port}", host.as_str())
-            }
-            PeerAddress::Tcp(host, port) => write!(f, "{}:{port}", host.as_str()),
-            PeerAddress::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
 
 /// What is said before and after the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,17 +43,6 @@ pub enum StreamProtocol {
 /// Any byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
-
-/// The socket addresses of a host, asked for anew.
-///
-/// # Errors
-///
-/// When the name has none, or nobody answers.
-pub async fn addresses(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
-    // Not cut short: it waits on another thread, and each attempt given up would leave one behind.
-    let addresses = async_net::resolve((host.as_str(), port)).await?;
-    Ok(addresses.into_iter().take(DIAL_ADDRESSES).collect())
-}
 
 /// A peer, and how it is spoken to.
 #[derive(Debug)]
@@ -119,66 +83,17 @@ impl StreamSink {
             PeerAddress::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
             PeerAddress::Tcp(host, port) => (host, *port),
         };
-        Ok(match &self.tls {
-            None => Box::new(reach(host, port, async |stream| Ok(stream)).await?),
-            Some(tls) => Box::new(FlushingStream::new(
-                reach(host, port, async |stream| tls.connect(stream).await).await?,
-            )),
+        Ok(match dial(host, port, self.tls.as_deref()).await? {
+            Dialled::Plain(stream) => Box::new(stream),
+            Dialled::Tls(stream) => Box::new(FlushingStream::new(*stream)),
         })
-    }
-}
-
-/// Connects to the first address of a host that answers, and that gets through `handshake`.
-async fn reach<S>(
-    host: &Host,
-    port: u16,
-    handshake: impl AsyncFn(TcpStream) -> io::Result<S>,
-) -> io::Result<S> {
-    let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    for address in addresses(host, port).await? {
-        result = in_time(async {
-            let stream = TcpStream::connect(address).await?;
-            keep_alive(&stream);
-            handshake(stream).await
-        })
-        .await;
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
-}
-
-/// Gives an attempt [`PATIENCE_SECONDS`].
-async fn in_time<T>(attempt: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    or(attempt, async {
-        Timer::after(Duration::from_secs(u64::from(PATIENCE_SECONDS))).await;
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {PATIENCE_SECONDS} s")))
-    })
-    .await
-}
-
-/// Lets the kernel look after a peer that is silent: after a minute, six probes ten seconds apart; and what is sent
-/// must be acknowledged in [`UNACKNOWLEDGED_SECONDS`]. Records do not wait for more to come.
-fn keep_alive(stream: &impl AsFd) {
-    let set = || -> nix::Result<()> {
-        setsockopt(stream, sockopt::TcpNoDelay, &true)?;
-        setsockopt(stream, sockopt::KeepAlive, &true)?;
-        setsockopt(stream, sockopt::TcpKeepIdle, &60)?;
-        setsockopt(stream, sockopt::TcpKeepInterval, &10)?;
-        setsockopt(stream, sockopt::TcpKeepCount, &6)?;
-        setsockopt(stream, sockopt::TcpUserTimeout, &(UNACKNOWLEDGED_SECONDS * 1_000))
-    };
-    if let Err(errno) = set() {
-        debug!("no keepalive: {}", errno.to_string());
     }
 }
 
 /// Sends records until the daemon stops, over as many connections as it takes.
 async fn run(outlet: &Outlet, outlets: &Outlets, remote: StreamSink) {
     let (peer, protocol) = (&remote.peer, remote.protocol);
-    let mut backoff = Backoff::new(remote.retry);
-    let mut told = false;
+    let mut reconnect = Reconnect::new(format!("Output {}: {peer}", outlet.name()), remote.retry);
     outlet.set_write_state(WriteState::Away);
     loop {
         let attempt = async {
@@ -189,31 +104,23 @@ async fn run(outlet: &Outlet, outlets: &Outlets, remote: StreamSink) {
             outlet.ended().await;
             Err(io::ErrorKind::Interrupted.into())
         };
-        match or(attempt, ended).await {
+        let why = match or(attempt, ended).await {
             Ok(mut stream) => {
-                backoff.reset();
-                told = false;
+                reconnect.succeeded();
                 outlet.set_connected();
                 info!("Output {}: connected to {}", outlet.name(), peer.to_string());
                 let Err(error) = send(outlet, outlets, &mut stream).await else {
                     return end(protocol, &mut stream).await;
                 };
                 outlet.rewind();
-                warn!("Output {}: {} is gone: {}", outlet.name(), peer.to_string(), error.to_string());
+                format!("the connection is gone: {error}")
             }
             Err(_) if outlet.is_over() => return,
-            Err(error) if !told => {
-                warn!("Output {}: {}: {}; tried again", outlet.name(), peer.to_string(), error.to_string());
-                told = true;
-            }
-            Err(_) => {}
-        }
+            Err(error) => error.to_string(),
+        };
         outlet.set_write_state(WriteState::Away);
         outlets.progressed();
-        or(outlet.ended(), async {
-            Timer::after(backoff.wait()).await;
-        })
-        .await;
+        or(outlet.ended(), reconnect.pause(why)).await;
         if outlet.is_over() {
             return;
         }

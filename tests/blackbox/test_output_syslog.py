@@ -177,7 +177,7 @@ def test_syslog_local_socket():
 
         with Daemon(fmt=None, extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'")) as daemon:
             send(daemon, 5)
-            daemon.wait(lambda: "tried again" in daemon.log())
+            daemon.wait(lambda: "trying again" in daemon.log())
             assert daemon.check_accounts()['dnstapd_output_queued{output="syslog"}'] == 5
             server = listen()
             assert [server.recv(9000).decode() for _ in range(5)] == \
@@ -256,7 +256,7 @@ def test_syslog_udp_name_gone():
         more = f"remote-address = 'collector.test'\nremote-port = {server.getsockname()[1]}\nheader = 'none'"
         with Daemon(fmt="text", extra=syslog_output(more), under=names.command) as daemon:
             send(daemon, 100)
-            daemon.wait(lambda: "tried again" in daemon.log())
+            daemon.wait(lambda: "trying again" in daemon.log())
             metrics = daemon.check_accounts()
             assert metrics['dnstapd_output_queued{output="syslog"}'] == metrics['dnstapd_output_delivered_total{output="stdout"}'] == 100
             names.know("collector.test")

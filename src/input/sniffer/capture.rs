@@ -24,7 +24,7 @@ use super::{NAME, Section};
 use crate::capture::{Captured, Dissector, LinkLayer};
 use crate::input::counters::{Connected, InputCounters};
 use crate::limits::Limits;
-use crate::net::backoff::Backoff;
+use crate::net::reconnect::Backoff;
 use crate::pipeline::Collector;
 use crate::sys::interfaces::{AsyncRouteSocket, RouteSocket};
 use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};

@@ -11,8 +11,9 @@ use std::io;
 
 use super::datagram_sink::DatagramSink;
 use super::plan::load_tls;
-use super::stream_sink::{PeerAddress, StreamProtocol, StreamSink};
+use super::stream_sink::{StreamProtocol, StreamSink};
 use super::{Kind, Plan, PlanContext, PlanError, RecordKind, Sink};
+use crate::net::dial::PeerAddress;
 use crate::net::tls;
 use crate::values::{ClientTls, FilePath, Format, KeyError, required, section};
 

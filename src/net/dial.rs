@@ -1,0 +1,128 @@
+//! Connections to a remote: from its name to a stream.
+//!
+//! A name is resolved again at each attempt, and its addresses are tried in turn, each for
+//! [`PATIENCE_SECONDS`](crate::limits::PATIENCE_SECONDS). The kernel looks after a connection: see [`KeepAlive`].
+
+use core::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use async_net::TcpStream;
+use defmt_or_log::debug;
+use nix::sys::socket::{setsockopt, sockopt};
+
+use super::timeout::in_time;
+use super::tls::{Client, ClientStream};
+use crate::limits::{DIAL_ADDRESSES, UNACKNOWLEDGED_SECONDS};
+use crate::values::Host;
+
+/// Where the other end is.
+#[derive(Debug, Clone)]
+pub enum PeerAddress {
+    /// A name or address, and a port.
+    Tcp(Host, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerAddress::Tcp(host, port) if host.as_str().contains(':') => {
+                write!(f, "[{}]:{port}", host.as_str())
+            }
+            PeerAddress::Tcp(host, port) => write!(f, "{}:{port}", host.as_str()),
+            PeerAddress::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// The socket addresses of a host, asked for again at each call; never none.
+///
+/// # Errors
+///
+/// When the name has none, or nobody answers.
+pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
+    // Not cut short: it waits on another thread, and each attempt given up would leave one behind.
+    let addresses = async_net::resolve((host.as_str(), port)).await;
+    let addresses = addresses
+        .map_err(|error| io::Error::new(error.kind(), format!("the name cannot be resolved: {error}")))?;
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses.into_iter().take(DIAL_ADDRESSES).collect())
+}
+
+/// A connection to a remote.
+pub(crate) enum Dialled {
+    /// Without TLS.
+    Plain(TcpStream),
+    /// Over TLS; in a box, as those without need no room for it.
+    Tls(Box<ClientStream>),
+}
+
+/// Connects to the first address of a host that answers, over TLS if there is `tls`.
+///
+/// # Errors
+///
+/// Why the last address did not answer; see [`resolve`].
+pub(crate) async fn dial(host: &Host, port: u16, tls: Option<&Client>) -> io::Result<Dialled> {
+    let mut result = Err(io::ErrorKind::NotFound.into());
+    for address in resolve(host, port).await? {
+        let attempt = in_time(async {
+            let stream = TcpStream::connect(address).await?;
+            KeepAlive::DIALLED.set(&stream, &address);
+            match tls {
+                None => Ok(Dialled::Plain(stream)),
+                Some(tls) => Ok(Dialled::Tls(Box::new(tls.connect(stream).await?))),
+            }
+        });
+        result = attempt.await.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")));
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+/// When the kernel finds out that a peer has gone without a word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeepAlive {
+    /// Seconds of silence before the first probe.
+    idle: u32,
+    /// Seconds between probes.
+    interval: u32,
+    /// Probes without an answer that end the connection.
+    probes: u32,
+    /// Seconds within which the peer must acknowledge what it was sent; also turns off the delay of small writes.
+    unacknowledged: Option<u32>,
+}
+
+impl KeepAlive {
+    /// For peers that connect to us: dead ones only take places.
+    pub(crate) const ACCEPTED: KeepAlive =
+        KeepAlive { idle: 120, interval: 30, probes: 4, unacknowledged: None };
+
+    /// For peers we connect to: the sooner a dead one is found, the sooner it is dialled again.
+    pub(crate) const DIALLED: KeepAlive =
+        KeepAlive { idle: 60, interval: 10, probes: 6, unacknowledged: Some(UNACKNOWLEDGED_SECONDS) };
+
+    /// Tells the kernel; `peer` names the other end in the log.
+    pub(crate) fn set(self, stream: &impl AsFd, peer: &impl fmt::Display) {
+        if let Err(errno) = self.try_set(stream) {
+            debug!("{}: no keepalive: {}", peer.to_string(), errno.to_string());
+        }
+    }
+
+    fn try_set(self, stream: &impl AsFd) -> nix::Result<()> {
+        setsockopt(stream, sockopt::KeepAlive, &true)?;
+        setsockopt(stream, sockopt::TcpKeepIdle, &self.idle)?;
+        setsockopt(stream, sockopt::TcpKeepInterval, &self.interval)?;
+        setsockopt(stream, sockopt::TcpKeepCount, &self.probes)?;
+        let Some(seconds) = self.unacknowledged else { return Ok(()) };
+        setsockopt(stream, sockopt::TcpNoDelay, &true)?;
+        setsockopt(stream, sockopt::TcpUserTimeout, &(seconds * 1_000))
+    }
+}

@@ -1,0 +1,23 @@
+//! An end to patience: what a peer has to do within so many seconds.
+
+use core::future::Future;
+use core::time::Duration;
+use std::io;
+
+use async_io::Timer;
+use smol::future::or;
+
+use crate::limits::PATIENCE_SECONDS;
+
+/// Gives a peer [`PATIENCE_SECONDS`] for what it has to do.
+///
+/// # Errors
+///
+/// Those of `attempt`, and `TimedOut`.
+pub(crate) async fn in_time<T>(attempt: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    or(attempt, async {
+        Timer::after(Duration::from_secs(u64::from(PATIENCE_SECONDS))).await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {PATIENCE_SECONDS} s")))
+    })
+    .await
+}
