@@ -165,8 +165,12 @@ pub const HTTP_WORKERS: usize = 8;
 /// Octets of a request's line and headers: the longest identity as a parameter, percent-encoded, is 1,536.
 pub const HTTP_HEAD_BYTES: usize = 4 << 10;
 
-/// Octets of an answer that are on their way at once; an answer of any length goes out in such pieces.
-pub const HTTP_TX_BYTES: usize = 4 << 10;
+/// Bytes of heads and of the framing of chunks that wait for the body they belong to: the longest head, that of the
+/// page with its policy, has some 800.
+pub const HTTP_SEND_BYTES: usize = 1 << 10;
+
+/// Bytes of a document that are made at once; one of any length goes out in such chunks.
+pub const HTTP_CHUNK_BYTES: usize = 3 << 10;
 
 /// Octets of an answer that the kernel holds for a connection, which it doubles for its own needs. Left to itself
 /// it would take megabytes for a peer that does not read.

@@ -26,11 +26,6 @@ impl<'b> BodyChunk<'b> {
         self.used
     }
 
-    /// Bytes that still fit.
-    pub fn free(&self) -> usize {
-        self.room.len().saturating_sub(self.used)
-    }
-
     /// Writes something whole, or nothing of it.
     ///
     /// # Errors

@@ -1,17 +1,17 @@
 //! What picoserve needs from the runtime: a timer, and the two halves of a socket.
 //!
 //! ```text
-//!                      +-------------------- HttpConnection, one for each connection ----------------------+
-//! peer --- bytes ---> | ReadHalf: counts, hears nothing more after what a request may send         | ---> picoserve
-//! peer <-- bytes ---- | WriteHalf: send_buffer buffer of the worker, filled by picoserve and by answers | <--- picoserve
-//!                      +---------------------------------------------------------------------------+
+//!                     +----------- HttpConnection, one for each connection -------------+
+//! peer --- bytes ---> | ReadHalf: counts, and stops after the bytes a request may have   | ---> picoserve
+//! peer <-- bytes ---- | WriteHalf: small writes wait in the send buffer for a large one  | <--- picoserve
+//!                     +------------------------------------------------------------------+
 //! ```
 //!
 //! * After every read and every write the other tasks get a turn: the executor has no fairness of its own.
 //! * A peer that takes an answer slowly is waited for [`HTTP_SLOW_SECONDS`] in all, not for each write: the
 //!   time spent waiting is added up from one read to the next.
-//! * A request may send [`HTTP_HEAD_BYTES`] of head and [`HTTP_BODY_BYTES`] of body, which is read past. What is
-//!   longer is not heard, and the connection ends with the answer.
+//! * A request may send [`HTTP_HEAD_BYTES`] of head and [`HTTP_BODY_BYTES`] of body, which is read past. Beyond that,
+//!   and from a NUL byte on, nothing is read, and the connection ends with the answer.
 //! * A connection that ends with an answer to a peer that still sends is closed in two steps, so that the answer
 //!   is not lost to the reset which closing with unread bytes would send: no more from us, then up to
 //!   [`HTTP_LINGER_MS`] of reading.
@@ -29,12 +29,10 @@ use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
 use picoserve::{KeepAlive, Timeouts};
 use smol::future::{or, yield_now};
 
-use super::body_chunk::BodyChunk;
-use super::content_length::LengthGuard;
 use super::send_buffer::SendBuffer;
 use super::stream::MaybeTls;
 use crate::limits::{
-    HTTP_BODY_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS, HTTP_SLOW_SECONDS, HTTP_TX_BYTES,
+    HTTP_BODY_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS, HTTP_SEND_BYTES, HTTP_SLOW_SECONDS,
 };
 
 /// Marks our executor among the runtimes picoserve knows.
@@ -55,7 +53,6 @@ impl picoserve::Timer<Runtime> for Clock {
 pub struct HttpConnection<'w> {
     stream: MaybeTls,
     send_buffer: &'w RefCell<SendBuffer>,
-    guard: LengthGuard,
     /// Bytes read since the last answer.
     bytes_read: Cell<usize>,
     /// Nothing is read any more.
@@ -75,7 +72,6 @@ impl<'w> HttpConnection<'w> {
         HttpConnection {
             stream,
             send_buffer,
-            guard: LengthGuard::default(),
             bytes_read: Cell::new(0),
             read_closed: Cell::new(false),
             answered: Cell::new(false),
@@ -100,30 +96,9 @@ impl<'w> HttpConnection<'w> {
         self.ended.get()
     }
 
-    /// Lets `fill` write into the free part of the send_buffer buffer; in the chunked form of RFC 9112, 7.1, when
-    /// `chunked`.
-    pub fn write_chunk<T>(&self, chunked: bool, fill: impl FnOnce(&mut BodyChunk<'_>) -> T) -> T {
-        let mut send_buffer = self.send_buffer.borrow_mut();
-        if chunked { send_buffer.append_chunk(fill) } else { send_buffer.append_plain(fill) }
-    }
-
-    /// Whether nothing is left to be sent.
-    pub fn is_drained(&self) -> bool {
-        self.send_buffer.borrow().pending().is_empty()
-    }
-
-    /// Writes the chunk that ends an answer.
-    ///
-    /// # Errors
-    ///
-    /// Those of the socket.
-    pub async fn write_last_chunk(&self) -> io::Result<()> {
-        const LAST: &[u8] = b"0\r\n\r\n";
-        if self.send_buffer.borrow_mut().free().len() < LAST.len() {
-            self.drain().await?;
-        }
-        self.send_buffer.borrow_mut().append(LAST);
-        Ok(())
+    /// Whether the connection is to end with the next answer.
+    pub(super) fn is_to_end(&self) -> bool {
+        false
     }
 
     /// Reads what the peer sends.
@@ -134,8 +109,13 @@ impl<'w> HttpConnection<'w> {
         if buffer.is_empty() || self.read_closed.get() {
             return Ok(0);
         }
-        let length = poll_fn(|context| self.stream.poll_read(context, buffer)).await?;
-        self.guard.pass(buffer.get_mut(..length).unwrap_or_default());
+        let mut length = poll_fn(|context| self.stream.poll_read(context, buffer)).await?;
+        // picoserve takes NUL bytes out of headers, which makes another value of them than a proxy in between saw. A
+        // request has no use for one, so reading ends there: picoserve finds the head cut off and answers 400.
+        if let Some(nul) = buffer.iter().take(length).position(|&byte| byte == 0) {
+            self.close_reading();
+            length = nul;
+        }
         self.bytes_read.set(self.bytes_read.get() + length);
         self.answered.set(false);
         self.write_wait.set(Duration::ZERO);
@@ -148,24 +128,53 @@ impl<'w> HttpConnection<'w> {
     /// # Errors
     ///
     /// Those of the socket; the peer took its time; or the connection ended.
-    pub async fn drain(&self) -> io::Result<()> {
-        if self.ended.get() {
-            return Err(io::ErrorKind::ConnectionAborted.into());
+    pub(super) async fn drain(&self) -> io::Result<()> {
+        self.send_with(&[]).await.map(|_| ())
+    }
+
+    /// Sends all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`HttpConnection::drain`].
+    pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let length = self.write(bytes).await?;
+            bytes = bytes.get(length..).unwrap_or_default();
         }
-        self.in_time(poll_fn(|context| self.poll_send(context))).await?;
-        yield_now().await;
         Ok(())
     }
 
-    /// Sends until the kernel has it all.
-    fn poll_send(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes a part of `bytes`, and tells how long it was. Few bytes wait in the buffer, for what comes after them.
+    async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.send_buffer.borrow_mut().append(bytes) {
+            return Ok(bytes.len());
+        }
+        self.send_with(bytes).await
+    }
+
+    /// Sends everything in the buffer, and a part of `bytes` right after it.
+    async fn send_with(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.ended.get() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let mut sent = 0;
+        self.in_time(poll_fn(|context| self.poll_send(context, bytes, &mut sent))).await?;
+        yield_now().await;
+        Ok(sent)
+    }
+
+    /// Sends until the kernel has the buffer, and at least one of `bytes`, if there are any.
+    fn poll_send(&self, context: &mut Context<'_>, bytes: &[u8], sent: &mut usize) -> Poll<io::Result<()>> {
         let mut send_buffer = self.send_buffer.borrow_mut();
-        while !send_buffer.pending().is_empty() {
-            let length = ready!(self.stream.poll_write(context, send_buffer.pending()))?;
+        while !send_buffer.pending().is_empty() || (*sent == 0 && !bytes.is_empty()) {
+            let waiting = send_buffer.pending().len();
+            let length = ready!(self.stream.poll_write(context, [send_buffer.pending(), bytes]))?;
             if length == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            send_buffer.consume(length);
+            send_buffer.consume(length.min(waiting));
+            *sent = length.saturating_sub(waiting);
             self.answered.set(true);
             self.bytes_read.set(0);
         }
@@ -207,7 +216,7 @@ impl<'w> HttpConnection<'w> {
 
     /// Reads to the end of what the peer sends, at most as much as a request may be.
     async fn discard(&self) {
-        for _ in 0..HTTP_BODY_BYTES / HTTP_TX_BYTES {
+        for _ in 0..HTTP_BODY_BYTES / HTTP_SEND_BYTES {
             match self.stream.discard(self.send_buffer).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => yield_now().await,
@@ -263,11 +272,11 @@ impl ErrorType for WriteHalf<'_> {
 
 impl BaseWrite for WriteHalf<'_> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, SocketError> {
-        self.make_room().await?;
-        Ok(self.0.send_buffer.borrow_mut().append(bytes))
+        self.0.write(bytes).await.map_err(SocketError)
     }
 
-    /// Does nothing: a head waits for the body, and both leave together.
+    /// Does nothing: a head waits for the body, and both leave together. The end of an answer is sent by whoever
+    /// asked picoserve to write it.
     async fn flush(&mut self) -> Result<(), SocketError> {
         Ok(())
     }
@@ -278,7 +287,9 @@ impl Write for WriteHalf<'_> {
         &mut self,
         write: F,
     ) -> Result<R, SocketError> {
-        self.make_room().await?;
+        if self.0.send_buffer.borrow_mut().free().is_empty() {
+            self.0.drain().await.map_err(SocketError)?;
+        }
         let mut send_buffer = self.0.send_buffer.borrow_mut();
         let mut buffer = BorrowedBuffer::new(send_buffer.free());
         let result = write(buffer.unfilled());
@@ -288,17 +299,7 @@ impl Write for WriteHalf<'_> {
     }
 }
 
-impl WriteHalf<'_> {
-    /// Sends what is in the buffer when it is full.
-    async fn make_room(&self) -> Result<(), SocketError> {
-        if self.0.send_buffer.borrow_mut().free().is_empty() {
-            self.0.drain().await.map_err(SocketError)?;
-        }
-        Ok(())
-    }
-}
-
-/// Halves halves.
+/// Both halves.
 pub struct Halves<'w>(pub &'w HttpConnection<'w>);
 
 impl Socket<Runtime> for Halves<'_> {

@@ -6,6 +6,7 @@ use picoserve::response::StatusCode;
 
 use super::auth::CHALLENGE;
 use super::query::BadParameter;
+use super::response::HeaderField;
 
 /// Why a request is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +33,21 @@ pub enum HttpError {
     More(BadParameter),
     /// `more` names a table that is not kept; these are.
     Untracked(&'static str),
+    /// A parameter that the path does not have.
+    Parameter,
     /// `n` is no number.
     Rows,
     /// `detail` is neither 0 nor 1.
     Detail,
 }
 
-/// A header that goes with an answer.
-pub type HeaderField = (&'static str, &'static str);
-
 impl HttpError {
     /// The status of the answer.
     pub fn status(self) -> StatusCode {
         match self {
-            HttpError::Untracked(_) | HttpError::Rows | HttpError::Detail => StatusCode::BAD_REQUEST,
+            HttpError::Untracked(_) | HttpError::Parameter | HttpError::Rows | HttpError::Detail => {
+                StatusCode::BAD_REQUEST
+            }
             HttpError::ContentLength | HttpError::StreamEncoding | HttpError::Only | HttpError::More(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -72,9 +74,17 @@ impl HttpError {
     }
 }
 
-/// The reason in words, which JSON needs not escape.
+/// The body of the answer: the reason in words that JSON needs not escape.
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{\"error\": \"")?;
+        self.write_reason(f)?;
+        f.write_str("\"}")
+    }
+}
+
+impl HttpError {
+    fn write_reason(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             HttpError::TransferEncoding => "bodies in a transfer encoding are not understood",
             HttpError::ContentLength => "the content length is not one number",
@@ -88,6 +98,7 @@ impl fmt::Display for HttpError {
             HttpError::More(BadParameter::Encoding) => "`more` is badly encoded",
             HttpError::More(BadParameter::TooLong) => "a name in `more` is too long",
             HttpError::More(BadParameter::TooMany) => "there are too many names in `more`",
+            HttpError::Parameter => "this path does not have all of these parameters",
             HttpError::Rows => "`n` is not a number from 0 up",
             HttpError::Detail => "`detail` is neither 0 nor 1",
             HttpError::Untracked(tracked) => {

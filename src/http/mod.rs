@@ -38,7 +38,6 @@
 mod auth;
 mod body_chunk;
 mod connection;
-mod content_length;
 mod documents;
 mod error;
 pub mod query;
@@ -64,9 +63,9 @@ use crate::statistics::tables::TrackedTable;
 use crate::statistics::{self, Statistics};
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Secret, ServerTls, Text};
 use auth::Credentials;
+use response::Words;
 use serde::Deserialize;
 
-pub(crate) use auth::base64;
 pub use server::{COST, Stop, serve};
 
 /// Section `web-api`.
@@ -178,20 +177,19 @@ pub struct App<'a> {
 }
 
 impl App<'_> {
-    /// What is down, if anything: input or output, and its name.
-    fn down(&self) -> Option<(&'static str, &'static str)> {
+    /// The input or output that is down, if any, in words.
+    fn down(&self) -> Option<Words> {
         let output = self.outputs.iter().find(|output| !output.is_connected());
         let input = || self.inputs.iter().find(|counters| counters.is_down());
-        output
-            .map(|output| ("output", output.name()))
-            .or_else(|| input().map(|counters| ("input", counters.name)))
+        let output = output.map(|output| Words("output ", output.name(), " is down"));
+        output.or_else(|| input().map(|counters| Words("input ", counters.name, " is down")))
     }
 }
 
 /// What the configuration says of answers.
 pub struct Settings {
     credentials: Credentials,
-    /// NameList in `/counters`, each once.
+    /// Names in `/counters`, each once.
     default_counters: Vec<Text>,
     /// Rows of a table in `/tables`.
     max_items: usize,

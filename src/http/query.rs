@@ -3,6 +3,7 @@
 //! Of a parameter given twice the first counts, and those nobody asks for are passed over.
 
 use crate::limits::HTTP_COUNTERS;
+use crate::values::encoding::PercentDecoded;
 
 /// What stands after the question mark.
 #[derive(Clone, Copy)]
@@ -27,6 +28,14 @@ impl<'r> Parameters<'r> {
     }
 }
 
+impl Parameters<'_> {
+    /// Whether each parameter has one of these names.
+    pub fn are_among(self, names: &[&str]) -> bool {
+        let given = self.0.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+        given.into_iter().all(|name| name.is_empty() || names.contains(&name))
+    }
+}
+
 /// A value in percent encoding.
 #[derive(Clone, Copy, Default)]
 pub struct PercentEncoded<'r>(&'r str);
@@ -39,15 +48,15 @@ impl<'r> PercentEncoded<'r> {
     /// It is badly encoded, or has more than `MAX` bytes.
     pub fn decode<const MAX: usize>(self) -> Result<heapless::String<MAX>, BadParameter> {
         let mut bytes = heapless::Vec::<u8, MAX>::new();
-        for byte in DecodedBytes(self.0.bytes()) {
-            bytes.push(byte?).map_err(|_| BadParameter::TooLong)?;
+        for byte in PercentDecoded::of_query(self.0) {
+            bytes.push(byte.ok_or(BadParameter::Encoding)?).map_err(|_| BadParameter::TooLong)?;
         }
         heapless::String::from_utf8(bytes).map_err(|_| BadParameter::Encoding)
     }
 
     /// The names in a list with commas, encoded or not; empty ones are passed over.
     pub fn names<const MAX: usize>(self) -> NameList<'r, MAX> {
-        NameList(DecodedBytes(self.0.bytes()))
+        NameList(PercentDecoded::of_query(self.0))
     }
 
     /// Whether all names in the list can be read.
@@ -66,33 +75,9 @@ impl<'r> PercentEncoded<'r> {
     }
 }
 
-/// The bytes of an encoded value.
-#[derive(Clone)]
-struct DecodedBytes<'r>(core::str::Bytes<'r>);
-
-impl Iterator for DecodedBytes<'_> {
-    type Item = Result<u8, BadParameter>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.0.next()? {
-            b'+' => Some(Ok(b' ')),
-            b'%' => Some(self.hexadecimal().ok_or(BadParameter::Encoding)),
-            byte => Some(Ok(byte)),
-        }
-    }
-}
-
-impl DecodedBytes<'_> {
-    fn hexadecimal(&mut self) -> Option<u8> {
-        let mut digit = || char::from(self.0.next()?).to_digit(16);
-        let byte = digit()? << 4 | digit()?;
-        u8::try_from(byte).ok()
-    }
-}
-
 /// The names of a list.
 #[derive(Clone)]
-pub struct NameList<'r, const MAX: usize>(DecodedBytes<'r>);
+pub struct NameList<'r, const MAX: usize>(PercentDecoded<'r>);
 
 impl<const MAX: usize> Iterator for NameList<'_, MAX> {
     type Item = Result<heapless::String<MAX>, BadParameter>;
@@ -101,14 +86,14 @@ impl<const MAX: usize> Iterator for NameList<'_, MAX> {
         let mut name = heapless::Vec::<u8, MAX>::new();
         for byte in self.0.by_ref() {
             match byte {
-                Ok(b',') if name.is_empty() => {}
-                Ok(b',') => break,
-                Ok(byte) => {
+                Some(b',') if name.is_empty() => {}
+                Some(b',') => break,
+                Some(byte) => {
                     if name.push(byte).is_err() {
                         return Some(Err(BadParameter::TooLong));
                     }
                 }
-                Err(bad) => return Some(Err(bad)),
+                None => return Some(Err(BadParameter::Encoding)),
             }
         }
         let name = (!name.is_empty()).then_some(name)?;

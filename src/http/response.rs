@@ -1,238 +1,280 @@
-//! What a request is answered with, and how that goes out.
+//! An answer to a request, and how it goes out.
 //!
-//! picoserve writes the head, we write the body after it. A short answer has its length in `Content-Length`. A
-//! document goes out in pieces as it is made, chunked for HTTP/1.1; a client of HTTP/1.0, which knows no chunks,
-//! reads to the end of the connection.
+//! picoserve writes head and body: a body of known length as its `Content`, a document in the chunks of its
+//! `ChunkWriter`. Left to us is [`UntilClose`], which picoserve does not have: a document for a client of HTTP/1.0,
+//! who knows no chunks and reads to the end of the connection. (Its `CustomBody` ends the answer as soon as the
+//! client sends no more, as such clients do once they have asked.)
 
-use core::fmt;
-
-use core::fmt::Write as _;
-use std::io;
+use core::fmt::{self, Write as _};
 
 use picoserve::ResponseSent;
-use picoserve::io::Read;
-use picoserve::response::{IntoResponse, ResponseWriter, StatusCode};
+use picoserve::io::{Read, Write};
+use picoserve::response::chunked::{ChunkWriter, ChunkedResponse, Chunks, ChunksWritten};
+use picoserve::response::{self, Content, IntoResponse, NoContent, ResponseWriter, StatusCode};
 
 use super::body_chunk::{BodyChunk, ChunkedDocument};
 use super::connection::HttpConnection;
-use super::documents::counters::{self, CounterList};
-use super::documents::metrics_text::{self, Exposition};
-use super::documents::page::{self, Dashboard};
-use super::documents::streams::StreamList;
-use super::documents::tables::TableList;
-use super::error::{HeaderField, HttpError};
-use crate::limits::HTTP_LIST_BYTES;
+use super::documents::Document;
+use super::error::HttpError;
 
-/// An answer.
+/// An answer: status, headers, body.
+pub(crate) struct Response<'a, 'r> {
+    status: StatusCode,
+    content_type: &'static str,
+    /// Headers that all answers of a kind have.
+    fixed: &'static [(&'static str, &'static str)],
+    /// Headers of this answer alone.
+    own: heapless::Vec<HeaderField, 2>,
+    body: Body<'a, 'r>,
+    /// The connection ends with this answer.
+    is_last: bool,
+}
+
+/// The body of an answer.
 #[expect(clippy::large_enum_variant, reason = "one a request, and part of what a worker costs")]
-pub enum Response<'a, 'r> {
-    /// A short text.
-    ShortText(ShortText),
+enum Body<'a, 'r> {
+    /// No body, as with 204 and 304.
+    Empty,
+    /// Bytes that are part of the program.
+    Static(&'static [u8]),
+    /// A few words: "ok".
+    Words(Words),
+    /// An error, as JSON.
+    Error(HttpError),
     /// A document of any length.
     Document(Document<'a, 'r>),
-    /// The page for browsers.
-    Page(Dashboard),
-    /// Nothing to say: 204.
-    NoContent,
 }
 
-/// A short text.
+/// A short text that depends on the state of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Words(pub(crate) &'static str, pub(crate) &'static str, pub(crate) &'static str);
+
+/// A header of an answer.
+pub(crate) type HeaderField = (&'static str, &'static str);
+
+/// How the client wants the answer.
 #[derive(Clone, Copy)]
-pub enum ShortText {
-    /// All is well.
-    Ok,
-    /// What is down: input or output, and its name.
-    Down(&'static str, &'static str),
-    /// What is wrong with the request, as JSON.
-    Error(HttpError),
-}
-
-/// The documents.
-#[expect(clippy::large_enum_variant, reason = "one a request, and part of what a worker costs")]
-pub enum Document<'a, 'r> {
-    /// `/metrics`
-    Metrics(Exposition<'a, 'r>),
-    /// `/counters`
-    Counters(CounterList<'a, 'r>),
-    /// `/tables`
-    Tables(TableList<'a>),
-    /// `/streams`
-    Streams(StreamList<'a>),
-}
-
-/// How the client wants it.
-#[derive(Clone, Copy)]
-pub struct BodyMode {
+pub(crate) struct BodyMode {
     /// The head of the answer only.
-    pub head_only: bool,
+    pub(crate) head_only: bool,
     /// The client knows chunks.
-    pub chunked: bool,
+    pub(crate) chunked: bool,
 }
 
-impl Response<'_, '_> {
-    /// Sends the answer. When that fails the connection ends.
+/// Content type of every JSON answer.
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+
+/// Content type of short texts.
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// Headers of every answer but the page, which has some more: nothing of it is guessed, kept or shown elsewhere.
+const FIXED: &[HeaderField] = &[
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+];
+
+impl<'a, 'r> Response<'a, 'r> {
+    fn new(status: StatusCode, content_type: &'static str, body: Body<'a, 'r>) -> Self {
+        Response { status, content_type, fixed: FIXED, own: heapless::Vec::new(), body, is_last: false }
+    }
+
+    /// A document of any length, chunk by chunk.
+    pub(crate) fn document(document: impl Into<Document<'a, 'r>>) -> Self {
+        let document = document.into();
+        Response::new(StatusCode::OK, document.content_type(), Body::Document(document))
+    }
+
+    /// Success, and nothing to say about it: 204.
+    pub(crate) fn no_content() -> Self {
+        Response::new(StatusCode::NO_CONTENT, "", Body::Empty)
+    }
+
+    /// A short text.
+    pub(crate) fn words(status: StatusCode, words: Words) -> Self {
+        Response::new(status, PLAIN, Body::Words(words))
+    }
+
+    /// Bytes that are part of the program; `None` if the client has them already. Headers take the place of those
+    /// that other answers have.
+    pub(crate) fn page(
+        bytes: Option<&'static [u8]>,
+        content_type: &'static str,
+        fixed: &'static [HeaderField],
+    ) -> Self {
+        let (status, body) = match bytes {
+            Some(bytes) => (StatusCode::OK, Body::Static(bytes)),
+            None => (StatusCode::NOT_MODIFIED, Body::Empty),
+        };
+        Response { fixed, ..Response::new(status, content_type, body) }
+    }
+
+    /// The answer with a header of its own; two at most.
+    pub(crate) fn with_header(mut self, header: HeaderField) -> Self {
+        let _ = self.own.push(header);
+        self
+    }
+
+    /// Sends the answer. When that fails the connection ends. `room` is for one chunk of a document.
     ///
     /// # Errors
     ///
-    /// Those of the socket while the head is written.
-    pub async fn send<R: Read, W: ResponseWriter<Error = R::Error>>(
+    /// Those of the socket.
+    pub(super) async fn send<R: Read, W: ResponseWriter<Error = R::Error>>(
         self,
         mode: BodyMode,
         connection: &HttpConnection<'_>,
-        body_connection: picoserve::response::Connection<'_, R>,
+        room: &mut [u8],
+        request: response::Connection<'_, R>,
         writer: W,
     ) -> Result<ResponseSent, W::Error> {
-        let sent = self.head(mode).write_to(body_connection, writer).await?;
-        let last = matches!(self, Response::ShortText(text) if text.ends_connection());
-        let body =
-            if mode.head_only { connection.drain().await } else { self.send_body(mode, connection).await };
-        if body.is_err() || last {
+        let Response { status, content_type, fixed, own, body, is_last } = self;
+        let close = (is_last || connection.is_to_end()).then_some(("Connection", "close"));
+        let own = own.as_slice();
+        let sent = match body {
+            Body::Document(document) if mode.chunked && !mode.head_only => {
+                let body = InChunks(Cutter { document, room, connection, is_done: false });
+                let response = ChunkedResponse::new(body).into_response();
+                response
+                    .with_headers(fixed)
+                    .with_headers(own)
+                    .with_headers(close)
+                    .write_to(request, writer)
+                    .await
+            }
+            Body::Empty | Body::Document(_) => {
+                let is_document = matches!(body, Body::Document(_));
+                let kind = is_document.then_some(("Content-Type", content_type));
+                let chunked = (is_document && mode.chunked).then_some(("Transfer-Encoding", "chunked"));
+                let head = (status, kind, chunked, fixed, own, close, NoContent);
+                let sent = head.write_to(request, writer).await;
+                if let (Body::Document(document), false) = (body, mode.head_only) {
+                    UntilClose(Cutter { document, room, connection, is_done: false }).send().await;
+                }
+                sent
+            }
+            Body::Static(_) | Body::Words(_) | Body::Error(_) => {
+                let bytes = match &body {
+                    Body::Static(bytes) => bytes,
+                    Body::Words(words) => written(room, words),
+                    Body::Error(error) => written(room, error),
+                    Body::Empty | Body::Document(_) => &[],
+                };
+                let content = Whole { bytes, content_type, head_only: mode.head_only };
+                (status, fixed, own, close, content).write_to(request, writer).await
+            }
+        }?;
+        if connection.drain().await.is_err() || close.is_some() {
             connection.end();
         }
         Ok(sent)
     }
+}
 
-    /// Status and headers.
-    fn head(&self, mode: BodyMode) -> impl IntoResponse + use<> {
-        let (status, kind, length, beside, last) = match self {
-            Response::ShortText(text) => {
-                let (length, last) = (text.length(), text.ends_connection());
-                (text.status(), Some(text.content_type()), Some(length), text.header(), last)
-            }
-            Response::Document(pieces) => (StatusCode::OK, Some(pieces.content_type()), None, None, false),
-            Response::Page(page) => {
-                (page.status(), page.content_type(), page.length(), page.encoding(), false)
-            }
-            Response::NoContent => (StatusCode::NO_CONTENT, None, None, None, false),
-        };
-        let chunked = mode.chunked && matches!(self, Response::Document(_));
-        let text = |(name, value)| (name, HeaderValue::ShortText(value));
-        let headers = [
-            kind.map(|kind| text(("Content-Type", kind))),
-            length.map(|length| ("Content-Length", HeaderValue::Number(length))),
-            chunked.then_some(text(("Transfer-Encoding", "chunked"))),
-            beside.map(text),
-            last.then_some(text(("Connection", "close"))),
-        ];
-        (
-            status,
-            headers,
-            matches!(self, Response::Page(_)).then_some(page::HEADERS),
-            picoserve::response::NoContent,
-        )
-    }
-
-    /// Sends what comes after the head.
-    async fn send_body(self, mode: BodyMode, connection: &HttpConnection<'_>) -> io::Result<()> {
-        match self {
-            Response::ShortText(text) => {
-                // Cannot fail: a text is short, and no head fills the buffer.
-                let _ = connection.write_chunk(false, |chunk| write!(chunk, "{text}"));
-            }
-            Response::Document(mut pieces) => {
-                while connection.write_chunk(mode.chunked, |chunk| pieces.fill(chunk)).is_err() {
-                    if connection.is_drained() {
-                        // No line is that long: see the adapter. If it were, this would go on for ever.
-                        return Err(io::ErrorKind::OutOfMemory.into());
-                    }
-                    connection.drain().await?;
-                }
-                if mode.chunked {
-                    connection.write_last_chunk().await?;
-                }
-            }
-            Response::Page(mut page) => {
-                while connection.write_chunk(false, |chunk| page.fill(chunk)).is_err() {
-                    connection.drain().await?;
-                }
-            }
-            Response::NoContent => {}
-        }
-        connection.drain().await
+impl From<HttpError> for Response<'_, '_> {
+    fn from(error: HttpError) -> Self {
+        let mut response = Response::new(error.status(), JSON, Body::Error(error));
+        response.is_last = error.ends_connection();
+        response.own.extend(error.header());
+        response
     }
 }
 
-/// HeaderValue of a header.
-enum HeaderValue {
-    ShortText(&'static str),
-    Number(usize),
-}
-
-impl fmt::Display for HeaderValue {
+impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HeaderValue::ShortText(text) => f.write_str(text),
-            HeaderValue::Number(number) => write!(f, "{number}"),
-        }
+        [self.0, self.1, self.2].into_iter().try_for_each(|words| f.write_str(words))
     }
 }
 
-// ------------ ShortText ----------------------------------------------------------
-
-impl ShortText {
-    fn status(self) -> StatusCode {
-        match self {
-            ShortText::Ok => StatusCode::OK,
-            ShortText::Down(..) => StatusCode::SERVICE_UNAVAILABLE,
-            ShortText::Error(error) => error.status(),
-        }
-    }
-
-    fn header(self) -> Option<HeaderField> {
-        if let ShortText::Error(error) = self { error.header() } else { None }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            ShortText::Ok | ShortText::Down(..) => "text/plain; charset=utf-8",
-            ShortText::Error(_) => counters::CONTENT_TYPE,
-        }
-    }
-
-    /// Bytes of the text.
-    fn length(self) -> usize {
-        let mut room = [0; TEXT_BYTES];
-        let mut chunk = BodyChunk::new(&mut room);
-        let _ = write!(chunk, "{self}");
-        chunk.used()
-    }
-
-    fn ends_connection(self) -> bool {
-        matches!(self, ShortText::Error(error) if error.ends_connection())
-    }
+/// A short text, written into `room`, which has room for all there are.
+fn written<'c>(room: &'c mut [u8], text: &dyn fmt::Display) -> &'c [u8] {
+    let mut chunk = BodyChunk::new(room);
+    let _ = write!(chunk, "{text}");
+    let used = chunk.used();
+    room.get(..used).unwrap_or_default()
 }
 
-impl fmt::Display for ShortText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ShortText::Ok => f.write_str("ok"),
-            ShortText::Down(family, name) => write!(f, "{family} {name} is down"),
-            ShortText::Error(error) => write!(f, "{{\"error\": \"{error}\"}}"),
-        }
-    }
+// ------------ Whole ---------------------------------------------------------
+
+/// A body of known length.
+struct Whole<'c> {
+    bytes: &'c [u8],
+    content_type: &'static str,
+    head_only: bool,
 }
 
-/// Bytes of the longest text.
-const TEXT_BYTES: usize = HTTP_LIST_BYTES + 128;
-
-// ------------ Document --------------------------------------------------------
-
-impl Document<'_, '_> {
+impl Content for Whole<'_> {
     fn content_type(&self) -> &'static str {
-        match self {
-            Document::Metrics(_) => metrics_text::CONTENT_TYPE,
-            Document::Tables(_) | Document::Counters(_) | Document::Streams(_) => counters::CONTENT_TYPE,
+        self.content_type
+    }
+
+    fn content_length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    async fn write_content<W: Write>(self, mut writer: W) -> Result<(), W::Error> {
+        if self.head_only { Ok(()) } else { writer.write_all(self.bytes).await }
+    }
+}
+
+// ------------ InChunks ------------------------------------------------------
+
+/// A document in the chunks of RFC 9112, 7.1.
+struct InChunks<'c, 'a, 'r>(Cutter<'c, 'a, 'r>);
+
+impl Chunks for InChunks<'_, '_, '_> {
+    fn content_type(&self) -> &'static str {
+        self.0.document.content_type()
+    }
+
+    async fn write_chunks<W: Write>(mut self, mut writer: ChunkWriter<W>) -> Result<ChunksWritten, W::Error> {
+        while let Some(chunk) = self.0.next() {
+            writer.write_chunk(chunk).await?;
+        }
+        writer.finalize().await
+    }
+}
+
+// ------------ UntilClose ----------------------------------------------------
+
+/// A document for a client who knows no chunks: it ends where the connection does.
+struct UntilClose<'c, 'a, 'r>(Cutter<'c, 'a, 'r>);
+
+impl UntilClose<'_, '_, '_> {
+    async fn send(mut self) {
+        let connection = self.0.connection;
+        while let Some(chunk) = self.0.next() {
+            if connection.write_all(chunk).await.is_err() {
+                return connection.end();
+            }
         }
     }
 }
 
-impl ChunkedDocument for Document<'_, '_> {
-    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
-        match self {
-            Document::Metrics(document) => document.fill(chunk),
-            Document::Counters(document) => document.fill(chunk),
-            Document::Tables(document) => document.fill(chunk),
-            Document::Streams(document) => document.fill(chunk),
+// ------------ Cutter --------------------------------------------------------
+
+/// Cuts a document into chunks of the room there is.
+struct Cutter<'c, 'a, 'r> {
+    document: Document<'a, 'r>,
+    room: &'c mut [u8],
+    connection: &'c HttpConnection<'c>,
+    /// The document was written to its end. It may not be asked again then: it would repeat its last bracket.
+    is_done: bool,
+}
+
+impl Cutter<'_, '_, '_> {
+    /// The next chunk; `None` at the end.
+    fn next(&mut self) -> Option<&[u8]> {
+        if self.is_done {
+            return None;
         }
+        let mut chunk = BodyChunk::new(self.room);
+        self.is_done = self.document.fill(&mut chunk).is_ok();
+        let used = chunk.used();
+        if used == 0 && !self.is_done {
+            // A line longer than a chunk, which no document has: without an end this would go on for ever.
+            self.connection.end();
+        }
+        self.room.get(..used).filter(|chunk| !chunk.is_empty())
     }
 }

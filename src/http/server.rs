@@ -22,15 +22,17 @@ use super::documents::metrics_text::Snapshot;
 use super::routes::Service;
 use super::send_buffer::SendBuffer;
 use super::stream::MaybeTls;
-use crate::limits::{HTTP_HEAD_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS, HTTP_TX_BYTES, HTTP_WORKERS, table};
+use crate::limits::{
+    HTTP_CHUNK_BYTES, HTTP_HEAD_BYTES, HTTP_SEND_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS, HTTP_WORKERS, table,
+};
 use crate::net::tls::{self, Refused};
 
 /// Bytes that all workers cost.
-pub const COST: usize =
-    HTTP_WORKERS * (HTTP_HEAD_BYTES + HTTP_TX_BYTES + size_of::<Snapshot>() + FUTURE_BYTES);
+pub const COST: usize = HTTP_WORKERS
+    * (HTTP_HEAD_BYTES + HTTP_SEND_BYTES + HTTP_CHUNK_BYTES + size_of::<Snapshot>() + FUTURE_BYTES);
 
 /// Bytes of a worker's task at most.
-const FUTURE_BYTES: usize = 7 << 10;
+const FUTURE_BYTES: usize = 8 << 10;
 
 /// Asks the workers to stop.
 #[derive(Debug, Default)]
@@ -136,7 +138,7 @@ impl<'a> SharedListener<'a> {
 
 /// Serves one connection after the other.
 async fn work(listener: Rc<SharedListener<'_>>, app: App<'_>) {
-    let mut head = table(HTTP_HEAD_BYTES, 0);
+    let (mut head, mut room) = (table(HTTP_HEAD_BYTES, 0), table(HTTP_CHUNK_BYTES, 0));
     let send_buffer = RefCell::new(SendBuffer::new());
     let snapshot = Box::new(RefCell::new(Snapshot::new()));
     let accepted = async || {
@@ -148,7 +150,7 @@ async fn work(listener: Rc<SharedListener<'_>>, app: App<'_>) {
     };
     while let Some(stream) = accepted().await {
         if let Some(wire) = listener.shake(stream, app).await {
-            serve_connection(wire, app, &mut head, &send_buffer, &snapshot).await;
+            serve_connection(wire, app, [&mut head, &mut room], &send_buffer, &snapshot).await;
         }
     }
 }
@@ -156,12 +158,13 @@ async fn work(listener: Rc<SharedListener<'_>>, app: App<'_>) {
 async fn serve_connection(
     stream: MaybeTls,
     app: App<'_>,
-    head: &mut [u8],
+    [head, room]: [&mut [u8]; 2],
     send_buffer: &RefCell<SendBuffer>,
     snapshot: &RefCell<Snapshot>,
 ) {
     let connection = HttpConnection::new(stream, send_buffer);
-    let router = Router::from_service(Service { app, connection: &connection, snapshot });
+    let router =
+        Router::from_service(Service { app, connection: &connection, snapshot, room: Cell::new(room) });
     let patience = picoserve::time::Duration::from_millis(HTTP_STOP_MS);
     // However it ended, the next connection is served.
     let _ = Server::custom(&router, Clock, &CONFIG, head)

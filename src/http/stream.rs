@@ -50,11 +50,12 @@ impl MaybeTls {
         })
     }
 
-    /// Writes what there is room for.
-    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Writes the two parts, one after the other, as far as there is room.
+    pub(super) fn poll_write(&self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+        let parts = parts.map(io::IoSlice::new);
         match &self.tls {
-            None => Pin::new(&mut &*self.socket).poll_write(context, bytes),
-            Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_write(context, bytes),
+            None => Pin::new(&mut &*self.socket).poll_write_vectored(context, &parts),
+            Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_write_vectored(context, &parts),
         }
     }
 

@@ -31,6 +31,7 @@ use smol::future::{FutureExt, or, pending};
 
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::terminal::Terminal;
+use crate::values::encoding::percent_encoded;
 use answers::{Answers, Metrics};
 use keys::{KeyDecoder, KeyPress};
 use request::ApiClient;
@@ -148,7 +149,7 @@ fn fetch<'t>(
 
 async fn ask(target: &DaemonTarget, stream: Option<&str>, metrics: bool) -> Result<Answers, String> {
     let mut connection = ApiClient::open(target).await?;
-    let of = stream.map(|stream| format!("&stream={}", encoded(stream))).unwrap_or_default();
+    let of = stream.map(|stream| format!("&stream={}", percent_encoded(stream))).unwrap_or_default();
     let names = views::LATENCY.iter().chain(&views::TRANSPORT).map(|&(counter, _)| counter);
     let more: Vec<&str> = [
         "query",
@@ -176,19 +177,6 @@ async fn ask(target: &DaemonTarget, stream: Option<&str>, metrics: bool) -> Resu
         streams: answers::streams(&streams)?,
         metrics,
     })
-}
-
-/// A name as part of a query (RFC 3986, 2).
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// Prints all views once.
@@ -229,11 +217,5 @@ mod tests {
         };
         assert!(unicode(&[("LANG", "de_CH.UTF-8")]) && unicode(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
         assert!(!unicode(&[]) && !unicode(&[("LC_ALL", "C"), ("LANG", "de_CH.UTF-8")]));
-    }
-
-    #[test]
-    fn names_are_encoded_for_a_query() {
-        assert_eq!(encoded("lb-1.x~_"), "lb-1.x~_");
-        assert_eq!(encoded("a b&ü\\"), "a%20b%26%C3%BC%5C");
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::net::tls::Client;
+use crate::values::encoding::{PercentDecoded, base64};
 use crate::values::{ClientTls, Host, Secret, Value};
 
 /// The words after `top`.
@@ -138,23 +139,13 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 
 /// What a percent-encoded text stands for.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(core::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
+    let bytes = PercentDecoded::new(text).collect::<Option<Vec<u8>>>()?;
     String::from_utf8(bytes).ok().filter(|text| text.contains(':'))
 }
 
 /// The value for Basic authentication (RFC 7617).
 fn basic(login_and_password: &str) -> String {
-    format!("Basic {}", crate::http::base64(login_and_password.as_bytes()))
+    format!("Basic {}", base64(login_and_password.as_bytes()))
 }
 
 /// What `https` needs: the system's authorities, or those of the file in `SSL_CERT_FILE`.

@@ -12,6 +12,7 @@
 
 mod address;
 mod choice;
+pub(crate) mod encoding;
 mod number;
 mod raw_value;
 mod section;

@@ -16,9 +16,6 @@ use crate::limits::HTTP_COUNTER_BYTES;
 use crate::statistics::streams::StreamId;
 use crate::statistics::{CounterValue, StreamScope};
 
-/// Content type of every JSON answer.
-pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
-
 /// Counters of one scope: the default ones, then those the request asks for.
 pub struct CounterList<'a, 'r> {
     app: App<'a>,

@@ -1,4 +1,4 @@
-//! The documents of the web API, each in pieces of one send buffer.
+//! The documents of the web API, each written chunk by chunk.
 
 pub(super) mod counters;
 pub(super) mod metrics;
@@ -6,3 +6,49 @@ pub(super) mod metrics_text;
 pub(super) mod page;
 pub(super) mod streams;
 pub(super) mod tables;
+
+use core::fmt;
+
+use super::body_chunk::{BodyChunk, ChunkedDocument};
+use super::response::JSON;
+
+/// Makes the enum of all documents from one list: name, type, content type.
+macro_rules! documents {
+    ($($name:ident($document:ty) $content_type:expr;)*) => {
+        /// A document on its way. They live in the worker, so each costs what the largest does.
+        #[expect(clippy::large_enum_variant, reason = "one a request, and part of what a worker costs")]
+        pub(crate) enum Document<'a, 'r> {
+            $(#[doc = concat!("A [`", stringify!($document), "`].")] $name($document),)*
+        }
+
+        $(impl<'a, 'r> From<$document> for Document<'a, 'r> {
+            fn from(document: $document) -> Self {
+                Document::$name(document)
+            }
+        })*
+
+        impl Document<'_, '_> {
+            /// The content type.
+            pub(super) fn content_type(&self) -> &'static str {
+                match self {
+                    $(Document::$name(_) => $content_type,)*
+                }
+            }
+        }
+
+        impl ChunkedDocument for Document<'_, '_> {
+            fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
+                match self {
+                    $(Document::$name(document) => document.fill(chunk),)*
+                }
+            }
+        }
+    };
+}
+
+documents! {
+    Metrics(metrics_text::Exposition<'a, 'r>) metrics_text::CONTENT_TYPE;
+    Counters(counters::CounterList<'a, 'r>) JSON;
+    Tables(tables::TableList<'a>) JSON;
+    Streams(streams::StreamList<'a>) JSON;
+}

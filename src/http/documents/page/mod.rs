@@ -33,35 +33,22 @@
 //! `tests/browser` opens it in Chromium and leaves screenshots in `target/browser`. The page must stay below
 //! [`PAGE_MAX`] bytes.
 
-use core::fmt;
-
 use picoserve::request::Headers;
-use picoserve::response::StatusCode;
 
-use crate::decimal::Ascii;
-use crate::http::body_chunk::{BodyChunk, ChunkedDocument};
-use crate::http::error::HeaderField;
-
-/// The page in one of its forms, and how much of it was written.
-#[derive(Clone, Copy)]
-pub struct Dashboard {
-    form: Form,
-    /// `written <= form.octets().len()`.
-    written: usize,
-}
+use crate::http::response::{HeaderField, Response};
 
 /// The forms of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Plain,
     Gzip,
-    /// Not again: the client has it.
+    /// The client has it already.
     Unchanged,
 }
 
 /// Headers of the page in every form. It may be kept, but the daemon is asked whether it is still the same.
 #[rustfmt::skip]
-pub const HEADERS: &[HeaderField] = &[
+const HEADERS: &[HeaderField] = &[
     ("ETag", TAG),
     ("Vary", "Accept-Encoding"),
     ("Cache-Control", "private, no-cache"),
@@ -77,64 +64,40 @@ include!(concat!(env!("OUT_DIR"), "/page.rs"));
 const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
 const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 
-/// Bytes of the page at most, before gzip.
-pub const PAGE_MAX: usize = 40 << 10;
-const _: () = assert!(PLAIN.len() <= PAGE_MAX);
+/// Bytes of the page at most, before gzip and after it.
+const PAGE_MAX: usize = 64 << 10;
+const GZIP_MAX: usize = 22 << 10;
+const _: () = assert!(PLAIN.len() <= PAGE_MAX && GZIP.len() <= GZIP_MAX);
 
-impl Dashboard {
-    /// In the form that suits a request with these headers.
-    pub fn wanted(headers: Headers<'_>) -> Self {
-        let mut form = Form::Plain;
-        for (name, value) in headers {
-            let Ok(value) = value.as_str() else { continue };
-            if name == "if-none-match" && knows_version(value) {
-                form = Form::Unchanged;
-            }
-            if name == "accept-encoding" && takes_gzip(value) && form == Form::Plain {
-                form = Form::Gzip;
-            }
+/// The page, in the form that suits a request with these headers.
+pub(in crate::http) fn respond<'a, 'r>(headers: Headers<'_>) -> Response<'a, 'r> {
+    let form = wanted(headers);
+    let response = Response::page(form.bytes(), "text/html; charset=utf-8", HEADERS);
+    if form == Form::Gzip { response.with_header(("Content-Encoding", "gzip")) } else { response }
+}
+
+fn wanted(headers: Headers<'_>) -> Form {
+    let mut form = Form::Plain;
+    for (name, value) in headers {
+        let Ok(value) = value.as_str() else { continue };
+        if name == "if-none-match" && knows_version(value) {
+            form = Form::Unchanged;
         }
-        Dashboard { form, written: 0 }
+        if name == "accept-encoding" && takes_gzip(value) && form == Form::Plain {
+            form = Form::Gzip;
+        }
     }
-
-    /// Status of the answer.
-    pub fn status(self) -> StatusCode {
-        if self.form == Form::Unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK }
-    }
-
-    /// Content type, if there is a body.
-    pub fn content_type(self) -> Option<&'static str> {
-        (self.form != Form::Unchanged).then_some("text/html; charset=utf-8")
-    }
-
-    /// Bytes of the body, if there is one.
-    pub fn length(self) -> Option<usize> {
-        (self.form != Form::Unchanged).then(|| self.form.octets().len())
-    }
-
-    /// The header that names the form.
-    pub fn encoding(self) -> Option<HeaderField> {
-        (self.form == Form::Gzip).then_some(("Content-Encoding", "gzip"))
-    }
+    form
 }
 
 impl Form {
-    fn octets(self) -> &'static [u8] {
+    /// The bytes of the body, if there is one.
+    fn bytes(self) -> Option<&'static [u8]> {
         match self {
-            Form::Plain => PLAIN,
-            Form::Gzip => GZIP,
-            Form::Unchanged => &[],
+            Form::Plain => Some(PLAIN),
+            Form::Gzip => Some(GZIP),
+            Form::Unchanged => None,
         }
-    }
-}
-
-impl ChunkedDocument for Dashboard {
-    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
-        let rest = self.form.octets().get(self.written..).unwrap_or_default();
-        let part = rest.get(..chunk.free()).unwrap_or(rest);
-        chunk.write_ascii(part)?;
-        self.written += part.len();
-        if part.len() < rest.len() { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
@@ -175,26 +138,6 @@ mod tests {
         }
         for value in ["", "\"\"", "W/\"0123456789abcdef\""] {
             assert!(!knows_version(value), "{value}");
-        }
-    }
-
-    #[test]
-    fn the_page_is_written_whole_in_any_pieces() {
-        for form in [Form::Plain, Form::Gzip, Form::Unchanged] {
-            for room in [1, 1000, 4096, 1 << 20] {
-                let (mut dashboard, mut bytes) = (Dashboard { form, written: 0 }, Vec::new());
-                loop {
-                    let mut buffer = vec![0; room];
-                    let mut chunk = BodyChunk::new(&mut buffer);
-                    let more = dashboard.fill(&mut chunk).is_err();
-                    let used = chunk.used();
-                    bytes.extend_from_slice(&buffer[..used]);
-                    if !more {
-                        break;
-                    }
-                }
-                assert!(bytes == form.octets(), "{form:?} {room}");
-            }
         }
     }
 
