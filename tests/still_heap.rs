@@ -667,6 +667,6 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
     assert!(short <= 8, "{short} allocations for a request");
     let (long, octets) = made("/metrics", 5);
     // What the reactor makes when the kernel has no room for a while, which is at few of the pieces.
-    let pieces = octets / limits::HTTP_TX_BYTES;
+    let pieces = octets / limits::HTTP_CHUNK_BYTES;
     assert!(pieces > 300 && long < pieces, "{long} allocations for {pieces} pieces");
 }

@@ -121,15 +121,18 @@ impl<'a, 'r> Response<'a, 'r> {
     ///
     /// Those of the socket.
     pub(super) async fn send<R: Read, W: ResponseWriter<Error = R::Error>>(
-        self,
+        &mut self,
         mode: BodyMode,
         connection: &HttpConnection<'_>,
         room: &mut [u8],
         request: response::Connection<'_, R>,
         writer: W,
     ) -> Result<ResponseSent, W::Error> {
+        // The answer stays where it is: picoserve moves what it is given through five futures, each of which has room
+        // for it then, and a document is large.
         let Response { status, content_type, fixed, own, body, is_last } = self;
-        let close = (is_last || connection.is_to_end()).then_some(("Connection", "close"));
+        let (status, content_type, fixed) = (*status, *content_type, *fixed);
+        let close = (*is_last || connection.is_to_end()).then_some(("Connection", "close"));
         let own = own.as_slice();
         let sent = match body {
             Body::Document(document) if mode.chunked && !mode.head_only => {
@@ -154,7 +157,7 @@ impl<'a, 'r> Response<'a, 'r> {
                 sent
             }
             Body::Static(_) | Body::Words(_) | Body::Error(_) => {
-                let bytes = match &body {
+                let bytes = match body {
                     Body::Static(bytes) => bytes,
                     Body::Words(words) => written(room, words),
                     Body::Error(error) => written(room, error),
@@ -255,7 +258,7 @@ impl UntilClose<'_, '_, '_> {
 
 /// Cuts a document into chunks of the room there is.
 struct Cutter<'c, 'a, 'r> {
-    document: Document<'a, 'r>,
+    document: &'c mut Document<'a, 'r>,
     room: &'c mut [u8],
     connection: &'c HttpConnection<'c>,
     /// The document was written to its end. It may not be asked again then: it would repeat its last bracket.

@@ -180,7 +180,7 @@ impl PathRouterService for Service<'_> {
         let parts = request.parts;
         let mode =
             BodyMode { head_only: parts.method() == "HEAD", chunked: parts.http_version() == "HTTP/1.1" };
-        let response = self.answer(parts).unwrap_or_else(|error| {
+        let mut response = self.answer(parts).unwrap_or_else(|error| {
             if error.ends_connection() {
                 self.connection.close_reading();
             }
