@@ -6,7 +6,7 @@ use crate::capture::Dissector;
 use crate::config::Config;
 use crate::daemon::certificates::Certificates;
 use crate::daemon::parts;
-use crate::input::receiver::block_bytes;
+use crate::input::receiver::large_buffer_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
     HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
@@ -43,7 +43,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
 fn print(
     config: &Config,
     limits: &Limits,
-    (capture, geoip): (Option<&file::Capture>, Option<&LocationDatabase>),
+    (capture, geoip): (Option<&file::Replay>, Option<&LocationDatabase>),
     outputs: &[Plan],
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -114,7 +114,7 @@ fn protection(tls: &ServerTls<'_>) -> &'static str {
 fn memory_map(
     config: &Config,
     limits: &Limits,
-    capture: Option<&file::Capture>,
+    capture: Option<&file::Replay>,
     outputs: &[Plan],
 ) -> Vec<(String, usize)> {
     let mut map = vec![
@@ -126,7 +126,7 @@ fn memory_map(
         tables(config, limits),
         (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
         ("receive buffer".to_owned(), limits.receive),
-        (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * block_bytes(limits.frame)),
+        (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * large_buffer_bytes(limits.frame)),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
     ];
     if config.input.tcp_socket.is_enabled() && config.input.tcp_socket.tls().is_on() {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer, RecordedKinds};
 use dnstapd::http;
 use dnstapd::input::counters::InputCounters;
-use dnstapd::input::receiver::{Shared, serve};
+use dnstapd::input::receiver::{Receiver, serve};
 use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
@@ -261,7 +261,7 @@ fn almost_none_from_socket_to_peer() {
     let frames: Vec<u8> = captured().concat();
     for &format in Format::ALL {
         let (collector, outputs, limits) = collector(&[format]);
-        let shared: &'static Shared<'static> = leak(Shared::new(collector, &limits));
+        let shared: &'static Receiver<'static> = leak(Receiver::new(collector, &limits));
         let counters = leak(InputCounters::new("test"));
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         const ROUNDS: usize = 200;
@@ -284,7 +284,7 @@ fn almost_none_from_socket_to_peer() {
         executor.spawn(stdout::run(outputs.iter().next().unwrap(), outputs, target)).detach();
         let made = async_io::block_on(executor.run(async {
             let stream = async_io::Async::new(ours).unwrap();
-            let place = shared.slots.take().unwrap();
+            let place = shared.connections.take().unwrap();
             let before = allocations();
             serve(&stream, &"test", counters, shared, &place).await;
             outputs.drained().await;
@@ -352,7 +352,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
         })
     };
     let (collector, outputs, limits) = collector(&[]);
-    let shared: &'static Shared<'static> = leak(Shared::new(collector, &limits));
+    let shared: &'static Receiver<'static> = leak(Receiver::new(collector, &limits));
     let counters = leak(InputCounters::new("test"));
     let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
     let (forgotten, served) = async_io::block_on(executor.run(async {
@@ -361,7 +361,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
             let listener = async_net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let sender = send(listener.local_addr().unwrap());
             let mut stream = server.accept(listener.accept().await.unwrap().0).await.unwrap();
-            let place = shared.slots.take().unwrap();
+            let place = shared.connections.take().unwrap();
             let mut buffer = vec![0; 256 << 10];
             let before = allocations();
             if is_served {

@@ -216,7 +216,7 @@ impl Tasks {
         info!("Stopping");
         service::stopping();
         drop(self.inputs);
-        parts.shared.slots.close_all();
+        parts.shared.connections.close_all();
         drop(self.socket);
         parts.stage.outlets.finish();
         let written = async {
@@ -247,7 +247,7 @@ fn dial(
     let remotes = sections.filter_map(|(section, tls)| Remote::new(section, tls.as_ref()));
     let tasks: Vec<_> = remotes
         .filter_map(|remote| {
-            let place = parts.shared.slots.take()?;
+            let place = parts.shared.connections.take()?;
             Some(executor.spawn(tcp_client::run(remote, &parts.shared, counters, place)))
         })
         .collect();
@@ -264,7 +264,7 @@ async fn tick(parts: &'static ProcessTables) {
         let now = Instant::now();
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
-        parts.shared.slots.tick();
+        parts.shared.connections.tick();
         if geoip::was_cut() {
             warn!(
                 "geoip.city-database: it was cut short while in use, so places are missing until SIGHUP; replace it by renaming"

@@ -8,7 +8,7 @@ use super::certificates::Certificates;
 use crate::config::Config;
 use crate::http;
 use crate::input::counters::InputCounters;
-use crate::input::receiver::Shared;
+use crate::input::receiver::Receiver;
 use crate::input::tcp_server::AccessList;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
 use crate::limits::Limits;
@@ -27,7 +27,7 @@ pub struct Sockets {
     pub tcp_socket: Option<TcpListener>,
     pub unix_socket: Option<unix_socket::Socket>,
     pub sniffer: Option<sniffer::Sniffer>,
-    pub capture: Option<file::Capture>,
+    pub capture: Option<file::Replay>,
     pub web_api: Option<TcpListener>,
     pub geoip: Option<LocationDatabase>,
 }
@@ -67,10 +67,10 @@ pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> R
 }
 
 /// The capture that is enabled, opened.
-pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Capture>, StartError> {
+pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Replay>, StartError> {
     let (file, sniffer) = (&config.input.file, &config.input.sniffer);
     let failure = StartError::of(format!("input.file: {}", shown(file.path.as_deref())));
-    on(file.enable, || file::Capture::open(file, sniffer, limits).map_err(failure))
+    on(file.enable, || file::Replay::open(file, sniffer, limits).map_err(failure))
 }
 
 /// The database that is enabled, opened.
@@ -93,7 +93,7 @@ pub fn shown(path: Option<&Path>) -> String {
 pub struct ProcessTables {
     /// Outputs and statistics.
     pub stage: &'static TaskContext,
-    pub shared: Shared<'static>,
+    pub shared: Receiver<'static>,
     pub access_list: AccessList,
     pub certificates: Certificates,
     pub output_certificates: OutputCertificates,
@@ -126,7 +126,7 @@ impl ProcessTables {
         )));
         ProcessTables {
             stage,
-            shared: Shared::new(collector, &limits),
+            shared: Receiver::new(collector, &limits),
             access_list: AccessList::new(&config.input.tcp_socket),
             certificates,
             output_certificates,

@@ -1,7 +1,7 @@
-//! From octets to the collector: Frame Streams of one connection or one file.
+//! From bytes to the collector: Frame Streams of one connection or one file.
 //!
-//! A [`Framing`] takes octets as they come and hands every data frame to the collector, until there is nothing
-//! whole left, an output needs room, or the peer broke the rules. It owns no octets: the caller keeps the
+//! A [`FrameReader`] takes bytes as they come and hands every data frame to the collector, until there is nothing
+//! whole left, an output needs room, or the peer broke the rules. It owns no bytes: the caller keeps the
 //! unfinished rest and shows it again with more behind it.
 //!
 //! A frame that is no dnstap message is counted and the stream goes on. The log gets one line for each reason
@@ -19,7 +19,7 @@ use defmt_or_log::warn;
 
 /// The state of one stream of frames.
 #[derive(Debug)]
-pub struct Framing<'a> {
+pub struct FrameReader<'a> {
     collector: &'a Collector<'a>,
     counters: &'a InputCounters,
     deframer: Deframer,
@@ -31,32 +31,32 @@ pub struct Framing<'a> {
 
 /// How an input wants its frames taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum Pace {
     /// As many as there are, with room in the outputs that are owed a turn.
     Live,
     /// At most so many, with room in every output: the source can wait.
     Replay(u32),
 }
 
-/// Why [`Framing::feed`] came back.
+/// Why [`FrameReader::feed`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FeedOutcome {
     /// What is left is an unfinished unit, or nothing.
     Incomplete,
     /// An output has no room: feed the rest once it has.
     NeedsRoom,
     /// As many frames were taken as asked for.
-    Fed,
-    /// These octets are to be sent to the peer; feed the rest then.
+    BatchDone,
+    /// These bytes are to be sent to the peer; feed the rest then.
     Reply(&'static [u8]),
-    /// The peer sent STOP; these octets are to be sent to it, and that is all.
+    /// The peer sent STOP; these bytes are to be sent to it, and that is all.
     Stop(&'static [u8]),
 }
 
-impl<'a> Framing<'a> {
-    /// The start of a stream. Data frames have at most `frame_max` octets.
+impl<'a> FrameReader<'a> {
+    /// The start of a stream. Data frames have at most `frame_max` bytes.
     pub fn new(collector: &'a Collector<'a>, counters: &'a InputCounters, frame_max: u32) -> Self {
-        Framing {
+        FrameReader {
             collector,
             counters,
             deframer: Deframer::new(frame_max),
@@ -76,28 +76,28 @@ impl<'a> Framing<'a> {
     pub fn feed(
         &mut self,
         input: &mut &[u8],
-        manner: Manner,
+        pace: Pace,
         peer: &impl Display,
-    ) -> Result<Outcome, Rejection> {
+    ) -> Result<FeedOutcome, Rejection> {
         let outputs = self.collector.outputs();
-        let mut left = match manner {
-            Manner::Live => u32::MAX,
-            Manner::Replay(frames) => frames,
+        let mut left = match pace {
+            Pace::Live => u32::MAX,
+            Pace::Replay(frames) => frames,
         };
         loop {
-            let has_room = match manner {
-                Manner::Live => outputs.has_room(),
-                Manner::Replay(_) => outputs.has_room_everywhere(),
+            let has_room = match pace {
+                Pace::Live => outputs.has_room(),
+                Pace::Replay(_) => outputs.has_room_everywhere(),
             };
             if !has_room {
-                return Ok(Outcome::NeedsRoom);
+                return Ok(FeedOutcome::NeedsRoom);
             }
             if left == 0 {
-                return Ok(Outcome::Fed);
+                return Ok(FeedOutcome::BatchDone);
             }
             let unread = *input;
             let step = match self.deframer.next(input) {
-                Ok(None) => return Ok(Outcome::Incomplete),
+                Ok(None) => return Ok(FeedOutcome::Incomplete),
                 Ok(Some(unit)) => self.receiver.on(unit),
                 Err(violation) => Err(violation),
             };
@@ -114,19 +114,19 @@ impl<'a> Framing<'a> {
                 Ok(ReceiverStep::Oversize(length)) => {
                     self.counters.reject(Rejection::Oversize);
                     self.log_once(Rejection::Oversize, || {
-                        warn!("{peer}: frame of {length} octets skipped, the limit is lower")
+                        warn!("{peer}: frame of {length} bytes skipped, the limit is lower")
                     });
                 }
-                Ok(ReceiverStep::Reply(octets)) => return Ok(Outcome::Reply(octets)),
+                Ok(ReceiverStep::Reply(bytes)) => return Ok(FeedOutcome::Reply(bytes)),
                 // Answered to every sender, also to one that began with START: some wait for it.
-                Ok(ReceiverStep::Stop) => return Ok(Outcome::Stop(handshake::FINISH)),
+                Ok(ReceiverStep::Stop) => return Ok(FeedOutcome::Stop(handshake::FINISH)),
                 Ok(ReceiverStep::Nothing) => {}
                 Err(violation) => return Err(self.fault(violation, unread)),
             }
         }
     }
 
-    /// Octets that the unfinished unit at the start of `tail` has in all, as far as its header tells.
+    /// Bytes that the unfinished unit at the start of `tail` has in all, as far as its header tells.
     pub fn wanted(&self, tail: &[u8]) -> usize {
         self.deframer.wanted(tail)
     }

@@ -1,7 +1,7 @@
 //! Where messages come from.
 //!
 //! Every input hands whole frames to the collector and counts into its own [`counters::InputCounters`]. What inputs
-//! share stands in `framing` (octets to frames), `stream` (a connection) and `slots` (places and deadlines).
+//! share stands in `framing` (bytes to frames), `stream` (a connection) and `connections` (places and deadlines).
 
 pub mod connections;
 pub mod counters;

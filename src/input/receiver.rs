@@ -1,13 +1,13 @@
-//! One Frame Streams connection, over any stream of octets.
+//! One Frame Streams connection, over any stream of bytes.
 //!
 //! All connections read into one buffer, for one thread reads: a thousand idle connections cost nothing, and a
 //! thousand busy ones read at full speed. What a read leaves unfinished stays with its connection, up to
 //! [`TAIL_BYTES`] inline, a longer rest in one of a few blocks; a connection that needs a block when all are
-//! taken reads no further than its tail reaches, and waits.
+//! taken reads no further than its partial reaches, and waits.
 //!
 //! ```text
-//! buffer   | tail of the last read | octets read now                     |
-//!          | frame | frame | frame | frame | unfinished -> tail or block |
+//! buffer   | partial of the last read | bytes read now                     |
+//!          | frame | frame | frame | frame | unfinished -> partial or block |
 //! ```
 //!
 //! When an output that is owed a turn has no room, the frames not yet taken stay in the buffer, and the
@@ -28,18 +28,18 @@ use event_listener::{Event as Notice, listener};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::connections::{Place, Slots};
-use super::frame_reader::{Framing, Manner, Outcome};
+use super::connections::{ConnectionLease, ConnectionTable};
+use super::frame_reader::{FeedOutcome, FrameReader, Pace};
 use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BLOCKS, TAIL_BYTES};
 use crate::pipeline::Collector;
 
 /// What all connections share.
-pub struct Shared<'a> {
+pub struct Receiver<'a> {
     /// Where the frames go.
     pub collector: &'a Collector<'a>,
     /// Places for connections.
-    pub slots: Slots,
+    pub connections: ConnectionTable,
     frame_max: u32,
     buffer: RefCell<Box<[u8]>>,
     /// Whether frames wait in the buffer.
@@ -49,17 +49,17 @@ pub struct Shared<'a> {
     freed: Notice,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> Receiver<'a> {
     /// Buffers and places of the sizes that `limits` gives.
     pub fn new(collector: &'a Collector<'a>, limits: &Limits) -> Self {
-        Shared {
+        Receiver {
             collector,
-            slots: Slots::new(limits.connections),
+            connections: ConnectionTable::new(limits.connections),
             frame_max: u32::try_from(limits.frame).unwrap_or(u32::MAX),
             buffer: RefCell::new(limits::table(limits.receive, 0)),
             held: Cell::new(false),
             blocks: RefCell::new(
-                (0..TAIL_BLOCKS).map(|_| limits::table(block_bytes(limits.frame), 0)).collect(),
+                (0..TAIL_BLOCKS).map(|_| limits::table(large_buffer_bytes(limits.frame), 0)).collect(),
             ),
             freed: Notice::new(),
         }
@@ -76,14 +76,14 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Octets of a block: the longest frame and its length.
-pub const fn block_bytes(frame_max: usize) -> usize {
+/// Bytes of a block: the longest frame and its length.
+pub const fn large_buffer_bytes(frame_max: usize) -> usize {
     frame_max + size_of::<u32>()
 }
 
 /// Why a connection ended.
 #[derive(Debug)]
-pub enum End {
+pub enum ConnectionEnd {
     /// The peer closed it, with or without a word before.
     Closed,
     /// The peer said STOP.
@@ -102,48 +102,50 @@ pub async fn serve<S>(
     stream: S,
     peer: &impl Display,
     counters: &InputCounters,
-    shared: &Shared<'_>,
-    place: &Place<'_>,
+    receiver: &Receiver<'_>,
+    lease: &ConnectionLease<'_>,
 ) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let _connected = counters.connect();
     debug!("{peer}: connected");
-    let mut connection = Connection::new(stream, counters, shared);
-    match connection.run(peer, place).await {
-        End::Closed => debug!("{peer}: closed"),
-        End::Stopped => debug!("{peer}: stopped"),
-        End::Timeout => {
+    let mut connection = FrameConnection::new(stream, counters, receiver);
+    match connection.run(peer, lease).await {
+        ConnectionEnd::Closed => debug!("{peer}: closed"),
+        ConnectionEnd::Stopped => debug!("{peer}: stopped"),
+        ConnectionEnd::Timeout => {
             counters.refused.count(RefuseReason::Timeout);
             warn!("{peer}: closed, a handshake or frame stayed unfinished for {PATIENCE_SECONDS} s");
         }
-        End::Fault(fault) => warn!("{peer}: closed: {fault}"),
+        ConnectionEnd::Fault(fault) => warn!("{peer}: closed: {fault}"),
         // What a stream over TLS says of its peer, such as that it does not take our certificate.
-        End::Error(error) if error.kind() == io::ErrorKind::InvalidData => warn!("{peer}: closed: {error}"),
-        End::Error(error) => debug!("{peer}: closed: {error}"),
+        ConnectionEnd::Error(error) if error.kind() == io::ErrorKind::InvalidData => {
+            warn!("{peer}: closed: {error}")
+        }
+        ConnectionEnd::Error(error) => debug!("{peer}: closed: {error}"),
     }
-    connection.framing.has_started()
+    connection.frame_reader.has_started()
 }
 
 /// A connection between two reads.
-struct Connection<'a, S> {
+struct FrameConnection<'a, S> {
     stream: S,
     counters: &'a InputCounters,
-    shared: &'a Shared<'a>,
-    framing: Framing<'a>,
-    tail: Tail<'a>,
+    receiver: &'a Receiver<'a>,
+    frame_reader: FrameReader<'a>,
+    partial: Partial<'a>,
 }
 
 /// What a read left unfinished.
-#[expect(clippy::large_enum_variant, reason = "a short tail lives in its connection, that is its point")]
-enum Tail<'a> {
+#[expect(clippy::large_enum_variant, reason = "a short partial lives in its connection, that is its point")]
+enum Partial<'a> {
     Short(heapless::Vec<u8, TAIL_BYTES>),
-    Long(Block<'a>),
+    Long(LargeBuffer<'a>),
 }
 
 /// What a read led to.
-enum Progress {
+enum ReadProgress {
     /// There may be more to read.
     Read,
     /// The buffer was taken, or an output had no room: nothing was read.
@@ -151,85 +153,95 @@ enum Progress {
     /// The peer will send no more.
     End,
     /// Part of the buffer is to be fed again, after what the outcome asks for.
-    Parked(Parked),
+    Suspended(Suspended),
 }
 
 /// What a failed read means. A peer over TLS that goes without a word (close_notify) has gone all the same.
-fn failed(error: io::Error) -> Result<Progress, End> {
-    if error.kind() == io::ErrorKind::UnexpectedEof { Ok(Progress::End) } else { Err(End::Error(error)) }
+fn failed(error: io::Error) -> Result<ReadProgress, ConnectionEnd> {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        Ok(ReadProgress::End)
+    } else {
+        Err(ConnectionEnd::Error(error))
+    }
 }
 
-/// Octets of the receive buffer that wait there, and for what.
-struct Parked {
-    octets: Range<usize>,
-    outcome: Outcome,
+/// Bytes of the receive buffer that wait there, and for what.
+struct Suspended {
+    bytes: Range<usize>,
+    outcome: FeedOutcome,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    fn new(stream: S, counters: &'a InputCounters, shared: &'a Shared<'a>) -> Self {
-        let framing = Framing::new(shared.collector, counters, shared.frame_max);
-        Connection { stream, counters, shared, framing, tail: Tail::Short(heapless::Vec::new()) }
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
+    fn new(stream: S, counters: &'a InputCounters, receiver: &'a Receiver<'a>) -> Self {
+        let frame_reader = FrameReader::new(receiver.collector, counters, receiver.frame_max);
+        FrameConnection {
+            stream,
+            counters,
+            receiver,
+            frame_reader,
+            partial: Partial::Short(heapless::Vec::new()),
+        }
     }
 
-    async fn run(&mut self, peer: &impl Display, place: &Place<'_>) -> End {
-        place.set_deadline(PATIENCE_SECONDS);
+    async fn run(&mut self, peer: &impl Display, lease: &ConnectionLease<'_>) -> ConnectionEnd {
+        lease.set_deadline(PATIENCE_SECONDS);
         loop {
             if !self.has_room() {
-                place.clear_deadline(); // the peer is not at fault
+                lease.clear_deadline(); // the peer is not at fault
                 self.room().await;
-                self.watch(place);
+                self.watch(lease);
             }
-            let units = self.framing.units();
-            match poll_fn(|context| self.poll_progress(context, peer, place)).await {
-                Ok(Progress::Read | Progress::Busy) => {}
-                Ok(Progress::End) => return End::Closed,
-                Ok(Progress::Parked(parked)) => {
-                    place.clear_deadline();
-                    if let Err(end) = self.unpark(parked, peer, place).await {
+            let units = self.frame_reader.units();
+            match poll_fn(|context| self.poll_progress(context, peer, lease)).await {
+                Ok(ReadProgress::Read | ReadProgress::Busy) => {}
+                Ok(ReadProgress::End) => return ConnectionEnd::Closed,
+                Ok(ReadProgress::Suspended(suspended)) => {
+                    lease.clear_deadline();
+                    if let Err(end) = self.resume(suspended, peer, lease).await {
                         return end;
                     }
                 }
                 Err(end) => return end,
             }
-            if self.framing.units() != units && self.framing.has_started() {
-                place.clear_deadline();
+            if self.frame_reader.units() != units && self.frame_reader.has_started() {
+                lease.clear_deadline();
             }
-            self.watch(place);
+            self.watch(lease);
             yield_now().await;
         }
     }
 
-    /// Waits until reading makes sense: the buffer is free, the tail can grow, the outputs have room.
+    /// Waits until reading makes sense: the buffer is free, the partial can grow, the outputs have room.
     async fn room(&self) {
         while !self.has_room() {
-            self.shared.wait_until(|| !self.shared.held.get() && self.reach() > 0).await;
-            self.shared.collector.outputs().room().await;
+            self.receiver.wait_until(|| !self.receiver.held.get() && self.reach() > 0).await;
+            self.receiver.collector.outputs().room().await;
         }
     }
 
     fn has_room(&self) -> bool {
-        !self.shared.held.get() && self.reach() > 0 && self.shared.collector.outputs().has_room()
+        !self.receiver.held.get() && self.reach() > 0 && self.receiver.collector.outputs().has_room()
     }
 
-    /// Octets that may be read beyond the tail, as far as the buffer goes: without a free block, no more than the tail
+    /// Bytes that may be read beyond the partial, as far as the buffer goes: without a free block, no more than the partial
     /// can hold.
     fn reach(&self) -> usize {
-        match &self.tail {
-            Tail::Short(tail) if self.shared.blocks.borrow().is_empty() => TAIL_BYTES - tail.len(),
+        match &self.partial {
+            Partial::Short(partial) if self.receiver.blocks.borrow().is_empty() => TAIL_BYTES - partial.len(),
             _ => usize::MAX,
         }
     }
 
     /// The deadline of a handshake or a frame runs from the read that began it.
-    fn watch(&self, place: &Place<'_>) {
-        let tail_is_empty = match &self.tail {
-            Tail::Short(tail) => tail.is_empty(),
-            Tail::Long(_) => false,
+    fn watch(&self, lease: &ConnectionLease<'_>) {
+        let tail_is_empty = match &self.partial {
+            Partial::Short(partial) => partial.is_empty(),
+            Partial::Long(_) => false,
         };
-        if tail_is_empty && self.framing.is_idle() {
-            place.clear_deadline();
+        if tail_is_empty && self.frame_reader.is_idle() {
+            lease.clear_deadline();
         } else {
-            place.keep_deadline(PATIENCE_SECONDS);
+            lease.keep_deadline(PATIENCE_SECONDS);
         }
     }
 
@@ -237,192 +249,204 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         &mut self,
         context: &mut Context<'_>,
         peer: &impl Display,
-        place: &Place<'_>,
-    ) -> Poll<Result<Progress, End>> {
-        if place.poll_deadline(context).is_ready() {
-            return Poll::Ready(Err(End::Timeout));
+        lease: &ConnectionLease<'_>,
+    ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
+        if lease.poll_deadline(context).is_ready() {
+            return Poll::Ready(Err(ConnectionEnd::Timeout));
         }
         if !self.has_room() {
-            return Poll::Ready(Ok(Progress::Busy));
+            return Poll::Ready(Ok(ReadProgress::Busy));
         }
-        match self.tail {
-            Tail::Short(_) => self.poll_buffer(context, peer),
-            Tail::Long(_) => self.poll_block(context, peer),
+        match self.partial {
+            Partial::Short(_) => self.poll_buffer(context, peer),
+            Partial::Long(_) => self.poll_block(context, peer),
         }
     }
 
-    /// Reads behind the tail, and feeds what is whole.
-    fn poll_buffer(&mut self, context: &mut Context<'_>, peer: &impl Display) -> Poll<Result<Progress, End>> {
-        let Tail::Short(tail) = &self.tail else { return Poll::Ready(Ok(Progress::Busy)) };
-        let kept = tail.len();
-        let mut buffer = self.shared.buffer.borrow_mut();
+    /// Reads behind the partial, and feeds what is whole.
+    fn poll_buffer(
+        &mut self,
+        context: &mut Context<'_>,
+        peer: &impl Display,
+    ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
+        let Partial::Short(partial) = &self.partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
+        let kept = partial.len();
+        let mut buffer = self.receiver.buffer.borrow_mut();
         let end = buffer.len().min(kept.saturating_add(self.reach()));
         let (Some(front), true) = (buffer.get_mut(..kept), kept < end) else {
-            return Poll::Ready(Ok(Progress::Busy));
+            return Poll::Ready(Ok(ReadProgress::Busy));
         };
-        front.copy_from_slice(tail);
+        front.copy_from_slice(partial);
         let room = buffer.get_mut(kept..end).unwrap_or_default();
         let read = match ready!(Pin::new(&mut self.stream).poll_read(context, room)) {
-            Ok(0) => return Poll::Ready(Ok(Progress::End)),
+            Ok(0) => return Poll::Ready(Ok(ReadProgress::End)),
             Ok(read) => read,
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
-        self.tail = Tail::Short(heapless::Vec::new());
+        self.partial = Partial::Short(heapless::Vec::new());
         drop(buffer);
         Poll::Ready(self.feed(0..kept + read, peer))
     }
 
     /// Reads the rest of one long unit straight into its block, and feeds it when it is whole.
-    fn poll_block(&mut self, context: &mut Context<'_>, peer: &impl Display) -> Poll<Result<Progress, End>> {
-        let Tail::Long(block) = &mut self.tail else { return Poll::Ready(Ok(Progress::Busy)) };
-        let wanted = self.framing.wanted(block.octets());
+    fn poll_block(
+        &mut self,
+        context: &mut Context<'_>,
+        peer: &impl Display,
+    ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
+        let Partial::Long(block) = &mut self.partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
+        let wanted = self.frame_reader.wanted(block.bytes());
         let read = match ready!(Pin::new(&mut self.stream).poll_read(context, block.room(wanted))) {
-            Ok(0) => return Poll::Ready(Ok(Progress::End)),
+            Ok(0) => return Poll::Ready(Ok(ReadProgress::End)),
             Ok(read) => read,
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
         block.used += read;
         if block.used < wanted {
-            return Poll::Ready(Ok(Progress::Read));
+            return Poll::Ready(Ok(ReadProgress::Read));
         }
-        let Tail::Long(block) = core::mem::replace(&mut self.tail, Tail::Short(heapless::Vec::new())) else {
-            return Poll::Ready(Ok(Progress::Busy));
+        let Partial::Long(block) =
+            core::mem::replace(&mut self.partial, Partial::Short(heapless::Vec::new()))
+        else {
+            return Poll::Ready(Ok(ReadProgress::Busy));
         };
-        let mut unit = block.octets();
-        let outcome = self.framing.feed(&mut unit, Manner::Live, peer);
+        let mut unit = block.bytes();
+        let outcome = self.frame_reader.feed(&mut unit, Pace::Live, peer);
         Poll::Ready(match outcome {
-            Ok(Outcome::Incomplete | Outcome::NeedsRoom | Outcome::Fed) => Ok(Progress::Read),
-            Ok(outcome) => Ok(Progress::Parked(Parked { octets: 0..0, outcome })),
-            Err(fault) => Err(End::Fault(fault)),
+            Ok(FeedOutcome::Incomplete | FeedOutcome::NeedsRoom | FeedOutcome::BatchDone) => {
+                Ok(ReadProgress::Read)
+            }
+            Ok(outcome) => Ok(ReadProgress::Suspended(Suspended { bytes: 0..0, outcome })),
+            Err(fault) => Err(ConnectionEnd::Fault(fault)),
         })
     }
 
     /// Feeds a part of the receive buffer, and keeps what is unfinished.
-    fn feed(&mut self, octets: Range<usize>, peer: &impl Display) -> Result<Progress, End> {
-        let buffer = self.shared.buffer.borrow();
-        let mut input = buffer.get(octets.clone()).unwrap_or_default();
-        let outcome = self.framing.feed(&mut input, Manner::Live, peer).map_err(End::Fault)?;
-        if outcome == Outcome::Incomplete {
-            self.tail = self.shared.keep(input);
-            return Ok(Progress::Read);
+    fn feed(&mut self, bytes: Range<usize>, peer: &impl Display) -> Result<ReadProgress, ConnectionEnd> {
+        let buffer = self.receiver.buffer.borrow();
+        let mut input = buffer.get(bytes.clone()).unwrap_or_default();
+        let outcome = self.frame_reader.feed(&mut input, Pace::Live, peer).map_err(ConnectionEnd::Fault)?;
+        if outcome == FeedOutcome::Incomplete {
+            self.partial = self.receiver.keep(input);
+            return Ok(ReadProgress::Read);
         }
-        Ok(Progress::Parked(Parked { octets: octets.end - input.len()..octets.end, outcome }))
+        Ok(ReadProgress::Suspended(Suspended { bytes: bytes.end - input.len()..bytes.end, outcome }))
     }
 
-    /// Does what the parked octets wait for, and feeds them; as long as there are any, the buffer stays ours.
-    async fn unpark(
+    /// Does what the suspended bytes wait for, and feeds them; as long as there are any, the buffer stays ours.
+    async fn resume(
         &mut self,
-        mut parked: Parked,
+        mut suspended: Suspended,
         peer: &impl Display,
-        place: &Place<'_>,
-    ) -> Result<(), End> {
-        let hold = (!parked.octets.is_empty()).then(|| Hold::new(self.shared));
+        lease: &ConnectionLease<'_>,
+    ) -> Result<(), ConnectionEnd> {
+        let hold = (!suspended.bytes.is_empty()).then(|| BufferLease::new(self.receiver));
         loop {
-            match parked.outcome {
-                Outcome::NeedsRoom | Outcome::Incomplete | Outcome::Fed => {
-                    self.shared.collector.outputs().room().await
+            match suspended.outcome {
+                FeedOutcome::NeedsRoom | FeedOutcome::Incomplete | FeedOutcome::BatchDone => {
+                    self.receiver.collector.outputs().room().await
                 }
-                Outcome::Reply(octets) => self.reply(octets, place).await?,
-                Outcome::Stop(finish) => {
+                FeedOutcome::Reply(bytes) => self.reply(bytes, lease).await?,
+                FeedOutcome::Stop(finish) => {
                     drop(hold);
-                    self.reply(finish, place).await?;
-                    return Err(self.linger(place).await);
+                    self.reply(finish, lease).await?;
+                    return Err(self.linger(lease).await);
                 }
             }
-            match self.feed(parked.octets, peer)? {
-                Progress::Parked(next) => parked = next,
+            match self.feed(suspended.bytes, peer)? {
+                ReadProgress::Suspended(next) => suspended = next,
                 _ => return Ok(()),
             }
         }
     }
 
-    /// Sends a control frame; a peer that does not take these few octets in time is given up.
-    async fn reply(&mut self, octets: &[u8], place: &Place<'_>) -> Result<(), End> {
-        place.set_deadline(PATIENCE_SECONDS);
+    /// Sends a control frame; a peer that does not take these few bytes in time is given up.
+    async fn reply(&mut self, bytes: &[u8], lease: &ConnectionLease<'_>) -> Result<(), ConnectionEnd> {
+        lease.set_deadline(PATIENCE_SECONDS);
         let sent = async {
-            self.stream.write_all(octets).await.map_err(End::Error)?;
-            self.stream.flush().await.map_err(End::Error)
+            self.stream.write_all(bytes).await.map_err(ConnectionEnd::Error)?;
+            self.stream.flush().await.map_err(ConnectionEnd::Error)
         };
         or(sent, async {
-            place.deadline().await;
-            Err(End::Timeout)
+            lease.deadline().await;
+            Err(ConnectionEnd::Timeout)
         })
         .await
     }
 
     /// After FINISH the peer closes; reading on until then keeps it from being cut off by a reset.
-    async fn linger(&mut self, place: &Place<'_>) -> End {
+    async fn linger(&mut self, lease: &ConnectionLease<'_>) -> ConnectionEnd {
         let mut rest = [0; 64];
         let drained = async {
             let _ = self.stream.close().await;
             while let Ok(1..) = smol::io::AsyncReadExt::read(&mut self.stream, &mut rest).await {}
         };
-        place.set_deadline(LINGER_SECONDS);
-        or(drained, place.deadline()).await;
-        End::Stopped
+        lease.set_deadline(LINGER_SECONDS);
+        or(drained, lease.deadline()).await;
+        ConnectionEnd::Stopped
     }
 }
 
 /// Seconds a peer has to close after FINISH.
 const LINGER_SECONDS: u32 = 2;
 
-impl Shared<'_> {
+impl Receiver<'_> {
     /// The unfinished rest of a read: a short one inline, a long one in a block.
     ///
-    /// There is a free block whenever the rest is long: without one, no more was read than the tail can hold.
-    fn keep(&self, rest: &[u8]) -> Tail<'_> {
-        if let Ok(tail) = heapless::Vec::from_slice(rest) {
-            return Tail::Short(tail);
+    /// There is a free block whenever the rest is long: without one, no more was read than the partial can hold.
+    fn keep(&self, rest: &[u8]) -> Partial<'_> {
+        if let Ok(partial) = heapless::Vec::from_slice(rest) {
+            return Partial::Short(partial);
         }
-        let octets = self.blocks.borrow_mut().pop().unwrap_or_default();
-        let mut block = Block { octets, used: 0, shared: self };
-        if let Some(room) = block.octets.get_mut(..rest.len()) {
+        let bytes = self.blocks.borrow_mut().pop().unwrap_or_default();
+        let mut block = LargeBuffer { bytes, used: 0, receiver: self };
+        if let Some(room) = block.bytes.get_mut(..rest.len()) {
             room.copy_from_slice(rest);
             block.used = rest.len();
         }
-        Tail::Long(block)
+        Partial::Long(block)
     }
 }
 
 /// A pooled buffer for one long unit.
-struct Block<'a> {
-    octets: Box<[u8]>,
-    /// Octets of the unit read so far.
+struct LargeBuffer<'a> {
+    bytes: Box<[u8]>,
+    /// Bytes of the unit read so far.
     used: usize,
-    shared: &'a Shared<'a>,
+    receiver: &'a Receiver<'a>,
 }
 
-impl Block<'_> {
-    fn octets(&self) -> &[u8] {
-        self.octets.get(..self.used).unwrap_or_default()
+impl LargeBuffer<'_> {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or_default()
     }
 
-    /// Where the unit goes on, up to `wanted` octets in all.
+    /// Where the unit goes on, up to `wanted` bytes in all.
     fn room(&mut self, wanted: usize) -> &mut [u8] {
-        self.octets.get_mut(self.used..wanted).unwrap_or_default()
+        self.bytes.get_mut(self.used..wanted).unwrap_or_default()
     }
 }
 
-impl Drop for Block<'_> {
+impl Drop for LargeBuffer<'_> {
     fn drop(&mut self) {
-        let _ = self.shared.blocks.borrow_mut().push(core::mem::take(&mut self.octets));
-        self.shared.freed.notify(usize::MAX);
+        let _ = self.receiver.blocks.borrow_mut().push(core::mem::take(&mut self.bytes));
+        self.receiver.freed.notify(usize::MAX);
     }
 }
 
 /// Keeps the receive buffer for the connection whose frames wait in it.
-struct Hold<'a>(&'a Shared<'a>);
+struct BufferLease<'a>(&'a Receiver<'a>);
 
-impl<'a> Hold<'a> {
-    fn new(shared: &'a Shared<'a>) -> Self {
-        shared.held.set(true);
-        Hold(shared)
+impl<'a> BufferLease<'a> {
+    fn new(receiver: &'a Receiver<'a>) -> Self {
+        receiver.held.set(true);
+        BufferLease(receiver)
     }
 }
 
-impl Drop for Hold<'_> {
+impl Drop for BufferLease<'_> {
     fn drop(&mut self) {
         self.0.held.set(false);
         self.0.freed.notify(usize::MAX);

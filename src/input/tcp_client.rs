@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The wait grows while attempts fail, see [`Reconnect`]; a sender that got through the handshake of Frame Streams
-//! makes it short again. Each remote keeps its place for good, so that listeners never leave it without one. Why
+//! makes it short again. Each remote keeps its lease for good, so that listeners never leave it without one. Why
 //! there is no connection is in the log once, until the reason changes or the connection is there.
 
 use std::fmt;
@@ -24,8 +24,8 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::connections::Place;
-use super::receiver::{Shared, serve};
+use super::connections::ConnectionLease;
+use super::receiver::{Receiver, serve};
 use crate::input::counters::InputCounters;
 use crate::net::dial::{Dialled, PeerAddress, dial};
 use crate::net::reconnect::Reconnect;
@@ -166,7 +166,12 @@ impl fmt::Display for Remote<'_> {
 }
 
 /// Connects to a remote, and connects again, for ever.
-pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, counters: &InputCounters, place: Place<'_>) {
+pub async fn run(
+    remote: Remote<'_>,
+    receiver: &Receiver<'_>,
+    counters: &InputCounters,
+    lease: ConnectionLease<'_>,
+) {
     let mut reconnect = Reconnect::new(format!("Input tcp-client: {remote}"), remote.retry);
     loop {
         let why = match dial(&remote.host, remote.port, remote.tls).await {
@@ -175,9 +180,9 @@ pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, counters: &InputCounte
                 let started = match dialled {
                     Dialled::Plain(stream) => {
                         let stream: Arc<Async<TcpStream>> = stream.into();
-                        serve(&*stream, &remote, counters, shared, &place).await
+                        serve(&*stream, &remote, counters, receiver, &lease).await
                     }
-                    Dialled::Tls(stream) => serve(*stream, &remote, counters, shared, &place).await,
+                    Dialled::Tls(stream) => serve(*stream, &remote, counters, receiver, &lease).await,
                 };
                 if started {
                     reconnect.succeeded();
@@ -186,7 +191,7 @@ pub async fn run(remote: Remote<'_>, shared: &Shared<'_>, counters: &InputCounte
             }
             Err(error) => error.to_string(),
         };
-        place.clear_deadline();
+        lease.clear_deadline();
         reconnect.pause(why).await;
     }
 }

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use smol::LocalExecutor;
 use smol::future::or;
 
-use super::connections::Place;
-use super::receiver::{Shared, serve};
+use super::connections::ConnectionLease;
+use super::receiver::{Receiver, serve};
 use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::PATIENCE_SECONDS;
 use crate::net::accept::Acceptor;
@@ -123,7 +123,7 @@ impl AccessList {
 /// Accepts connections for ever.
 pub async fn run(
     executor: &'static LocalExecutor<'static>,
-    shared: &'static Shared<'static>,
+    receiver: &'static Receiver<'static>,
     counters: &'static InputCounters,
     access: &'static AccessList,
     tls: Option<&'static Server>,
@@ -132,64 +132,64 @@ pub async fn run(
     let acceptor = Acceptor::new("Input tcp-socket", listener);
     loop {
         let (stream, peer) = acceptor.accept().await;
-        if let Some(place) = admit(shared, counters, access, peer) {
+        if let Some(lease) = admit(receiver, counters, access, peer) {
             KeepAlive::ACCEPTED.set(&stream, &peer);
             match tls {
-                None => start(executor, shared, counters, place, stream, peer),
-                Some(tls) => start_tls(executor, shared, counters, place, stream, peer, tls),
+                None => start(executor, receiver, counters, lease, stream, peer),
+                Some(tls) => start_tls(executor, receiver, counters, lease, stream, peer, tls),
             }
         }
     }
 }
 
-/// A place for the peer, unless it is to be closed.
+/// A lease for the peer, unless it is to be closed.
 fn admit(
-    shared: &'static Shared<'static>,
+    receiver: &'static Receiver<'static>,
     counters: &InputCounters,
     access: &AccessList,
     peer: SocketAddr,
-) -> Option<Place<'static>> {
+) -> Option<ConnectionLease<'static>> {
     if !access.allows(peer.ip()) {
         debug!("{}: not on the access list", peer.to_string());
         counters.refused.count(RefuseReason::AccessList);
         return None;
     }
-    let place = shared.slots.take();
-    if place.is_none() {
+    let lease = receiver.connections.take();
+    if lease.is_none() {
         warn!("{}: closed, all places for connections are taken (limits.connections)", peer.to_string());
         counters.refused.count(RefuseReason::Limit);
     }
-    place
+    lease
 }
 
 fn start(
     executor: &'static LocalExecutor<'static>,
-    shared: &'static Shared<'static>,
+    receiver: &'static Receiver<'static>,
     counters: &'static InputCounters,
-    place: Place<'static>,
+    lease: ConnectionLease<'static>,
     stream: Async<TcpStream>,
     peer: SocketAddr,
 ) {
-    let keeper = place.keeper();
-    keeper.keep(executor.spawn(async move {
-        serve(&stream, &peer, counters, shared, &place).await;
+    let task_handle = lease.task_handle();
+    task_handle.keep(executor.spawn(async move {
+        serve(&stream, &peer, counters, receiver, &lease).await;
     }));
 }
 
 /// The same over TLS: a task of its own kind, so that those without TLS need no room for it.
 fn start_tls(
     executor: &'static LocalExecutor<'static>,
-    shared: &'static Shared<'static>,
+    receiver: &'static Receiver<'static>,
     counters: &'static InputCounters,
-    place: Place<'static>,
+    lease: ConnectionLease<'static>,
     stream: Async<TcpStream>,
     peer: SocketAddr,
     tls: &'static Server,
 ) {
-    let keeper = place.keeper();
-    keeper.keep(executor.spawn(async move {
-        if let Some(stream) = shake(tls, stream.into(), &peer, counters, &place).await {
-            serve(stream, &peer, counters, shared, &place).await;
+    let task_handle = lease.task_handle();
+    task_handle.keep(executor.spawn(async move {
+        if let Some(stream) = shake(tls, stream.into(), &peer, counters, &lease).await {
+            serve(stream, &peer, counters, receiver, &lease).await;
         }
     }));
 }
@@ -200,12 +200,12 @@ async fn shake(
     stream: async_net::TcpStream,
     peer: &SocketAddr,
     counters: &InputCounters,
-    place: &Place<'_>,
+    lease: &ConnectionLease<'_>,
 ) -> Option<ServerStream> {
-    place.set_deadline(PATIENCE_SECONDS);
+    lease.set_deadline(PATIENCE_SECONDS);
     let shaken = async { Some(tls.accept(stream).await) };
     let late = async {
-        place.deadline().await;
+        lease.deadline().await;
         None
     };
     match Box::pin(or(shaken, late)).await {

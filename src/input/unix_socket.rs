@@ -15,7 +15,7 @@ use serde::Deserialize;
 use smol::LocalExecutor;
 
 use super::file_mode::FileMode;
-use super::receiver::{Shared, serve};
+use super::receiver::{Receiver, serve};
 use crate::input::counters::{InputCounters, RefuseReason};
 use crate::net::accept::Acceptor;
 use crate::sys::privileges::Identity;
@@ -117,7 +117,7 @@ pub fn bind(section: &Section, identity: &Identity) -> io::Result<Socket> {
 /// Accepts connections for ever.
 pub async fn run(
     executor: &'static LocalExecutor<'static>,
-    shared: &'static Shared<'static>,
+    receiver: &'static Receiver<'static>,
     counters: &'static InputCounters,
     listener: Async<UnixListener>,
 ) {
@@ -126,15 +126,15 @@ pub async fn run(
     loop {
         let (stream, ()) = acceptor.accept().await;
         connections += 1;
-        let Some(place) = shared.slots.take() else {
+        let Some(lease) = receiver.connections.take() else {
             warn!("{}: closed, all places for connections are taken (limits.connections)", NAME);
             counters.refused.count(RefuseReason::Limit);
             continue;
         };
-        let keeper = place.keeper();
+        let task_handle = lease.task_handle();
         let peer = Peer(connections);
-        keeper.keep(executor.spawn(async move {
-            serve(&stream, &peer, counters, shared, &place).await;
+        task_handle.keep(executor.spawn(async move {
+            serve(&stream, &peer, counters, receiver, &lease).await;
         }));
     }
 }

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 
 use smol::future::yield_now;
 
-use super::{FRAMES_A_TURN, Pace};
+use super::{FRAMES_A_TURN, ReplayRate};
 use crate::input::counters::{InputCounters, Rejection};
-use crate::input::frame_reader::{Framing, Manner, Outcome};
-use crate::input::receiver::block_bytes;
+use crate::input::frame_reader::{FeedOutcome, FrameReader, Pace};
+use crate::input::receiver::large_buffer_bytes;
 use crate::limits::{self, FILE_READ_BYTES};
 use crate::pipeline::Collector;
 
@@ -22,7 +22,7 @@ pub struct Frames {
 impl Frames {
     /// Bytes that it takes.
     pub fn cost(frame_max: usize) -> usize {
-        block_bytes(frame_max) + FILE_READ_BYTES
+        large_buffer_bytes(frame_max) + FILE_READ_BYTES
     }
 
     /// With room for frames of up to `frame_max` bytes.
@@ -40,12 +40,12 @@ impl Frames {
         &mut self,
         file: &mut File,
         path: &str,
-        pace: &mut Option<Pace>,
+        rate: &mut Option<ReplayRate>,
         collector: &Collector<'_>,
         counters: &InputCounters,
     ) -> io::Result<()> {
         let Frames { buffer, longest } = self;
-        let mut framing = Framing::new(collector, counters, *longest);
+        let mut frame_reader = FrameReader::new(collector, counters, *longest);
         let mut filled = 0;
         loop {
             let read = file.read(buffer.get_mut(filled..).unwrap_or_default())?;
@@ -53,17 +53,17 @@ impl Frames {
             filled += read;
             let mut rest = buffer.get(..filled).unwrap_or_default();
             loop {
-                if let Some(pace) = pace {
-                    pace.wait().await;
+                if let Some(rate) = rate {
+                    rate.wait().await;
                 }
                 let fault = |fault: Rejection| io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
-                let frames = if pace.is_some() { 1 } else { FRAMES_A_TURN };
-                match framing.feed(&mut rest, Manner::Replay(frames), &path).map_err(fault)? {
-                    Outcome::Incomplete => break,
-                    Outcome::NeedsRoom => collector.outputs().room_everywhere().await,
-                    Outcome::Fed => yield_now().await,
-                    Outcome::Reply(_) => {}
-                    Outcome::Stop(_) => return Ok(()),
+                let frames = if rate.is_some() { 1 } else { FRAMES_A_TURN };
+                match frame_reader.feed(&mut rest, Pace::Replay(frames), &path).map_err(fault)? {
+                    FeedOutcome::Incomplete => break,
+                    FeedOutcome::NeedsRoom => collector.outputs().room_everywhere().await,
+                    FeedOutcome::BatchDone => yield_now().await,
+                    FeedOutcome::Reply(_) => {}
+                    FeedOutcome::Stop(_) => return Ok(()),
                 }
             }
             let left = rest.len();

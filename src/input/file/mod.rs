@@ -75,22 +75,22 @@ pub const NAME: &str = "file";
 
 /// A capture, open.
 #[derive(Debug)]
-pub struct Capture {
+pub struct Replay {
     file: File,
     path: String,
-    content: Content,
+    content: CaptureContent,
     repeat: bool,
-    pace: Option<Pace>,
+    pace: Option<ReplayRate>,
 }
 
 /// What is in a capture.
 #[derive(Debug)]
-enum Content {
+enum CaptureContent {
     Frames(Frames),
     Packets(Box<Packets>),
 }
 
-impl Capture {
+impl Replay {
     /// Opens the capture of a section; packets are read as the sniffer's section says.
     ///
     /// # Errors
@@ -105,33 +105,33 @@ impl Capture {
         let mut first = [0; 4];
         let read = file.read(&mut first)?;
         let content = match first {
-            [0, 0, 0, 0] if read == first.len() => Content::Frames(Frames::new(limits.frame)),
-            _ if is_pcap(first) => Content::Packets(Box::new(Packets::new(sniffer, limits))),
+            [0, 0, 0, 0] if read == first.len() => CaptureContent::Frames(Frames::new(limits.frame)),
+            _ if is_pcap(first) => CaptureContent::Packets(Box::new(Packets::new(sniffer, limits))),
             _ => return Err(io::Error::new(io::ErrorKind::InvalidData, strange(first))),
         };
         file.rewind()?;
-        Ok(Capture {
+        Ok(Replay {
             file,
             path: path.display().to_string(),
             content,
             repeat: section.repeat,
-            pace: section.rate.map(|rate| Pace::new(rate.get())),
+            pace: section.rate.map(|rate| ReplayRate::new(rate.get())),
         })
     }
 
-    /// Octets that it takes.
+    /// Bytes that it takes.
     pub fn cost(&self, limits: &Limits) -> usize {
         match &self.content {
-            Content::Frames(_) => Frames::cost(limits.frame),
-            Content::Packets(_) => Packets::cost(limits),
+            CaptureContent::Frames(_) => Frames::cost(limits.frame),
+            CaptureContent::Packets(_) => Packets::cost(limits),
         }
     }
 
     async fn replay(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> io::Result<()> {
-        let Capture { file, path, content, pace, .. } = self;
+        let Replay { file, path, content, pace, .. } = self;
         match content {
-            Content::Frames(frames) => frames.replay(file, path, pace, collector, counters).await,
-            Content::Packets(packets) => packets.replay(file, pace, collector, counters).await,
+            CaptureContent::Frames(frames) => frames.replay(file, path, pace, collector, counters).await,
+            CaptureContent::Packets(packets) => packets.replay(file, pace, collector, counters).await,
         }
     }
 }
@@ -143,7 +143,7 @@ fn strange(first: [u8; 4]) -> String {
 }
 
 /// Replays the capture to its end; for ever when it repeats.
-pub async fn run(mut capture: Capture, collector: &Collector<'_>, counters: &InputCounters) {
+pub async fn run(mut capture: Replay, collector: &Collector<'_>, counters: &InputCounters) {
     loop {
         if let Err(error) = capture.replay(collector, counters).await {
             warn!("{}: {}", capture.path, error.to_string());
@@ -165,18 +165,18 @@ const FRAMES_A_TURN: u32 = 1_000;
 
 /// Frames at a steady rate: one at a time up to a hundred a second, beyond that in bursts a hundredth apart.
 #[derive(Debug)]
-struct Pace {
+struct ReplayRate {
     interval: Duration,
     burst: u32,
     left: u32,
     next: Instant,
 }
 
-impl Pace {
+impl ReplayRate {
     fn new(frames_per_second: u32) -> Self {
         let burst = frames_per_second.div_ceil(100);
         let interval = Duration::from_secs(1) * burst / frames_per_second.max(1);
-        Pace { interval, burst, left: burst, next: Instant::now() + interval }
+        ReplayRate { interval, burst, left: burst, next: Instant::now() + interval }
     }
 
     /// Waits until the next frame is due.

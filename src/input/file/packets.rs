@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use defmt_or_log::warn;
 use smol::future::yield_now;
 
-use super::{FRAMES_A_TURN, Pace};
+use super::{FRAMES_A_TURN, ReplayRate};
 use crate::capture::{Captured, Dissector, PcapBlock, PcapReader};
 use crate::input::counters::InputCounters;
 use crate::input::sniffer;
@@ -16,7 +16,7 @@ use crate::pipeline::Collector;
 /// A capture of packets.
 #[derive(Debug)]
 pub struct Packets {
-    path: Dissector,
+    dissector: Dissector,
     buffer: Box<[u8]>,
     /// The data frames that one packet completed, each behind its length.
     frames: Vec<u8>,
@@ -32,14 +32,14 @@ impl Packets {
 
     /// What makes messages as the section of the sniffer asks for.
     pub fn new(section: &sniffer::Section, limits: &Limits) -> Self {
-        let mut path = section.path(limits);
+        let mut dissector = section.dissector(limits);
         let local: Vec<_> = section.eth_ip.iter().map(|address| address.get()).collect();
         if local.is_empty() {
-            path.assume_server_side();
+            dissector.assume_server_side();
         }
-        path.set_local(&local);
+        dissector.set_local(&local);
         let buffer = limits::table(CAPTURE_BLOCK_BYTES, 0);
-        Packets { path, buffer, frames: Vec::new(), told: false }
+        Packets { dissector, buffer, frames: Vec::new(), told: false }
     }
 
     /// Replays the file once.
@@ -50,7 +50,7 @@ impl Packets {
     pub async fn replay(
         &mut self,
         file: &mut File,
-        pace: &mut Option<Pace>,
+        rate: &mut Option<ReplayRate>,
         collector: &Collector<'_>,
         counters: &InputCounters,
     ) -> io::Result<()> {
@@ -76,13 +76,13 @@ impl Packets {
                     }
                     PcapBlock::Packet(length, captured) => {
                         from += length;
-                        take(&mut self.path, captured, counters, &mut self.frames);
+                        take(&mut self.dissector, captured, counters, &mut self.frames);
                     }
                 }
                 let mut frames = self.frames.as_slice();
                 while let Some(frame) = first(&mut frames) {
-                    if let Some(pace) = pace {
-                        pace.wait().await;
+                    if let Some(rate) = rate {
+                        rate.wait().await;
                     }
                     collector.outputs().room_everywhere().await;
                     // Why it is none is counted; we made it, so that does not happen.
@@ -117,8 +117,8 @@ fn end(left: usize) -> io::Result<()> {
 
 /// Appends the data frames that a packet completes. They are kept until there is room for them, as nothing waits
 /// inside the packet path.
-fn take(path: &mut Dissector, captured: Captured<'_>, counters: &InputCounters, frames: &mut Vec<u8>) {
-    path.take(captured, &|reason| counters.ignore(reason), &mut |frame| {
+fn take(dissector: &mut Dissector, captured: Captured<'_>, counters: &InputCounters, frames: &mut Vec<u8>) {
+    dissector.take(captured, &|reason| counters.ignore(reason), &mut |frame| {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         frames.extend_from_slice(&length.to_be_bytes());
         frames.extend_from_slice(frame);

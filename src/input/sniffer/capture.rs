@@ -1,7 +1,7 @@
-//! From the packet socket to the packet path.
+//! From the packet socket to the packet dissector.
 //!
 //! ```text
-//! packets there? -> packet path -> collector, up to PACKETS_A_TURN
+//! packets there? -> packet dissector -> collector, up to PACKETS_A_TURN
 //!       |              no room in an output that is owed a turn: it gets its turn
 //!       none: wait for packets, for word of changes, or, while the interface is away, for a while
 //! ```
@@ -19,7 +19,7 @@ use async_io::Timer;
 use defmt_or_log::{debug, info, warn};
 use smol::future::{or, pending, yield_now};
 
-use super::interface::{Place, State};
+use super::interface::{CaptureTarget, InterfaceState};
 use super::{NAME, Section};
 use crate::capture::{Captured, Dissector, LinkLayer};
 use crate::input::counters::{Connected, InputCounters};
@@ -35,8 +35,8 @@ use crate::values::Seconds;
 pub struct Sniffer {
     socket: PacketSocket,
     changes: RouteSocket,
-    place: Place,
-    path: Dissector,
+    target: CaptureTarget,
+    dissector: Dissector,
 }
 
 impl Sniffer {
@@ -46,18 +46,18 @@ impl Sniffer {
     ///
     /// Without CAP_NET_RAW, without an interface of that name, with one of a kind that is not read.
     pub fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
-        let place = Place::new(section)?;
-        let socket = PacketSocket::open(&place.program(), limits.ring).map_err(explain)?;
+        let target = CaptureTarget::new(section)?;
+        let socket = PacketSocket::open(&target.program(), limits.ring).map_err(explain)?;
         let changes = RouteSocket::open()?;
-        socket.listen(place.number()?)?;
+        socket.listen(target.number()?)?;
         let kind = socket.kind()?;
-        if !place.is_all() && link(kind).is_none() {
+        if !target.is_all() && link(kind).is_none() {
             let text = format!(
                 "an interface of kind {kind}; allowed: Ethernet, loopback, tun, ppp, WireGuard and what is like them"
             );
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
-        Ok(Sniffer { socket, changes, place, path: section.path(limits) })
+        Ok(Sniffer { socket, changes, target, dissector: section.dissector(limits) })
     }
 
     /// Puts it to work.
@@ -66,12 +66,12 @@ impl Sniffer {
     ///
     /// When the reactor refuses it.
     pub fn into_async(self) -> io::Result<Listener> {
-        let Sniffer { socket, changes, place, path } = self;
+        let Sniffer { socket, changes, target, dissector } = self;
         if !socket.has_ring() {
             info!("Input {}: the kernel shares no memory for packets; they are read in batches", NAME);
         }
         let (socket, changes) = (socket.into_async()?, changes.into_async()?);
-        Ok(Listener { socket, changes, place, path })
+        Ok(Listener { socket, changes, target, dissector })
     }
 }
 
@@ -98,15 +98,15 @@ fn link(kind: u16) -> Option<LinkLayer> {
 pub struct Listener {
     socket: AsyncPacketSocket,
     changes: AsyncRouteSocket,
-    place: Place,
-    path: Dissector,
+    target: CaptureTarget,
+    dissector: Dissector,
 }
 
 /// Packets taken before others get a turn.
 const PACKETS_A_TURN: u32 = 256;
 
 /// How a turn ended.
-enum Turn {
+enum CaptureTurn {
     /// There may be more.
     Busy,
     /// An output has no room, and has not had its turn.
@@ -141,12 +141,12 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &I
             listener.follow(counters, &mut attached);
         }
         match turn {
-            Turn::Busy => yield_now().await,
-            Turn::Full => {
+            CaptureTurn::Busy => yield_now().await,
+            CaptureTurn::Full => {
                 collector.outputs().room_this_turn().await;
                 yield_now().await;
             }
-            Turn::Idle => {
+            CaptureTurn::Idle => {
                 let again = if matches!(attached, Attached::Up { .. }) {
                     backoff.reset();
                     None
@@ -173,53 +173,57 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &I
 }
 
 impl Listener {
-    /// Hands packets to the packet path, and its messages to the collector.
-    fn turn(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> Turn {
+    /// Hands packets to the packet dissector, and its messages to the collector.
+    fn turn(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> CaptureTurn {
         for _ in 0..PACKETS_A_TURN {
             if !collector.outputs().has_room_this_turn() {
-                return Turn::Full;
+                return CaptureTurn::Full;
             }
             // An error is told again by `take_error`, or by the interface's state.
             let Ok(Some(Packet { kind, time, bytes })) = self.socket.next_packet() else {
-                return Turn::Idle;
+                return CaptureTurn::Idle;
             };
             counters.bytes.add(bytes.len() as u64);
             let Some(link) = link(kind) else { continue };
-            self.path.take(Captured { link, time, bytes }, &|reason| counters.ignore(reason), &mut |frame| {
-                // Why it is none is counted; we made it, so that does not happen.
-                counters.count(collector.ingest(frame));
-            });
+            self.dissector.take(
+                Captured { link, time, bytes },
+                &|reason| counters.ignore(reason),
+                &mut |frame| {
+                    // Why it is none is counted; we made it, so that does not happen.
+                    counters.count(collector.ingest(frame));
+                },
+            );
         }
-        Turn::Busy
+        CaptureTurn::Busy
     }
 
     /// Looks at the machine's interfaces again: follows addresses, binds to what came back.
     fn follow<'i>(&mut self, counters: &'i InputCounters, attached: &mut Attached<'i>) {
-        self.path.set_local(&self.place.local());
-        match self.place.look_for_subordinates() {
+        self.dissector.set_local(&self.target.local());
+        match self.target.look_for_members() {
             Ok(false) => {}
             Ok(true) => {
-                if let Err(error) = self.socket.filter(&self.place.program()) {
+                if let Err(error) = self.socket.filter(&self.target.program()) {
                     warn!("Input {}: {}", NAME, error.to_string());
                 }
             }
             Err(error) => debug!("Input {}: {}", NAME, error.to_string()),
         }
-        let state = self.place.state();
+        let state = self.target.state();
         // Bound to what it is bound to already, nothing happens; what went away and came back is another.
         let bound = match state {
-            State::Up(number) => self.socket.listen(number).is_ok(),
-            State::Down | State::Gone => false,
+            InterfaceState::Up(number) => self.socket.listen(number).is_ok(),
+            InterfaceState::Down | InterfaceState::Gone => false,
         };
         match (bound, &attached) {
             (true, Attached::Up { .. }) | (false, Attached::Away) => {}
             (true, _) => {
-                info!("Input {}: listening on {}", NAME, self.place.name());
+                info!("Input {}: listening on {}", NAME, self.target.name());
                 *attached = Attached::Up { _connected: counters.connect() };
             }
             (false, _) => {
-                let why = if state == State::Down { "down" } else { "gone" };
-                warn!("Input {}: {} is {}; waiting for it", NAME, self.place.name(), why);
+                let why = if state == InterfaceState::Down { "down" } else { "gone" };
+                warn!("Input {}: {} is {}; waiting for it", NAME, self.target.name(), why);
                 *attached = Attached::Away;
             }
         }

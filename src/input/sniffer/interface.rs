@@ -13,7 +13,7 @@ use crate::values::{ListenAddress, Port};
 const ALL: &str = "any";
 
 /// One interface or all, as the machine has them now.
-pub struct Place {
+pub struct CaptureTarget {
     /// None is all.
     name: Option<String>,
     /// Where packets begin with an Ethernet header and both ends are this machine.
@@ -22,15 +22,15 @@ pub struct Place {
     fixed: Option<Addresses>,
     ports: Vec<u16>,
     /// Interfaces that belong to another.
-    subordinates: Subordinates,
+    members: Members,
 }
 
 type Addresses = heapless::Vec<IpAddr, SNIFFER_ADDRESSES>;
-type Subordinates = heapless::Vec<u32, SNIFFER_INTERFACES>;
+type Members = heapless::Vec<u32, SNIFFER_INTERFACES>;
 
 /// What became of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum InterfaceState {
     /// It can be listened to: all, or the one with this number.
     Up(Option<u32>),
     /// It is there, and switched off.
@@ -39,8 +39,8 @@ pub enum State {
     Gone,
 }
 
-impl Place {
-    /// The place that a section names.
+impl CaptureTarget {
+    /// The target that a section names.
     ///
     /// # Errors
     ///
@@ -48,15 +48,15 @@ impl Place {
     pub fn new(section: &Section) -> io::Result<Self> {
         let name = section.eth_name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| name != ALL);
         let fixed: Addresses = section.eth_ip.iter().copied().map(ListenAddress::get).collect();
-        let mut place = Place {
+        let mut target = CaptureTarget {
             loopback: name.as_deref().is_some_and(interfaces::is_loopback),
             name,
             fixed: (!fixed.is_empty()).then_some(fixed),
             ports: section.dns_port.iter().copied().map(Port::get).collect(),
-            subordinates: Subordinates::new(),
+            members: Members::new(),
         };
-        place.look_for_subordinates()?;
-        Ok(place)
+        target.look_for_members()?;
+        Ok(target)
     }
 
     /// The number of the interface to bind to; none for all.
@@ -80,12 +80,12 @@ impl Place {
     }
 
     /// How it is now.
-    pub fn state(&self) -> State {
-        let Some(name) = &self.name else { return State::Up(None) };
+    pub fn state(&self) -> InterfaceState {
+        let Some(name) = &self.name else { return InterfaceState::Up(None) };
         match interfaces::number(name) {
-            Some(number) if interfaces::is_up(name) => State::Up(Some(number)),
-            Some(_) => State::Down,
-            None => State::Gone,
+            Some(number) if interfaces::is_up(name) => InterfaceState::Up(Some(number)),
+            Some(_) => InterfaceState::Down,
+            None => InterfaceState::Gone,
         }
     }
 
@@ -99,10 +99,7 @@ impl Place {
 
     /// The filter for what is to be heard there.
     pub fn program(&self) -> Vec<Instruction> {
-        compose(
-            &self.ports,
-            if self.is_all() { CaptureScope::All(&self.subordinates) } else { CaptureScope::One },
-        )
+        compose(&self.ports, if self.is_all() { CaptureScope::All(&self.members) } else { CaptureScope::One })
     }
 
     /// Looks again which interfaces belong to another; whether that asks for another filter.
@@ -110,13 +107,13 @@ impl Place {
     /// # Errors
     ///
     /// When the kernel does not answer.
-    pub fn look_for_subordinates(&mut self) -> io::Result<bool> {
+    pub fn look_for_members(&mut self) -> io::Result<bool> {
         if !self.is_all() {
             return Ok(false);
         }
         let now = interfaces::members()?;
-        let changed = now != self.subordinates;
-        self.subordinates = now;
+        let changed = now != self.members;
+        self.members = now;
         Ok(changed)
     }
 }

@@ -86,8 +86,8 @@ impl Section {
         self.eth_name.as_ref().map_or("", Text::as_str)
     }
 
-    /// The packet path that makes messages as this section asks for.
-    pub(super) fn path(&self, limits: &Limits) -> Dissector {
+    /// The packet dissector that makes messages as this section asks for.
+    pub(super) fn dissector(&self, limits: &Limits) -> Dissector {
         let settings = DissectorSettings {
             ports: self.dns_port.iter().take(SNIFFER_PORTS).map(|port| port.get()).collect(),
             identity: self.dnstap_identity.as_str().to_owned(),
