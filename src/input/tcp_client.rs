@@ -27,7 +27,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use super::connections::ConnectionLease;
 use super::receiver::{Receiver, serve};
 use crate::input::counters::InputCounters;
-use crate::net::dial::{Dialled, PeerAddress, dial};
+use crate::net::dial::{Dialled, KeepAlive, PeerAddress, dial};
 use crate::net::reconnect::Reconnect;
 use crate::net::tls::Client;
 use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, required};
@@ -174,7 +174,7 @@ pub async fn run(
 ) {
     let mut reconnect = Reconnect::new(format!("Input tcp-client: {remote}"), remote.retry);
     loop {
-        let why = match dial(&remote.host, remote.port, remote.tls).await {
+        let why = match dial(&remote.host, remote.port, remote.tls, KeepAlive::SENDER).await {
             Ok(dialled) => {
                 info!("Input tcp-client: connected to {}", remote.to_string());
                 let started = match dialled {

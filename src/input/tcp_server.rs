@@ -133,7 +133,7 @@ pub async fn run(
     loop {
         let (stream, peer) = acceptor.accept().await;
         if let Some(lease) = admit(receiver, counters, access, peer) {
-            KeepAlive::ACCEPTED.set(&stream, &peer);
+            KeepAlive::SENDER.set(&stream, &peer);
             match tls {
                 None => start(executor, receiver, counters, lease, stream, peer),
                 Some(tls) => start_tls(executor, receiver, counters, lease, stream, peer, tls),

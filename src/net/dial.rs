@@ -68,12 +68,17 @@ pub(crate) enum Dialled {
 /// # Errors
 ///
 /// Why the last address did not answer; see [`resolve`].
-pub(crate) async fn dial(host: &Host, port: u16, tls: Option<&Client>) -> io::Result<Dialled> {
+pub(crate) async fn dial(
+    host: &Host,
+    port: u16,
+    tls: Option<&Client>,
+    keep_alive: KeepAlive,
+) -> io::Result<Dialled> {
     let mut result = Err(io::ErrorKind::NotFound.into());
     for address in resolve(host, port).await? {
         let attempt = in_time(async {
             let stream = TcpStream::connect(address).await?;
-            KeepAlive::DIALLED.set(&stream, &address);
+            keep_alive.set(&stream, &address);
             match tls {
                 None => Ok(Dialled::Plain(stream)),
                 Some(tls) => Ok(Dialled::Tls(Box::new(tls.connect(stream).await?))),
@@ -101,12 +106,12 @@ pub(crate) struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// For peers that connect to us: dead ones only take places.
-    pub(crate) const ACCEPTED: KeepAlive =
+    /// For peers that send: a dead one only takes a place.
+    pub(crate) const SENDER: KeepAlive =
         KeepAlive { idle: 120, interval: 30, probes: 4, unacknowledged: None };
 
-    /// For peers we connect to: the sooner a dead one is found, the sooner it is dialled again.
-    pub(crate) const DIALLED: KeepAlive =
+    /// For peers that we send to: the sooner a dead one is found, the less waits for it.
+    pub(crate) const READER: KeepAlive =
         KeepAlive { idle: 60, interval: 10, probes: 6, unacknowledged: Some(UNACKNOWLEDGED_SECONDS) };
 
     /// Tells the kernel; `peer` names the other end in the log.

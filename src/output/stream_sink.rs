@@ -22,7 +22,7 @@ use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use crate::limits::TLS_CONNECTION_BYTES;
-use crate::net::dial::{Dialled, PeerAddress, dial};
+use crate::net::dial::{Dialled, KeepAlive, PeerAddress, dial};
 use crate::net::reconnect::Reconnect;
 use crate::net::timeout::in_time;
 use crate::net::tls::Client;
@@ -83,7 +83,7 @@ impl StreamSink {
             PeerAddress::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
             PeerAddress::Tcp(host, port) => (host, *port),
         };
-        Ok(match dial(host, port, self.tls.as_deref()).await? {
+        Ok(match dial(host, port, self.tls.as_deref(), KeepAlive::READER).await? {
             Dialled::Plain(stream) => Box::new(stream),
             Dialled::Tls(stream) => Box::new(FlushingStream::new(*stream)),
         })
