@@ -10,7 +10,7 @@ import struct
 import sys
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
-POINTER, UTF8, DOUBLE, BYTES, UINT16, UINT32, MAP, INT32, UINT64, UINT128, ARRAY, BOOL, FLOAT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15
+POINTER, UTF8, DOUBLE, BYTES, UINT16, UINT32, MAP, INT32, UINT64, UINT128, ARRAY, BOOL, FLOAT = (*range(1, 12), 14, 15)
 
 
 def head(kind, size):
@@ -110,8 +110,8 @@ def pair(left, right, record_size):
     if record_size == 24:
         return struct.pack(">I", left)[1:] + struct.pack(">I", right)[1:]
     if record_size == 28:
-        return struct.pack(">I", left)[1:] + bytes([left >> 24 << 4 | right >> 24]) + struct.pack(">I",
-                                                                                                  right)[1:]
+        middle = bytes([left >> 24 << 4 | right >> 24])
+        return struct.pack(">I", left)[1:] + middle + struct.pack(">I", right)[1:]
     return struct.pack(">II", left, right)
 
 

@@ -31,7 +31,8 @@ def test_configuration_errors():
          ["dnstap.toml:2:", "output.stdout.format", "text", "json", "yaml"]),
         ("[input.tcp-socket]\nlocal-port = 70000\n", ["dnstap.toml:2:", "input.tcp-socket.local-port"]),
         ("[filter]\nqname-regex = '('\n", ["dnstap.toml:2:", "filter.qname-regex"]),
-        ("[output.kafka]\nenable = true\ntopic = 't'\n[output.kafka.rdkafka-config]\n'bootstrap.servers' = 'a:1'\n",
+        ("[output.kafka]\nenable = true\ntopic = 't'\n[output.kafka.rdkafka-config]\n"
+         "'bootstrap.servers' = 'a:1'\n",
          ["dnstap.toml:2:1", "output.kafka.enable", "needs the cargo feature `kafka`"]),
         ("[input.sniffer]\nenable = true\n", ["input.sniffer.eth-name", "missing"]),
         ("[web-api]\nlocal-address = '0.0.0.0'\n", ["changeme"]),
@@ -63,7 +64,8 @@ def test_errors_of_the_machine():
     assert status == 1 and "/nonexistent/folder/s.sock" in err, err
     for path, word in (("/nonexistent.fstrm", "No such file"), ("/etc/passwd", "not a capture"),
                        ("/", "regular file")):
-        status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n")
+        status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
+                                           f"enable = false\n")
         assert status == 1 and path in err and word in err, err
     status, _, err = run_binary(config="[trace]\nfile = '/nonexistent/log'\n")
     assert status == 1 and "trace.file" in err, err
@@ -156,7 +158,8 @@ def test_a_truncated_capture():
         path = os.path.join(folder, "cut.fstrm")
         with open(path, "wb") as cut:
             cut.write(octets[:-30])
-        status, out, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n")
+        status, out, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
+                                             f"enable = false\n")
         assert status == 0 and out and "in the middle of a frame" in err, err
 
 
@@ -193,7 +196,8 @@ def test_log_file_is_opened_anew():
         import subprocess
         from harness import BINARY
         with open(path, "w") as file:
-            file.write(f"[trace]\nfile = '{log}'\nverbose = true\n[input.tcp-socket]\nlocal-port = 0\n[web-api]\nenable = false\n")
+            file.write(f"[trace]\nfile = '{log}'\nverbose = true\n[input.tcp-socket]\nlocal-port = 0\n"
+                       f"[web-api]\nenable = false\n")
         process = subprocess.Popen([BINARY, "-c", path], stdout=subprocess.DEVNULL)
         try:
             end = time.monotonic() + 5
@@ -253,4 +257,5 @@ def test_sampling():
         sender.send(*[message()] * 995)
         sender.stop()
         assert len(daemon.records()) == 100
-        assert daemon.check_accounts()['dnstapd_filtered_total{input="unix-socket",filter="sample-rate"}'] == 895
+        assert (daemon.check_accounts()['dnstapd_filtered_total{input="unix-socket",filter="sample-rate"}']
+                == 895)

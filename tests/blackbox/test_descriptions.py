@@ -52,8 +52,8 @@ def check_answer(daemon, method, target, headers=ADMIN, expected=200):
             written = API["components"]["responses"][written["$ref"].rsplit("/", 1)[1]]
     for header, keys in written.get("headers", {}).items():
         value = answer.getheader(header)
-        assert value is not None and value == keys["schema"].get("const", value), (method, target, header,
-                                                                                   value)
+        assert value is not None, (method, target, header, value)
+        assert value == keys["schema"].get("const", value), (method, target, header, value)
     content = written.get("content", {})
     assert answer.getheader("Content-Type") == next(iter(content), None), (method, target,
                                                                            answer.getheader("Content-Type"))
@@ -91,12 +91,13 @@ def test_every_operation_answers_as_described():
                            "PATCH"} - {method for method, other in operations() if other == path}:
                 check_answer(daemon, method, path, expected=405)
         etag = daemon.request("/")[0].getheader("ETag")
-        assert daemon.request("/",
-                              headers={"If-None-Match": etag})[0].status == 304 and "304" in API["paths"]["/"]["get"]["responses"]
+        assert daemon.request("/", headers={"If-None-Match": etag})[0].status == 304
+        assert "304" in API["paths"]["/"]["get"]["responses"]
 
 
 def test_every_parameter_does_what_is_described():
-    with Daemon(extra=f'[statistics]\ntrack = ["hit/query"]\n[geoip]\nenable = true\ncity-database = "{TOP}/tests/data/places.mmdb"\n') as daemon:
+    with Daemon(extra=f'[statistics]\ntrack = ["hit/query"]\n[geoip]\nenable = true\n'
+                      f'city-database = "{TOP}/tests/data/places.mmdb"\n') as daemon:
         Sender(daemon.tcp).send(*[message(identity=b"lb1")] * 3, message(identity=b"lb2"))
         daemon.settle()
         # The examples work.
@@ -107,12 +108,13 @@ def test_every_parameter_does_what_is_described():
                                  f"{path}?{parameter['name']}={urllib.parse.quote(str(parameter['example']))}")
         assert check_answer(daemon, "GET", "/counters?stream=lb1&more=query/a")["counters"]["query/a"] == 3
         answer = check_answer(daemon, "GET", "/tables?n=1&stream=lb1&more=hit/query&detail=1")
-        assert answer["stream"] == "lb1" and answer["tables"]["domains"]["hit/query"] == [["www.example.com.",
-                                                                                           3]], answer
-        for group, tables in API["components"]["schemas"]["Tables"]["properties"]["tables"]["properties"].items():
+        assert answer["stream"] == "lb1", answer
+        assert answer["tables"]["domains"]["hit/query"] == [["www.example.com.", 3]], answer
+        described = API["components"]["schemas"]["Tables"]["properties"]["tables"]["properties"]
+        for group, tables in described.items():
             flags = [flag for flag in answer["tables"][group] if not flag.endswith("/detail")]
-            assert flags and all(f"{flag}/detail" in answer["tables"][group] for flag in flags), (group,
-                                                                                                  answer)
+            assert flags, (group, answer)
+            assert all(f"{flag}/detail" in answer["tables"][group] for flag in flags), (group, answer)
             assert set(tables.get("properties", flags)) == set(flags), (group, flags)
         assert check_answer(daemon, "GET", "/metrics?only=process_").count("# HELP ") == 4
         for target, status in (("/counters?stream=nobody", 404), ("/tables?stream=nobody", 404),
@@ -125,7 +127,8 @@ def test_every_parameter_does_what_is_described():
 
 
 def test_ready_says_what_is_down():
-    with Daemon(extra=f'[output.tcp-socket]\nenable = true\nremote-address = "127.0.0.1"\nremote-port = {free_port()}\n') as daemon:
+    with Daemon(extra=f'[output.tcp-socket]\nenable = true\nremote-address = "127.0.0.1"\n'
+                      f'remote-port = {free_port()}\n') as daemon:
         assert check_answer(daemon, "GET", "/ready", headers={}, expected=503) == "output tcp-socket is down"
 
 
@@ -203,7 +206,8 @@ def test_metrics_txt_is_what_the_daemon_says():
             family["samples"] = [sample for sample in family["samples"] if 'input="sniffer"' not in sample]
             if not family["samples"]:
                 del written[name]
-    assert list(written) == list(said), f"configs/metrics.txt is old, see the top of this file: {set(written) ^ set(said)}"
+    assert list(written) == list(said), (f"configs/metrics.txt is old, see the top of this file: "
+                                         f"{set(written) ^ set(said)}")
     for name in said:
         assert written[name] == said[name], f"configs/metrics.txt is old, see the top of this file: {name}"
 
@@ -226,8 +230,8 @@ class Prometheus:
     def __init__(self, daemon, folder):
         text = read("prometheus.yml")
         assert text.count("127.0.0.1:8080") == 1 and "scrape_interval: 15s" in text
-        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.api[1]}").replace("scrape_interval: 15s",
-                                                                                    "scrape_interval: 1s")
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.api[1]}")
+        text = text.replace("scrape_interval: 15s", "scrape_interval: 1s")
         path = os.path.join(folder, "prometheus.yml")
         with open(path, "w") as file:
             file.write(text)
@@ -309,7 +313,9 @@ def test_the_dashboard_is_one_for_grafana():
 
 def test_every_panel_has_data_in_a_real_prometheus():
     dashboard = json.loads(read("grafana.json"))
-    with Daemon(extra="[filter]\nexclude-identities = 'nobody'\n") as daemon, temporary_folder() as folder, Prometheus(daemon, folder) as prometheus:
+    with (Daemon(extra="[filter]\nexclude-identities = 'nobody'\n") as daemon,
+          temporary_folder() as folder,
+          Prometheus(daemon, folder) as prometheus):
         sender = Sender(daemon.tcp)
         at = int(time.time())
         def send():

@@ -7,7 +7,8 @@ import ssl
 import time
 
 from certificates import Authority, self_signed, server_context
-from harness import ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control, free_port, message, run_binary
+from harness import (ACCEPT, CONTENT_TYPE, Daemon, FINISH, READY, REFUSED, START, STOP, Sender, control,
+                     free_port, message, run_binary)
 from peers import OwnNames
 
 AUTHORITY = Authority()
@@ -314,8 +315,8 @@ def test_sources_that_are_not_trusted():
 def test_a_certificate_that_signs_itself():
     """As the README makes one: what is trusted is the certificate itself."""
     certificate, key = self_signed(AUTHORITY.folder, "localhost", "DNS:localhost")
-    with Source(server_context((certificate, key))) as source, daemon(remote(source.port, "localhost",
-                                                                             tls(ca=certificate))) as it:
+    with (Source(server_context((certificate, key))) as source,
+          daemon(remote(source.port, "localhost", tls(ca=certificate))) as it):
         source.accept().greet().send(message())
         assert len(it.records()) == 1
 

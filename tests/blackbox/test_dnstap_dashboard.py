@@ -26,7 +26,8 @@ def dashboard(daemon, size):
         keys["dnstap-receiver"] = {"api-ip": daemon.api[0], "api-port": daemon.api[1], "api-key": "changeme"}
         with open(path, "w") as file:
             yaml.safe_dump(keys, file)
-        start = f"import sys; sys.path.insert(0, {folder!r}); from dnstap_dashboard.dashboard import start_dashboard; start_dashboard()"
+        start = (f"import sys; sys.path.insert(0, {folder!r}); from dnstap_dashboard.dashboard import "
+                 f"start_dashboard; start_dashboard()")
         with Screen(size=size, program=[sys.executable, "-Bc", start],
                     environment={"TERM": "linux", "LANG": "C.UTF-8"}) as screen:
             yield screen
@@ -34,15 +35,19 @@ def dashboard(daemon, size):
 
 def header(text):
     """The numbers at the top, by the names of the API."""
-    found = re.search(r"queries: (\d+) total, (\d+) qps, (\d+) udp, (\d+) tcp, (\d+) ip4, (\d+) ip6, (\d+) clients\s+"
-                      r"responses: (\d+) total, (\d+) udp, (\d+) tcp, (\d+) ip4, (\d+) ip6\s+domains: (\d+) total, (\d+) noerror, (\d+) nxdomain", text)
-    names = ("query qps query/udp query/tcp query/inet query/inet6 clients response response/udp response/tcp response/inet "
+    found = re.search(r"queries: (\d+) total, (\d+) qps, (\d+) udp, (\d+) tcp, (\d+) ip4, (\d+) ip6, (\d+) "
+                      r"clients\s+"
+                      r"responses: (\d+) total, (\d+) udp, (\d+) tcp, (\d+) ip4, (\d+) ip6\s+domains: (\d+) "
+                      r"total, (\d+) noerror, (\d+) nxdomain", text)
+    names = ("query qps query/udp query/tcp query/inet query/inet6 clients response response/udp "
+             "response/tcp response/inet "
              "response/inet6 domains response/noerror response/nxdomain")
     return found and dict(zip(names.split(), map(int, found.groups())))
 
 
 def test_its_screen_shows_our_numbers():
-    more = "more=query/udp,query/tcp,query/inet,query/inet6,response/udp,response/tcp,response/inet,response/inet6"
+    more = ("more=query/udp,query/tcp,query/inet,query/inet6,response/udp,response/tcp,response/inet,"
+            "response/inet6")
     with traffic() as daemon, dashboard(daemon, (132, 100)) as screen:
         screen.wait(header)
         screen.wait(lambda text: header(text)["qps"] > 0)
@@ -97,7 +102,9 @@ def test_it_shows_every_stream():
             screen.pump(1.2)
             shown = header(screen.text())
             counters = daemon.json(f"/counters?stream={stream}")["counters"]
-            assert shown["clients"] <= counters["clients"] and 0 < shown["query"] + shown["response"] <= counters["query"] + counters["response"], (stream, text)
+            assert shown["clients"] <= counters["clients"], (stream, text)
+            assert 0 < shown["query"] + shown["response"] <= counters["query"] + counters["response"], (
+                stream, text)
         check_nothing_went_wrong(screen)
         screen.press("q")
         assert screen.end() == 0

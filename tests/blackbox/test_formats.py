@@ -24,7 +24,8 @@ def check(expected, *messages):
 
 
 def test_text_of_the_contract():
-    check(["2020-09-16T18:51:53.591736+00:00 lb2 CLIENT_RESPONSE NOERROR 192.0.2.10 50000 INET UDP 33b ns2.google.com. A 0.048"
+    check(["2020-09-16T18:51:53.591736+00:00 lb2 CLIENT_RESPONSE NOERROR 192.0.2.10 50000 INET UDP 33b "
+           "ns2.google.com. A 0.048"
            .replace("33b", "32b")],
           message(RESPONSE, dns("ns2.google.com", flags=0x8180), identity=b"lb2",
                   asked=(1600282313, 543736000)))
@@ -41,7 +42,8 @@ def test_missing_values():
 
 
 def test_unknown_numbers():
-    check(["2020-09-16T18:51:53.591736+00:00 lb1 MESSAGE15 RCODE12 192.0.2.10 50000 FAMILY3 PROTOCOL9 33b www.example.com. TYPE1234 -"],
+    check(["2020-09-16T18:51:53.591736+00:00 lb1 MESSAGE15 RCODE12 192.0.2.10 50000 FAMILY3 PROTOCOL9 33b "
+           "www.example.com. TYPE1234 -"],
           message(15, dns(qtype=1234, flags=0x010C), family=3, protocol=9))
 
 
@@ -74,16 +76,21 @@ def test_odd_names_and_identities():
 
 
 def test_json_octets():
-    expected = ('{"identity":"lb1","qname":"www.example.com.","rrtype":"A","query-ip":"192.0.2.10","message":"CLIENT_RESPONSE",'
-                '"family":"INET","protocol":"UDP","query-port":50000,"response-ip":"192.0.2.53","response-port":53,"type":"response",'
-                '"length":33,"timestamp":"2020-09-16T18:51:53.591736+00:00","rcode":"NOERROR","id":1234,"flags":"QR AA RD RA AD",'
+    expected = ('{"identity":"lb1","qname":"www.example.com.","rrtype":"A","query-ip":"192.0.2.10",'
+                '"message":"CLIENT_RESPONSE",'
+                '"family":"INET","protocol":"UDP","query-port":50000,"response-ip":"192.0.2.53",'
+                '"response-port":53,"type":"response",'
+                '"length":33,"timestamp":"2020-09-16T18:51:53.591736+00:00","rcode":"NOERROR","id":1234,'
+                '"flags":"QR AA RD RA AD",'
                 '"latency":0.048}\n')
     answer = message(RESPONSE, dns(flags=0x85A0), asked=(1600282313, 543736000),
                      more=field(5, b"\xc0\x00\x02\x35") + field(7, 53))
     assert shown(answer, fmt="json") == expected, shown(answer, fmt="json")
     nothing = field(14, field(1, RESPONSE)) + field(15, 1)
-    expected = ('{"identity":"-","qname":"-","rrtype":"-","query-ip":"-","message":"CLIENT_RESPONSE","family":"-","protocol":"-",'
-                '"query-port":"-","response-ip":"-","response-port":"-","type":"response","length":0,"timestamp":"-","rcode":"-",'
+    expected = ('{"identity":"-","qname":"-","rrtype":"-","query-ip":"-","message":"CLIENT_RESPONSE",'
+                '"family":"-","protocol":"-",'
+                '"query-port":"-","response-ip":"-","response-port":"-","type":"response","length":0,'
+                '"timestamp":"-","rcode":"-",'
                 '"id":"-","flags":"-","latency":"-"}\n')
     assert shown(nothing, fmt="json") == expected, shown(nothing, fmt="json")
     assert '"flags":""' in shown(message(payload=dns(flags=0)), fmt="json")

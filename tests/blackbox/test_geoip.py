@@ -27,7 +27,8 @@ def ask(daemon, *addresses):
 
 def test_the_database_is_made_by_the_script():
     with open(PLACES, "rb") as file:
-        assert file.read() == mmdb.build(mmdb.PLACES), "tests/blackbox/mmdb.py tests/data/places.mmdb writes it anew"
+        assert file.read() == mmdb.build(mmdb.PLACES), ("tests/blackbox/mmdb.py tests/data/places.mmdb "
+                                                        "writes it anew")
 
 
 def test_text_and_json_octets():
@@ -42,8 +43,10 @@ def test_text_and_json_octets():
                         ["-", "Côte\\032d'Ivoire a\\032\\\"quoted\\\\\\032city"], ["-", "line\\010break 東京"],
                         ["-", "- Paris"], ["-", "- -"], ["-", "- -"]], ends
     for fmt, expected in (("json",
-                           b'"latency":"-","country":"C\xc3\xb4te\\\\032d\'Ivoire","city":"a\\\\032\\\\\\"quoted\\\\\\\\\\\\032city"}\n'),
-                          ("yaml", b'latency: "-"\ncountry: "C\xc3\xb4te\\\\032d\'Ivoire"\ncity: "a\\\\032\\\\\\"quoted\\\\\\\\\\\\032city"\n')):
+                           b'"latency":"-","country":"C\xc3\xb4te\\\\032d\'Ivoire",'
+                           b'"city":"a\\\\032\\\\\\"quoted\\\\\\\\\\\\032city"}\n'),
+                          ("yaml", b'latency: "-"\ncountry: "C\xc3\xb4te\\\\032d\'Ivoire"\n'
+                                   b'city: "a\\\\032\\\\\\"quoted\\\\\\\\\\\\032city"\n')):
         with Daemon(section(PLACES), fmt=fmt) as daemon:
             sender = Sender(daemon.unix)
             sender.send(message(address=b"\xc6\x33\x64\x01"))
@@ -191,10 +194,11 @@ def test_what_is_no_database_is_an_error_at_start():
             for arguments in ((), ("--check",)):
                 status, out, err = run_binary(*arguments,
                                               config=section(path)
-                                              + "[input.tcp-socket]\nlocal-port = 0\n[web-api]\nenable = false\n")
+                                              + "[input.tcp-socket]\nlocal-port = 0\n[web-api]\n"
+                                                "enable = false\n")
                 assert status == 1, (path, status, out, err)
-                assert f"geoip.city-database: {path}".replace(folder + "/", "") in err.replace(folder + "/",
-                                                                                               ""), (path, err)
+                assert (f"geoip.city-database: {path}".replace(folder + "/", "")
+                        in err.replace(folder + "/", "")), (path, err)
                 assert word in err and "panicked" not in err, (path, err)
 
 

@@ -12,21 +12,25 @@ import threading
 import time
 import urllib.parse
 
-from harness import DATA, FINISH, MACHINE, STOP, Daemon, Sender, capture_frames, control, dns, frame, message, natively, temporary_folder
+from harness import (DATA, FINISH, MACHINE, STOP, Daemon, Sender, capture_frames, control, dns, frame,
+                     message, natively, temporary_folder)
 
 # The names in the reference's order, section 8.5, without labels and for each stream.
-COUNTERS = """queries_bytes_total responses_bytes_total queries queries_udp queries_tcp queries_inet queries_inet6 queries_a
-queries_aaaa queries_svr queries_srv responses response_udp response_tcp response_inet response_inet6 responses_noerror
-responses_nxdomain responses_servfail responses_refused latency0_1 latency1_10 latency10_50 latency50_100 latency100_1000
-latency_slow""".split()
+COUNTERS = """queries_bytes_total responses_bytes_total queries queries_udp queries_tcp queries_inet
+queries_inet6 queries_a queries_aaaa queries_svr queries_srv responses response_udp response_tcp
+response_inet response_inet6 responses_noerror responses_nxdomain responses_servfail responses_refused
+latency0_1 latency1_10 latency10_50 latency50_100 latency100_1000 latency_slow""".split()
 GAUGES = "pps qps rps pps_1m qps_1m rps_1m pps_5m qps_5m rps_5m domains clients".split()
 DAEMON = {
-    "gauge": """dnstapd_build_info dnstapd_connections dnstapd_output_queued dnstapd_output_queue_bytes dnstapd_output_connected
-        process_resident_memory_bytes process_open_fds process_start_time_seconds""",
-    "counter": """dnstapd_frames_total dnstapd_input_bytes_total dnstapd_received_total dnstapd_filtered_total
-        dnstapd_rejected_total dnstapd_malformed_total dnstapd_connections_total dnstapd_output_delivered_total
-        dnstapd_output_dropped_total dnstapd_output_reconnects_total dnstapd_evicted_total dnstapd_log_dropped_total
-        dnstapd_sniffer_kernel_drops_total process_cpu_seconds_total""",
+    "gauge": """
+        dnstapd_build_info dnstapd_connections dnstapd_output_queued dnstapd_output_queue_bytes
+        dnstapd_output_connected process_resident_memory_bytes process_open_fds process_start_time_seconds""",
+    "counter": """
+        dnstapd_frames_total dnstapd_input_bytes_total dnstapd_received_total dnstapd_filtered_total
+        dnstapd_rejected_total dnstapd_malformed_total dnstapd_connections_total
+        dnstapd_output_delivered_total dnstapd_output_dropped_total dnstapd_output_reconnects_total
+        dnstapd_evicted_total dnstapd_log_dropped_total dnstapd_sniffer_kernel_drops_total
+        process_cpu_seconds_total""",
 }
 
 
@@ -36,7 +40,8 @@ def captures():
 
 def scrape(daemon):
     answer, body = daemon.request("/metrics")
-    assert answer.status == 200 and answer.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.status == 200 and answer.getheader("Content-Type") == ("text/plain; version=0.0.4; "
+                                                                         "charset=utf-8")
     return body
 
 
@@ -152,7 +157,9 @@ def test_rates_are_of_the_last_second():
         daemon.wait(lambda: seen.append(daemon.json("/counters?more=rps,pps")["counters"]) or seen[-1]["qps"],
                     3)
         now = seen[-1]
-        assert 250 <= now["qps"] <= 310 and 80 <= now["rps"] <= 105 and now["pps"] == now["qps"] + now["rps"], now
+        assert 250 <= now["qps"] <= 310, now
+        assert 80 <= now["rps"] <= 105, now
+        assert now["pps"] == now["qps"] + now["rps"], now
         daemon.wait(lambda: daemon.json("/counters?more=pps")["counters"]["pps"] == 0, 3)
 
 
@@ -168,7 +175,8 @@ def test_averages_go_on_when_the_traffic_does_not():
         for path in ("/counters?", "/counters?stream=lb1&"):
             now = daemon.json(f"{path}more={names}")["counters"]
             for period in ("1m", "5m"):
-                assert 100 < now[f"qps-{period}"] < 310 and abs(now[f"rps-{period}"] - now[f"qps-{period}"] / 3) < 0.1, now
+                assert 100 < now[f"qps-{period}"] < 310, now
+                assert abs(now[f"rps-{period}"] - now[f"qps-{period}"] / 3) < 0.1, now
                 assert abs(now[f"pps-{period}"] - now[f"qps-{period}"] * 4 / 3) < 0.1, now
             assert abs(now["qps-1m"] / now["qps-5m"] - 1) < 0.05, now
         values = daemon.metrics()
@@ -212,7 +220,8 @@ def test_old_spellings_name_the_same_table():
                 answers = [daemon.json(f"/tables?more={flag}&detail=1") for flag in (old, new)]
                 assert answers[0] == answers[1], answers
                 assert len(answers[0]["tables"]["domains"][(old, new)[kept]]) == 1, answers[0]
-            counters = daemon.json("/counters?more=query/tsla,query/tlsa,response/noimp,response/notimp,query/none,query/type0")["counters"]
+            counters = daemon.json("/counters?more=query/tsla,query/tlsa,response/noimp,response/notimp,"
+                                   "query/none,query/type0")["counters"]
             assert [counters[name] for name in list(counters)[-6:]] == [1] * 6, counters
             assert daemon.request("/tables?more=tlsa/response")[0].status == 400
 
@@ -265,7 +274,8 @@ def test_reset():
         assert answer.status == 204 and body == ""
         assert daemon.json("/streams") == {"streams": ["lb1", "ns1"]}
         values = daemon.metrics()
-        assert values["dnstap_queries"] == values["dnstap_clients"] == values['dnstap_domains{identity="lb1"}'] == 0
+        assert values["dnstap_queries"] == values["dnstap_clients"] == 0
+        assert values['dnstap_domains{identity="lb1"}'] == 0
         assert values['dnstapd_received_total{input="tcp-socket"}'] == 2
         sender.send(message())
         daemon.settle()
@@ -385,7 +395,8 @@ scrape_configs:
             daemon.wait(lambda: query("dnstap_queries"), 10)
             found = {row["metric"].get("identity"): row["value"][1] for row in query("dnstap_queries")}
             assert found == {None: "3", 'a\\032\\"b\\"\\\\': "3"}, found
-            assert query("sum(dnstapd_frames_total) == sum(dnstapd_received_total) + sum(dnstapd_rejected_total)")
+            assert query("sum(dnstapd_frames_total) == sum(dnstapd_received_total) + "
+                         "sum(dnstapd_rejected_total)")
             assert query("histogram_quantile(0.5, dnstap_latency_seconds_bucket)")
             assert abs(float(query("process_start_time_seconds - time()")[0]["value"][1])) < 60
         finally:
@@ -422,7 +433,8 @@ def test_scrapes_under_full_load_cost_no_frame():
             total = lambda family: sum(float(line.rsplit(" ", 1)[1]) for line in body.splitlines()
                                        if line.startswith(family + "{"))
             received = total("dnstapd_received_total")
-            assert total("dnstapd_frames_total") == received + total("dnstapd_rejected_total") + total("dnstapd_filtered_total")
+            assert (total("dnstapd_frames_total")
+                    == received + total("dnstapd_rejected_total") + total("dnstapd_filtered_total"))
             assert received == sum(total(f"dnstapd_output_{part}")
                                    for part in ("delivered_total", "dropped_total", "queued"))
         values = daemon.check_accounts()

@@ -13,7 +13,8 @@ from harness import Daemon
 from peers import delivered, dropped, folder, lines_of, send, small_disk, trouble
 
 
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (\d+) QUERIES, (\d+\.\d) QPS, (\d+) CLIENTS, (\d+) INET, (\d+) INET6, "
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (\d+) QUERIES, (\d+\.\d) QPS, (\d+) CLIENTS, (\d+) "
+                  r"INET, (\d+) INET6, "
                   r"(\d+) UDP, (\d+) TCP, (\d+) DOMAINS")
 
 
@@ -21,7 +22,8 @@ def test_metrics_lines():
     for cumulative in (True, False):
         with folder() as top:
             path = os.path.join(top, "metrics")
-            more = f"[output.metrics]\nenable = true\ninterval = 1\ncumulative = {str(cumulative).lower()}\nfile = '{path}'\n"
+            more = (f"[output.metrics]\nenable = true\ninterval = 1\ncumulative = {str(cumulative).lower()}\n"
+                    f"file = '{path}'\n")
             with Daemon(fmt=None, extra=more) as daemon:
                 numbers = lambda: [LINE.fullmatch(line).groups() for line in lines_of(path)]
                 send(daemon, 30)
@@ -164,7 +166,8 @@ def rotates():
     with folder() as top:
         path = os.path.join(top, "metrics")
         with Daemon(fmt=None,
-                    extra=metrics_output(f"file = '{path}'\nfile-max-size = '500'\nfile-count = 3")) as daemon:
+                    extra=metrics_output(f"file = '{path}'\nfile-max-size = '500'\n"
+                                         "file-count = 3")) as daemon:
             daemon.wait(lambda: os.path.exists(path + ".2"), 30)
             daemon.wait(lambda: len([line for name in os.listdir(top)
                                      for line in lines_of(os.path.join(top, name))]) == made(daemon)[0])

@@ -64,7 +64,8 @@ action(type="omfile" file="{path}.raw" template="raw")
 def syslog_ng(transport, port, header="rfc5424"):
     """syslog-ng, writing the same. Its driver `syslog` expects a length before each message, over UDP apart,
     and `network` a newline behind it."""
-    tls = f'tls(key-file("{SERVER[1]}") cert-file("{SERVER[0]}") ca-file("{AUTHORITY.ca}") peer-verify(required-trusted))'
+    tls = (f'tls(key-file("{SERVER[1]}") cert-file("{SERVER[0]}") ca-file("{AUTHORITY.ca}") '
+           f'peer-verify(required-trusted))')
     room = "so-rcvbuf(8388608)" if transport == "udp" else "log-iw-size(10000)"
     driver = "syslog" if header == "rfc5424" or transport == "tls" else "network"
     # What `syslog` takes is RFC 5424, unless it is told to look at it later or not at all.
@@ -74,8 +75,13 @@ def syslog_ng(transport, port, header="rfc5424"):
         path, config = os.path.join(top, "messages"), os.path.join(top, "syslog-ng.conf")
         with open(config, "w") as file:
             file.write(f"""@version: 3.38
-options {{ keep-hostname(yes); frac-digits(6); time-zone("+00:00"); log-msg-size(16384); log-fifo-size(20000); }};
-source s {{ {driver}(ip("127.0.0.1") port({port}) transport("{transport}") {room} {flags} {tls if transport == "tls" else ""}); }};
+options {{
+    keep-hostname(yes); frac-digits(6); time-zone("+00:00"); log-msg-size(16384); log-fifo-size(20000);
+}};
+source s {{
+    {driver}(ip("127.0.0.1") port({port}) transport("{transport}") {room} {flags}
+        {tls if transport == "tls" else ""});
+}};
 destination d {{
     file("{path}" template("$FACILITY.$PRIORITY|$ISODATE|$HOST|$PROGRAM|$PID|$MSGID|$MSG\\n"));
     file("{path}.classic" template("$DATE $HOST $MSGHDR$MSG\\n"));
@@ -117,8 +123,8 @@ def check(path, more, header, fmt, process="-", identifier="-"):
         assert (fields[0], fields[2]) == ("local3.notice", "lb1"), line
         if header == "rfc5424":
             text = text_of(number) if fmt == "text" else records[number]
-            assert fields[1] == "2020-09-16T18:51:53.591736+00:00" and fields[3:] == ["dnstapd", process,
-                                                                                      identifier, text], line
+            assert fields[1] == "2020-09-16T18:51:53.591736+00:00", line
+            assert fields[3:] == ["dnstapd", process, identifier, text], line
     if header == "rfc3164":
         # Syslog-ng's own digits.
         classic = [line.replace(".000000", "") for line in lines_of(path + ".classic")]
@@ -126,9 +132,11 @@ def check(path, more, header, fmt, process="-", identifier="-"):
 
 
 def remote(transport, port, framing="octet-counting"):
-    more = f"remote-address = '127.0.0.1'\nremote-port = {port}\ntransport = '{transport}'\nframing = '{framing}'\n"
+    more = (f"remote-address = '127.0.0.1'\nremote-port = {port}\ntransport = '{transport}'\n"
+            f"framing = '{framing}'\n")
     if transport == "tls":
-        more += f"tls-ca = '{AUTHORITY.ca}'\ntls-client-cert = '{CLIENT[0]}'\ntls-client-key = '{CLIENT[1]}'\n"
+        more += (f"tls-ca = '{AUTHORITY.ca}'\ntls-client-cert = '{CLIENT[0]}'\n"
+                 f"tls-client-key = '{CLIENT[1]}'\n")
     return more
 
 
@@ -212,7 +220,8 @@ action(type="omfile" file="{out}" template="fields")
         with running(["rsyslogd", "-n", "-f", config, "-i", os.path.join(top, "pid")]):
             os.chmod(path, 0o666)
             with Daemon(fmt=None,
-                        extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'\nfacility = 'local3'\nwhen-full = 'wait'")) as daemon:
+                        extra=syslog_output(f"path = '{path}'\nheader = 'rfc3164'\nfacility = 'local3'\n"
+                                            f"when-full = 'wait'")) as daemon:
                 send(daemon, 200)
                 wait_delivered(daemon, "syslog", 200)
                 daemon.wait(lambda: len(lines_of(out)) == 200, why=lambda: lines_of(out)[:3])
@@ -258,7 +267,8 @@ def test_syslog_udp_name_gone():
             send(daemon, 100)
             daemon.wait(lambda: "trying again" in daemon.log())
             metrics = daemon.check_accounts()
-            assert metrics['dnstapd_output_queued{output="syslog"}'] == metrics['dnstapd_output_delivered_total{output="stdout"}'] == 100
+            assert metrics['dnstapd_output_queued{output="syslog"}'] == 100
+            assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 100
             names.know("collector.test")
             assert [server.recv(9000).decode() for _ in range(100)] == daemon.lines()
             daemon.check_accounts()
@@ -272,11 +282,13 @@ def test_syslog_longest_record():
         name = b"".join(bytes([length]) + b"\x07" * length for length in (63, 63, 63, 61)) + b"\0"
         assert len(name) == 255
         for fmt in ("text", "json", "yaml"):
-            more = f"remote-address = '127.0.0.1'\nremote-port = {server.getsockname()[1]}\nformat = '{fmt}'\nheader = 'none'"
+            more = (f"remote-address = '127.0.0.1'\nremote-port = {server.getsockname()[1]}\n"
+                    f"format = '{fmt}'\nheader = 'none'")
             with Daemon(fmt=fmt, extra=syslog_output(more)) as daemon:
                 send_frames(daemon, [message(identity=b"\xff" * 300, payload=dns(wire_name=name))])
                 datagram = server.recv(70_000).decode()
-                assert datagram.rstrip("\n") == "\n".join(daemon.lines()) and 1_500 < len(datagram) <= 8_192, datagram
+                assert datagram.rstrip("\n") == "\n".join(daemon.lines()), datagram
+                assert 1_500 < len(datagram) <= 8_192, datagram
                 assert dropped(daemon, "syslog") == 0
 
 
@@ -296,7 +308,8 @@ def test_syslog_datagram_that_is_too_long_for_the_network():
             send_frames(daemon, [message(), message(identity=b"\xff" * 128, payload=dns(wire_name=name)),
                                  message(identity=b"lb2")])
             wait_delivered(daemon, "syslog", 2)
-            assert daemon.check_accounts()['dnstapd_output_dropped_total{output="syslog",reason="oversize"}'] == 1
+            assert daemon.check_accounts()['dnstapd_output_dropped_total{output="syslog",'
+                                           'reason="oversize"}'] == 1
             short, long, last = daemon.lines()
             assert [server.recv(70_000).decode() for _ in range(2)] == [short, last] and len(long) > 1280
 
@@ -325,7 +338,8 @@ def test_syslog_yaml_by_length():
 @faults()
 def test_syslog_tls_faults(fault):
     def remote(port, address="127.0.0.1"):
-        return syslog_output(f"transport = 'tls'\nheader = 'none'\nremote-address = '{address}'\nremote-port = {port}\n"
+        return syslog_output(f"transport = 'tls'\nheader = 'none'\nremote-address = '{address}'\n"
+                             f"remote-port = {port}\n"
                              f"queue = '64K'\ntls-ca = '{AUTHORITY.ca}'\ntls-server-name = 'localhost'")
 
     def records(peer):
@@ -338,6 +352,7 @@ def test_syslog_tls_faults(fault):
 @faults()
 def test_syslog_tcp_faults(fault):
     def remote(port, address="127.0.0.1"):
-        return syslog_output(f"transport = 'tcp'\nframing = 'newline'\nheader = 'none'\nremote-address = '{address}'\n"
+        return syslog_output(f"transport = 'tcp'\nframing = 'newline'\nheader = 'none'\n"
+                             f"remote-address = '{address}'\n"
                              f"remote-port = {port}\nqueue = '64K'")
     fault(Subject("syslog", remote))

@@ -58,15 +58,16 @@ def test_faults(fault):
 @faults()
 def test_dnstap_faults(fault):
     config = lambda port, address="127.0.0.1": dnstap_output(tcp(port, address),
-                                                             tls("queue = '64K'\nretry = 1\ntls-server-name = 'localhost'"))
+                                                             tls("queue = '64K'\nretry = 1\n"
+                                                                 "tls-server-name = 'localhost'"))
     fault(Subject("dnstap", config, greet_dnstap, frame_numbers, context=server_context(SERVER)))
 
 
 def test_dnstap_chain():
     """dnstapd to dnstapd with certificates of both sides: the capture at the end is what went in."""
     frames = all_frames()
-    listener = f"[input.tcp-socket]\nenable = true\nlocal-port = 0\ntls-support = true\ntls-server-cert = '{SERVER[0]}'\n" \
-               f"tls-server-key = '{SERVER[1]}'\ntls-client-ca = '{AUTHORITY.ca}'\n"
+    listener = (f"[input.tcp-socket]\nenable = true\nlocal-port = 0\ntls-support = true\n"
+                f"tls-server-cert = '{SERVER[0]}'\ntls-server-key = '{SERVER[1]}'\ntls-client-ca = '{AUTHORITY.ca}'\n")
     with folder() as top:
         path = os.path.join(top, "capture")
         with Daemon(fmt=None, extra=listener + file_output(path, "format = 'dnstap'"), inputs=False) as last:
@@ -117,7 +118,8 @@ def test_who_is_not_trusted():
             send(daemon, 10)
             daemon.wait(lambda: word in daemon.log(), why=lambda: (word, daemon.log()))
             time.sleep(2.5)
-            assert daemon.log().count(word) == 1 and daemon.check_accounts()['dnstapd_output_queued{output="tcp-socket"}'] == 10
+            assert daemon.log().count(word) == 1
+            assert daemon.check_accounts()['dnstapd_output_queued{output="tcp-socket"}'] == 10
             assert daemon.request("/ready", auth=False)[0].status == 503
         peer.close()
     peer = Peer()  # no TLS there
@@ -168,9 +170,11 @@ def test_start_errors():
     for name, section in sections:
         for more, expected in cases:
             for arguments in ((), ("--check",)):
-                config = "[web-api]\nenable = false\n[input.tcp-socket]\nlocal-port = 0\n" + section.format(more)
+                config = "[web-api]\nenable = false\n[input.tcp-socket]\nlocal-port = 0\n"
+                config += section.format(more)
                 status, _, errors = run_binary(*arguments, config=config)
-                assert status == 1 and f"output.{name}.tls-" in errors and expected in errors, (expected,
-                                                                                                errors)
+                assert status == 1, (expected, errors)
+                assert f"output.{name}.tls-" in errors, (expected, errors)
+                assert expected in errors, (expected, errors)
     status, out, errors = run_binary("--check", config=sections[2][1].format(f"tls-ca = '{AUTHORITY.ca}'"))
     assert status == 0 and "127.0.0.1:6514, tls" in out, (out, errors)

@@ -134,7 +134,8 @@ def replay(octets, more="", fmt="json"):
         path = os.path.join(top, "capture")
         with open(path, "wb") as file:
             file.write(octets)
-        config = f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n[output.stdout]\nenable = true\nformat = '{fmt}'\n{more}"
+        config = (f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n"
+                  f"[output.stdout]\nenable = true\nformat = '{fmt}'\n{more}")
         status, out, err = run_binary(config=config)
         assert status == 0, err
         return [json.loads(line) for line in out.splitlines()] if fmt == "json" else out, err
@@ -145,7 +146,8 @@ def test_every_container_and_link_says_the_same():
     expected, err = replay(pcap(packets))
     assert [record["qname"] for record in expected] == [f"u{i // 2}.test." for i in range(40)] + [
         "options.test.", "big.test.", "up.test.", "up.test.", *(f"t{i}.test." for i in range(6))], expected
-    assert expected[0]["timestamp"] == "2020-09-13T12:26:40.123456+00:00" and expected[0]["identity"] == "sniffer"
+    assert expected[0]["timestamp"] == "2020-09-13T12:26:40.123456+00:00"
+    assert expected[0]["identity"] == "sniffer"
     assert {record["message"] for record in expected} == {"CLIENT_QUERY",
                                                           "CLIENT_RESPONSE"}, "all as their servers see them"
     assert expected[1]["latency"] == 0.001 and expected[41]["length"] == len(dns("big.test")) + 1500
@@ -212,7 +214,8 @@ def test_captures_that_are_broken():
         path = os.path.join(top, "capture.gz")
         with open(path, "wb") as file:
             file.write(b"\x1f\x8b\x08\0")
-        status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n")
+        status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
+                                           f"enable = false\n")
         assert status == 1 and "a gzip file; allowed: a capture of Frame Streams, pcap or pcapng" in err, err
 
 

@@ -71,10 +71,12 @@ def test_who_is_not_there():
     with AsRoot():
         for key, text in (("user", "no user is called `nobody-here`"),
                           ("group", "no group is called `nobody-here`")):
-            code, _, err = run_binary(config=f'[process]\n{key} = "nobody-here"\n[input.tcp-socket]\nlocal-port = 0\n')
+            code, _, err = run_binary(config=f'[process]\n{key} = "nobody-here"\n[input.tcp-socket]\n'
+                                             f'local-port = 0\n')
             assert code == 1 and err.strip() == f"process.{key}: {text}", (code, err)
     if harness.USER:
-        code, _, err = run_binary(config='[process]\nuser = "root"\n[input.tcp-socket]\nlocal-port = 0\n[web-api]\nlocal-port = 0\n')
+        code, _, err = run_binary(config='[process]\nuser = "root"\n[input.tcp-socket]\nlocal-port = 0\n'
+                                         '[web-api]\nlocal-port = 0\n')
         assert code == 1 and "process.user" in err and "not permitted" in err, (code, err)
 
 
@@ -83,7 +85,8 @@ def test_reload_after_the_drop():
     with tempfile.TemporaryDirectory() as top:
         os.chown(top, NOBODY.pw_uid, -1)
         log, out = os.path.join(top, "log"), os.path.join(top, "out")
-        with AsRoot(), Daemon(f"[process]\nuser = 'nobody'\n[trace]\nfile = '{log}'\n[output.file]\nenable = true\nfile = '{out}'",
+        with AsRoot(), Daemon(f"[process]\nuser = 'nobody'\n[trace]\nfile = '{log}'\n[output.file]\n"
+                              f"enable = true\nfile = '{out}'",
                               log=log) as daemon:
             sender = Sender(daemon.unix)
             sender.send(message())
@@ -104,12 +107,15 @@ def test_what_cannot_be_opened_again():
         os.chmod(top, 0o755)
         log, out = os.path.join(top, "log"), os.path.join(top, "out")
         with AsRoot():
-            config = f"[process]\nuser = 'nobody'\n[input.tcp-socket]\nlocal-port = 0\n[web-api]\nlocal-port = 0\n[output.file]\nenable = true\nfile = '{out}'\n"
+            config = (f"[process]\nuser = 'nobody'\n[input.tcp-socket]\nlocal-port = 0\n[web-api]\n"
+                      f"local-port = 0\n[output.file]\nenable = true\nfile = '{out}'\n")
             code, _, err = run_binary(config=config)
-            assert code == 1 and f"output.file.file: {top}: this user may not make files there, as rotation needs" in err, err
+            assert code == 1 and (f"output.file.file: {top}: this user may not make files there, as rotation "
+                                  f"needs") in err, err
             with Daemon(f"[process]\nuser = 'nobody'\n[trace]\nfile = '{log}'\n", log=log) as daemon:
                 with open(log) as file:
-                    assert f"WARN trace.file: {top}: this user may not make files there; once moved away" in file.read()
+                    assert (f"WARN trace.file: {top}: this user may not make files there; once moved away"
+                            in file.read())
                 assert daemon.stop() == 0
 
 
@@ -130,8 +136,8 @@ def test_a_link_of_the_user_gives_nothing_of_roots_away(key):
         section, name = key.rsplit(".", 1)
         config = {"process": 'user = "nobody"\n', "input.tcp-socket": "local-port = 0\n",
                   "web-api": "local-port = 0\n"}
-        config[section] = config.get(section, "") + f'{name} = "{link}"\n' + ("enable = true\n" if section
-                                                                              == "output.file" else "")
+        enable = "enable = true\n" if section == "output.file" else ""
+        config[section] = config.get(section, "") + f'{name} = "{link}"\n' + enable
         with AsRoot():
             path = os.path.join(top, "config")
             with open(path, "w") as file:
@@ -198,7 +204,9 @@ def test_two_starts_on_one_stale_socket():
 def test_a_full_backlog_is_not_waited_for():
     with harness.temporary_folder() as top:
         path = os.path.join(top, "sock")
-        with socket.socket(socket.AF_UNIX) as owner, socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        with (socket.socket(socket.AF_UNIX) as owner,
+              socket.socket(socket.AF_UNIX) as first,
+              socket.socket(socket.AF_UNIX) as second):
             owner.bind(path)
             os.chmod(path, 0o777)
             owner.listen(0)

@@ -146,8 +146,8 @@ def test_procd_instance():
         ], calls
     assert router.call("service_triggers") == [("trigger", "dnstapd")]
     config = router.rendered()
-    assert config["process"]["user"] == "dnstapd" and config["input"]["sniffer"] == {"enable": False,
-                                                                                     "eth-name": "br-lan"}, config
+    assert config["process"]["user"] == "dnstapd", config
+    assert config["input"]["sniffer"] == {"enable": False, "eth-name": "br-lan"}, config
     assert config["output"]["stdout"] == {"enable": False} and config["limits"] == {"profile": "small"}
     with open(os.path.join(OPENWRT, "dnstapd.json")) as file:
         sets = json.load(file)

@@ -234,7 +234,8 @@ def test_access_list():
         sock.connect(("127.0.0.1", port))
         sock.sendall(control(START, CONTENT_TYPE) + frame(message()))
         daemon.wait(lambda: len(daemon.records()) == 1)
-        assert daemon.metrics()['dnstapd_connections_refused_total{input="tcp-socket",reason="access_list"}'] == 1
+        assert daemon.metrics()['dnstapd_connections_refused_total{input="tcp-socket",'
+                                'reason="access_list"}'] == 1
 
 
 def test_unix_socket_file():
@@ -243,7 +244,8 @@ def test_unix_socket_file():
         stale = socket.socket(socket.AF_UNIX)
         stale.bind(path)
         stale.close()
-        extra = f'[input.unix-socket]\nenable = true\npath = "{path}"\nmode = "0620"\nowner = "nobody"\ngroup = "12345"'
+        extra = (f'[input.unix-socket]\nenable = true\npath = "{path}"\nmode = "0620"\nowner = "nobody"\n'
+                 f'group = "12345"')
         with Daemon(inputs=False, extra=extra) as daemon:
             status = os.stat(path)
             assert stat.S_IMODE(status.st_mode) == 0o620 and status.st_gid == 12345, status
@@ -292,7 +294,8 @@ def test_slow_and_closed_stdout():
         assert daemon.request("/ready")[0].status == 200
         os.close(read)
         sender.send(*[message()] * 1000)
-        daemon.wait(lambda: daemon.metrics()['dnstapd_output_dropped_total{output="stdout",reason="closed"}'] > 0)
+        daemon.wait(lambda: daemon.metrics()['dnstapd_output_dropped_total{output="stdout",'
+                                             'reason="closed"}'] > 0)
         daemon.check_accounts()
         assert daemon.request("/ready")[0].status == 503
         sender.stop()
@@ -369,7 +372,8 @@ def test_a_storm_of_identities_changes_nothing_but_the_others():
         assert seen() == before
         assert daemon.resident() - resident <= 64
         metrics = daemon.metrics()
-        assert metrics['dnstapd_evicted_total{table="streams"}'] == metrics['dnstap_queries{identity="other"}'] == storm
+        assert metrics['dnstapd_evicted_total{table="streams"}'] == storm
+        assert metrics['dnstap_queries{identity="other"}'] == storm
         assert metrics["dnstap_queries"] == storm + 8 * 20
         assert daemon.json("/streams")["streams"] == [identity.decode() for identity in known] + ["other"]
         # And go on: one that is known is counted where it was.
@@ -382,7 +386,7 @@ def numbered_block(first, number, names, clients, identities):
     """Frames of one length, whose names, clients and identities are numbered on, each anew after so many."""
     template = bytearray(frame(message(payload=dns("n00000000.example.com"), address=b"\1\2\3\4",
                                        identity=b"id00000000")))
-    name, identity, client = template.index(b"n00000000"), template.index(b"id00000000"), template.index(b"\1\2\3\4")
+    name, identity, client = map(template.index, (b"n00000000", b"id00000000", b"\1\2\3\4"))
     out = []
     for count in range(first, first + number):
         template[name + 1:name + 9] = b"%08d" % (count % names)
@@ -423,7 +427,8 @@ def test_memory_does_not_grow():
             times.append(feed(daemon, numbered_block(first, block, number, number, number)))
             sizes.append(daemon.resident())
         many = min(times[len(times) // 2:])
-        print(f"{number} names, clients and identities: {sizes[0]} KiB after the first {block}, {sizes[-1]} KiB at the end; "
+        print(f"{number} names, clients and identities: {sizes[0]} KiB after the first {block}, {sizes[-1]} "
+              f"KiB at the end; "
               f"{many:.0f} ns a message, {few:.0f} with few: {few / many:.2f} of the throughput")
         assert sizes[-1] - sizes[0] <= 64, sizes
         assert number < 10_000_000 or few / many >= 0.8

@@ -301,7 +301,8 @@ def test_web_api_slow_reader():
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         plain.connect(it.api)
         slow = context.wrap_socket(plain, server_hostname="localhost")
-        slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWRtaW46Y2hhbmdlbWU=\r\n\r\n" * 60)
+        slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWRtaW46Y2hhbmdlbWU=\r\n"
+                     b"\r\n" * 60)
         files = it.metrics()["process_open_fds"]
         it.wait(lambda: it.metrics()["process_open_fds"] < files, 25)
         slow.close()
@@ -337,7 +338,8 @@ def test_start_errors():
         ((SERVER[0], SERVER[0]), "", f"input.tcp-socket.tls-server-key: {SERVER[0]}: no private key in it"),
         ((SERVER[0], locked), "", f"input.tcp-socket.tls-server-key: {locked}: its private key is encrypted"),
         ((SERVER[0], CLIENT[1]), "",
-         f"input.tcp-socket.tls-server-key: {CLIENT[1]}: the key does not match the certificate in {SERVER[0]}"),
+         f"input.tcp-socket.tls-server-key: {CLIENT[1]}: the key does not match the certificate in "
+         f"{SERVER[0]}"),
         (SERVER, f'tls-client-ca = "{empty}"',
          f"input.tcp-socket.tls-client-ca: {empty}: no certificate in it"),
         (SERVER, f'tls-client-ca = "{broken}"',

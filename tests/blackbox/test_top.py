@@ -176,7 +176,8 @@ def test_a_screen_says_what_the_api_says():
                 assert title in screen.text(), screen.text()
             clients = daemon.json("/counters")["counters"]["clients"]
             assert re.search(rf"Clients {clients}\b", screen.text()), screen.text()
-            shown = screen.wait(lambda text: re.search(r"Average of 1 min +([0-9.,]+)/s +of 5 min +([0-9.,]+)/s", text))
+            shown = screen.wait(lambda text: re.search(r"Average of 1 min +([0-9.,]+)/s +of 5 min +([0-9.,"
+                                                       r"]+)/s", text))
             assert re.search(r"Latency  50% [0-9.]+ m?s  95% [0-9.]+ m?s  99% [0-9.]+ m?s", shown), shown
             screen.press("6")
             shown = screen.wait("edge1")

@@ -56,12 +56,14 @@ def configuration():
     for old, new in (
         ("eth_name 'br-lan'", "eth_name 'any'"),
         ("local_address '127.0.0.1'",
-         f"local_address '0.0.0.0'\n\toption api_key '{KEY}'\n\toption password ''\n\toption tls_support '1'\n"
+         f"local_address '0.0.0.0'\n\toption api_key '{KEY}'\n\toption password ''\n"
+         f"\toption tls_support '1'\n"
          "\toption tls_server_cert '/etc/dnstapd/web.crt'\n\toption tls_server_key '/etc/dnstapd/web.key'"),
     ):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return text + "\nconfig trace 'trace'\n\toption verbose '1'\nconfig input 'tcp_socket'\n\toption local_address '0.0.0.0'\n\toption enable '1'\n"
+    return text + ("\nconfig trace 'trace'\n\toption verbose '1'\nconfig input 'tcp_socket'\n"
+                   "\toption local_address '0.0.0.0'\n\toption enable '1'\n")
 
 
 def put(path, source=None, text=None, mode=0o644):
@@ -80,7 +82,8 @@ class Board:
     def __init__(self, board, folder):
         self.board, self.folder, self.output = board, folder, bytearray()
         self.ports = {"dnstap": free_port(), "web": free_port(), "dns": free_port(socket.SOCK_DGRAM)}
-        forward = (f"hostfwd=tcp:127.0.0.1:{self.ports['dnstap']}-:6000,hostfwd=tcp:127.0.0.1:{self.ports['web']}-:8080,"
+        forward = (f"hostfwd=tcp:127.0.0.1:{self.ports['dnstap']}-:6000,"
+                   f"hostfwd=tcp:127.0.0.1:{self.ports['web']}-:8080,"
                    f"hostfwd=udp:127.0.0.1:{self.ports['dns']}-:53")
         card = ["-nic", f"user,restrict=on,model={board['card']},{forward}"]
         if board["card"].startswith("virtio"):
@@ -116,7 +119,8 @@ class Board:
         put(f"{root}/etc/config/dnstapd", text=configuration())
         put(f"{root}/demo.fstrm", CAPTURE)
         put(f"{root}/replay.toml",
-            text='[limits]\nprofile = "small"\n[web-api]\nenable = false\n[input.file]\nenable = true\npath = "/demo.fstrm"\n')
+            text='[limits]\nprofile = "small"\n[web-api]\nenable = false\n[input.file]\nenable = true\n'
+                 'path = "/demo.fstrm"\n')
         self.certificate, key = self_signed(self.folder, "board", "IP:127.0.0.1")
         for name, path in (("web.crt", self.certificate), ("web.key", key)):
             put(f"{root}/etc/dnstapd/{name}", path, mode=0o600)
@@ -142,8 +146,10 @@ class Board:
         end = time.monotonic() + seconds
         with self.changed:
             while not (match := re.search(pattern, bytes(self.output))):
-                assert self.emulator.poll() is None, f"the emulator ended:\n{self.output.decode(errors='replace')}"
-                assert self.changed.wait(end - time.monotonic()), f"no {pattern} on the console:\n{self.output.decode(errors='replace')}"
+                assert self.emulator.poll() is None, (f"the emulator ended:\n"
+                                                      f"{self.output.decode(errors='replace')}")
+                assert self.changed.wait(end - time.monotonic()), (f"no {pattern} on the console:\n"
+                                                                   f"{self.output.decode(errors='replace')}")
             before = self.output[:match.start()].decode(errors="replace").replace("\r", "")
             del self.output[:match.end()]
         return match, before
@@ -340,7 +346,8 @@ def loaded(board, octets, seconds):
         more = board.available() - FREE
         if more <= 256:
             break
-        board.told(f"dd if=/dev/zero of=/fill/{part} bs=1k count={more if more < 2048 else more // 2} 2>/dev/null")
+        board.told(f"dd if=/dev/zero of=/fill/{part} bs=1k count={more if more < 2048 else more // 2} "
+                   f"2>/dev/null")
     left = board.available()
     assert left <= FREE + 512, left
     load = Load(board, octets)
@@ -385,13 +392,16 @@ def test_memory_under_load(service, record_property):
     numbers = loaded(service, big_capture(), int(os.environ.get("DNSTAPD_BOARD_SECONDS", 120)))
     plan, last = mapped(service), numbers["last"]
     threads = [" ".join(line.split())
-               for line in service.told("cat /proc/$(cat /tmp/pid)/task/*/comm | sort | uniq -c").splitlines()]
+               for line in service.told("cat /proc/$(cat /tmp/pid)/task/*/comm | sort | uniq -c")
+               .splitlines()]
     told = f"{numbers}; memory map {plan:.0f} KiB; {service.mappings()}; threads: {', '.join(threads)}"
     assert last["anonymous"] <= ANONYMOUS, f"{last['anonymous']} KiB anonymous, over {ANONYMOUS}"
     assert numbers["most"] <= numbers["first"]["anonymous"] + 64, f"grows: {numbers}"
-    assert plan - LESS <= last["anonymous"] <= plan + MORE, f"{last['anonymous']} KiB anonymous, the memory map says {plan:.0f}; {told}"
+    assert plan - LESS <= last["anonymous"] <= plan + MORE, (f"{last['anonymous']} KiB anonymous, the memory "
+                                                             f"map says {plan:.0f}; {told}")
     record_property("row",
-                    f"| {service.board['name']} | {service.start * 1000:.0f} | {last['rss']:,} | {last['anonymous']:,} | {plan:,.0f} "
+                    f"| {service.board['name']} | {service.start * 1000:.0f} | {last['rss']:,} | "
+                    f"{last['anonymous']:,} | {plan:,.0f} "
                            f"| {numbers['rate']:,.0f} |")
     return told
 

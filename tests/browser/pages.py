@@ -20,7 +20,8 @@ LOGIN = {"username": "admin", "password": "changeme"}
 # In the page: all text that is seen, with the contrast to what is behind it (WCAG 2.2, 1.4.3).
 CONTRASTS = """() => {
   const parse = text => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(part => (part /= 255) <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4)
+  const light = ([r, g, b]) => [r, g, b]
+    .map(part => (part /= 255) <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4)
     .reduce((sum, part, place) => sum + part * [.2126, .7152, .0722][place], 0);
   const behind = element => {
     for (let at = element; at; at = at.parentElement) {
@@ -33,10 +34,12 @@ CONTRASTS = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
-    if (!text || !element.checkVisibility() || element.closest("script, style, noscript, .hidden, option")) continue;
+    if (!text || !element.checkVisibility()) continue;
+    if (element.closest("script, style, noscript, .hidden, option")) continue;
     const style = getComputedStyle(element), color = parse(element.closest("svg") ? style.fill : style.color);
     const grounds = [behind(element)];
-    if (element.closest("tbody th")) grounds.push(parse(getComputedStyle(element.closest("th")).backgroundImage));
+    if (element.closest("tbody th"))
+      grounds.push(parse(getComputedStyle(element.closest("th")).backgroundImage));
     for (const ground of grounds) {
       const [high, low] = [light(color), light(ground)].sort((a, b) => b - a);
       found.push([text, (high + .05) / (low + .05)]);
@@ -65,7 +68,8 @@ class Watched:
     def __init__(self, chromium, daemon, login=LOGIN, width=1440, height=1000, scheme="light", fragment="",
                  scale=1, opened=True):
         self.daemon, self.complaints, self.asked = daemon, [], []
-        self.origin = f"{'https' if daemon.context else 'http'}://{'localhost' if daemon.context else '127.0.0.1'}:{daemon.api[1]}"
+        place = "https://localhost" if daemon.context else "http://127.0.0.1"
+        self.origin = f"{place}:{daemon.api[1]}"
         self.context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme,
                                             http_credentials=login, device_scale_factor=scale)
         self.page = self.context.new_page()
@@ -88,7 +92,8 @@ class Watched:
     def rows(self, selector):
         """The body of a table."""
         return self.page.locator(f"{selector} tbody tr").evaluate_all(
-            r"rows => rows.map(row => [...row.cells].filter(cell => !cell.hidden).map(cell => cell.innerText.trim().replace('\u00a0', ' ')))")
+            r"rows => rows.map(row => [...row.cells].filter(cell => !cell.hidden).map(cell => "
+            r"cell.innerText.trim().replace('\u00a0', ' ')))")
 
     def shows(self, selector, *names):
         """Whether these are the first names of a table."""
@@ -134,7 +139,8 @@ class Traffic:
     QNAMES = [f"{host}.{domain}." for domain in ("example.com", "wikipedia.org", "debian.org", "openwrt.org",
                                                  "bbc.co.uk", "heise.de", "admin.ch")
               for host in ("www", "api", "mail", "cdn", "img", "static", "time")] + \
-             ["a-name-of-many-labels.and-of-great-length.some-content-delivery-network.region-eu-west-1.compute.example.net."]
+             ["a-name-of-many-labels.and-of-great-length.some-content-delivery-network."
+              "region-eu-west-1.compute.example.net."]
 
     def __init__(self, daemon, streams=(b"ns1", b"ns2", b"lb1"), qps=200):
         self.ended = threading.Event()

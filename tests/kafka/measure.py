@@ -21,7 +21,8 @@ def measure(broker, loops=2_000):
     with open(capture, "wb") as file:
         file.write(once[:at] + b"".join(frames) * loops)
     total = len(frames) * loops
-    replay = f"[input.file]\nenable = true\npath = '{capture}'\nat-end = 'stay'\n[input.tcp-socket]\nenable = false\n"
+    replay = (f"[input.file]\nenable = true\npath = '{capture}'\nat-end = 'stay'\n[input.tcp-socket]\n"
+              f"enable = false\n")
     before = 'queue = "8M"'
     print(f"{total} frames\noutput              frames/s  CPU ns/frame  resident KiB  threads")
     for name, output in (("none", ""), ("kafka, queue 256K", section(broker.create(next(TOPICS)))),

@@ -416,8 +416,9 @@ def test_rights_are_given_up_after_the_key_is_read():
         tasks = f"/proc/{daemon.process.pid}/task"
         for task in os.listdir(tasks):
             status = dict(line.split(":", 1) for line in open(f"{tasks}/{task}/status"))
-            assert "0" not in status["Uid"].split() and int(status["CapEff"],
-                                                            16) == 0 and status["Seccomp"].strip() == "2", status
+            assert "0" not in status["Uid"].split(), status
+            assert int(status["CapEff"], 16) == 0, status
+            assert status["Seccomp"].strip() == "2", status
     broker.read(topic, 50)
 
 

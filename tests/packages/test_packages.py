@@ -233,7 +233,8 @@ def test_deb_from_install_to_purge():
         assert "# new in 2" in read(f"{root}/{CONFIG}") and owner(f"{root}/{CONFIG}") == (0o640, 0, "dnstapd")
         write(f"{root}/{CONFIG}", "# mine\n" + read(f"{root}/{CONFIG}"), mode=0o640)
         install_in_chroot(root, rebuilt(deb, folder, 3, "# new in 3\n"), "--force-confold")
-        assert read(f"{root}/{CONFIG}").startswith("# mine\n") and "# new in 3" in read(f"{root}/{CONFIG}.dpkg-dist")
+        assert read(f"{root}/{CONFIG}").startswith("# mine\n")
+        assert "# new in 3" in read(f"{root}/{CONFIG}.dpkg-dist")
         assert owner(f"{root}/{CONFIG}") == (0o640, 0, "dnstapd")
 
         run("chroot", root, "dpkg", "--remove", "dnstapd")
@@ -278,7 +279,8 @@ def test_deb_with_systemd():
             call("dpkg", "--force-confold", "--install", "/deb/2.deb")
             healthy()
             assert show("MainPID") != process and show("ActiveState") == "active"
-            assert "verbose = true" in read(f"{root}/{CONFIG}") and os.path.exists(f"{root}/{CONFIG}.dpkg-dist")
+            assert "verbose = true" in read(f"{root}/{CONFIG}")
+            assert os.path.exists(f"{root}/{CONFIG}.dpkg-dist")
 
             # The sniffer, with the drop-in of the documentation; and a watchdog that does not wait for 30 s.
             drop_ins = f"{root}/etc/systemd/system/dnstapd.service.d"
@@ -308,7 +310,9 @@ def test_deb_with_systemd():
             written = lambda: read(f"{root}/var/log/private/dnstapd/dnstap.log")
             until(lambda: " sniffed.example. A " in written() and " www.example.com. A " in written())
             time.sleep(2.5)
-            assert show("NRestarts") == "0" and show("WatchdogUSec") == "1s" and show("ActiveState") == "active", log()
+            assert show("NRestarts") == "0", log()
+            assert show("WatchdogUSec") == "1s", log()
+            assert show("ActiveState") == "active", log()
 
             # What was switched off stays off; removal stops it.
             call("systemctl", "disable", "dnstapd")
@@ -316,7 +320,9 @@ def test_deb_with_systemd():
             healthy()
             assert show("UnitFileState") == "disabled" and show("ActiveState") == "active"
             call("dpkg", "--remove", "dnstapd")
-            assert gone() and show("LoadState") == "not-found" and "verbose = true" in read(f"{root}/{CONFIG}")
+            assert gone()
+            assert show("LoadState") == "not-found"
+            assert "verbose = true" in read(f"{root}/{CONFIG}")
             call("dpkg", "--purge", "dnstapd")
             assert not [place for place in ("etc/dnstapd", "var/log/dnstapd", "var/log/private/dnstapd")
                         if os.path.lexists(f"{root}/{place}")]
@@ -343,8 +349,8 @@ def test_lintian():
     deb, = package("--format", "deb", NATIVE)
     # Its status counts what is overridden, too.
     found = run("lintian", "--allow-root", "--fail-on", "none", "--show-overrides", deb).splitlines()
-    assert "O: dnstapd: statically-linked-binary [usr/sbin/dnstapd]" in found and not [line for line in found
-                                                                                       if line.startswith("E:")], found
+    assert "O: dnstapd: statically-linked-binary [usr/sbin/dnstapd]" in found, found
+    assert not [line for line in found if line.startswith("E:")], found
     return "; ".join(line for line in found if not line.startswith("N:"))
 
 
@@ -360,8 +366,8 @@ def members(octets):
 def plain(listed, when):
     """Members that belong to root, are of one time, and come in order."""
     for member, _ in listed:
-        assert (member.uid, member.gid, member.uname, member.gname, member.mtime) == (0, 0, "", "",
-                                                                                      when), member.get_info()
+        assert (member.uid, member.gid, member.uname, member.gname, member.mtime) == (0, 0, "", "", when), (
+            member.get_info())
         assert member.isfile() or (member.isdir() and member.mode == 0o755), member.get_info()
     names = [member.name for member, _ in listed]
     assert names == sorted(names, key=lambda name: name.split("/")), names
@@ -391,7 +397,9 @@ def check_ipk(path, name="dnstapd"):
     assert fields["Package"] == name and fields["Version"] == f"{version()}-r1"
     assert os.path.basename(path) == f"{fields['Package']}_{fields['Version']}_{fields['Architecture']}.ipk"
     assert int(fields["Installed-Size"]) == len(gzip.decompress(inside["data.tar.gz"]))
-    assert fields["SourceDateEpoch"] == str(when) and fields["Require-User"] == "dnstapd:dnstapd" and fields["License"] == "MIT"
+    assert fields["SourceDateEpoch"] == str(when)
+    assert fields["Require-User"] == "dnstapd:dnstapd"
+    assert fields["License"] == "MIT"
     conffiles = control["conffiles"][1].decode().splitlines()
     assert conffiles == ["/etc/config/dnstapd"] and all(file[1:] in data for file in conffiles)
     for script in ("postinst", "prerm"):
@@ -451,7 +459,8 @@ def test_ipk_on_a_busybox():
         write(f"{root}/etc/rc.common", common.replace("script=$1\n", note + "script=$1\n"), mode=0o755)
         write(f"{root}/lib/functions.sh",
               "default_postinst() { /etc/init.d/dnstapd enable; /etc/init.d/dnstapd start; }\n"
-                                          "default_prerm() { /etc/init.d/dnstapd disable; /etc/init.d/dnstapd stop; }\n")
+                                          "default_prerm() { /etc/init.d/dnstapd disable; "
+                                          "/etc/init.d/dnstapd stop; }\n")
         run("ip", "link", "add", "br-lan", "type", "bridge")  # the configuration's sniffer looks for it
         try:
             environment = {"PATH": "/usr/local/bin:/bin:/usr/sbin"}
@@ -468,7 +477,9 @@ def test_ipk_on_a_busybox():
             status = read(f"/proc/{read(f'{root}/tmp/pid').strip()}/status")
             assert re.search(r"(?m)^Uid:\t453\t453\t453\t453$", status), status
             run("chroot", root, "/usr/lib/opkg/info/dnstapd.prerm", "remove", env=environment)
-            assert gone() and read(f"{root}/tmp/noted") == "enable\ndisable\n" and read(f"{root}/tmp/status") == "0\n"
+            assert gone()
+            assert read(f"{root}/tmp/noted") == "enable\ndisable\n"
+            assert read(f"{root}/tmp/status") == "0\n"
         finally:
             run("ip", "link", "delete", "br-lan")
             run("umount", f"{root}/proc")
@@ -480,16 +491,21 @@ def test_the_feeds_makefile():
     with tempfile.TemporaryDirectory() as top:
         write(f"{top}/rules.mk",
               "INSTALL_DIR=install -d -m 0755\nINSTALL_BIN=install -m 0755\nINSTALL_DATA=install -m 0644\n"
-                                 f"INSTALL_CONF=install -m 0600\nINCLUDE_DIR={top}\nPKG_INSTALL_DIR={top}/installed\nPKG_BUILD_DIR={top}/build\nCP=cp -fpR\n")
+                                 f"INSTALL_CONF=install -m 0600\nINCLUDE_DIR={top}\n"
+                                 f"PKG_INSTALL_DIR={top}/installed\nPKG_BUILD_DIR={top}/build\nCP=cp -fpR\n")
         write(f"{top}/package.mk",
-              "define BuildPackage\nall:\n\t$$(call Build/Prepare)\n\t$$(call Package/$(1)/install,$(TOPDIR)/root)\n"
-                                   "\t@echo '$$(PKG_VERSION) $$(strip $$(call Package/$(1)/conffiles)) $$(CARGO_RUSTFLAGS)'\nendef\n")
+              "define BuildPackage\nall:\n\t$$(call Build/Prepare)\n"
+              "\t$$(call Package/$(1)/install,$(TOPDIR)/root)\n"
+                                   "\t@echo '$$(PKG_VERSION) $$(strip $$(call Package/$(1)/conffiles)) "
+                                   "$$(CARGO_RUSTFLAGS)'\nendef\n")
         write(f"{top}/feeds/packages/lang/rust/rust-package.mk",
-              "RUST_ARCH_DEPENDS:=@(x86_64)\nCARGO_RUSTFLAGS+=-Ctarget-feature=-crt-static\ndefine RustBinPackage\nendef\n")
+              "RUST_ARCH_DEPENDS:=@(x86_64)\nCARGO_RUSTFLAGS+=-Ctarget-feature=-crt-static\n"
+              "define RustBinPackage\nendef\n")
         write(f"{top}/installed/bin/dnstapd", "program")
         make = lambda arch: run("make", "--no-print-directory", "-C", os.path.join(TOP, "cross/openwrt"),
                                 f"TOPDIR={top}", f"ARCH={arch}").splitlines()[-1]
-        assert make("x86_64") == f"{version()} /etc/config/dnstapd -Ctarget-feature=-crt-static", make("x86_64")
+        assert make("x86_64") == f"{version()} /etc/config/dnstapd -Ctarget-feature=-crt-static", (
+            make("x86_64"))
         assert make("mips").endswith(" --cfg fix_y2038") and make("mipsel").endswith(" --cfg fix_y2038")
         found = {os.path.relpath(os.path.join(folder, name),
                                  f"{top}/root"): stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode)
@@ -545,8 +561,8 @@ def test_container():
                     "cross/Dockerfile", TOP, cwd=TOP).strip()
         container = run(*storage, "from", "--pull-never", image).strip()
         config = json.loads(run(*storage, "inspect", container))["Docker"]["config"]
-        assert config["User"] == "65532:65532" and set(config["ExposedPorts"]) == {"6000/tcp",
-                                                                                   "8080/tcp"}, config
+        assert config["User"] == "65532:65532", config
+        assert set(config["ExposedPorts"]) == {"6000/tcp", "8080/tcp"}, config
         files = run(*storage, "mount", container).strip()
         found = sorted(os.path.relpath(os.path.join(folder, name), files) for folder, _,
                        names in os.walk(files) for name in names)
@@ -573,9 +589,8 @@ def test_container():
                 basic = {"Authorization": "Basic " + base64.b64encode(b"admin:pass word").decode()}
                 assert fetch("/metrics")[0] == 401 and fetch("/metrics",
                                                              headers={"X-API-Key": "changeme"})[0] == 401
-                assert fetch("/metrics",
-                             headers={"X-API-Key": "of the container"})[0] == 200 and fetch("/metrics",
-                                                                                            headers=basic)[0] == 200
+                assert fetch("/metrics", headers={"X-API-Key": "of the container"})[0] == 200
+                assert fetch("/metrics", headers=basic)[0] == 200
                 run(*inside, *check)
                 process = run("pgrep", "--full", "--exact", "/usr/sbin/dnstapd").split()[-1]
                 assert re.search(r"(?m)^Uid:\t65532\t65532\t65532\t65532$", read(f"/proc/{process}/status"))

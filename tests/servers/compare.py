@@ -83,7 +83,8 @@ def with_ldns(connections, got, folder):
             tee.capture(path, frames)
             assert len(ldns.quiet(path)) == len(frames)
     flat = [oracle.parse(frame) for frames in connections for frame in frames]
-    assert len(read) == len(quiet) == len(flat), f"dnstap-ldns reads {len(read)} and {len(quiet)} records, the oracle {len(flat)}"
+    assert len(read) == len(quiet) == len(flat), (f"dnstap-ldns reads {len(read)} and {len(quiet)} records, "
+                                                  f"the oracle {len(flat)}")
     for one, short, other, changed in zip(read, quiet, flat, undone):
         assert short["length"] == other["length"] and short["timestamp"] == other["timestamp"], (short, other)
         assert "message" in changed or short["message"] == one["message"], (short, one)
@@ -134,14 +135,15 @@ def with_counters(daemon, expected, identity):
             some = names[at:at + 10]
             counters = daemon.json("/counters?more=" + ",".join(some) + stream)["counters"]
             for name in some:
-                assert counters[name] == counts[name], f"/counters {name}{stream}: {counters[name]}, not {counts[name]}"
+                assert counters[name] == counts[name], (f"/counters {name}{stream}: {counters[name]}, not "
+                                                        f"{counts[name]}")
         # Distinct numbers are estimates: 3 % or 1 off at most here.
         for name, values in (("clients", {record["query-ip"] for record in expected
                                           if record["query-ip"] not in ("-", "::", "0.0.0.0")}),
                              ("domains", {record["qname"].lower() for record in expected
                                           if record["qname"] != "-"})):
-            assert abs(counters[name] - len(values)) <= max(1, 0.03 * len(values)), (name, counters[name],
-                                                                                     len(values))
+            assert abs(counters[name] - len(values)) <= max(1, 0.03 * len(values)), (
+                name, counters[name], len(values))
     return len(names)
 
 
@@ -163,7 +165,8 @@ def with_metrics(daemon, expected, identity, transport):
     for family, name in pairs.items():
         for label in ("", f'{{identity="{identity}"}}'):
             assert metrics[family
-                           + label] == counts[name], f"/metrics {family}{label}: {metrics[family + label]}, not {counts[name]}"
+                           + label] == counts[name], (f"/metrics {family}{label}: {metrics[family + label]}, "
+                                                      f"not {counts[name]}")
     which = "unix-socket" if transport == "unix" else "tcp-socket"
     frames = [value for key, value in metrics.items() if key.startswith("dnstapd_frames_total{")
               and which in key]
@@ -176,6 +179,6 @@ def with_metrics(daemon, expected, identity, transport):
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True,
                           timeout=30)
     # Status 3 is about the style of names, which are those that dashboards know; 1 is a parse error.
-    assert done.returncode in (0, 3) and "error while linting" not in done.stderr, (done.returncode,
-                                                                                    done.stderr[:500])
+    assert done.returncode in (0, 3), (done.returncode, done.stderr[:500])
+    assert "error while linting" not in done.stderr, (done.returncode, done.stderr[:500])
     return len(pairs)

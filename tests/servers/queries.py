@@ -69,7 +69,8 @@ def encrypted(server, lines):
 
 def update(server):
     """A dynamic update to BIND's own zone, and a question its authority answers."""
-    commands = f"server {server.address4}\nzone own.example\nupdate add new.own.example 60 A 192.0.2.181\nsend\n"
+    commands = (f"server {server.address4}\nzone own.example\nupdate add new.own.example 60 A 192.0.2.181\n"
+                f"send\n")
     subprocess.run(["nsupdate"], input=commands, text=True, capture_output=True, timeout=10)
     dig(server.address4, ["www.own.example A", "new.own.example A", "gone.own.example A"], CLIENTS4[0],
         "+norecurse")

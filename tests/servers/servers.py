@@ -248,9 +248,11 @@ class Unbound(Server):
 
     def command(self):
         chain, key = self_signed(self.folder, CERTIFIED, f"DNS:{CERTIFIED}")
-        tls = f'yes\n  dnstap-tls-server-name: "{CERTIFIED}"\n  dnstap-tls-cert-bundle: "{self.collector_certificate}"' if self.over_tls else "no"
-        where = f'dnstap-ip: "{self.destination[0]}@{self.destination[1]}"\n  dnstap-tls: {tls}' if self.over_tcp else \
-            f'dnstap-socket-path: "{self.destination}"'
+        tls = (f'yes\n  dnstap-tls-server-name: "{CERTIFIED}"\n'
+               f'  dnstap-tls-cert-bundle: "{self.collector_certificate}"') if self.over_tls else "no"
+        where = f'dnstap-socket-path: "{self.destination}"'
+        if self.over_tcp:
+            where = f'dnstap-ip: "{self.destination[0]}@{self.destination[1]}"\n  dnstap-tls: {tls}'
         conf = self.write("unbound.conf", f"""
 server:
   interface: {self.address4}
@@ -306,7 +308,9 @@ class Dnsdist(Server):
 
     def command(self):
         chain, key = self_signed(self.folder, CERTIFIED, f"DNS:{CERTIFIED}")
-        logger = f'newFrameStreamTcpLogger("{self.colon()}"' if self.over_tcp else f'newFrameStreamUnixLogger("{self.destination}"'
+        logger = f'newFrameStreamUnixLogger("{self.destination}"'
+        if self.over_tcp:
+            logger = f'newFrameStreamTcpLogger("{self.colon()}"'
         conf = self.write("dnsdist.conf", f"""
 setLocal("{self.address4}:53")
 addLocal("[{self.address6}]:53")
@@ -378,7 +382,8 @@ class Knot(Server):
     shows = ("AUTH_QUERY", "AUTH_RESPONSE")
 
     def command(self):
-        texts = "".join(f'  - domain: "{zone}"\n    file: "{zones.file_name(zone)}"\n    zonefile-sync: -1\n    journal-content: none\n'
+        texts = "".join(f'  - domain: "{zone}"\n    file: "{zones.file_name(zone)}"\n    zonefile-sync: -1\n'
+                        f'    journal-content: none\n'
                         for zone in zones.ZONES)
         conf = self.write("knot.conf", f"""
 server:

@@ -88,7 +88,8 @@ AUTHORITY = certificates.Authority()
 SERVER = AUTHORITY.sign("collector", f"DNS:{NAME}")
 CLIENT = AUTHORITY.sign("resolver1", "DNS:resolver1.example.net")
 TRUSTING = f'dnstap-tls: yes\n  dnstap-tls-server-name: "{NAME}"\n  dnstap-tls-cert-bundle: "{AUTHORITY.ca}"'
-CERTIFIED = f'{TRUSTING}\n  dnstap-tls-client-key-file: "{CLIENT[1]}"\n  dnstap-tls-client-cert-file: "{CLIENT[0]}"'
+CERTIFIED = (f'{TRUSTING}\n  dnstap-tls-client-key-file: "{CLIENT[1]}"\n'
+             f'  dnstap-tls-client-cert-file: "{CLIENT[0]}"')
 
 
 def collector(more="", server=SERVER):

@@ -23,8 +23,10 @@ import tee
 def listen(destination, group):
     """The configuration of one input at a place that does not change over restarts."""
     if isinstance(destination, str):
-        return f'[input.unix-socket]\nenable = true\npath = "{destination}"\nmode = "0660"\ngroup = "{group or "root"}"\n'
-    return f'[input.tcp-socket]\nenable = true\nlocal-address = "{destination[0]}"\nlocal-port = {destination[1]}\n'
+        return (f'[input.unix-socket]\nenable = true\npath = "{destination}"\nmode = "0660"\n'
+                f'group = "{group or "root"}"\n')
+    return (f'[input.tcp-socket]\nenable = true\nlocal-address = "{destination[0]}"\n'
+            f'local-port = {destination[1]}\n')
 
 
 def collector(destination, group=None):
@@ -37,10 +39,9 @@ class Scenario:
     def __init__(self, server, transport, folder, **settings):
         self.kind, self.transport, self.settings, self.folder = server, transport, settings, folder
         port = 6000 + list(servers.SERVERS).index(server.name)
-        self.destination = os.path.join(self.folder, "dnstap.sock") if transport == "unix" else ("127.0.0.1",
-                                                                                                 port)
-        self.onward = os.path.join(self.folder, "onward.sock") if transport == "unix" else ("127.0.0.1",
-                                                                                            port + 100)
+        self.destination, self.onward = ("127.0.0.1", port), ("127.0.0.1", port + 100)
+        if transport == "unix":
+            self.destination, self.onward = (os.path.join(folder, name) for name in ("dnstap.sock", "onward.sock"))
         self.socat = None
 
     def start_server(self, as_user=False):
@@ -166,7 +167,8 @@ class Scenario:
             with open(daemon.out) as file:
                 if any("wild.example.com." in line for line in file):
                     return time.monotonic() - started
-        raise AssertionError(f"no record within {server.reconnects} s of dnstapd's start\n{daemon.log()}\n{server.log()}")
+        raise AssertionError(f"no record within {server.reconnects} s of dnstapd's start\n{daemon.log()}\n"
+                             f"{server.log()}")
 
 
 def handshakes(server, streams, answers):

@@ -106,5 +106,6 @@ def same(messages, records):
         ours[record["id"], is_response, rcode, source, destination, record["protocol"]] += 1
     wrong = [f"tshark only: {key}" for key in (messages - ours)] + [f"sniffer only: {key}"
                                                                     for key in (ours - messages)]
-    assert not wrong, f"{sum(messages.values())} by tshark, {sum(ours.values())} by the sniffer, {len(wrong)} differences\n" + "\n".join(wrong[:8])
+    assert not wrong, (f"{sum(messages.values())} by tshark, {sum(ours.values())} by the sniffer, "
+                       f"{len(wrong)} differences\n") + "\n".join(wrong[:8])
     return f"{sum(ours.values())} messages"

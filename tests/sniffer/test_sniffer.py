@@ -150,7 +150,8 @@ def agree(sniffed, told, kinds, least):
     counts = [collections.Counter(key for key, _ in pairs) for pairs in (one, other)]
     wrong = [f"sniffed only: {key} x{n}" for key, n in (counts[0] - counts[1]).items()]
     wrong += [f"told only: {key} x{n}" for key, n in (counts[1] - counts[0]).items()]
-    assert not wrong, f"{len(ours)} sniffed and {len(theirs)} told, {len(wrong)} differences\n" + "\n".join(sorted(wrong)[:12])
+    some = "\n".join(sorted(wrong)[:12])
+    assert not wrong, f"{len(ours)} sniffed and {len(theirs)} told, {len(wrong)} differences\n{some}"
     apart = max(abs(a - b) for (_, a), (_, b) in zip(one, other))
     assert apart < 0.5, f"times are {apart} s apart"
     late = [r for r in ours if r["type"] == "response" and r["latency"] == "-"]
@@ -281,7 +282,8 @@ def test_captures_of_packets_replay_to_the_same(box):
             one, other = collections.Counter(map(by, records)), collections.Counter(map(by, replayed))
             wrong = [f"live only: {key}" for key in one - other] + [f"replayed only: {key}"
                                                                     for key in other - one]
-            assert not wrong, f"{interface} {container}: {len(records)} and {len(replayed)}\n" + "\n".join(wrong[:10])
+            assert not wrong, (
+                f"{interface} {container}: {len(records)} and {len(replayed)}\n" + "\n".join(wrong[:10]))
             apart = max(abs(seconds(a) - seconds(b)) for a,
                         b in zip(sorted(records, key=by), sorted(replayed, key=by)))
             assert apart < 0.05, f"times are {apart} s apart"
@@ -462,12 +464,14 @@ def test_a_flood_into_a_file_loses_nothing(box):
         nothing_lost(daemon)
         metrics = daemon.metrics()
         cpu, resident = metrics["process_cpu_seconds_total"], metrics["process_resident_memory_bytes"] / 2**20
-        return f"{100_000 / took:.0f} packets a second, {cpu * 10:.1f} us of processor time each, {resident:.1f} MiB resident"
+        return (f"{100_000 / took:.0f} packets a second, {cpu * 10:.1f} us of processor time each, "
+                f"{resident:.1f} MiB resident")
 
 
 def test_no_output_holds_up_the_sniffer(box):
     """Not even one that asks for it: nobody who sends could be told to wait."""
-    away = '[output.tcp-socket]\nenable = true\nremote-address = "127.0.0.1"\nremote-port = 1\nwhen-full = "wait"\nqueue = "8K"\n'
+    away = ('[output.tcp-socket]\nenable = true\nremote-address = "127.0.0.1"\nremote-port = 1\n'
+            'when-full = "wait"\nqueue = "8K"\n')
     with sniffer("lan", "dns-port = [ 5300 ]", away) as daemon:
         flood(box, 20_000, 5300)
         received, dropped = account(daemon, 20_000)
@@ -623,7 +627,8 @@ path = "{demo}"
             assert metrics[f'dnstapd_received_total{{input="{name}"}}'] == count, name
             assert metrics[f'dnstapd_input_bytes_total{{input="{name}"}}'] > 20 * count, name
         for name in ("tcp-socket", "tcp-client", "unix-socket", "sniffer"):
-            assert metrics[f'dnstapd_connections{{input="{name}"}}'] == metrics[f'dnstapd_connections_total{{input="{name}"}}'] == 1, name
+            assert metrics[f'dnstapd_connections{{input="{name}"}}'] == 1, name
+            assert metrics[f'dnstapd_connections_total{{input="{name}"}}'] == 1, name
         assert len(lines) == sum(sent.values())
         assert metrics["dnstapd_sniffer_kernel_drops_total"] == 0
         for sender in senders.values():
@@ -634,8 +639,8 @@ path = "{demo}"
 def test_start_errors(box):
     config = '[web-api]\nlocal-port = 0\n[input.sniffer]\nenable = true\neth-name = "{}"\n'
     status, _, error = harness.run_binary(config=config.format("nosuch0"))
-    assert status == 1 and "input.sniffer: nosuch0: there is no interface of that name" in error, (status,
-                                                                                                   error)
+    assert status == 1, (status, error)
+    assert "input.sniffer: nosuch0: there is no interface of that name" in error, (status, error)
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(config.format("lan"))
         file.flush()
@@ -644,5 +649,6 @@ def test_start_errors(box):
                               capture_output=True, text=True, timeout=20)
     assert done.returncode == 1 and "CAP_NET_RAW" in done.stderr, (done.returncode, done.stderr)
     status, out, error = harness.run_binary("--check", config=config.format("nosuch0"))
-    assert status == 0 and "input: sniffer on nosuch0" in out and "2097152  sniffer's ring" in out, (status,
-                                                                                                     out, error)
+    assert status == 0, (status, out, error)
+    assert "input: sniffer on nosuch0" in out, (status, out, error)
+    assert "2097152  sniffer's ring" in out, (status, out, error)
