@@ -24,7 +24,7 @@ pub struct Collector<'a> {
     statistics: &'a RefCell<Statistics>,
     outputs: &'a Outlets,
     stages: RefCell<Stages>,
-    hasher: foldhash::quality::RandomState,
+    hasher: crate::sys::random::SeededState,
     /// Whether names are counted without regard to case.
     lowercase: bool,
     malformed: Tally<Malformed>,
@@ -63,7 +63,7 @@ impl<'a> Collector<'a> {
             statistics,
             outputs,
             stages: RefCell::new(Stages { filter, pairing, geoip: None }),
-            hasher: Default::default(),
+            hasher: crate::sys::random::seeded_state(),
             lowercase,
             malformed: Tally::default(),
         }

@@ -68,7 +68,7 @@ pub struct Streams {
     used: usize,
     /// Open addressing: place + 1 of the stream whose identity hashes here; 0 is free.
     index: Box<[u16]>,
-    hasher: foldhash::quality::RandomState,
+    hasher: crate::sys::random::SeededState,
     /// The stream of the last message: the next is likely of the same.
     last: usize,
     /// Messages that went to `other`.
@@ -88,7 +88,7 @@ impl Streams {
             streams: limits::table(capacity + 1, Stream::new(b"other")),
             used: 0,
             index: limits::table((capacity * 2).next_power_of_two(), 0),
-            hasher: Default::default(),
+            hasher: crate::sys::random::seeded_state(),
             last: 0,
             overflow: 0,
         }

@@ -23,7 +23,7 @@ pub struct Tables {
     pub sets: Box<[StreamTables]>,
     /// The tables of domains in each set.
     tracked: Box<[TrackedTable]>,
-    hasher: foldhash::quality::RandomState,
+    hasher: crate::sys::random::SeededState,
     window_ms: u64,
     /// Since numbers were halved.
     passed_ms: u64,
@@ -173,7 +173,7 @@ impl Tables {
         Tables {
             sets: (0..sets(limits)).map(set).collect(),
             tracked: tracked.into(),
-            hasher: Default::default(),
+            hasher: crate::sys::random::seeded_state(),
             window_ms: u64::from(section.window.get()) * 1_000,
             passed_ms: 0,
         }

@@ -7,6 +7,10 @@ use super::table::{HeavyHitters, each, scale, small};
 
 impl<const N: usize> HeavyHitters<N> {
     /// Gives a key an entry, or counts it in its cell.
+    ///
+    /// An attack with random names calls this for every message, so its cheapest test comes first. Say the bucket is full,
+    /// its lightest entry has 5, and the key has left no mark: it cannot win, whatever chance says, so neither the
+    /// entries nor the names are read. Only the mark (one byte) and the cell (one number) are touched.
     #[inline(never)]
     pub(super) fn admit(&mut self, key: u64, amounts: [u64; N], name: &[u8]) {
         while weight(self.bound(key)) > WEIGHT_MAX {
@@ -14,7 +18,8 @@ impl<const N: usize> HeavyHitters<N> {
         }
         let came_before = self.mark(key);
         let least = self.least.get(self.bucket(key)).copied().map_or(0, u64::from);
-        let is_lost = least > 0 && !came_before; // most of those that come once
+        // `least` is 0 while an entry is free: then a key that comes for the first time gets it at once.
+        let is_lost = least > 0 && !came_before;
         if is_lost || !self.compete(key, amounts, name, came_before, least) {
             let cell = self.cell(key);
             if let Some(cell) = self.cells.get_mut(cell) {
@@ -31,7 +36,11 @@ impl<const N: usize> HeavyHitters<N> {
         !contest.is_lost(least) && self.replace(key, amounts, name, &contest)
     }
 
-    /// Leaves the mark of a key, and says whether it stood there.
+    /// Leaves the mark of a key; `true` if it was there already.
+    ///
+    /// The place comes from bits 16 to 47 of the hash and the mark is its lowest byte. The two share no bits that also
+    /// choose the place within a small table, so keys of one place have independent marks, and one in 256 passes by
+    /// accident.
     #[inline]
     fn mark(&mut self, key: u64) -> bool {
         let place = scale((key >> 16) as u32, self.marks.len());
@@ -40,6 +49,7 @@ impl<const N: usize> HeavyHitters<N> {
 
     /// Gives a key an entry if it wins it.
     fn replace(&mut self, key: u64, amounts: [u64; N], name: &[u8], contest: &AdmissionContest) -> bool {
+        // Read before room is made: an entry that goes may raise this very cell, with counts that are not the key's.
         let unseen = self.bound(key);
         let Some(inherited) = self.make_room(key, name.len(), contest) else { return false };
         let bucket = self.bucket(key);
@@ -66,8 +76,12 @@ impl<const N: usize> HeavyHitters<N> {
         true
     }
 
-    /// Frees an entry of the key's bucket and `length` octets, if the key wins against all that must go for it.
-    /// Gives what it inherits.
+    /// Frees an entry of the key's bucket and `length` bytes for its name, if the key wins against all that must go
+    /// for it. Returns the value that the key inherits.
+    ///
+    /// A bucket has 320 bytes for eight names. A name of 200 bytes in a full bucket of names of 40 bytes needs five of
+    /// them to go, and it must win once against their sum, not five times against each: else a rare long name would
+    /// clear a bucket of frequent short ones. Nothing is changed before the contest is won.
     fn make_room(&mut self, key: u64, length: usize, contest: &AdmissionContest) -> Option<[u64; N]> {
         let place = self.bucket(key);
         let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
@@ -89,6 +103,8 @@ impl<const N: usize> HeavyHitters<N> {
             room += usize::from(*cold.lengths.get(way)?);
             has_entry = true;
         }
+        // A free entry has a price, too. Where a long name pushed out five short ones, four entries are free; given away
+        // for nothing, they would let the next five new keys in without a contest.
         if contest.is_lost(weight(floor).max(against)) {
             return None;
         }
@@ -112,6 +128,8 @@ impl<const N: usize> HeavyHitters<N> {
         if let Some(block) = self.names.get_mut(start..start + self.block) {
             cold.take(way, block);
         }
+        // The larger of the two, not the sum: the cell need only be above what was counted of each of its keys, and
+        // sums over the comings and goings of one key would count the same messages again and again.
         let cell = self.cell(key);
         if let Some(cell) = self.cells.get_mut(cell) {
             *cell = each(*cell, most, u32::max);
