@@ -183,6 +183,7 @@ mod tests {
             query_time: None,
             latency: None,
             location: None,
+            rewritten: Default::default(),
         }
     }
 
