@@ -92,7 +92,7 @@ class Peer:
         self.listener = listener_at(place, address)
         self.port = place or self.listener.getsockname()[1]
         self.greet, self.serve, self.context = greet, serve or Peer.read_all, context
-        self.received, self.connections, self.readers = [], [], []
+        self.received, self.connections, self.readers, self.is_closed = [], [], [], False
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -110,6 +110,8 @@ class Peer:
             if self.context:
                 connection = self.context.wrap_socket(connection, server_side=True)
                 self.connections.append(connection)
+                if self.is_closed:  # before it was in the list
+                    connection.close()
             if self.greet:
                 self.greet(connection)
             self.serve(connection, into)
@@ -148,6 +150,7 @@ class Peer:
         return (text[:text.rfind("\n") + 1] if is_reading else text).splitlines()
 
     def close(self):
+        self.is_closed = True
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
