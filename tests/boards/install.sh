@@ -1,22 +1,15 @@
 #!/usr/bin/env bash
-# Installs what tests/boards needs: emulators by Debian package name, kernels and busybox of the boards unpacked in a folder.
+# Installs what tests/boards needs: emulators by Debian package name, kernels and busybox of the boards
+# unpacked in a folder.
 #
 #   tests/boards/install.sh
 #
-# What is there already is skipped. Needs root for the packages. The foreign packages are fetched with an apt configuration of
-# their own: this system's lists and architectures stay as they are.
+# What is there already is skipped. Needs root for the packages. The foreign packages are fetched with an
+# apt configuration of their own: this system's lists and architectures stay as they are.
 set -eu -o pipefail
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/boards
 
-missing=""
-for package in qemu-system-arm qemu-system-mips cpio openssl python3; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
-    echo "installing:$missing"
-    # shellcheck disable=SC2086 # a list of words
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-fi
+"$(dirname "$0")/../debian" qemu-system-arm qemu-system-mips cpio openssl python3
 [ -e "$cache/complete" ] && exit 0
 
 echo "fetching kernels into $cache"

@@ -5,12 +5,4 @@
 #
 # Does nothing when they are there. Needs root for the packages.
 set -eu
-missing=""
-for package in chromium fonts-dejavu-core libnss3-tools openssl; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
-    echo "installing:$missing"
-    # shellcheck disable=SC2086 # a list of words
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-fi
+"$(dirname "$0")/../debian" chromium fonts-dejavu-core libnss3-tools openssl

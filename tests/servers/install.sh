@@ -1,35 +1,21 @@
 #!/usr/bin/env bash
-# Installs what tests/servers needs: the DNS servers and tools by Debian package name, and CoreDNS from its Go module.
+# Installs what tests/servers needs: the DNS servers and tools by Debian package name, and CoreDNS from
+# its Go module.
 #
 #   tests/servers/install.sh
 #
 # What is there already is skipped. Needs root. No service is started: the tests run the servers themselves.
 set -u -o pipefail
 
-# The CoreDNS that the tests were written with, and a Go release that builds it, where there is only an older Go.
+# The CoreDNS that the tests were written with, and a Go release that builds it, where there is only an
+# older Go.
 coredns_version=v1.14.6
 go_release=go1.25.1
+here=$(cd "$(dirname "$0")" && pwd)
 bin=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/bin
 
-missing=""
-for package in bind9 bind9-dnsutils unbound dnsdist pdns-recursor nsd knot knot-module-dnstap \
-    fstrm-bin dnstap-ldns dnsperf socat iproute2 openssl prometheus; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
-done
-
-if [ -n "$missing" ]; then
-    echo "installing:$missing"
-    guard=/usr/sbin/policy-rc.d
-    guarded=no
-    if [ ! -e "$guard" ]; then
-        printf '#!/bin/sh\nexit 101\n' >"$guard" && chmod 755 "$guard" && guarded=yes
-    fi
-    # shellcheck disable=SC2086 # a list of words
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    status=$?
-    [ "$guarded" = yes ] && rm -f "$guard"
-    [ "$status" = 0 ] || exit 1
-fi
+"$here/../debian" bind9 bind9-dnsutils unbound dnsdist pdns-recursor nsd knot knot-module-dnstap \
+    fstrm-bin dnstap-ldns dnsperf socat iproute2 openssl prometheus || exit 1
 
 [ -x "$bin/coredns" ] && exit 0
 
@@ -43,15 +29,16 @@ go_command() {
     return 1
 }
 
-# For a Debian with an older Go (12 has 1.19): that one fetches the newer release as the module it is published as.
+# For a Debian with an older Go (12 has 1.19): that one fetches the newer release as the module it is
+# published as.
 fetched_go() {
     local folder
     command -v go >/dev/null || {
-        echo "installing: golang-go" >&2
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends golang-go >/dev/null || return 1
+        "$here/../debian" golang-go >&2 || return 1
     }
     folder=$(cd / && GOFLAGS=-mod=mod go mod download -json \
-        "golang.org/toolchain@v0.0.1-$go_release.$(go env GOOS)-$(go env GOARCH)" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+        "golang.org/toolchain@v0.0.1-$go_release.$(go env GOOS)-$(go env GOARCH)" |
+        sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
     [ -n "$folder" ] || return 1
     chmod -R u+x "$folder/bin" "$folder/pkg/tool" && echo "$folder/bin/go"
 }
@@ -62,4 +49,5 @@ go=$(go_command || fetched_go) || {
 }
 echo "building CoreDNS $coredns_version with $("$go" env GOVERSION)"
 mkdir -p "$bin"
-cd / && GOTOOLCHAIN=${GOTOOLCHAIN:-auto} GOBIN=$bin "$go" install "github.com/coredns/coredns@$coredns_version"
+export GOTOOLCHAIN=${GOTOOLCHAIN:-auto} GOBIN=$bin
+cd / && "$go" install "github.com/coredns/coredns@$coredns_version"
