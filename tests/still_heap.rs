@@ -16,7 +16,6 @@ use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
 use dnstapd::message::pairing::Pairing;
-use dnstapd::message::stages::Stages;
 use dnstapd::output::{self, Outlet, Outlets, stdout};
 use dnstapd::pipeline::Collector;
 use dnstapd::statistics::counters::Direction;
@@ -88,11 +87,6 @@ fn patterns() -> Filter {
     Filter::new(&toml::from_str::<filter::Section>(section).unwrap())
 }
 
-/// The stages of a message, with patterns that look at everything.
-fn stages(pairing: usize) -> Stages {
-    Stages { pairing: Pairing::new(pairing), filter: patterns(), geoip: None }
-}
-
 /// The database of tests/data, when this build knows databases.
 fn places() -> Option<geoip::LocationDatabase> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/places.mmdb");
@@ -120,8 +114,7 @@ fn collector_of(
         leak(Outlets::new(formats.iter().map(|&format| Outlet::new("stdout", format, b"\n", settings))));
     let statistics = leak(RefCell::new(everything(&limits)));
     statistics.borrow_mut().count_intervals();
-    let collector =
-        Collector::new(statistics, outputs, stages(limits.pairing), statistics::Section::default().hasher());
+    let collector = Collector::new(statistics, outputs, patterns(), Pairing::new(limits.pairing), true);
     collector.set_geoip(places());
     (leak(collector), outputs, limits, statistics)
 }
@@ -232,13 +225,15 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
     let ports = [53].into_iter().collect();
     let settings = DissectorSettings { ports, identity: "sniffer".to_owned(), records: every };
     let mut path = Dissector::new(settings, &Limits::resolve(&limits::Section::default()));
-    path.set_local(&["192.0.2.1".parse().unwrap()]);
+    path.set_local(&["192.0.2.1".parse().unwrap()], &[]);
     let (mut random, mut packet) = (Random(4711), [0; 256]);
     let mut round = |packets: u32| {
         for count in 0..packets {
             let length = random_packet(&mut random, &mut packet);
             let time = Time::new(1_700_000_000 + u64::from(count) / 10_000, 0).unwrap();
-            let captured = Captured { link: LinkLayer::Raw, time, bytes: &packet[..length] };
+            let clock = time.seconds * 1_000;
+            let captured =
+                Captured { link: LinkLayer::Raw, time: Some(time), clock, bytes: &packet[..length] };
             path.take(captured, &|reason| counters.ignore(reason), &mut |frame| {
                 counters.count(collector.ingest(frame));
             });
@@ -554,12 +549,8 @@ fn no_output_allocates_per_message() {
         let (outlets, sinks): (Vec<_>, Vec<_>) = plans.into_iter().map(output::Plan::build).unzip();
         let statistics: &'static _ = leak(RefCell::new(Statistics::new(&limits)));
         let stage: &'static _ = leak(output::TaskContext { outlets: Outlets::new(outlets), statistics });
-        let collector: &'static _ = leak(Collector::new(
-            statistics,
-            &stage.outlets,
-            stages(limits.pairing),
-            statistics::Section::default().hasher(),
-        ));
+        let collector: &'static _ =
+            leak(Collector::new(statistics, &stage.outlets, patterns(), Pairing::new(limits.pairing), true));
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
         for (sink, outlet) in sinks.into_iter().zip(stage.outlets.iter()) {
             executor.spawn(sink.run(stage, outlet)).detach();
@@ -638,12 +629,8 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
         let limits = Limits::resolve(&limits::Section::default());
         let statistics = leak(RefCell::new(Statistics::new(&limits)));
         let outputs = leak(Outlets::default());
-        let collector = leak(Collector::new(
-            statistics,
-            outputs,
-            stages(limits.pairing),
-            statistics::Section::default().hasher(),
-        ));
+        let pairing = Pairing::new(limits.pairing);
+        let collector = leak(Collector::new(statistics, outputs, patterns(), pairing, true));
         let inputs = leak([InputCounters::new("test")]);
         for number in 0..64u8 {
             // An identity of 100 octets, a message of type 5, nothing else.

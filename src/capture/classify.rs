@@ -6,6 +6,10 @@
 //! | RESOLVER | from this machine, RD clear | to it, RD clear |
 //! | FORWARDER | from this machine, RD set | to it, RD set |
 //!
+//! Clients of others are clients, too: a query from a subnet of the interface to anywhere, and the response to it, are
+//! CLIENT messages with that server. So a router sees those that it redirects to itself (both ways bear the address of
+//! the server that was asked), and those that do not ask it.
+//!
 //! A response has the flag RD of its query (RFC 1035, 4.1.1), so both are of one kind and meet, referrals
 //! included. Where both ends are this machine, it is its own client.
 
@@ -13,6 +17,7 @@ use core::net::IpAddr;
 
 use super::{FiveTuple, Ignored};
 use crate::limits::{self, IDENTITY_BYTES, SNIFFER_ADDRESSES};
+use crate::sys::interfaces::Subnet;
 use crate::time::Time;
 use crate::wire::dnstap::{self, Dnstap, Message};
 use crate::wire::iana::{Family, MessageType};
@@ -51,8 +56,10 @@ pub(super) struct Classifier {
     identity: heapless::Vec<u8, IDENTITY_BYTES>,
     records: RecordedKinds,
     local: heapless::Vec<IpAddr, SNIFFER_ADDRESSES>,
-    /// Whether this machine is taken to be the server of every message.
-    is_server: bool,
+    /// The networks of the interface; on loopback and in captures none.
+    subnets: heapless::Vec<Subnet, SNIFFER_ADDRESSES>,
+    /// Whether every message is told as its server sees it, because nobody says which addresses are ours.
+    is_server_side: bool,
     frame: Box<[u8]>,
 }
 
@@ -63,17 +70,19 @@ impl Classifier {
             identity: identity.bytes().take(IDENTITY_BYTES).collect(),
             records,
             local: heapless::Vec::new(),
-            is_server: false,
+            subnets: heapless::Vec::new(),
+            is_server_side: false,
             frame: limits::table(FRAME_BYTES, 0),
         }
     }
 
-    pub fn set_local(&mut self, addresses: &[IpAddr]) {
+    pub fn set_local(&mut self, addresses: &[IpAddr], subnets: &[Subnet]) {
         self.local = addresses.iter().copied().take(SNIFFER_ADDRESSES).collect();
+        self.subnets = subnets.iter().copied().take(SNIFFER_ADDRESSES).collect();
     }
 
-    pub fn assume_server_side(&mut self) {
-        self.is_server = true;
+    pub fn assume_server_side(&mut self, is_server_side: bool) {
+        self.is_server_side = is_server_side;
     }
 
     /// Whether an address is this machine's. All of 127.0.0.0/8 is, though only one is on the interface.
@@ -81,11 +90,16 @@ impl Classifier {
         self.local.contains(&address) || address.is_loopback()
     }
 
+    /// Whether an address, which is not this machine's, is near: in a subnet of the interface.
+    fn is_near(&self, address: IpAddr) -> bool {
+        self.subnets.iter().any(|subnet| subnet.contains(address))
+    }
+
     /// Hands on a DNS payload as a data frame.
     pub fn message(
         &mut self,
         tuple: FiveTuple,
-        time: Time,
+        time: Option<Time>,
         payload: &[u8],
         emit: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Ignored> {
@@ -97,7 +111,8 @@ impl Classifier {
         let (query, response) =
             if is_query { (tuple.source, tuple.destination) } else { (tuple.destination, tuple.source) };
         let (mut query_bytes, mut response_bytes) = ([0; 16], [0; 16]);
-        let time = dnstap::Time { seconds: Some(time.seconds), nanoseconds: Some(time.nanoseconds) };
+        let time =
+            time.map_or(dnstap::Time::default(), |time| dnstap::Time::new(time.seconds, time.nanoseconds));
         let mut message = Message {
             message_type: kind,
             socket_family: Some(if query.0.is_ipv4() { Family::INET } else { Family::INET6 }),
@@ -119,6 +134,20 @@ impl Classifier {
         Ok(())
     }
 
+    /// Hands on a DNS payload, or counts why not.
+    pub fn message_or_count(
+        &mut self,
+        tuple: FiveTuple,
+        time: Option<Time>,
+        payload: &[u8],
+        count: &dyn Fn(Ignored),
+        emit: &mut dyn FnMut(&[u8]),
+    ) {
+        if let Err(reason) = self.message(tuple, time, payload, emit) {
+            count(reason);
+        }
+    }
+
     /// The kind of a message, by its flags and its two ends.
     fn kind(&self, tuple: FiveTuple, payload: &[u8]) -> Result<MessageType, Ignored> {
         const HEADER_BYTES: usize = 12;
@@ -129,12 +158,14 @@ impl Classifier {
         let [from_here, to_here] =
             [tuple.source, tuple.destination].map(|(address, _)| self.is_local(address));
         match (is_response, recursion_desired) {
-            (false, _) if to_here || self.is_server => Ok(MessageType::CLIENT_QUERY),
-            (true, _) if from_here || self.is_server => Ok(MessageType::CLIENT_RESPONSE),
+            (false, _) if to_here || self.is_server_side => Ok(MessageType::CLIENT_QUERY),
+            (true, _) if from_here || self.is_server_side => Ok(MessageType::CLIENT_RESPONSE),
             (false, false) if from_here => Ok(MessageType::RESOLVER_QUERY),
             (false, true) if from_here => Ok(MessageType::FORWARDER_QUERY),
             (true, false) if to_here => Ok(MessageType::RESOLVER_RESPONSE),
             (true, true) if to_here => Ok(MessageType::FORWARDER_RESPONSE),
+            (false, _) if self.is_near(tuple.source.0) => Ok(MessageType::CLIENT_QUERY),
+            (true, _) if self.is_near(tuple.destination.0) => Ok(MessageType::CLIENT_RESPONSE),
             _ => Err(Ignored::Transit),
         }
     }

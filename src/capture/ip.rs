@@ -1,4 +1,5 @@
-//! Link-layer and IP headers.
+//! Link-layer and IP headers, and those of tunnels that carry IP in IP: GRE, 6in4, IPIP. VXLAN has a UDP header, and is
+//! stepped over where that is read.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -29,8 +30,8 @@ pub(super) struct Fragment {
     pub is_last: bool,
 }
 
-/// Tags of VLANs that are stepped over.
-const TAGS: usize = 4;
+/// Headers of links and tunnels that are stepped over: VLAN tags, PPPoE, GRE, IP in IP.
+const LAYERS: usize = 8;
 
 /// Extension headers that are stepped over.
 const EXTENSIONS: usize = 8;
@@ -38,27 +39,89 @@ const EXTENSIONS: usize = 8;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 
+/// Kinds of what follows a link-layer header (the registry of Ethernet's types).
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const ETHERNET_IN_GRE: u16 = 0x6558;
+pub(super) const PPPOE_SESSION: u16 = 0x8864;
+
 impl<'a> Datagram<'a> {
-    /// Reads the headers of a packet.
+    /// Reads the headers of a packet, through tunnels to the innermost IP header.
     pub fn parse(link: LinkLayer, bytes: &'a [u8]) -> Result<Self, Ignored> {
-        let mut rest = Cursor::new(bytes);
-        let ethertype = match link {
-            LinkLayer::Raw => return Datagram::parse_ip(rest),
-            LinkLayer::Cooked(ethertype) => Some(ethertype),
-            LinkLayer::Ethernet => rest.take(12).and_then(|_| rest.u16()),
-        };
-        let mut ethertype = ethertype.ok_or(Ignored::Malformed)?;
-        for _ in 0..TAGS {
-            match ethertype {
-                0x0800 | 0x86dd => return Datagram::parse_ip(rest),
-                // IEEE 802.1Q: two bytes of tag, then the type of what follows.
-                0x8100 | 0x88a8 | 0x9100 => {
-                    ethertype = rest.take(2).and_then(|_| rest.u16()).ok_or(Ignored::Malformed)?;
+        let (mut link, mut rest) = (link, Cursor::new(bytes));
+        for _ in 0..LAYERS {
+            link = match link {
+                LinkLayer::Raw | LinkLayer::Cooked(IPV4 | IPV6) => {
+                    let datagram = Datagram::parse_ip(rest)?;
+                    match datagram.inner() {
+                        Some(inner) => (link, rest) = inner,
+                        None => return Ok(datagram),
+                    }
+                    link
                 }
-                _ => return Err(Ignored::Other),
-            }
+                LinkLayer::Ethernet => {
+                    let kind = rest.take(12).and_then(|_| rest.u16());
+                    LinkLayer::Cooked(kind.ok_or(Ignored::Malformed)?)
+                }
+                // IEEE 802.1Q: two bytes of tag, then the type of what follows.
+                LinkLayer::Cooked(0x8100 | 0x88a8 | 0x9100) => {
+                    let kind = rest.take(2).and_then(|_| rest.u16());
+                    LinkLayer::Cooked(kind.ok_or(Ignored::Malformed)?)
+                }
+                // RFC 2516, 4: version, code, session and length.
+                LinkLayer::Cooked(PPPOE_SESSION) => {
+                    rest.take(6).ok_or(Ignored::Malformed)?;
+                    LinkLayer::Ppp
+                }
+                LinkLayer::Cooked(_) => return Err(Ignored::Other),
+                LinkLayer::Ppp => Datagram::parse_ppp(&mut rest)?,
+            };
         }
         Err(Ignored::Other)
+    }
+
+    /// RFC 1661, 2 and RFC 1662, 3.1: perhaps the address 0xff and the control 0x03, then the protocol in two bytes, or
+    /// in one, which is odd.
+    fn parse_ppp(rest: &mut Cursor<'a>) -> Result<LinkLayer, Ignored> {
+        if rest.rest().starts_with(&[0xff, 0x03]) {
+            rest.take(2);
+        }
+        let first = rest.u8().ok_or(Ignored::Malformed)?;
+        let protocol = if first & 1 == 1 {
+            u16::from(first)
+        } else {
+            u16::from_be_bytes([first, rest.u8().ok_or(Ignored::Malformed)?])
+        };
+        match protocol {
+            0x0021 | 0x0057 => Ok(LinkLayer::Raw),
+            _ => Err(Ignored::Other),
+        }
+    }
+
+    /// What a tunnel carries; `None` when it is not one, or a fragment.
+    fn inner(&self) -> Option<(LinkLayer, Cursor<'a>)> {
+        const IPV4_IN_IP: u8 = 4;
+        const IPV6_IN_IP: u8 = 41;
+        const GRE: u8 = 47;
+        let mut rest = Cursor::new(self.payload);
+        match self.protocol {
+            _ if self.fragment.is_some() => None,
+            IPV4_IN_IP | IPV6_IN_IP => Some((LinkLayer::Raw, rest)),
+            GRE => Datagram::parse_gre(&mut rest).map(|link| (link, rest)),
+            _ => None,
+        }
+    }
+
+    /// RFC 2784, 2 and RFC 2890, 2: flags, the type of what follows, and up to three numbers as the flags say.
+    fn parse_gre(rest: &mut Cursor<'a>) -> Option<LinkLayer> {
+        let (flags, kind) = (rest.u16()?, rest.u16()?);
+        // Other versions, and the routing of RFC 1701, are not read.
+        if flags & 0x4007 != 0 {
+            return None;
+        }
+        let numbers = [0x8000, 0x2000, 0x1000].into_iter().filter(|flag| flags & flag != 0).count();
+        rest.take(4 * numbers)?;
+        Some(if kind == ETHERNET_IN_GRE { LinkLayer::Ethernet } else { LinkLayer::Cooked(kind) })
     }
 
     fn parse_ip(rest: Cursor<'a>) -> Result<Self, Ignored> {

@@ -13,7 +13,6 @@ use core::net::IpAddr;
 use super::Ignored;
 use super::ip::{Datagram, Fragment};
 use crate::limits::{self, Limits, SNIFFER_DATAGRAM_BYTES};
-use crate::time::Time;
 
 /// Bytes that offsets count in.
 const UNIT: usize = 8;
@@ -21,20 +20,23 @@ const UNIT: usize = 8;
 /// Words of the map of units.
 const WORDS: usize = SNIFFER_DATAGRAM_BYTES / UNIT / 32;
 
-/// Seconds an incomplete datagram is kept (RFC 8200, 4.5 has 60, systems have 30).
-const TIMEOUT_SECONDS: u64 = 30;
+/// Milliseconds an incomplete datagram is kept (RFC 8200, 4.5 has 60 s, systems have 30 s).
+const TIMEOUT_MS: u64 = 30_000;
 
 /// Datagrams of which parts are missing.
 #[derive(Debug)]
 pub(super) struct IpReassembler {
     slots: Box<[Option<PartialDatagram>]>,
+    /// When the next of them has waited long enough, or earlier; `u64::MAX` when none is there.
+    deadline: u64,
     bytes: Box<[u8]>,
 }
 
 #[derive(Clone, Debug)]
 struct PartialDatagram {
     key: FragmentKey,
-    since: Time,
+    /// When its first fragment came.
+    since: u64,
     /// Units that are there.
     there: [u32; WORDS],
     units: usize,
@@ -67,17 +69,18 @@ impl IpReassembler {
     pub fn new(limits: &Limits) -> Self {
         IpReassembler {
             slots: limits::table(limits.datagrams, None),
+            deadline: u64::MAX,
             bytes: limits::table(limits.datagrams * SNIFFER_DATAGRAM_BYTES, 0),
         }
     }
 
-    /// Takes a fragment; gives the datagram when it is the one that was missing. `evicted` is told of others that
-    /// had to go.
+    /// Takes a fragment; gives the datagram when it is the one that was missing. `count` counts
+    /// others that made room for it.
     pub fn take(
         &mut self,
         datagram: &Datagram<'_>,
-        time: Time,
-        evicted: impl Fn(Ignored),
+        clock: u64,
+        count: &dyn Fn(Ignored),
     ) -> Result<Option<Datagram<'_>>, Ignored> {
         let Some(fragment) = datagram.fragment else { return Err(Ignored::Malformed) };
         let key = FragmentKey {
@@ -86,7 +89,7 @@ impl IpReassembler {
             protocol: datagram.source.is_ipv4().then_some(datagram.protocol),
             id: fragment.id,
         };
-        let at = self.place(key, time, evicted).ok_or(Ignored::Fragment)?;
+        let at = self.place(key, clock, count).ok_or(Ignored::Fragment)?;
         let (Some(slot), Some(room)) =
             (self.slots.get_mut(at), self.bytes.chunks_exact_mut(SNIFFER_DATAGRAM_BYTES).nth(at))
         else {
@@ -112,25 +115,50 @@ impl IpReassembler {
     }
 
     /// The slot of a datagram: its own, a free one, or that of another that has to go.
-    fn place(&mut self, key: FragmentKey, time: Time, evicted: impl Fn(Ignored)) -> Option<usize> {
+    fn place(&mut self, key: FragmentKey, clock: u64, count: &dyn Fn(Ignored)) -> Option<usize> {
         let own = |slot: &Option<PartialDatagram>| slot.as_ref().is_some_and(|slot| slot.key == key);
         if let Some(at) = self.slots.iter().position(own) {
             return Some(at);
-        }
-        for slot in &mut self.slots {
-            if slot.as_ref().is_some_and(|slot| time.seconds.abs_diff(slot.since.seconds) > TIMEOUT_SECONDS) {
-                *slot = None;
-                evicted(Ignored::Fragment);
-            }
         }
         // A free one sorts first, then those without their first fragment, then the oldest.
         let worth = |slot: &Option<PartialDatagram>| slot.as_ref().map(|slot| (slot.has_first(), slot.since));
         let (at, slot) = self.slots.iter_mut().enumerate().min_by_key(|(_, slot)| worth(slot))?;
         if slot.is_some() {
-            evicted(Ignored::Fragment);
+            count(Ignored::Fragment);
         }
-        *slot = Some(PartialDatagram { key, since: time, there: [0; WORDS], units: 0, length: None });
+        *slot = Some(PartialDatagram { key, since: clock, there: [0; WORDS], units: 0, length: None });
+        self.deadline = self.deadline.min(clock.saturating_add(TIMEOUT_MS));
         Some(at)
+    }
+
+    /// When [`expire`](Self::expire) is to be called at the latest.
+    pub fn deadline(&self) -> Option<u64> {
+        Some(self.deadline).filter(|deadline| *deadline < u64::MAX)
+    }
+
+    /// Gives up what has waited long enough.
+    pub fn expire(&mut self, clock: u64, count: &dyn Fn(Ignored)) {
+        if clock < self.deadline {
+            return;
+        }
+        self.deadline = u64::MAX;
+        for slot in &mut self.slots {
+            let Some(deadline) = slot.as_ref().map(|slot| slot.since.saturating_add(TIMEOUT_MS)) else {
+                continue;
+            };
+            if deadline <= clock {
+                *slot = None;
+                count(Ignored::Fragment);
+            } else {
+                self.deadline = self.deadline.min(deadline);
+            }
+        }
+    }
+
+    /// The end of a capture: counts what is incomplete, and forgets it.
+    pub fn finish(&mut self, count: &dyn Fn(Ignored)) {
+        self.slots.iter_mut().filter_map(Option::take).for_each(|_| count(Ignored::Fragment));
+        self.deadline = u64::MAX;
     }
 }
 

@@ -18,8 +18,10 @@
 //! own are filled in by the hardware, after the packet was shown to us.
 
 mod classify;
+mod flow_table;
 mod ip;
 mod ip_reassembly;
+mod message_start;
 mod pcap;
 mod tcp_reassembly;
 mod transport;
@@ -28,6 +30,7 @@ use core::net::IpAddr;
 
 use crate::limits::{self, Limits};
 use crate::reasons::reasons;
+use crate::sys::interfaces::Subnet;
 use crate::time::Time;
 use crate::wire::iana::Protocol;
 use classify::Classifier;
@@ -37,7 +40,10 @@ use tcp_reassembly::TcpReassembler;
 use transport::Transport;
 
 pub use classify::RecordedKinds;
-pub use pcap::{PcapBlock, PcapReader, is_pcap};
+pub use pcap::{PcapBlock, PcapReader, Unreadable, is_pcap};
+
+/// VXLAN headers that are stepped over.
+const TUNNELS: usize = 2;
 
 /// How a packet begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,8 @@ pub enum LinkLayer {
     Ethernet,
     /// With an IP header.
     Raw,
+    /// With a PPP header.
+    Ppp,
     /// With what follows a link header that was taken off; this is the type it gave.
     Cooked(u16),
 }
@@ -55,8 +63,10 @@ pub enum LinkLayer {
 pub struct Captured<'a> {
     /// How it begins.
     pub link: LinkLayer,
-    /// When it was seen.
-    pub time: Time,
+    /// When it was seen, if that is known.
+    pub time: Option<Time>,
+    /// Milliseconds on a clock that waits run on: the monotonic one, in a replay that of the packets.
+    pub clock: u64,
     /// The packet; shorter than it was when it was cut.
     pub bytes: &'a [u8],
 }
@@ -80,6 +90,13 @@ struct FiveTuple {
     destination: (IpAddr, u16),
 }
 
+impl FiveTuple {
+    /// The other direction.
+    fn reversed(self) -> Self {
+        FiveTuple { source: self.destination, destination: self.source, ..self }
+    }
+}
+
 /// The way of a packet, and what it has to remember.
 #[derive(Debug)]
 pub struct Dissector {
@@ -96,7 +113,7 @@ reasons! {
         Malformed = "malformed";
         /// Neither UDP nor TCP, or not from or to a port of DNS.
         Other = "other";
-        /// Neither end is this machine.
+        /// Neither end is this machine, or a client near it.
         Transit = "transit";
         /// A kind of message that is not to be made.
         Unwanted = "unwanted";
@@ -129,22 +146,48 @@ impl Dissector {
         }
     }
 
-    /// Which addresses are this machine's, from now on.
-    pub fn set_local(&mut self, addresses: &[IpAddr]) {
-        self.classifier.set_local(addresses);
+    /// Which addresses are this machine's, and which are those of its clients, from now on.
+    pub fn set_local(&mut self, addresses: &[IpAddr], subnets: &[Subnet]) {
+        self.classifier.set_local(addresses, subnets);
     }
 
-    /// Takes every message as the server's end of it sees it: for captures of which nobody says where they were made.
-    pub fn assume_server_side(&mut self) {
-        self.classifier.assume_server_side();
+    /// Whether every message is told as the server's end of it sees it: where nobody says which addresses are ours.
+    pub fn assume_server_side(&mut self, is_server_side: bool) {
+        self.classifier.assume_server_side(is_server_side);
     }
 
     /// Takes a packet; hands each message that it completes to `emit`, as the payload of a data frame. What goes no
     /// further is counted in `ignored`, by the reasons of [`Ignored`].
     pub fn take(&mut self, captured: Captured<'_>, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
+        self.expire(captured.clock, ignored, emit);
         if let Err(reason) = self.pass(captured, ignored, emit) {
             ignored(reason);
         }
+    }
+
+    /// When [`expire`](Self::expire) is to be called at the latest, on the clock of the packets; `None` while nothing
+    /// waits.
+    pub fn deadline(&self) -> Option<u64> {
+        let deadlines = [self.tcp_reassembler.deadline(), self.ip_reassembler.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Gives up what has waited too long for its missing parts.
+    pub fn expire(&mut self, clock: u64, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
+        self.ip_reassembler.expire(clock, ignored);
+        let Dissector { classifier, tcp_reassembler, .. } = self;
+        tcp_reassembler.expire(clock, ignored, &mut |tuple, time, payload| {
+            classifier.message_or_count(tuple, time, payload, ignored, emit);
+        });
+    }
+
+    /// The end of a capture: reads of what waits what can be read, counts the rest, and forgets all connections.
+    pub fn finish(&mut self, clock: u64, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
+        self.ip_reassembler.finish(ignored);
+        let Dissector { classifier, tcp_reassembler, .. } = self;
+        tcp_reassembler.finish(clock, ignored, &mut |tuple, time, payload| {
+            classifier.message_or_count(tuple, time, payload, ignored, emit);
+        });
     }
 
     fn pass(
@@ -154,9 +197,14 @@ impl Dissector {
         emit: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Ignored> {
         let Dissector { ports, classifier, ip_reassembler, tcp_reassembler } = self;
-        let mut datagram = Datagram::parse(captured.link, captured.bytes)?;
+        let Captured { link, time, clock, bytes } = captured;
+        let mut datagram = Datagram::parse(link, bytes)?;
+        for _ in 0..TUNNELS {
+            let Some(inner) = transport::vxlan_payload(&datagram, ports) else { break };
+            datagram = Datagram::parse(LinkLayer::Ethernet, inner)?;
+        }
         if datagram.fragment.is_some() {
-            let Some(whole) = ip_reassembler.take(&datagram, captured.time, ignored)? else { return Ok(()) };
+            let Some(whole) = ip_reassembler.take(&datagram, clock, ignored)? else { return Ok(()) };
             datagram = whole;
         }
         let segment = Transport::parse(&datagram)?;
@@ -165,12 +213,10 @@ impl Dissector {
             return Err(Ignored::Other);
         }
         match segment {
-            Transport::Udp { payload, .. } => classifier.message(tuple, captured.time, payload, emit),
+            Transport::Udp { payload, .. } => classifier.message(tuple, time, payload, emit),
             Transport::Tcp(segment) => {
-                tcp_reassembler.take(tuple, &segment, captured.time, ignored, &mut |payload| {
-                    if let Err(reason) = classifier.message(tuple, captured.time, payload, emit) {
-                        ignored(reason);
-                    }
+                tcp_reassembler.take(tuple, &segment, (time, clock), ignored, &mut |tuple, time, payload| {
+                    classifier.message_or_count(tuple, time, payload, ignored, emit);
                 });
                 Ok(())
             }

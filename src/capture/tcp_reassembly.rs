@@ -1,19 +1,34 @@
 //! DNS over TCP: messages with their length before them, reassembled from the segments of a connection.
 //!
 //! ```text
-//! sequence   next                        each direction is a flow of its own
+//! sequence   next                            each direction is a flow of its own
 //!              | length 2 | message ... | length 2 | message ...
-//!              |== there ==|    missing     |== there ==|
+//!              |== held ==|    hole     |== held ==|==== held ====|
+//!                time 1                   time 2     time 3
 //! ```
 //!
-//! Most segments carry whole messages, in order: those are read where they lie. What is left over, or comes too
-//! early, is copied into a block, of which there are few; a flow that has none takes that of the flow that has
-//! waited longest, which then begins anew. A part that never came (the kernel had no room, the path changed) is
-//! given up when what is behind it has waited for [`GAP_TIMEOUT_SECONDS`], or when the connection ends; messages begin
-//! again where a segment does.
+//! Most segments carry whole messages, in order: those are read where they lie. What is left over, or comes too early, is
+//! held in a block, of which there are few; a flow that needs one when all are taken gets that of the flow that has
+//! waited longest, of which is read what can be read. Each segment that is held keeps its time, so a message bears the
+//! time at which its first byte was captured, however late its last one comes.
 //!
-//! A connection that was there before us is read from the first segment that begins like a message.
+//! # Holes
+//!
+//! A part that never came (the kernel had no room, the path changed) is given up when what lies after it has waited for
+//! [`HOLE_MS`], when the other side acknowledges it (so it was there, and we did not see it), when the connection ends,
+//! and when the capture does. Where a message is cut by the hole and its end lies in what is held, reading goes on there;
+//! else at the first segment that begins like a message ([`Start`]), and so does a connection that was there before us.
+//!
+//! # Repetitions
+//!
+//! What was read already is not read again, however it is cut; a SYN with the number of the one that began the flow is
+//! the same SYN, its data included.
+//!
+//! Waits run on the clock that comes with each packet, in milliseconds: the monotonic one, and in a replay that of the
+//! packets.
 
+use super::flow_table::FlowTable;
+use super::message_start::Start;
 use super::transport::TcpSegment;
 use super::{FiveTuple, Ignored};
 use crate::limits::{self, Limits};
@@ -23,11 +38,14 @@ use crate::wire::cursor::Cursor;
 /// Bytes of a block: the longest message and its length.
 const BLOCK_BYTES: usize = (64 << 10) + 2;
 
-/// Pieces of a flow that wait for what is missing between them.
-const PIECES: usize = 8;
+/// Parts of a flow that are held, each with its time.
+const PARTS: usize = 16;
 
-/// Seconds after which a missing part is given up.
-const GAP_TIMEOUT_SECONDS: u64 = 2;
+/// Milliseconds after which a hole is given up.
+const HOLE_MS: u64 = 2_000;
+
+/// Milliseconds after which the rest of a message is given up, when nothing lies after it.
+const REST_MS: u64 = 30_000;
 
 /// How far back a segment can be a repetition; one from further away is of another connection.
 const REPEATED: u32 = 1 << 20;
@@ -35,293 +53,498 @@ const REPEATED: u32 = 1 << 20;
 /// The flows of all connections.
 #[derive(Debug)]
 pub(super) struct TcpReassembler {
-    flows: Box<[Option<Flow>]>,
+    flows: FlowTable<Flow>,
+    holds: Box<[Hold]>,
+    /// A block of [`BLOCK_BYTES`] for each of `holds`.
     blocks: Box<[u8]>,
-    /// The flow that has each block.
-    block_owners: Box<[Option<usize>]>,
+    /// When the next hold has waited long enough, or earlier; `u64::MAX` when nothing is held.
+    deadline: u64,
 }
 
 /// One direction of a connection.
 #[derive(Clone, Debug)]
 struct Flow {
-    tuple: FiveTuple,
-    /// Number of the byte that begins the next message.
+    /// Number of the byte that begins the next message, or of the first that is held.
     next: u32,
-    /// Whether `next` is known to be right; while it is not, nothing waits.
+    /// Number of the first byte, when the SYN was seen.
+    first: Option<u32>,
+    /// Whether a message begins at `next`.
     synchronized: bool,
     /// It has ended. It is kept to know repetitions by, as long as nobody needs its place.
     closed: bool,
-    /// When its last segment was seen.
-    last_seen: Time,
-    /// When it began to wait.
-    waiting_since: Time,
-    block: Option<usize>,
-    /// What is in the block: from and to, counted from `next`, in order, apart.
-    pieces: heapless::Vec<(usize, usize), PIECES>,
+    /// Its place in `holds`.
+    hold: Option<u32>,
 }
 
-/// Where messages go.
-type Emit<'e> = dyn FnMut(&[u8]) + 'e;
+/// What waits in a block.
+#[derive(Clone, Debug)]
+struct Hold {
+    flow: Option<u32>,
+    /// When it began to wait, or last moved on.
+    since: u64,
+    /// In order, apart or touching.
+    parts: heapless::Vec<Part, PARTS>,
+}
+
+/// A part of what is held: the bytes `from..to` of the block, which begins at `next`; `from < to`.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    from: usize,
+    to: usize,
+    time: Option<Time>,
+}
+
+/// Where messages go: who speaks to whom, the time of the first byte, the message.
+pub(super) type Emit<'e> = dyn FnMut(FiveTuple, Option<Time>, &[u8]) + 'e;
+
+/// Where what is lost is counted.
+type Count<'c> = dyn Fn(Ignored) + 'c;
 
 impl TcpReassembler {
-    /// Bytes of the table.
+    /// Bytes of the tables.
     pub const fn cost(limits: &Limits) -> usize {
-        limits.flow_blocks * (BLOCK_BYTES + size_of::<Option<usize>>())
-            + limits.flows * size_of::<Option<Flow>>()
+        limits.flow_blocks * (BLOCK_BYTES + size_of::<Hold>()) + FlowTable::<Flow>::cost(limits.flows)
     }
 
     pub fn new(limits: &Limits) -> Self {
+        let free = Hold { flow: None, since: 0, parts: heapless::Vec::new() };
         TcpReassembler {
-            flows: limits::table(limits.flows, None),
+            flows: FlowTable::new(limits.flows),
+            holds: limits::table(limits.flow_blocks, free),
             blocks: limits::table(limits.flow_blocks * BLOCK_BYTES, 0),
-            block_owners: limits::table(limits.flow_blocks, None),
+            deadline: u64::MAX,
         }
     }
 
-    /// Takes a segment; hands on the messages that it completes. `count` is told of what is lost.
+    /// Takes a segment, captured at `time` and `clock`; hands on the messages that it completes.
     pub fn take(
         &mut self,
         tuple: FiveTuple,
         segment: &TcpSegment<'_>,
-        time: Time,
-        count: &dyn Fn(Ignored),
+        (time, clock): (Option<Time>, u64),
+        count: &Count<'_>,
         emit: &mut Emit<'_>,
     ) {
-        let known = self.flows.iter().position(|flow| flow.as_ref().is_some_and(|flow| flow.tuple == tuple));
-        if known.is_none() && segment.payload.is_empty() && !segment.syn {
+        if let Some(acknowledged) = segment.acknowledged.filter(|_| self.deadline < u64::MAX) {
+            self.acknowledge(&tuple.reversed(), acknowledged, clock, count, emit);
+        }
+        let first = segment.sequence.wrapping_add(u32::from(segment.syn));
+        let begin = Flow {
+            next: first,
+            first: segment.syn.then_some(first),
+            synchronized: segment.syn,
+            closed: false,
+            hold: None,
+        };
+        let at = match self.flows.find(&tuple) {
+            Some(at) => {
+                self.flows.make_newest(at);
+                let is_repeated = self.flows.get(at).is_some_and(|flow| flow.first == Some(first));
+                if segment.syn && !is_repeated {
+                    self.read_what_is_held(at, clock, count, emit);
+                    if let Some(flow) = self.flows.get_mut(at) {
+                        *flow = begin;
+                    }
+                }
+                at
+            }
+            None if segment.payload.is_empty() && !segment.syn => return,
+            None => {
+                let (oldest, forgotten) = self.flows.oldest();
+                if forgotten.is_some_and(|flow| !flow.closed) {
+                    count(Ignored::Connection);
+                    self.read_what_is_held(oldest, clock, count, emit);
+                }
+                self.flows.insert(tuple, begin)
+            }
+        };
+        if !segment.payload.is_empty() {
+            self.put(at, first, segment.payload, (time, clock), count, emit);
+        }
+        if segment.fin {
+            self.read_what_is_held(at, clock, count, emit);
+            if let Some(flow) = self.flows.get_mut(at) {
+                flow.closed = true;
+            }
+            self.flows.make_oldest(at);
+        }
+    }
+
+    /// When [`expire`](Self::expire) is to be called at the latest, on the clock of the packets.
+    pub fn deadline(&self) -> Option<u64> {
+        Some(self.deadline).filter(|deadline| *deadline < u64::MAX)
+    }
+
+    /// Gives up what has waited long enough.
+    pub fn expire(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+        if clock < self.deadline {
             return;
         }
-        let at = known.unwrap_or_else(|| self.make_room(count));
-        let first = segment.sequence.wrapping_add(u32::from(segment.syn));
-        if known.is_none() || segment.syn {
-            self.release(at);
-            let flow = Flow {
-                tuple,
-                next: first,
-                synchronized: segment.syn,
-                closed: false,
-                last_seen: time,
-                waiting_since: time,
-                block: None,
-                pieces: heapless::Vec::new(),
-            };
-            if let Some(place) = self.flows.get_mut(at) {
-                *place = Some(flow);
+        for at in 0..self.holds.len() {
+            let Some(hold) = self.holds.get(at) else { break };
+            if let Some(flow) = hold.flow.filter(|_| clock >= hold.deadline()) {
+                self.give_up(flow, clock, count, emit);
             }
         }
-        self.put(at, first, segment.payload, time, count, emit);
-        if segment.fin {
-            self.finish(at, count, emit);
-        }
+        let next = self.holds.iter().filter(|hold| hold.flow.is_some()).map(Hold::deadline).min();
+        self.deadline = next.unwrap_or(u64::MAX);
     }
 
-    /// A free place, or that of the flow that was silent longest, those that are closed first.
-    fn make_room(&mut self, count: &dyn Fn(Ignored)) -> usize {
-        let silence = |flow: &Option<Flow>| flow.as_ref().map(|flow| (!flow.closed, flow.last_seen));
-        let oldest =
-            self.flows.iter().enumerate().min_by_key(|(_, flow)| silence(flow)).map_or(0, |(at, _)| at);
-        self.release(oldest);
-        if let Some(Some(Flow { closed: false, .. })) = self.flows.get(oldest) {
-            count(Ignored::Connection);
+    /// The end of a capture: reads of what is held what can be read, and forgets all flows.
+    pub fn finish(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+        for at in 0..self.holds.len() {
+            if let Some(flow) = self.holds.get(at).and_then(|hold| hold.flow) {
+                self.read_what_is_held(flow, clock, count, emit);
+            }
         }
-        oldest
+        self.flows.clear();
+        self.deadline = u64::MAX;
     }
 
-    /// Gives back the block of a flow.
-    fn release(&mut self, at: usize) {
-        for owner in self.block_owners.iter_mut().filter(|owner| **owner == Some(at)) {
-            *owner = None;
-        }
-        if let Some(Some(flow)) = self.flows.get_mut(at) {
-            flow.block = None;
-            flow.pieces.clear();
+    /// The other side has all bytes up to a number: a hole before it is one in our capture alone, and nothing will fill
+    /// it.
+    fn acknowledge(
+        &mut self,
+        tuple: &FiveTuple,
+        acknowledged: u32,
+        clock: u64,
+        count: &Count<'_>,
+        emit: &mut Emit<'_>,
+    ) {
+        let Some(at) = self.flows.find(tuple) else { return };
+        for _ in 0..PARTS {
+            let Some((flow, hold)) = self.flows.get(at).zip(self.hold(at)) else { return };
+            let Some(after) = hold.after_hole() else { return };
+            // Half of all numbers are ahead of `next`, those of a block among them.
+            let ahead = acknowledged.wrapping_sub(flow.next);
+            if ahead >= 1 << 31 || (ahead as usize) < after {
+                return;
+            }
+            self.give_up(at, clock, count, emit);
         }
     }
 
     /// Reads a payload whose first byte has the number `first`.
     fn put(
         &mut self,
-        at: usize,
+        at: u32,
         first: u32,
         mut payload: &[u8],
-        time: Time,
-        count: &dyn Fn(Ignored),
+        (time, clock): (Option<Time>, u64),
+        count: &Count<'_>,
         emit: &mut Emit<'_>,
     ) {
-        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
-        flow.last_seen = time;
-        if payload.is_empty() {
-            return;
-        }
-        if !flow.synchronized {
+        let Some(tuple) = self.flows.tuple(at) else { return };
+        let Some(flow) = self.flows.get_mut(at) else { return };
+        if !flow.synchronized && flow.hold.is_none() {
             flow.next = first;
         }
+        // Numbers wrap, so "before" is a small step back: next = 10, first = 8 gives an offset of 2^32 - 2, which is 2
+        // back. Of 8..13 the bytes 8 and 9 were read; 10, 11 and 12 are new and lie at offset 0. What is further back
+        // than any repetition, or ahead of what a block holds, belongs to another connection with the same ports, or
+        // comes after a loss of that size.
         let mut offset = first.wrapping_sub(flow.next);
         let back = offset.wrapping_neg();
         if back <= REPEATED && back > 0 {
-            // Its beginning was read already.
             payload = payload.get(back as usize..).unwrap_or_default();
             offset = 0;
-        }
-        let too_far = offset as usize + payload.len() > BLOCK_BYTES && offset > 0;
-        let too_long = !flow.pieces.is_empty()
-            && time.seconds.saturating_sub(flow.waiting_since.seconds) > GAP_TIMEOUT_SECONDS;
-        if too_far {
-            count(Ignored::Gap);
-            self.restart(at);
-            return self.put(at, first, payload, time, count, emit);
-        }
-        if too_long {
-            self.skip_gap(at, count, emit);
-            return self.put(at, first, payload, time, count, emit);
         }
         if payload.is_empty() {
             return;
         }
-        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
-        if offset == 0 && flow.pieces.is_empty() {
-            if !flow.synchronized && !begins_like_a_message(payload) {
-                return count(Ignored::Gap);
+        let offset = offset as usize;
+        if offset > 0 && offset.saturating_add(payload.len()) > BLOCK_BYTES {
+            count(Ignored::Gap);
+            self.read_what_is_held(at, clock, count, emit);
+            if let Some(flow) = self.flows.get_mut(at) {
+                (flow.next, flow.synchronized) = (first, false);
             }
-            flow.synchronized = true;
-            let read = read_messages(payload, emit);
+            return self.put_first(at, tuple, payload, (time, clock), count, emit);
+        }
+        if offset == 0 && self.hold(at).is_none() {
+            return self.put_first(at, tuple, payload, (time, clock), count, emit);
+        }
+        self.keep(at, offset, payload, (time, clock), count, emit);
+        self.read_block(at, clock, count, emit);
+    }
+
+    /// Reads a payload that begins at `next` of a flow that holds nothing: where it lies, up to what is left over.
+    fn put_first(
+        &mut self,
+        at: u32,
+        tuple: FiveTuple,
+        mut payload: &[u8],
+        (time, clock): (Option<Time>, u64),
+        count: &Count<'_>,
+        emit: &mut Emit<'_>,
+    ) {
+        let Some(flow) = self.flows.get_mut(at) else { return };
+        if !flow.synchronized {
+            match Start::of(payload) {
+                Start::Message => flow.synchronized = true,
+                Start::Other => return count(Ignored::Gap),
+                // Such as the two bytes of a length in a segment of their own: the next segment tells.
+                Start::Undecided => {}
+            }
+        }
+        if flow.synchronized {
+            let read = read_messages(payload, |_, message| emit(tuple, time, message));
             flow.next = flow.next.wrapping_add(read as u32);
             payload = payload.get(read..).unwrap_or_default();
-            if payload.is_empty() {
-                return;
-            }
         }
-        self.keep(at, offset as usize, payload, time, count);
-        self.read_block(at, emit);
-    }
-
-    /// Begins a flow anew, with the next segment that begins like a message.
-    fn restart(&mut self, at: usize) {
-        self.release(at);
-        if let Some(Some(flow)) = self.flows.get_mut(at) {
-            flow.synchronized = false;
+        if !payload.is_empty() {
+            self.keep(at, 0, payload, (time, clock), count, emit);
         }
     }
 
-    /// Keeps a piece in the block of its flow.
-    fn keep(&mut self, at: usize, offset: usize, payload: &[u8], time: Time, count: &dyn Fn(Ignored)) {
-        let Some(block) = self.block_of(at, time, count) else { return };
-        let room = self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(block);
-        let (Some(Some(flow)), Some(room)) = (self.flows.get_mut(at), room) else { return };
-        let end = offset + payload.len();
-        let Some(place) = room.get_mut(offset..end) else {
-            count(Ignored::Oversize);
-            return self.restart(at);
-        };
-        place.copy_from_slice(payload);
-        let (mut from, mut to) = (offset, end);
-        // What it touches it becomes one with.
-        flow.pieces.retain(|&(other_from, other_to)| {
-            let apart = other_to < from || to < other_from;
-            if !apart {
-                (from, to) = (from.min(other_from), to.max(other_to));
-            }
-            apart
-        });
-        let place = flow.pieces.iter().take_while(|&&(other_from, _)| other_from < from).count();
-        if flow.pieces.insert(place, (from, to)).is_err() {
-            count(Ignored::Gap);
-            self.restart(at);
+    /// Holds a payload in the block of its flow.
+    fn keep(
+        &mut self,
+        at: u32,
+        offset: usize,
+        payload: &[u8],
+        (time, clock): (Option<Time>, u64),
+        count: &Count<'_>,
+        emit: &mut Emit<'_>,
+    ) {
+        let Some(number) = self.hold_of(at, clock, count, emit) else { return };
+        let block = self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(number as usize);
+        let Some((hold, block)) = self.holds.get_mut(number as usize).zip(block) else { return };
+        let had_hole = hold.after_hole().is_some();
+        if let Err(reason) = hold.put(offset, payload, time, block) {
+            count(reason);
+            self.read_what_is_held(at, clock, count, emit);
+            return;
         }
+        if !had_hole && hold.after_hole().is_some() {
+            hold.since = clock;
+        }
+        let deadline = hold.deadline();
+        self.deadline = self.deadline.min(deadline);
     }
 
-    /// The block of a flow; one of its own, a free one, or that of the flow that has waited longest.
-    fn block_of(&mut self, at: usize, time: Time, count: &dyn Fn(Ignored)) -> Option<usize> {
-        if let Some(Some(Flow { block: Some(block), .. })) = self.flows.get(at) {
-            return Some(*block);
+    /// The hold of a flow: its own, a free one, or that of the flow that has waited longest.
+    fn hold_of(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) -> Option<u32> {
+        if let Some(number) = self.flows.get(at)?.hold {
+            return Some(number);
         }
-        let waiting_since = |owner: &Option<usize>| {
-            owner.and_then(|flow| Some(self.flows.get(flow)?.as_ref()?.waiting_since))
-        };
-        let (block, owner) =
-            self.block_owners.iter().enumerate().min_by_key(|(_, owner)| waiting_since(owner))?;
-        if let Some(other) = *owner {
+        let waits_since = |hold: &Hold| hold.flow.map(|_| hold.since);
+        let (number, hold) = self.holds.iter().enumerate().min_by_key(|(_, hold)| waits_since(hold))?;
+        if let Some(other) = hold.flow {
             count(Ignored::Connection);
-            self.restart(other);
+            self.read_what_is_held(other, clock, count, emit);
         }
-        *self.block_owners.get_mut(block)? = Some(at);
-        let flow = self.flows.get_mut(at)?.as_mut()?;
-        (flow.block, flow.waiting_since) = (Some(block), time);
-        Some(block)
+        let hold = self.holds.get_mut(number)?;
+        (hold.flow, hold.since) = (Some(at), clock);
+        let number = u32::try_from(number).ok()?;
+        self.flows.get_mut(at)?.hold = Some(number);
+        Some(number)
     }
 
-    /// Reads the messages that are whole in the block of a flow.
-    fn read_block(&mut self, at: usize, emit: &mut Emit<'_>) {
-        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
-        let room = flow.block.and_then(|block| self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(block));
-        let Some((room, &(0, there))) = room.zip(flow.pieces.first()) else { return };
-        let read = read_messages(room.get(..there).unwrap_or_default(), emit);
-        self.advance(at, read);
+    fn hold(&self, at: u32) -> Option<&Hold> {
+        self.holds.get(self.flows.get(at)?.hold? as usize)
     }
 
-    /// Moves the beginning of a flow on by what was read or given up.
-    fn advance(&mut self, at: usize, bytes: usize) {
-        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+    /// Reads the messages that are whole at the beginning of what a flow holds, once it is known where they begin.
+    fn read_block(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+        if !self.synchronize(at, count) {
+            return;
+        }
+        let Some((tuple, hold)) = self.flows.tuple(at).zip(self.hold(at)) else { return };
+        let read =
+            read_messages(self.held(at, 0), |offset, message| emit(tuple, hold.time_at(offset), message));
+        self.advance(at, read, clock);
+    }
+
+    /// Finds out where messages begin, if that is not known: drops segments that do not begin like one. Whether it is
+    /// known now.
+    fn synchronize(&mut self, at: u32, count: &Count<'_>) -> bool {
+        if self.flows.get(at).is_none_or(|flow| flow.synchronized) {
+            return true;
+        }
+        let Some(hold) = self.hold(at) else { return false };
+        let starts = hold.parts.iter().map(|part| part.from);
+        let found = starts
+            .map(|from| (from, Start::of(self.held(at, from))))
+            .find(|(_, start)| *start != Start::Other);
+        let Some((from, start)) = found else {
+            count(Ignored::Gap);
+            self.release(at);
+            return false;
+        };
+        let since = hold.since;
+        self.advance(at, from, since);
+        if let Some(flow) = self.flows.get_mut(at) {
+            flow.synchronized = start == Start::Message;
+        }
+        start == Start::Message
+    }
+
+    /// The bytes that a flow holds from an offset on, up to the next hole.
+    fn held(&self, at: u32, from: usize) -> &[u8] {
+        let number = self.flows.get(at).and_then(|flow| flow.hold);
+        let Some((hold, number)) = self.hold(at).zip(number) else { return &[] };
+        let block = self.blocks.chunks_exact(BLOCK_BYTES).nth(number as usize).unwrap_or_default();
+        block.get(from..hold.end_of_run(from)).unwrap_or_default()
+    }
+
+    /// Moves the beginning of a flow on, over what was read or given up.
+    fn advance(&mut self, at: u32, bytes: usize, clock: u64) {
+        let Some(flow) = self.flows.get_mut(at) else { return };
         if bytes == 0 {
             return;
         }
-        let room = flow.block.and_then(|block| self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(block));
-        let (Some(room), Some(&(_, last))) = (room, flow.pieces.last()) else { return };
-        room.copy_within(bytes.min(last)..last, 0);
         flow.next = flow.next.wrapping_add(bytes as u32);
-        flow.waiting_since = flow.last_seen;
-        for (from, to) in &mut flow.pieces {
-            (*from, *to) = (from.saturating_sub(bytes), to.saturating_sub(bytes));
+        let Some(number) = flow.hold else { return };
+        let block = self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(number as usize);
+        let Some((hold, block)) = self.holds.get_mut(number as usize).zip(block) else { return };
+        let end = hold.parts.last().map_or(0, |part| part.to);
+        block.copy_within(bytes.min(end)..end, 0);
+        for part in &mut hold.parts {
+            (part.from, part.to) = (part.from.saturating_sub(bytes), part.to.saturating_sub(bytes));
         }
-        flow.pieces.retain(|&(from, to)| from < to);
-        if flow.pieces.is_empty() {
+        hold.parts.retain(|part| part.from < part.to);
+        hold.since = clock;
+        if hold.parts.is_empty() {
             self.release(at);
         }
     }
 
-    /// Gives up what is missing before the first piece, or the unfinished message that is there.
-    fn skip_gap(&mut self, at: usize, count: &dyn Fn(Ignored), emit: &mut Emit<'_>) {
+    /// Gives up what is missing before or after the first bytes that a flow holds, and reads on.
+    fn give_up(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+        let Some((flow, hold)) = self.flows.get(at).zip(self.hold(at)) else { return };
         count(Ignored::Gap);
-        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
-        let bytes = match flow.pieces.as_slice() {
-            [(0, _), (next, _), ..] => *next,
-            [(0, end)] => *end,
-            [(from, _), ..] => *from,
-            [] => return,
+        let end = hold.parts.last().map_or(0, |part| part.to);
+        // The message that is cut by the hole says itself where the next one begins, unless that is lost, too.
+        let next = match self.held(at, 0) {
+            [high, low, ..] if flow.synchronized => Some(2 + usize::from(u16::from_be_bytes([*high, *low]))),
+            _ => None,
         };
-        self.advance(at, bytes);
-        self.read_block(at, emit);
+        let is_held =
+            |next: &usize| *next >= end || hold.parts.iter().any(|part| (part.from..part.to).contains(next));
+        let (to, synchronized) = match next.filter(is_held) {
+            Some(next) => (next, true),
+            None => (hold.after_hole().unwrap_or(end), false),
+        };
+        self.advance(at, to, clock);
+        if let Some(flow) = self.flows.get_mut(at) {
+            flow.synchronized = synchronized;
+        }
+        self.read_block(at, clock, count, emit);
     }
 
-    /// The connection is closed: what waits is read as far as it can be.
-    fn finish(&mut self, at: usize, count: &dyn Fn(Ignored), emit: &mut Emit<'_>) {
-        for _ in 0..=PIECES {
-            match self.flows.get(at) {
-                Some(Some(flow)) if !flow.pieces.is_empty() => self.skip_gap(at, count, emit),
-                _ => break,
+    /// Reads of what a flow holds what can be read, without waiting for what is missing, and gives its hold back.
+    fn read_what_is_held(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+        // Each time at least one part goes.
+        for _ in 0..=PARTS {
+            if self.hold(at).is_none() {
+                return;
             }
+            self.give_up(at, clock, count, emit);
         }
         self.release(at);
-        if let Some(Some(flow)) = self.flows.get_mut(at) {
-            flow.closed = true;
+    }
+
+    /// Gives back the hold of a flow.
+    fn release(&mut self, at: u32) {
+        let Some(number) = self.flows.get_mut(at).and_then(|flow| flow.hold.take()) else { return };
+        if let Some(hold) = self.holds.get_mut(number as usize) {
+            hold.flow = None;
+            hold.parts.clear();
         }
     }
 }
 
-/// Hands on the messages that are whole, and tells how many bytes they took with their lengths.
-fn read_messages(bytes: &[u8], emit: &mut Emit<'_>) -> usize {
+impl Hold {
+    /// When it has waited long enough.
+    fn deadline(&self) -> u64 {
+        self.since.saturating_add(if self.after_hole().is_some() { HOLE_MS } else { REST_MS })
+    }
+
+    /// Where the bytes after the first hole begin, if there is one.
+    fn after_hole(&self) -> Option<usize> {
+        let end = self.end_of_run(0);
+        self.parts.iter().map(|part| part.from).find(|from| *from > end || end == 0)
+    }
+
+    /// Where the bytes end that begin at `from` without a hole; `from` when there are none.
+    fn end_of_run(&self, from: usize) -> usize {
+        self.parts
+            .iter()
+            .fold(from, |end, part| if (part.from..=part.to).contains(&end) { part.to } else { end })
+    }
+
+    /// When the byte at an offset was captured.
+    fn time_at(&self, offset: usize) -> Option<Time> {
+        self.parts.iter().find(|part| (part.from..part.to).contains(&offset))?.time
+    }
+
+    /// Copies a payload into the block: those of its bytes that are not there yet, for what came first keeps its time.
+    ///
+    /// ```text
+    /// held      |== time 1 ==|          |== time 2 ==|
+    /// payload         |======= time 3 =======|
+    /// then      |== time 1 ==|= time 3 =|== time 2 ==|
+    /// ```
+    fn put(
+        &mut self,
+        offset: usize,
+        payload: &[u8],
+        time: Option<Time>,
+        block: &mut [u8],
+    ) -> Result<(), Ignored> {
+        let end = offset + payload.len();
+        if end > block.len() {
+            return Err(Ignored::Oversize);
+        }
+        let mut from = offset;
+        while from < end {
+            let covering = self.parts.iter().find(|part| (part.from..part.to).contains(&from));
+            if let Some(part) = covering {
+                from = part.to;
+                continue;
+            }
+            let number = self.parts.iter().take_while(|part| part.from < from).count();
+            let to = self.parts.get(number).map_or(end, |after| after.from.min(end));
+            let (Some(place), Some(bytes)) =
+                (block.get_mut(from..to), payload.get(from - offset..to - offset))
+            else {
+                return Err(Ignored::Oversize);
+            };
+            place.copy_from_slice(bytes);
+            self.insert(number, Part { from, to, time })?;
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// Adds a part at its place: each segment stays one, for its time and because messages like to begin there. When there
+    /// are too many, two that touch become one with the time of the first: a message that begins in the second then bears
+    /// an earlier time, never a later one.
+    fn insert(&mut self, number: usize, part: Part) -> Result<(), Ignored> {
+        let mut number = number;
+        if self.parts.is_full() {
+            let touching =
+                self.parts.windows(2).position(|two| matches!(two, [one, other] if one.to == other.from));
+            if let Some(first) = touching {
+                let second = self.parts.remove(first + 1);
+                if let Some(first) = self.parts.get_mut(first) {
+                    first.to = second.to;
+                }
+                number -= usize::from(first + 1 < number);
+            }
+        }
+        self.parts.insert(number, part).map_err(|_| Ignored::Gap)
+    }
+}
+
+/// Hands on the messages that are whole, each with its offset, and says how many bytes they took with their lengths.
+fn read_messages(bytes: &[u8], mut emit: impl FnMut(usize, &[u8])) -> usize {
     let mut rest = Cursor::new(bytes);
     let mut read = 0;
     while let Some(message) = rest.u16().and_then(|length| rest.take(length.into())) {
-        emit(message);
+        emit(read, message);
         read += 2 + message.len();
     }
     read
-}
-
-/// Whether bytes begin with a length and a DNS header: one question, a known opcode.
-fn begins_like_a_message(bytes: &[u8]) -> bool {
-    let mut rest = Cursor::new(bytes);
-    let (Some(length), Some([_, _, flags, _, 0, 1])) = (rest.u16(), rest.array()) else { return false };
-    length >= 12 && matches!(flags >> 3 & 0x0f, 0 | 2 | 4 | 5)
 }

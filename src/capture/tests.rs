@@ -17,7 +17,7 @@ fn path(records: RecordedKinds) -> Dissector {
         DissectorSettings { ports, identity: "sniffer".to_owned(), records },
         &Limits::resolve(&limits::Section::default()),
     );
-    path.set_local(&[HERE.parse().unwrap(), HERE6.parse().unwrap()]);
+    path.set_local(&[HERE.parse().unwrap(), HERE6.parse().unwrap()], &[]);
     path
 }
 
@@ -38,9 +38,11 @@ fn tally() -> Tally<Ignored> {
     Tally::default()
 }
 
-/// A DNS message of so many bytes: a header with some flags and one question, then filling.
+/// A DNS message of that many bytes, at least 12: a header with some flags and one question, if there is room for it, then
+/// filling.
 fn dns(id: u16, flags: u16, bytes: usize) -> Vec<u8> {
     let mut message = [id.to_be_bytes(), flags.to_be_bytes(), [0, 1], [0, 0], [0, 0], [0, 0]].concat();
+    message.extend(if bytes >= 20 { &b"\x02ab\0\0\x01\0\x01"[..] } else { &[] });
     message.resize(bytes.max(12), id as u8);
     message
 }
@@ -104,7 +106,7 @@ fn run(
     let mut found = Vec::new();
     for (second, bytes) in packets {
         path.take(
-            Captured { link, time: at(*second), bytes },
+            Captured { link, time: Some(at(*second)), clock: second * 1_000, bytes },
             &|reason| ignored.count(reason),
             &mut |frame| {
                 let message = Dnstap::parse(frame).unwrap().message;
@@ -391,4 +393,203 @@ proptest! {
             run(&mut path(EVERYTHING), link, &packets, &tally());
         }
     }
+}
+
+/// Ids and seconds of the messages that come out of a dissector for some packets, and at the end of them.
+fn run_timed(packets: &[(u64, Vec<u8>)], ignored: &Tally<Ignored>) -> [Vec<(u8, u64)>; 2] {
+    let mut dissector = path(EVERYTHING);
+    let mut found = Vec::new();
+    let ids = |frame: &[u8], found: &mut Vec<(u8, u64)>| {
+        let message = Dnstap::parse(frame).unwrap().message;
+        let payload = message.query_message.or(message.response_message).unwrap();
+        let time = message.query_time.seconds.or(message.response_time.seconds).unwrap();
+        found.push((payload[1], time - 1_000_000));
+    };
+    let mut clock = 0;
+    for (second, bytes) in packets {
+        clock = second * 1_000;
+        let captured = Captured { link: LinkLayer::Raw, time: Some(at(*second)), clock, bytes };
+        dissector.take(captured, &|reason| ignored.count(reason), &mut |frame| ids(frame, &mut found));
+    }
+    let before = found.clone();
+    dissector.finish(clock, &|reason| ignored.count(reason), &mut |frame| ids(frame, &mut found));
+    assert_eq!(dissector.deadline(), None);
+    [before.clone(), found[before.len()..].to_vec()]
+}
+
+#[test]
+fn a_message_bears_the_time_of_its_first_byte() {
+    let messages: Vec<_> = (0..4).map(|id| dns(id, 0x0100, 40)).collect();
+    let bytes = stream(&messages);
+    let part = |from: usize, to: usize| segment(1 + from as u32, 0, &bytes[from..to]);
+    // Message 1 begins in the second segment, message 2 in the third, which comes before the hole is filled.
+    let packets = [
+        (0, segment(0, SYN, &[])),
+        (1, part(0, 42)),
+        (2, part(42, 60)),
+        (3, part(80, 168)),
+        (4, part(60, 80)),
+    ];
+    assert_eq!(run_timed(&packets, &tally()), [vec![(0, 1), (1, 2), (2, 3), (3, 3)], vec![]]);
+    // What came first keeps its time when it comes again.
+    let packets = [(0, segment(0, SYN, &[])), (1, part(42, 84)), (2, part(42, 126)), (2, part(0, 42))];
+    assert_eq!(run_timed(&packets, &tally()), [vec![(0, 2), (1, 1), (2, 2)], vec![]]);
+}
+
+#[test]
+fn a_hole_is_given_up_by_the_clock_though_nothing_more_comes() {
+    let messages: Vec<_> = (0..4).map(|id| dns(id, 0x0100, 40)).collect();
+    let bytes = stream(&messages);
+    let (ignored, mut dissector, mut found) = (tally(), path(EVERYTHING), 0);
+    let mut take = |clock: u64, bytes: Option<&[u8]>| {
+        let ignored = |reason| ignored.count(reason);
+        match bytes {
+            Some(bytes) => {
+                let captured = Captured { link: LinkLayer::Raw, time: None, clock, bytes };
+                dissector.take(captured, &ignored, &mut |_| found += 1);
+            }
+            None => dissector.expire(clock, &ignored, &mut |_| found += 1),
+        }
+        (dissector.deadline(), found)
+    };
+    assert_eq!(take(100, Some(&segment(0, SYN, &[]))), (None, 0));
+    assert_eq!(take(200, Some(&segment(43, 0, &bytes[42..100]))), (Some(2_200), 0));
+    assert_eq!(take(2_199, None), (Some(2_200), 0));
+    // The second message is read; the third waits for its rest, which takes longer.
+    assert_eq!(take(2_200, None), (Some(32_200), 1));
+    assert_eq!(take(40_000, None), (None, 1));
+    assert_eq!((ignored.of(Ignored::Gap), ignored.total()), (2, 2));
+}
+
+#[test]
+fn what_waits_at_the_end_is_read_or_counted_and_forgotten() {
+    let messages: Vec<_> = (0..4).map(|id| dns(id, 0x0100, 40)).collect();
+    let bytes = stream(&messages);
+    let fragment = ip(THERE, HERE, ip::UDP, Some((0, true)), &[0; 64]);
+    let packets = [(0, segment(0, SYN, &[])), (0, segment(43, 0, &bytes[42..150])), (0, fragment)];
+    let ignored = tally();
+    assert_eq!(run_timed(&packets, &ignored), [vec![], vec![(1, 0), (2, 0)]]);
+    let gaps = ignored.of(Ignored::Gap);
+    assert_eq!((gaps, ignored.of(Ignored::Fragment), ignored.total()), (2, 1, 3));
+}
+
+#[test]
+fn the_other_sides_acknowledgement_ends_the_wait() {
+    let messages: Vec<_> = (0..3).map(|id| dns(id, 0x0100, 40)).collect();
+    let bytes = stream(&messages);
+    let acknowledge = |number: u32| {
+        let mut packet = ip(HERE, THERE, ip::TCP, None, &tcp((53, 4_000), 9, 0, &[]));
+        packet[24 + 8..24 + 12].copy_from_slice(&number.to_be_bytes());
+        packet
+    };
+    let hole = [(0, segment(0, SYN, &[])), (0, segment(43, 0, &bytes[42..]))];
+    for (number, read) in [(42, 0), (43, 2), (127, 2), (u32::MAX, 0)] {
+        let packets = [&hole[..], &[(0, acknowledge(number))]].concat();
+        assert_eq!(run_timed(&packets, &tally())[0].len(), read, "{number}");
+    }
+}
+
+#[test]
+fn nothing_is_made_up_after_a_hole() {
+    let messages: Vec<_> = (0..8).map(|id| dns(id, 0x0100, 300)).collect();
+    let bytes = stream(&messages);
+    // Segments that begin within messages, and one that is lost, with the beginning of message 2 in it: reading goes on
+    // where a segment begins with a message. Before the hole a length is known, so it goes on there after another.
+    let part = |from: usize, to: usize| (0, segment(1 + from as u32, 0, &bytes[from..to]));
+    let lost = [(0, segment(0, SYN, &[])), part(0, 400), part(700, 906), part(906, 1208), part(1208, 2416)];
+    assert_eq!(run_timed(&lost, &tally())[1].iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+    let cut = [(0, segment(0, SYN, &[])), part(0, 400), part(500, 2416)];
+    assert_eq!(
+        run_timed(&cut, &tally())[1].iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        [2, 3, 4, 5, 6, 7]
+    );
+}
+
+#[test]
+fn a_length_in_a_segment_of_its_own_is_taken() {
+    let messages: Vec<_> = (0..3).map(|id| dns(id, 0x0100, 40)).collect();
+    let bytes = stream(&messages);
+    // The connection was there before.
+    let packets: Vec<_> = [(0, 2), (2, 42), (42, 44), (44, 84), (84, 86), (86, 126)]
+        .map(|(from, to)| (from as u64, segment(1_000 + from as u32, 0, &bytes[from..to])))
+        .to_vec();
+    let ignored = tally();
+    assert_eq!(run_timed(&packets, &ignored)[0], [(0, 0), (1, 42), (2, 84)]);
+    assert_eq!(ignored.total(), 0);
+}
+
+#[test]
+fn a_repeated_syn_with_data_is_no_second_message() {
+    let bytes = stream(&[dns(1, 0x0100, 40), dns(2, 0x0100, 40)]);
+    let begin = (0, segment(0, SYN, &bytes[..42]));
+    let packets =
+        [begin.clone(), begin.clone(), (1, segment(1, 0, &bytes)), begin, (2, segment(0, FIN, &[]))];
+    assert_eq!(run_timed(&packets, &tally())[0], [(1, 0), (2, 1)]);
+    // Another connection of the same ports begins with another number.
+    let packets = [(0, segment(0, SYN, &bytes[..42])), (1, segment(7_000, SYN, &bytes[..42]))];
+    assert_eq!(run_timed(&packets, &tally())[0], [(1, 0), (1, 1)]);
+}
+
+#[test]
+fn clients_near_the_interface_are_clients_of_any_server() {
+    let mut dissector = path(EVERYTHING);
+    let subnets =
+        ["192.0.2.1", "2001:db8::1"].map(|address| address.parse().unwrap()).map(|address: IpAddr| {
+            let mask = if address.is_ipv4() { "255.255.255.0" } else { "ffff:ffff:ffff:ffff::" };
+            Subnet::new(address, mask.parse().unwrap()).unwrap()
+        });
+    dissector.set_local(&[HERE.parse().unwrap(), HERE6.parse().unwrap()], &subnets);
+    for (from, to, flags, expected) in [
+        (THERE, "203.0.113.8", 0x0100, Some(MessageType::CLIENT_QUERY)),
+        ("203.0.113.8", THERE, 0x8180, Some(MessageType::CLIENT_RESPONSE)),
+        (THERE6, "2001:db8:1::8", 0x0000, Some(MessageType::CLIENT_QUERY)),
+        ("2001:db8:1::8", THERE6, 0x8400, Some(MessageType::CLIENT_RESPONSE)),
+        (HERE, "203.0.113.8", 0x0100, Some(MessageType::FORWARDER_QUERY)),
+        ("203.0.113.8", HERE, 0x8180, Some(MessageType::FORWARDER_RESPONSE)),
+        ("198.51.100.1", "203.0.113.8", 0x0100, None),
+    ] {
+        let ports = if flags & 0x8000 == 0 { (4_000, 53) } else { (53, 4_000) };
+        let packet = ip(from, to, ip::UDP, None, &udp(ports, &dns(1, flags, 30)));
+        let found = run(&mut dissector, LinkLayer::Raw, &[(0, packet)], &tally());
+        assert_eq!(found.first().map(|(kind, _)| *kind), expected, "{from} {to} {flags:#x}");
+    }
+}
+
+#[test]
+fn tunnels_and_ppp_are_stepped_over() {
+    let message = dns(1, 0x0100, 20);
+    let packet = ip(THERE, HERE, ip::UDP, None, &udp((9, 53), &message));
+    let ethernet = |kind: u16, rest: &[u8]| [&[2; 12][..], &kind.to_be_bytes(), rest].concat();
+    let outer = |protocol: u8, payload: &[u8]| ip("198.51.100.1", "198.51.100.2", protocol, None, payload);
+    let pppoe = [&[0x11, 0, 0, 1, 0, 0, 0, 0x21][..], &packet].concat();
+    let gre = |head: &[u8]| outer(47, &[head, &packet].concat());
+    let vxlan = |payload: &[u8]| {
+        outer(ip::UDP, &udp((50_000, 4_789), &[&[8, 0, 0, 0, 0, 0, 7, 0], payload].concat()))
+    };
+    for (link, bytes) in [
+        (LinkLayer::Ppp, [&[0xff, 0x03, 0x00, 0x21][..], &packet].concat()),
+        (LinkLayer::Ppp, [&[0x00, 0x21][..], &packet].concat()),
+        (LinkLayer::Ppp, [&[0x21][..], &packet].concat()),
+        (LinkLayer::Cooked(ip::PPPOE_SESSION), pppoe.clone()),
+        (LinkLayer::Ethernet, ethernet(0x8864, &pppoe)),
+        (LinkLayer::Ethernet, ethernet(0x8100, &[&[0, 7, 0x88, 0x64][..], &pppoe].concat())),
+        (LinkLayer::Raw, outer(4, &packet)),
+        (LinkLayer::Raw, gre(&[0, 0, 8, 0])),
+        (LinkLayer::Raw, gre(&[0xb0, 0, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])),
+        (LinkLayer::Raw, outer(47, &[&[0, 0, 0x65, 0x58][..], &ethernet(0x0800, &packet)].concat())),
+        (LinkLayer::Raw, vxlan(&ethernet(0x0800, &packet))),
+        (LinkLayer::Raw, vxlan(&ethernet(0x0800, &vxlan(&ethernet(0x0800, &packet))))),
+        (LinkLayer::Raw, gre(&[0, 0, 8, 0]).into_iter().collect()),
+    ] {
+        let found = run(&mut path(EVERYTHING), link, &[(0, bytes.clone())], &tally());
+        assert_eq!(found, [(MessageType::CLIENT_QUERY, message.clone())], "{link:?} {bytes:?}");
+        for length in 0..bytes.len() {
+            let ignored = tally();
+            let found = run(&mut path(EVERYTHING), link, &[(0, bytes[..length].to_vec())], &ignored);
+            assert_eq!(found.len() as u64 + ignored.total(), 1, "{link:?} {length}");
+        }
+    }
+    let v6 = ip(THERE6, HERE6, ip::UDP, None, &udp((9, 53), &message));
+    let found = run(&mut path(EVERYTHING), LinkLayer::Raw, &[(0, outer(41, &v6))], &tally());
+    assert_eq!(found, [(MessageType::CLIENT_QUERY, message)]);
 }

@@ -22,7 +22,27 @@ pub(super) struct TcpSegment<'a> {
     pub syn: bool,
     /// FIN or RST: it ends the connection.
     pub fin: bool,
+    /// ACK: the number after the last byte that the sender of this segment has got.
+    pub acknowledged: Option<u32>,
     pub payload: &'a [u8],
+}
+
+/// The Ethernet frame in a datagram of VXLAN (RFC 7348, 5): a flag that says so, and a number of the network.
+pub(super) fn vxlan_payload<'a>(datagram: &Datagram<'a>, dns_ports: &[u16]) -> Option<&'a [u8]> {
+    /// The registered one, and Linux's from before there was one.
+    const PORTS: [u16; 2] = [4789, 8472];
+    if datagram.protocol != UDP || datagram.fragment.is_some() {
+        return None;
+    }
+    let Some(Transport::Udp { ports, payload }) = Transport::parse_udp(Cursor::new(datagram.payload)) else {
+        return None;
+    };
+    if !PORTS.contains(&ports.1) || dns_ports.contains(&ports.0) || dns_ports.contains(&ports.1) {
+        return None;
+    }
+    let mut rest = Cursor::new(payload);
+    let [flags, ..] = rest.array::<8>()?;
+    (flags & 0x08 != 0).then(|| rest.rest())
 }
 
 impl<'a> Transport<'a> {
@@ -49,7 +69,7 @@ impl<'a> Transport<'a> {
         let whole = rest.rest();
         let ports = (rest.u16()?, rest.u16()?);
         let sequence = rest.u32()?;
-        rest.u32()?;
+        let acknowledged = rest.u32()?;
         let [offset, flags] = rest.array()?;
         let header = usize::from(offset >> 4) * 4;
         if header < 20 {
@@ -58,11 +78,13 @@ impl<'a> Transport<'a> {
         const FIN: u8 = 0x01;
         const SYN: u8 = 0x02;
         const RST: u8 = 0x04;
+        const ACK: u8 = 0x10;
         Some(Transport::Tcp(TcpSegment {
             ports,
             sequence,
             syn: flags & SYN != 0,
             fin: flags & (FIN | RST) != 0,
+            acknowledged: (flags & ACK != 0).then_some(acknowledged),
             payload: whole.get(header..)?,
         }))
     }

@@ -15,7 +15,6 @@ use crate::limits::Limits;
 use crate::message::filter::Filter;
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
-use crate::message::stages::Stages;
 use crate::output::{Outlet, Outlets, OutputCertificates, Plan, PlanContext, TaskContext};
 use crate::pipeline::Collector;
 use crate::process::StartError;
@@ -121,12 +120,9 @@ impl ProcessTables {
         let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
             statistics,
             &stage.outlets,
-            Stages {
-                pairing: Pairing::new(limits.pairing),
-                filter: Filter::new(&config.filter),
-                geoip: None,
-            },
-            config.statistics.hasher(),
+            Filter::new(&config.filter),
+            Pairing::new(limits.pairing),
+            config.statistics.qname_lowercase,
         )));
         ProcessTables {
             stage,

@@ -66,6 +66,14 @@ impl<'a> FrameReader<'a> {
         }
     }
 
+    /// The start of a file, which may have several streams one after the other.
+    pub fn of_file(collector: &'a Collector<'a>, counters: &'a InputCounters, frame_max: u32) -> Self {
+        FrameReader {
+            receiver: ReceiverHandshake::of_file(),
+            ..FrameReader::new(collector, counters, frame_max)
+        }
+    }
+
     /// Takes whole units off the front of `input`.
     ///
     /// `peer` names the other end in the log.

@@ -13,7 +13,8 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc::{self, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK, ifinfomsg, nlattr, nlmsghdr};
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, recv,
+    send, socket,
 };
 
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
@@ -35,12 +36,52 @@ pub fn is_loopback(name: &str) -> bool {
 
 /// The addresses of an interface, or of all; the first [`SNIFFER_ADDRESSES`].
 pub fn addresses(name: Option<&str>) -> heapless::Vec<IpAddr, SNIFFER_ADDRESSES> {
-    let address = |entry: InterfaceAddress| {
-        let address = entry.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    entries(name).filter_map(address).take(SNIFFER_ADDRESSES).collect()
+    entries(name).filter_map(|entry| ip(&entry.address?)).take(SNIFFER_ADDRESSES).collect()
+}
+
+/// A network that an interface is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// With its host bits, as IPv6 has it.
+    address: u128,
+    mask: u128,
+}
+
+impl Subnet {
+    /// The network of an address and its mask; `None` when nobody else is part of it.
+    pub fn new(address: IpAddr, mask: IpAddr) -> Option<Self> {
+        let mask = match mask {
+            // The 96 bits before an IPv4 address count, too.
+            IpAddr::V4(mask) => u128::MAX << 32 | u128::from(mask.to_bits()),
+            IpAddr::V6(mask) => mask.to_bits(),
+        };
+        (mask < u128::MAX).then_some(Subnet { address: bits(address), mask })
+    }
+
+    /// Whether an address is part of it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        (bits(address) ^ self.address) & self.mask == 0
+    }
+}
+
+/// An address as IPv6 has it.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The networks of an interface, or of all but loopback; the first [`SNIFFER_ADDRESSES`].
+pub fn subnets(name: Option<&str>) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
+    let is_loopback = |entry: &InterfaceAddress| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+    let subnet = |entry: InterfaceAddress| Subnet::new(ip(&entry.address?)?, ip(&entry.netmask?)?);
+    entries(name).filter(|entry| !is_loopback(entry)).filter_map(subnet).take(SNIFFER_ADDRESSES).collect()
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
 }
 
 /// What the kernel tells of an interface, or of all: once of each and once of each address.
@@ -215,6 +256,22 @@ mod tests {
         let number = number("lo").unwrap();
         assert!(!members().unwrap().contains(&number));
         assert_eq!(super::number("none"), None);
+    }
+
+    #[test]
+    fn a_subnet_contains_its_own() {
+        let subnet = |address: &str, mask: &str| Subnet::new(address.parse().unwrap(), mask.parse().unwrap());
+        let contains =
+            |subnet: Option<Subnet>, address: &str| subnet.unwrap().contains(address.parse().unwrap());
+        let v4 = subnet("192.0.2.1", "255.255.255.128");
+        assert!(contains(v4, "192.0.2.127") && !contains(v4, "192.0.2.128") && !contains(v4, "2001:db8::1"));
+        let v6 = subnet("2001:db8::1", "ffff:ffff:ffff:ffff::");
+        assert!(
+            contains(v6, "2001:db8::ff:1") && !contains(v6, "2001:db8:0:1::1") && !contains(v6, "192.0.2.1")
+        );
+        assert_eq!(subnet("192.0.2.1", "255.255.255.255"), None);
+        assert_eq!(subnet("2001:db8::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), None);
+        assert!(subnets(Some("lo")).is_empty());
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub const FINISH: &[u8] = &bare(ControlKind::Finish);
 #[derive(Debug, Clone, Default)]
 pub struct ReceiverHandshake {
     state: ReceiverState,
+    /// Whether another stream may begin at any time.
+    is_file: bool,
 }
 
 /// Where a receiver is.
@@ -67,6 +69,12 @@ impl ReceiverHandshake {
     /// A receiver before the first frame.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The receiver of a file, which may have several streams one after the other: `cat a b`, and what writers append that
+    /// begin a new stream at each start. One whose writer was killed has no STOP, so START may come among the data, too.
+    pub fn of_file() -> Self {
+        ReceiverHandshake { is_file: true, ..Self::default() }
     }
 
     /// Takes a frame.
@@ -108,6 +116,11 @@ impl ReceiverHandshake {
                 Ok(ReceiverStep::Reply(ACCEPT))
             }
             (ReceiverState::WaitFirst | ReceiverState::WaitStart, ControlKind::Start) => {
+                check_content_type(control)?;
+                self.state = ReceiverState::Data;
+                Ok(ReceiverStep::Nothing)
+            }
+            (ReceiverState::Data | ReceiverState::Done, ControlKind::Start) if self.is_file => {
                 check_content_type(control)?;
                 self.state = ReceiverState::Data;
                 Ok(ReceiverStep::Nothing)

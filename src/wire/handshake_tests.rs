@@ -123,3 +123,18 @@ fn a_sender_takes_nothing_else() {
     assert_eq!(sender.on(unit(FINISH)), Err(Violation::ControlOrder));
     assert_eq!(sender.on(unit(ACCEPT)), Err(Violation::ControlOrder));
 }
+
+#[test]
+fn a_file_may_have_several_streams() {
+    let mut receiver = ReceiverHandshake::of_file();
+    for stop in [true, false, true] {
+        assert_eq!(receiver.on(unit(START)), Ok(ReceiverStep::Nothing));
+        assert_eq!(receiver.on(Unit::Data(b"x")), Ok(ReceiverStep::Data(b"x")));
+        if stop {
+            assert_eq!(receiver.on(unit(STOP)), Ok(ReceiverStep::Stop));
+            assert_eq!(receiver.clone().on(Unit::Data(b"x")), Err(Violation::DataAfterStop));
+        }
+    }
+    assert_eq!(receiver.on(foreign(ControlKind::Start)), Err(Violation::ContentType));
+    assert_eq!(receiver.on(unit(READY)), Err(Violation::ControlOrder));
+}

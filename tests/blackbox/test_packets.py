@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 
-from harness import dns, run_binary, temporary_folder
+from harness import Daemon, dns, run_binary, temporary_folder
 
 CLIENT, SERVER, UPSTREAM = "192.0.2.10", "192.0.2.53", "198.51.100.1"
 CLIENT6, SERVER6 = "2001:db8::10", "2001:db8::53"
@@ -87,6 +87,16 @@ LINKS = {
              + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
     "raw": (101, lambda packet: packet),
     "null": (0, lambda packet: struct.pack("=I", 2 if packet[0] >> 4 == 4 else 10) + packet),
+    "ppp": (9, lambda packet: (b"\xff\x03\0\x21" if packet[0] >> 4 == 4 else b"\xff\x03\0\x57") + packet),
+    "ppp-serial": (50, lambda packet: (b"\xff\x03\0\x21" if packet[0] >> 4 == 4 else b"\xff\x03\0\x57") + packet),
+    "pppoe": (51, lambda packet: b"\x11\0\0\1\0\0" + (b"\0\x21" if packet[0] >> 4 == 4 else b"\0\x57") + packet),
+    "pppoe in a VLAN": (1, lambda packet: bytes(12) + b"\x81\0\0\7\x88\x64\x11\0\0\1\0\0"
+                        + (b"\0\x21" if packet[0] >> 4 == 4 else b"\0\x57") + packet),
+    "gre": (101, lambda packet: ip("203.0.113.1", "203.0.113.2", 47,
+                                   b"\0\0" + (b"\x08\0" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet)),
+    "ip in ip": (101, lambda packet: ip("203.0.113.1", "203.0.113.2", 4 if packet[0] >> 4 == 4 else 41, packet)),
+    "vxlan": (101, lambda packet: udp(("203.0.113.1", 50000), ("203.0.113.2", 4789), b"\x08\0\0\0\0\0\7\0"
+                                      + LINKS["ethernet"][1](packet))),
     "sll": (113, lambda packet: bytes(14) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
     "sll2": (276, lambda packet: (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + bytes(18) + packet),
 }
@@ -204,9 +214,8 @@ def test_captures_that_are_broken():
              (whole[:30], 0, "ends in the middle of a block"),
              (whole[:24], 0, "replayed"), (pcapng(packets)[:-5], 9, "ends in the middle of a block"),
              (pcapng(packets) + struct.pack("<II20xI", 6, 32, 33), 10, "a block is broken"),
-             (whole[:24] + struct.pack("<IIII", 0, 0, 1 << 30, 0) + bytes(1 << 20), 0,
-              "a block is longer than 327680 octets"),
-             (pcap(packets, (147, lambda packet: packet)), 0, "packets of a link of kind 147 are not read")]
+             (whole[:24] + struct.pack("<IIII", 0, 0, 1 << 30, 0) + bytes(1 << 20), 0, "ends in the middle of a block"),
+             (pcap(packets, (147, lambda packet: packet)), 0, "not read are packets with a link of kind 147")]
     for octets, count, words in cases:
         records, err = replay(octets)
         assert len(records) == count and words in err, (len(records), words, err)
@@ -217,6 +226,129 @@ def test_captures_that_are_broken():
         status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
                                            f"enable = false\n")
         assert status == 1 and "a gzip file; allowed: a capture of Frame Streams, pcap or pcapng" in err, err
+
+
+def nflog(order):
+    def link(packet):
+        body = struct.pack(f"{order}HH", 4 + len(b"wan\0"), 10) + b"wan\0"
+        return (b"\x02\0\0\x05" if packet[0] >> 4 == 4 else b"\x0a\0\0\x05") + body + struct.pack(
+            f"{order}HH", 4 + len(packet), 9) + packet
+    return 239, link
+
+
+def test_nflog():
+    packets = conversation()
+    expected, _ = replay(pcap(packets))
+    for order in "<>":
+        assert replay(pcap(packets, nflog(order), order))[0] == expected
+
+
+def test_a_block_that_cannot_be_read_costs_itself_alone():
+    """Each is named once, and what comes after it is read."""
+    good = [udp((CLIENT, 40000 + i), (SERVER, 53), dns(f"good{i}.test", ident=i)) for i in range(9)]
+    for order in "<>":
+        def pack(fmt, *values):
+            return struct.pack(order + fmt, *values)
+
+        def enhanced(number, packet, time=1_600_000_000_000_000, length=None):
+            return block(order, 6, pack("IIIII", number, time >> 32, time & 0xFFFFFFFF,
+                                        len(packet) if length is None else length, len(packet)) + packet)
+
+        out = block(order, 0x0A0D0D0A, pack("IHHq", 0x1A2B3C4D, 1, 0, -1))
+        out += block(order, 1, pack("HHI", 101, 0, 0))  # 0: what is read
+        out += block(order, 1, pack("HHI", 147, 0, 0))  # 1: a link of another kind
+        out += block(order, 1, pack("HHIHHB3x", 101, 0, 0, 9, 1, 0x7F))  # 2: a clock of 10^127 ticks a second
+        out += b"".join(block(order, 1, pack("HHI", 101, 0, 0)) for _ in range(3, 70))  # some beyond the limit
+        out += enhanced(0, good[0])
+        for _ in range(2):
+            out += enhanced(1, good[8]) + enhanced(2, good[8]) + enhanced(66, good[8]) + enhanced(99, good[8])
+            out += enhanced(0, good[8], time=1 << 63) + enhanced(0, good[8], length=1 << 20)
+            out += block(order, 6, b"short") + block(order, 3, b"")
+            out += enhanced(0, good[8] + bytes(400_000))
+        out += enhanced(63, good[1])
+        out += block(order, 3, pack("I", len(good[2])) + good[2])  # a simple packet
+        out += block(order, 2, pack("HHIIII", 0, 7, 1_600_000_000_000_000 >> 32,
+                                    1_600_000_000_000_000 & 0xFFFFFFFF, len(good[3]), len(good[3])) + good[3])
+        records, err = replay(out)
+        assert [record["qname"] for record in records] == [f"good{i}.test." for i in range(4)], (records, err)
+        assert [record["timestamp"] for record in records] == ["2020-09-13T12:26:40.000000+00:00"] * 2 + [
+            "-", "2020-09-13T12:26:40.000000+00:00"], "a simple packet has no time"
+        named = [line.split("WARN ")[1] for line in err.splitlines() if "not read are packets" in line]
+        assert len(named) == 7 == len(set(named)), err
+        for words in ("a link of kind 147", "interface 2, which is not described", "interface 66; 64 interfaces",
+                      "interface 99; 64", "a time that does not exist", "a header that contradicts itself",
+                      "more than 327680 bytes"):
+            assert any(words in line for line in named), (words, named)
+    # pcap has one link, and its times have a fraction that may be impossible.
+    whole = pcap(good)
+    broken = whole[:24] + struct.pack("<IIII", 9, 1_000_000, 30, 30) + bytes(30) + whole[24:]
+    records, err = replay(broken)
+    assert len(records) == 9 and err.count("a time that does not exist") == 1
+
+
+def test_a_repeated_syn_is_no_second_message():
+    query = struct.pack(">H", len(dns("q.test"))) + dns("q.test")
+    begin = tcp((CLIENT, 45000), (SERVER, 53), 99, query, flags=0x02)
+    again = tcp((CLIENT, 45000), (SERVER, 53), 100, query)
+    assert len(replay(pcap([begin, begin, again, begin]))[0]) == 1
+    other = tcp((CLIENT, 45000), (SERVER, 53), 5_000_099, query, flags=0x02)
+    assert len(replay(pcap([begin, other]))[0]) == 2
+
+
+def test_a_hole_in_a_connection():
+    """Messages after it bear their own times, none is made up, and the end of the file ends the wait."""
+    client, server = (CLIENT, 45000), (SERVER, 53)
+    parts = [struct.pack(">H", len(query)) + query
+             for query in (dns(f"q{i}.a-name-of-some-length.test", ident=i) for i in range(8))]
+    starts = [100 + sum(map(len, parts[:i])) for i in range(9)]
+    packets = [tcp(client, server, 99, b"", flags=0x02), tcp(client, server, starts[0], parts[0]),
+               # 1 is lost; 2 and 3 wait for it until the end.
+               tcp(client, server, starts[2], parts[2]), tcp(client, server, starts[3], parts[3])]
+    records, _ = replay(pcap(packets))
+    assert [(record["id"], record["timestamp"][17:26]) for record in records] == [
+        (0, "40.124456"), (2, "40.125456"), (3, "40.126456")], records
+    # The middle of 2 is all that comes of it: 3 is where reading goes on.
+    packets[2] = tcp(client, server, starts[2] + 20, parts[2][20:])
+    assert [record["id"] for record in replay(pcap(packets))[0]] == [0, 3]
+    # Lengths in segments of their own, of a connection that was there before.
+    packets = [tcp(client, server, at, piece) for i in range(3)
+               for at, piece in ((starts[i], parts[i][:2]), (starts[i] + 2, parts[i][2:]))]
+    records, _ = replay(pcap(packets))
+    assert [(record["id"], record["timestamp"][17:26]) for record in records] == [
+        (0, "40.123456"), (1, "40.125456"), (2, "40.127456")], records
+
+
+def test_each_round_of_a_loop_begins_anew():
+    """A connection that the capture begins in the middle of, and one that stays open, are read in each round."""
+    query = struct.pack(">H", len(dns("q.test"))) + dns("q.test")
+    packets = [tcp((CLIENT, 45000), (SERVER, 53), 99, b"", flags=0x02),
+               tcp((CLIENT, 45000), (SERVER, 53), 100, query),
+               tcp((CLIENT, 45001), (SERVER, 53), 7_000_000, query),
+               *fragments((SERVER, 53), (CLIENT, 40200), dns("big.test", flags=0x8180) + bytes(900))[:2]]
+    with temporary_folder() as top:
+        path = os.path.join(top, "capture")
+        with open(path, "wb") as file:
+            file.write(pcap(packets))
+        with Daemon(f"[input.file]\nenable = true\npath = '{path}'\nloop = true\nrate = 200\n") as daemon:
+            key = 'dnstapd_received_total{input="file"}'
+            daemon.wait(lambda: daemon.metrics()[key] >= 50)
+            metrics = daemon.metrics()
+            reasons = {reason: metrics[f'dnstapd_packets_ignored_total{{input="file",reason="{reason}"}}']
+                       for reason in ("fragment", "gap", "connection")}
+            messages = metrics[key]
+            assert reasons["gap"] == reasons["connection"] == 0, reasons
+            assert abs(messages / 2 - reasons["fragment"]) <= 2, (messages, reasons)
+
+
+def test_several_streams_in_one_file():
+    """`cat a b`, and what writers append at each start, with and without STOP between."""
+    demo = open(os.path.join(os.path.dirname(__file__), "../data/demo.fstrm"), "rb").read()
+    once = len(replay(demo)[0])
+    assert demo[-12:] == struct.pack(">III", 0, 4, 3)
+    for joined in (demo + demo, demo[:-12] + demo):
+        records, err = replay(joined)
+        assert len(records) == 2 * once and "WARN" not in err, err
+    assert "ends without STOP" in replay(demo + demo[:-12])[1]
 
 
 def test_the_memory_it_takes():

@@ -13,7 +13,8 @@ pub fn check(octets: &[u8]) -> u64 {
         assert!(steps <= octets.len() + 2, "no progress");
         let length = match container.next(rest) {
             Err(_) | Ok(PcapBlock::Incomplete) => return packets,
-            Ok(PcapBlock::Other(length) | PcapBlock::Strange(length, _)) => length,
+            Ok(PcapBlock::Unreadable(length, _)) if length > rest.len() => return packets,
+            Ok(PcapBlock::Other(length) | PcapBlock::Unreadable(length, _)) => length,
             Ok(PcapBlock::Packet(length, captured)) => {
                 assert!(captured.bytes.len() < length);
                 packets += 1;

@@ -28,7 +28,7 @@ pub fn check(mut octets: &[u8]) -> u64 {
     let ports = [53].into_iter().collect();
     let settings = DissectorSettings { ports, identity: "sniffer".to_owned(), records: every };
     let mut path = Dissector::new(settings, &Limits::resolve(&limits::Section::default()));
-    path.set_local(&LOCAL.map(|address| address.parse().expect("an address")));
+    path.set_local(&LOCAL.map(|address| address.parse().expect("an address")), &[]);
     let ignored = Tally::<Ignored>::default();
     let (mut seconds, mut all) = (1_700_000_000, 0);
     while let Some((&[head, high, low], rest)) = octets.split_first_chunk() {
@@ -41,10 +41,14 @@ pub fn check(mut octets: &[u8]) -> u64 {
         let time = Time::new(seconds, 7).expect("a time");
         let before = ignored.total();
         let mut messages = 0;
-        path.take(Captured { link, time, bytes: packet }, &|reason| ignored.count(reason), &mut |frame| {
-            messages += 1;
-            check_message(frame, seconds);
-        });
+        path.take(
+            Captured { link, time: Some(time), clock: seconds * 1_000, bytes: packet },
+            &|reason| ignored.count(reason),
+            &mut |frame| {
+                messages += 1;
+                check_message(frame, seconds);
+            },
+        );
         assert!(messages + (ignored.total() - before) <= packet.len() as u64 + 70_000);
         all += messages;
     }

@@ -24,6 +24,7 @@ import network
 import queries
 import servers
 import shark
+import test_packets as packets
 import tunnel
 
 BOX = [network.address4("unbound"), network.address6("unbound")]
@@ -516,6 +517,48 @@ def test_addresses_are_followed(box):
         time.sleep(0.3)
         assert {(r["message"], r["response-ip"])
                 for r in daemon.records()} == {("CLIENT_QUERY", new[0])}, daemon.records()
+
+
+def frames(device, packets):
+    """Puts IPv4 packets on a cable, to everybody."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
+        link.bind((device, 0))
+        for packet in packets:
+            link.send(b"\xff" * 6 + b"\2\0\0\0\0\1\x08\0" + packet)
+
+
+def test_clients_of_other_servers(box):
+    """Clients that are redirected, or ask elsewhere, are clients; on an interface without an address everybody is as
+    their server sees them."""
+    client, server = (network.CLIENTS4[0], 50000), ("203.0.113.8", 53)
+    asked = [packets.udp(client, server, packets.dns("phone.example")),
+             packets.udp(server, client, packets.dns("phone.example", flags=0x8180))]
+    expected = [("CLIENT_QUERY", client[0], server[0]), ("CLIENT_RESPONSE", client[0], server[0])]
+    # The other addresses of the box have no subnet.
+    lab.ip("address add 192.0.2.250/24 dev lan")
+    with sniffer("lan") as daemon:
+        with box.client.entered():
+            frames("lan0", asked + [packets.udp(("198.51.100.77", 1), server, packets.dns("transit.example"))])
+        time.sleep(0.3)
+        found = [(r["message"], r["query-ip"], r["response-ip"]) for r in daemon.records()]
+        assert found == expected, found
+    lab.ip("address del 192.0.2.250/24 dev lan")
+    lab.ip("link add mon type veth peer name mirror")
+    try:
+        for device in ("mon", "mirror"):
+            lab.ip(f"link set {device} up")
+        for promiscuous in (False, True):
+            with sniffer("mon", f"promiscuous = {str(promiscuous).lower()}") as daemon:
+                time.sleep(0.3)
+                frames("mirror", asked)
+                time.sleep(0.3)
+                found = [(r["message"], r["query-ip"], r["response-ip"]) for r in daemon.records()]
+                assert found == expected, found
+                assert daemon.log().count("messages are told as their server sees them") == 1, daemon.log()
+                link = subprocess.run(["ip", "-d", "link", "show", "mon"], capture_output=True, text=True).stdout
+                assert f"promiscuity {int(promiscuous)} " in link, link
+    finally:
+        lab.ip("link del mon")
 
 
 def test_an_interface_goes_and_comes_back(box):

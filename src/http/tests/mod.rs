@@ -18,7 +18,6 @@ use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
 use crate::message::pairing::Pairing;
-use crate::message::stages::Stages;
 use crate::output::{Outlet, Outlets, WriteState};
 use crate::pipeline::Collector;
 use crate::statistics::{self, Statistics};
@@ -44,11 +43,10 @@ impl World {
         let outputs: &'static _ =
             Box::leak(Box::new(Outlets::new([Outlet::new("stdout", Format::Json, b"\n", settings)])));
         let filter = Filter::new(&filter::Section::default());
-        let stages = Stages { pairing: Pairing::new(64), filter, geoip: None };
         Box::leak(Box::new(World {
             executor: LocalExecutor::new(),
             statistics,
-            collector: Collector::new(statistics, outputs, stages, statistics::Section::default().hasher()),
+            collector: Collector::new(statistics, outputs, filter, Pairing::new(64), true),
             outputs,
             inputs: vec![InputCounters::new("tcp-socket"), InputCounters::new("unix-socket")],
             settings: Settings::new(section, &statistics::Section::default()),

@@ -45,12 +45,15 @@ impl Frames {
         counters: &InputCounters,
     ) -> io::Result<()> {
         let Frames { buffer, longest } = self;
-        let mut frame_reader = FrameReader::new(collector, counters, *longest);
+        let mut frame_reader = FrameReader::of_file(collector, counters, *longest);
+        // Whether the last frame was STOP.
+        let mut is_stopped = false;
         let mut filled = 0;
         loop {
             let read = file.read(buffer.get_mut(filled..).unwrap_or_default())?;
             counters.bytes.add(read as u64);
             filled += read;
+            is_stopped &= read == 0;
             let mut rest = buffer.get(..filled).unwrap_or_default();
             loop {
                 if let Some(rate) = rate {
@@ -63,10 +66,14 @@ impl Frames {
                     FeedOutcome::NeedsRoom => collector.outputs().room_everywhere().await,
                     FeedOutcome::BatchDone => yield_now().await,
                     FeedOutcome::Reply(_) => {}
-                    FeedOutcome::Stop(_) => return Ok(()),
+                    // Another stream may come.
+                    FeedOutcome::Stop(_) => is_stopped = rest.is_empty(),
                 }
             }
             let left = rest.len();
+            if read == 0 && left == 0 && is_stopped {
+                return Ok(());
+            }
             if read == 0 {
                 let reason = if left == 0 { "ends without STOP" } else { "ends in the middle of a frame" };
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));

@@ -1,4 +1,4 @@
-//! Replays a capture of packets, by the same packet path as the sniffer's.
+//! Replays a capture of packets, by the same dissector as the sniffer's.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use defmt_or_log::warn;
 use smol::future::yield_now;
 
 use super::{FRAMES_A_TURN, ReplayRate};
-use crate::capture::{Captured, Dissector, PcapBlock, PcapReader};
+use crate::capture::{Dissector, PcapBlock, PcapReader, Unreadable};
 use crate::input::counters::InputCounters;
 use crate::input::sniffer;
 use crate::limits::{self, CAPTURE_BLOCK_BYTES, Limits};
@@ -20,8 +20,8 @@ pub struct Packets {
     buffer: Box<[u8]>,
     /// The data frames that one packet completed, each behind its length.
     frames: Vec<u8>,
-    /// Whether the log knows of links that are not read.
-    told: bool,
+    /// The reasons why packets were not read that the log knows of; those beyond are counted alone.
+    logged: heapless::Vec<Unreadable, REASONS_LOGGED>,
 }
 
 impl Packets {
@@ -34,12 +34,10 @@ impl Packets {
     pub fn new(section: &sniffer::Section, limits: &Limits) -> Self {
         let mut dissector = section.dissector(limits);
         let local: Vec<_> = section.eth_ip.iter().map(|address| address.get()).collect();
-        if local.is_empty() {
-            dissector.assume_server_side();
-        }
-        dissector.set_local(&local);
+        dissector.assume_server_side(local.is_empty());
+        dissector.set_local(&local, &[]);
         let buffer = limits::table(CAPTURE_BLOCK_BYTES, 0);
-        Packets { dissector, buffer, frames: Vec::new(), told: false }
+        Packets { dissector, buffer, frames: Vec::new(), logged: heapless::Vec::new() }
     }
 
     /// Replays the file once.
@@ -56,46 +54,52 @@ impl Packets {
     ) -> io::Result<()> {
         let mut container = PcapReader::default();
         let mut filled = 0;
+        // Bytes of a block that is stepped over and not there yet.
+        let mut skip = 0;
         let mut turn = 0;
         loop {
             let read = file.read(self.buffer.get_mut(filled..).unwrap_or_default())?;
             counters.bytes.add(read as u64);
             filled += read;
-            let mut from = 0;
+            let mut from = filled.min(skip);
+            skip -= from;
             loop {
                 let rest = self.buffer.get(from..filled).unwrap_or_default();
                 let broken = |why| io::Error::new(io::ErrorKind::InvalidData, why);
                 match container.next(rest).map_err(broken)? {
                     PcapBlock::Incomplete => break,
                     PcapBlock::Other(length) => from += length,
-                    PcapBlock::Strange(length, kind) => {
-                        if !core::mem::replace(&mut self.told, true) {
-                            warn!("Input file: packets of a link of kind {} are not read", kind);
+                    PcapBlock::Unreadable(length, why) => {
+                        counters.ignore(why.reason());
+                        if !self.logged.contains(&why) && self.logged.push(why).is_ok() {
+                            warn!("Input file: not read are packets with {}", why.to_string());
                         }
-                        from += length;
+                        skip = length.saturating_sub(rest.len());
+                        from += length - skip;
                     }
                     PcapBlock::Packet(length, captured) => {
                         from += length;
-                        take(&mut self.dissector, captured, counters, &mut self.frames);
+                        self.dissector.take(
+                            captured,
+                            &|reason| counters.ignore(reason),
+                            &mut keep(&mut self.frames),
+                        );
                     }
                 }
-                let mut frames = self.frames.as_slice();
-                while let Some(frame) = first(&mut frames) {
-                    if let Some(rate) = rate {
-                        rate.wait().await;
-                    }
-                    collector.outputs().room_everywhere().await;
-                    // Why it is none is counted; we made it, so that does not happen.
-                    counters.count(collector.ingest(frame));
-                }
-                self.frames.clear();
+                self.hand_on(rate, collector, counters).await;
                 turn += 1;
                 if turn % FRAMES_A_TURN == 0 {
                     yield_now().await;
                 }
             }
             if read == 0 {
-                return end(filled - from);
+                self.dissector.finish(
+                    container.clock(),
+                    &|reason| counters.ignore(reason),
+                    &mut keep(&mut self.frames),
+                );
+                self.hand_on(rate, collector, counters).await;
+                return end(filled - from + skip);
             }
             self.buffer.copy_within(from..filled, 0);
             filled -= from;
@@ -105,7 +109,28 @@ impl Packets {
             }
         }
     }
+
+    /// Hands the data frames that were kept on, each when there is room for it.
+    async fn hand_on(
+        &mut self,
+        rate: &mut Option<ReplayRate>,
+        collector: &Collector<'_>,
+        counters: &InputCounters,
+    ) {
+        let mut frames = self.frames.as_slice();
+        while let Some(frame) = first(&mut frames) {
+            if let Some(rate) = rate {
+                rate.wait().await;
+            }
+            collector.outputs().room_everywhere().await;
+            counters.count(collector.ingest(frame));
+        }
+        self.frames.clear();
+    }
 }
+
+/// Reasons why packets were not read that are logged, each once.
+const REASONS_LOGGED: usize = 8;
 
 /// The end of the file, with bytes left over.
 fn end(left: usize) -> io::Result<()> {
@@ -115,14 +140,14 @@ fn end(left: usize) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ends in the middle of a block"))
 }
 
-/// Appends the data frames that a packet completes. They are kept until there is room for them, as nothing waits
-/// inside the packet path.
-fn take(dissector: &mut Dissector, captured: Captured<'_>, counters: &InputCounters, frames: &mut Vec<u8>) {
-    dissector.take(captured, &|reason| counters.ignore(reason), &mut |frame| {
+/// Appends data frames, each after its length. They are kept until there is room for them, as nothing waits inside the
+/// dissector.
+fn keep(frames: &mut Vec<u8>) -> impl FnMut(&[u8]) {
+    |frame| {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         frames.extend_from_slice(&length.to_be_bytes());
         frames.extend_from_slice(frame);
-    });
+    }
 }
 
 /// Takes the first data frame off.

@@ -14,6 +14,7 @@
 //! that name. That takes no right, so it works after they were given up.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use defmt_or_log::{debug, info, warn};
@@ -71,7 +72,7 @@ impl Sniffer {
             info!("Input {}: the kernel shares no memory for packets; they are read in batches", NAME);
         }
         let (socket, changes) = (socket.into_async()?, changes.into_async()?);
-        Ok(Listener { socket, changes, target, dissector })
+        Ok(Listener { socket, changes, target, dissector, opened: Instant::now(), server_side_logged: false })
     }
 }
 
@@ -100,6 +101,10 @@ pub struct Listener {
     changes: AsyncRouteSocket,
     target: CaptureTarget,
     dissector: Dissector,
+    /// When the clock was 0 that the dissector's waits run on.
+    opened: Instant,
+    /// Whether the log knows that messages are told as their server sees them.
+    server_side_logged: bool,
 }
 
 /// Packets taken before others get a turn.
@@ -160,7 +165,15 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &I
                     }
                     Ok(())
                 };
-                let word = or(listener.changes.readable(), look_again);
+                let deadline = listener.dissector.deadline();
+                let give_up = async {
+                    match deadline {
+                        Some(clock) => drop(Timer::at(listener.opened + Duration::from_millis(clock)).await),
+                        None => pending().await,
+                    }
+                    Ok(())
+                };
+                let word = or(listener.changes.readable(), or(look_again, give_up));
                 if let Err(error) = or(listener.socket.readable(), word).await {
                     return warn!("Input {}: {}", NAME, error.to_string());
                 }
@@ -173,8 +186,13 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &I
 }
 
 impl Listener {
-    /// Hands packets to the packet dissector, and its messages to the collector.
+    /// Hands packets to the dissector, and its messages to the collector.
     fn turn(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> CaptureTurn {
+        let clock = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ignored = |reason| counters.ignore(reason);
+        // We made the frames, so none is rejected.
+        let mut emit = |frame: &[u8]| counters.count(collector.ingest(frame));
+        self.dissector.expire(clock, &ignored, &mut emit);
         for _ in 0..PACKETS_A_TURN {
             if !collector.outputs().has_room_this_turn() {
                 return CaptureTurn::Full;
@@ -185,21 +203,15 @@ impl Listener {
             };
             counters.bytes.add(bytes.len() as u64);
             let Some(link) = link(kind) else { continue };
-            self.dissector.take(
-                Captured { link, time, bytes },
-                &|reason| counters.ignore(reason),
-                &mut |frame| {
-                    // Why it is none is counted; we made it, so that does not happen.
-                    counters.count(collector.ingest(frame));
-                },
-            );
+            let captured = Captured { link, time: Some(time), clock, bytes };
+            self.dissector.take(captured, &ignored, &mut emit);
         }
         CaptureTurn::Busy
     }
 
     /// Looks at the machine's interfaces again: follows addresses, binds to what came back.
     fn follow<'i>(&mut self, counters: &'i InputCounters, attached: &mut Attached<'i>) {
-        self.dissector.set_local(&self.target.local());
+        self.dissector.set_local(&self.target.local(), &self.target.subnets());
         match self.target.look_for_members() {
             Ok(false) => {}
             Ok(true) => {
@@ -210,6 +222,16 @@ impl Listener {
             Err(error) => debug!("Input {}: {}", NAME, error.to_string()),
         }
         let state = self.target.state();
+        let is_server_side = matches!(state, InterfaceState::Up(_)) && self.target.is_unnumbered();
+        self.dissector.assume_server_side(is_server_side);
+        if is_server_side && !core::mem::replace(&mut self.server_side_logged, true) {
+            warn!(
+                "Input {}: {} has no address: messages are told as their server sees them, unless `eth-ip` says which \
+                 addresses are ours",
+                NAME,
+                self.target.name()
+            );
+        }
         // Bound to what it is bound to already, nothing happens; what went away and came back is another.
         let bound = match state {
             InterfaceState::Up(number) => self.socket.listen(number).is_ok(),
@@ -218,6 +240,11 @@ impl Listener {
         match (bound, &attached) {
             (true, Attached::Up { .. }) | (false, Attached::Away) => {}
             (true, _) => {
+                if let (true, InterfaceState::Up(Some(number))) = (self.target.is_promiscuous(), state)
+                    && let Err(error) = self.socket.make_promiscuous(number)
+                {
+                    warn!("Input {}: not promiscuous: {}", NAME, error.to_string());
+                }
                 info!("Input {}: listening on {}", NAME, self.target.name());
                 *attached = Attached::Up { _connected: counters.connect() };
             }

@@ -5,7 +5,7 @@ use std::io;
 
 use super::Section;
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
-use crate::sys::interfaces;
+use crate::sys::interfaces::{self, Subnet};
 use crate::sys::packet::capture_filter::{CaptureScope, Instruction, compose};
 use crate::values::{ListenAddress, Port};
 
@@ -23,6 +23,7 @@ pub struct CaptureTarget {
     ports: Vec<u16>,
     /// Interfaces that belong to another.
     members: Members,
+    promiscuous: bool,
 }
 
 type Addresses = heapless::Vec<IpAddr, SNIFFER_ADDRESSES>;
@@ -54,6 +55,7 @@ impl CaptureTarget {
             fixed: (!fixed.is_empty()).then_some(fixed),
             ports: section.dns_port.iter().copied().map(Port::get).collect(),
             members: Members::new(),
+            promiscuous: section.promiscuous,
         };
         target.look_for_members()?;
         Ok(target)
@@ -79,6 +81,11 @@ impl CaptureTarget {
         self.name.is_none()
     }
 
+    /// Whether packets between others are to be heard there, too.
+    pub fn is_promiscuous(&self) -> bool {
+        self.promiscuous
+    }
+
     /// How it is now.
     pub fn state(&self) -> InterfaceState {
         let Some(name) = &self.name else { return InterfaceState::Up(None) };
@@ -95,6 +102,19 @@ impl CaptureTarget {
             Some(fixed) => fixed.clone(),
             None => interfaces::addresses(self.name.as_deref().filter(|_| !self.loopback)),
         }
+    }
+
+    /// The networks whose addresses are those of clients.
+    pub fn subnets(&self) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
+        interfaces::subnets(self.name.as_deref())
+    }
+
+    /// Whether it has no address to tell directions by, such as a mirror or a port of a bridge. The link-local one that
+    /// every interface has does not help: nobody asks it.
+    pub fn is_unnumbered(&self) -> bool {
+        let is_link_local =
+            |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        !self.is_all() && self.local().iter().all(is_link_local)
     }
 
     /// The filter for what is to be heard there.

@@ -18,6 +18,8 @@ pub struct Section {
     pub enable: bool,
     /// The interface.
     pub eth_name: Option<Text>,
+    /// Listen to packets between others, too, such as those of a mirror port.
+    pub promiscuous: bool,
     /// Addresses that are ours; empty = those of the interface.
     pub eth_ip: Vec<ListenAddress>,
     /// The identity its messages get.
@@ -49,6 +51,7 @@ impl Default for Section {
         Section {
             enable: false,
             eth_name: None,
+            promiscuous: false,
             eth_ip: Vec::new(),
             dnstap_identity: Text::new("sniffer"),
             dns_port: vec![Port::new(53)],

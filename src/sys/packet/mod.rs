@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use async_io::Async;
 use nix::errno::Errno;
-use nix::libc::{self, c_int, sock_fprog, sockaddr_ll};
+use nix::libc::{self, c_int, packet_mreq, sock_fprog, sockaddr_ll};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, SockFlag, SockType, SockaddrLike, bind, getsockopt, setsockopt, socket, sockopt,
 };
@@ -173,6 +173,21 @@ impl AsyncPacketSocket {
         listen(&self.descriptor, interface)
     }
 
+    /// Asks an interface for packets between others, too, for as long as it and the socket are there.
+    ///
+    /// # Errors
+    ///
+    /// When the interface is not there any more.
+    pub fn make_promiscuous(&self, interface: u32) -> io::Result<()> {
+        let request = packet_mreq {
+            mr_ifindex: c_int::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?,
+            mr_type: libc::PACKET_MR_PROMISC as _,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        Ok(setsockopt(&self.descriptor, AddMembership, &request)?)
+    }
+
     /// Puts another filter in force.
     ///
     /// # Errors
@@ -218,6 +233,15 @@ sockopt_impl!(
     libc::SOL_SOCKET,
     libc::SO_ATTACH_FILTER,
     sock_fprog
+);
+
+sockopt_impl!(
+    /// What an interface is asked for while the socket is there.
+    AddMembership,
+    SetOnly,
+    libc::SOL_PACKET,
+    libc::PACKET_ADD_MEMBERSHIP,
+    packet_mreq
 );
 
 sockopt_impl!(
