@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 /// Something to write text to that can take ASCII without asking whether it is valid UTF-8.
 pub trait Ascii: Write {
-    /// Writes octets that are all ASCII.
+    /// Writes bytes that are all ASCII.
     ///
     /// # Errors
     ///

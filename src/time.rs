@@ -98,7 +98,7 @@ impl Date {
     }
 }
 
-/// Octets of `YYYY-MM-DDTHH:MM:SS`.
+/// Bytes of `YYYY-MM-DDTHH:MM:SS`.
 const DATE_TIME_OCTETS: usize = 19;
 
 /// `YYYY-MM-DD`, `between`, `HH:MM:SS`.

@@ -20,7 +20,7 @@ pub(super) struct DecodeError(Box<DecodeDetails>);
 pub(super) struct DecodeDetails {
     /// The dotted key.
     pub(super) key: String,
-    /// The octet where it stands; none until somebody knew.
+    /// The byte where it stands; none until somebody knew.
     pub(super) start: Option<usize>,
     /// The error, in serde's words.
     pub(super) text: String,

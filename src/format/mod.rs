@@ -18,21 +18,21 @@ use crate::limits::{self, RECORD_BYTES};
 use crate::message::event::Event;
 use crate::values::Format;
 
-/// One encoded event, without terminator, of at most [`RECORD_BYTES`] octets.
+/// One encoded event, without terminator, of at most [`RECORD_BYTES`] bytes.
 #[derive(Debug)]
 pub struct Record {
     octets: Box<[u8]>,
-    /// Octets in use; `used <= octets.len()`.
+    /// Bytes in use; `used <= bytes.len()`.
     used: usize,
 }
 
 impl Record {
-    /// The octets of the event.
+    /// The bytes of the event.
     pub fn as_slice(&self) -> &[u8] {
         self.octets.get(..self.used).unwrap_or_default()
     }
 
-    /// Lets `write` put text at the end; it tells how many octets, or that there is no room.
+    /// Lets `write` put text at the end; it tells how many bytes, or that there is no room.
     fn append_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> fmt::Result {
         let room = self.octets.get_mut(self.used..).unwrap_or_default();
         let written = write(room).ok_or(fmt::Error)?;

@@ -20,7 +20,7 @@ use crate::wire::iana::{Family, MessageType, Protocol};
 /// One DNS message as a server saw it.
 #[derive(Debug)]
 pub struct Event<'a> {
-    /// First 128 octets of the sender's identity; empty when it sent none.
+    /// First 128 bytes of the sender's identity; empty when it sent none.
     pub identity: &'a [u8],
     /// Side and direction, such as CLIENT_QUERY.
     pub message_type: MessageType,
@@ -34,7 +34,7 @@ pub struct Event<'a> {
     pub response_end: RawEndpoint<'a>,
     /// Query time of queries, response time of responses.
     pub time: Option<Time>,
-    /// Octets of the DNS payload; 0 when the sender left it out.
+    /// Bytes of the DNS payload; 0 when the sender left it out.
     pub length: u32,
     /// What the payload says.
     pub dns: Summary<'a>,
@@ -89,7 +89,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// One end of a conversation as it was sent: any octets, and any number.
+/// One end of a conversation as it was sent: any bytes, and any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RawEndpoint<'a> {
     /// The address.
@@ -108,7 +108,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads the dnstap fields: 4 or 16 octets, and a port in 32 bits.
+    /// Reads the dnstap fields: 4 or 16 bytes, and a port in 32 bits.
     fn from_wire(family: Option<Family>, address: Option<&[u8]>, port: Option<u32>) -> Self {
         Endpoint {
             address: address.and_then(|octets| parse_address(family, octets)),
@@ -123,7 +123,7 @@ fn to_time(sent: dnstap::Time) -> Option<Time> {
     Time::new(seconds, nanoseconds)
 }
 
-/// An address by the length of its octets; family INET in 16 octets is unmapped, as older CoreDNS sends it.
+/// An address by the length of its bytes; family INET in 16 bytes is unmapped, as older CoreDNS sends it.
 fn parse_address(family: Option<Family>, octets: &[u8]) -> Option<IpAddr> {
     if let Ok(v4) = <[u8; 4]>::try_from(octets) {
         return Some(IpAddr::V4(Ipv4Addr::from(v4)));

@@ -4,7 +4,7 @@
 //! without case; the response with the same key takes it out again and gets its [`Latency`]. All times are the
 //! messages' own, so a replayed capture gives the latencies of its day.
 //!
-//! Memory is fixed: rows of four entries of 16 octets, one cache line each. A key lives in one row; when the
+//! Memory is fixed: rows of four entries of 16 bytes, one cache line each. A key lives in one row; when the
 //! row is full the oldest query goes, and is counted as evicted unless it was over 60 s old anyway. Keys are
 //! 64 bits of a seeded hash: two different exchanges are mistaken for each other once in 2^64.
 
@@ -43,7 +43,7 @@ const SECONDS_MAX: u64 = (1 << (64 - NANOSECOND_BITS)) - 1;
 const PATIENCE_SECONDS: u64 = 60;
 
 impl Pairing {
-    /// Octets that a table for `entries` queries takes.
+    /// Bytes that a table for `entries` queries takes.
     pub fn cost(entries: usize) -> usize {
         Self::rows_for(entries) * size_of::<QueryRow>()
     }

@@ -85,7 +85,7 @@ impl RawFrames {
         RawFrames { longest: grown + data_header(0).len(), replacement }
     }
 
-    /// Octets it takes.
+    /// Bytes it takes.
     pub fn cost(&self) -> usize {
         if self.replacement.is_some() { self.longest } else { 0 }
     }

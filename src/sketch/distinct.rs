@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! hash     | which register | 0 0 0 1 ...       |      this one has rank 4
-//! memory   | r | r | r | r | ... | r | r |             two registers an octet: rank = base + r
+//! memory   | r | r | r | r | ... | r | r |             two registers a byte: rank = base + r
 //! ```
 //!
 //! What is counted is what the sketch lets go by: something new changes it with a probability `p` that follows from the
@@ -16,7 +16,7 @@
 //! error is 0.833 / sqrt(m) where HyperLogLog has 1.04 / sqrt(m). It can be had because nothing is merged: what is
 //! counted for all streams together, which is the union of the streams, has a sketch of its own.
 //!
-//! | octets | registers | standard error |
+//! | bytes | registers | standard error |
 //! |---|---|---|
 //! | 4096 | 8192 | 0.92 % |
 //! | 8192 | 16384 | 0.65 % |
@@ -52,7 +52,7 @@ pub struct DistinctCounts {
 /// One of them.
 #[derive(Clone, Debug)]
 struct CountedSet {
-    /// Where its memory begins, and its octets: two registers each, so `octets = 2^(index_bits - 1)`.
+    /// Where its memory begins, and its bytes: two registers each, so `octets = 2^(index_bits - 1)`.
     start: usize,
     octets: usize,
     /// Bits of a hash that choose a register.
@@ -95,7 +95,7 @@ const OPEN_BITS: u32 = 32;
 const PART_BITS: u32 = 16;
 
 impl DistinctCounts {
-    /// Empty sets in that many octets each.
+    /// Empty sets in that many bytes each.
     pub fn new(octets: impl Iterator<Item = usize>) -> Self {
         let mut start = 0;
         let counts = octets.map(|octets| {
@@ -111,7 +111,7 @@ impl DistinctCounts {
         DistinctCounts { counts: counts.collect(), memory: limits::table(start, 0) }
     }
 
-    /// Octets of a set in that many octets.
+    /// Bytes of a set in that many bytes.
     pub const fn cost(octets: usize) -> usize {
         size_of::<CountedSet>() + octets
     }
@@ -153,13 +153,13 @@ fn rank(hash: u64, index_bits: u32) -> u32 {
     (hash << index_bits | 1).leading_zeros() + 1
 }
 
-/// The number of the register that a hash falls on; two share an octet.
+/// The number of the register that a hash falls on; two share a byte.
 #[inline]
 fn index(hash: u64, index_bits: u32) -> usize {
     (hash >> (64 - index_bits)) as usize
 }
 
-/// What a register holds, of the octet that it is in.
+/// What a register holds, of the byte that it is in.
 #[inline]
 fn register(pair: u8, index: usize) -> u32 {
     u32::from(pair) >> shift(index) & FULL

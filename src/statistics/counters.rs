@@ -193,7 +193,7 @@ impl Direction {
 pub enum Counter {
     /// Messages.
     Messages(Direction),
-    /// Octets of DNS payload.
+    /// Bytes of DNS payload.
     Bytes(Direction),
     /// Messages over one transport.
     Protocol(Direction, Protocol),

@@ -147,12 +147,12 @@ impl Statistics {
         }
     }
 
-    /// Octets of the counts of different things.
+    /// Bytes of the counts of different things.
     pub fn distinct_cost(limits: &Limits) -> usize {
         distinct_sizes(limits).map(|octets| SETS * DistinctCounts::cost(octets)).sum()
     }
 
-    /// Octets of those that [`Statistics::count_intervals`] makes.
+    /// Bytes of those that [`Statistics::count_intervals`] makes.
     pub const INTERVAL_COST: usize = SETS * DistinctCounts::cost(INTERVAL_BYTES);
 
     /// Counts distinct clients and names by the interval, too.
@@ -307,7 +307,7 @@ impl Statistics {
     }
 }
 
-/// Octets of each set of different things: of the streams in order, of the others, and of all.
+/// Bytes of each set of different things: of the streams in order, of the others, and of all.
 fn distinct_sizes(limits: &Limits) -> impl Iterator<Item = usize> {
     let [all, with_tables, further] = limits.distinct;
     let with = limits.table_streams.min(limits.streams);
@@ -315,5 +315,5 @@ fn distinct_sizes(limits: &Limits) -> impl Iterator<Item = usize> {
     streams.chain([with_tables, all])
 }
 
-/// Octets of a set that counts by the interval.
+/// Bytes of a set that counts by the interval.
 const INTERVAL_BYTES: usize = DISTINCT_BYTES;

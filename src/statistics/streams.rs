@@ -16,7 +16,7 @@ use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 /// Statistics of one identity.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    /// First octets of the identity, as sent; `-` for none.
+    /// First bytes of the identity, as sent; `-` for none.
     identity: heapless::Vec<u8, IDENTITY_BYTES, u8>,
     /// The identity as people read it.
     text: heapless::String<{ IDENTITY_BYTES * TEXT_PER_OCTET }>,
@@ -79,7 +79,7 @@ pub struct Streams {
 const ABSENT: &[u8] = b"-";
 
 impl Streams {
-    /// Octets a stream costs, its place in the index included.
+    /// Bytes a stream costs, its place in the index included.
     pub const STREAM_BYTES: usize = size_of::<Stream>() + 2 * size_of::<u16>();
 
     /// Room for `capacity` identities.

@@ -36,7 +36,7 @@ pub struct StreamTables {
     pub tlds: TldCounts,
     /// Names, in the order of what is tracked.
     pub domains: Box<[HeavyHitters<1>]>,
-    /// Query addresses, by messages and octets.
+    /// Query addresses, by messages and bytes.
     pub clients: HeavyHitters<2>,
     /// Countries of queries and of responses, where their clients are looked up.
     pub countries: Option<[HeavyHitters<1>; 2]>,
@@ -55,7 +55,7 @@ pub struct TrackedTable {
 enum CountedBy {
     /// Messages.
     Hit,
-    /// Octets of DNS payload.
+    /// Bytes of DNS payload.
     Length,
     /// Messages with an rcode.
     Rcode(Rcode),
@@ -66,7 +66,7 @@ enum CountedBy {
 /// Tables of domains at most: some 4 MB by default.
 pub const TRACKED_MAX: usize = 64;
 
-/// Octets of the name of a country, for each.
+/// Bytes of the name of a country, for each.
 const COUNTRY_BYTES: usize = 24;
 
 impl TrackedTable {
@@ -179,7 +179,7 @@ impl Tables {
         }
     }
 
-    /// Octets of the sets with so many tables of domains, and how many sets there are.
+    /// Bytes of the sets with so many tables of domains, and how many sets there are.
     pub fn cost(limits: &Limits, tracked: usize, with_countries: bool) -> (usize, usize) {
         let domains = tracked * HeavyHitters::<1>::cost(limits.top_names, NAME_BYTES);
         let clients = HeavyHitters::<2>::cost(limits.top_clients, ADDRESS_BYTES);

@@ -1,7 +1,7 @@
 //! What librdkafka can do and its crate does not offer: to tell by a descriptor that it has something to say.
 //!
 //! librdkafka works on threads of its own and puts what it has to say (delivery reports, errors, log lines) into
-//! its main queue. Whenever that queue gets its first event after a look at it, an octet is written to a socket,
+//! its main queue. Whenever that queue gets its first event after a look at it, a byte is written to a socket,
 //! which an executor can wait for like for any other. So nobody has to look at the queue again and again.
 #![allow(unsafe_code)]
 
@@ -24,7 +24,7 @@ pub struct Watched<C: ProducerContext + 'static> {
     producer: BaseProducer<C>,
     /// Its main queue; a reference of our own, given back in `drop` before the producer goes.
     queue: NonNull<rd_kafka_queue_t>,
-    /// Where an octet comes for new events.
+    /// Where a byte comes for new events.
     reader: UnixStream,
     /// Where librdkafka writes it. Open for as long as it may.
     _writer: UnixStream,
@@ -43,7 +43,7 @@ impl<C: ProducerContext + 'static> Watched<C> {
         // SAFETY: the producer's handle is valid while `producer` lives, which is as long as `self`.
         let queue = unsafe { rd_kafka_queue_get_main(producer.client().native_ptr()) };
         let queue = NonNull::new(queue).ok_or(io::ErrorKind::NotFound)?;
-        // SAFETY: the queue is valid (above). The octet is copied by the call, and the descriptor stays open until
+        // SAFETY: the queue is valid (above). The byte is copied by the call, and the descriptor stays open until
         // `drop` has taken it away from the queue.
         unsafe {
             rd_kafka_queue_io_event_enable(
@@ -80,7 +80,7 @@ impl<C: ProducerContext + 'static> Watched<C> {
 
     /// Lets the callbacks run for all events that are there.
     pub fn serve(&self) {
-        // One event a look, and one look in any case: it makes librdkafka write the next octet.
+        // One event a look, and one look in any case: it makes librdkafka write the next byte.
         loop {
             self.producer.poll(Duration::ZERO);
             // SAFETY: the queue is valid for as long as `self`.

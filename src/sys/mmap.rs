@@ -1,7 +1,7 @@
 //! A file as memory: read when it is looked at, and forgotten when memory runs short.
 //!
 //! Who shortens a mapped file takes its pages away: the kernel answers a look at them with SIGBUS, which would end the
-//! process. So a handler puts a page of zeros where one of ours is missing, and the reader, who must expect any octets
+//! process. So a handler puts a page of zeros where one of ours is missing, and the reader, who must expect any bytes
 //! anyway, goes on. Where a page is missing that is none of ours the process ends as it would have.
 #![allow(unsafe_code)]
 
@@ -69,8 +69,8 @@ impl Mapping {
 
 impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `length` octets from `start` on are mapped and readable for as long as the region lives, which
-        // `self` keeps; any octets are valid. Nothing in this process writes to them, and others are asked not to
+        // SAFETY: `length` bytes from `start` on are mapped and readable for as long as the region lives, which
+        // `self` keeps; any bytes are valid. Nothing in this process writes to them, and others are asked not to
         // (see above).
         unsafe { slice::from_raw_parts(self.0.start.cast::<u8>().as_ptr(), self.0.length.get()) }
     }
@@ -90,7 +90,7 @@ impl Drop for Region {
 /// Start and length of what is mapped; a length of 0 is a free place. One is in force, one about to be.
 static GUARDED: [(AtomicUsize, AtomicUsize); 4] = [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 4];
 
-/// Octets of a page.
+/// Bytes of a page.
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether a page was missing.

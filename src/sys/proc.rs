@@ -12,7 +12,7 @@ use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Octets of memory in use.
+/// Bytes of memory in use.
 pub fn resident_octets() -> Option<u64> {
     let mut buffer = [0; 128];
     // proc(5): total, resident, ... in pages.
@@ -89,11 +89,11 @@ fn read<'b>(path: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
 #[repr(align(8))]
 struct Entries([u8; 1024]);
 
-/// Reads the next entries of a directory; tells how many octets they take, 0 at the end.
+/// Reads the next entries of a directory; tells how many bytes they take, 0 at the end.
 fn next_entries(directory: &File, entries: &mut Entries) -> Option<usize> {
     let (room, length) = (entries.0.as_mut_ptr(), entries.0.len());
-    // SAFETY: getdents64(2) writes at most `length` octets to `room`, which is borrowed for writing here and
-    // that long; any octets are valid in it. The descriptor is open as long as `directory` is borrowed.
+    // SAFETY: getdents64(2) writes at most `length` bytes to `room`, which is borrowed for writing here and
+    // that long; any bytes are valid in it. The descriptor is open as long as `directory` is borrowed.
     let read = unsafe { libc::syscall(libc::SYS_getdents64, directory.as_raw_fd(), room, length) };
     usize::try_from(read).ok()
 }

@@ -59,7 +59,7 @@ impl Terminal {
         }
     }
 
-    /// Waits for keys; how many octets came. 0: the terminal is gone.
+    /// Waits for keys; how many bytes came. 0: the terminal is gone.
     ///
     /// # Errors
     ///

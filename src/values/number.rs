@@ -4,7 +4,7 @@ use super::{Invalid, Value, deserialize};
 use std::fmt;
 use std::time::Duration;
 
-/// A size in octets from `MIN` to `MAX`: a number, or a string with K, M or G (1024-based, either case).
+/// A size in bytes from `MIN` to `MAX`: a number, or a string with K, M or G (1024-based, either case).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize<const MIN: u64 = 0, const MAX: u64 = { i64::MAX as u64 }>(u64);
 
@@ -20,7 +20,7 @@ impl<const MIN: u64, const MAX: u64> ByteSize<MIN, MAX> {
         ByteSize(octets)
     }
 
-    /// The size; `MIN <= octets <= MAX`.
+    /// The size; `MIN <= bytes <= MAX`.
     pub const fn get(self) -> u64 {
         self.0
     }

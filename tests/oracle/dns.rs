@@ -3,8 +3,8 @@
 //! Whatever `dns-parser` accepts, and whatever `domain` finds, our summary must have as well. Where we differ:
 //!
 //! * A qname with a pointer is none to us, since there is no name before it. To both libraries it may be, when the
-//!   octets of the header happen to look like labels.
-//! * A name of more than 255 octets is one to dns-parser.
+//!   bytes of the header happen to look like labels.
+//! * A name of more than 255 bytes is one to dns-parser.
 
 use super::text;
 use dnstapd::wire::dns::{HEADER_OCTETS, Malformed, Question, Summary};
@@ -13,7 +13,7 @@ use dnstapd::wire::name::NameError;
 use domain::base::{Message, name::ToLabelIter};
 use std::panic::catch_unwind;
 
-/// Checks the summary of any octets against itself and against both libraries.
+/// Checks the summary of any bytes against itself and against both libraries.
 pub fn check(payload: &[u8]) {
     let summary = Summary::parse(payload);
     check_alone(payload, &summary);

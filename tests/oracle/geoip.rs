@@ -1,11 +1,11 @@
-//! A database of any octets.
+//! A database of any bytes.
 
 use std::net::IpAddr;
 
 use dnstapd::limits::PLACE_BYTES;
 use dnstapd::message::geoip::LocationDatabase;
 
-/// Checks that octets are refused or looked up in, to an end, whatever they are.
+/// Checks that bytes are refused or looked up in, to an end, whatever they are.
 pub fn check(octets: &[u8]) {
     for country_iso in [false, true] {
         let Ok(database) = LocationDatabase::parse(octets, country_iso) else { continue };

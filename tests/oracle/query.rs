@@ -5,7 +5,7 @@ use dnstapd::http::query::{BadParameter, Parameters};
 /// The longest value asked for.
 const MAX: usize = 40;
 
-/// Checks that any octets are found again as they were encoded, and that any text is a value or a bad one.
+/// Checks that any bytes are found again as they were encoded, and that any text is a value or a bad one.
 pub fn check(octets: &[u8]) {
     check_text(&String::from_utf8_lossy(octets));
     let encoded: String = octets.iter().map(|octet| format!("%{octet:02x}")).collect();

@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use dnstapd::wire::name::{NAME_MAX, Name, TEXT_MAX};
 use dnstapd::wire::text::{TEXT_PER_OCTET, write_label_text};
 
-/// Checks that the text of any octets can be printed anywhere, and says which octets it came from.
+/// Checks that the text of any bytes can be printed anywhere, and says which bytes it came from.
 pub fn check(raw: &[u8]) {
     let mut out = vec![0; raw.len() * TEXT_PER_OCTET];
     let length = write_label_text(raw, &mut out).expect("room enough");
@@ -59,14 +59,14 @@ fn unescape_labels(text: &[u8]) -> Vec<Vec<u8>> {
     labels
 }
 
-/// An octet of a text: one that stands for itself, or what an escape stands for.
+/// A byte of a text: one that stands for itself, or what an escape stands for.
 #[derive(Clone, Copy)]
 enum Token {
     Plain(u8),
     Escaped(u8),
 }
 
-/// The octets a text stands for.
+/// The bytes a text stands for.
 fn unescape(text: &[u8]) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -91,7 +91,7 @@ fn unescape(text: &[u8]) -> Vec<Token> {
     }
 }
 
-/// The octets of some tokens.
+/// The bytes of some tokens.
 fn octets(tokens: Vec<Token>) -> Vec<u8> {
     tokens.into_iter().map(|(Token::Plain(octet) | Token::Escaped(octet))| octet).collect()
 }

@@ -1,10 +1,10 @@
-//! What `dnstapd top` makes of any octets from a server or a terminal.
+//! What `dnstapd top` makes of any bytes from a server or a terminal.
 
 use dnstapd::top::answers::{Metrics, counters, streams, tables};
 use dnstapd::top::json::JsonValue;
 use dnstapd::top::keys::KeyDecoder;
 
-/// Checks that octets are read to their end, and alike however they are cut.
+/// Checks that bytes are read to their end, and alike however they are cut.
 pub fn check(octets: &[u8]) {
     let found = JsonValue::parse(octets);
     for (name, is_read) in [

@@ -15,7 +15,7 @@ enum Value {
     Fixed64([u8; 8]),
 }
 
-/// The octets of a varint.
+/// The bytes of a varint.
 fn varint(value: u64) -> Vec<u8> {
     let mut out = [0; 10];
     let mut composer = Composer::new(&mut out);
@@ -24,7 +24,7 @@ fn varint(value: u64) -> Vec<u8> {
     out[..length].to_vec()
 }
 
-/// The octets of a field.
+/// The bytes of a field.
 fn field(number: u32, value: &Value) -> Vec<u8> {
     let (wire_type, octets) = match value {
         Value::Varint(value) => (0, varint(*value)),
@@ -50,7 +50,7 @@ fn unknown() -> impl Strategy<Value = Vec<u8>> {
     (17..0x1fff_ffff_u32, value()).prop_map(|(number, value)| field(number, &value))
 }
 
-/// The octets of a field of one of these numbers, with a value of its kind.
+/// The bytes of a field of one of these numbers, with a value of its kind.
 fn known(varints: &'static [u32], octets: &'static [u32]) -> impl Strategy<Value = Vec<u8>> {
     let varint = (proptest::sample::select(varints), any::<u64>(), 0..64u32);
     let varint = varint.prop_map(|(number, value, shift)| field(number, &Value::Varint(value >> shift)));

@@ -1,7 +1,7 @@
-//! Properties of the parsers, and what other libraries make of the same octets.
+//! Properties of the parsers, and what other libraries make of the same bytes.
 //!
-//! Inputs are what a sender would write (with a model of what must be read from it), the same with some octets
-//! changed, and any octets at all. `tests/oracle` says what must be true of each; the fuzz targets use the
+//! Inputs are what a sender would write (with a model of what must be read from it), the same with some bytes
+//! changed, and any bytes at all. `tests/oracle` says what must be true of each; the fuzz targets use the
 //! same checks.
 
 #![allow(

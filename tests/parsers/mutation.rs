@@ -1,10 +1,10 @@
-//! Octets with something wrong with them.
+//! Bytes with something wrong with them.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// One thing done to some octets.
+/// One thing done to some bytes.
 #[derive(Debug, Clone)]
 enum Mutation {
     Set(Index, u8),
@@ -15,7 +15,7 @@ enum Mutation {
     Repeat(Index, Index),
 }
 
-/// Octets of a strategy, mutated up to four times: sometimes not at all.
+/// Bytes of a strategy, mutated up to four times: sometimes not at all.
 pub fn mutated(octets: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     (octets, vec(mutation(), 0..5)).prop_map(|(mut octets, mutations)| {
         for mutation in mutations {
@@ -27,7 +27,7 @@ pub fn mutated(octets: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = 
     })
 }
 
-/// Octets of the values that matter to parsers, and others.
+/// Bytes of the values that matter to parsers, and others.
 fn octet() -> impl Strategy<Value = u8> {
     prop_oneof![any::<u8>(), proptest::sample::select(vec![0, 1, 0x3f, 0x40, 0x7f, 0x80, 0xc0, 0xff])]
 }

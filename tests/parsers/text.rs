@@ -1,11 +1,11 @@
-//! Octets in presentation form.
+//! Bytes in presentation form.
 
 use crate::oracle;
 use dnstapd::wire::name::Name;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Labels of any octets, some of them plain, which together fit a name.
+/// Labels of any bytes, some of them plain, which together fit a name.
 pub fn labels() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let label = prop_oneof![
         4 => "[a-zA-Z0-9_-]{1,12}".prop_map(String::into_bytes),

@@ -37,7 +37,7 @@ impl LocationDatabase {
 }
 
 impl<S: AsRef<[u8]> + Clone> LocationDatabase<S> {
-    /// The database in some octets; `country_iso`: the country as its code.
+    /// The database in some bytes; `country_iso`: the country as its code.
     ///
     /// # Errors
     ///

@@ -40,7 +40,7 @@ impl Server {
         Ok(())
     }
 
-    /// Does the handshake. Plain octets are told apart before it, by the first of them.
+    /// Does the handshake. Plain bytes are told apart before it, by the first of them.
     ///
     /// # Errors
     ///

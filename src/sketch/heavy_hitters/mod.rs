@@ -33,7 +33,7 @@
 //! Keys are told apart by 64 bits of a seeded hash alone: with ten million names the chance that an entry counts a
 //! name for another is one in 10^12.
 //!
-//! Names have up to 255 octets and a bucket has room for [`NAME_BYTES`] an entry, so a long name must win against
+//! Names have up to 255 bytes and a bucket has room for [`NAME_BYTES`] an entry, so a long name must win against
 //! all the entries it needs the room of.
 //!
 //! Numbers age by halves ([`HeavyHitters::age`]). The bounds hold for the aged counts: each is rounded outwards.
@@ -45,7 +45,7 @@
 //! case, and the largest error of a number among these, on average. A table of 256 entries, the default, finds them even when
 //! every second name comes but once. Where nine in ten do, it takes 512.
 //!
-//! | stream | entries | octets | recall | at worst | error |
+//! | stream | entries | bytes | recall | at worst | error |
 //! |---|---|---|---|---|---|
 //! | Zipf 0.8 | 64 | 5384 | 0.840 | 0.76 | 69.9 % |
 //! | Zipf 0.8 | 128 | 10632 | 0.967 | 0.92 | 8.5 % |
@@ -80,14 +80,14 @@
 
 use crate::limits::table;
 
-/// The heaviest keys by `N` numbers at once, such as messages and octets.
+/// The heaviest keys by `N` numbers at once, such as messages and bytes.
 #[derive(Debug)]
 pub struct HeavyHitters<const N: usize> {
     hot: Box<[HotBucket<N>]>,
     cold: Box<[ColdBucket<N>]>,
     /// For each bucket a weight that none of its entries is below; 0 while one is free or nobody has looked.
     least: Box<[u32]>,
-    /// A block of `block` octets for each bucket.
+    /// A block of `block` bytes for each bucket.
     names: Box<[u8]>,
     block: usize,
     cells: Box<[[u32; N]]>,
@@ -118,17 +118,17 @@ struct ColdBucket<const N: usize> {
     /// Value of the last entry that went: a free entry, which may come of a long name that went for a short one, is
     /// to be had at no lower price.
     floor: [u32; N],
-    /// Octets of each name. They stand in the block one behind the other, in order of the entries.
+    /// Bytes of each name. They stand in the block one behind the other, in order of the entries.
     lengths: [u8; WAYS],
 }
 
 /// Entries of a bucket.
 pub const WAYS: usize = 8;
 
-/// Octets of a bucket for each name in it: most names are shorter, with the length octets of the wire form.
+/// Bytes of a bucket for each name in it: most names are shorter, with the length bytes of the wire form.
 pub const NAME_BYTES: usize = 40;
 
-/// Octets of a bucket for each address in it.
+/// Bytes of a bucket for each address in it.
 pub const ADDRESS_BYTES: usize = 16;
 
 /// Cells for each entry.
@@ -153,7 +153,7 @@ pub struct HeavyHitter<'a, const N: usize> {
 }
 
 impl<const N: usize> HeavyHitters<N> {
-    /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `key_bytes` octets for the name of each.
+    /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `key_bytes` bytes for the name of each.
     pub fn new(entries: usize, key_bytes: usize) -> Self {
         let buckets = entries.div_ceil(WAYS).max(1);
         let hot = HotBucket { keys: [[0; WAYS]; 2], values: [[0; N]; WAYS] };
@@ -183,7 +183,7 @@ impl<const N: usize> HeavyHitters<N> {
         HeavyHitters { lowercase, ..self }
     }
 
-    /// Octets of a table of that size.
+    /// Bytes of a table of that size.
     pub const fn cost(entries: usize, key_bytes: usize) -> usize {
         let (cells, marks) = (WAYS * CELLS_PER_ENTRY * size_of::<[u32; N]>(), WAYS * MARKS_PER_ENTRY);
         let bucket = size_of::<HotBucket<N>>()
@@ -361,7 +361,7 @@ impl<const N: usize> HeavyHitters<N> {
         true
     }
 
-    /// Frees an entry of the key's bucket and `length` octets, if the key wins against all that must go for it.
+    /// Frees an entry of the key's bucket and `length` bytes, if the key wins against all that must go for it.
     /// Gives what it inherits.
     fn make_room(&mut self, key: u64, length: usize, contest: &AdmissionContest) -> Option<[u64; N]> {
         let place = self.bucket(key);
@@ -525,7 +525,7 @@ impl AdmissionContest {
     }
 }
 
-/// What decides who stays. One number decides for itself. Of messages and octets both count, a message as much as
+/// What decides who stays. One number decides for itself. Of messages and bytes both count, a message as much as
 /// [`MESSAGE_OCTETS`], so that the heaviest by either are kept.
 #[inline]
 fn weight<const N: usize>(values: [u64; N]) -> u64 {
@@ -542,7 +542,7 @@ fn weight<const N: usize>(values: [u64; N]) -> u64 {
 /// cell's numbers fit 32 bits with one more entry's in them.
 const WEIGHT_MAX: u64 = 1 << 30;
 
-/// The octets that a message counts as beside its own: about what it has.
+/// The bytes that a message counts as beside its own: about what it has.
 const MESSAGE_OCTETS: u64 = 128;
 
 #[inline]

@@ -1,9 +1,9 @@
-//! A stream of frames, cut as the first octets say, through the deframer and a receiver.
+//! A stream of frames, cut as the first bytes say, through the deframer and a receiver.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-/// How many of the first octets are lengths of pieces.
+/// How many of the first bytes are lengths of pieces.
 const CUTS: usize = 4;
 
 fuzz_target!(|octets: &[u8]| {

@@ -1,4 +1,4 @@
-//! Any octets as a database.
+//! Any bytes as a database.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

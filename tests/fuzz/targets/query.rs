@@ -1,4 +1,4 @@
-//! Any octets as what stands behind the question mark of a request.
+//! Any bytes as what stands behind the question mark of a request.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any octets in presentation form.
+//! Any bytes in presentation form.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

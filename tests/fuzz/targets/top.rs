@@ -1,4 +1,4 @@
-//! Any octets as an answer, and as keys.
+//! Any bytes as an answer, and as keys.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

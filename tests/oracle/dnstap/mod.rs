@@ -34,7 +34,7 @@ pub fn check(frame: &[u8]) {
 
 /// Checks that a frame survives composing, and a new identity.
 fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
-    // A value that was written in few octets may take a few more, but each field has its own.
+    // A value that was written in few bytes may take a few more, but each field has its own.
     let mut out = vec![0; 2 * frame.len() + 64];
     let length = walked.compose(&mut out).expect("room enough");
     assert_eq!(Dnstap::parse(&out[..length]), Ok(*walked));
@@ -45,7 +45,7 @@ fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
     assert_eq!(Dnstap::parse(&out[..length]), Ok(Dnstap { identity: Some(identity), ..*walked }));
 }
 
-/// Whether there are octets that may be a length of more than 32 bits.
+/// Whether there are bytes that may be a length of more than 32 bits.
 fn has_overlong(frame: &[u8]) -> bool {
     frame.windows(5).any(|octets| octets[..4].iter().all(|octet| *octet >= 0x80) && octets[4] > 0x0f)
 }

@@ -1,14 +1,14 @@
-//! A field of octets as a place in the frame.
+//! A field of bytes as a place in the frame.
 
 use micropb::field::FieldDecode;
 use micropb::{DecodeError, PbDecoder, PbRead, Tag};
 
-/// Where the octets of a field are, when it is there. A later one takes its place.
+/// Where the bytes of a field are, when it is there. A later one takes its place.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Span(Option<(usize, usize)>);
 
 impl Span {
-    /// The octets in the frame.
+    /// The bytes in the frame.
     pub fn of<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
         self.0.map(|(offset, length)| &frame[offset..offset + length])
     }
