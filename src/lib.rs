@@ -41,6 +41,8 @@ pub mod values;
 
 pub mod limits;
 
+pub mod section;
+
 pub mod metric;
 
 pub mod reasons;

@@ -228,6 +228,7 @@ fn a_type_name_stands_for_one_thing() {
             let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             if matches!(kind, "struct" | "enum" | "union" | "trait")
                 && name != "Section"
+                && !name.is_empty()
                 && !path.ends_with("generated.rs")
             {
                 places.entry(name).or_default().push(path.clone());

@@ -16,13 +16,13 @@ use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
 use dnstapd::message::pairing::Pairing;
-use dnstapd::output::{self, Outlet, Outlets, stdout};
+use dnstapd::output::{self, Outlet, Outlets, WaitPolicy, stdout};
 use dnstapd::pipeline::Collector;
+use dnstapd::section::QueueSettings;
 use dnstapd::statistics::counters::Direction;
 use dnstapd::statistics::{self, Statistics, StreamScope, ranking};
 use dnstapd::sys::proc;
 use dnstapd::time::Time;
-use dnstapd::values::QueueSettings;
 use dnstapd::values::{Format, WhenFull};
 use dnstapd::wire::framestream::{Deframer, Unit, data_header};
 
@@ -149,7 +149,10 @@ fn no_allocation_from_frame_to_queue() {
     assert_eq!(allocations() - before, 0);
     assert_eq!(counters.received.get(), frames.len() as u64 * 11);
     for output in outputs.iter() {
-        assert_eq!((output.delivered(), output.dropped().total()), (counters.received.get(), 0));
+        assert_eq!(
+            (output.counters().delivered.get(), output.counters().dropped.total()),
+            (counters.received.get(), 0)
+        );
     }
     // Every kind of table was filled.
     let statistics = statistics.borrow();
@@ -295,7 +298,7 @@ fn almost_none_from_socket_to_peer() {
         sender.join().unwrap();
         let messages = captured().len() * ROUNDS;
         assert_eq!(counters.received.get(), messages as u64);
-        assert_eq!(outputs.iter().next().unwrap().delivered(), messages as u64, "{format}");
+        assert_eq!(outputs.iter().next().unwrap().counters().delivered.get(), messages as u64, "{format}");
         // What the reactor and the executor make for a wake-up, of which each serves hundreds of messages.
         assert!(made * 50 < messages as u64, "{made} allocations for {messages} messages as {format}");
     }
@@ -561,7 +564,7 @@ fn no_output_allocates_per_message() {
         let (made, records) = async_io::block_on(executor.run(async {
             let round = async || {
                 for frame in &frames {
-                    stage.outlets.room_everywhere().await;
+                    stage.outlets.room(WaitPolicy::Forever).await;
                     counters.count(collector.ingest(&frame[4..]));
                 }
                 smol::future::yield_now().await;
@@ -573,16 +576,20 @@ fn no_output_allocates_per_message() {
             for _ in 0..ROUNDS {
                 round().await;
             }
-            while kind == "metrics" && output.delivered() < 3 {
+            while kind == "metrics" && output.counters().delivered.get() < 3 {
                 round().await;
             }
             stage.outlets.drained().await;
             (allocations() - before.0, records() - before.1)
         }));
         let messages = counters.received.get();
-        let delivered = if kind == "metrics" { output.delivered() } else { messages };
+        let delivered = if kind == "metrics" { output.counters().delivered.get() } else { messages };
         assert!(messages >= (frames.len() * (ROUNDS + 1)) as u64);
-        assert_eq!((output.delivered(), output.dropped().total()), (delivered, 0), "{kind}");
+        assert_eq!(
+            (output.counters().delivered.get(), output.counters().dropped.total()),
+            (delivered, 0),
+            "{kind}"
+        );
         // Those of the reactor and the executor, at each wake-up; a local socket holds ten datagrams.
         println!("{kind}: {made} allocations for {messages} messages in {records} records of TLS");
         assert!(made * 8 < messages, "{made} allocations for {messages} messages to {kind}");

@@ -264,6 +264,7 @@ async fn tick(parts: &'static ProcessTables) {
         let now = Instant::now();
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
+        parts.stage.outlets.tick(now);
         parts.shared.connections.tick();
         if geoip::was_cut() {
             warn!(

@@ -10,6 +10,7 @@
 use core::fmt::Display;
 
 use crate::input::counters::{InputCounters, Rejection};
+use crate::output::WaitPolicy;
 use crate::pipeline::{Collector, Ingested};
 use crate::reasons::Reason;
 use crate::wire::foreign::recognise;
@@ -94,8 +95,8 @@ impl<'a> FrameReader<'a> {
         };
         loop {
             let has_room = match pace {
-                Pace::Live => outputs.has_room(),
-                Pace::Replay(_) => outputs.has_room_everywhere(),
+                Pace::Live => outputs.has_room(WaitPolicy::Configured),
+                Pace::Replay(_) => outputs.has_room(WaitPolicy::Forever),
             };
             if !has_room {
                 return Ok(FeedOutcome::NeedsRoom);

@@ -32,6 +32,7 @@ use super::connections::{ConnectionLease, ConnectionTable};
 use super::frame_reader::{FeedOutcome, FrameReader, Pace};
 use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BLOCKS, TAIL_BYTES};
+use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
 
 /// What all connections share.
@@ -215,12 +216,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
     async fn room(&self) {
         while !self.has_room() {
             self.receiver.wait_until(|| !self.receiver.held.get() && self.reach() > 0).await;
-            self.receiver.collector.outputs().room().await;
+            self.receiver.collector.outputs().room(WaitPolicy::Configured).await;
         }
     }
 
     fn has_room(&self) -> bool {
-        !self.receiver.held.get() && self.reach() > 0 && self.receiver.collector.outputs().has_room()
+        !self.receiver.held.get()
+            && self.reach() > 0
+            && self.receiver.collector.outputs().has_room(WaitPolicy::Configured)
     }
 
     /// Bytes that may be read beyond the partial, as far as the buffer goes: without a free block, no more than the partial
@@ -346,7 +349,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         loop {
             match suspended.outcome {
                 FeedOutcome::NeedsRoom | FeedOutcome::Incomplete | FeedOutcome::BatchDone => {
-                    self.receiver.collector.outputs().room().await
+                    self.receiver.collector.outputs().room(WaitPolicy::Configured).await
                 }
                 FeedOutcome::Reply(bytes) => self.reply(bytes, lease).await?,
                 FeedOutcome::Stop(finish) => {

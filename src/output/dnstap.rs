@@ -7,9 +7,10 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{Kind, Plan, PlanContext, PlanError, RawFrames, RecordKind};
+use super::{OutputKind, Plan, PlanContext, PlanError, RawFrames, RecordKind};
 use crate::net::dial::PeerAddress;
-use crate::values::{ClientTls, FilePath, KeyError, Text, required, section};
+use crate::section::section;
+use crate::values::{ClientTls, FilePath, KeyError, Text, required};
 
 section! {
     /// Section `output.dnstap`.
@@ -25,7 +26,7 @@ section! {
     }
 }
 
-impl Kind for Section {
+impl OutputKind for Section {
     fn name(&self) -> &'static str {
         "dnstap"
     }

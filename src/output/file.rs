@@ -18,11 +18,12 @@ use smol::future::{or, pending};
 
 use super::rotating_file::{self, FileSettings, RotatingFile};
 use super::{
-    Kind, Outlet, Outlets, Plan, PlanContext, PlanError, RawFrames, RecordKind, ReopenedFile, RunningSink,
-    Sink, TaskContext, TaskStep, WriteState,
+    Outlet, Outlets, OutputKind, Plan, PlanContext, PlanError, RawFrames, RecordKind, ReopenedFile,
+    RunningSink, Sink, TaskContext, TaskStep, WriteState,
 };
 use crate::limits::FILE_BATCH_BYTES;
-use crate::values::{FilePath, Format, choice, section};
+use crate::section::section;
+use crate::values::{FilePath, Format, choice};
 
 section! {
     /// Section `output.file`.
@@ -51,7 +52,7 @@ choice! {
     }
 }
 
-impl Kind for Section {
+impl OutputKind for Section {
     fn name(&self) -> &'static str {
         "file"
     }

@@ -4,28 +4,32 @@
 //! 2020-10-13 05:19:35,522 18 QUERIES, 3.6 QPS, 1 CLIENTS, 18 INET, 0 INET6, 18 UDP, 0 TCP, 17 DOMAINS
 //! ```
 //!
-//! It takes no messages: its records are its lines, and they are accounted for as those of the other outputs are. The time
-//! is UTC. QPS is always of the interval; with `cumulative = false` the others are, too, for which distinct clients and
+//! Its records are its lines, and each stands for the messages that came since the one before: until the line is written
+//! they count as queued, and if it is dropped, so are they. The time is UTC. QPS is always of the interval; with
+//! `cumulative = false` the others are, too, for which distinct clients and
 //! names are counted once more.
 
 use core::cell::RefCell;
 use core::fmt::Write;
+use core::future::poll_fn;
+use core::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use smol::future::or;
+use smol::future::{or, pending};
 use smol::stream::StreamExt;
 
 use super::rotating_file::FileSettings;
 use super::stdout::StdoutWriter;
 use super::{
-    Kind, Outlet, Plan, PlanContext, PlanError, RecordKind, ReopenedFile, RunningSink, Sink, TaskContext,
-    file,
+    Outlet, OutputKind, Plan, PlanContext, PlanError, RecordKind, ReopenedFile, RunningSink, Sink,
+    TaskContext, file,
 };
 use crate::limits::RECORD_BYTES;
+use crate::section::section;
 use crate::statistics::{Statistics, StreamScope};
 use crate::time::{Time, write_comma_time};
-use crate::values::{FilePath, Seconds, section};
+use crate::values::{FilePath, Seconds};
 
 section! {
     /// Section `output.metrics`.
@@ -42,7 +46,7 @@ section! {
     }
 }
 
-impl Kind for Section {
+impl OutputKind for Section {
     fn name(&self) -> &'static str {
         "metrics"
     }
@@ -103,7 +107,7 @@ impl Sink for MetricsSink {
     }
 }
 
-/// Makes a line at the end of each interval.
+/// Makes a line at the end of each interval, and one at a stop if messages came since the last.
 async fn write_lines(
     outlet: &Outlet,
     statistics: &RefCell<Statistics>,
@@ -116,20 +120,33 @@ async fn write_lines(
     let mut last = Counts::default();
     let mut begun = Instant::now();
     let mut ticks = Timer::interval(interval);
-    while ticks.next().await.is_some() {
-        let counts = Counts::now(&statistics.borrow());
-        let since = counts.since(&last);
-        let shown = if cumulative {
-            counts.clone()
-        } else {
-            let (clients, domains) = statistics.borrow_mut().take_interval().unwrap_or_default();
-            Counts { clients, domains, ..since }
-        };
-        let length = begun.elapsed();
-        begun = Instant::now();
-        last = counts;
-        if let Ok(line) = shown.line(Time::now(), tenths_a_second(since.queries, length)) {
-            outlet.offer(Ok(&[line.as_bytes(), b"\n"]));
+    // The writer waits in the same task, and is woken at a stop; this is polled before it each time, so the last line is in
+    // the queue when the writer looks for the end.
+    let mut stop = poll_fn(|_| if outlet.is_stopping() { Poll::Ready(()) } else { Poll::Pending });
+    loop {
+        let is_last = or(async { ticks.next().await.is_none() }, async {
+            (&mut stop).await;
+            true
+        });
+        let is_last = is_last.await;
+        if !is_last || outlet.has_uncounted() {
+            let counts = Counts::now(&statistics.borrow());
+            let since = counts.since(&last);
+            let shown = if cumulative {
+                counts.clone()
+            } else {
+                let (clients, domains) = statistics.borrow_mut().take_interval().unwrap_or_default();
+                Counts { clients, domains, ..since }
+            };
+            let length = begun.elapsed();
+            begun = Instant::now();
+            last = counts;
+            if let Ok(line) = shown.line(Time::now(), tenths_a_second(since.queries, length)) {
+                outlet.offer_line(&[line.as_bytes(), b"\n"]);
+            }
+        }
+        if is_last {
+            return pending().await;
         }
     }
 }

@@ -16,8 +16,10 @@
 //! At any instant `received = delivered + dropped + queued`, in messages, or in lines for the output that makes its own.
 
 mod capture_file;
+mod counters;
 mod datagram_sink;
 pub mod dnstap;
+mod drop_report;
 pub mod file;
 pub mod kafka;
 pub mod metrics;
@@ -33,10 +35,12 @@ pub mod tcp_socket;
 
 use serde::Deserialize;
 
-pub use outlet::{DropReason, Outlet, TaskStep, WaitPolicy, WriteState};
+pub use counters::{DropReason, OutletCounters};
+pub use outlet::{Outlet, TaskStep, WaitPolicy, WriteState};
 pub use outlets::Outlets;
 pub use plan::{
-    Kind, OutputCertificates, Plan, PlanContext, PlanError, ReopenedFile, RunningSink, Sink, TaskContext,
+    OutputCertificates, OutputKind, Plan, PlanContext, PlanError, ReopenedFile, RunningSink, Sink,
+    TaskContext,
 };
 pub use record::{RawFrames, RecordKind};
 pub use syslog::SyslogComposer;
@@ -53,7 +57,7 @@ macro_rules! kinds {
 
         impl Section {
             /// All kinds, whether they are enabled or not.
-            pub fn kinds(&self) -> [&dyn Kind; [$(stringify!($field)),*].len()] {
+            pub fn kinds(&self) -> [&dyn OutputKind; [$(stringify!($field)),*].len()] {
                 [$(&self.$field),*]
             }
         }
@@ -85,7 +89,7 @@ impl Section {
     }
 
     /// The kinds that are to run.
-    pub fn enabled(&self) -> impl Iterator<Item = &dyn Kind> {
+    pub fn enabled(&self) -> impl Iterator<Item = &dyn OutputKind> {
         self.kinds().into_iter().filter(|kind| kind.is_enabled())
     }
 

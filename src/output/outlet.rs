@@ -4,10 +4,14 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 
+use std::time::Instant;
+
+use super::counters::{DropReason, OutletCounters};
+use super::drop_report::DropReport;
 use super::record::RecordKind;
-use crate::reasons::{Tally, reasons};
+use crate::section::QueueSettings;
 use crate::sketch::record_queue::{Full, RecordQueue};
-use crate::values::{Format, QueueSettings, WhenFull};
+use crate::values::{Format, WhenFull};
 
 /// One output: its queue and its counters.
 pub struct Outlet {
@@ -28,10 +32,12 @@ pub struct Outlet {
     reopen: Cell<bool>,
     /// Whether the output is to end once its queue is empty.
     finishing: Cell<bool>,
-    received: Cell<u64>,
-    delivered: Cell<u64>,
-    dropped: Tally<DropReason>,
-    connections: Cell<u64>,
+    counters: OutletCounters,
+    /// Whether it was ever connected.
+    was_connected: Cell<bool>,
+    drops: RefCell<DropReport>,
+    /// The messages that each line stands for, where the output makes its own lines.
+    lines: RefCell<LineWeights>,
 }
 
 impl core::fmt::Debug for Outlet {
@@ -64,25 +70,7 @@ pub enum WaitPolicy {
     Forever,
 }
 
-reasons! {
-    /// Why a record is dropped.
-    pub enum DropReason {
-        /// The queue is full and the output had its turn: the other end is too slow.
-        Full = "full";
-        /// The queue is full and the other end away: not connected, or a disk that takes nothing.
-        Away = "away";
-        /// The other end is gone for good.
-        Closed = "closed";
-        /// The record is longer than any can be.
-        Oversize = "oversize";
-        /// The other end refused it, or did not take it in time.
-        Delivery = "delivery";
-        /// The daemon stopped before the other end took it.
-        Shutdown = "shutdown";
-    }
-}
-
-/// What an output's task is to do next.
+/// The next thing for an output's task to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskStep {
     /// Write: something is queued.
@@ -112,6 +100,9 @@ impl Outlet {
 
     /// An output of any kind, with an empty queue.
     pub fn of_kind(name: &'static str, kind: RecordKind, settings: QueueSettings) -> Self {
+        let counters = OutletCounters::default();
+        // Nothing has failed yet.
+        counters.connected.set(1);
         Outlet {
             name,
             longest: kind.longest().min(settings.bytes),
@@ -124,10 +115,10 @@ impl Outlet {
             wake_at: Cell::new(0),
             reopen: Cell::new(false),
             finishing: Cell::new(false),
-            received: Cell::new(0),
-            delivered: Cell::new(0),
-            dropped: Tally::default(),
-            connections: Cell::new(0),
+            counters,
+            was_connected: Cell::new(false),
+            drops: RefCell::default(),
+            lines: RefCell::default(),
         }
     }
 
@@ -136,24 +127,81 @@ impl Outlet {
         &self.kind
     }
 
-    /// Takes one record, made of `parts`, into the queue, or counts a loss; wakes the task that waits for it.
+    /// Takes the record of one message, made of `parts`, into the queue, or counts it as dropped; wakes the task that
+    /// waits for it.
     pub(super) fn offer(&self, parts: Result<&[&[u8]], DropReason>) {
-        self.received.set(self.received.get() + 1);
+        self.counters.received.count();
+        match self.push(parts) {
+            Ok(()) => self.counters.queued.count(),
+            Err(reason) => self.counters.dropped.count(reason),
+        }
+    }
+
+    /// Takes one message that a line to come will count.
+    pub(super) fn offer_uncoded(&self) {
+        self.counters.received.count();
         if self.state.get() == WriteState::Closed {
-            return self.dropped.count(DropReason::Closed);
+            return self.counters.dropped.count(DropReason::Closed);
         }
-        let pushed = parts.and_then(|parts| {
-            let mut queue = self.queue.borrow_mut();
-            match queue.push(parts) {
-                Ok(()) => Ok(queue.bytes()),
-                Err(Full) => Err(refusal(parts, queue.capacity(), self.state.get())),
-            }
-        });
+        self.counters.queued.count();
+        self.lines.borrow_mut().uncounted += 1;
+    }
+
+    /// Takes a line, made of `parts`, which stands for all messages since the last one.
+    pub(super) fn offer_line(&self, parts: &[&[u8]]) {
+        let pushed = self.push(Ok(parts));
+        let mut lines = self.lines.borrow_mut();
+        let messages = core::mem::take(&mut lines.uncounted);
         match pushed {
-            Ok(bytes) if bytes >= self.wake_at.get() => self.wake(),
-            Ok(_) => {}
-            Err(reason) => self.dropped.count(reason),
+            Ok(()) => lines.push(messages),
+            Err(reason) => self.counters.settle_dropped(messages, reason),
         }
+    }
+
+    /// Whether messages came that no line stands for yet.
+    pub(super) fn has_uncounted(&self) -> bool {
+        self.lines.borrow().uncounted > 0
+    }
+
+    fn push(&self, parts: Result<&[&[u8]], DropReason>) -> Result<(), DropReason> {
+        if self.state.get() == WriteState::Closed {
+            return Err(DropReason::Closed);
+        }
+        let parts = parts?;
+        let bytes = {
+            let mut queue = self.queue.borrow_mut();
+            if queue.push(parts) == Err(Full) {
+                return Err(refusal(parts, queue.capacity(), self.state.get()));
+            }
+            queue.bytes()
+        };
+        self.publish_bytes(bytes);
+        if bytes >= self.wake_at.get() {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Notes the bytes that wait, of which `queued` are in the queue.
+    fn publish_bytes(&self, queued: usize) {
+        self.counters.queue_bytes.set((queued + self.in_flight.get().1) as u64);
+    }
+
+    /// The messages that the oldest `records` stand for.
+    fn messages_of(&self, records: u64) -> u64 {
+        if matches!(self.kind, RecordKind::SelfMade) { self.lines.borrow_mut().pop(records) } else { records }
+    }
+
+    /// Counts the oldest records as taken by the other end.
+    fn count_delivered(&self, records: u64) {
+        self.counters.settle_delivered(self.messages_of(records));
+        self.publish_bytes(self.queue.borrow().bytes());
+    }
+
+    /// Counts the oldest records as dropped.
+    fn count_dropped(&self, records: u64, reason: DropReason) {
+        self.counters.settle_dropped(self.messages_of(records), reason);
+        self.publish_bytes(self.queue.borrow().bytes());
     }
 
     fn wake(&self) {
@@ -163,10 +211,10 @@ impl Outlet {
     }
 
     /// Whether an input may bring one more message without a loss that is not the other end's fault.
-    pub(super) fn has_room(&self, patience: WaitPolicy) -> bool {
+    pub(super) fn has_room(&self, policy: WaitPolicy) -> bool {
         let owed = match self.state.get() {
             WriteState::Ready => true,
-            WriteState::Blocked | WriteState::Away => match patience {
+            WriteState::Blocked | WriteState::Away => match policy {
                 WaitPolicy::OneTurn => false,
                 WaitPolicy::Configured => self.when_full == WhenFull::Wait,
                 WaitPolicy::Forever => true,
@@ -222,7 +270,12 @@ impl Outlet {
 
     /// Whether the daemon stops and nothing is queued.
     pub fn is_over(&self) -> bool {
-        self.finishing.get() && self.queued() == 0
+        self.finishing.get() && self.is_drained()
+    }
+
+    /// Whether no record waits or is on its way.
+    pub(super) fn is_drained(&self) -> bool {
+        self.queue.borrow().is_empty() && self.in_flight.get().0 == 0
     }
 
     /// Ready when `ready` says something; it is asked again whenever `wake_at` bytes are queued.
@@ -250,7 +303,7 @@ impl Outlet {
     pub fn write_with<E>(&self, write: impl FnOnce([&[u8]; 2]) -> Result<usize, E>) -> Result<(), E> {
         let written = write(self.queue.borrow().pending())?;
         let complete = self.queue.borrow_mut().take(written);
-        self.delivered.set(self.delivered.get() + complete);
+        self.count_delivered(complete);
         Ok(())
     }
 
@@ -261,14 +314,15 @@ impl Outlet {
     ) -> Option<Result<(), E>> {
         let written = self.queue.borrow().first().map(write)?;
         Some(written.map(|_| {
-            self.take_first();
-            self.delivered.set(self.delivered.get() + 1);
+            let records = self.take_first();
+            self.count_delivered(records);
         }))
     }
 
     /// Throws the first record away, and counts it.
     pub fn drop_first(&self, reason: DropReason) {
-        self.dropped.add(reason, self.take_first());
+        let records = self.take_first();
+        self.count_dropped(records, reason);
     }
 
     fn take_first(&self) -> u64 {
@@ -294,7 +348,7 @@ impl Outlet {
     /// Counts what [`Outlet::take_batch`] took as delivered.
     pub fn batch_written(&self) {
         let (records, _) = self.in_flight.take();
-        self.delivered.set(self.delivered.get() + records);
+        self.count_delivered(records);
     }
 
     /// Hands the first record to `send`, and when that succeeds takes it out; it counts as queued until
@@ -313,13 +367,14 @@ impl Outlet {
 
     /// Counts records that were on their way, with so many bytes in all, as delivered.
     pub fn settle_delivered(&self, records: u64, bytes: usize) {
-        let landed = self.settle(records, bytes);
-        self.delivered.set(self.delivered.get() + landed);
+        let settled = self.settle(records, bytes);
+        self.count_delivered(settled);
     }
 
     /// Counts records that were on their way, with so many bytes in all, as lost.
     pub fn settle_lost(&self, records: u64, bytes: usize, reason: DropReason) {
-        self.dropped.add(reason, self.settle(records, bytes));
+        let settled = self.settle(records, bytes);
+        self.count_dropped(settled, reason);
     }
 
     /// Takes records from those on their way.
@@ -338,12 +393,15 @@ impl Outlet {
     /// Notes how the last attempt to write went.
     pub fn set_write_state(&self, state: WriteState) {
         self.state.set(state);
+        self.counters.connected.set(u64::from(self.is_connected()));
     }
 
     /// Notes a new connection.
     pub fn set_connected(&self) {
-        self.state.set(WriteState::Ready);
-        self.connections.set(self.connections.get() + 1);
+        self.set_write_state(WriteState::Ready);
+        if self.was_connected.replace(true) {
+            self.counters.reconnects.count();
+        }
     }
 
     /// Asks for the file to be opened anew.
@@ -358,10 +416,29 @@ impl Outlet {
         self.wake();
     }
 
-    /// Throws away what waits, and counts it.
+    /// Throws away whatever waits, and counts it.
     pub fn discard(&self, reason: DropReason) {
         let (in_flight, _) = self.in_flight.take();
-        self.dropped.add(reason, self.queue.borrow_mut().clear() + in_flight);
+        let records = self.queue.borrow_mut().clear() + in_flight;
+        self.count_dropped(records, reason);
+        // No line will stand for these.
+        let uncounted = core::mem::take(&mut self.lines.borrow_mut().uncounted);
+        self.counters.settle_dropped(uncounted, reason);
+    }
+
+    /// Reports drops in the log; to be called every second.
+    pub(super) fn tick(&self, now: Instant) {
+        self.drops.borrow_mut().tick(now, self.name, &self.counters);
+    }
+
+    /// Whether a record was dropped within the last minute.
+    pub fn has_dropped_lately(&self, now: Instant) -> bool {
+        self.drops.borrow().is_recent(now)
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> &OutletCounters {
+        &self.counters
     }
 
     /// Name in metrics and log: its section's.
@@ -369,34 +446,41 @@ impl Outlet {
         self.name
     }
 
-    /// Records written to the last byte.
-    pub fn delivered(&self) -> u64 {
-        self.delivered.get()
-    }
-
-    /// Records that went nowhere, by reason.
-    pub fn dropped(&self) -> &Tally<DropReason> {
-        &self.dropped
-    }
-
-    /// Records that wait.
-    pub fn queued(&self) -> usize {
-        let (in_flight, _) = self.in_flight.get();
-        self.queue.borrow().records() + usize::try_from(in_flight).unwrap_or(usize::MAX)
-    }
-
-    /// Bytes that wait.
-    pub fn queue_bytes(&self) -> usize {
-        self.queue.borrow().bytes() + self.in_flight.get().1
+    /// Messages that wait.
+    pub fn queued(&self) -> u64 {
+        self.counters.queued.get()
     }
 
     /// Whether the other end is there.
     pub fn is_connected(&self) -> bool {
         matches!(self.state.get(), WriteState::Ready | WriteState::Blocked)
     }
+}
 
-    /// Connections made after the first.
-    pub fn reconnects(&self) -> u64 {
-        self.connections.get().saturating_sub(1)
+/// How many messages each line in the queue stands for, oldest first.
+///
+/// Lines are few, so there is room for some. Those beyond are counted with the newest that has room, which is early by
+/// a line, and exact in all.
+#[derive(Debug, Default)]
+struct LineWeights {
+    waiting: heapless::Deque<u64, LINES>,
+    /// Messages that no line stands for yet.
+    uncounted: u64,
+}
+
+impl LineWeights {
+    fn push(&mut self, messages: u64) {
+        if let Err(messages) = self.waiting.push_back(messages)
+            && let Some(newest) = self.waiting.back_mut()
+        {
+            *newest += messages;
+        }
+    }
+
+    fn pop(&mut self, lines: u64) -> u64 {
+        (0..lines).map_while(|_| self.waiting.pop_front()).sum()
     }
 }
+
+/// Lines whose messages are told apart.
+const LINES: usize = 64;

@@ -1,6 +1,7 @@
 //! All outputs together: the last step of a message, and who waits for whom.
 
 use core::cell::RefCell;
+use std::time::Instant;
 
 use event_listener::{Event as Notice, listener};
 
@@ -17,8 +18,8 @@ use defmt_or_log::warn;
 #[derive(Debug, Default)]
 pub struct Outlets {
     list: heapless::Vec<Outlet, OUTPUTS>,
-    /// Whether one of them wants frames.
-    takes_frames: bool,
+    /// Whether one of them takes messages without a format: as frames, or only to count them.
+    takes_others: bool,
     /// Where a record is encoded before it is copied into the queues.
     record: RefCell<Record>,
     /// Told whenever a queue got shorter.
@@ -30,7 +31,7 @@ impl Outlets {
     pub fn new(list: impl IntoIterator<Item = Outlet>) -> Self {
         let list: heapless::Vec<Outlet, OUTPUTS> = list.into_iter().take(OUTPUTS).collect();
         Outlets {
-            takes_frames: list.iter().any(|outlet| matches!(outlet.kind(), RecordKind::RawFrames(_))),
+            takes_others: list.iter().any(|outlet| outlet.kind().format().is_none()),
             list,
             ..Outlets::default()
         }
@@ -65,48 +66,30 @@ impl Outlets {
                 encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| DropReason::Oversize);
             wanted.for_each(|outlet| offer_encoded(outlet, event, encoded));
         }
-        if self.takes_frames {
+        if self.takes_others {
             for outlet in &self.list {
-                if let RecordKind::RawFrames(frames) = outlet.kind() {
-                    frames.offer(outlet, frame);
+                match outlet.kind() {
+                    RecordKind::RawFrames(frames) => frames.offer(outlet, frame),
+                    RecordKind::SelfMade => outlet.offer_uncoded(),
+                    _ => {}
                 }
             }
         }
     }
 
-    /// Whether every output that is owed a turn has room for one more message.
-    pub fn has_room(&self) -> bool {
-        self.list.iter().all(|outlet| outlet.has_room(WaitPolicy::Configured))
+    /// Whether no output makes an input with this policy wait before its next message.
+    pub fn has_room(&self, policy: WaitPolicy) -> bool {
+        self.list.iter().all(|outlet| outlet.has_room(policy))
     }
 
-    /// Waits until every output that is owed a turn, or must not lose anything, has room for one more message.
-    pub async fn room(&self) {
-        self.wait_until(|| self.has_room()).await;
-    }
-
-    /// Whether every output that is not closed has room for one more message: for inputs that can wait.
-    pub fn has_room_everywhere(&self) -> bool {
-        self.list.iter().all(|outlet| outlet.has_room(WaitPolicy::Forever))
-    }
-
-    /// Waits until every output that is not closed has room for one more message.
-    pub async fn room_everywhere(&self) {
-        self.wait_until(|| self.has_room_everywhere()).await;
-    }
-
-    /// Whether every output that is owed a turn has room for one more message: for inputs that cannot wait longer.
-    pub fn has_room_this_turn(&self) -> bool {
-        self.list.iter().all(|outlet| outlet.has_room(WaitPolicy::OneTurn))
-    }
-
-    /// Waits until every output that is owed a turn has room for one more message, which none takes long for.
-    pub async fn room_this_turn(&self) {
-        self.wait_until(|| self.has_room_this_turn()).await;
+    /// Waits until no output makes an input with this policy wait.
+    pub async fn room(&self, policy: WaitPolicy) {
+        self.wait_until(|| self.has_room(policy)).await;
     }
 
     /// Waits until nothing is queued any more.
     pub async fn drained(&self) {
-        self.wait_until(|| self.list.iter().all(|outlet| outlet.queued() == 0)).await;
+        self.wait_until(|| self.list.iter().all(Outlet::is_drained)).await;
     }
 
     /// Asks all outputs to open their files anew.
@@ -128,6 +111,11 @@ impl Outlets {
             }
             outlet.discard(DropReason::Shutdown);
         }
+    }
+
+    /// Reports drops in the log; to be called every second.
+    pub fn tick(&self, now: Instant) {
+        self.list.iter().for_each(|outlet| outlet.tick(now));
     }
 
     /// Tells the inputs that a queue got shorter or an output changed its state.
@@ -163,7 +151,8 @@ mod tests {
     use super::*;
     use crate::limits::QUEUE_MIN;
     use crate::output::syslog::choices::{Facility, HeaderFormat, Severity};
-    use crate::values::{QueueSettings, WhenFull};
+    use crate::section::QueueSettings;
+    use crate::values::WhenFull;
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
@@ -220,10 +209,10 @@ mod tests {
     #[test]
     fn an_output_that_is_owed_a_turn_loses_nothing() {
         let outlets = outlets(WhenFull::Drop);
-        let offered = fill(&outlets, Outlets::has_room);
+        let offered = fill(&outlets, |outlets| outlets.has_room(WaitPolicy::Configured));
         let outlet = outlets.find("test").unwrap();
         assert!(offered < 1_000);
-        assert_eq!((outlet.queued() as u64, outlet.dropped().total()), (offered, 0));
+        assert_eq!((outlet.queued(), outlet.counters().dropped.total()), (offered, 0));
     }
 
     #[test]
@@ -235,12 +224,12 @@ mod tests {
                 let outlets = outlets(when_full);
                 let outlet = outlets.find("test").unwrap();
                 outlet.set_write_state(state);
-                let offered = fill(&outlets, Outlets::has_room);
+                let offered = fill(&outlets, |outlets| outlets.has_room(WaitPolicy::Configured));
                 assert_eq!(offered < 1_000, waits);
-                assert_eq!(outlet.dropped().of(loss), outlet.dropped().total());
-                assert_eq!(outlet.dropped().total() > 0, !waits);
-                assert!(!outlets.has_room_everywhere(), "a replay waits in any case");
-                assert!(outlets.has_room_this_turn(), "a sniffer waits in no case");
+                assert_eq!(outlet.counters().dropped.of(loss), outlet.counters().dropped.total());
+                assert_eq!(outlet.counters().dropped.total() > 0, !waits);
+                assert!(!outlets.has_room(WaitPolicy::Forever), "a replay waits in any case");
+                assert!(outlets.has_room(WaitPolicy::OneTurn), "a sniffer waits in no case");
             }
         }
     }
@@ -250,8 +239,8 @@ mod tests {
         let outlets = outlets(WhenFull::Wait);
         let outlet = outlets.find("test").unwrap();
         outlet.set_write_state(WriteState::Closed);
-        assert_eq!(fill(&outlets, Outlets::has_room_everywhere), 1_000);
-        assert_eq!(outlet.dropped().of(DropReason::Closed), 1_000);
+        assert_eq!(fill(&outlets, |outlets| outlets.has_room(WaitPolicy::Forever)), 1_000);
+        assert_eq!(outlet.counters().dropped.of(DropReason::Closed), 1_000);
     }
 
     proptest! {
@@ -268,7 +257,7 @@ mod tests {
                     3 => outlet.set_write_state(if bytes < 100 { WriteState::Closed } else { WriteState::Blocked }),
                     _ => if bytes < 50 { outlet.discard(DropReason::Shutdown) },
                 }
-                let account = outlet.delivered() + outlet.dropped().total() + outlet.queued() as u64;
+                let account = outlet.counters().delivered.get() + outlet.counters().dropped.total() + outlet.queued();
                 prop_assert_eq!(account, offered);
             }
         }

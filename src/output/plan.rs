@@ -1,7 +1,7 @@
 //! An output that is about to be made: what `--check` prints and adds up, and what the daemon starts.
 //!
 //! ```text
-//! Kind: a section, its rules --- plan ---> Plan: name, words, record kind, queue, Sink
+//! OutputKind: a section, its rules --- plan ---> Plan: name, words, record kind, queue, Sink
 //!                                            |- words, cost, files, TLS   --check, memory map, reload, privileges
 //!                                            '- build ---> Outlet (first half), Sink::run (second half)
 //! ```
@@ -19,13 +19,14 @@ use std::rc::Rc;
 use super::{Outlet, Outlets, RecordKind};
 use crate::limits::Limits;
 use crate::net::tls::{self, Client};
+use crate::section::QueueSettings;
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 use crate::sys::privileges::Identity;
-use crate::values::{ClientTls, Host, KeyError, QueueSettings};
+use crate::values::{ClientTls, Host, KeyError};
 
 /// One kind of output, as its section of the configuration.
-pub trait Kind {
+pub trait OutputKind {
     /// Name of the section, which is that of the output in metrics and log.
     fn name(&self) -> &'static str;
 
@@ -197,7 +198,7 @@ impl OutputCertificates {
     pub fn reload(&self, section: &super::Section, mut complain: impl FnMut(&'static str, KeyError)) {
         for (name, client) in &self.0 {
             let kind = section.kinds().into_iter().find(|kind| kind.name() == *name);
-            let Some(keys) = kind.and_then(Kind::tls).filter(ClientTls::is_on) else { continue };
+            let Some(keys) = kind.and_then(OutputKind::tls).filter(ClientTls::is_on) else { continue };
             if let Err(error) = client.reload(&keys) {
                 complain(name, error);
             }

@@ -18,11 +18,12 @@ use async_io::{Async, Timer};
 use smol::future::yield_now;
 
 use super::{
-    DropReason, Kind, Outlet, Outlets, Plan, PlanContext, PlanError, RecordKind, RunningSink, Sink,
+    DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, PlanError, RecordKind, RunningSink, Sink,
     TaskContext, TaskStep, WriteState,
 };
+use crate::section::section;
 use crate::sys::stdio;
-use crate::values::{Format, section};
+use crate::values::Format;
 use defmt_or_log::warn;
 
 section! {
@@ -39,7 +40,7 @@ section! {
 /// Name of the output in metrics and log.
 pub const NAME: &str = "stdout";
 
-impl Kind for Section {
+impl OutputKind for Section {
     fn name(&self) -> &'static str {
         NAME
     }

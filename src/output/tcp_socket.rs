@@ -4,9 +4,10 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{Kind, Plan, PlanContext, PlanError, RecordKind};
+use super::{OutputKind, Plan, PlanContext, PlanError, RecordKind};
 use crate::net::dial::PeerAddress;
-use crate::values::{ClientTls, Format, KeyError, required, section};
+use crate::section::section;
+use crate::values::{ClientTls, Format, KeyError, required};
 
 section! {
     /// Section `output.tcp-socket`.
@@ -22,7 +23,7 @@ section! {
     }
 }
 
-impl Kind for Section {
+impl OutputKind for Section {
     fn name(&self) -> &'static str {
         "tcp-socket"
     }

@@ -15,7 +15,6 @@ mod choice;
 pub(crate) mod encoding;
 mod number;
 mod raw_value;
-mod section;
 mod text;
 mod tls;
 
@@ -24,8 +23,6 @@ pub(crate) use choice::choice;
 pub use choice::{Format, WhenFull};
 pub use number::{Bounded, ByteSize, ListenPort, Port, PortNumber, Seconds};
 pub use raw_value::RawValue;
-pub(crate) use section::section;
-pub use section::{FileCount, QueueSettings};
 pub use text::{Account, FilePath, Secret, Text};
 pub use tls::{ClientTls, ServerTls};
 

@@ -312,7 +312,7 @@ format = "{fmt or 'text'}"
             received += parts[2]
         outputs = {re.search(r'output="([^"]+)"', key).group(1) for key in metrics
                    if key.startswith("dnstapd_output_queued{")}
-        for which in outputs - {"metrics"}:  # which counts lines
+        for which in outputs:
             label = f'output="{which}"'
             parts = [total("dnstapd_output_delivered_total", label),
                      total("dnstapd_output_dropped_total", label),

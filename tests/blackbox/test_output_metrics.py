@@ -39,50 +39,50 @@ def test_metrics_lines():
                     queries = [int(row[0]) for row in numbers()]
                     assert sum(queries) == 40 and last[0] == last[7] == "10" and last[2] == "1", queries
                     assert daemon.json("/counters")["counters"]["query"] == 40, "nothing else is reset"
-                daemon.wait(lambda: delivered(daemon, "metrics") == len(lines_of(path))
-                            and not made(daemon)[1])
+                daemon.wait(lambda: delivered(daemon, "metrics") == 40 and not losses(daemon))
+                daemon.check_accounts()
+                send(daemon, 5)
+                there = len(lines_of(path))
                 assert daemon.stop() == 0
+                assert len(lines_of(path)) > there and LINE.fullmatch(lines_of(path)[-1]), "messages of the last interval have a line"
     with Daemon(fmt=None, extra="[output.metrics]\nenable = true\ninterval = 1\n") as daemon:
         daemon.wait(lambda: lines_of(daemon.out))
         assert LINE.fullmatch(lines_of(daemon.out)[0]).group(1) == "0"
 
 
-def made(daemon):
-    """How many lines there were, and how many of them are lost."""
-    metrics = daemon.metrics()
-    lost = {key: value for key, value in metrics.items()
-            if key.startswith('dnstapd_output_dropped_total{output="metrics"') and value}
-    kept = sum(metrics[f'dnstapd_output_{name}{{output="metrics"}}']
-               for name in ("delivered_total", "queued"))
-    return kept + sum(lost.values()), lost
+def losses(daemon):
+    """Messages that were dropped, by series."""
+    return {key: value for key, value in daemon.metrics().items() if key.startswith('dnstapd_output_dropped_total{output="metrics"') and value}
+
+
+def queued(daemon):
+    return daemon.metrics()['dnstapd_output_queued{output="metrics"}']
 
 
 def loses(daemon, reason, state):
-    """Waits until some lines are lost: for that reason alone, each line counted once, and no other output
-    concerned."""
-    lost = f'dnstapd_output_dropped_total{{output="metrics",reason="{reason}"}}'
-    before, started = made(daemon)[0], time.monotonic()
-    daemon.wait(lambda: dropped(daemon, "metrics") > 2, 150)
-    number, losses = made(daemon)
-    assert set(losses) == {lost}, losses
-    assert abs(number - before - (time.monotonic() - started)) < 3, "a line a second"
+    """Sends until messages are lost with their lines: for that reason alone, and no other output concerned."""
+    end = time.monotonic() + 150
+    while dropped(daemon, "metrics") < 20:
+        assert time.monotonic() < end, daemon.log()
+        send(daemon, 10)
+        time.sleep(0.3)
+    assert set(losses(daemon)) == {f'dnstapd_output_dropped_total{{output="metrics",reason="{reason}"}}'}
     assert daemon.request("/ready", auth=False)[0].status == state
     send(daemon, 1000)
     daemon.check_accounts()
 
 
 def works_again(daemon, lines):
-    """What was kept comes, and what follows; what is missing is what was counted, and it is missing in one
-    place."""
-    daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 0)
+    """Kept lines come, and those that follow; others are missing in one place."""
+    daemon.wait(lambda: queued(daemon) == 0)
     there = len(lines())
     daemon.wait(lambda: len(lines()) > there + 2)
-    daemon.wait(lambda: len(lines()) == delivered(daemon, "metrics"))
     assert daemon.request("/ready", auth=False)[0].status == 200
+    daemon.check_accounts()
     assert all(LINE.fullmatch(line) for line in lines()), lines()
     times = [datetime.datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f") for line in lines()]
     gaps = sorted(round((later - earlier).total_seconds()) for earlier, later in zip(times, times[1:]))
-    assert gaps == [1] * (len(gaps) - 1) + [1 + dropped(daemon, "metrics")], gaps
+    assert gaps[:-1] == [1] * (len(gaps) - 1) and gaps[-1] > 1, gaps
 
 
 def metrics_output(more):
@@ -100,8 +100,7 @@ def disk_full():
         with Daemon(fmt="text", extra=metrics_output(f"file = '{path}'")) as daemon:
             daemon.wait(lambda: "No space left" in daemon.log())
             loses(daemon, "away", 503)
-            assert delivered(daemon, "stdout") == 1000 and dropped(daemon,
-                                                                   "stdout") == 0, "others lose nothing"
+            assert delivered(daemon, "stdout") > 1000 and dropped(daemon, "stdout") == 0, "others lose nothing"
             os.unlink(ballast)
             works_again(daemon, lambda: lines_of(path)[1:])
             assert len(trouble(daemon, "metrics")) == 2, daemon.log()
@@ -124,7 +123,8 @@ def folder_gone():
             assert len(trouble(daemon, "metrics")) == 2, daemon.log()
             os.unlink(path)
             os.rmdir(inner)
-            daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 2)
+            send(daemon, 10)
+            daemon.wait(lambda: queued(daemon) == 10)
             started = time.monotonic()
             assert daemon.stop() == 0 and time.monotonic() - started < 7
             assert re.search(r"Output metrics: \d+ records were not taken in time",
@@ -152,13 +152,14 @@ def reader_slow_and_gone():
                     text.extend(piece)
             return text.decode().splitlines()
 
-        daemon.wait(lambda: lines() is not None
-                    and daemon.metrics()['dnstapd_output_queued{output="metrics"}'] == 0)
+        daemon.wait(lambda: lines() is not None and queued(daemon) == 0)
         works_again(daemon, lines)
         assert not trouble(daemon, "metrics")
         os.close(ours)
         closed = 'dnstapd_output_dropped_total{output="metrics",reason="closed"}'
-        daemon.wait(lambda: daemon.metrics()[closed] > 2)
+        daemon.wait(lambda: trouble(daemon, "metrics"))
+        send(daemon, 10)
+        daemon.wait(lambda: daemon.metrics()[closed] >= 10)
         assert len(trouble(daemon, "metrics")) == 1 and daemon.stop() == 0
 
 
@@ -169,8 +170,6 @@ def rotates():
                     extra=metrics_output(f"file = '{path}'\nfile-max-size = '500'\n"
                                          "file-count = 3")) as daemon:
             daemon.wait(lambda: os.path.exists(path + ".2"), 30)
-            daemon.wait(lambda: len([line for name in os.listdir(top)
-                                     for line in lines_of(os.path.join(top, name))]) == made(daemon)[0])
             assert dropped(daemon, "metrics") == 0
             for name in (path + ".2", path + ".1", path):
                 assert os.path.getsize(name) < 500 and all(LINE.fullmatch(line)

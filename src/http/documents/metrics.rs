@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::http::App;
 use crate::input::counters::InputCounters;
 use crate::metric::{MetricRow, Samples};
-use crate::output::Outlet;
+use crate::output::OutletCounters;
 use crate::statistics::CounterValue;
 use crate::sys::proc;
-use MetricSource::{Build, Input, LastMessage, Latency, One, OutputBy, Process, Reasons, Statistic, Tables};
+use MetricSource::{Build, Input, LastMessage, Latency, One, Output, Process, Reasons, Statistic, Tables};
 
 /// One family of samples.
 #[derive(Clone, Copy)]
@@ -38,10 +38,8 @@ pub enum MetricSource {
     LastMessage,
     /// The samples of each input, told apart by a label of that name.
     Input(&'static str, fn(&InputCounters) -> &dyn Samples),
-    /// A counter of each output.
-    Output(fn(&Outlet) -> u64),
-    /// The counters of each output by reason.
-    OutputBy(fn(&Outlet) -> &dyn Samples),
+    /// The samples of each output, told apart by a label of that name.
+    Output(&'static str, fn(&OutletCounters) -> &dyn Samples),
     /// Counters by reason.
     Reasons(for<'a> fn(&App<'a>) -> &'a dyn Samples),
     /// One counter for each table.
@@ -62,7 +60,7 @@ pub type TableCounter = (&'static str, fn(&App<'_>) -> u64);
 impl MetricSource {
     /// Whether the values must be of one instant, so that sums agree: those of inputs and outputs.
     pub fn is_in_snapshot(&self) -> bool {
-        matches!(self, Input(..) | MetricSource::Output(_) | OutputBy(_))
+        matches!(self, Input(..) | Output(..))
     }
 }
 
@@ -82,7 +80,8 @@ const fn gauge(name: &'static str, help: &'static str, source: MetricSource) -> 
 /// All families, in the order of the answer: the traffic, the inputs, the outputs and the rest.
 pub fn families() -> impl Iterator<Item = Metric> {
     let inputs = InputCounters::METRICS.iter().map(Metric::of_inputs);
-    TRAFFIC.iter().copied().chain(inputs).chain(DAEMON.iter().copied())
+    let outputs = OutletCounters::METRICS.iter().map(Metric::of_outputs);
+    TRAFFIC.iter().copied().chain(inputs).chain(outputs).chain(DAEMON.iter().copied())
 }
 
 impl Metric {
@@ -90,6 +89,14 @@ impl Metric {
     fn of_inputs(row: &MetricRow<InputCounters>) -> Metric {
         let &MetricRow { name, help, kind, label, samples } = row;
         Metric { name, help, kind, source: Input(label, samples) }
+    }
+}
+
+impl Metric {
+    /// The family that a row of the outputs' counters makes.
+    fn of_outputs(row: &MetricRow<OutletCounters>) -> Metric {
+        let &MetricRow { name, help, kind, label, samples } = row;
+        Metric { name, help, kind, source: Output(label, samples) }
     }
 }
 
@@ -147,12 +154,6 @@ static TRAFFIC: &[Metric] = &[
 /// The families after those of the inputs.
 #[rustfmt::skip]
 static DAEMON: &[Metric] = &[
-    counter("dnstapd_output_delivered_total", "Records written to the last octet.", MetricSource::Output(Outlet::delivered)),
-    counter("dnstapd_output_dropped_total", "Records that went nowhere.", OutputBy(|output| output.dropped())),
-    gauge("dnstapd_output_queued", "Records that wait.", MetricSource::Output(|output| output.queued() as u64)),
-    gauge("dnstapd_output_queue_bytes", "Bytes that wait.", MetricSource::Output(|output| output.queue_bytes() as u64)),
-    gauge("dnstapd_output_connected", "Whether the other end is there.", MetricSource::Output(|output| u64::from(output.is_connected()))),
-    counter("dnstapd_output_reconnects_total", "Connections made after the first.", MetricSource::Output(Outlet::reconnects)),
     counter("dnstapd_malformed_total", "Messages whose DNS payload could not be read to its end.", Reasons(|app| app.collector.malformed())),
     counter("dnstapd_evicted_total", "Entries that a full table had no room for.", Tables(&[
         ("streams", |app| app.statistics.borrow().stream_overflow()),

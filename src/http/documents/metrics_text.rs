@@ -181,13 +181,12 @@ fn visit(
                 count(labels.get(..if label.is_empty() { 1 } else { 2 }).unwrap_or_default(), number)
             })
         }
-        MetricSource::Output(read) => {
-            outputs().skip(skip).try_for_each(|output| count(&[("output", output.name())], read(output)))
-        }
-        MetricSource::OutputBy(tally) => {
-            let rows = outputs().flat_map(|output| rows(output.name(), tally(output)));
-            rows.skip(skip)
-                .try_for_each(|(name, reason, number)| count(&[("output", name), ("reason", reason)], number))
+        MetricSource::Output(label, samples) => {
+            let rows = outputs().flat_map(|output| rows(output.name(), samples(output.counters())));
+            rows.skip(skip).try_for_each(|(name, reason, number)| {
+                let labels = [("output", name), (label, reason)];
+                count(labels.get(..if label.is_empty() { 1 } else { 2 }).unwrap_or_default(), number)
+            })
         }
         MetricSource::Reasons(tally) => {
             let rows = rows("", tally(app)).skip(skip);
@@ -312,7 +311,8 @@ mod tests {
     use crate::input::counters::InputCounters;
     use crate::limits::OUTPUTS;
     use crate::output::Outlet;
-    use crate::values::{Format, QueueSettings, WhenFull};
+    use crate::section::QueueSettings;
+    use crate::values::{Format, WhenFull};
 
     /// Kinds of inputs.
     const INPUTS: usize = 5;
@@ -325,8 +325,7 @@ mod tests {
         let counters: usize = families()
             .map(|metric| match metric.source {
                 MetricSource::Input(_, samples) => INPUTS * rows("", samples(&counters)).count(),
-                MetricSource::Output(_) => OUTPUTS,
-                MetricSource::OutputBy(tally) => OUTPUTS * rows("", tally(&output)).count(),
+                MetricSource::Output(_, samples) => OUTPUTS * rows("", samples(output.counters())).count(),
                 _ => 0,
             })
             .sum();

@@ -20,8 +20,9 @@ use crate::message::filter::{self, Filter};
 use crate::message::pairing::Pairing;
 use crate::output::{Outlet, Outlets, WriteState};
 use crate::pipeline::Collector;
+use crate::section::QueueSettings;
 use crate::statistics::{self, Statistics};
-use crate::values::{Format, QueueSettings, WhenFull};
+use crate::values::{Format, WhenFull};
 
 /// Everything behind the API.
 pub(super) struct World {

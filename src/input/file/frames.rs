@@ -10,6 +10,7 @@ use crate::input::counters::{InputCounters, Rejection};
 use crate::input::frame_reader::{FeedOutcome, FrameReader, Pace};
 use crate::input::receiver::large_buffer_bytes;
 use crate::limits::{self, FILE_READ_BYTES};
+use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
 
 /// A capture of data frames.
@@ -63,7 +64,7 @@ impl Frames {
                 let frames = if rate.is_some() { 1 } else { FRAMES_A_TURN };
                 match frame_reader.feed(&mut rest, Pace::Replay(frames), &path).map_err(fault)? {
                     FeedOutcome::Incomplete => break,
-                    FeedOutcome::NeedsRoom => collector.outputs().room_everywhere().await,
+                    FeedOutcome::NeedsRoom => collector.outputs().room(WaitPolicy::Forever).await,
                     FeedOutcome::BatchDone => yield_now().await,
                     FeedOutcome::Reply(_) => {}
                     // Another stream may come.

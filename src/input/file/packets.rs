@@ -11,6 +11,7 @@ use crate::capture::{Dissector, PcapBlock, PcapReader, Unreadable};
 use crate::input::counters::InputCounters;
 use crate::input::sniffer;
 use crate::limits::{self, CAPTURE_BLOCK_BYTES, Limits};
+use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
 
 /// A capture of packets.
@@ -122,7 +123,7 @@ impl Packets {
             if let Some(rate) = rate {
                 rate.wait().await;
             }
-            collector.outputs().room_everywhere().await;
+            collector.outputs().room(WaitPolicy::Forever).await;
             counters.count(collector.ingest(frame));
         }
         self.frames.clear();

@@ -26,6 +26,7 @@ use crate::capture::{Captured, Dissector, LinkLayer};
 use crate::input::counters::{Connected, InputCounters};
 use crate::limits::Limits;
 use crate::net::reconnect::Backoff;
+use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
 use crate::sys::interfaces::{AsyncRouteSocket, RouteSocket};
 use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};
@@ -148,7 +149,7 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &I
         match turn {
             CaptureTurn::Busy => yield_now().await,
             CaptureTurn::Full => {
-                collector.outputs().room_this_turn().await;
+                collector.outputs().room(WaitPolicy::OneTurn).await;
                 yield_now().await;
             }
             CaptureTurn::Idle => {
@@ -194,7 +195,7 @@ impl Listener {
         let mut emit = |frame: &[u8]| counters.count(collector.ingest(frame));
         self.dissector.expire(clock, &ignored, &mut emit);
         for _ in 0..PACKETS_A_TURN {
-            if !collector.outputs().has_room_this_turn() {
+            if !collector.outputs().has_room(WaitPolicy::OneTurn) {
                 return CaptureTurn::Full;
             }
             // An error is told again by `take_error`, or by the interface's state.

@@ -30,8 +30,9 @@ pub use record::{KeyedRecords, split};
 #[cfg(feature = "kafka-plain")]
 use sink::KafkaSink;
 
-use super::{Kind, Plan, PlanContext, PlanError, RecordKind};
-use crate::values::{Format, KeyError, Text, choice, required, section};
+use super::{OutputKind, Plan, PlanContext, PlanError, RecordKind};
+use crate::section::section;
+use crate::values::{Format, KeyError, Text, choice, required};
 
 section! {
     /// Section `output.kafka`.
@@ -63,7 +64,7 @@ choice! {
     }
 }
 
-impl Kind for Section {
+impl OutputKind for Section {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -89,7 +89,8 @@ mod tests {
     use super::super::super::RecordKind;
     use super::*;
     use crate::limits::QUEUE_MIN;
-    use crate::values::{QueueSettings, WhenFull};
+    use crate::section::QueueSettings;
+    use crate::values::WhenFull;
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;

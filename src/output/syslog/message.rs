@@ -118,7 +118,8 @@ fn write_host(identity: &[u8], out: &mut Head) -> fmt::Result {
 mod tests {
     use super::super::super::RecordKind;
     use super::*;
-    use crate::values::{QueueSettings, WhenFull};
+    use crate::section::QueueSettings;
+    use crate::values::WhenFull;
     use crate::wire::dnstap::{Dnstap, Message, Time as WireTime};
     use crate::wire::iana::MessageType;
 

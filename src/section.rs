@@ -29,17 +29,17 @@
 /// Makes a section of its table.
 macro_rules! section {
     ($(#[$doc:meta])* pub struct $name:ident { $($keys:tt)* }) => {
-        $crate::values::section! { @keys [$(#[$doc])* $name] [] $($keys)* }
+        $crate::section::section! { @keys [$(#[$doc])* $name] [] $($keys)* }
     };
 
     (@keys $head:tt [$($done:tt)*] ..enable $($rest:tt)*) => {
-        $crate::values::section! { @keys $head [$($done)*
+        $crate::section::section! { @keys $head [$($done)*
             /// Whether it runs.
             enable: bool = false,
         ] $($rest)* }
     };
     (@keys $head:tt [$($done:tt)*] ..remote(retry = $retry:literal) $($rest:tt)*) => {
-        $crate::values::section! { @keys $head [$($done)*
+        $crate::section::section! { @keys $head [$($done)*
             /// Time to the next attempt to connect.
             retry: $crate::values::Seconds = $crate::values::Seconds::new($retry),
             /// Where the other end is.
@@ -49,7 +49,7 @@ macro_rules! section {
         ] $($rest)* }
     };
     (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..client_tls $($rest:tt)*) => {
-        $crate::values::section! { @keys [$(#[$doc])* $name] [$($done)*
+        $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
             /// Encrypt.
             tls_support: Option<bool> = None,
             /// Whose certificates the other end may show, PEM; unset = the system's list.
@@ -76,7 +76,7 @@ macro_rules! section {
         }
     };
     (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..queue $($rest:tt)*) => {
-        $crate::values::section! { @keys [$(#[$doc])* $name] [$($done)*
+        $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
             /// Bytes kept while the other end is slow or away.
             queue: $crate::limits::QueueSize = $crate::limits::QUEUE,
             /// What happens to records when they are used up.
@@ -85,21 +85,21 @@ macro_rules! section {
 
         impl $name {
             /// The keys of the queue together.
-            pub fn queue_settings(&self) -> $crate::values::QueueSettings {
-                $crate::values::QueueSettings { bytes: self.queue.in_memory(), when_full: self.when_full }
+            pub fn queue_settings(&self) -> $crate::section::QueueSettings {
+                $crate::section::QueueSettings { bytes: self.queue.in_memory(), when_full: self.when_full }
             }
         }
     };
     (@keys $head:tt [$($done:tt)*] ..rotation(size = $size:expr, count = $count:literal) $($rest:tt)*) => {
-        $crate::values::section! { @keys $head [$($done)*
+        $crate::section::section! { @keys $head [$($done)*
             /// Rotate before the live file reaches this size; 0 = never.
             file_max_size: $crate::values::ByteSize = $crate::values::ByteSize::new($size),
             /// Rotated files kept in addition to the live one; 0 = never rotate.
-            file_count: $crate::values::FileCount = $crate::values::FileCount::new($count),
+            file_count: $crate::section::FileCount = $crate::section::FileCount::new($count),
         ] $($rest)* }
     };
     (@keys $head:tt [$($done:tt)*] $(#[$doc:meta])* $key:ident: $type:ty = $default:expr, $($rest:tt)*) => {
-        $crate::values::section! { @keys $head [$($done)* $(#[$doc])* $key: $type = $default,] $($rest)* }
+        $crate::section::section! { @keys $head [$($done)* $(#[$doc])* $key: $type = $default,] $($rest)* }
     };
     (@keys [$(#[$doc:meta])* $name:ident] [$($(#[$key_doc:meta])* $key:ident: $type:ty = $default:expr,)*]) => {
         $(#[$doc])*
@@ -118,7 +118,7 @@ macro_rules! section {
 }
 pub(crate) use section;
 
-use super::{Bounded, WhenFull};
+use crate::values::{Bounded, WhenFull};
 
 /// The values of `file-count`.
 pub type FileCount = Bounded<0, 9999>;

@@ -1,0 +1,59 @@
+//! The counters of an output.
+//!
+//! At any instant `received = delivered + dropped + queued`, in messages. That holds by construction: a message that comes
+//! in is queued or dropped, and one that leaves the queue is delivered or dropped.
+
+use crate::metric::{Counter, counters};
+use crate::reasons::{Tally, reasons};
+
+counters! {
+    /// The counters of one output.
+    pub struct OutletCounters {
+        /// Messages that were offered.
+        pub received: Counter;
+        /// Records written to the last byte.
+        pub delivered: Counter = counter("dnstapd_output_delivered_total");
+        /// Records that went nowhere.
+        pub dropped: Tally<DropReason> = counter("dnstapd_output_dropped_total", "reason");
+        /// Records that wait.
+        pub queued: Counter = gauge("dnstapd_output_queued");
+        /// Bytes that wait.
+        pub queue_bytes: Counter = gauge("dnstapd_output_queue_bytes");
+        /// Whether the other end is there.
+        pub connected: Counter = gauge("dnstapd_output_connected");
+        /// Connections made after the first.
+        pub reconnects: Counter = counter("dnstapd_output_reconnects_total");
+    }
+}
+
+reasons! {
+    /// Why a record is dropped.
+    pub enum DropReason {
+        /// The queue is full and the output had its turn: the other end is too slow.
+        Full = "full", "the other end is too slow";
+        /// The queue is full and the other end away: not connected, or a disk that takes nothing.
+        Away = "away", "the other end is away";
+        /// The other end is gone for good.
+        Closed = "closed", "the other end is gone";
+        /// The record is longer than any can be.
+        Oversize = "oversize", "longer than a record may be";
+        /// The other end refused it, or did not take it in time.
+        Delivery = "delivery", "not taken by the other end";
+        /// The daemon stopped before the other end took it.
+        Shutdown = "shutdown", "stopped before they were taken";
+    }
+}
+
+impl OutletCounters {
+    /// Messages left the queue and were taken.
+    pub(super) fn settle_delivered(&self, messages: u64) {
+        self.delivered.add(messages);
+        self.queued.set(self.queued.get().saturating_sub(messages));
+    }
+
+    /// Messages left the queue and went nowhere.
+    pub(super) fn settle_dropped(&self, messages: u64, reason: DropReason) {
+        self.dropped.add(reason, messages);
+        self.queued.set(self.queued.get().saturating_sub(messages));
+    }
+}
