@@ -44,18 +44,22 @@ impl DropReport {
         }
         match &mut self.episode {
             None if is_dropping => {
-                warn!("Output {}: drops records: {}", name, main_reason(counters).to_string());
+                warn!("Output {} drops records: {}", name, main_reason(counters).to_string());
                 let before = self.seen;
                 self.episode = Some(Episode { before, last_line: now, at_last_line: total });
             }
             None => {}
             Some(episode) if !is_dropping && self.last_drop.is_none_or(|last| now - last >= QUIET) => {
-                info!("Output {}: drops no more; {} records were dropped", name, total - episode.before);
+                info!(
+                    "Output {} drops no more; {} records were dropped in all",
+                    name,
+                    total - episode.before
+                );
                 self.episode = None;
             }
             Some(episode) if now - episode.last_line >= MINUTE => {
                 let dropped = total - episode.at_last_line;
-                warn!("Output {}: {} records were dropped in the last minute", name, dropped);
+                warn!("Output {} dropped {} records in the last minute", name, dropped);
                 (episode.last_line, episode.at_last_line) = (now, total);
             }
             Some(_) => {}
