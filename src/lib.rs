@@ -3,24 +3,22 @@
 //! # The way of a message
 //!
 //! ```text
-//! socket, file                                             interface
-//!   | octets                                                 | packets
-//!   v                                                        v
-//! wire::framestream::Deframer, wire::handshake::Receiver   packet::Path, which composes
-//!   | one data frame                                         |
-//!   v  <-----------------------------------------------------+
-//! wire::dnstap::Dnstap         borrowed from the frame
+//! socket, file                                    interface
+//!   | bytes                                          | packets
+//!   v                                                v
+//! input: FrameReader                              capture: dissect, reassemble, classify, compose
+//!   | one data frame                                 |
+//!   v <----------------------------------------------+
+//! wire: Dnstap, borrowed from the frame, and dns::Summary
 //!   v
-//! event::Event                 on the stack; wire::dns::Summary tells what the DNS payload says
-//!   |- pairing                 fills in the latency
-//!   |- filter                  the way may end here
-//!   |- geoip                   fills in country and city
+//! message: Event, on the stack
+//!   |- stages                 pairing, filter, geoip ...: one list; the way may end at any
 //!   v
-//! statistics::Statistics
+//! statistics, history
 //!   v
-//! output::Outlets::offer       encodes into each output's own queue, or counts a drop
+//! output: Outlets::offer      encodes into each outlet's own queue, or counts a drop
 //!   v
-//! output::*::run, http         tasks
+//! tasks of the outputs, http
 //! ```
 //!
 //! # Three promises
@@ -28,65 +26,105 @@
 //! * **Nothing flows back.** A module uses only modules declared above it here. The only writes against the
 //!   stream are a Frame Streams reply and a statistics reset.
 //! * **From a whole frame to the last `offer` nothing waits and nothing is allocated.** One function does it:
-//!   [`collector::Collector::ingest`].
-//! * **What a peer sends can change counters, never control.** No panic, no growth, at most one line in the log
-//!   for each connection and reason.
+//!   [`pipeline::Collector::ingest`].
+//! * **What a peer sends can change counters, never control.** No panic, no growth, and lines in the log of one
+//!   kind are limited.
 //!
 //! # One thread
 //!
 //! One executor on the main thread does all the work. Beside it there is only the helper thread of `async-io`,
 //! which sleeps. State is shared through `Cell` and `RefCell`, borrowed for a moment and never over an await.
+//!
+//! # Where a new thing goes
+//!
+//! | a new | goes to | as |
+//! |---|---|---|
+//! | output, input | `output/`, `input/` | a file with its section and its plan, and a row of the table in `mod.rs` |
+//! | thing done to each message | `message/` | a file with an `impl Stage`, and a row in `stages.rs` |
+//! | table, counter | `statistics/` | a row |
+//! | endpoint | `http/` | a row in `routes.rs`, with its handler |
+//! | reason to drop or refuse | where it happens | a row of `reasons!` |
+//! | record field | `format/` | a row |
+//! | capacity | `limits.rs` | a constant with its unit, reason and cost |
 
+// Foundations: used by all.
+/// Values of the configuration: how each is read, and what is said when it is wrong.
 pub mod values;
 
+/// Every capacity: its unit, its reason and its cost.
 pub mod limits;
 
-pub mod section;
-
+/// Counters as rows: name, help, and where the value comes from.
 pub mod metric;
 
+/// Reasons as types, and one counter for each.
 pub mod reasons;
 
+/// Numbers as text.
 pub mod decimal;
 
+/// Moments and spans of messages.
 pub mod time;
 
+/// The operating system, in safe types; the only `unsafe`.
 pub mod sys;
 
+/// The log of the program itself.
 pub mod log;
 
+// A message, from bytes to counts.
+/// Bytes to values and back: Frame Streams, dnstap, DNS. No I/O, no clock.
 pub mod wire;
 
+/// Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, the record queue.
 pub mod sketch;
 
+/// One message, and the stages it passes.
 pub mod message;
 
+/// Counters and tables.
 pub mod statistics;
 
+/// The last exchanges, and the minutes of a month.
 pub mod history;
 
+/// A message as text, JSON and YAML.
 pub mod format;
 
+/// Packets to messages.
 pub mod capture;
 
+// Where messages come from and go to.
+/// Connections: dial, accept, reconnect, time limits, TLS; once, for inputs and outputs.
 pub mod net;
 
+/// Where messages go.
 pub mod output;
 
+/// The way of a message, as one function.
 pub mod pipeline;
 
+/// Where messages come from.
 pub mod input;
 
+/// The web API and the page.
 pub mod http;
 
+// The program.
+/// The live screen, `dnstapd top`.
 pub mod top;
 
+/// Rights of the process, the pid file, the service manager.
 pub mod process;
 
+/// The configuration file, read and checked as a whole.
 pub mod config;
 
+/// The command line.
 pub mod args;
 
+/// The daemon: everything opened, built and run.
 pub mod daemon;
 
+/// `--check`: what would run, and what it would cost.
 pub mod check;
