@@ -60,6 +60,9 @@ pub mod metric;
 /// Reasons as types, and one counter for each.
 pub mod reasons;
 
+/// Sections of the configuration: the keys that several share, once.
+pub mod section;
+
 /// Numbers as text.
 pub mod decimal;
 
