@@ -4,47 +4,35 @@
 //! It tells what became of the frame, and the input that brought it counts that.
 
 use core::cell::RefCell;
-use core::hash::{BuildHasher, Hasher};
-use core::net::IpAddr;
+use core::ops::ControlFlow;
 
 use crate::message::event::Event;
-use crate::message::filter::{Filter, FilterReason, Verdict};
-use crate::message::geoip::{Location, LocationDatabase};
-use crate::message::pairing::Pairing;
+use crate::message::filter::{Filter, FilterReason};
+use crate::message::geoip::LocationDatabase;
+use crate::message::hashes::MessageHasher;
+use crate::message::stages::Stages;
 use crate::output::Outlets;
 use crate::reasons::Tally;
-use crate::statistics::{MessageHashes, Statistics};
+use crate::statistics::Statistics;
 use crate::wire::dns::Malformed;
 use crate::wire::dnstap::{Dnstap, Reject};
-use crate::wire::name::Name;
 
 /// Everything a message passes.
 #[derive(Debug)]
 pub struct Collector<'a> {
+    hasher: MessageHasher,
+    stages: RefCell<Stages>,
     statistics: &'a RefCell<Statistics>,
     outputs: &'a Outlets,
-    stages: RefCell<Stages>,
-    hasher: foldhash::quality::RandomState,
-    /// Whether names are counted without regard to case.
-    lowercase: bool,
     malformed: Tally<Malformed>,
 }
 
-/// What a message passes before it is counted.
-#[derive(Debug)]
-struct Stages {
-    filter: Filter,
-    pairing: Pairing,
-    /// Knows where addresses are; none when nobody asks.
-    geoip: Option<LocationDatabase>,
-}
-
-/// What became of a frame.
+/// The end of a frame's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingested {
     /// It went to the statistics and the outputs.
     Received,
-    /// A filter left it out.
+    /// A stage left it out.
     Filtered(FilterReason),
     /// It is not a dnstap message.
     Rejected(Reject),
@@ -55,73 +43,34 @@ impl<'a> Collector<'a> {
     pub fn new(
         statistics: &'a RefCell<Statistics>,
         outputs: &'a Outlets,
-        filter: Filter,
-        pairing: Pairing,
-        lowercase: bool,
+        stages: Stages,
+        hasher: MessageHasher,
     ) -> Self {
-        Collector {
-            statistics,
-            outputs,
-            stages: RefCell::new(Stages { filter, pairing, geoip: None }),
-            hasher: Default::default(),
-            lowercase,
-            malformed: Tally::default(),
-        }
+        Collector { hasher, stages: RefCell::new(stages), statistics, outputs, malformed: Tally::default() }
     }
 
     /// Takes one frame, and tells what became of it, for the counters of its input.
     pub fn ingest(&self, frame: &[u8]) -> Ingested {
-        match Dnstap::parse(frame) {
-            Ok(dnstap) => self.pass(&dnstap, frame),
-            Err(reject) => Ingested::Rejected(reject),
-        }
-    }
-
-    fn pass(&self, dnstap: &Dnstap<'_>, frame: &[u8]) -> Ingested {
+        let dnstap = match Dnstap::parse(frame) {
+            Ok(dnstap) => dnstap,
+            Err(reject) => return Ingested::Rejected(reject),
+        };
+        // The event borrows from the stages (a country from its database), so they are taken for the whole way.
         let mut stages = self.stages.borrow_mut();
-        let Stages { filter, pairing, geoip } = &mut *stages;
-        let mut event = Event::from_dnstap(dnstap);
+        let mut event = Event::from_dnstap(&dnstap);
         if let Some(reason) = event.dns.malformed {
             self.malformed.count(reason);
         }
-        let (address, folded, hashes) = self.hash(&event);
-        pairing.observe(&mut event, address, folded);
-        if let Verdict::Drop(reason) = filter.judge(&event) {
+        let mut hashes = self.hasher.hash(&event);
+        if let ControlFlow::Break(reason) = stages.pass(&mut event, &mut hashes) {
             return Ingested::Filtered(reason);
         }
-        event.location = geoip.as_ref().map(|database| {
-            event.query.address.map_or(Location::default(), |address| database.look_up(address))
-        });
         self.statistics.borrow_mut().observe(&event, &hashes);
         self.outputs.offer(&event, frame);
         Ingested::Received
     }
 
-    /// The hash of the query address, that of the name in lower case, 0 without one, and what the statistics count by.
-    #[inline]
-    fn hash<'e>(&self, event: &Event<'e>) -> (Option<u64>, u64, MessageHashes<'e>) {
-        let name = event.dns.question.as_ref().map(|question| question.name);
-        let folded = name.map(|name| {
-            let mut hasher = self.hasher.build_hasher();
-            name.hash_folded(&mut hasher);
-            hasher.finish()
-        });
-        let own = || name.map(|name| self.hasher.hash_one(name.octets()));
-        let domain = if self.lowercase { folded } else { own() };
-        let address = event.query.address.map(|address| {
-            let mut hasher = self.hasher.build_hasher();
-            match address {
-                IpAddr::V4(v4) => hasher.write_u32(v4.to_bits()),
-                IpAddr::V6(v6) => hasher.write_u128(v6.to_bits()),
-            }
-            hasher.finish()
-        });
-        let is_client = event.query.address.is_some_and(|address| !address.is_unspecified());
-        let client = address.filter(|_| is_client);
-        (address, folded.unwrap_or(0), MessageHashes { client, domain, name: name.unwrap_or(Name::ROOT) })
-    }
-
-    /// The outputs behind.
+    /// All outputs.
     pub fn outputs(&self) -> &'a Outlets {
         self.outputs
     }

@@ -16,6 +16,7 @@ use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
 use dnstapd::message::pairing::Pairing;
+use dnstapd::message::stages::Stages;
 use dnstapd::output::{self, Outlet, Outlets, WaitPolicy, stdout};
 use dnstapd::pipeline::Collector;
 use dnstapd::section::QueueSettings;
@@ -87,6 +88,11 @@ fn patterns() -> Filter {
     Filter::new(&toml::from_str::<filter::Section>(section).unwrap())
 }
 
+/// The stages of a message, with patterns that look at everything.
+fn stages(pairing: usize) -> Stages {
+    Stages { pairing: Pairing::new(pairing), filter: patterns(), geoip: None }
+}
+
 /// The database of tests/data, when this build knows databases.
 fn places() -> Option<geoip::LocationDatabase> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/places.mmdb");
@@ -114,7 +120,8 @@ fn collector_of(
         leak(Outlets::new(formats.iter().map(|&format| Outlet::new("stdout", format, b"\n", settings))));
     let statistics = leak(RefCell::new(everything(&limits)));
     statistics.borrow_mut().count_intervals();
-    let collector = Collector::new(statistics, outputs, patterns(), Pairing::new(limits.pairing), true);
+    let collector =
+        Collector::new(statistics, outputs, stages(limits.pairing), statistics::Section::default().hasher());
     collector.set_geoip(places());
     (leak(collector), outputs, limits, statistics)
 }
@@ -552,8 +559,12 @@ fn no_output_allocates_per_message() {
         let (outlets, sinks): (Vec<_>, Vec<_>) = plans.into_iter().map(output::Plan::build).unzip();
         let statistics: &'static _ = leak(RefCell::new(Statistics::new(&limits)));
         let stage: &'static _ = leak(output::TaskContext { outlets: Outlets::new(outlets), statistics });
-        let collector: &'static _ =
-            leak(Collector::new(statistics, &stage.outlets, patterns(), Pairing::new(limits.pairing), true));
+        let collector: &'static _ = leak(Collector::new(
+            statistics,
+            &stage.outlets,
+            stages(limits.pairing),
+            statistics::Section::default().hasher(),
+        ));
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
         for (sink, outlet) in sinks.into_iter().zip(stage.outlets.iter()) {
             executor.spawn(sink.run(stage, outlet)).detach();
@@ -636,8 +647,12 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
         let limits = Limits::resolve(&limits::Section::default());
         let statistics = leak(RefCell::new(Statistics::new(&limits)));
         let outputs = leak(Outlets::default());
-        let pairing = Pairing::new(limits.pairing);
-        let collector = leak(Collector::new(statistics, outputs, patterns(), pairing, true));
+        let collector = leak(Collector::new(
+            statistics,
+            outputs,
+            stages(limits.pairing),
+            statistics::Section::default().hasher(),
+        ));
         let inputs = leak([InputCounters::new("test")]);
         for number in 0..64u8 {
             // An identity of 100 octets, a message of type 5, nothing else.

@@ -7,11 +7,12 @@ use std::hash::BuildHasher;
 
 use dnstapd::limits::Limits;
 use dnstapd::message::event::Event;
+use dnstapd::message::hashes::MessageHashes;
 use dnstapd::sketch::distinct::DistinctCounts;
 use dnstapd::sketch::heavy_hitters::{HeavyHitter, HeavyHitters, NAME_BYTES};
 use dnstapd::statistics::counters::Direction;
 use dnstapd::statistics::ranking::{RowPosition, Table, TopRows};
-use dnstapd::statistics::{MessageHashes, Section, Statistics, StreamScope};
+use dnstapd::statistics::{Section, Statistics, StreamScope};
 use dnstapd::wire::dnstap::Dnstap;
 use dnstapd::wire::name::Name;
 
@@ -206,6 +207,9 @@ impl Queries {
     fn ask(&mut self, label: &str, times: usize) {
         let wire = [&[label.len() as u8], label.as_bytes(), b"\x03com\0"].concat();
         let hashes = MessageHashes {
+            address: None,
+            folded: 0,
+            is_of_client: true,
             client: None,
             domain: Some(self.hasher.hash_one(&wire)),
             name: Name::parse(&wire).unwrap().0,

@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::message::filter::Filter;
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
+use crate::message::stages::Stages;
 use crate::output::{Outlet, Outlets, OutputCertificates, Plan, PlanContext, TaskContext};
 use crate::pipeline::Collector;
 use crate::process::StartError;
@@ -120,9 +121,12 @@ impl ProcessTables {
         let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
             statistics,
             &stage.outlets,
-            Filter::new(&config.filter),
-            Pairing::new(limits.pairing),
-            config.statistics.qname_lowercase,
+            Stages {
+                pairing: Pairing::new(limits.pairing),
+                filter: Filter::new(&config.filter),
+                geoip: None,
+            },
+            config.statistics.hasher(),
         )));
         ProcessTables {
             stage,

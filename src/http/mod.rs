@@ -195,6 +195,8 @@ pub struct Settings {
     max_items: usize,
     /// How many of what is tracked are shown unasked: the first ones.
     default_tables: usize,
+    /// Rows of each table in `/metrics`.
+    export_top: usize,
     /// The tables of domains that are kept, with commas between them.
     tracked: &'static str,
 }
@@ -214,6 +216,7 @@ impl Settings {
             credentials: Credentials::new(section),
             default_counters,
             max_items: statistics.max_items.get() as usize,
+            export_top: statistics.export_top.get() as usize,
             default_tables: TrackedTable::of(&only_defaults).map_or(0, |tables| tables.len()),
             tracked: list(&tracked).leak(),
         }

@@ -44,6 +44,24 @@ pub struct Event<'a> {
     pub latency: Option<Latency>,
     /// Where the query address is; none when nobody looks.
     pub location: Option<Location<'a>>,
+    /// What a stage changed, for outputs that send on the frame as it came.
+    pub rewritten: Rewritten,
+}
+
+/// Fields of an event that are not those of its frame any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The query address, and with it any client subnet in the payload.
+    pub query_address: bool,
+    /// The name in the payload.
+    pub qname: bool,
+}
+
+impl Rewritten {
+    /// Whether the frame may go on as it came.
+    pub fn is_nothing(self) -> bool {
+        self == Rewritten::default()
+    }
 }
 
 impl<'a> Event<'a> {
@@ -75,6 +93,7 @@ impl<'a> Event<'a> {
             query_time,
             latency: None,
             location: None,
+            rewritten: Rewritten::default(),
         }
     }
 

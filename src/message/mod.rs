@@ -3,4 +3,7 @@
 pub mod event;
 pub mod filter;
 pub mod geoip;
+pub mod hashes;
+pub mod kinds;
 pub mod pairing;
+pub mod stages;

@@ -1,24 +1,30 @@
-//! Finds the query a response answers, to know how long it took.
+//! Finds the query that a response answers, to know how long it took.
 //!
-//! A query is remembered under identity, kind (CLIENT, RESOLVER, ...), query address, port, DNS id and name
-//! without case; the response with the same key takes it out again and gets its [`Latency`]. All times are the
+//! A query is remembered under identity, kind (CLIENT, RESOLVER, ...), protocol, query address, port, DNS id, type and
+//! name without case; the response with the same key takes it out again and gets its [`Latency`]. All times are the
 //! messages' own, so a replayed capture gives the latencies of its day.
 //!
-//! Memory is fixed: rows of four entries of 16 bytes, one cache line each. A key lives in one row; when the
-//! row is full the oldest query goes, and is counted as evicted unless it was over 60 s old anyway. Keys are
-//! 64 bits of a seeded hash: two different exchanges are mistaken for each other once in 2^64.
+//! ```text
+//! key --- row --->  | key, time | key, time | key, time | key, time |     64 bytes, one cache line
+//! ```
+//!
+//! Memory is fixed: rows of four entries. A key lives in one row; when the row is full, the oldest query goes, and is
+//! counted as evicted. A query that is not within 60 s of the message at hand holds its entry no longer: no response
+//! comes for it, or it bears the time of a clock that was wrong. Keys are 64 bits of a seeded hash: two different
+//! exchanges are mistaken for each other once in 2^64.
 
 use core::hash::{BuildHasher, Hasher};
 
 use crate::limits;
 use crate::message::event::Event;
+use crate::sys::random::{SeededState, seeded_state};
 use crate::time::{Latency, Time};
 
 /// Queries that wait for their response.
 #[derive(Debug)]
 pub struct Pairing {
     rows: Box<[QueryRow]>,
-    hasher: foldhash::quality::RandomState,
+    hasher: SeededState,
     evicted: u64,
 }
 
@@ -31,16 +37,18 @@ struct QueryRow([WaitingQuery; ENTRIES_PER_ROW]);
 #[derive(Clone, Copy, Debug, Default)]
 struct WaitingQuery {
     key: u64,
-    /// Query time: seconds since 1970 in the upper 34 bits, nanoseconds in the lower 30.
+    /// Query time, see [`pack`].
     time: u64,
 }
 
 const ENTRIES_PER_ROW: usize = 4;
 const NANOSECOND_BITS: u32 = 30;
-/// What `WaitingQuery::time` can hold of the seconds: until the year 2514.
+/// The most seconds that `WaitingQuery::time` can hold: until the year 2514.
 const SECONDS_MAX: u64 = (1 << (64 - NANOSECOND_BITS)) - 1;
-/// A query older than this waits for nothing.
-const PATIENCE_SECONDS: u64 = 60;
+/// A query waits for so many seconds; one stamped further ahead waits for nothing.
+const WAIT_SECONDS: u64 = 60;
+/// The same as a difference of packed times.
+const WAIT: u64 = WAIT_SECONDS << NANOSECOND_BITS;
 
 impl Pairing {
     /// Bytes that a table for `entries` queries takes.
@@ -51,7 +59,7 @@ impl Pairing {
     /// A table for `entries` queries, rounded up to whole rows and a power of two.
     pub fn new(entries: usize) -> Self {
         let rows = limits::table(Self::rows_for(entries), QueryRow::default());
-        Pairing { rows, hasher: Default::default(), evicted: 0 }
+        Pairing { rows, hasher: seeded_state(), evicted: 0 }
     }
 
     fn rows_for(entries: usize) -> usize {
@@ -67,7 +75,8 @@ impl Pairing {
         let key = self.key(event, address, name);
         if event.is_response() {
             let remembered = key.and_then(|key| self.take(key));
-            event.latency = event.query_time.or(remembered).and_then(|asked| Latency::between(asked, time));
+            event.latency =
+                event.query_time.or(remembered).and_then(|query_time| Latency::between(query_time, time));
         } else if let Some(key) = key.filter(|_| time.seconds <= SECONDS_MAX) {
             self.put(key, time);
         }
@@ -78,16 +87,22 @@ impl Pairing {
         self.evicted
     }
 
-    /// The exchange an event belongs to, never 0; none without query address, port or DNS id.
+    /// The exchange an event belongs to, never 0; `None` without query address, port or DNS id.
     #[inline]
     fn key(&self, event: &Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
         let (address, port, id) = (address?, event.query.port?, event.dns.id?);
-        let exchange =
-            u64::from(event.message_type.kind()) << 32 | u64::from(port.get()) << 16 | u64::from(id);
+        // 0 is no type at all, and differs from type 0.
+        let qtype = event.dns.question.as_ref().and_then(|question| question.qtype);
+        let qtype = qtype.map_or(0, |qtype| 1 << 16 | u64::from(qtype.0));
+        let question = qtype << 32 | u64::from(port.get()) << 16 | u64::from(id);
+        let protocol = event.protocol.map_or(0, |protocol| protocol.0);
+        let transport = u64::from(event.message_type.kind()) << 32 | u64::from(protocol);
+        // Address and name are seeded hashes of 64 bits already, so a number laid over them by XOR is lost in neither:
+        // two exchanges agree in both halves only if hashes of different addresses or names happen to differ by
+        // exactly these numbers. That saves the hasher two of three rounds.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(event.identity);
-        // A hash and what no other hash makes of it but by chance.
-        hasher.write_u128(u128::from(address ^ exchange) << 64 | u128::from(name));
+        hasher.write_u128(u128::from(address ^ question) << 64 | u128::from(name ^ transport));
         Some(hasher.finish().max(1))
     }
 
@@ -100,19 +115,26 @@ impl Pairing {
     fn put(&mut self, key: u64, time: Time) {
         let time = pack(time);
         let Some(QueryRow(entries)) = self.row(key) else { return };
-        // The same exchange, else a free entry, whose time is 0, else the oldest: by comparisons that are no branches.
-        let age = |entry: &WaitingQuery| if entry.key == key { 0 } else { entry.time.saturating_add(1) };
+        // Four classes in one number, the least of which goes: the same exchange, asked again; a free entry; one outside
+        // of the 60 s around this message; the oldest of the others. At 12:00:00 an entry of 11:59:58 has the rank
+        // 58 s, one of 12:00:02 62 s, and one of 11:58:00 wraps around to far above 120 s. So one comparison finds both
+        // what is too old and what is too far ahead, and a clock that was set back leaves nothing behind. No branches:
+        // which entry it is nobody can predict.
+        let start = time.wrapping_sub(WAIT);
+        let rank = |entry: &WaitingQuery| {
+            let offset = entry.time.wrapping_sub(start);
+            let waits = if offset > 2 * WAIT { 2 } else { offset + 3 };
+            let held = if entry.key == 0 { 1 } else { waits };
+            if entry.key == key { 0 } else { held }
+        };
         let (mut way, mut least) = (0, u64::MAX);
         for (at, entry) in entries.iter().enumerate() {
-            let age = age(entry);
-            (way, least) = if age < least { (at, age) } else { (way, least) };
+            let rank = rank(entry);
+            (way, least) = if rank < least { (at, rank) } else { (way, least) };
         }
-        let Some(slot) = entries.get_mut(way) else { return };
-        let lost = slot.key != 0
-            && slot.key != key
-            && unpack(slot.time).seconds + PATIENCE_SECONDS >= unpack(time).seconds;
-        *slot = WaitingQuery { key, time };
-        self.evicted += u64::from(lost);
+        let Some(entry) = entries.get_mut(way) else { return };
+        *entry = WaitingQuery { key, time };
+        self.evicted += u64::from(least >= 3);
     }
 
     fn take(&mut self, key: u64) -> Option<Time> {
@@ -124,6 +146,7 @@ impl Pairing {
     }
 }
 
+/// Seconds since 1970 in the upper 34 bits, nanoseconds in the lower 30: later times are larger numbers.
 fn pack(time: Time) -> u64 {
     time.seconds << NANOSECOND_BITS | u64::from(time.nanoseconds)
 }
@@ -160,6 +183,7 @@ mod tests {
             query_time: None,
             latency: None,
             location: None,
+            rewritten: Default::default(),
         }
     }
 
@@ -218,5 +242,76 @@ mod tests {
         pairing.observe(&mut event(MessageType::CLIENT_QUERY, 6, 300), Some(ADDRESS), NAME);
         pairing.observe(&mut event(MessageType::CLIENT_QUERY, 7, 300), Some(ADDRESS), NAME);
         assert_eq!(pairing.evicted(), 1, "what is over a minute old is no loss");
+    }
+
+    /// Type and protocol are parts of the key: over DoH the id is always 0, and a browser asks for A, AAAA and HTTPS of a
+    /// name at once, from one port.
+    #[test]
+    fn type_and_protocol_tell_exchanges_apart() {
+        let with = |message_type, qtype: u16, protocol, seconds| {
+            let wire = [&[0; 5][..], &[1], &[0; 6], &[0], &qtype.to_be_bytes(), &[0, 1]].concat();
+            let wire: &'static [u8] = wire.leak();
+            let dns = Summary::parse(wire);
+            assert_eq!(dns.question.and_then(|question| question.qtype).map(|qtype| qtype.0), Some(qtype));
+            Event {
+                dns,
+                protocol: Some(crate::wire::iana::Protocol(protocol)),
+                ..event(message_type, 0, seconds)
+            }
+        };
+        let exchanges = [(1, 4), (28, 4), (65, 4), (1, 1), (0, 4)];
+        let mut pairing = Pairing::new(64);
+        for (at, &(qtype, protocol)) in exchanges.iter().enumerate() {
+            let mut query = with(MessageType::CLIENT_QUERY, qtype, protocol, 100 + at as u64);
+            pairing.observe(&mut query, Some(ADDRESS), NAME);
+        }
+        for (at, &(qtype, protocol)) in exchanges.iter().enumerate().rev() {
+            let mut response = with(MessageType::CLIENT_RESPONSE, qtype, protocol, 110);
+            pairing.observe(&mut response, Some(ADDRESS), NAME);
+            let seconds = response.latency.map(|latency| latency.milliseconds() / 1000);
+            assert_eq!(seconds, Some(10 - at as u64), "type {qtype}, protocol {protocol}");
+        }
+    }
+
+    /// Queries stamped far ahead, by a clock that was wrong or that has been set back since, hold no entry.
+    #[test]
+    fn times_far_ahead_are_free_places() {
+        const DAY: u64 = 86_400;
+        for ahead in [61, DAY, SECONDS_MAX - DAY] {
+            let mut pairing = Pairing::new(4);
+            for id in 1..=4 {
+                pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, DAY + ahead), Some(ADDRESS), NAME);
+            }
+            for id in 11..=14 {
+                pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, DAY), Some(ADDRESS), NAME);
+            }
+            assert_eq!(pairing.evicted(), 0, "{ahead} s ahead");
+            for id in 11..=14 {
+                assert_eq!(answer(&mut pairing, id, DAY + 1), Some(1), "{ahead} s ahead");
+            }
+        }
+    }
+
+    /// What is a little ahead stays: threads of one server do not write in order.
+    #[test]
+    fn times_a_little_ahead_are_kept_and_the_oldest_goes() {
+        let mut pairing = Pairing::new(4);
+        for (id, seconds) in [(1, 130), (2, 90), (3, 100), (4, 110), (5, 100)] {
+            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, seconds), Some(ADDRESS), NAME);
+        }
+        assert_eq!(pairing.evicted(), 1);
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(|id| answer(&mut pairing, id, 131)),
+            [Some(1), None, Some(31), Some(21), Some(31)]
+        );
+    }
+
+    #[test]
+    fn clocks_that_begin_at_1970_pair_too() {
+        let mut pairing = Pairing::new(4);
+        for id in 1..=4 {
+            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, u64::from(id)), Some(ADDRESS), NAME);
+        }
+        assert_eq!([1, 2, 3, 4].map(|id| answer(&mut pairing, id, 5)), [Some(4), Some(3), Some(2), Some(1)]);
     }
 }

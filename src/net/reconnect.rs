@@ -6,9 +6,7 @@
 //!
 //! Why there is no connection is in the log once, until the reason changes or the remote is reached.
 
-use core::hash::BuildHasher;
 use core::time::Duration;
-use std::hash::RandomState;
 
 use async_io::Timer;
 use defmt_or_log::{debug, warn};
@@ -28,7 +26,7 @@ impl Backoff {
     /// Waits that begin with `retry`.
     pub(crate) fn new(retry: Seconds) -> Self {
         let first = retry.duration();
-        Backoff { first, next: first, chance: random() }
+        Backoff { first, next: first, chance: fastrand::Rng::with_seed(crate::sys::random::number()) }
     }
 
     /// The next wait.
@@ -44,11 +42,6 @@ impl Backoff {
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
-}
-
-/// Random numbers, with a seed from the kernel.
-fn random() -> fastrand::Rng {
-    fastrand::Rng::with_seed(RandomState::new().hash_one(()))
 }
 
 /// Attempts to reach a remote, as long as it takes.

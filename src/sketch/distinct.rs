@@ -84,7 +84,7 @@ struct RegisterSketch {
 
 /// Slots for hashes.
 const SLOTS: usize = limits::DISTINCT_BYTES_MIN / 8;
-/// MessageHashes kept before the sketch takes over: three quarters of the slots.
+/// Hashes kept before the sketch takes over: three quarters of the slots.
 pub const EXACT_MAX: u16 = (SLOTS as u16 / 4) * 3;
 
 /// A register that is full.
@@ -135,6 +135,15 @@ impl DistinctCounts {
             Some(Contents::Exact(count)) => u64::from(*count),
             Some(Contents::RegisterSketch(sketch)) => (sketch.seen + (1 << (PART_BITS - 1))) >> PART_BITS,
             None => 0,
+        }
+    }
+
+    /// Nothing was seen of one set.
+    pub fn reset_set(&mut self, number: usize) {
+        let Some(count) = self.counts.get_mut(number) else { return };
+        if let Some(memory) = self.memory.get_mut(count.start..count.start + count.octets) {
+            memory.fill(0);
+            count.contents = Contents::Exact(0);
         }
     }
 

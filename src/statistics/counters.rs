@@ -7,16 +7,19 @@
 
 use crate::limits::UNKNOWN_TYPES;
 use crate::message::event::Event;
+use crate::message::kinds::MessageKinds;
 use crate::time::{Latency, Time};
-use crate::wire::iana::{Family, Protocol, Rcode, RrType};
+use crate::wire::iana::{Family, MessageType, Protocol, Rcode, RrType};
 
 /// Everything counted of one stream since start or reset.
 #[derive(Clone, Debug)]
 pub struct Counters {
     queries: DirectionCounters,
     responses: DirectionCounters,
-    /// Responses by latency class, each up to the bound of [`LATENCY_CLASSES`].
-    latency: [u64; LATENCY_CLASSES.len()],
+    /// Messages by type and protocol together, see [`message_slot`].
+    messages: [u64; MESSAGE_SLOTS],
+    /// Responses by latency, each up to one of [`LATENCY_BOUNDS`].
+    latency: [u64; LATENCY_BOUNDS.len()],
     /// Sum of all latencies in microseconds.
     latency_microseconds: u64,
     /// Time of the last message that had one.
@@ -29,7 +32,6 @@ struct DirectionCounters {
     messages: u64,
     bytes: u64,
     /// By number; 0 counts those without or of an unknown one.
-    protocols: [u64; PROTOCOLS],
     families: [u64; FAMILIES],
     /// By number; the last counts all from 24 up.
     rcodes: [u64; RCODES],
@@ -42,28 +44,51 @@ impl DirectionCounters {
     const ZERO: DirectionCounters = DirectionCounters {
         messages: 0,
         bytes: 0,
-        protocols: [0; PROTOCOLS],
         families: [0; FAMILIES],
         rcodes: [0; RCODES],
         types: [0; TYPES],
     };
 }
 
+/// Protocols by number; 0 counts those without or of an unknown one.
 const PROTOCOLS: usize = 8;
+/// Message types by number. The schema has 1 to 14; other responses count at 0 and other queries at 15, so that here,
+/// too, the last bit says which it is.
+const MESSAGE_TYPES: usize = 16;
+/// Slots of messages by type and protocol.
+pub const MESSAGE_SLOTS: usize = MESSAGE_TYPES * PROTOCOLS;
 const FAMILIES: usize = 3;
 const RCODES: usize = OTHER_RCODE + 1;
 /// Where all rcodes from here up are counted together.
 pub const OTHER_RCODE: usize = 24;
 const TYPES: usize = RrType::KNOWN.len() + UNKNOWN_TYPES + 1;
 
-/// Latency classes: name of the counter and upper bound in nanoseconds, included.
-pub const LATENCY_CLASSES: [(&str, u64); 6] = [
-    ("latency0_1", 1_000_000),
-    ("latency1_10", 10_000_000),
-    ("latency10_50", 50_000_000),
-    ("latency50_100", 100_000_000),
-    ("latency100_1000", 1_000_000_000),
-    ("latency_slow", u64::MAX),
+/// Bounds of the histogram of latencies in nanoseconds, included, and as the metrics show them.
+pub const LATENCY_BOUNDS: [(u64, &str); 14] = [
+    (500_000, "0.0005"),
+    (1_000_000, "0.001"),
+    (2_000_000, "0.002"),
+    (5_000_000, "0.005"),
+    (10_000_000, "0.01"),
+    (20_000_000, "0.02"),
+    (50_000_000, "0.05"),
+    (100_000_000, "0.1"),
+    (200_000_000, "0.2"),
+    (500_000_000, "0.5"),
+    (1_000_000_000, "1"),
+    (2_000_000_000, "2"),
+    (5_000_000_000, "5"),
+    (u64::MAX, "+Inf"),
+];
+
+/// Latency classes: the name of the counter, and which of [`LATENCY_BOUNDS`] make it up.
+const LATENCY_CLASSES: [(&str, core::ops::Range<usize>); 6] = [
+    ("latency0_1", 0..2),
+    ("latency1_10", 2..5),
+    ("latency10_50", 5..7),
+    ("latency50_100", 7..8),
+    ("latency100_1000", 8..11),
+    ("latency_slow", 11..14),
 ];
 
 impl Counters {
@@ -71,20 +96,18 @@ impl Counters {
     pub const ZERO: Counters = Counters {
         queries: DirectionCounters::ZERO,
         responses: DirectionCounters::ZERO,
-        latency: [0; LATENCY_CLASSES.len()],
+        messages: [0; MESSAGE_SLOTS],
+        latency: [0; LATENCY_BOUNDS.len()],
         latency_microseconds: 0,
         last_message: None,
     };
 
     /// Counts one message.
     pub fn observe(&mut self, event: &Event<'_>, unknown: &mut UnknownTypes) {
+        bump(&mut self.messages, message_slot(event.message_type, event.protocol));
         let direction = if event.is_response() { &mut self.responses } else { &mut self.queries };
         direction.messages += 1;
         direction.bytes += u64::from(event.length);
-        let slot = |number: u32, slots: usize| {
-            usize::try_from(number).ok().filter(|&slot| slot < slots).unwrap_or(0)
-        };
-        bump(&mut direction.protocols, slot(event.protocol.map_or(0, |Protocol(number)| number), PROTOCOLS));
         bump(&mut direction.families, slot(event.family.map_or(0, |Family(number)| number), FAMILIES));
         if let Some(Rcode(number)) = event.dns.rcode {
             bump(&mut direction.rcodes, usize::from(number).min(RCODES - 1));
@@ -99,8 +122,7 @@ impl Counters {
     }
 
     fn observe_latency(&mut self, latency: Latency) {
-        let class = LATENCY_CLASSES.iter().position(|&(_, bound)| latency.nanoseconds() <= bound);
-        bump(&mut self.latency, class.unwrap_or(0));
+        bump(&mut self.latency, LATENCY_BOUNDS.partition_point(|&(bound, _)| bound < latency.nanoseconds()));
         self.latency_microseconds += latency.microseconds();
     }
 
@@ -111,7 +133,10 @@ impl Counters {
         match counter {
             Counter::Messages(direction) => of(direction).messages,
             Counter::Bytes(direction) => of(direction).bytes,
-            Counter::Protocol(direction, Protocol(number)) => at(&of(direction).protocols, number as usize),
+            Counter::Protocol(direction, Protocol(number)) => {
+                let is_meant = |slot: &usize| is_of(*slot, direction) && slot % PROTOCOLS == number as usize;
+                (0..MESSAGE_SLOTS).filter(is_meant).map(|slot| at(&self.messages, slot)).sum()
+            }
             Counter::Family(direction, Family(number)) => at(&of(direction).families, number as usize),
             Counter::Rcode(direction, Rcode(number)) if usize::from(number) < RCODES - 1 => {
                 at(&of(direction).rcodes, usize::from(number))
@@ -120,8 +145,56 @@ impl Counters {
             Counter::Type(direction, rrtype) => {
                 unknown.find(rrtype).map_or(0, |slot| at(&of(direction).types, slot))
             }
-            Counter::Latency(class) => at(&self.latency, class),
+            Counter::Latency(class) => {
+                let slots = LATENCY_CLASSES.get(class).and_then(|(_, slots)| self.latency.get(slots.clone()));
+                slots.unwrap_or_default().iter().sum()
+            }
         }
+    }
+
+    /// Messages of one direction.
+    pub fn messages(&self, direction: Direction) -> u64 {
+        self.of(direction).messages
+    }
+
+    /// Messages of one direction and of some kinds.
+    pub fn messages_of(&self, kinds: MessageKinds, direction: Direction) -> u64 {
+        let is_meant = |slot: &usize| {
+            let (message, _) = message_of_slot(*slot);
+            is_of(*slot, direction) && message.is_some_and(|message| kinds.contain(message))
+        };
+        (0..MESSAGE_SLOTS).filter(is_meant).map(|slot| self.message_slot(slot)).sum()
+    }
+
+    /// Messages of the type and protocol of a slot (see [`message_of_slot`]).
+    pub fn message_slot(&self, slot: usize) -> u64 {
+        self.messages.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Responses up to one of [`LATENCY_BOUNDS`], and beyond the one before.
+    pub fn latency_slot(&self, slot: usize) -> u64 {
+        self.latency.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Whether anything was counted.
+    pub fn is_heard(&self) -> bool {
+        self.queries.messages > 0 || self.responses.messages > 0
+    }
+
+    /// Adds what was counted of another stream.
+    pub fn add(&mut self, other: &Counters) {
+        let pairs = [(&mut self.queries, &other.queries), (&mut self.responses, &other.responses)];
+        for (own, other) in pairs {
+            own.messages += other.messages;
+            own.bytes += other.bytes;
+            add(&mut own.families, &other.families);
+            add(&mut own.rcodes, &other.rcodes);
+            add(&mut own.types, &other.types);
+        }
+        add(&mut self.messages, &other.messages);
+        add(&mut self.latency, &other.latency);
+        self.latency_microseconds += other.latency_microseconds;
+        self.last_message = self.last_message.max(other.last_message);
     }
 
     /// Messages with an rcode, or, at [`OTHER_RCODE`], with one above.
@@ -150,6 +223,38 @@ impl Counters {
     pub fn last_message(&self) -> Option<Time> {
         self.last_message
     }
+}
+
+/// The slot of a message's type and protocol.
+#[inline]
+fn message_slot(message: MessageType, protocol: Option<Protocol>) -> usize {
+    let is_known = message.0.wrapping_sub(1) < MESSAGE_TYPES as u32 - 2;
+    let other = if message.is_response() { 0 } else { MESSAGE_TYPES - 1 };
+    let row = if is_known { message.0 as usize } else { other };
+    row * PROTOCOLS + slot(protocol.map_or(0, |Protocol(number)| number), PROTOCOLS)
+}
+
+/// Message type and protocol of a slot; `None` for all without a name.
+pub fn message_of_slot(slot: usize) -> (Option<MessageType>, Option<Protocol>) {
+    let (row, column) = (slot / PROTOCOLS, slot % PROTOCOLS);
+    let message = u32::try_from(row).ok().filter(|number| (1..MESSAGE_TYPES as u32 - 1).contains(number));
+    let protocol = u32::try_from(column).ok().filter(|&number| number > 0);
+    (message.map(MessageType), protocol.map(Protocol))
+}
+
+/// Whether a slot of messages is of that direction: responses have even types.
+fn is_of(slot: usize, direction: Direction) -> bool {
+    (slot / PROTOCOLS).is_multiple_of(2) == (direction == Direction::Response)
+}
+
+/// A number as a slot; 0 where there are not so many.
+#[inline]
+fn slot(number: u32, slots: usize) -> usize {
+    usize::try_from(number).ok().filter(|&slot| slot < slots).unwrap_or(0)
+}
+
+fn add(slots: &mut [u64], others: &[u64]) {
+    slots.iter_mut().zip(others).for_each(|(slot, other)| *slot += other);
 }
 
 fn bump(slots: &mut [u64], slot: usize) {
@@ -220,7 +325,7 @@ impl Counter {
             return Some(Counter::Bytes(direction));
         }
         if let (Direction::Response, Some(class)) =
-            (direction, LATENCY_CLASSES.iter().position(|&(class, _)| class == what))
+            (direction, LATENCY_CLASSES.iter().position(|(class, _)| *class == what))
         {
             return Some(Counter::Latency(class));
         }
@@ -334,6 +439,41 @@ mod tests {
             );
             counters.observe_latency(Latency::between(asked, answered).unwrap());
         }
-        assert_eq!(counters.latency, [2, 1, 0, 0, 0, 1]);
+        assert_eq!(counters.latency, [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        let class = |class| counters.value(Counter::Latency(class), &UnknownTypes::default());
+        assert_eq!([0, 1, 2, 3, 4, 5].map(class), [2, 1, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn classes_of_latency_have_the_bounds_in_their_names() {
+        let mut next = 0;
+        for (name, slots) in &LATENCY_CLASSES {
+            assert_eq!(slots.start, next);
+            next = slots.end;
+            let (bound, shown) = LATENCY_BOUNDS[next - 1];
+            let milliseconds = name.strip_prefix("latency").and_then(|rest| rest.split_once('_')).unwrap().1;
+            match milliseconds.parse::<u64>() {
+                Ok(milliseconds) => assert_eq!(bound, milliseconds * 1_000_000),
+                Err(_) => assert_eq!((milliseconds, shown), ("slow", "+Inf")),
+            }
+        }
+        assert_eq!(next, LATENCY_BOUNDS.len());
+        for pair in LATENCY_BOUNDS.windows(2) {
+            assert!(pair[0].0 < pair[1].0);
+            assert_eq!(pair[0].1.parse::<f64>().unwrap(), pair[0].0 as f64 / 1e9);
+        }
+    }
+
+    #[test]
+    fn every_type_and_protocol_has_a_slot_of_its_direction() {
+        for message in (0..20).map(MessageType) {
+            for protocol in [None, Some(0), Some(1), Some(7), Some(8), Some(u32::MAX)] {
+                let slot = message_slot(message, protocol.map(Protocol));
+                let named = (1..=14).contains(&message.0).then_some(message);
+                let of_name = protocol.filter(|number| (1..8).contains(number)).map(Protocol);
+                assert_eq!(message_of_slot(slot), (named, of_name), "{message} {protocol:?}");
+                assert!(is_of(slot, Direction::Response) == message.is_response());
+            }
+        }
     }
 }

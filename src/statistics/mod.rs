@@ -8,6 +8,7 @@
 //! cannot be summed: the global ones, of the union of the streams, are sketches of their own.
 
 pub mod counters;
+pub mod descriptors;
 pub mod ranking;
 pub mod streams;
 mod table_name;
@@ -16,16 +17,21 @@ pub mod tlds;
 
 use crate::limits::{DISTINCT_BYTES, Limits};
 use crate::message::event::Event;
+use crate::message::hashes::{MessageHasher, MessageHashes};
+use crate::message::kinds::{CLIENT_KINDS, MessageKind, MessageKinds};
 use crate::sketch::distinct::DistinctCounts;
 use crate::time::Time;
-pub use table_name::TableName;
-
 use crate::values::{Bounded, KeyError, Seconds, Text};
-use crate::wire::name::Name;
-use counters::{Counter, Direction, LATENCY_CLASSES, UnknownTypes};
+use crate::wire::iana::{MessageType, Protocol, Rcode, RrType};
+
+use counters::{
+    Counter, Direction, LATENCY_BOUNDS, MESSAGE_SLOTS, OTHER_RCODE, UnknownTypes, message_of_slot,
+};
 use serde::Deserialize;
 use streams::{Stream, StreamId, Streams};
 use tables::Tables;
+
+pub use table_name::TableName;
 
 /// Section `statistics`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -43,10 +49,24 @@ pub struct Section {
     pub track: Vec<TableName>,
     /// Seconds after which counts in open tables are halved; 0 = never.
     pub window: Window,
+    /// Identities with places of their own, in the form that all formats show.
+    pub streams: Vec<Text>,
+    /// Seconds after which a silent stream makes room for a new one.
+    pub forget_after: ForgetAfter,
+    /// Kinds of messages whose query address is a client.
+    pub clients_of: Vec<MessageKind>,
+    /// Rows of each table in `/metrics`.
+    pub export_top: ExportTop,
 }
 
 /// What `max-items` takes.
 pub type MaxItems = Bounded<1, 65_536>;
+
+/// What `forget-after` takes.
+pub type ForgetAfter = Bounded<1, { Seconds::MAX }>;
+
+/// What `export-top` takes.
+pub type ExportTop = Bounded<0, 1_000>;
 
 /// What `window` takes.
 pub type Window = Bounded<0, { Seconds::MAX }>;
@@ -62,11 +82,20 @@ impl Default for Section {
             default_top: ["noerror/query", "nxdomain/response"].map(TableName::new).to_vec(),
             track: Vec::new(),
             window: Window::new(3600),
+            streams: Vec::new(),
+            forget_after: ForgetAfter::new(21_600),
+            clients_of: CLIENT_KINDS.to_vec(),
+            export_top: ExportTop::new(0),
         }
     }
 }
 
 impl Section {
+    /// What makes the hashes that the statistics count by.
+    pub fn hasher(&self) -> MessageHasher {
+        MessageHasher::new(self.qname_lowercase, MessageKinds::of(&self.clients_of))
+    }
+
     /// The rules between the keys.
     ///
     /// # Errors
@@ -81,6 +110,8 @@ impl Section {
 pub struct Statistics {
     streams: Streams,
     unknown_types: UnknownTypes,
+    /// Kinds of messages whose query address is a client.
+    clients_of: MessageKinds,
     /// Part of the time that averages have seen.
     seen: crate::sketch::rates::WindowCoverage,
     /// Since latencies were halved.
@@ -117,17 +148,6 @@ pub enum StreamScope {
     Stream(StreamId),
 }
 
-/// MessageHashes of what a message is about, made once and used by all tables; `None` for what it lacks.
-#[derive(Clone, Copy, Debug)]
-pub struct MessageHashes<'a> {
-    /// Of the query address; none for the unspecified one.
-    pub client: Option<u64>,
-    /// Of the name, in lower case if so configured.
-    pub domain: Option<u64>,
-    /// The name as it was sent.
-    pub name: Name<'a>,
-}
-
 impl Statistics {
     /// Empty tables of the given sizes, of what is tracked by default.
     pub fn new(limits: &Limits) -> Self {
@@ -137,8 +157,9 @@ impl Statistics {
     /// Empty tables of the given sizes, of what the section says; countries only where clients are looked up.
     pub fn with(limits: &Limits, section: &Section, with_countries: bool) -> Self {
         Statistics {
-            streams: Streams::new(limits.streams),
+            streams: Streams::new(limits.streams, &section.streams, section.forget_after.get()),
             unknown_types: UnknownTypes::default(),
+            clients_of: MessageKinds::of(&section.clients_of),
             seen: crate::sketch::rates::WindowCoverage::NOTHING,
             passed_ms: 0,
             distincts: DistinctCounts::new(distinct_sizes(limits).flat_map(|octets| [octets; SETS])),
@@ -170,15 +191,30 @@ impl Statistics {
 
     /// Counts one message.
     pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
-        let Some(stream) = self.streams.of(event) else { return };
+        let place = match self.streams.find_last(event.identity) {
+            Some(place) => place,
+            None => self.place_of(event.identity),
+        };
+        let Some(stream) = self.streams.get_mut(place) else { return };
         stream.counters.observe(event, &mut self.unknown_types);
         if let Some(latency) = event.latency {
             stream.latencies.count(latency);
         }
-        let place = self.streams.last_place();
         self.count_distinct(place, CLIENTS, hashes.client);
         self.count_distinct(place, DOMAINS, hashes.domain);
         self.tables.observe(place, event, hashes);
+    }
+
+    /// The place of an identity other than that of the last message. A new one may take that of a stream that has been
+    /// silent for long: its counters stay in the sums of all streams, its tables and distinct counts begin anew.
+    #[inline(never)]
+    fn place_of(&mut self, identity: &[u8]) -> usize {
+        let (place, forgot) = self.streams.find_or_insert(identity);
+        if forgot {
+            (0..SETS).for_each(|set| self.distincts.reset_set(SETS * place + set));
+            self.tables.forget(place);
+        }
+        place
     }
 
     /// Counts a client or a name, if it is another one, for the stream at that place and for all.
@@ -203,11 +239,17 @@ impl Statistics {
         if halve {
             self.passed_ms %= crate::sketch::latency::HALVING_MS;
         }
-        let unknown = &self.unknown_types;
+        self.streams.tick(milliseconds);
         for stream in self.streams.iter_mut() {
-            let count = |direction| stream.counters.value(Counter::Messages(direction), unknown);
-            let (queries, responses) = (count(Direction::Query), count(Direction::Response));
-            stream.rates.tick(queries, responses, milliseconds);
+            let of_all = |direction| stream.counters.messages(direction);
+            let of_clients = |direction| stream.counters.messages_of(self.clients_of, direction);
+            let counted = [
+                (of_all(Direction::Query), of_all(Direction::Response)),
+                (of_clients(Direction::Query), of_clients(Direction::Response)),
+            ];
+            for (rates, (queries, responses)) in stream.rates.iter_mut().zip(counted) {
+                rates.tick(queries, responses, milliseconds);
+            }
             if halve {
                 stream.latencies.halve();
             }
@@ -235,7 +277,10 @@ impl Statistics {
     /// The value of a counter, rate or percentile by its published name; 0 for one that does not exist.
     pub fn value(&self, scope: StreamScope, name: &str) -> CounterValue {
         if let Some((kind, period)) = crate::sketch::rates::parse(name) {
-            let rate = self.sum(scope, |stream| stream.rates.of(kind, period));
+            let [of_all, of_clients] = [0, 1].map(|which| {
+                self.sum(scope, |stream| stream.rates.get(which).map_or(0, |rates| rates.of(kind, period)))
+            });
+            let rate = if self.has_clients(scope) { of_clients } else { of_all };
             return match period {
                 crate::sketch::rates::RatePeriod::Second => CounterValue::Count(rate / 1_000_000),
                 _ => CounterValue::Millionths(self.seen.complete(rate, period)),
@@ -253,6 +298,7 @@ impl Statistics {
         match name {
             "clients" => self.distinct(scope, CLIENTS),
             "domains" => self.distinct(scope, DOMAINS),
+            "upstream-only" => u64::from(self.is_upstream_only(scope)),
             _ => match Counter::parse(name) {
                 Some(counter) => self.sum(scope, |s| s.counters.value(counter, &self.unknown_types)),
                 None => self.tld_counter(scope, name).unwrap_or(0),
@@ -272,11 +318,61 @@ impl Statistics {
         &self.tables
     }
 
-    /// Responses by latency class, each class by itself, and the sum of their latencies in microseconds.
-    pub fn latency(&self, scope: StreamScope) -> ([u64; LATENCY_CLASSES.len()], u64) {
-        let class =
-            |class| self.sum(scope, |s| s.counters.value(Counter::Latency(class), &self.unknown_types));
-        (core::array::from_fn(class), self.sum(scope, |stream| stream.counters.latency_microseconds()))
+    /// Responses by the bounds of their latency, each by itself, and the sum of their latencies in microseconds.
+    pub fn latency(&self, scope: StreamScope) -> ([u64; LATENCY_BOUNDS.len()], u64) {
+        let slot = |slot| self.sum(scope, |stream| stream.counters.latency_slot(slot));
+        (core::array::from_fn(slot), self.sum(scope, |stream| stream.counters.latency_microseconds()))
+    }
+
+    /// Messages by type and protocol, the pairs that came; `None` for all types or protocols without a name.
+    pub fn messages_by_type(
+        &self,
+        scope: StreamScope,
+    ) -> impl Iterator<Item = (Option<MessageType>, Option<Protocol>, u64)> {
+        (0..MESSAGE_SLOTS).filter_map(move |slot| {
+            let count = self.sum(scope, |stream| stream.counters.message_slot(slot));
+            let (message, protocol) = message_of_slot(slot);
+            (count > 0).then_some((message, protocol, count))
+        })
+    }
+
+    /// Queries of all streams by type, the types that came; `None` for all without a counter of their own.
+    pub fn queries_by_type(&self) -> impl Iterator<Item = (Option<RrType>, u64)> {
+        let count =
+            |slot| self.sum(StreamScope::Global, |stream| stream.counters.type_slot(Direction::Query, slot));
+        let all = self.unknown_types.slots().map(move |(slot, rrtype)| (rrtype, count(slot)));
+        all.filter(|&(_, count)| count > 0)
+    }
+
+    /// Responses of all streams by code, the codes that came; `None` for all without a counter of their own.
+    pub fn responses_by_code(&self) -> impl Iterator<Item = (Option<Rcode>, u64)> {
+        let count = |slot| {
+            self.sum(StreamScope::Global, |stream| stream.counters.rcode_slot(Direction::Response, slot))
+        };
+        let rcode = |slot| u16::try_from(slot).ok().filter(|_| slot < OTHER_RCODE).map(Rcode);
+        let all = (0..=OTHER_RCODE).map(move |slot| (rcode(slot), count(slot)));
+        all.filter(|&(_, count)| count > 0)
+    }
+
+    /// Whether there are messages, and none of them of a kind whose query address is a client: those of a resolver that
+    /// reports only what it asks others.
+    pub fn is_upstream_only(&self, scope: StreamScope) -> bool {
+        let is_heard = self.select(scope).any(|stream| stream.counters.is_heard());
+        is_heard && !self.has_clients(scope)
+    }
+
+    fn has_clients(&self, scope: StreamScope) -> bool {
+        let has = |stream: &Stream, direction| stream.counters.messages_of(self.clients_of, direction) > 0;
+        self.select(scope).any(|stream| has(stream, Direction::Query) || has(stream, Direction::Response))
+    }
+
+    /// Streams with tables of their own, if the one asked for is not among them.
+    pub fn lacks_tables(&self, scope: StreamScope) -> Option<usize> {
+        let with_tables = self.tables.sets.len().saturating_sub(1);
+        match scope {
+            StreamScope::Stream(id) if id.place() >= with_tables => Some(with_tables),
+            _ => None,
+        }
     }
 
     /// Time of the last message; of all streams the latest.
@@ -295,7 +391,8 @@ impl Statistics {
 
     fn select(&self, scope: StreamScope) -> impl Iterator<Item = &Stream> {
         let chosen = move |id: StreamId| scope == StreamScope::Global || scope == StreamScope::Stream(id);
-        self.streams.iter().filter(move |&(id, _)| chosen(id)).map(|(_, stream)| stream)
+        let forgotten = (scope == StreamScope::Global).then_some(self.streams.forgotten());
+        self.streams.iter().filter(move |&(id, _)| chosen(id)).map(|(_, stream)| stream).chain(forgotten)
     }
 
     fn distinct(&self, scope: StreamScope, set: usize) -> u64 {

@@ -1,16 +1,22 @@
 //! The streams: one set of statistics for each identity, up to a limit, and one for all the others.
 //!
-//! Streams stand in order of first appearance and are never removed. When the table is full, messages of
-//! further identities go to the stream `other`, and are counted as evicted: a storm of invented identities
-//! changes nothing but that.
+//! ```text
+//! | reserved | in order of first appearance | free | other | forgotten |
+//! ```
+//!
+//! When the table is full, a new identity takes the place of the stream that has been silent for longest, if that is
+//! longer than `statistics.forget-after` and the place is not reserved. If there is none, its messages go to the stream
+//! `other`, and are counted as evicted: a storm of invented identities takes what is free, for that long, and no more.
+//! What a forgotten stream had counted stays in the sums of all streams, so that no counter ever goes down.
 
 use core::hash::BuildHasher;
 
 use super::counters::Counters;
 use crate::limits::{self, IDENTITY_BYTES};
-use crate::message::event::Event;
 use crate::sketch::latency::LatencyHistogram;
 use crate::sketch::rates::StreamRates;
+use crate::sys::random::{SeededState, seeded_state};
+use crate::values::Text;
 use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
 
 /// Statistics of one identity.
@@ -22,24 +28,55 @@ pub struct Stream {
     text: heapless::String<{ IDENTITY_BYTES * TEXT_PER_OCTET }>,
     /// What was counted.
     pub counters: Counters,
-    /// Messages a second.
-    pub rates: StreamRates,
+    /// Messages a second: of all, and of kinds whose query address is a client.
+    pub rates: [StreamRates; 2],
     /// Latencies of responses.
     pub latencies: LatencyHistogram,
+    /// When the last message came, in the table's seconds.
+    last_heard: u32,
+    state: StreamState,
+}
+
+/// Whose a place is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamState {
+    /// Its identity is in the configuration, and has not been heard of yet.
+    Awaited,
+    /// Its identity is in the configuration; the place is never another's.
+    Reserved,
+    /// Its identity was heard of.
+    Heard,
 }
 
 impl Stream {
-    fn new(identity: &[u8]) -> Self {
+    fn new(identity: &[u8], state: StreamState) -> Self {
         let mut room = [0; IDENTITY_BYTES * TEXT_PER_OCTET];
         let length = write_label_text(identity, &mut room).unwrap_or(0);
         let text = core::str::from_utf8(room.get(..length).unwrap_or_default()).unwrap_or_default();
+        // An identity must not pass for the stream of all the others: two series of one name are an error to Prometheus.
+        let text = if identity == OTHER.as_bytes() { OTHER_AS_IDENTITY } else { text };
         Stream {
             identity: heapless::Vec::from_slice(identity).unwrap_or_default(),
             text: heapless::String::try_from(text).unwrap_or_default(),
             counters: Counters::ZERO,
-            rates: StreamRates::ZERO,
+            rates: [StreamRates::ZERO; 2],
             latencies: LatencyHistogram::NONE,
+            last_heard: 0,
+            state,
         }
+    }
+
+    /// The stream of a name that is no identity.
+    fn named(name: &str) -> Self {
+        let text = heapless::String::try_from(name).unwrap_or_default();
+        Stream { text, ..Stream::new(b"", StreamState::Reserved) }
+    }
+
+    /// Counts from zero again.
+    fn reset(&mut self) {
+        self.counters = Counters::ZERO;
+        self.rates = [StreamRates::ZERO; 2];
+        self.latencies = LatencyHistogram::NONE;
     }
 
     /// The identity as people read it.
@@ -62,90 +99,199 @@ impl StreamId {
 /// The table of streams.
 #[derive(Debug)]
 pub struct Streams {
-    /// `capacity` streams and, last, `other`.
+    /// `capacity` streams, then `other`.
     streams: Box<[Stream]>,
-    /// Streams in use without `other`; `used < streams.len()`.
+    /// Streams in use or reserved, without `other`; `used < streams.len()`.
     used: usize,
+    /// Sums of the streams that made room for others.
+    forgotten: Box<Stream>,
     /// Open addressing: place + 1 of the stream whose identity hashes here; 0 is free.
     index: Box<[u16]>,
-    hasher: foldhash::quality::RandomState,
+    hasher: SeededState,
     /// The stream of the last message: the next is likely of the same.
     last: usize,
     /// Messages that went to `other`.
     overflow: u64,
+    /// Seconds, begun at `forget_after`, so that a stream last heard at 0 may go in any case.
+    now: u32,
+    /// Milliseconds of the second under way.
+    passed_ms: u64,
+    /// Seconds after which a silent stream may be forgotten.
+    forget_after: u32,
+    /// Until then nobody has been silent for so long.
+    look_at: u32,
 }
 
 /// The identity under which messages without one are counted.
 const ABSENT: &[u8] = b"-";
 
+/// The name of the stream of all the others.
+const OTHER: &str = "other";
+
+/// An identity that reads like it.
+const OTHER_AS_IDENTITY: &str = "\\111ther";
+
 impl Streams {
     /// Bytes a stream costs, its place in the index included.
     pub const STREAM_BYTES: usize = size_of::<Stream>() + 2 * size_of::<u16>();
 
-    /// Room for `capacity` identities.
-    pub fn new(capacity: usize) -> Self {
-        Streams {
-            streams: limits::table(capacity + 1, Stream::new(b"other")),
+    /// Room for `capacity` identities, some of them reserved, as far as there is room. The others are forgotten after
+    /// so many seconds of silence, if their places are needed.
+    pub fn new(capacity: usize, reserved: &[Text], forget_after: u32) -> Self {
+        let mut streams = Streams {
+            streams: limits::table(capacity + 1, Stream::named(OTHER)),
             used: 0,
+            forgotten: Box::new(Stream::named("")),
             index: limits::table((capacity * 2).next_power_of_two(), 0),
-            hasher: Default::default(),
-            last: 0,
+            hasher: seeded_state(),
+            last: usize::MAX,
             overflow: 0,
-        }
-    }
-
-    /// The stream a message belongs to, made at its first message.
-    pub fn of(&mut self, event: &Event<'_>) -> Option<&mut Stream> {
-        let identity = if event.identity.is_empty() { ABSENT } else { event.identity };
-        let is_last =
-            self.last < self.used && self.streams.get(self.last).is_some_and(|s| s.identity == identity);
-        if !is_last {
-            self.last = self.find_or_insert(identity);
-        }
-        self.streams.get_mut(self.last)
-    }
-
-    fn find_or_insert(&mut self, identity: &[u8]) -> usize {
-        let other = self.streams.len() - 1;
-        let mask = self.index.len() - 1;
-        let mut slot = self.hasher.hash_one(identity) as usize & mask;
-        loop {
-            match self.index.get(slot).copied().unwrap_or(0) {
-                0 if self.used == other => {
-                    self.overflow += 1;
-                    return other;
-                }
-                0 => break,
-                place if self.streams.get(usize::from(place) - 1).is_some_and(|s| s.identity == identity) => {
-                    return usize::from(place) - 1;
-                }
-                _ => slot = (slot + 1) & mask,
+            now: forget_after,
+            passed_ms: 0,
+            forget_after,
+            look_at: 0,
+        };
+        for text in reserved {
+            let identity = parse_identity(text.as_str());
+            if let Err(slot) = streams.find(&identity)
+                && streams.used < streams.other()
+            {
+                streams.put(streams.used, slot, Stream::new(&identity, StreamState::Awaited));
+                streams.used += 1;
             }
         }
-        let place = self.used;
-        if let (Some(stream), Some(index)) = (self.streams.get_mut(place), self.index.get_mut(slot)) {
-            *stream = Stream::new(identity);
-            self.used += 1;
-            *index = u16::try_from(self.used).unwrap_or(0);
+        streams
+    }
+
+    /// The place of an identity if it is that of the last message, too.
+    #[inline]
+    pub fn find_last(&self, identity: &[u8]) -> Option<usize> {
+        let identity = if identity.is_empty() { ABSENT } else { identity };
+        let is_last = self.streams.get(self.last).is_some_and(|stream| stream.identity == identity);
+        is_last.then_some(self.last)
+    }
+
+    /// The place of an identity, and whether it was another's until now.
+    pub fn find_or_insert(&mut self, identity: &[u8]) -> (usize, bool) {
+        let identity = if identity.is_empty() { ABSENT } else { identity };
+        let (place, forgot) = match self.find(identity) {
+            Ok(place) => (place, false),
+            Err(slot) if self.used < self.other() => {
+                self.put(self.used, slot, Stream::new(identity, StreamState::Heard));
+                self.used += 1;
+                (self.used - 1, false)
+            }
+            Err(_) => match self.longest_silent() {
+                Some(place) => {
+                    self.replace(place, identity);
+                    (place, true)
+                }
+                None => {
+                    self.overflow += 1;
+                    return (self.other(), false); // not the last: each of its messages may be of a stream with a place
+                }
+            },
+        };
+        if let Some(stream) = self.streams.get_mut(place)
+            && stream.state == StreamState::Awaited
+        {
+            stream.state = StreamState::Reserved;
         }
-        place
+        self.last = place;
+        (place, forgot)
     }
 
-    /// The streams seen so far, in order of first appearance, `other` last and only once it was used.
+    /// The place of an identity, else the free slot of the index for it.
+    fn find(&self, identity: &[u8]) -> Result<usize, usize> {
+        let mask = self.index.len() - 1;
+        let mut slot = self.hasher.hash_one(identity) as usize & mask;
+        // At least half of the slots are free.
+        loop {
+            let Some(place) = usize::from(self.index.get(slot).copied().unwrap_or(0)).checked_sub(1) else {
+                return Err(slot);
+            };
+            if self.streams.get(place).is_some_and(|stream| stream.identity == identity) {
+                return Ok(place);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn put(&mut self, place: usize, slot: usize, stream: Stream) {
+        if let (Some(held), Some(index)) = (self.streams.get_mut(place), self.index.get_mut(slot)) {
+            *held = Stream { last_heard: self.now, ..stream };
+            *index = u16::try_from(place + 1).unwrap_or(0);
+        }
+    }
+
+    /// The stream that has been silent for longest, if that is long enough.
+    ///
+    /// Under a storm of invented identities this is asked for every message, so a look at all streams that found nobody
+    /// is not repeated before the earliest of them can be due.
+    fn longest_silent(&mut self) -> Option<usize> {
+        if self.now < self.look_at {
+            return None;
+        }
+        let own = self.streams.iter().take(self.used).enumerate();
+        let may_go = own.filter(|(_, stream)| stream.state == StreamState::Heard);
+        let (place, last_heard) = may_go
+            .map(|(place, stream)| (place, stream.last_heard))
+            .min_by_key(|&(_, last_heard)| last_heard)?;
+        let due = last_heard.saturating_add(self.forget_after);
+        if self.now < due {
+            self.look_at = due;
+            return None;
+        }
+        Some(place)
+    }
+
+    /// Gives the place of a stream to another identity; what was counted goes to the sums of the forgotten ones.
+    fn replace(&mut self, place: usize, identity: &[u8]) {
+        let Some(stream) = self.streams.get_mut(place) else { return };
+        self.forgotten.counters.add(&stream.counters);
+        *stream = Stream::new(identity, StreamState::Heard);
+        stream.last_heard = self.now;
+        // An entry cannot be taken out of open addressing alone: those that were put after it would not be found.
+        self.index.fill(0);
+        for place in 0..self.used {
+            let slot = self.streams.get(place).and_then(|stream| self.find(&stream.identity).err());
+            if let Some(index) = slot.and_then(|slot| self.index.get_mut(slot)) {
+                *index = u16::try_from(place + 1).unwrap_or(0);
+            }
+        }
+    }
+
+    /// The streams heard of, in order of their places, `other` last and only once it was used.
     pub fn iter(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
-        let other = self.streams.len() - 1;
-        let in_use = move |place: &usize| *place < self.used || (*place == other && self.overflow > 0);
-        (0..=other).filter(in_use).filter_map(|place| Some((StreamId(place), self.streams.get(place)?)))
+        let own = self.streams.iter().take(self.used).enumerate();
+        let heard = own.filter(|(_, stream)| stream.state != StreamState::Awaited);
+        let other = self.streams.last().filter(|_| self.overflow > 0).map(|stream| (self.other(), stream));
+        heard.chain(other).map(|(place, stream)| (StreamId(place), stream))
     }
 
-    /// The stream of that number.
-    pub fn get(&self, StreamId(place): StreamId) -> Option<&Stream> {
-        self.streams.get(place)
+    /// Sums of the streams that made room for others.
+    pub fn forgotten(&self) -> &Stream {
+        &self.forgotten
+    }
+
+    /// The stream at a place, for a message of it.
+    #[inline]
+    pub fn get_mut(&mut self, place: usize) -> Option<&mut Stream> {
+        let stream = self.streams.get_mut(place)?;
+        stream.last_heard = self.now;
+        Some(stream)
     }
 
     /// All streams for writing.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
         self.streams.iter_mut()
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, milliseconds: u64) {
+        self.passed_ms += milliseconds;
+        self.now = self.now.saturating_add(u32::try_from(self.passed_ms / 1_000).unwrap_or(u32::MAX));
+        self.passed_ms %= 1_000;
     }
 
     /// How many streams there can be, `other` among them.
@@ -154,15 +300,14 @@ impl Streams {
         self.streams.len()
     }
 
-    /// The place of the stream that was asked for last.
-    #[inline]
-    pub fn last_place(&self) -> usize {
-        self.last
+    /// The place of the stream of all the others.
+    fn other(&self) -> usize {
+        self.streams.len() - 1
     }
 
     /// Whether a stream is the one for all others.
     pub fn is_other(&self, id: StreamId) -> bool {
-        id.0 == self.streams.len() - 1
+        id.0 == self.other()
     }
 
     /// Messages that found no stream of their own.
@@ -170,12 +315,128 @@ impl Streams {
         self.overflow
     }
 
-    /// Counts from zero again; the streams stay.
+    /// Counts from zero again. The streams stay, but one of which nothing more is heard makes room at once.
     pub fn reset(&mut self) {
         for stream in &mut self.streams {
-            stream.counters = Counters::ZERO;
-            stream.rates = StreamRates::ZERO;
-            stream.latencies = LatencyHistogram::NONE;
+            stream.reset();
+            stream.last_heard = 0;
         }
+        self.forgotten.reset();
+        self.look_at = 0;
+    }
+}
+
+/// The identity that all formats show as this text: `\\DDD` is a byte, a backslash before anything else goes.
+fn parse_identity(text: &str) -> heapless::Vec<u8, IDENTITY_BYTES, u8> {
+    let (mut identity, mut rest) = (heapless::Vec::new(), text.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        let number = after.first_chunk::<3>().and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+        let (byte, left) = match (first, number, after.split_first()) {
+            (b'\\', Some(byte), _) => (byte, after.get(3..).unwrap_or_default()),
+            (b'\\', None, Some((&escaped, left))) => (escaped, left),
+            _ => (first, after),
+        };
+        if identity.push(byte).is_err() {
+            break; // the first bytes count
+        }
+        rest = left;
+    }
+    identity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000;
+
+    /// One message of an identity: whether its place was another's.
+    fn hear(streams: &mut Streams, identity: &str) -> bool {
+        let (place, forgot) = match streams.find_last(identity.as_bytes()) {
+            Some(place) => (place, false),
+            None => streams.find_or_insert(identity.as_bytes()),
+        };
+        streams.get_mut(place).unwrap();
+        forgot
+    }
+
+    fn names(streams: &Streams) -> Vec<&str> {
+        streams.iter().map(|(_, stream)| stream.name()).collect()
+    }
+
+    #[test]
+    fn a_silent_stream_makes_room_after_its_time_and_not_before() {
+        let mut streams = Streams::new(2, &[], 10);
+        hear(&mut streams, "a");
+        hear(&mut streams, "b");
+        streams.tick(6 * SECOND);
+        hear(&mut streams, "b");
+        streams.tick(3 * SECOND);
+        assert!(!hear(&mut streams, "c"));
+        assert_eq!((names(&streams), streams.overflow()), (vec!["a", "b", "other"], 1));
+        streams.tick(SECOND);
+        assert!(hear(&mut streams, "c"));
+        assert_eq!((names(&streams), streams.overflow()), (vec!["c", "b", "other"], 1));
+        assert!(!hear(&mut streams, "a"), "b was heard of 4 s ago");
+        streams.tick(20 * SECOND);
+        assert!(hear(&mut streams, "a") && hear(&mut streams, "d"));
+        assert_eq!((names(&streams), streams.overflow()), (vec!["d", "a", "other"], 2));
+    }
+
+    #[test]
+    fn a_reserved_place_waits_for_its_identity() {
+        let reserved = ["ns1", "a\\032b", "ns1", "beyond"].map(Text::new);
+        let mut streams = Streams::new(2, &reserved, 10);
+        assert_eq!(names(&streams), [""; 0]);
+        for number in 0..100 {
+            streams.tick(SECOND);
+            hear(&mut streams, &format!("invented{number}"));
+        }
+        assert_eq!(names(&streams), ["other"]);
+        hear(&mut streams, "a b");
+        hear(&mut streams, "ns1");
+        assert_eq!(names(&streams), ["ns1", "a\\032b", "other"]);
+        streams.tick(100 * SECOND);
+        hear(&mut streams, "invented");
+        assert_eq!(names(&streams), ["ns1", "a\\032b", "other"]);
+    }
+
+    #[test]
+    fn after_a_reset_who_is_silent_makes_room() {
+        let mut streams = Streams::new(2, &[], 21_600);
+        for name in ["a", "b", "c"] {
+            hear(&mut streams, name);
+        }
+        streams.reset();
+        hear(&mut streams, "b");
+        assert!(hear(&mut streams, "c"));
+        assert!(!hear(&mut streams, "d"));
+        assert_eq!(names(&streams), ["c", "b", "other"]);
+    }
+
+    #[test]
+    fn an_identity_that_reads_other_is_told_apart() {
+        let mut streams = Streams::new(1, &[], 10);
+        hear(&mut streams, "other");
+        hear(&mut streams, "more");
+        assert_eq!(names(&streams), ["\\111ther", "other"]);
+        assert_eq!(parse_identity("\\111ther"), b"other");
+        assert_eq!(parse_identity("a\\\\b\\\"\\999\\1"), b"a\\b\"9991");
+    }
+
+    /// Places are taken and given up in any order, and each identity is found where it was put.
+    #[test]
+    fn the_index_finds_everybody_after_many_changes() {
+        let mut streams = Streams::new(50, &[], 1);
+        for round in 0..200 {
+            streams.tick(SECOND);
+            for number in 0..20 {
+                hear(&mut streams, &format!("{}", (round * 7 + number * 3) % 300));
+            }
+            for (id, stream) in streams.iter().filter(|(id, _)| !streams.is_other(*id)) {
+                assert_eq!(streams.find(&stream.identity), Ok(id.place()));
+            }
+        }
+        assert_eq!(streams.overflow(), 0);
     }
 }

@@ -6,13 +6,15 @@
 
 use core::hash::BuildHasher;
 
+use super::Section;
 use super::TableName;
 use super::counters::{Direction, parse_rcode, parse_type};
 use super::tlds::TldCounts;
-use super::{MessageHashes, Section};
 use crate::limits::{Limits, TOP_COUNTRIES};
 use crate::message::event::Event;
+use crate::message::hashes::MessageHashes;
 use crate::sketch::heavy_hitters::{ADDRESS_BYTES, HeavyHitters, NAME_BYTES};
+use crate::sys::random::{SeededState, seeded_state};
 use crate::values::KeyError;
 use crate::wire::iana::{Rcode, RrType};
 
@@ -23,7 +25,7 @@ pub struct Tables {
     pub sets: Box<[StreamTables]>,
     /// The tables of domains in each set.
     tracked: Box<[TrackedTable]>,
-    hasher: foldhash::quality::RandomState,
+    hasher: SeededState,
     window_ms: u64,
     /// Since numbers were halved.
     passed_ms: u64,
@@ -158,6 +160,13 @@ impl StreamTables {
         }
     }
 
+    /// Empties the open tables.
+    fn reset_open(&mut self) {
+        let (tables, clients) = self.open();
+        tables.for_each(HeavyHitters::reset);
+        clients.reset();
+    }
+
     /// All open tables.
     fn open(&mut self) -> (impl Iterator<Item = &mut HeavyHitters<1>>, &mut HeavyHitters<2>) {
         let countries = self.countries.iter_mut().flatten();
@@ -173,7 +182,7 @@ impl Tables {
         Tables {
             sets: (0..sets(limits)).map(set).collect(),
             tracked: tracked.into(),
-            hasher: Default::default(),
+            hasher: seeded_state(),
             window_ms: u64::from(section.window.get()) * 1_000,
             passed_ms: 0,
         }
@@ -257,10 +266,17 @@ impl Tables {
     pub fn reset(&mut self) {
         for set in &mut self.sets {
             set.tlds.reset();
-            let (tables, clients) = set.open();
-            tables.for_each(HeavyHitters::reset);
-            clients.reset();
+            set.reset_open();
         }
+    }
+
+    /// Empties the tables of the stream at that place, which is another stream's from now on. Counts of top-level domains
+    /// never go down, so those of all streams together keep them in the set of the others.
+    pub fn forget(&mut self, place: usize) {
+        let Some((others, sets)) = self.sets.split_last_mut() else { return };
+        let Some(set) = sets.get_mut(place) else { return };
+        others.tlds.take_from(&mut set.tlds);
+        set.reset_open();
     }
 }
 

@@ -73,6 +73,14 @@ impl TldCounts {
         }
     }
 
+    /// Takes over the counts of another stream, which begins at zero again.
+    pub fn take_from(&mut self, other: &mut TldCounts) {
+        for (own, other) in self.0.iter_mut().zip(&mut other.0) {
+            let counts = core::mem::take(other);
+            own.iter_mut().zip(counts).for_each(|(own, count)| *own += count);
+        }
+    }
+
     /// Counts from zero again.
     pub fn reset(&mut self) {
         self.0.fill([0; 2]);

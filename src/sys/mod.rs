@@ -11,6 +11,7 @@ pub mod owned_file;
 pub mod packet;
 pub mod privileges;
 pub mod proc;
+pub mod random;
 pub mod seccomp;
 pub mod signals;
 pub mod stdio;

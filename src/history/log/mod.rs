@@ -59,7 +59,7 @@ pub struct Log {
     over: u64,
     records: u64,
     evicted: u64,
-    hasher: foldhash::quality::RandomState,
+    hasher: crate::sys::random::SeededState,
 }
 
 /// What is appended: a query, or a response whose query is not in the log.
@@ -212,7 +212,7 @@ impl Log {
             over: 0,
             records: 0,
             evicted: 0,
-            hasher: Default::default(),
+            hasher: crate::sys::random::seeded_state(),
         };
         log.clear();
         log

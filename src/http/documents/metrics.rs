@@ -34,6 +34,14 @@ pub enum MetricSource {
     Statistic(&'static str),
     /// The latencies of responses: for all streams, then for each.
     Latency,
+    /// The messages of each stream by type and protocol.
+    MessagesByType,
+    /// The queries of all streams by type.
+    QueriesByType,
+    /// The responses of all streams by code.
+    ResponsesByCode,
+    /// The first rows of all tables.
+    Top,
     /// The time of the last message of each stream.
     LastMessage,
     /// The samples of each input, told apart by a label of that name.
@@ -146,6 +154,10 @@ static TRAFFIC: &[Metric] = &[
         kind: "histogram",
         source: Latency,
     },
+    counter("dnstapd_messages_total", "Messages of each stream by type and protocol; \"-\" = it had none.", MetricSource::MessagesByType),
+    counter("dnstapd_queries_by_type_total", "Queries of all streams by type.", MetricSource::QueriesByType),
+    counter("dnstapd_responses_by_code_total", "Responses of all streams by code.", MetricSource::ResponsesByCode),
+    gauge("dnstapd_top", "The first rows of each table, as many as statistics.export-top says.", MetricSource::Top),
     gauge("dnstap_last_message_timestamp_seconds", "Time of the last message, by the sender's clock; 0 = it had none.", LastMessage),
 
     gauge("dnstapd_build_info", "What was built.", Build),

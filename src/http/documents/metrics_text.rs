@@ -23,9 +23,13 @@ use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
 use crate::http::query::PercentEncoded;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_SNAPSHOT_COUNTERS};
 use crate::metric::Samples;
-use crate::statistics::counters::LATENCY_CLASSES;
+use crate::statistics::counters::LATENCY_BOUNDS;
+use crate::statistics::descriptors::{TABLES, TableDescriptor};
+use crate::statistics::ranking::{RowPosition, Table, TopRows};
 use crate::statistics::{CounterValue, Statistics, StreamScope};
 use crate::time::Time;
+use crate::wire::iana::{MessageType, Protocol};
+use crate::wire::name::TEXT_MAX;
 
 /// Content type of the answer.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -54,16 +58,13 @@ pub struct Exposition<'a, 'r> {
 /// The latencies of one scope at one instant.
 #[derive(Clone, Copy, Default)]
 struct Histogram {
-    /// Responses of each class alone.
-    classes: [u64; LATENCY_CLASSES.len()],
+    /// Responses up to each bound, and beyond the one before.
+    classes: [u64; LATENCY_BOUNDS.len()],
     microseconds: u64,
 }
 
-/// Upper bounds of the latency classes in seconds.
-const BOUNDS: [&str; LATENCY_CLASSES.len()] = ["0.001", "0.01", "0.05", "0.1", "1", "+Inf"];
-
 /// Samples of one histogram: the buckets, sum and count.
-const HISTOGRAM_SAMPLES: usize = LATENCY_CLASSES.len() + 2;
+const HISTOGRAM_SAMPLES: usize = LATENCY_BOUNDS.len() + 2;
 
 /// One sample, without the name of its family.
 struct MetricSample<'s> {
@@ -166,6 +167,38 @@ fn visit(
             })
         }
         MetricSource::Latency => visit_latency(&statistics.borrow(), skip, histogram, each),
+        MetricSource::MessagesByType => {
+            let statistics = statistics.borrow();
+            let of_stream = |(id, identity)| {
+                let counts = statistics.messages_by_type(StreamScope::Stream(id));
+                counts.map(move |counted| (identity, counted))
+            };
+            statistics.streams().flat_map(of_stream).skip(skip).try_for_each(
+                |(identity, (message, protocol, number))| {
+                    let message = message.and_then(MessageType::mnemonic).unwrap_or("other");
+                    let protocol = protocol.and_then(Protocol::mnemonic).unwrap_or("-");
+                    count(&[("identity", identity), ("message", message), ("protocol", protocol)], number)
+                },
+            )
+        }
+        MetricSource::QueriesByType => {
+            let statistics = statistics.borrow();
+            { statistics.queries_by_type() }
+                .skip(skip)
+                .try_for_each(|(rrtype, number)| count(&[("type", &shown(rrtype))], number))
+        }
+        MetricSource::ResponsesByCode => {
+            let statistics = statistics.borrow();
+            { statistics.responses_by_code() }
+                .skip(skip)
+                .try_for_each(|(rcode, number)| count(&[("rcode", &shown(rcode))], number))
+        }
+        MetricSource::Top => {
+            let (statistics, most) = (statistics.borrow(), app.settings.export_top);
+            visit_top(&statistics, most, skip, &mut |table, name, number| {
+                count(&[("table", table), ("name", name)], number)
+            })
+        }
         MetricSource::LastMessage => {
             let statistics = statistics.borrow();
             statistics.streams().skip(skip).try_for_each(|(id, identity)| {
@@ -216,6 +249,61 @@ fn scopes(statistics: &Statistics) -> impl Iterator<Item = (StreamScope, Option<
     core::iter::once((StreamScope::Global, None)).chain(streams)
 }
 
+/// The text of a type or code; `None` is all that have no counter of their own.
+fn shown(value: Option<impl fmt::Display>) -> heapless::String<LABEL_BYTES> {
+    let mut text = heapless::String::new();
+    // All there are fit.
+    let _ = match value {
+        Some(value) => write!(text, "{value}"),
+        None => text.write_str("other"),
+    };
+    text
+}
+
+/// Bytes of the text of a type or code.
+const LABEL_BYTES: usize = 24;
+
+/// The first rows of each table: the table, the row, its number.
+fn visit_top(
+    statistics: &Statistics,
+    most: usize,
+    skip: usize,
+    each: &mut dyn FnMut(&str, &str, u64) -> fmt::Result,
+) -> fmt::Result {
+    let (mut left, tracked) = (skip, statistics.tables().tracked());
+    let domains = (0..tracked.len()).map(TableDescriptor::domains);
+    let fixed = TABLES
+        .iter()
+        .copied()
+        .filter(|descriptor| statistics.tables().has_countries() || !descriptor.is_of_countries());
+    for descriptor in domains.chain(fixed) {
+        let label = match descriptor.table {
+            Table::Domains(number) => tracked.get(number).map_or("", |table| table.flag()),
+            _ => descriptor.label,
+        };
+        let (mut rows, mut position) = (0, RowPosition::default());
+        while rows < most {
+            let before = position.clone();
+            let mut best = TopRows::new(most - rows, &before);
+            statistics.rank(StreamScope::Global, descriptor.table, &mut best);
+            for row in best.rows() {
+                if left == 0 {
+                    let mut name = heapless::String::<TEXT_MAX>::new();
+                    let _ = write!(name, "{}", row.label);
+                    each(label, &name, row.number)?;
+                }
+                left = left.saturating_sub(1);
+                position.pass(row);
+                rows += 1;
+            }
+            if best.rows().is_empty() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The samples of a row, each with the name of what they are of.
 fn rows<'a>(
     name: &'static str,
@@ -258,10 +346,12 @@ impl Histogram {
         each: &mut dyn FnMut(MetricSample<'_>) -> fmt::Result,
     ) -> fmt::Result {
         let upto = |classes: usize| CounterValue::Count(self.classes.iter().take(classes).sum());
-        let (suffix, bound, value) = match BOUNDS.get(number) {
-            Some(&bound) => ("_bucket", Some(("le", bound)), upto(number + 1)),
-            None if number == BOUNDS.len() => ("_sum", None, CounterValue::Millionths(self.microseconds)),
-            None => ("_count", None, upto(BOUNDS.len())),
+        let (suffix, bound, value) = match LATENCY_BOUNDS.get(number) {
+            Some(&(_, bound)) => ("_bucket", Some(("le", bound)), upto(number + 1)),
+            None if number == LATENCY_BOUNDS.len() => {
+                ("_sum", None, CounterValue::Millionths(self.microseconds))
+            }
+            None => ("_count", None, upto(LATENCY_BOUNDS.len())),
         };
         let identity = identity.map(|text| ("identity", text));
         let labels: heapless::Vec<_, 2> = identity.into_iter().chain(bound).collect();

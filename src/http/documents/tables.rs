@@ -11,6 +11,8 @@
 //! "hit/ip": [["192.0.2.10", 119]], "hit/ip/detail": {"errors": [["192.0.2.10", 0]], "rest": 31}
 //! ```
 //!
+//! A stream beyond those with tables of their own has `"not-kept": "limits.profile"` after `tables`: the limit that says so.
+//!
 //! Spaces stand where the reference has them.
 
 use core::fmt::{self, Write};
@@ -23,7 +25,7 @@ use crate::http::error::HttpError;
 use crate::http::query::PercentEncoded;
 use crate::limits::HTTP_COUNTER_BYTES;
 use crate::statistics::StreamScope;
-use crate::statistics::counters::Direction::{Query, Response};
+use crate::statistics::descriptors::{DOMAINS_AT, TABLES, TableDescriptor};
 use crate::statistics::ranking::{RowPosition, Table, TableRow, TopRows};
 use crate::statistics::tables::TRACKED_MAX;
 
@@ -99,22 +101,21 @@ impl<'a> TableList<'a> {
         })
     }
 
-    /// Group and table at a place; the flag of tables of domains is among what is tracked.
+    /// The table at a place; the flag of tables of domains is among what is tracked.
     fn table(&self, place: usize) -> Option<(&'static str, &'static str, Table)> {
         let domains = self.domains.len();
-        let fixed = |place| FIXED.get(place).copied();
-        match place.checked_sub(TLDS) {
+        let fixed = |place| TABLES.get(place).copied();
+        let descriptor = match place.checked_sub(DOMAINS_AT) {
             None => fixed(place),
             Some(number) if number < domains => {
-                let number = usize::from(*self.domains.get(number)?);
-                Some(("domains", "", Table::Domains(number)))
+                Some(TableDescriptor::domains(usize::from(*self.domains.get(number)?)))
             }
             Some(_) => {
-                let (group, flag, table) = fixed(place - domains)?;
                 let has_countries = self.app.statistics.borrow().tables().has_countries();
-                (group != "countries" || has_countries).then_some((group, flag, table))
+                fixed(place - domains).filter(|descriptor| has_countries || !descriptor.is_of_countries())
             }
-        }
+        }?;
+        Some((descriptor.group, descriptor.flag, descriptor.table))
     }
 
     /// Writes the name of a table.
@@ -238,9 +239,13 @@ impl ChunkedDocument for TableList<'_> {
             self.write_table(chunk, group, flag, table)?;
             self.place += 1;
         }
-        chunk.whole(|out| out.write_str("}}}"))
+        let is_kept = self.app.statistics.borrow().lacks_tables(self.scope).is_none();
+        chunk.whole(|out| out.write_str(if is_kept { "}}}" } else { NOT_KEPT }))
     }
 }
+
+/// The end of the answer for a stream without tables of domains, clients and countries of its own.
+const NOT_KEPT: &str = "}}, \"not-kept\": \"limits.profile\"}";
 
 fn write_row(out: &mut BodyChunk<'_>, separator: &str, row: &TableRow<'_>, value: u64) -> fmt::Result {
     out.write_str(separator)?;
@@ -250,20 +255,3 @@ fn write_row(out: &mut BodyChunk<'_>, separator: &str, row: &TableRow<'_>, value
     write_decimal(out, value)?;
     out.write_char(']')
 }
-
-/// The tables beside those of domains, which stand behind the first [`TLDS`].
-const FIXED: &[(&str, &str, Table)] = &[
-    ("tlds", "hit/query", Table::Tlds(Query)),
-    ("tlds", "hit/response", Table::Tlds(Response)),
-    ("clients", "hit/ip", Table::ClientHits),
-    ("clients", "length/ip", Table::ClientBytes),
-    ("rcodes", "hit/query", Table::Rcodes(Query)),
-    ("rcodes", "hit/response", Table::Rcodes(Response)),
-    ("rrtypes", "hit/query", Table::Types(Query)),
-    ("rrtypes", "hit/response", Table::Types(Response)),
-    ("countries", "hit/query", Table::Countries(Query)),
-    ("countries", "hit/response", Table::Countries(Response)),
-];
-
-/// Tables before those of domains.
-const TLDS: usize = 2;

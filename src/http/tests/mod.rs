@@ -18,6 +18,7 @@ use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
 use crate::message::pairing::Pairing;
+use crate::message::stages::Stages;
 use crate::output::{Outlet, Outlets, WriteState};
 use crate::pipeline::Collector;
 use crate::section::QueueSettings;
@@ -44,10 +45,11 @@ impl World {
         let outputs: &'static _ =
             Box::leak(Box::new(Outlets::new([Outlet::new("stdout", Format::Json, b"\n", settings)])));
         let filter = Filter::new(&filter::Section::default());
+        let stages = Stages { pairing: Pairing::new(64), filter, geoip: None };
         Box::leak(Box::new(World {
             executor: LocalExecutor::new(),
             statistics,
-            collector: Collector::new(statistics, outputs, filter, Pairing::new(64), true),
+            collector: Collector::new(statistics, outputs, stages, statistics::Section::default().hasher()),
             outputs,
             inputs: vec![InputCounters::new("tcp-socket"), InputCounters::new("unix-socket")],
             settings: Settings::new(section, &statistics::Section::default()),

@@ -1,5 +1,6 @@
 //! Answers in many pieces, and what happens between them.
 
+use crate::statistics::counters::LATENCY_BOUNDS;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io::Read;
@@ -52,7 +53,10 @@ fn check_scrape(scrape: &str) -> Vec<&str> {
             }
             ("histogram", "_sum") => assert!(value >= 0.0),
             ("histogram", "_count") => {
-                assert_eq!((buckets.len(), buckets.drain(..).next_back()), (6, Some(value)))
+                assert_eq!(
+                    (buckets.len(), buckets.drain(..).next_back()),
+                    (LATENCY_BOUNDS.len(), Some(value))
+                )
             }
             (_, suffix) => assert_eq!(suffix, "", "{line}"),
         }

@@ -1,0 +1,115 @@
+//! The hashes of a message's address and name: made once, used by every table it passes.
+
+use core::hash::{BuildHasher, Hasher};
+use core::net::IpAddr;
+
+use super::event::Event;
+use super::kinds::MessageKinds;
+use crate::sys::random::{SeededState, seeded_state};
+use crate::wire::iana::MessageType;
+use crate::wire::name::Name;
+
+/// Hashes of the parts of a message; `None` for what it lacks.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageHashes<'a> {
+    /// Of the query address.
+    pub address: Option<u64>,
+    /// Of the name in lower case; 0 without a name.
+    pub folded: u64,
+    /// Whether the message is of a kind whose query address is a client.
+    pub is_of_client: bool,
+    /// Of the query address where it is a client; `None` for the unspecified one.
+    pub client: Option<u64>,
+    /// Of the name, in lower case if so configured.
+    pub domain: Option<u64>,
+    /// The name as it was sent; the root without one.
+    pub name: Name<'a>,
+}
+
+/// Makes hashes with a seed of its own, so that nobody outside can choose names that meet in a table.
+#[derive(Debug)]
+pub struct MessageHasher {
+    state: SeededState,
+    /// Whether names are counted without regard to case.
+    lowercase: bool,
+    clients_of: MessageKinds,
+}
+
+impl MessageHasher {
+    /// A hasher that counts names in lower case or as they come, and as clients the query addresses of some kinds.
+    pub fn new(lowercase: bool, clients_of: MessageKinds) -> Self {
+        MessageHasher { state: seeded_state(), lowercase, clients_of }
+    }
+
+    /// The hashes of a message.
+    #[inline]
+    pub fn hash<'e>(&self, event: &Event<'e>) -> MessageHashes<'e> {
+        let name = event.dns.question.as_ref().map(|question| question.name);
+        let folded = name.map(|name| {
+            let mut hasher = self.state.build_hasher();
+            name.hash_folded(&mut hasher);
+            hasher.finish()
+        });
+        let own = || name.map(|name| self.state.hash_one(name.octets()));
+        let address = event.query.address.map(|address| self.hash_address(address));
+        let is_of_client = self.is_of_client(event.message_type);
+        let is_client = is_of_client && event.query.address.is_some_and(|address| !address.is_unspecified());
+        MessageHashes {
+            address,
+            folded: folded.unwrap_or(0),
+            is_of_client,
+            client: address.filter(|_| is_client),
+            domain: if self.lowercase { folded } else { own() },
+            name: name.unwrap_or(Name::ROOT),
+        }
+    }
+
+    /// The hash of an address.
+    #[inline]
+    pub fn hash_address(&self, address: IpAddr) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        match address {
+            IpAddr::V4(v4) => hasher.write_u32(v4.to_bits()),
+            IpAddr::V6(v6) => hasher.write_u128(v6.to_bits()),
+        }
+        hasher.finish()
+    }
+
+    /// Whether the query address of such a message is a client.
+    #[inline]
+    pub fn is_of_client(&self, message: MessageType) -> bool {
+        self.clients_of.contain(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::kinds::{CLIENT_KINDS, MessageKinds};
+    use crate::wire::dnstap::{Dnstap, Message};
+
+    fn hashes(hasher: &MessageHasher, message_type: MessageType, address: &[u8]) -> MessageHashes<'static> {
+        let message = Message { message_type, query_address: Some(address), ..Message::default() };
+        let MessageHashes { address, folded, is_of_client, client, domain, .. } =
+            hasher.hash(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
+        MessageHashes { address, folded, is_of_client, client, domain, name: Name::ROOT }
+    }
+
+    /// What the router asks its upstream, it asks for others: it is no client of its own.
+    #[test]
+    fn the_router_is_no_client() {
+        let hasher = MessageHasher::new(true, MessageKinds::of(&CLIENT_KINDS));
+        for message in MessageType::ALL {
+            let found = hashes(&hasher, message, &[192, 0, 2, 1]);
+            let is_upstream = matches!(message.0, 3 | 4 | 7 | 8);
+            assert_eq!(
+                (found.is_of_client, found.client.is_some()),
+                (!is_upstream, !is_upstream),
+                "{message}"
+            );
+            assert!(found.address.is_some() && found.domain.is_none());
+        }
+        assert_eq!(hashes(&hasher, MessageType::CLIENT_QUERY, &[0; 4]).client, None, "unspecified");
+        assert_eq!(hashes(&hasher, MessageType(99), &[192, 0, 2, 1]).client, None, "of no known kind");
+    }
+}

@@ -1,0 +1,74 @@
+//! The list of tables: what each is called, where, and what it counts.
+//!
+//! A row here is a table in `/tables`, in `dnstapd_top` of the metrics, on the page and in `dnstapd top`. The tables of
+//! domains are chosen by the configuration (`statistics.default-top` and `track`); they stand where the list says
+//! [`DOMAINS_AT`] and are named by their flags.
+
+use super::counters::Direction::{Query, Response};
+use super::ranking::Table;
+
+/// One table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableDescriptor {
+    /// The member of `tables` in the answer that it belongs to.
+    pub group: &'static str,
+    /// Its name in there; empty for a table of domains, which has its flag.
+    pub flag: &'static str,
+    /// Its name among all tables, for labels; empty for a table of domains.
+    pub label: &'static str,
+    /// Its rows.
+    pub table: Table,
+}
+
+const fn row(group: &'static str, flag: &'static str, label: &'static str, table: Table) -> TableDescriptor {
+    TableDescriptor { group, flag, label, table }
+}
+
+/// All tables but those of domains, in the order of the answer.
+#[rustfmt::skip]
+pub const TABLES: &[TableDescriptor] = &[
+    row("tlds",      "hit/query",    "tlds/hit/query",         Table::Tlds(Query)),
+    row("tlds",      "hit/response", "tlds/hit/response",      Table::Tlds(Response)),
+    row("clients",   "hit/ip",       "hit/ip",                 Table::ClientHits),
+    row("clients",   "length/ip",    "length/ip",              Table::ClientBytes),
+    row("rcodes",    "hit/query",    "rcodes/hit/query",       Table::Rcodes(Query)),
+    row("rcodes",    "hit/response", "rcodes/hit/response",    Table::Rcodes(Response)),
+    row("rrtypes",   "hit/query",    "rrtypes/hit/query",      Table::Types(Query)),
+    row("rrtypes",   "hit/response", "rrtypes/hit/response",   Table::Types(Response)),
+    row("countries", "hit/query",    "countries/hit/query",    Table::Countries(Query)),
+    row("countries", "hit/response", "countries/hit/response", Table::Countries(Response)),
+];
+
+/// The tables of domains come after so many of [`TABLES`].
+pub const DOMAINS_AT: usize = 2;
+
+impl TableDescriptor {
+    /// The table of domains of that number.
+    pub const fn domains(number: usize) -> Self {
+        row("domains", "", "", Table::Domains(number))
+    }
+
+    /// Whether the table is there only where clients are looked up.
+    pub fn is_of_countries(&self) -> bool {
+        matches!(self.table, Table::Countries(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_there_once_and_groups_together() {
+        for (at, descriptor) in TABLES.iter().enumerate() {
+            for other in &TABLES[..at] {
+                assert_ne!((other.group, other.flag), (descriptor.group, descriptor.flag));
+                assert_ne!(other.label, descriptor.label);
+            }
+            let earlier = TABLES[..at].iter().any(|other| other.group == descriptor.group);
+            assert!(!earlier || TABLES[at - 1].group == descriptor.group, "{}", descriptor.group);
+            assert!(descriptor.label.ends_with(descriptor.flag));
+        }
+        assert!(TABLES[..DOMAINS_AT].iter().all(|descriptor| descriptor.group == "tlds"));
+    }
+}
