@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -18,6 +19,7 @@ const FOLDER: &str = "src/http/documents/page";
 fn main() {
     println!("cargo::rerun-if-changed={FOLDER}");
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-env=DNSTAPD_COMMIT={}", commit());
     let read =
         |name: &str| dense(&fs::read_to_string(Path::new(FOLDER).join(name)).expect("a source of the page"));
     let (style, script) = (read("style.css"), read("script.js"));
@@ -42,6 +44,27 @@ fn main() {
     fs::write(out.join("page.html"), &page).expect("a writable folder");
     fs::write(out.join("page.html.gz"), gzip.finish().expect("memory")).expect("a writable folder");
     fs::write(out.join("page.rs"), constants).expect("a writable folder");
+}
+
+/// The commit that is built: as the environment says, else as git does. Only for releases: other builds would be made anew
+/// after each commit.
+fn commit() -> String {
+    println!("cargo::rerun-if-env-changed=DNSTAPD_COMMIT");
+    if let Ok(commit) = env::var("DNSTAPD_COMMIT") {
+        return commit;
+    }
+    if env::var("PROFILE").is_ok_and(|profile| profile != "release") {
+        return "unknown".to_owned();
+    }
+    let git = |arguments: &[&str]| {
+        let output =
+            Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+    };
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
+        println!("cargo::rerun-if-changed={log}");
+    }
+    git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Leaves out indentation, empty lines, and lines that are a comment; no string in the sources goes over a line's

@@ -3,24 +3,39 @@
 //! argh reads options and their values as separate words only. So `--port=7000`, `-p7000` and bundles such
 //! as `-vc FILE` are taken apart first; what is left is argh's, messages included.
 
-use crate::config::{CommandLine, Config, Error};
-use crate::top;
-use crate::values::{FilePath, ListenAddress, ListenPort, from_argument};
+use crate::config::{CommandLine, Config, ConfigErrors};
+use crate::values::{FilePath, ListenAddress, ListenPort, Text, from_argument};
+use crate::{build, password, top};
 use argh::FromArgs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// A command line that asks the daemon to run.
+/// A command line that asks for something to run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Args {
     /// `-c`: the configuration file.
     pub config: Option<PathBuf>,
     /// The options that are laid over it.
     pub overlay: CommandLine,
+    /// The program to run.
+    pub command: Command,
+}
+
+/// The programs that are in this one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Command {
+    /// The daemon.
+    #[default]
+    Run,
     /// `--check`: say what would run, and end.
-    pub check: bool,
+    Check {
+        /// `--against`: the configuration in force, to see whether the new one needs a restart.
+        against: Option<PathBuf>,
+    },
     /// `top`: show a running daemon instead of being one.
-    pub top: Option<top::TopOptions>,
+    Top(top::TopOptions),
+    /// `password`: show the password of the web API, or make another one.
+    Password(password::Action),
 }
 
 /// A command line that is answered at once.
@@ -40,8 +55,13 @@ impl Args {
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Args, Answer> {
         let words: Result<Vec<String>, OsString> = words.into_iter().map(OsString::into_string).collect();
         let words = words.map_err(|word| usage(&format!("not UTF-8: {}", word.to_string_lossy())))?;
-        if let Some((_, words)) = words.split_first().filter(|(first, _)| *first == "top") {
-            return Ok(Args { top: Some(TopLine::parse(words)?), ..Args::default() });
+        match words.split_first() {
+            Some((first, words)) if first == "top" => {
+                return Ok(Args { command: Command::Top(TopLine::parse(words)?), ..Args::default() });
+            }
+            Some((first, words)) if first == "password" => return PasswordLine::parse(words),
+            Some((first, words)) if first == "help" => return Err(help(words)),
+            _ => {}
         }
         let words = taken_apart(&words);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -50,7 +70,10 @@ impl Args {
             Err(()) => usage(exit.output.trim_end()),
         })?;
         if line.version {
-            return Err(Answer::Help(format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))));
+            return Err(Answer::Help(version(line.verbose > 0)));
+        }
+        if line.against.is_some() && !line.check {
+            return Err(usage("--against goes with --check"));
         }
         Ok(Args {
             config: line.config,
@@ -58,10 +81,11 @@ impl Args {
                 listen: line.listen,
                 port: line.port,
                 unix: line.unix,
+                interface: line.interface,
+                replay: line.replay,
                 verbose: line.verbose > 0,
             },
-            check: line.check,
-            top: None,
+            command: if line.check { Command::Check { against: line.against } } else { Command::Run },
         })
     }
 
@@ -70,7 +94,7 @@ impl Args {
     ///
     /// # Errors
     /// Those of [`Config::load`]; also when `fallback` exists and cannot be read.
-    pub fn configuration(&self, fallback: &Path) -> Result<Config, Error> {
+    pub fn configuration(&self, fallback: &Path) -> Result<Config, ConfigErrors> {
         match &self.config {
             Some(path) => Config::load(path, &self.overlay),
             // A file that cannot be looked at counts as there: the defaults are not what its owner wants.
@@ -84,6 +108,9 @@ impl Args {
 pub const FALLBACK: &str = "/etc/dnstapd/dnstap.toml";
 
 /// Collects dnstap messages from DNS servers: prints, counts and forwards them.
+///
+/// Other programs in this one: `dnstapd top` shows a running daemon in the terminal, `dnstapd password` the password of
+/// its web API, `dnstapd help top` and `dnstapd help password` their options.
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct Line {
@@ -103,6 +130,14 @@ struct Line {
     #[argh(option, short = 'u', arg_name = "path", from_str_fn(from_argument))]
     unix: Option<FilePath>,
 
+    /// interface to make messages of the DNS packets on; "any" for all
+    #[argh(option, short = 'i', long = "interface", arg_name = "ifname", from_str_fn(from_argument))]
+    interface: Option<Text>,
+
+    /// capture to replay: Frame Streams, pcap or pcapng
+    #[argh(option, short = 'r', long = "read", arg_name = "file", from_str_fn(from_argument))]
+    replay: Option<FilePath>,
+
     /// log debug lines
     #[argh(switch, short = 'v')]
     verbose: u8,
@@ -111,9 +146,80 @@ struct Line {
     #[argh(switch)]
     check: bool,
 
-    /// print the version, and end
-    #[argh(switch)]
+    /// with --check: the configuration in force; exit status 3 when the new one needs a restart
+    #[argh(option, arg_name = "file")]
+    against: Option<PathBuf>,
+
+    /// print the version, and end; with -v also target, features and commit
+    #[argh(switch, short = 'V')]
     version: bool,
+}
+
+/// Shows the password of the web API, which is in the file that `web-api.password-file` names.
+#[derive(FromArgs)]
+#[argh(help_triggers("-h", "--help"))]
+struct PasswordLine {
+    /// configuration file (default: /etc/dnstapd/dnstap.toml when it exists)
+    #[argh(option, short = 'c', arg_name = "file")]
+    config: Option<PathBuf>,
+
+    /// make a new password, and show it
+    #[argh(switch)]
+    new: bool,
+
+    /// take the password that standard input brings, one line
+    #[argh(switch)]
+    set: bool,
+}
+
+impl PasswordLine {
+    fn parse(words: &[String]) -> Result<Args, Answer> {
+        let words = taken_apart(words);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let line =
+            PasswordLine::from_args(&[NAME, "password"], &words).map_err(|exit| match exit.status {
+                Ok(()) => Answer::Help(exit.output),
+                Err(()) => Answer::Usage(format!("{PASSWORD_USAGE}\n{NAME}: {}\n", exit.output.trim_end())),
+            })?;
+        let action = match (line.new, line.set) {
+            (true, true) => {
+                return Err(Answer::Usage(format!("{PASSWORD_USAGE}\n{NAME}: --new or --set, not both\n")));
+            }
+            (true, false) => password::Action::Make,
+            (false, true) => password::Action::Take,
+            (false, false) => password::Action::Show,
+        };
+        Ok(Args { config: line.config, command: Command::Password(action), ..Args::default() })
+    }
+}
+
+/// The first line of the help of `password`, for errors.
+const PASSWORD_USAGE: &str = "Usage: dnstapd password [-c FILE] [--new | --set]";
+
+/// The help of a program, as `help` asks for it.
+fn help(words: &[String]) -> Answer {
+    let help = |exit: argh::EarlyExit| Answer::Help(exit.output);
+    match words.first().map(String::as_str) {
+        None => Line::from_args(&[NAME], &["--help"]).err().map(help),
+        Some("top") => TopLine::from_args(&[NAME, "top"], &["--help"]).err().map(help),
+        Some("password") => PasswordLine::from_args(&[NAME, "password"], &["--help"]).err().map(help),
+        Some(_) => None,
+    }
+    .unwrap_or_else(|| usage("help is there for: top, password"))
+}
+
+/// The version, and what was built when all of it is asked for.
+fn version(in_full: bool) -> String {
+    let mut text = format!("{NAME} {}\n", build::VERSION);
+    if in_full {
+        text.push_str(&format!(
+            "target: {}\nfeatures: {}\ncommit: {}\n",
+            build::TARGET,
+            build::features(),
+            build::COMMIT
+        ));
+    }
+    text
 }
 
 /// Shows the counters and tables of a running daemon in the terminal, live; without a terminal prints them once.
@@ -156,10 +262,10 @@ const TOP_USAGE: &str = "Usage: dnstapd top [--url URL] [--api-key-file FILE]";
 const NAME: &str = "dnstapd";
 
 /// The first line of the help, for errors.
-const USAGE: &str = "Usage: dnstapd [-c FILE] [-l ADDR] [-p PORT] [-u PATH] [-v] [--check] [--version] [-h]";
+const USAGE: &str = "Usage: dnstapd [-c FILE] [-l ADDR] [-p PORT] [-u PATH] [-i IFNAME] [-r FILE] [-v] [--check [--against OLD]] [-V] [-h]";
 
 /// Options that take a value, by their letters.
-const WITH_VALUE: &[char] = &['c', 'l', 'p', 'u'];
+const WITH_VALUE: &[char] = &['c', 'l', 'p', 'u', 'i', 'r'];
 
 /// An error of usage.
 fn usage(text: &str) -> Answer {
@@ -200,7 +306,7 @@ fn take_long(long: &str, parts: &mut Vec<String>) -> bool {
         }
         None => {
             parts.push(format!("--{long}"));
-            matches!(long, "config" | "listen" | "port" | "unix")
+            matches!(long, "config" | "listen" | "port" | "unix" | "interface" | "read" | "against")
         }
     }
 }
@@ -235,14 +341,21 @@ mod tests {
 
     /// The meaning of a command line, in the order config, listen, port, unix, verbose, check.
     fn said(line: &str) -> String {
-        let Args { config, overlay, check, top: None } = parse(line).unwrap() else { panic!("{line}") };
+        let Args { config, overlay, command } = parse(line).unwrap();
         let mut words = Vec::new();
         words.extend(config.map(|path| format!("c={}", path.display())));
         words.extend(overlay.listen.map(|address| format!("l={}", address.get())));
         words.extend(overlay.port.map(|port| format!("p={}", port.get())));
         words.extend(overlay.unix.map(|path| format!("u={}", path.display())));
         words.extend(overlay.verbose.then(|| "v".to_owned()));
-        words.extend(check.then(|| "check".to_owned()));
+        words.extend(overlay.interface.map(|name| format!("i={}", name.as_str())));
+        words.extend(overlay.replay.map(|path| format!("r={}", path.display())));
+        match command {
+            Command::Run => {}
+            Command::Check { against: None } => words.push("check".to_owned()),
+            Command::Check { against: Some(old) } => words.push(format!("check={}", old.display())),
+            other => panic!("{other:?}"),
+        }
         words.join(" ")
     }
 
@@ -267,6 +380,11 @@ mod tests {
             ("-vv", "v"),
             ("-v --verbose", "v"),
             ("--check", "check"),
+            ("--check --against old", "check=old"),
+            ("--against=old --check", "check=old"),
+            ("-i br-lan", "i=br-lan"),
+            ("-ibr-lan -r x.pcap", "i=br-lan r=x.pcap"),
+            ("--interface=any --read=-", "i=any r=-"),
             ("-vc a.toml", "c=a.toml v"),
             ("-vca.toml", "c=a.toml v"),
             ("-vp7000 -l127.0.0.2", "l=127.0.0.2 p=7000 v"),
@@ -324,19 +442,38 @@ mod tests {
                 "-u, --unix",
                 "-v, --verbose",
                 "--check",
-                "--version",
+                "-V, --version",
                 "-h, --help",
+                "-i, --interface",
+                "-r, --read",
+                "--against",
+                "dnstapd top",
             ] {
                 assert!(text.contains(option), "{option} in {text}");
             }
         }
         let version = format!("dnstapd {}\n", env!("CARGO_PKG_VERSION"));
-        assert_eq!(parse("--version"), Err(Answer::Help(version)));
+        for line in ["--version", "-V"] {
+            assert_eq!(parse(line), Err(Answer::Help(version.clone())));
+        }
+        for line in ["--version -v", "-vV", "-V --verbose"] {
+            let Err(Answer::Help(text)) = parse(line) else { panic!("{line}") };
+            assert!(text.starts_with(&version), "{text}");
+            assert!(
+                text.contains("\ntarget: ") && text.contains("\nfeatures: ") && text.contains("\ncommit: "),
+                "{text}"
+            );
+        }
     }
 
     #[test]
     fn the_live_screen_has_words_of_its_own() {
-        let top = |line: &str| parse(line).map(|args| args.top.unwrap());
+        let top = |line: &str| {
+            parse(line).map(|args| match args.command {
+                Command::Top(options) => options,
+                other => panic!("{other:?}"),
+            })
+        };
         let options = |url: Option<&str>, file: Option<&str>| {
             Ok(top::TopOptions { url: url.map(str::to_owned), api_key_file: file.map(PathBuf::from) })
         };
@@ -347,6 +484,21 @@ mod tests {
         assert!(
             matches!(top("top -c x"), Err(Answer::Usage(text)) if text.contains("Unrecognized argument: -c"))
         );
+    }
+
+    #[test]
+    fn the_password_has_words_of_its_own() {
+        let action = |line: &str| parse(line).map(|args| (args.config, args.command));
+        let expected =
+            |config: Option<&str>, action| Ok((config.map(PathBuf::from), Command::Password(action)));
+        assert_eq!(action("password"), expected(None, password::Action::Show));
+        assert_eq!(action("password --new -c x"), expected(Some("x"), password::Action::Make));
+        assert_eq!(action("password -cx --set"), expected(Some("x"), password::Action::Take));
+        assert!(matches!(action("password --new --set"), Err(Answer::Usage(_))));
+        assert!(matches!(action("help password"), Err(Answer::Help(text)) if text.contains("--set")));
+        assert!(matches!(action("help"), Err(Answer::Help(text)) if text.contains("--check")));
+        assert!(matches!(action("help me"), Err(Answer::Usage(_))));
+        assert!(matches!(action("--against x"), Err(Answer::Usage(_))));
     }
 
     #[test]

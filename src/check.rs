@@ -1,11 +1,14 @@
 //! `--check`: what would run, and what memory it would take.
 
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::process::ExitCode;
 
 use crate::capture::Dissector;
-use crate::config::Config;
+use crate::config::{CommandLine, Config, Reload, refusal};
 use crate::daemon::certificates::Certificates;
-use crate::daemon::parts;
+use crate::daemon::{kept_files, parts};
 use crate::input::receiver::large_buffer_bytes;
 use crate::input::{file, tcp_client, tcp_server};
 use crate::limits::{
@@ -14,30 +17,138 @@ use crate::limits::{
 };
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
-use crate::output::Plan;
+use crate::output::{Plan, PlanContext};
 use crate::pipeline::Collector;
-use crate::process::StartError;
+use crate::process::{StartError, privileges};
 use crate::statistics::Statistics;
 use crate::statistics::streams::Streams;
 use crate::statistics::tables::{Tables, TrackedTable};
+use crate::sys::privileges::{NET_RAW, has_capability, may_listen_on};
+use crate::sys::{accounts, files};
 use crate::values::ServerTls;
 use crate::{http, log};
 
 /// Opens the files that the configuration names, and prints what would run and the memory map. Binds and
-/// connects nothing; shows no secret.
+/// connects nothing; shows no secret. Ends with the rights that a start would keep.
 ///
 /// # Errors
 ///
-/// A file that cannot be opened.
+/// Everything a start of the same user would refuse, a taken port apart, in the order of the file.
 pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     let limits = Limits::resolve(&config.limits);
-    log::start(&config.trace, None).map_err(StartError::of("trace.file"))?;
-    let capture = parts::capture(config, &limits)?;
-    Certificates::load(config)?;
-    let geoip = parts::geoip(config)?;
-    let outputs = parts::plans(config, &limits, None)?;
+    let mut errors = Errors(Vec::new());
+    let identity = errors.keep(privileges::identity(&config.process));
+    let trace = parts::shown(config.trace.file.as_deref());
+    errors.keep(
+        log::start(&config.trace, identity.as_ref()).map_err(StartError::of(format!("trace.file: {trace}"))),
+    );
+    let capture = errors.keep(parts::capture(config, &limits)).flatten();
+    errors.keep(Certificates::load(config));
+    let geoip = errors.keep(parts::geoip(config)).flatten();
+    let context = PlanContext { limits: &limits, identity: identity.as_ref() };
+    let mut outputs = Vec::new();
+    for kind in config.output.enabled() {
+        let plan = kind.plan(&context).map_err(|error| StartError(format!("output.{}{error}", kind.name())));
+        outputs.extend(errors.keep(plan));
+    }
+    errors.0.extend(without_rights(config));
+    if let Some(identity) = &identity {
+        let assumed = identity.assume().map_err(StartError::of("process.user, process.group"));
+        if errors.keep(assumed).is_some() {
+            for file in kept_files(config, &outputs) {
+                errors.keep(privileges::warn_if_not_reopenable(&file));
+            }
+        }
+    }
+    config.sort_by_place(&mut errors.0);
+    if let Some(error) = StartError::all(errors.0) {
+        return Err(error);
+    }
     print(config, &limits, (capture.as_ref(), geoip.as_ref()), &outputs, out)
         .map_err(StartError::of("output"))
+}
+
+/// Says which changes against the configuration in force a SIGHUP would take over, and which need a restart.
+///
+/// The exit status: 0 when a SIGHUP is enough, 3 when it is not.
+pub fn compare(new: &Config, old: &Path, overlay: &CommandLine, out: &mut impl Write) -> ExitCode {
+    let (taken, needs_restart) = match Config::load(old, overlay) {
+        Ok(old) => {
+            let changes = Reload::between(&old, new);
+            (changes.taken, changes.needs_restart.into_iter().chain(refusal(&old, new)).collect())
+        }
+        Err(errors) => (Vec::new(), vec![errors.to_string()]),
+    };
+    let _ = match (taken.is_empty(), needs_restart.is_empty()) {
+        (true, true) => writeln!(out, "no change"),
+        (_, true) => writeln!(out, "taken over by SIGHUP: {}", taken.join(", ")),
+        (_, false) => writeln!(out, "needs a restart: {}", needs_restart.join(", ")),
+    };
+    if needs_restart.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(NEEDS_RESTART) }
+}
+
+/// The exit status of `--check --against` when a SIGHUP is not enough.
+const NEEDS_RESTART: u8 = 3;
+
+/// Errors, so far.
+struct Errors(Vec<String>);
+
+impl Errors {
+    fn keep<T>(&mut self, result: Result<T, StartError>) -> Option<T> {
+        result.map_err(|error| self.0.push(error.to_string())).ok()
+    }
+}
+
+/// What a start would be refused for want of rights or folders, found without binding anything.
+fn without_rights(config: &Config) -> Vec<String> {
+    let (input, api) = (&config.input, &config.web_api);
+    let mut errors = Vec::new();
+    let denied = || io::Error::from_raw_os_error(nix::libc::EACCES);
+    let not_permitted = || io::Error::from_raw_os_error(nix::libc::EPERM);
+    if input.tcp_socket.is_enabled() && !may_listen_on(input.tcp_socket.local_port.get()) {
+        errors.push(format!("input.tcp-socket: {}: {}", tcp_server::address(&input.tcp_socket), denied()));
+    }
+    if api.enable && !may_listen_on(api.local_port.get()) {
+        errors.push(format!("web-api: {}: {}", http::address(api), denied()));
+    }
+    if input.sniffer.enable && !has_capability(NET_RAW) {
+        errors.push(format!("input.sniffer: {}: {}", input.sniffer.interface(), not_permitted()));
+    }
+    if let Some(path) = input.unix_socket.path.as_deref().filter(|_| input.unix_socket.enable) {
+        errors.extend(cannot_make(path).map(|why| format!("input.unix-socket: {}: {why}", path.display())));
+        if path.symlink_metadata().is_ok_and(|metadata| !metadata.file_type().is_socket()) {
+            errors.push(format!("input.unix-socket: {}: the file exists and is no socket", path.display()));
+        }
+        for (key, found) in [
+            ("owner", input.unix_socket.owner.as_ref().map(|owner| accounts::user(owner.as_str()).map(drop))),
+            (
+                "group",
+                input.unix_socket.group.as_ref().map(|group| accounts::group(group.as_str()).map(drop)),
+            ),
+        ] {
+            errors
+                .extend(found.and_then(Result::err).map(|error| format!("input.unix-socket.{key}: {error}")));
+        }
+    }
+    for (key, path) in [
+        ("process.pid-file", config.process.pid_file.as_deref()),
+        ("web-api.password-file", config.password_to_make.as_deref()),
+    ] {
+        let Some(path) = path else { continue };
+        errors.extend(cannot_make(path).map(|why| format!("{key}: {}: {why}", path.display())));
+    }
+    errors
+}
+
+/// Why a file cannot be made in the folder of a path.
+fn cannot_make(path: &Path) -> Option<io::Error> {
+    let folder = files::folder_of(path);
+    match folder.metadata() {
+        Err(error) => Some(error),
+        Ok(metadata) if !metadata.is_dir() => Some(io::Error::from_raw_os_error(nix::libc::ENOTDIR)),
+        Ok(_) if !files::may_make_beside(path) => Some(io::Error::from_raw_os_error(nix::libc::EACCES)),
+        Ok(_) => None,
+    }
 }
 
 fn print(
@@ -54,6 +165,17 @@ fn print(
     }
     for warning in &config.warnings {
         writeln!(out, "warning: {warning}")?;
+    }
+    let interface = input.sniffer.interface();
+    if input.sniffer.enable && interface != "any" && nix::net::if_::if_nametoindex(interface).is_err() {
+        writeln!(out, "warning: input.sniffer.eth-name: there is no {interface} yet; it will be waited for")?;
+    }
+    if let Some(path) = &config.password_to_make {
+        let path = path.display();
+        writeln!(
+            out,
+            "warning: web-api.password-file: {path} is not there yet; it will be made, with a new password"
+        )?;
     }
     if input.tcp_socket.is_enabled() {
         let (address, tls) = (tcp_server::address(&input.tcp_socket), protection(&input.tcp_socket.tls()));

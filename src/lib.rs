@@ -48,6 +48,9 @@
 //! | capacity | `limits.rs` | a constant with its unit, reason and cost |
 
 // Foundations: used by all.
+/// Version, target, features and commit of the program.
+pub mod build;
+
 /// Values of the configuration: how each is read, and what is said when it is wrong.
 pub mod values;
 
@@ -122,6 +125,9 @@ pub mod process;
 
 /// The configuration file, read and checked as a whole.
 pub mod config;
+
+/// `dnstapd password`.
+pub mod password;
 
 /// The command line.
 pub mod args;

@@ -1,22 +1,22 @@
-//! `dnstapd`: arguments, configuration, daemon, exit status.
+//! `dnstapd`: arguments, configuration, the program that is asked for, exit status.
 
-use std::io::Write;
+use std::io::{Write, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
-use dnstapd::args::{Answer, Args, FALLBACK};
-use dnstapd::{check, daemon, top};
+use dnstapd::args::{Answer, Args, Command, FALLBACK};
+use dnstapd::{check, daemon, password, top};
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {
         Ok(args) => args,
         Err(Answer::Help(text)) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            let _ = stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(Answer::Usage(text)) => return complain(text.trim_end(), 2),
     };
-    if let Some(options) = &args.top {
+    if let Command::Top(options) = &args.command {
         return match top::run(options) {
             Ok(()) => ExitCode::SUCCESS,
             Err((why, status)) => complain(format_args!("dnstapd: {why}"), status),
@@ -24,12 +24,18 @@ fn main() -> ExitCode {
     }
     let config = match args.configuration(Path::new(FALLBACK)) {
         Ok(config) => config,
-        Err(error) => return complain(&error, error.class().exit_status()),
+        Err(errors) => return complain(&errors, errors.class().exit_status()),
     };
-    let done = if args.check {
-        check::check(&config, &mut std::io::stdout().lock())
-    } else {
-        daemon::run(config, args.overlay)
+    let done = match &args.command {
+        Command::Check { against } => {
+            let done = check::check(&config, &mut stdout().lock());
+            match against.as_deref().filter(|_| done.is_ok()) {
+                Some(old) => return check::compare(&config, old, &args.overlay, &mut stdout().lock()),
+                None => done,
+            }
+        }
+        Command::Password(action) => password::run(&config, *action, &mut stdout().lock()),
+        _ => daemon::run(config, args.overlay),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

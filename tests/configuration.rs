@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may")]
 
 use dnstapd::args::Args;
-use dnstapd::config::{CommandLine, Config, Error, ExitClass, RawConfig};
+use dnstapd::config::{CommandLine, Config, ConfigErrors, ExitClass, RawConfig};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ fn every_mistake_has_its_message() {
 fn the_example_shows_the_defaults() {
     let bare = |text: &str| {
         let config = Config::parse(text, "configs/dnstap.toml").unwrap();
-        Config { written: RawConfig::default(), ..config }
+        Config { written: RawConfig::default(), started: RawConfig::default(), ..config }
     };
     assert_eq!(bare(EXAMPLE), bare(""));
 }
@@ -144,7 +144,7 @@ impl Drop for Folder {
 }
 
 /// Runs a command line up to its configuration.
-fn configuration(words: &[&str], fallback: &Path) -> Result<Config, Error> {
+fn configuration(words: &[&str], fallback: &Path) -> Result<Config, ConfigErrors> {
     Args::parse(words.iter().map(Into::into)).unwrap().configuration(fallback)
 }
 
@@ -255,17 +255,64 @@ fn windows_line_ends_and_a_byte_order_mark_are_read() {
 
 // ---- Anything -------------------------------------------------------------------------------------------
 
-/// Parses a text; an error must be one printable line with its place.
+/// Parses a text; each error must be one printable line with its place, in the order of the text.
 fn survive(text: &str) {
-    let Err(error) = Config::parse(text, "any.toml") else { return };
-    let message = error.to_string();
-    let mut place = message.strip_prefix("any.toml:").unwrap().splitn(3, ':');
-    let (line, column) = (place.next().unwrap(), place.next().unwrap());
-    let line: usize = line.parse().unwrap();
-    assert!((1..=text.split('\n').count()).contains(&line), "{message}");
-    assert!(column.parse::<usize>().unwrap() > 0, "{message}");
-    assert!(!message.chars().any(char::is_control), "{message:?}");
-    assert_eq!(error.class(), ExitClass::Words);
+    let Err(errors) = Config::parse(text, "any.toml") else { return };
+    let mut last = (0, 0);
+    for message in errors.to_string().split('\n') {
+        let mut place = message.strip_prefix("any.toml:").unwrap().splitn(3, ':');
+        let mut number = || place.next().unwrap().parse::<usize>().unwrap();
+        let (line, column) = (number(), number());
+        assert!((1..=text.split('\n').count()).contains(&line), "{message}");
+        assert!(column > 0 && (line, column) >= last, "{errors}");
+        assert!(!message.chars().any(char::is_control), "{message:?}");
+        last = (line, column);
+    }
+    assert_eq!(errors.class(), ExitClass::Words);
+}
+
+/// All mistakes at once, in the order of the file; what follows from another mistake is not one.
+#[test]
+fn every_mistake_is_named() {
+    let text = "[output.syslog]\nenable = true\ntransport = 'udo'\nremote-address = 5\n\
+                [trace]\nverbos = true\n[web-api]\nlocal-port = 70000\n\
+                [[input.tcp-client]]\nenable = true\nremote-port = 0\nretries = 1\n";
+    let errors = Config::parse(text, "x").unwrap_err().to_string();
+    let starts: Vec<String> =
+        errors.lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        starts,
+        [
+            "x:3:13 output.syslog.transport",
+            "x:4:18 output.syslog.remote-address",
+            "x:6:1 trace.verbos",
+            "x:8:14 web-api.local-port",
+            "x:9:1 input.tcp-client.remote-address",
+            "x:11:15 input.tcp-client[0].remote-port",
+            "x:12:1 input.tcp-client[0].retries",
+        ],
+        "{errors}"
+    );
+    assert!(
+        errors.contains("(did you mean `udp`?)") && errors.contains("(did you mean `verbose`?)"),
+        "{errors}"
+    );
+    let errors =
+        Config::parse("[trace]\nverbose = yes\nfile = /var/log/x\n[output.stdout]\nformat = json\n", "x");
+    assert_eq!(
+        errors.unwrap_err().to_string(),
+        "x:2:11: trace.verbose: `yes` is not a value (did you mean `true`?); allowed: true or false\n\
+         x:3:8: trace.file: a text needs quotes; allowed: `file = \"/var/log/x\"`\n\
+         x:5:10: output.stdout.format: a text needs quotes; allowed: `format = \"json\"`"
+    );
+    for (line, expected) in [
+        ("[web-api]\nlocal-address = 127.0.0.1", "`local-address = \"127.0.0.1\"`"),
+        ("[input.unix-socket]\nmode = 0660", "`mode = \"0660\"`"),
+        ("[input.file]\nenable = On # here", "(did you mean `true`?)"),
+    ] {
+        let error = Config::parse(line, "x").unwrap_err().to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+    }
 }
 
 /// One change of a text: where, how much goes, what comes.

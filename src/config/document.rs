@@ -2,11 +2,12 @@
 //!
 //! Rules between keys know the key, not the place: it is found by walking the parsed tables.
 
-use super::Error;
 use super::deserializer::TomlDeserializer;
+use super::error::{ConfigError, ConfigErrors};
+use super::nearest::nearest;
 use crate::values::KeyError;
 use serde::de::DeserializeOwned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 /// A text that is TOML.
 pub(super) struct ConfigDocument<'t> {
@@ -18,42 +19,66 @@ pub(super) struct ConfigDocument<'t> {
     root: DeValue<'t>,
 }
 
+/// Errors that are looked for in one file at most.
+const ERRORS_MAX: usize = 100;
+
 impl<'t> ConfigDocument<'t> {
     /// Parses a text.
     ///
     /// # Errors
-    /// It is not TOML; when it looks like YAML, the error says so instead.
-    pub(super) fn parse(text: &'t str, name: &'t str) -> Result<Self, Error> {
-        match DeTable::parse(text) {
-            Ok(root) => Ok(ConfigDocument { text, name, root: DeValue::Table(root.into_inner()) }),
-            Err(error) => Err(not_toml(text, name, &error)),
+    /// It is not TOML, line by line; when it looks like YAML, the error says so instead.
+    pub(super) fn parse(text: &'t str, name: &'t str) -> Result<Self, ConfigErrors> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut found = Vec::new();
+        for error in errors.iter().take(ERRORS_MAX) {
+            let error = not_toml(text, name, error);
+            // What follows a mistake on its line is mostly a mistake because of it.
+            let line = |error: &ConfigError| error.place().map(|(line, _)| line);
+            if found.last().map(line) != Some(line(&error)) {
+                found.push(error);
+            }
+            if start_of_yaml(text).is_some() {
+                break;
+            }
+        }
+        match ConfigErrors::of(found) {
+            Some(errors) => Err(errors),
+            None => Ok(ConfigDocument { text, name, root: DeValue::Table(root.into_inner()) }),
         }
     }
 
-    /// Reads the whole as a value.
+    /// Reads the whole as a value. Each key that does not fit is an error, and is taken out, so that the others are read,
+    /// too.
     ///
     /// # Errors
-    /// The first key that does not fit.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        T::deserialize(TomlDeserializer(&self.root)).map_err(|refused| {
-            let refusal = refused.into_inner();
-            let place = position(self.text.as_bytes(), refusal.start.unwrap_or(0));
-            Error::words(self.name, place, &refusal.key, &in_our_words(&refusal.text))
-        })
+    /// A value that cannot be read even then; it is one of the errors in `found`.
+    pub(super) fn read<T: DeserializeOwned>(&mut self, found: &mut Vec<ConfigError>) -> Option<T> {
+        loop {
+            let error = match T::deserialize(TomlDeserializer(&self.root)) {
+                Ok(value) => return Some(value),
+                Err(error) => error.into_inner(),
+            };
+            let start = error.start.unwrap_or(0);
+            let place = position(self.text.as_bytes(), start);
+            found.push(ConfigError::words(self.name, place, &error.key, &in_our_words(&error.text)));
+            if found.len() >= ERRORS_MAX || !remove(&mut self.root, start) {
+                return None;
+            }
+        }
     }
 
     /// An error of a dotted key, at its place or that of the nearest table around it.
-    pub(super) fn error(&self, key: &str, text: &str) -> Error {
-        Error::words(self.name, position(self.text.as_bytes(), self.start_of(key)), key, text)
+    pub(super) fn error(&self, key: &str, text: &str) -> ConfigError {
+        ConfigError::words(self.name, position(self.text.as_bytes(), self.start_of(key)), key, text)
     }
 
     /// The error of a section's fault.
-    pub(super) fn fault(&self, section: &str, fault: &KeyError) -> Error {
+    pub(super) fn fault(&self, section: &str, fault: &KeyError) -> ConfigError {
         self.error(&format!("{section}.{}", fault.key), &fault.text)
     }
 
     /// Where a key stands: the octet its last known part begins with.
-    fn start_of(&self, key: &str) -> usize {
+    pub(super) fn start_of(&self, key: &str) -> usize {
         let mut start = 0;
         let mut table = self.root.as_table();
         for part in key.split('.') {
@@ -73,6 +98,37 @@ impl<'t> ConfigDocument<'t> {
             }
         }
         start
+    }
+}
+
+/// Takes out the innermost key or element that begins at a byte; whether there was one.
+fn remove(value: &mut DeValue<'_>, start: usize) -> bool {
+    match value {
+        DeValue::Table(table) => {
+            let mut gone = None;
+            for (name, value) in table.iter_mut() {
+                let begins = name.span().start == start || value.span().start == start;
+                if remove(value.get_mut(), start) {
+                    return true;
+                }
+                if begins {
+                    gone = Some(name.get_ref().clone());
+                }
+            }
+            gone.is_some_and(|name| table.remove(name.as_ref()).is_some())
+        }
+        DeValue::Array(elements) => {
+            if elements.iter_mut().any(|element| remove(element.get_mut(), start)) {
+                return true;
+            }
+            let all = std::mem::replace(elements, DeArray::new());
+            let before = all.len();
+            all.into_iter()
+                .filter(|element| element.span().start != start)
+                .for_each(|kept| elements.push(kept));
+            elements.len() < before
+        }
+        _ => false,
     }
 }
 
@@ -109,13 +165,35 @@ fn in_our_words(message: &str) -> String {
         name if name == "a map" || name.starts_with("struct ") => "a table",
         other => other,
     };
-    format!("{wrong}; allowed: {allowed}")
+    format!("{wrong}{}; allowed: {allowed}", suggestion(wrong, allowed))
+}
+
+/// The word among those that are allowed that was probably meant.
+fn suggestion(wrong: &str, allowed: &str) -> String {
+    let given = wrong.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
+    let given = given
+        .or_else(|| wrong.strip_prefix("invalid value: string \"").and_then(|rest| rest.strip_suffix('"')));
+    let words = allowed.split('`').skip(1).step_by(2);
+    match given.and_then(|given| nearest(given, words)) {
+        Some(word) => format!(" (did you mean `{word}`?)"),
+        None if allowed == "true or false" => as_flag(given.unwrap_or_default()),
+        None => String::new(),
+    }
+}
+
+/// The flag that a word of other programs stands for.
+fn as_flag(word: &str) -> String {
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" | "enabled" => " (did you mean `true`?)".to_owned(),
+        "false" | "no" | "off" | "0" | "disabled" => " (did you mean `false`?)".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// The error of a text that is not TOML.
-fn not_toml(text: &str, name: &str, error: &toml::de::Error) -> Error {
+fn not_toml(text: &str, name: &str, error: &toml::de::Error) -> ConfigError {
     if let Some(start) = start_of_yaml(text) {
-        return Error::words(
+        return ConfigError::words(
             name,
             position(text.as_bytes(), start),
             "",
@@ -125,12 +203,55 @@ fn not_toml(text: &str, name: &str, error: &toml::de::Error) -> Error {
     let span = error.span().unwrap_or(0..0);
     let place = position(text.as_bytes(), span.start);
     // A key given twice is the one mistake of form whose place is a key.
-    match text.get(span) {
+    match text.get(span.clone()) {
         Some(key) if error.message().starts_with("duplicate key") => {
-            Error::words(name, place, key.trim(), "given twice; allowed: once")
+            ConfigError::words(name, place, key.trim(), "given twice; allowed: once")
         }
-        _ => Error::words(name, place, "", &in_our_words(error.message())),
+        _ => match bare_word(text, span.start) {
+            Some((key, start, why)) => {
+                let key = format!("{}{key}", section_at(text, start));
+                ConfigError::words(name, position(text.as_bytes(), start), &key, &why)
+            }
+            None => ConfigError::words(name, place, "", &in_our_words(error.message())),
+        },
     }
+}
+
+/// The section that a byte is in, with a dot, as its header names it.
+fn section_at(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or_default();
+    let header = before.lines().rev().map(str::trim).find(|line| line.starts_with('['));
+    let name =
+        header.map_or("", |line| line.trim_start_matches('[').split(']').next().unwrap_or_default().trim());
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !name.is_empty() && name.bytes().all(is_bare) { format!("{name}.") } else { String::new() }
+}
+
+/// The key, place and explanation of a text without quotes, the commonest mistake of form: `key = 127.0.0.1`,
+/// `key = 0660`, `key = yes`.
+fn bare_word(text: &str, error_at: usize) -> Option<(&str, usize, String)> {
+    let before = text.get(..error_at)?;
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(line_start..)?.lines().next()?;
+    let (key, value) = line.split_once('=')?;
+    let key = key.trim();
+    let is_bare = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    let word = value.split('#').next().unwrap_or_default().trim();
+    let quotes = ['"', '\'', '[', '{'];
+    if key.is_empty() || !is_bare(key) || word.is_empty() || word.contains(quotes) || word.contains(']') {
+        return None;
+    }
+    let start = line_start + (line.len() - value.len()) + (value.len() - value.trim_start().len());
+    let flag = as_flag(word);
+    let shown: String = word.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+    let why = if flag.is_empty() {
+        format!("a text needs quotes; allowed: `{key} = \"{shown}\"`")
+    } else {
+        format!("`{shown}` is not a value{flag}; allowed: true or false")
+    };
+    Some((key, start, why))
 }
 
 /// The first line that says something, when it is YAML: `---`, or a key and a colon.

@@ -1,4 +1,4 @@
-//! Errors of a configuration, and whose fault it is.
+//! Errors of a configuration, and whose fault they are.
 
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ impl ExitClass {
 
 /// One error, shown as `FILE:LINE:COLUMN: KEY: what is wrong; allowed: what is`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
+pub struct ConfigError {
     /// The file as it was named.
     file: String,
     /// Line and column, counted from one, columns in characters; none when the file could not be read.
@@ -37,10 +37,10 @@ pub struct Error {
     class: ExitClass,
 }
 
-impl Error {
+impl ConfigError {
     /// An error of the words.
-    pub(super) fn words(file: &str, place: (usize, usize), key: &str, text: &str) -> Error {
-        Error {
+    pub(super) fn words(file: &str, place: (usize, usize), key: &str, text: &str) -> ConfigError {
+        ConfigError {
             file: file.to_owned(),
             place: Some(place),
             key: key.to_owned(),
@@ -50,8 +50,8 @@ impl Error {
     }
 
     /// The error of a file that cannot be read.
-    pub(super) fn unreadable(file: &str, error: &io::Error) -> Error {
-        Error {
+    pub(super) fn unreadable(file: &str, error: &io::Error) -> ConfigError {
+        ConfigError {
             file: file.to_owned(),
             place: None,
             key: String::new(),
@@ -61,8 +61,8 @@ impl Error {
     }
 
     /// The same error, of another class.
-    pub(super) fn of(self, class: ExitClass) -> Error {
-        Error { class, ..self }
+    pub(super) fn of(self, class: ExitClass) -> ConfigError {
+        ConfigError { class, ..self }
     }
 
     /// Whose fault it is.
@@ -74,9 +74,24 @@ impl Error {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// Whether it is about a key, or about a section that the key is in.
+    pub(super) fn is_about(&self, key: &str) -> bool {
+        key.strip_prefix(self.key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// Whether it is about a key of a section.
+    pub(super) fn is_in(&self, section: &str) -> bool {
+        self.key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    /// Line and column.
+    pub(super) fn place(&self) -> Option<(usize, usize)> {
+        self.place
+    }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some((line, column)) = self.place {
@@ -89,4 +104,44 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+/// All errors of a configuration, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// The errors, put in the order of the file; `None` if there are none.
+    pub(super) fn of(mut errors: Vec<ConfigError>) -> Option<Self> {
+        errors.sort_by_key(ConfigError::place);
+        errors.dedup();
+        (!errors.is_empty()).then_some(ConfigErrors(errors))
+    }
+
+    /// Whose fault it is: that of the words, when any word is wrong.
+    pub fn class(&self) -> ExitClass {
+        let is_of_words = self.0.iter().any(|error| error.class() == ExitClass::Words);
+        if is_of_words { ExitClass::Words } else { ExitClass::Machine }
+    }
+
+    /// The dotted key of the first.
+    pub fn key(&self) -> &str {
+        self.0.first().map_or("", ConfigError::key)
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        ConfigErrors(vec![error])
+    }
+}
+
+/// One error a line.
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            write!(f, "{}{error}", if at > 0 { "\n" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

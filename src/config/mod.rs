@@ -2,7 +2,7 @@
 //!
 //! It promises that a [`Config`] can run as far as words can tell: every value is possible, every section
 //! that is on has the keys it needs, and what is absent has been settled. Precedence is defaults < file
-//! < command line. Whatever is wrong is one [`Error`] that names file, line, key and what is allowed, and
+//! < command line. Each thing that is wrong is a [`ConfigError`] that names file, line, key and what is allowed, and
 //! that knows whether the words or the machine are to blame, which is the exit status.
 //!
 //! Left out: nothing is opened but the configuration itself and the files with secrets.
@@ -10,14 +10,16 @@
 mod deserializer;
 mod document;
 mod error;
+mod nearest;
 mod reload;
 
-pub use error::{Error, ExitClass};
-pub use reload::{Reload, TAKEN_OVER, changed_keys};
+pub use error::{ConfigError, ConfigErrors, ExitClass};
+pub use reload::{Reload, TAKEN_OVER, changed_keys, refusal};
 
 use crate::message::{filter, geoip};
 use crate::sys::files;
-use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret};
+use crate::sys::new_password::new_password;
+use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret, Text};
 use crate::{http, input, limits, log, output, process, statistics};
 use document::ConfigDocument;
 use serde::Deserialize;
@@ -54,9 +56,15 @@ pub struct Config {
     /// The keys and values of the file, to see later what changed.
     #[serde(skip)]
     pub written: RawConfig,
+    /// Those of the file that the program was started with.
+    #[serde(skip)]
+    pub started: RawConfig,
     /// Everything legal, but probably not meant; for the log.
     #[serde(skip)]
     pub warnings: Vec<String>,
+    /// The password file that is not there yet, and to be made with `web-api.password` at the start.
+    #[serde(skip)]
+    pub password_to_make: Option<PathBuf>,
 }
 
 /// The options that the command line lays over the file.
@@ -68,6 +76,10 @@ pub struct CommandLine {
     pub port: Option<ListenPort>,
     /// `-u`: the Unix socket, switched on.
     pub unix: Option<FilePath>,
+    /// `-i`: the sniffer, switched on for an interface.
+    pub interface: Option<Text>,
+    /// `-r`: a capture to replay.
+    pub replay: Option<FilePath>,
     /// `-v`: log debug lines; never lowers what the file says.
     pub verbose: bool,
 }
@@ -77,76 +89,132 @@ impl Config {
     ///
     /// # Errors
     /// Unreadable file, or what [`Config::parse`] finds.
-    pub fn load(path: &Path, overlay: &CommandLine) -> Result<Config, Error> {
+    pub fn load(path: &Path, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
+        Config::load_with(path, overlay, Config::read_secrets)
+    }
+
+    /// Reads the file again, with the secrets that are in force: files with secrets are read once, and need not be
+    /// readable for whom the process has become.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn load_again(&self, path: &Path, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
+        Config::load_with(path, overlay, |new, _, _| {
+            for (is_filed, secret, old) in [
+                (new.web_api.api_key_file.is_some(), &mut new.web_api.api_key, &self.web_api.api_key),
+                (new.web_api.password_file.is_some(), &mut new.web_api.password, &self.web_api.password),
+            ] {
+                if is_filed {
+                    *secret = old.clone();
+                }
+            }
+        })
+    }
+
+    fn load_with(
+        path: &Path,
+        overlay: &CommandLine,
+        find_secrets: impl FnOnce(&mut Config, &ConfigDocument<'_>, &mut Vec<ConfigError>),
+    ) -> Result<Config, ConfigErrors> {
         let name = path.display().to_string();
-        let octets = files::read_whole(path, FILE_MAX).map_err(|error| Error::unreadable(&name, &error))?;
-        let text = std::str::from_utf8(&octets).map_err(|error| {
-            Error::words(
-                &name,
-                document::position(&octets, error.valid_up_to()),
-                "",
-                "not UTF-8; allowed: UTF-8",
-            )
+        let bytes =
+            files::read_whole(path, FILE_MAX).map_err(|error| ConfigError::unreadable(&name, &error))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let place = document::position(&bytes, error.valid_up_to());
+            ConfigError::words(&name, place, "", "not UTF-8; allowed: UTF-8")
         })?;
-        let document = ConfigDocument::parse(text, &name)?;
-        let mut config = Config::settle(&document, overlay)?;
-        config.read_secrets(&document)?;
-        config.check_exposure(&document)?;
-        config.file = Some(path.to_owned());
-        Ok(config)
+        let mut document = ConfigDocument::parse(text, &name)?;
+        let mut errors = Vec::new();
+        let config = Config::settle(&mut document, overlay, &mut errors).map(|mut config| {
+            let secrets_before = errors.len();
+            find_secrets(&mut config, &document, &mut errors);
+            if errors.len() == secrets_before {
+                errors.extend(config.check_exposure(&document).err());
+            }
+            config.file = Some(path.to_owned());
+            config
+        });
+        finish(config, errors)
     }
 
     /// Reads a text; `name` stands for the file in errors. Files with secrets stay unread.
     ///
     /// # Errors
-    /// The first thing wrong with the words.
-    pub fn parse(text: &str, name: &str) -> Result<Config, Error> {
+    /// Everything wrong with the words.
+    pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
         Config::parse_under(text, name, &CommandLine::default())
     }
 
-    /// The same, with a command line laid over it.
+    /// Reads a text with a command line laid over it.
     ///
     /// # Errors
-    /// The first thing wrong with the words.
-    pub fn parse_under(text: &str, name: &str, overlay: &CommandLine) -> Result<Config, Error> {
-        let document = ConfigDocument::parse(text, name)?;
-        let config = Config::settle(&document, overlay)?;
-        if config.web_api.api_key_file.is_none() && config.web_api.password_file.is_none() {
-            config.check_exposure(&document)?;
+    /// Everything wrong with the words.
+    pub fn parse_under(text: &str, name: &str, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
+        let mut document = ConfigDocument::parse(text, name)?;
+        let mut errors = Vec::new();
+        let config = Config::settle(&mut document, overlay, &mut errors);
+        if let Some(config) = &config
+            && config.web_api.api_key_file.is_none()
+            && config.web_api.password_file.is_none()
+        {
+            errors.extend(config.check_exposure(&document).err());
         }
-        Ok(config)
+        finish(config, errors)
     }
 
     /// Everything between the parsed text and the files with secrets.
-    fn settle(document: &ConfigDocument<'_>, overlay: &CommandLine) -> Result<Config, Error> {
-        let config = Config::understand(document, overlay)?;
-        match missing_features::first(&config) {
-            Some((section, missing)) => Err(document.fault(&section, &missing)),
-            None => Ok(config),
+    fn settle(
+        document: &mut ConfigDocument<'_>,
+        overlay: &CommandLine,
+        errors: &mut Vec<ConfigError>,
+    ) -> Option<Config> {
+        let config = Config::understand(document, overlay, errors)?;
+        for (section, missing) in missing_features::of(&config) {
+            // One thing at a time of a section that could not run anyway.
+            if !errors.iter().any(|error| error.is_in(&section)) {
+                errors.push(document.fault(&section, &missing));
+            }
         }
+        Some(config)
     }
 
-    /// The same, whether it is built or not.
-    fn understand(document: &ConfigDocument<'_>, overlay: &CommandLine) -> Result<Config, Error> {
-        let mut config: Config = document.read()?;
-        config.written = RawConfig(document.read()?);
+    /// A configuration, whether what it asks for is built or not.
+    fn understand(
+        document: &mut ConfigDocument<'_>,
+        overlay: &CommandLine,
+        errors: &mut Vec<ConfigError>,
+    ) -> Option<Config> {
+        let mut config: Config = document.read(errors)?;
+        if errors.is_empty() {
+            config.written = RawConfig(document.read(errors)?);
+            config.started = config.written.clone();
+        }
         config.lay_over(overlay);
         config.input.resolve(overlay.listen.is_some() || overlay.port.is_some());
         config.output.resolve();
+        // A key that was refused is missing now, which is nothing to speak of.
+        let known = errors.len();
+        let mut add = |error: ConfigError| {
+            let is_known = errors.iter().take(known).any(|known| known.is_about(error.key()));
+            if !is_known {
+                errors.push(error);
+            }
+        };
         if !config.input.any_enabled() {
-            return Err(
-                document.error("input", "no input is enabled; allowed: at least one with `enable = true`")
-            );
+            add(document.error("input", "no input is enabled; allowed: at least one with `enable = true`"));
         }
-        config.check().map_err(|(section, fault)| document.fault(&section, &fault))?;
+        for (section, fault) in config.check() {
+            add(document.fault(&section, &fault));
+            fault.more.iter().for_each(|fault| add(document.fault(&section, fault)));
+        }
         let dialled = config.input.tcp_client.iter().filter(|client| client.enable).count();
         if dialled > limits::Limits::resolve(&config.limits).connections {
             let text = format!(
                 "too few for {dialled} `input.tcp-client`; allowed: one for each, and more to listen"
             );
-            return Err(document.error("limits.connections", &text));
+            add(document.error("limits.connections", &text));
         }
-        Ok(config)
+        Some(config)
     }
 
     /// Lays the command line over the file.
@@ -155,6 +223,14 @@ impl Config {
         if let Some(path) = &overlay.unix {
             self.input.unix_socket.enable = true;
             self.input.unix_socket.path = Some(path.clone());
+        }
+        if let Some(interface) = &overlay.interface {
+            self.input.sniffer.enable = true;
+            self.input.sniffer.eth_name = Some(interface.clone());
+        }
+        if let Some(path) = &overlay.replay {
+            self.input.file.enable = true;
+            self.input.file.path = Some(path.clone());
         }
         let listener = &mut self.input.tcp_socket;
         listener.local_address = overlay.listen.unwrap_or(listener.local_address);
@@ -166,55 +242,89 @@ impl Config {
         }
     }
 
-    /// Asks every section that is on for the rules between its keys.
-    fn check(&self) -> Result<(), (String, KeyError)> {
-        let one = |enabled: bool, name: &str, check: &dyn Fn() -> Result<(), KeyError>| {
-            if enabled { check().map_err(|fault| (name.to_owned(), fault)) } else { Ok(()) }
+    /// Asks every section that is on for the rules between its keys; what is wrong, with the section.
+    fn check(&self) -> Vec<(String, KeyError)> {
+        let mut wrong = Vec::new();
+        let mut one = |enabled: bool, name: &str, check: &dyn Fn() -> Result<(), KeyError>| {
+            if enabled && let Err(fault) = check() {
+                wrong.push((name.to_owned(), fault));
+            }
         };
         let Config { web_api, geoip, input, output, .. } = self;
-        one(true, "statistics", &|| self.statistics.check())?;
-        one(web_api.enable, "web-api", &|| web_api.check())?;
-        one(geoip.enable, "geoip", &|| geoip.check())?;
-        one(input.tcp_socket.is_enabled(), "input.tcp-socket", &|| input.tcp_socket.check())?;
+        one(true, "statistics", &|| self.statistics.check());
+        one(web_api.enable, "web-api", &|| web_api.check());
+        one(geoip.enable, "geoip", &|| geoip.check());
+        one(input.tcp_socket.is_enabled(), "input.tcp-socket", &|| input.tcp_socket.check());
         for (at, client) in input.tcp_client.iter().enumerate() {
             let index = if input.tcp_client.len() > 1 { format!("[{at}]") } else { String::new() };
-            one(client.enable, &format!("input.tcp-client{index}"), &|| client.check())?;
+            one(client.enable, &format!("input.tcp-client{index}"), &|| client.check());
         }
-        one(input.unix_socket.enable, "input.unix-socket", &|| input.unix_socket.check())?;
-        one(input.sniffer.enable, "input.sniffer", &|| input.sniffer.check())?;
-        one(input.file.enable, "input.file", &|| input.file.check())?;
+        one(input.unix_socket.enable, "input.unix-socket", &|| input.unix_socket.check());
+        one(input.sniffer.enable, "input.sniffer", &|| input.sniffer.check());
+        one(input.file.enable, "input.file", &|| input.file.check());
         for kind in output.enabled() {
-            one(true, &format!("output.{}", kind.name()), &|| kind.check())?;
+            one(true, &format!("output.{}", kind.name()), &|| kind.check());
         }
-        Ok(())
+        wrong
     }
 
-    /// Puts the first lines of the files with secrets in place.
-    fn read_secrets(&mut self, document: &ConfigDocument<'_>) -> Result<(), Error> {
+    /// Puts the first lines of the files with secrets in place. A password file that is not there gets a new password,
+    /// which is written at the start.
+    fn read_secrets(&mut self, document: &ConfigDocument<'_>, errors: &mut Vec<ConfigError>) {
         let api = &mut self.web_api;
         if !api.enable {
-            return Ok(());
+            return;
         }
         for (key, path, secret) in [
             ("web-api.api-key-file", &api.api_key_file, &mut api.api_key),
             ("web-api.password-file", &api.password_file, &mut api.password),
         ] {
             let Some(path) = path else { continue };
-            *secret = read_secret(path).map_err(|error| {
-                document
-                    .error(key, &format!("cannot read {}: {error}", path.display()))
-                    .of(ExitClass::Machine)
-            })?;
+            match read_secret(path) {
+                Ok(read) => *secret = read,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && key.ends_with("password-file") => {
+                    match new_password() {
+                        Ok(password) => *secret = Secret::new(password),
+                        Err(error) => {
+                            errors.push(document.error(key, &error.to_string()).of(ExitClass::Machine))
+                        }
+                    }
+                    self.password_to_make = Some(path.to_path_buf());
+                }
+                Err(error) => {
+                    let text = format!("cannot read {}: {error}", path.display());
+                    errors.push(document.error(key, &text).of(ExitClass::Machine));
+                }
+            }
         }
-        Ok(())
     }
 
     /// Refuses a web API that anybody could use.
-    fn check_exposure(&self, document: &ConfigDocument<'_>) -> Result<(), Error> {
+    fn check_exposure(&self, document: &ConfigDocument<'_>) -> Result<(), ConfigError> {
         if !self.web_api.enable {
             return Ok(());
         }
         self.web_api.check_exposure().map_err(|fault| document.fault("web-api", &fault))
+    }
+
+    /// Puts texts that begin with a dotted key and `: ` in the order in which the keys are in the file.
+    pub fn sort_by_place(&self, texts: &mut [String]) {
+        let Some(bytes) = self.file.as_ref().and_then(|path| files::read_whole(path, FILE_MAX).ok()) else {
+            return;
+        };
+        let Ok(text) = String::from_utf8(bytes) else { return };
+        let Ok(document) = ConfigDocument::parse(&text, "") else { return };
+        texts.sort_by_key(|text| document.start_of(text.split(": ").next().unwrap_or_default()));
+    }
+}
+
+/// A configuration in which nothing is wrong.
+fn finish(config: Option<Config>, errors: Vec<ConfigError>) -> Result<Config, ConfigErrors> {
+    match (config, ConfigErrors::of(errors)) {
+        (Some(config), None) => Ok(config),
+        (_, Some(errors)) => Err(errors),
+        // Not to be: who has no configuration has an error.
+        (None, None) => Err(ConfigError::unreadable("", &io::ErrorKind::InvalidData.into()).into()),
     }
 }
 
@@ -258,21 +368,21 @@ mod missing_features {
     use super::Config;
     use crate::message::geoip;
     use crate::net::tls;
+    use crate::output::OutputKind;
     use crate::values::KeyError;
 
     /// The key to name, what to say, whether a configuration asks for it.
     type Row = (&'static str, &'static str, fn(&Config) -> bool);
 
-    /// The first section that asks for what is not there, and its key.
-    pub(super) fn first(config: &Config) -> Option<(String, KeyError)> {
-        let row = ROWS.iter().find(|(_, _, asked)| asked(config)).and_then(|(key, why, _)| {
+    /// The sections that ask for what is not there, and their keys.
+    pub(super) fn of(config: &Config) -> impl Iterator<Item = (String, KeyError)> {
+        let rows = ROWS.iter().filter(|(_, _, asked)| asked(config)).filter_map(|(key, why, _)| {
             let (section, key) = key.rsplit_once('.')?;
             Some((section.to_owned(), KeyError::new(key, *why)))
         });
-        let mut outputs = config.output.enabled();
-        row.or_else(|| {
-            outputs.find_map(|kind| Some((format!("output.{}", kind.name()), kind.missing_feature()?)))
-        })
+        let missing =
+            |kind: &dyn OutputKind| Some((format!("output.{}", kind.name()), kind.missing_feature()?));
+        rows.chain(config.output.enabled().filter_map(missing))
     }
 
     /// For TLS in a build without it.

@@ -14,10 +14,12 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// The changes from the old configuration to the new one.
+    /// The changes from the old configuration to the new one; what waits for a restart is named until there is one.
     pub fn between(old: &Config, new: &Config) -> Reload {
-        let changed = changed_keys(old.written.table(), new.written.table());
-        let (taken, needs_restart) = changed.into_iter().partition(|key| is_taken_over(key));
+        let mut taken = changed_keys(old.written.table(), new.written.table());
+        taken.retain(|key| is_taken_over(key));
+        let mut needs_restart = changed_keys(old.started.table(), new.written.table());
+        needs_restart.retain(|key| !is_taken_over(key));
         Reload { taken, needs_restart }
     }
 }
@@ -26,7 +28,11 @@ impl Reload {
 /// `*` stands for any section.
 pub const TAKEN_OVER: &[&str] = &[
     "filter",
+    "*.filter",
     "geoip",
+    "names",
+    "privacy",
+    "health",
     "trace",
     "input.tcp-socket.access-control-list",
     "*.tls-server-cert",
@@ -45,11 +51,63 @@ pub fn changed_keys(old: &BTreeMap<String, RawValue>, new: &BTreeMap<String, Raw
     changed
 }
 
+/// Keys and sections that keep somebody out or something in. When they vanish from the file, it is probably half written;
+/// who means it writes the default out.
+const PROTECTIONS: &[&str] = &["filter", "*.filter", "privacy", "*.access-control-list", "*.tls-client-ca"];
+
+/// Why the file as it is now is not taken over in place of the one in force: it is empty, or a protection has vanished.
+pub fn refusal(in_force: &Config, new: &Config) -> Option<String> {
+    let (old, new_table) = (in_force.written.table(), new.written.table());
+    if new_table.is_empty() && !old.is_empty() {
+        return Some("the file holds no key".to_owned());
+    }
+    let gone = vanished("", old, new_table);
+    // Written out as it is by default, it keeps nobody out.
+    let is_default = |key: &String| {
+        key == "input.tcp-socket.access-control-list"
+            && in_force.input.tcp_socket.access_control_list == new.input.tcp_socket.access_control_list
+    };
+    let gone: Vec<String> =
+        gone.into_iter().filter(|key| is_one_of(PROTECTIONS, key) && !is_default(key)).collect();
+    (!gone.is_empty()).then(|| {
+        format!("{} is in force and no longer in the file; write its default to go back", gone.join(", "))
+    })
+}
+
+/// The dotted keys that are in the old table alone and said something.
+fn vanished(prefix: &str, old: &BTreeMap<String, RawValue>, new: &BTreeMap<String, RawValue>) -> Vec<String> {
+    let empty = BTreeMap::new();
+    let mut gone = Vec::new();
+    for (name, value) in old {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match (value, new.get(name)) {
+            (RawValue::Table(old), Some(RawValue::Table(new))) => gone.extend(vanished(&key, old, new)),
+            (RawValue::Table(old), None) => gone.extend(vanished(&key, old, &empty)),
+            (RawValue::List(list), None) if list.is_empty() && !key.ends_with("access-control-list") => {}
+            (RawValue::Text(text), None) if text == "none" => {}
+            (RawValue::Scalar(text), None) if text == "1" && name == "sample-rate" => {}
+            (_, None) => gone.push(key),
+            _ => {}
+        }
+    }
+    gone
+}
+
 /// Whether a SIGHUP takes a key over.
 fn is_taken_over(key: &str) -> bool {
-    TAKEN_OVER.iter().any(|taken| match taken.strip_prefix('*') {
-        Some(ending) => key.ends_with(ending),
-        None => key.strip_prefix(taken).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+    is_one_of(TAKEN_OVER, key)
+}
+
+/// Whether a list has a key or a section it is in; `*` stands for any section.
+fn is_one_of(list: &[&str], key: &str) -> bool {
+    let is_in = |key: &str, section: &str| {
+        key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    list.iter().any(|entry| match entry.strip_prefix('*') {
+        Some(ending) => {
+            key.match_indices(ending).any(|(at, _)| is_in(key.get(at..).unwrap_or_default(), ending))
+        }
+        None => is_in(key, entry),
     })
 }
 

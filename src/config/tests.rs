@@ -9,8 +9,10 @@ use crate::values::Value;
 const EXAMPLE: &str = include_str!("../../configs/dnstap.toml");
 
 /// A configuration, whether what it asks for is built or not.
-fn understand(text: &str, overlay: &CommandLine) -> Result<Config, Error> {
-    Config::understand(&ConfigDocument::parse(text, "test.toml")?, overlay)
+fn understand(text: &str, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
+    let mut errors = Vec::new();
+    let config = Config::understand(&mut ConfigDocument::parse(text, "test.toml")?, overlay, &mut errors);
+    finish(config, errors)
 }
 
 /// The overlay of a command line such as `-l 0.0.0.0 -u /run/x`.

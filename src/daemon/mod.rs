@@ -10,26 +10,31 @@
 pub(crate) mod certificates;
 pub(crate) mod parts;
 
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_io::{Timer, block_on};
 use defmt_or_log::{debug, info, warn};
-use smol::future::{or, pending};
+use smol::future::{or, pending, zip};
 use smol::{LocalExecutor, Task};
 
-use crate::config::{CommandLine, Config, Reload};
+use crate::config::{CommandLine, Config, Reload, refusal};
 use crate::input::counters::InputCounters;
 use crate::input::file::AtEnd;
 use crate::input::tcp_client::Remote;
 use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
-use crate::limits::DRAIN_SECONDS;
+use crate::limits::{DRAIN_SECONDS, HTTP_WORKERS, Limits};
 use crate::message::filter::Filter;
 use crate::message::geoip;
 use crate::output::{OutputCertificates, Plan, ReopenedFile, Sink};
 use crate::process::privileges::KeptFile;
-use crate::process::{PidFile, StartError, privileges, service};
+use crate::process::{PidFile, StartError, descriptors, privileges, service};
+use crate::sys::files as sys_files;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
-use crate::{http, log};
+use crate::sys::stdio;
+use crate::{http, log, password};
 
 use certificates::Certificates;
 use parts::{ProcessTables, Sockets};
@@ -52,6 +57,12 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
     for warning in &config.warnings {
         warn!("{}", warning);
     }
+    if let Some(path) = &config.password_to_make {
+        password::write(path, config.web_api.password.expose())
+            .map_err(StartError::of(format!("web-api.password-file: {}", path.display())))?;
+        info!("web-api.password-file: {}: made, with a new password", path.display().to_string());
+    }
+    descriptors::provide(descriptors_needed(&config));
     let certificates = Certificates::load(&config)?;
     let mut opened = Sockets::open(&config, &identity)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
@@ -62,6 +73,7 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
     if let Some(socket) = &opened.unix_socket {
         socket.file.warn_if_it_stays();
     }
+    warn_of_unreadable(&config);
     let certificates = (certificates, OutputCertificates::of(&opened.outputs));
     let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
     let parts: &'static ProcessTables =
@@ -81,8 +93,57 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
     result
 }
 
+/// Descriptors that this configuration may need at once: connections of inputs and of the web API, and for each output and
+/// each listener some of its own.
+fn descriptors_needed(config: &Config) -> u64 {
+    const OTHERS: u64 = 64;
+    (Limits::resolve(&config.limits).connections + HTTP_WORKERS) as u64 + OTHERS
+}
+
+/// Names the files that a reload will read again and this user may not read.
+fn warn_of_unreadable(config: &Config) {
+    let (input, output, api) = (&config.input, &config.output, &config.web_api);
+    let mut files: Vec<(&str, Option<&Path>)> = vec![("", config.file.as_deref())];
+    if input.tcp_socket.is_enabled() && input.tcp_socket.tls().is_on() {
+        let section = &input.tcp_socket;
+        files.push(("input.tcp-socket.tls-server-cert: ", section.tls_server_cert.as_deref()));
+        files.push(("input.tcp-socket.tls-server-key: ", section.tls_server_key.as_deref()));
+        files.push(("input.tcp-socket.tls-client-ca: ", section.tls_client_ca.as_deref()));
+    }
+    if api.enable && api.tls().is_on() {
+        files.push(("web-api.tls-server-cert: ", api.tls_server_cert.as_deref()));
+        files.push(("web-api.tls-server-key: ", api.tls_server_key.as_deref()));
+    }
+    for section in input.tcp_client.iter().filter(|section| section.enable) {
+        files.push(("input.tcp-client.tls-client-key: ", section.tls_client_key.as_deref()));
+    }
+    for tls in output.enabled().filter_map(|kind| kind.tls()) {
+        files.push(("", tls.key.as_deref()));
+    }
+    if config.geoip.enable {
+        files.push(("geoip.city-database: ", config.geoip.city_database.as_deref()));
+    }
+    for (key, path) in files.into_iter().filter_map(|(key, path)| Some((key, path?))) {
+        if !sys_files::may_read(path) {
+            warn!(
+                "{}{}: this user may not read it, so a reload cannot; what is in force will stay until a restart",
+                key,
+                path.display().to_string()
+            );
+        }
+    }
+}
+
+/// The page of the web API, for who starts the program.
+fn page(config: &Config, address: SocketAddr) -> String {
+    let api = &config.web_api;
+    let scheme = if api.tls().is_on() { "https" } else { "http" };
+    let login = if api.password.is_off() { String::new() } else { format!(", login {}", api.login.as_str()) };
+    format!("Web page: {scheme}://{address}/{login}")
+}
+
 /// The files that are opened again at a reload, and at rotation.
-fn kept_files(config: &Config, outputs: &[Plan]) -> Vec<KeptFile> {
+pub(crate) fn kept_files(config: &Config, outputs: &[Plan]) -> Vec<KeptFile> {
     let trace = config.trace.file.as_deref().map(|path| KeptFile {
         key: "trace.file".to_owned(),
         path: path.to_owned(),
@@ -181,6 +242,11 @@ impl Tasks {
                 parts.certificates.web_api.as_ref(),
             )));
             debug!("Webserver: listening on {}", address.to_string());
+            let page = page(config, address);
+            info!("{}", page);
+            if config.trace.file.is_some() && std::io::stderr().is_terminal() {
+                let _ = writeln!(std::io::stderr(), "{page}");
+            }
         }
         running.others.push(executor.spawn(tick(parts)));
         Ok(running)
@@ -201,8 +267,10 @@ impl Tasks {
                 None => pending().await,
             }
         };
+        let has_terminal = stdio::has_terminal();
         let asked = async {
-            while let Ok(Request::Reload) = signals.next().await {
+            // Who closes the terminal means the program, too.
+            while let (Ok(Request::Reload), false) = (signals.next().await, has_terminal) {
                 service::reloading();
                 reload(&mut config, overlay, parts);
                 service::ready();
@@ -211,7 +279,8 @@ impl Tasks {
         or(asked, replayed).await;
     }
 
-    /// Ends the inputs, lets the outputs write what is queued, and ends the rest.
+    /// Ends the inputs, lets the outputs write what is queued and the web API answer what it was asked, side by side, and
+    /// ends the rest.
     async fn stop(self, parts: &'static ProcessTables) {
         info!("Stopping");
         service::stopping();
@@ -219,20 +288,27 @@ impl Tasks {
         parts.shared.connections.close_all();
         drop(self.socket);
         parts.stage.outlets.finish();
+        parts.api_stop.ask();
         let written = async {
             for output in self.outputs {
                 output.await;
             }
         };
-        or(written, async {
-            Timer::after(Duration::from_secs(DRAIN_SECONDS)).await;
-        })
+        let answered = async {
+            if let Some(api) = self.api {
+                api.await;
+            }
+        };
+        or(
+            async {
+                zip(written, answered).await;
+            },
+            async {
+                Timer::after(Duration::from_secs(DRAIN_SECONDS)).await;
+            },
+        )
         .await;
         parts.stage.outlets.give_up();
-        parts.api_stop.ask();
-        if let Some(api) = self.api {
-            api.await;
-        }
     }
 }
 
@@ -285,9 +361,21 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
         }
         return;
     };
-    let new = match Config::load(&path, overlay) {
+    let new = match config.load_again(&path, overlay) {
+        Ok(new) => refusal(config, &new).map_or(Ok(new), Err),
+        Err(errors) => Err(errors.to_string()),
+    };
+    let new = match new {
         Ok(new) => new,
-        Err(error) => return warn!("Not reloaded: {}", error.to_string()),
+        Err(why) => {
+            for line in why.lines() {
+                warn!("Not reloaded: {}", line);
+            }
+            if let Err(error) = log::reconfigure(&config.trace) {
+                warn!("trace.file: {}", error.to_string());
+            }
+            return;
+        }
     };
     if let Err(error) = log::reconfigure(&new.trace) {
         warn!("trace.file: {}", error.to_string());
@@ -308,5 +396,6 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
         warn!("Changed, but in force after a restart only: {}", changes.needs_restart.join(", "));
     }
     // What waits for a restart is named again at each reload until then.
-    *config = Config { written: config.written.clone(), file: config.file.clone(), ..new };
+    let started = std::mem::take(&mut config.started);
+    *config = Config { started, ..new };
 }

@@ -30,7 +30,7 @@ use crate::input::counters::InputCounters;
 use crate::net::dial::{Dialled, KeepAlive, PeerAddress, dial};
 use crate::net::reconnect::Reconnect;
 use crate::net::tls::Client;
-use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, required};
+use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, all, required};
 
 /// Section `input.tcp-client`, or one of several.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -89,9 +89,11 @@ impl Section {
     /// # Errors
     /// No address, no port, those of [`ClientTls::check`].
     pub fn check(&self) -> Result<(), KeyError> {
-        required("remote-address", &self.remote_address)?;
-        required("remote-port", &self.remote_port)?;
-        self.tls().check()
+        all([
+            required("remote-address", &self.remote_address),
+            required("remote-port", &self.remote_port),
+            self.tls().check(),
+        ])
     }
 }
 

@@ -10,7 +10,7 @@ use super::stream_sink::{StreamProtocol, StreamSink};
 use super::{OutputKind, Plan, PlanContext, PlanError, RawFrames, RecordKind};
 use crate::net::dial::PeerAddress;
 use crate::section::section;
-use crate::values::{ClientTls, FilePath, KeyError, Text, required};
+use crate::values::{ClientTls, FilePath, KeyError, Text, all, required};
 
 section! {
     /// Section `output.dnstap`.
@@ -37,9 +37,11 @@ impl OutputKind for Section {
 
     fn check(&self) -> Result<(), KeyError> {
         if self.path.is_none() {
-            required("remote-address", &self.remote_address)?;
-            required("remote-port", &self.remote_port)?;
-            return self.tls_keys().check();
+            return all([
+                required("remote-address", &self.remote_address),
+                required("remote-port", &self.remote_port),
+                self.tls_keys().check(),
+            ]);
         }
         if self.remote_address.is_some() {
             return Err(KeyError::new("path", "given beside `remote-address`; allowed: one of the two"));

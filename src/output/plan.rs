@@ -171,7 +171,7 @@ impl From<io::Error> for PlanError {
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PlanError::Key(KeyError { key, text }) => write!(f, ".{key}: {text}"),
+            PlanError::Key(KeyError { key, text, .. }) => write!(f, ".{key}: {text}"),
             PlanError::Io(error) => write!(f, ": {error}"),
         }
     }

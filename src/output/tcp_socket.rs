@@ -7,7 +7,7 @@ use super::stream_sink::{StreamProtocol, StreamSink};
 use super::{OutputKind, Plan, PlanContext, PlanError, RecordKind};
 use crate::net::dial::PeerAddress;
 use crate::section::section;
-use crate::values::{ClientTls, Format, KeyError, required};
+use crate::values::{ClientTls, Format, KeyError, all, required};
 
 section! {
     /// Section `output.tcp-socket`.
@@ -33,9 +33,11 @@ impl OutputKind for Section {
     }
 
     fn check(&self) -> Result<(), KeyError> {
-        required("remote-address", &self.remote_address)?;
-        required("remote-port", &self.remote_port)?;
-        self.tls_keys().check()
+        all([
+            required("remote-address", &self.remote_address),
+            required("remote-port", &self.remote_port),
+            self.tls_keys().check(),
+        ])
     }
 
     fn tls(&self) -> Option<ClientTls<'_>> {

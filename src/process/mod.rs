@@ -1,5 +1,6 @@
 //! The process: whose rights it runs with, and where its number is written.
 
+pub(crate) mod descriptors;
 mod pid_file;
 pub(crate) mod privileges;
 pub mod service;

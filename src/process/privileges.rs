@@ -67,7 +67,11 @@ fn hand_over(path: &Path, identity: &Identity) -> io::Result<()> {
 }
 
 /// Says now what would fail later.
-fn warn_if_not_reopenable(file: &KeptFile) -> Result<(), StartError> {
+///
+/// # Errors
+///
+/// A file that the user could not rotate.
+pub(crate) fn warn_if_not_reopenable(file: &KeptFile) -> Result<(), StartError> {
     if files::may_make_beside(&file.path) {
         return Ok(());
     }

@@ -14,6 +14,13 @@ impl StartError {
     }
 }
 
+impl StartError {
+    /// Several as one, a line each; `None` if there are none.
+    pub(crate) fn all(texts: Vec<String>) -> Option<StartError> {
+        (!texts.is_empty()).then(|| StartError(texts.join("\n")))
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

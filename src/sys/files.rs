@@ -37,6 +37,11 @@ pub fn may_make_beside(path: &Path) -> bool {
     access(folder_of(path), AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
+/// Whether this process may read a file.
+pub fn may_read(path: &Path) -> bool {
+    access(path, AccessFlags::R_OK).is_ok()
+}
+
 /// The folder of a path.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {

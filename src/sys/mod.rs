@@ -7,6 +7,7 @@ pub mod interfaces;
 pub mod kafka;
 #[cfg(feature = "geoip")]
 pub mod mmap;
+pub mod new_password;
 pub mod owned_file;
 pub mod packet;
 pub mod privileges;

@@ -89,6 +89,27 @@ fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether this process has a capability in effect; by number, as in linux/capability.h.
+pub fn has_capability(number: u32) -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return geteuid().is_root() };
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set >> number & 1 == 1)
+}
+
+/// `CAP_NET_BIND_SERVICE`: ports below those for everybody.
+pub const NET_BIND_SERVICE: u32 = 10;
+
+/// `CAP_NET_RAW`: packet sockets.
+pub const NET_RAW: u32 = 13;
+
+/// Whether this process may listen on a port.
+pub fn may_listen_on(port: u16) -> bool {
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").ok();
+    let first = first.and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
+    port == 0 || port >= first || has_capability(NET_BIND_SERVICE)
+}
+
 /// Forgoes new rights by setuid programs and file capabilities.
 ///
 /// # Errors

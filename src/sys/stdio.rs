@@ -1,7 +1,7 @@
 //! Standard streams that must never block the one thread.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
@@ -28,7 +28,7 @@ pub enum Kind {
 pub fn kind(descriptor: &OwnedFd) -> io::Result<Kind> {
     let file = File::from(descriptor.try_clone()?);
     let file_type = file.metadata()?.file_type();
-    let is_terminal = io::IsTerminal::is_terminal(descriptor);
+    let is_terminal = descriptor.is_terminal();
     Ok(if file_type.is_fifo() || file_type.is_socket() || is_terminal {
         Kind::Pollable
     } else {
@@ -56,4 +56,10 @@ pub fn reopen(descriptor: &OwnedFd) -> io::Result<File> {
 pub fn is_writable(descriptor: impl AsFd) -> io::Result<bool> {
     let mut descriptors = [PollFd::new(descriptor.as_fd(), PollFlags::POLLOUT)];
     Ok(poll(&mut descriptors, PollTimeout::ZERO)? > 0)
+}
+
+/// Whether somebody sits at a terminal that one of the standard streams is: then its end is the program's.
+pub fn has_terminal() -> bool {
+    let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
+    input.is_terminal() || output.is_terminal() || error.is_terminal()
 }

@@ -98,12 +98,14 @@ pub struct KeyError {
     pub key: &'static str,
     /// What is wrong and what is allowed.
     pub text: String,
+    /// Further ones of the section.
+    pub more: Vec<KeyError>,
 }
 
 impl KeyError {
     /// A fault of one key.
     pub fn new(key: &'static str, text: impl Into<String>) -> Self {
-        KeyError { key, text: text.into() }
+        KeyError { key, text: text.into(), more: Vec::new() }
     }
 
     /// The fault of a key that is missing, but needed once its section is enabled.
@@ -118,6 +120,17 @@ impl KeyError {
 /// [`KeyError::missing`] when it is not.
 pub fn required<V: Value>(key: &'static str, value: &Option<V>) -> Result<(), KeyError> {
     if value.is_some() { Ok(()) } else { Err(KeyError::missing::<V>(key)) }
+}
+
+/// All that is wrong of several rules, as one error.
+///
+/// # Errors
+/// The first, with the others in it.
+pub fn all<const N: usize>(rules: [Result<(), KeyError>; N]) -> Result<(), KeyError> {
+    let mut errors = rules.into_iter().filter_map(Result::err);
+    let Some(mut first) = errors.next() else { return Ok(()) };
+    first.more.extend(errors);
+    Err(first)
 }
 
 /// Gives the types named their `Deserialize`, all alike.

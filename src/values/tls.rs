@@ -3,7 +3,7 @@
 //! A section lists the keys itself, so that the list of what is allowed stays its own, and lends them
 //! together as one of these views. Files are opened elsewhere.
 
-use super::{FilePath, Host, KeyError, Text, Value, required};
+use super::{FilePath, Host, KeyError, Text, Value, all, required};
 
 /// The TLS keys of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +31,7 @@ impl ServerTls<'_> {
     /// the port open in plain text.
     pub fn check(&self) -> Result<(), KeyError> {
         if self.is_on() {
-            required("tls-server-cert", self.cert)?;
-            return required("tls-server-key", self.key);
+            return all([required("tls-server-cert", self.cert), required("tls-server-key", self.key)]);
         }
         not_silent(
             self.support,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::build;
 use crate::http::App;
 use crate::input::counters::InputCounters;
 use crate::metric::{MetricRow, Samples};
@@ -183,56 +184,12 @@ static DAEMON: &[Metric] = &[
     gauge("process_start_time_seconds", "When the process began.", Process(|| proc::started().map(seconds))),
 ];
 
-/// What was built: labels of `dnstapd_build_info`, the features apart.
-pub const BUILD: [(&str, &str); 2] = [("version", env!("CARGO_PKG_VERSION")), ("target", TARGET)];
-
-/// The optional parts that were built in, with commas between them.
-pub fn features() -> heapless::String<128> {
-    let mut list = heapless::String::new();
-    for (name, _) in FEATURES.iter().filter(|(_, built)| *built) {
-        // Cannot fail: a test adds them all up.
-        let _ = list.push_str(if list.is_empty() { "" } else { "," }).and_then(|()| list.push_str(name));
-    }
-    list
-}
-
-/// Processor, system and C library.
-const TARGET: &str = {
-    macro_rules! target {
-        ($($arch:literal)*) => {
-            $(if cfg!(all(target_arch = $arch, target_env = "musl")) {
-                concat!($arch, "-linux-musl")
-            } else if cfg!(all(target_arch = $arch, target_env = "gnu")) {
-                concat!($arch, "-linux-gnu")
-            } else)* {
-                std::env::consts::ARCH
-            }
-        };
-    }
-    target!("x86_64" "x86" "aarch64" "arm" "mips" "mips64" "riscv64" "powerpc" "powerpc64" "loongarch64")
-};
-
-/// All optional parts, and whether they were built in.
-const FEATURES: &[(&str, bool)] = &[
-    ("geoip", cfg!(feature = "geoip")),
-    ("kafka", cfg!(feature = "kafka")),
-    ("kafka-plain", cfg!(feature = "kafka-plain")),
-    ("log", cfg!(feature = "log")),
-    ("tls", cfg!(feature = "tls")),
-];
+/// The labels of `dnstapd_build_info`, the features apart.
+pub const BUILD: [(&str, &str); 2] = [("version", build::VERSION), ("target", build::TARGET)];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_features_are_those_of_the_manifest() {
-        let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
-        let names = manifest["features"].as_table().unwrap().keys().filter(|name| *name != "default");
-        let listed: Vec<&str> = FEATURES.iter().map(|&(name, _)| name).collect();
-        assert_eq!(names.collect::<Vec<_>>(), listed);
-        assert!(listed.join(",").len() <= features().capacity());
-    }
 
     #[test]
     fn the_readme_lists_every_metric() {

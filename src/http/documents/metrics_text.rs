@@ -16,7 +16,8 @@
 use core::cell::RefCell;
 use core::fmt::{self, Write};
 
-use super::metrics::{BUILD, Metric, MetricSource, families, features};
+use super::metrics::{BUILD, Metric, MetricSource, families};
+use crate::build::features;
 use crate::decimal::{Ascii, write_decimal, write_padded};
 use crate::http::App;
 use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
