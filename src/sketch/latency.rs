@@ -54,6 +54,16 @@ impl LatencyHistogram {
         }
     }
 
+    /// Counts what another one counted, too.
+    pub(crate) fn add(&mut self, other: &LatencyHistogram) {
+        for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket = bucket.saturating_add(more);
+        }
+        if self.buckets.iter().any(|bucket| *bucket >= u32::MAX / 2) {
+            self.halve(); // as in `count`
+        }
+    }
+
     /// Makes everything count half.
     pub fn halve(&mut self) {
         for bucket in &mut self.buckets {

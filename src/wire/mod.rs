@@ -15,6 +15,7 @@
 //! * [`name`] and [`text`]: domain names, and bytes in presentation form
 //! * [`hash`]: names as keys, without regard to case
 //! * [`dns`]: a DNS message into what is counted and printed of it
+//! * [`answers`]: the little of a response that tells whether it is blocked
 //! * [`iana`]: numbers and their names
 
 pub mod cursor;
@@ -28,6 +29,7 @@ pub mod name;
 
 pub mod hash;
 
+pub mod answers;
 pub mod dns;
 pub mod dnstap;
 

@@ -107,6 +107,10 @@ numbers! {
 impl RrType {
     /// An IPv4 address.
     pub const A: RrType = RrType(1);
+    /// An alias (RFC 1035, 3.3.1).
+    pub const CNAME: RrType = RrType(5);
+    /// An IPv6 address (RFC 3596, 2.1).
+    pub const AAAA: RrType = RrType(28);
     /// The pseudo-record of EDNS (RFC 6891).
     pub const OPT: RrType = RrType(41);
 

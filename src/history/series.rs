@@ -1,0 +1,390 @@
+//! The traffic minute by minute for 25 hours, and hour by hour for 31 days.
+//!
+//! ```text
+//!            loaded, placed by the wall clock     since the start, one after the other
+//!   | ...  | slot | slot | slot | (gap) | (gap) | slot | slot | slot | running |
+//!                                                                 end - 60   end
+//! ```
+//!
+//! A slot ends when the monotonic clock says so: a step of the wall clock loses no slot and counts none twice. The wall clock
+//! only gives them dates: those of the slots since the start follow from the end of the running one, so after a step all of them
+//! move at once, and those of before the start, which were read from a file, keep the dates they had. Where both would have the same date, the slot
+//! since the start is kept. While the wall clock is older than the program, which it is on a router without a clock of its own that has not
+//! heard from a time server, there are no dates.
+//!
+//! Both lists are arrays with the newest slot first, moved by one place a minute: 42 kB, which takes some microseconds.
+
+use core::num::NonZeroU64;
+
+use crate::limits;
+use crate::sketch::distinct::DistinctCounts;
+use crate::sketch::latency::{self, LatencyHistogram};
+use crate::time::Latency;
+
+/// The series.
+#[derive(Debug)]
+pub struct Series {
+    minutes: Track,
+    hours: Track,
+    minute: Running,
+    hour: Running,
+    /// Different clients of the minute and of the hour.
+    clients: DistinctCounts,
+    /// When the running minute ends, by the monotonic clock in milliseconds.
+    ends: u64,
+    /// When it ends by the wall clock, in seconds since 1970; a multiple of 60.
+    end: Option<u64>,
+    /// Minutes that have ended in the running hour, while there is no wall clock to say when that ends.
+    minutes_of_hour: u64,
+}
+
+/// What is kept of a minute or an hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// Whether anything is known.
+    pub is_known: bool,
+    /// Counts in the order of [`COUNTS`].
+    pub counts: [u32; COUNTS.len()],
+    /// Different clients.
+    pub clients: u32,
+    /// Microseconds within which half of the responses came.
+    pub p50: u32,
+    /// And 95 of 100.
+    pub p95: u32,
+}
+
+/// Names of the counts of a slot.
+pub const COUNTS: [&str; 5] = ["queries", "responses", "nxdomain", "servfail", "blocked"];
+
+/// A count of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Queries.
+    Queries,
+    /// Responses.
+    Responses,
+    /// Responses with NXDOMAIN.
+    Nxdomain,
+    /// Responses with SERVFAIL.
+    Servfail,
+    /// Responses that are blocked.
+    Blocked,
+}
+
+/// Which of the lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// 60 minutes.
+    Hour,
+    /// 1,440 minutes.
+    Day,
+    /// 744 hours.
+    Month,
+}
+
+impl Period {
+    /// All of them.
+    pub const ALL: [Period; 3] = [Period::Hour, Period::Day, Period::Month];
+
+    /// The name in the API.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Period::Hour => "hour",
+            Period::Day => "day",
+            Period::Month => "month",
+        }
+    }
+
+    /// The period of that name.
+    pub fn parse(name: &str) -> Option<Period> {
+        Period::ALL.into_iter().find(|period| period.label() == name)
+    }
+
+    /// Slots, the running one among them.
+    pub const fn slots(self) -> usize {
+        match self {
+            Period::Hour => 60,
+            Period::Day => 1_440,
+            Period::Month => 744,
+        }
+    }
+
+    /// Seconds of a slot.
+    pub const fn step(self) -> u64 {
+        match self {
+            Period::Hour | Period::Day => MINUTE,
+            Period::Month => HOUR,
+        }
+    }
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3_600;
+/// Slots of 25 hours and of 31 days.
+const MINUTES: usize = 1_500;
+const HOURS: usize = 744;
+/// The two sets of clients.
+const OF_MINUTE: usize = 0;
+const OF_HOUR: usize = 1;
+
+/// A slot that still counts.
+#[derive(Clone, Debug)]
+struct Running {
+    counts: [u32; COUNTS.len()],
+    latencies: LatencyHistogram,
+}
+
+impl Running {
+    const NOTHING: Running = Running { counts: [0; COUNTS.len()], latencies: LatencyHistogram::NONE };
+
+    fn slot(&self, clients: u64) -> Slot {
+        let percentile = |percent| saturated(latency::percentile(percent, core::iter::once(&self.latencies)));
+        let (p50, p95) = (percentile(50), percentile(95));
+        Slot { is_known: true, counts: self.counts, clients: saturated(clients), p50, p95 }
+    }
+}
+
+fn saturated(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Slots of one length that have ended.
+#[derive(Debug)]
+struct Track {
+    /// The newest first.
+    slots: Box<[Slot]>,
+    step: u64,
+    /// Slots since the start, which are the first ones.
+    live: usize,
+    /// End of the newest of those that were loaded, by the wall clock, and its place; `None` if nothing was loaded.
+    loaded: Option<(NonZeroU64, usize)>,
+}
+
+impl Track {
+    fn new(slots: usize, step: u64) -> Self {
+        Track { slots: limits::table(slots, Slot::default()), step, live: 0, loaded: None }
+    }
+
+    /// Takes the slot that ended.
+    fn push(&mut self, slot: Slot) {
+        self.move_back(0, 1);
+        if let Some(first) = self.slots.first_mut() {
+            *first = slot;
+        }
+        self.live = (self.live + 1).min(self.slots.len());
+        self.loaded =
+            self.loaded.map(|(end, place)| (end, place + 1)).filter(|(_, place)| *place < self.slots.len());
+    }
+
+    /// Moves all slots from a place on so many places back; what falls off the end is forgotten.
+    fn move_back(&mut self, from: usize, places: usize) {
+        let length = self.slots.len();
+        let from = from.min(length);
+        let places = places.min(length - from);
+        self.slots.copy_within(from..length - places, from + places);
+        self.slots.get_mut(from..from + places).unwrap_or_default().fill(Slot::default());
+    }
+
+    /// Puts the loaded slots where they belong now that the running slot ends at `end`.
+    fn place(&mut self, end: u64) {
+        let Some((newest, at)) = self.loaded else { return };
+        // The slot at place 0 ended one step before the running one ends. It may be in the future, if the clock was set back.
+        let wanted = (end as i64 - newest.get() as i64).div_euclid(self.step as i64) - 1;
+        // At so many places there is a slot since the start already: there the loaded ones are dropped.
+        let dropped = (self.live as i64 - wanted).max(0);
+        let (first, target) = (at + dropped as usize, (wanted + dropped) as usize);
+        match target.checked_sub(first) {
+            Some(places) => self.move_back(first, places),
+            None => {
+                let length = self.slots.len();
+                let first = first.min(length);
+                self.slots.copy_within(first.., target);
+                self.slots.get_mut(target + length - first..).unwrap_or_default().fill(Slot::default());
+            }
+        }
+        // What was dropped and not written over: between the two parts there is nothing.
+        if let Some(between) = self.slots.get_mut(self.live..target.min(self.slots.len())) {
+            between.fill(Slot::default());
+        }
+        let newest = newest.get().saturating_sub(dropped as u64 * self.step);
+        self.loaded =
+            NonZeroU64::new(newest).map(|end| (end, target)).filter(|(_, at)| *at < self.slots.len());
+    }
+
+    /// Takes a slot from a file, which ended at `end`. Only before the first slot has ended; a slot that is there is kept.
+    fn load(&mut self, end: u64, slot: Slot) {
+        let Some(end) =
+            NonZeroU64::new(end).filter(|end| self.live == 0 && end.get().is_multiple_of(self.step))
+        else {
+            return;
+        };
+        let (newest, at) = self.loaded.unwrap_or((end, 0));
+        let place = match end.get().checked_sub(newest.get()) {
+            Some(later) => {
+                self.move_back(at, (later / self.step) as usize);
+                self.loaded = Some((end, at));
+                at
+            }
+            None => at + ((newest.get() - end.get()) / self.step) as usize,
+        };
+        if let Some(held) = self.slots.get_mut(place).filter(|held| !held.is_known) {
+            *held = slot;
+        }
+    }
+}
+
+impl Series {
+    /// Bytes of the series.
+    pub const COST: usize = (MINUTES + HOURS) * size_of::<Slot>()
+        + 2 * DistinctCounts::cost(limits::DISTINCT_BYTES_MIN)
+        + size_of::<Series>();
+
+    /// Empty series, which begin at `now` in milliseconds of the monotonic clock.
+    pub fn new(now: u64) -> Self {
+        Series {
+            minutes: Track::new(MINUTES, MINUTE),
+            hours: Track::new(HOURS, HOUR),
+            minute: Running::NOTHING,
+            hour: Running::NOTHING,
+            clients: DistinctCounts::new([limits::DISTINCT_BYTES_MIN; 2].into_iter()),
+            ends: now + MINUTE * 1_000,
+            end: None,
+            minutes_of_hour: 0,
+        }
+    }
+
+    /// Counts one.
+    #[inline]
+    pub fn count(&mut self, count: Count) {
+        if let Some(count) = self.minute.counts.get_mut(count as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Counts a latency.
+    #[inline]
+    pub fn count_latency(&mut self, latency: Latency) {
+        self.minute.latencies.count(latency);
+    }
+
+    /// Counts a client by the hash of its address.
+    #[inline]
+    pub fn count_client(&mut self, hash: u64) {
+        // Who was seen in this minute was seen in this hour.
+        if self.clients.insert(OF_MINUTE, hash) {
+            self.clients.insert(OF_HOUR, hash);
+        }
+    }
+
+    /// Ends the slots that are over. `now` is the monotonic clock in milliseconds, `wall` the time in seconds since 1970, `None` while
+    /// that is not to be believed.
+    pub fn tick(&mut self, now: u64, wall: Option<u64>) {
+        if let Some(wall) = wall {
+            self.date(now, wall);
+        }
+        while now >= self.ends {
+            self.end_minute();
+        }
+    }
+
+    /// Follows the wall clock if that was set.
+    fn date(&mut self, now: u64, wall: u64) {
+        let predicted = wall.saturating_add_signed(((self.ends as i64) - (now as i64)).div_euclid(1_000));
+        if self.end.is_some_and(|end| end.abs_diff(predicted) <= 1) {
+            return;
+        }
+        let end = match self.end {
+            // The first date: the running slot is cut where the minute ends.
+            None => (wall / MINUTE + 1) * MINUTE,
+            Some(_) => (predicted + MINUTE / 2) / MINUTE * MINUTE,
+        };
+        self.end = Some(end);
+        self.ends = now.saturating_add_signed((end as i64 - wall as i64) * 1_000);
+        self.minutes.place(end);
+        self.hours.place(end.next_multiple_of(HOUR));
+    }
+
+    fn end_minute(&mut self) {
+        let slot = self.minute.slot(self.clients.count(OF_MINUTE));
+        self.minutes.push(slot);
+        self.hour.latencies.add(&self.minute.latencies);
+        for (sum, count) in self.hour.counts.iter_mut().zip(slot.counts) {
+            *sum = sum.saturating_add(count);
+        }
+        self.minute = Running::NOTHING;
+        self.clients.clear(OF_MINUTE);
+        self.minutes_of_hour += 1;
+        let is_hour = match self.end {
+            Some(end) => end.is_multiple_of(HOUR),
+            None => self.minutes_of_hour == HOUR / MINUTE,
+        };
+        if is_hour {
+            self.hours.push(self.hour.slot(self.clients.count(OF_HOUR)));
+            self.hour = Running::NOTHING;
+            self.clients.clear(OF_HOUR);
+            self.minutes_of_hour = 0;
+        }
+        self.ends += MINUTE * 1_000;
+        self.end = self.end.map(|end| end + MINUTE);
+    }
+
+    /// The running hour with all of its minutes.
+    fn running_hour(&self) -> Slot {
+        let mut all = self.hour.clone();
+        all.latencies.add(&self.minute.latencies);
+        for (sum, count) in all.counts.iter_mut().zip(self.minute.counts) {
+            *sum = sum.saturating_add(count);
+        }
+        all.slot(self.clients.count(OF_HOUR))
+    }
+
+    /// The slot of a period: number 0 is the oldest, the last one is running.
+    pub fn slot(&self, period: Period, number: usize) -> Slot {
+        let (track, running): (_, fn(&Series) -> Slot) = match period {
+            Period::Hour | Period::Day => {
+                (&self.minutes, |series| series.minute.slot(series.clients.count(OF_MINUTE)))
+            }
+            Period::Month => (&self.hours, Series::running_hour),
+        };
+        match (period.slots() - 1).saturating_sub(number).checked_sub(1) {
+            None => running(self),
+            Some(place) => track.slots.get(place).copied().unwrap_or_default(),
+        }
+    }
+
+    /// When the running slot of a period ends, in seconds since 1970; `None` while there is no date.
+    pub fn end(&self, period: Period) -> Option<u64> {
+        self.end.map(|end| end.next_multiple_of(period.step()))
+    }
+
+    /// The slots that have ended and are known, with their ends, the oldest first: those that ended after `since`.
+    pub fn ended(&self, period: Period, since: u64) -> impl Iterator<Item = (u64, Slot)> {
+        let track = if period == Period::Month { &self.hours } else { &self.minutes };
+        let end = self.end(period);
+        let dated = move |(place, slot): (usize, &Slot)| {
+            let end = end?.checked_sub((place as u64 + 1) * track.step)?;
+            (slot.is_known && end > since).then_some((end, *slot))
+        };
+        track.slots.iter().enumerate().rev().filter_map(dated)
+    }
+
+    /// Takes a slot from a file. Before the first [`Series::tick`].
+    pub fn load(&mut self, period: Period, end: u64, slot: Slot) {
+        let track = if period == Period::Month { &mut self.hours } else { &mut self.minutes };
+        track.load(end, slot);
+    }
+
+    /// Forgets everything; the slots end when they would have.
+    pub fn clear(&mut self) {
+        for track in [&mut self.minutes, &mut self.hours] {
+            track.slots.fill(Slot::default());
+            (track.live, track.loaded) = (0, None);
+        }
+        (self.minute, self.hour) = (Running::NOTHING, Running::NOTHING);
+        self.clients.reset();
+    }
+}
+
+#[cfg(test)]
+#[path = "series_tests.rs"]
+mod tests;

@@ -1,0 +1,168 @@
+use super::*;
+use crate::time::Time;
+use proptest::prelude::*;
+
+const WALL: u64 = 1_800_000_000; // a multiple of 3,600
+
+/// Series and the clocks they live by.
+struct Machine {
+    series: Series,
+    now: u64,
+    wall: Option<u64>,
+}
+
+impl Machine {
+    fn new(wall: Option<u64>) -> Machine {
+        Machine { series: Series::new(5_000), now: 5_000, wall }
+    }
+
+    /// So many seconds, in each of which that many queries are counted.
+    fn run(&mut self, seconds: u64, queries: u32) {
+        for _ in 0..seconds {
+            (0..queries).for_each(|_| self.series.count(Count::Queries));
+            self.now += 1_000;
+            self.wall = self.wall.map(|wall| wall + 1);
+            self.series.tick(self.now, self.wall);
+        }
+    }
+
+    fn set_clock(&mut self, wall: u64) {
+        self.wall = Some(wall);
+        self.series.tick(self.now, self.wall);
+    }
+
+    /// Queries of all slots of a period.
+    fn sum(&self, period: Period) -> u64 {
+        (0..period.slots()).map(|number| u64::from(self.series.slot(period, number).counts[0])).sum()
+    }
+
+    /// Queries by the end of their slot.
+    fn dated(&self, period: Period) -> Vec<(u64, u32)> {
+        self.series.ended(period, 0).map(|(end, slot)| (end, slot.counts[0])).collect()
+    }
+}
+
+fn slot(queries: u32) -> Slot {
+    Slot { is_known: true, counts: [queries, 0, 0, 0, 0], ..Slot::default() }
+}
+
+#[test]
+fn slots_end_where_minutes_and_hours_do() {
+    let mut machine = Machine::new(Some(WALL + 3_590));
+    machine.run(10, 1);
+    assert_eq!(machine.series.end(Period::Hour), Some(WALL + 3_660));
+    assert_eq!(machine.dated(Period::Day), [(WALL + 3_600, 10)]);
+    assert_eq!(machine.dated(Period::Month), [(WALL + 3_600, 10)]);
+    machine.run(3_660, 2);
+    assert_eq!(machine.dated(Period::Month), [(WALL + 3_600, 10), (WALL + 7_200, 7_200)]);
+    assert_eq!(machine.sum(Period::Month), 10 + 2 * 3_660);
+    assert_eq!(machine.sum(Period::Hour), 2 * 59 * 60, "59 that have ended and the running one");
+    assert_eq!(machine.series.slot(Period::Hour, 59).counts[0], 0);
+    assert_eq!(machine.series.slot(Period::Hour, 58).counts[0], 120);
+    assert!(!machine.series.slot(Period::Day, 0).is_known);
+}
+
+#[test]
+fn a_machine_without_a_clock_gets_its_dates_later() {
+    let mut machine = Machine::new(None);
+    for minute in 1..=3 {
+        machine.series.load(Period::Day, WALL + minute * 60, slot(100 + minute as u32));
+    }
+    machine.run(150, 1);
+    assert_eq!(machine.series.end(Period::Day), None);
+    assert_eq!(machine.dated(Period::Day), []);
+    // Ten minutes after what was saved.
+    machine.set_clock(WALL + 600);
+    assert_eq!(
+        machine.dated(Period::Day),
+        [(WALL + 60, 101), (WALL + 120, 102), (WALL + 180, 103), (WALL + 540, 60), (WALL + 600, 60)]
+    );
+    machine.run(60, 1);
+    assert_eq!(machine.dated(Period::Day).last(), Some(&(WALL + 660, 30 + 60)));
+}
+
+#[test]
+fn steps_of_the_clock_lose_and_double_nothing() {
+    for step in [-7_200i64, -3_600, -90, -29, -1, 1, 29, 31, 600, 86_400, 10_000_000] {
+        let mut machine = Machine::new(Some(WALL));
+        machine.run(3_700, 1);
+        let before = machine.dated(Period::Day);
+        machine.set_clock((WALL + 3_700).saturating_add_signed(step));
+        assert_eq!(machine.sum(Period::Day), 3_700, "{step}");
+        assert_eq!(machine.sum(Period::Month), 3_700, "{step}");
+        // All move by the same number of minutes, the nearest one.
+        let after = machine.dated(Period::Day);
+        let moved = after[0].0 as i64 - before[0].0 as i64;
+        assert!((moved - step).abs() <= 31, "{step}: {moved}");
+        machine.run(7_300, 1);
+        assert_eq!(machine.sum(Period::Day), 11_000, "{step}");
+        assert_eq!(machine.sum(Period::Month), 11_000, "{step}");
+    }
+}
+
+#[test]
+fn of_what_overlaps_the_slot_since_the_start_is_kept() {
+    let mut machine = Machine::new(Some(WALL));
+    for minute in 1..=30 {
+        machine.series.load(Period::Day, WALL - 1_800 + minute * 60, slot(7));
+    }
+    machine.run(600, 1);
+    assert_eq!(machine.dated(Period::Day).len(), 40);
+    // Back to the middle of what was loaded.
+    machine.set_clock(WALL - 300);
+    let dated = machine.dated(Period::Day);
+    let ends: Vec<_> = dated.iter().map(|(end, _)| *end).collect();
+    assert!(ends.windows(2).all(|pair| pair[0] < pair[1]), "{ends:?}");
+    assert_eq!(dated.iter().filter(|(_, queries)| *queries == 60).count(), 10);
+    assert_eq!(dated.iter().filter(|(_, queries)| *queries == 7).count(), 15);
+    assert_eq!(dated.last().map(|(end, _)| *end), Some(WALL - 300));
+}
+
+#[test]
+fn what_is_counted_is_what_a_slot_says() {
+    let mut series = Series::new(0);
+    series.tick(0, Some(WALL));
+    let zero = Time::new(0, 0).unwrap();
+    for client in 0..40u64 {
+        series.count_client(client.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        series.count_client(1);
+        series.count(Count::Blocked);
+        series
+            .count_latency(Latency::between(zero, Time::new(0, client as u32 * 1_000_000).unwrap()).unwrap());
+    }
+    series.tick(59_999, Some(WALL + 59));
+    series.tick(60_999, Some(WALL + 60));
+    series.count_client(1);
+    let slot = series.slot(Period::Day, 1_438);
+    assert_eq!((slot.clients, slot.counts), (41, [0, 0, 0, 0, 40]));
+    assert!((17_000..22_000).contains(&slot.p50) && (34_000..41_000).contains(&slot.p95), "{slot:?}");
+    assert_eq!(series.slot(Period::Day, 1_439).clients, 1);
+    assert_eq!(series.slot(Period::Month, 743).clients, 41);
+    series.clear();
+    assert!((0..1_439).all(|number| !series.slot(Period::Day, number).is_known));
+}
+
+proptest! {
+    /// Whatever the clock does, dates rise, nothing since the start is lost, and what was loaded is there once or not at all.
+    #[test]
+    fn dates_rise(loaded in prop::collection::btree_set(1u64..3_000, 0..40), steps in prop::collection::vec((0u64..200, prop::option::of(0u64..4_000)), 0..12)) {
+        let mut machine = Machine::new(None);
+        for minute in &loaded {
+            machine.series.load(Period::Day, minute * 60, slot(1_000_000));
+        }
+        let mut seconds = 0;
+        for (run, clock) in steps {
+            machine.run(run, 1);
+            seconds += run;
+            if let Some(minute) = clock {
+                machine.set_clock(minute * 60 + run);
+            }
+            let counted = machine.sum(Period::Day) % 1_000_000;
+            prop_assert_eq!(counted, seconds);
+            let dated = machine.dated(Period::Day);
+            prop_assert!(dated.windows(2).all(|pair| pair[0].0 < pair[1].0), "{:?}", dated);
+            let again = dated.iter().filter(|(_, queries)| *queries == 1_000_000);
+            prop_assert!(again.clone().all(|(end, _)| loaded.contains(&(end / 60))), "{:?}", dated);
+        }
+    }
+}
