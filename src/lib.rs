@@ -91,6 +91,9 @@ pub mod message;
 /// Counters and tables.
 pub mod statistics;
 
+/// Who an address is: the devices of a network.
+pub mod names;
+
 /// The last exchanges, and the minutes of a month.
 pub mod history;
 

@@ -124,7 +124,7 @@ fn what_is_counted_is_what_a_slot_says() {
     series.tick(0, Some(WALL));
     let zero = Time::new(0, 0).unwrap();
     for client in 0..40u64 {
-        series.count_client(client.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        series.count_client((client + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         series.count_client(1);
         series.count(Count::Blocked);
         series

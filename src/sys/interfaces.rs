@@ -100,7 +100,7 @@ fn entries(name: Option<&str>) -> impl Iterator<Item = InterfaceAddress> {
 /// When the kernel does not answer.
 pub fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
     let socket = open(0)?;
-    send(socket.as_raw_fd(), &ask_for_links(), MsgFlags::empty())?;
+    send(socket.as_raw_fd(), &ask_for_all(libc::RTM_GETLINK), MsgFlags::empty())?;
     let mut found = heapless::Vec::new();
     let mut answer = vec![0; ANSWER_BYTES];
     loop {
@@ -110,6 +110,68 @@ pub fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
         }
     }
 }
+
+/// Hands over the addresses that the kernel knows of neighbours, each with the interface and the MAC.
+///
+/// # Errors
+///
+/// When the kernel does not answer.
+pub(crate) fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Result<()> {
+    let socket = open(0)?;
+    send(socket.as_raw_fd(), &ask_for_all(libc::RTM_GETNEIGH), MsgFlags::empty())?;
+    let mut answer = vec![0; ANSWER_BYTES];
+    loop {
+        let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        if !take_neighbours(answer.get(..length).unwrap_or_default(), &mut take) {
+            return Ok(());
+        }
+    }
+}
+
+/// Octets of the two headers of a message about a neighbour (`ndmsg`):
+///
+/// ```text
+/// | family 1 | 3 | interface 4 | state 2 | flags 1 | type 1 |
+/// ```
+const NEIGHBOUR_HEADERS: usize = size_of::<nlmsghdr>() + 12;
+
+/// Reads one part of the answer; whether more is to come.
+fn take_neighbours(mut answer: &[u8], take: &mut impl FnMut(u32, IpAddr, [u8; 6])) -> bool {
+    while let Some((message, rest)) = split(answer, |octets| number_at(octets, 0)) {
+        answer = rest;
+        let kind = short_at(message, 4);
+        if kind == Some(libc::NLMSG_DONE as u16) || kind == Some(libc::NLMSG_ERROR as u16) {
+            return false;
+        }
+        let interface = number_at(message, size_of::<nlmsghdr>() + 4);
+        // Those that failed or are looked for have no address, those of multicast are nobody's.
+        let state = short_at(message, size_of::<nlmsghdr>() + 8);
+        let is_known = state.is_some_and(|state| state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NOARP) == 0);
+        let (mut address, mut mac) = (None, None);
+        let mut attributes = message.get(NEIGHBOUR_HEADERS..).unwrap_or_default();
+        while let Some((attribute, rest)) = split_attribute(attributes) {
+            let value = attribute.get(4..).unwrap_or_default();
+            match short_at(attribute, 2) {
+                Some(libc::NDA_DST) => {
+                    let v4 = <[u8; 4]>::try_from(value).ok().map(IpAddr::from);
+                    address = v4.or_else(|| <[u8; 16]>::try_from(value).ok().map(IpAddr::from));
+                }
+                Some(libc::NDA_LLADDR) => mac = <[u8; 6]>::try_from(value).ok(),
+                _ => {}
+            }
+            attributes = rest;
+        }
+        if let (true, Some(interface), Some(address), Some(mac)) = (is_known, interface, address, mac) {
+            take(interface, address, mac);
+        }
+    }
+    true
+}
+
+/// States of a neighbour (rtnetlink(7)).
+const NUD_INCOMPLETE: u16 = 0x01;
+const NUD_FAILED: u16 = 0x20;
+const NUD_NOARP: u16 = 0x40;
 
 /// Word of changes.
 #[derive(Debug)]
@@ -184,16 +246,16 @@ fn open(groups: u32) -> io::Result<OwnedFd> {
 /// Octets of the two headers of a message about an interface.
 const LINK_HEADERS: usize = size_of::<nlmsghdr>() + size_of::<ifinfomsg>();
 
-/// Asks for all interfaces.
+/// Asks for all interfaces, or all neighbours, whose header is shorter: what is more is 0 and not read.
 ///
 /// ```text
 /// | length 4 | type 2 | flags 2 | sequence 4 | port 4 || family 1 | 1 | kind 2 | number 4 | flags 4 | change 4 |
 /// ```
-fn ask_for_links() -> [u8; LINK_HEADERS] {
+fn ask_for_all(kind: u16) -> [u8; LINK_HEADERS] {
     let mut message = [0; LINK_HEADERS];
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
     let [a, b, c, d] = (LINK_HEADERS as u32).to_ne_bytes();
-    let ([e, f], [g, h]) = (libc::RTM_GETLINK.to_ne_bytes(), flags.to_ne_bytes());
+    let ([e, f], [g, h]) = (kind.to_ne_bytes(), flags.to_ne_bytes());
     for (place, octet) in message.iter_mut().zip([a, b, c, d, e, f, g, h]) {
         *place = octet;
     }
@@ -219,13 +281,18 @@ fn collect_subordinates(mut answer: &[u8], found: &mut heapless::Vec<u32, SNIFFE
 
 /// Whether one of the attributes of an interface says that it belongs to another.
 fn has_master(mut attributes: &[u8]) -> bool {
-    while let Some((attribute, rest)) = split(attributes, |octets| short_at(octets, 0).map(u32::from)) {
+    while let Some((attribute, rest)) = split_attribute(attributes) {
         if short_at(attribute, 2) == Some(libc::IFLA_MASTER) {
             return true;
         }
         attributes = rest;
     }
     false
+}
+
+/// Splits off the first attribute.
+fn split_attribute(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    split(octets, |octets| short_at(octets, 0).map(u32::from))
 }
 
 /// Splits off the first of several things, each as long as it says itself, and then aligned to four octets.
@@ -272,6 +339,43 @@ mod tests {
         assert_eq!(subnet("192.0.2.1", "255.255.255.255"), None);
         assert_eq!(subnet("2001:db8::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), None);
         assert!(subnets(Some("lo")).is_empty());
+    }
+
+    #[test]
+    fn neighbours_are_read_or_passed_over() {
+        assert!(neighbours(|_, _, _| {}).is_ok());
+        let attribute = |kind: u16, value: &[u8]| {
+            let length = 4 + value.len();
+            let mut attribute = [&(length as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+            attribute.resize(length.next_multiple_of(4), 0);
+            attribute
+        };
+        let message = |state: u16, attributes: &[Vec<u8>]| {
+            let attributes = attributes.concat();
+            let length = (NEIGHBOUR_HEADERS + attributes.len()) as u32;
+            let header =
+                [&length.to_ne_bytes()[..], &libc::RTM_NEWNEIGH.to_ne_bytes(), &[0; 10], &[2, 0, 0, 0]];
+            [&header.concat()[..], &7u32.to_ne_bytes(), &state.to_ne_bytes(), &[0, 1], &attributes].concat()
+        };
+        let (v4, mac) =
+            (attribute(libc::NDA_DST, &[192, 168, 1, 5]), attribute(libc::NDA_LLADDR, &[1, 2, 3, 4, 5, 6]));
+        let v6 = attribute(libc::NDA_DST, &[0xfd; 16]);
+        let answer = [
+            message(2, &[v4.clone(), mac.clone()]),
+            message(NUD_FAILED, &[v4.clone(), mac.clone()]),
+            message(2, std::slice::from_ref(&v4)),
+            message(4, &[mac, v6]),
+        ]
+        .concat();
+        let mut found = Vec::new();
+        assert!(
+            take_neighbours(&answer, &mut |interface, address, mac| found.push((interface, address, mac)))
+        );
+        let mac = [1, 2, 3, 4, 5, 6];
+        assert_eq!(found, [(7, IpAddr::from([192, 168, 1, 5]), mac), (7, IpAddr::from([0xfd; 16]), mac)]);
+        for length in 0..answer.len() {
+            take_neighbours(&answer[..length], &mut |_, _, _| {});
+        }
     }
 
     #[test]

@@ -1,0 +1,507 @@
+//! Who an address is: the devices of a network, by their names and all of their addresses.
+//!
+//! ```text
+//!   192.168.1.5 ----+
+//!   fd00::5 --------+--> device: aa:bb:cc:dd:ee:ff, "tv", first and last seen, queries, blocked
+//!   fe80::1234 -----+
+//! ```
+//!
+//! What files say ([`files`]) and what the kernel knows of its neighbours joins addresses by their MAC; an address of which nothing is known
+//! is a device of its own until something is. A name of the configuration beats one of a lease, which beats one of a hosts file, and a name
+//! stays when its lease ends: a device is known until the place is needed.
+//!
+//! Both tables have a fixed size. An address that asks finds its place by hash in a row of eight. In a full row the one goes that was
+//! not seen for the longest time, those without a name first, but none that was seen in the last minute: a storm of strangers is counted
+//! and changes nothing.
+//!
+//! Nothing is ever asked of the network.
+
+#![allow(dead_code, reason = "the pipeline and the web API come next")]
+
+pub mod files;
+
+use core::hash::BuildHasher;
+use core::net::{IpAddr, Ipv6Addr};
+
+use crate::limits;
+use files::{Fact, Mac, Source};
+
+/// The devices.
+#[derive(Debug)]
+pub struct Devices {
+    devices: Box<[Device]>,
+    addresses: Box<[Address]>,
+    /// Where the search for a place for a device goes on.
+    hand: usize,
+    used: usize,
+    /// Devices and addresses that found no place or had to go.
+    evicted: u64,
+    /// Whether an address came of which nothing is known.
+    has_strangers: bool,
+    hasher: foldhash::quality::RandomState,
+}
+
+/// A device.
+#[derive(Clone, Debug)]
+pub struct Device {
+    is_used: bool,
+    source: Option<Source>,
+    name: heapless::String<NAME_BYTES, u8>,
+    mac: Option<Mac>,
+    /// Seconds since 1970.
+    first_seen: u32,
+    last_seen: u32,
+    queries: u32,
+    blocked: u32,
+    /// Number of its latest new address, plus 1.
+    first_address: u16,
+}
+
+/// An address of a device.
+#[derive(Clone, Copy, Debug, Default)]
+struct Address {
+    /// IPv4 as mapped.
+    octets: [u8; 16],
+    last_seen: u32,
+    /// Number of the device, plus 1; 0 if the place is free.
+    device: u16,
+    /// The device's next address, plus 1.
+    next: u16,
+    /// Whether it asked for something.
+    has_asked: bool,
+}
+
+/// The number of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceId(u16);
+
+/// Bytes of a name: a label of the DNS is no longer.
+pub const NAME_BYTES: usize = 63;
+/// Addresses of a device that are told.
+pub const ADDRESSES_TOLD: usize = 16;
+/// Addresses for each device.
+const ADDRESSES_EACH: usize = 2;
+/// Addresses in a row of the table.
+const ROW: usize = 8;
+/// Devices that are compared to find the one that goes.
+const CANDIDATES: usize = 8;
+/// Seconds for which an address that was seen keeps its place.
+const GRACE_SECONDS: u32 = 60;
+
+impl Devices {
+    /// Bytes of a table for so many devices.
+    pub const fn cost(devices: usize) -> usize {
+        devices * size_of::<Device>() + Self::rows(devices) * ROW * size_of::<Address>()
+    }
+
+    const fn rows(devices: usize) -> usize {
+        (devices * ADDRESSES_EACH).div_ceil(ROW).next_power_of_two()
+    }
+
+    /// An empty table for so many devices.
+    pub fn new(devices: usize) -> Self {
+        let devices = devices.min(usize::from(u16::MAX) / (2 * ADDRESSES_EACH));
+        Devices {
+            devices: limits::table(devices, Device::FREE),
+            addresses: limits::table(Self::rows(devices) * ROW, Address::default()),
+            hand: 0,
+            used: 0,
+            evicted: 0,
+            has_strangers: false,
+            hasher: Default::default(),
+        }
+    }
+
+    /// Counts a query of a client; `now` is its time in seconds since 1970.
+    #[inline]
+    pub fn count_query(&mut self, client: IpAddr, now: u32) {
+        let Some(id) = self.see(client, now) else { return };
+        let Some(device) = self.device_mut(id) else { return };
+        device.queries = device.queries.saturating_add(1);
+        device.last_seen = device.last_seen.max(now);
+    }
+
+    /// Counts a response to a client that was blocked.
+    #[inline]
+    pub fn count_blocked(&mut self, client: IpAddr) {
+        let Some(id) = self.find(client) else { return };
+        let Some(device) = self.device_mut(id) else { return };
+        device.blocked = device.blocked.saturating_add(1);
+    }
+
+    /// The device of an address that asks, which gets a place if it has none.
+    #[inline]
+    fn see(&mut self, client: IpAddr, now: u32) -> Option<DeviceId> {
+        let octets = octets(client);
+        let place = match self.place(&octets) {
+            Some(place) => place,
+            None => self.add_stranger(octets, now)?,
+        };
+        let address = self.addresses.get_mut(place)?;
+        address.last_seen = now;
+        if !address.has_asked {
+            address.has_asked = true;
+            let id = DeviceId(address.device.wrapping_sub(1));
+            if let Some(device) = self.device_mut(id).filter(|device| device.first_seen == 0) {
+                device.first_seen = now;
+            }
+            return Some(id);
+        }
+        Some(DeviceId(address.device.wrapping_sub(1)))
+    }
+
+    /// The device of an address.
+    pub fn find(&self, address: IpAddr) -> Option<DeviceId> {
+        let place = self.place(&octets(address))?;
+        self.addresses.get(place).map(|address| DeviceId(address.device.wrapping_sub(1)))
+    }
+
+    /// The name of the device of an address.
+    pub fn name(&self, address: IpAddr) -> Option<&str> {
+        self.device(self.find(address)?)?.name()
+    }
+
+    /// The device of that number.
+    pub fn device(&self, DeviceId(id): DeviceId) -> Option<&Device> {
+        self.devices.get(usize::from(id)).filter(|device| device.is_used)
+    }
+
+    fn device_mut(&mut self, DeviceId(id): DeviceId) -> Option<&mut Device> {
+        self.devices.get_mut(usize::from(id))
+    }
+
+    /// All devices that asked for something.
+    pub fn iter(&self) -> impl Iterator<Item = (DeviceId, &Device)> {
+        let asked = |(_, device): &(DeviceId, &Device)| device.queries > 0;
+        (0..).map(DeviceId).zip(&self.devices).filter(|(_, device)| device.is_used).filter(asked)
+    }
+
+    /// The addresses of a device that asked, latest first.
+    pub fn addresses(&self, id: DeviceId) -> heapless::Vec<IpAddr, ADDRESSES_TOLD> {
+        let mut latest = heapless::Vec::<(u32, IpAddr), ADDRESSES_TOLD>::new();
+        for (_, address) in self.addresses_of(id).filter(|(_, address)| address.has_asked) {
+            if latest.is_full() && latest.last().is_some_and(|(seen, _)| *seen < address.last_seen) {
+                latest.pop();
+            }
+            let _ = latest.push((address.last_seen, Ipv6Addr::from(address.octets).to_canonical()));
+            latest.sort_unstable_by_key(|(seen, _)| core::cmp::Reverse(*seen));
+        }
+        latest.into_iter().map(|(_, address)| address).collect()
+    }
+
+    fn addresses_of(&self, id: DeviceId) -> impl Iterator<Item = (usize, &Address)> {
+        let mut next = self.device(id).map_or(0, |device| device.first_address);
+        core::iter::from_fn(move || {
+            let place = usize::from(next.checked_sub(1)?);
+            let address = self.addresses.get(place)?;
+            next = address.next;
+            Some((place, address))
+        })
+    }
+
+    /// Devices and addresses that found no place or had to go.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Whether an address came of which nothing is known, since this was last asked.
+    pub fn take_strangers(&mut self) -> bool {
+        core::mem::take(&mut self.has_strangers)
+    }
+
+    /// Forgets all devices.
+    pub fn clear(&mut self) {
+        self.devices.fill(Device::FREE);
+        self.addresses.fill(Address::default());
+        self.used = 0;
+    }
+
+    /// Learns what a file, the kernel or the configuration says.
+    pub fn learn(&mut self, fact: &Fact<'_>, now: u32) {
+        let by_mac = fact.mac.and_then(|mac| self.find_mac(mac));
+        let by_address = fact.address.and_then(|address| self.find(address));
+        let id = match (by_mac, by_address) {
+            (Some(device), Some(other)) if device != other => {
+                self.move_address(fact.address, other, device);
+                Some(device)
+            }
+            (Some(device), _) => {
+                if by_address.is_none()
+                    && let Some(address) = fact.address
+                {
+                    self.add_address(octets(address), device, now);
+                }
+                Some(device)
+            }
+            // An address that now is another device's: the one it had stays known by its MAC.
+            (None, Some(device))
+                if fact.mac.is_some() && self.device(device).is_some_and(|device| device.mac.is_some()) =>
+            {
+                let id = self.take_device(now);
+                if let Some(id) = id {
+                    self.move_address(fact.address, device, id);
+                }
+                id
+            }
+            (None, Some(device)) => Some(device),
+            (None, None) => self.add_known(fact, now),
+        };
+        let Some(device) = id.and_then(|id| self.device_mut(id)) else { return };
+        device.mac = fact.mac.or(device.mac);
+        if let Some(name) = fact.name
+            && device.source.is_none_or(|source| source <= fact.source)
+        {
+            device.set_name(name, fact.source);
+        }
+    }
+
+    fn find_mac(&self, mac: Mac) -> Option<DeviceId> {
+        let found = self.devices.iter().position(|device| device.is_used && device.mac == Some(mac))?;
+        u16::try_from(found).ok().map(DeviceId)
+    }
+
+    /// A device that did not ask yet. What nothing can be called by has no place.
+    fn add_known(&mut self, fact: &Fact<'_>, now: u32) -> Option<DeviceId> {
+        fact.name?;
+        let id = self.take_device(now)?;
+        if let Some(address) = fact.address {
+            self.add_address(octets(address), id, now);
+        }
+        Some(id)
+    }
+
+    /// A place for an address of which nothing is known, and a device for it.
+    #[inline(never)]
+    fn add_stranger(&mut self, octets: [u8; 16], now: u32) -> Option<usize> {
+        self.has_strangers = true;
+        // First the place, which a busy row refuses: then nothing else has to go for it.
+        self.free_place(&octets, now)?;
+        let id = self.take_device(now)?;
+        self.add_address(octets, id, now)
+    }
+
+    /// Gives an address to a device.
+    fn add_address(&mut self, octets: [u8; 16], id: DeviceId, now: u32) -> Option<usize> {
+        let place = self.free_place(&octets, now)?;
+        let first = self.device(id)?.first_address;
+        let held = self.addresses.get_mut(place)?;
+        *held = Address { octets, last_seen: 0, device: id.0 + 1, next: first, has_asked: false };
+        self.device_mut(id)?.first_address = place as u16 + 1;
+        Some(place)
+    }
+
+    /// Where an address is.
+    #[inline]
+    fn place(&self, octets: &[u8; 16]) -> Option<usize> {
+        let start = self.row(octets);
+        let row = self.addresses.get(start..start + ROW)?;
+        row.iter().position(|held| held.device != 0 && held.octets == *octets).map(|at| start + at)
+    }
+
+    /// Where the row of an address begins.
+    #[inline]
+    fn row(&self, octets: &[u8; 16]) -> usize {
+        let rows = self.addresses.len() / ROW;
+        (self.hasher.hash_one(u128::from_ne_bytes(*octets)) as usize & (rows - 1)) * ROW
+    }
+
+    /// A free place in the row of an address, for which another one may have to go.
+    fn free_place(&mut self, octets: &[u8; 16], now: u32) -> Option<usize> {
+        let start = self.row(octets);
+        let row = self.addresses.get(start..start + ROW)?;
+        let worth = |address: &Address| {
+            let device = self.device(DeviceId(address.device.wrapping_sub(1)));
+            (device.is_some_and(|device| device.source.is_some()), address.last_seen)
+        };
+        let (at, held) = row
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, held)| if held.device == 0 { (false, 0) } else { worth(held) })?;
+        let place = start + at;
+        if held.device == 0 {
+            return Some(place);
+        }
+        let (is_named, last_seen) = worth(held);
+        self.evicted += 1;
+        if is_named || now.abs_diff(last_seen) < GRACE_SECONDS {
+            return None;
+        }
+        self.remove_address(place);
+        Some(place)
+    }
+
+    /// Takes an address from its device, which goes too if nothing else is known of it.
+    fn remove_address(&mut self, place: usize) {
+        let Some(Address { device, .. }) = self.addresses.get(place).copied() else { return };
+        let id = DeviceId(device.wrapping_sub(1));
+        self.unlink(place, id);
+        if let Some(address) = self.addresses.get_mut(place) {
+            *address = Address::default();
+        }
+        let is_empty =
+            |device: &Device| device.first_address == 0 && device.source.is_none() && device.mac.is_none();
+        if self.device(id).is_some_and(is_empty) {
+            self.free_device(id);
+        }
+    }
+
+    /// Takes an address out of the list of its device.
+    fn unlink(&mut self, place: usize, id: DeviceId) {
+        let next = self.addresses.get(place).map_or(0, |address| address.next);
+        let before = self
+            .addresses_of(id)
+            .find(|(_, address)| usize::from(address.next) == place + 1)
+            .map(|(at, _)| at);
+        match before.and_then(|at| self.addresses.get_mut(at)) {
+            Some(address) => address.next = next,
+            None => {
+                if let Some(device) = self.device_mut(id) {
+                    device.first_address = next;
+                }
+            }
+        }
+    }
+
+    /// Gives an address of a device to another one; with the last one goes what was counted, if the device has no name or MAC.
+    fn move_address(&mut self, address: Option<IpAddr>, from: DeviceId, to: DeviceId) {
+        let Some(place) = address.and_then(|address| self.place(&octets(address))) else { return };
+        self.unlink(place, from);
+        let first = self.device(to).map_or(0, |device| device.first_address);
+        if let Some(address) = self.addresses.get_mut(place) {
+            (address.device, address.next) = (to.0 + 1, first);
+        }
+        if let Some(device) = self.device_mut(to) {
+            device.first_address = place as u16 + 1;
+        }
+        let Some(old) = self.device(from).cloned() else { return };
+        if old.first_address != 0 || old.mac.is_some() {
+            return;
+        }
+        if let Some(device) = self.device_mut(to) {
+            device.take_over(&old);
+        }
+        self.free_device(from);
+    }
+
+    fn free_device(&mut self, id: DeviceId) {
+        if let Some(device) = self.device_mut(id) {
+            *device = Device::FREE;
+            self.used -= 1;
+        }
+    }
+
+    /// A place for a device, for which another one may have to go: of some, the one without a name that was not seen for the longest
+    /// time. `None` if all of those have names or were seen in the last minute.
+    fn take_device(&mut self, now: u32) -> Option<DeviceId> {
+        let length = self.devices.len();
+        let is_full = self.used == length;
+        let mut best: Option<(bool, u32, usize)> = None;
+        for step in 0..if is_full { CANDIDATES.min(length) } else { length } {
+            let at = (self.hand + step) % length;
+            let device = self.devices.get(at)?;
+            if !device.is_used {
+                best = Some((false, 0, at));
+                break;
+            }
+            let worth = (device.source.is_some(), device.last_seen, at);
+            best = Some(best.map_or(worth, |best| best.min(worth)));
+        }
+        let (is_named, last_seen, at) = best?;
+        self.hand = at + 1;
+        let id = DeviceId(u16::try_from(at).ok()?);
+        if self.device(id).is_some() {
+            self.evicted += 1;
+            if is_named || now.abs_diff(last_seen) < GRACE_SECONDS {
+                return None;
+            }
+            loop {
+                let first = self.device(id).map_or(0, |device| device.first_address);
+                let Some(place) = usize::from(first).checked_sub(1) else { break };
+                self.unlink(place, id);
+                if let Some(address) = self.addresses.get_mut(place) {
+                    *address = Address::default();
+                }
+            }
+            self.free_device(id);
+        }
+        self.used += 1;
+        *self.device_mut(id)? = Device { is_used: true, ..Device::FREE };
+        Some(id)
+    }
+}
+
+impl Device {
+    const FREE: Device = Device {
+        is_used: false,
+        source: None,
+        name: heapless::String::new(),
+        mac: None,
+        first_seen: 0,
+        last_seen: 0,
+        queries: 0,
+        blocked: 0,
+        first_address: 0,
+    };
+
+    fn set_name(&mut self, name: &str, source: Source) {
+        self.source = Some(source);
+        self.name.clear();
+        for letter in name.chars() {
+            if self.name.push(letter).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes over what was counted for a device that turned out to be this one, and its name if that weighs more.
+    fn take_over(&mut self, other: &Device) {
+        self.queries = self.queries.saturating_add(other.queries);
+        self.blocked = self.blocked.saturating_add(other.blocked);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.first_seen = match (self.first_seen, other.first_seen) {
+            (0, seen) | (seen, 0) => seen,
+            (one, two) => one.min(two),
+        };
+        if self.source < other.source {
+            (self.source, self.name) = (other.source, other.name.clone());
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> Option<&str> {
+        self.source.map(|_| self.name.as_str())
+    }
+
+    /// The MAC.
+    pub fn mac(&self) -> Option<Mac> {
+        self.mac
+    }
+
+    /// When it first asked, and when last, in seconds since 1970.
+    pub fn seen(&self) -> (u32, u32) {
+        (self.first_seen, self.last_seen)
+    }
+
+    /// Queries.
+    pub fn queries(&self) -> u32 {
+        self.queries
+    }
+
+    /// Responses that were blocked.
+    pub fn blocked(&self) -> u32 {
+        self.blocked
+    }
+}
+
+/// An address in 16 bytes.
+#[inline]
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+#[cfg(test)]
+#[path = "devices_tests.rs"]
+mod tests;
