@@ -116,7 +116,7 @@ pub fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
 /// # Errors
 ///
 /// When the kernel does not answer.
-pub(crate) fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Result<()> {
+pub fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Result<()> {
     let socket = open(0)?;
     send(socket.as_raw_fd(), &ask_for_all(libc::RTM_GETNEIGH), MsgFlags::empty())?;
     let mut answer = vec![0; ANSWER_BYTES];

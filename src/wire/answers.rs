@@ -5,7 +5,7 @@
 //!                             A 192.0.2.1                                       15 (EDE): info code, text
 //! ```
 //!
-//! [`Answers::parse`] never refuses, as [`Summary::parse`](super::dns::Summary::parse): what cannot be read ends it, and what was read stays. It
+//! [`AnswerSummary::parse`] never refuses, as [`Summary::parse`](super::dns::Summary::parse): what cannot be read ends it, and what was read stays. It
 //! looks at a bounded number of records: a response has as many as fit 64 KiB, of which the rest would say nothing new.
 //!
 //! Extended DNS errors: RFC 8914. Names in answers may be compressed (RFC 1035, 4.1.4); [`read_name`] follows pointers,
@@ -20,7 +20,7 @@ use super::name::{self, NAME_MAX, Name};
 
 /// What a response says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Answers<'a> {
+pub struct AnswerSummary<'a> {
     /// Records of the answer section, as the header counts them.
     pub count: u16,
     /// The address of the first record, if it is one of class IN.
@@ -50,11 +50,11 @@ const POINTERS_MAX: u32 = 16;
 /// EDNS option: extended DNS error (RFC 8914, 2).
 const OPTION_EDE: u16 = 15;
 
-impl<'a> Answers<'a> {
+impl<'a> AnswerSummary<'a> {
     /// Reads a response whose question section ends at `start`: as far as that may be worth something.
     #[inline]
     pub fn parse(message: &'a [u8], start: usize) -> Self {
-        let mut answers = Answers::default();
+        let mut answers = AnswerSummary::default();
         let _ = answers.read(message, start);
         answers
     }
@@ -74,7 +74,7 @@ impl<'a> Answers<'a> {
             if !has_options && (number >= ANSWERS_MAX || self.first.is_some()) {
                 return Some(());
             }
-            let record = Record::parse(message, &mut cursor)?;
+            let record = AnswerRecord::parse(message, &mut cursor)?;
             if number < ANSWERS_MAX {
                 self.take_answer(message, number, &record);
             }
@@ -93,7 +93,7 @@ impl<'a> Answers<'a> {
     ) -> Option<()> {
         let authority = u32::from(authority);
         for number in 0..(authority + u32::from(additional)).min(RECORDS_MAX) {
-            let record = Record::parse(message, &mut cursor)?;
+            let record = AnswerRecord::parse(message, &mut cursor)?;
             if number >= authority && record.rr_type == RrType::OPT {
                 self.ede = find_ede(record.data);
                 break;
@@ -102,7 +102,7 @@ impl<'a> Answers<'a> {
         Some(())
     }
 
-    fn take_answer(&mut self, message: &'a [u8], number: u16, record: &Record<'a>) {
+    fn take_answer(&mut self, message: &'a [u8], number: u16, record: &AnswerRecord<'a>) {
         let address = (record.class == Class::IN).then(|| record.address()).flatten();
         if number == 0 {
             self.address = address;
@@ -121,7 +121,7 @@ impl<'a> Answers<'a> {
 }
 
 /// A record.
-struct Record<'a> {
+struct AnswerRecord<'a> {
     rr_type: RrType,
     class: Class,
     data: &'a [u8],
@@ -129,14 +129,14 @@ struct Record<'a> {
     data_start: usize,
 }
 
-impl<'a> Record<'a> {
-    fn parse(message: &[u8], cursor: &mut Cursor<'a>) -> Option<Record<'a>> {
+impl<'a> AnswerRecord<'a> {
+    fn parse(message: &[u8], cursor: &mut Cursor<'a>) -> Option<AnswerRecord<'a>> {
         name::skip(cursor)?;
         let [type1, type0, class1, class0, _, _, _, _, length1, length0] = cursor.array()?;
         let data_start = message.len() - cursor.len();
         let data = cursor.take(usize::from(u16::from_be_bytes([length1, length0])))?;
         let rr_type = RrType(u16::from_be_bytes([type1, type0]));
-        Some(Record { rr_type, class: Class(u16::from_be_bytes([class1, class0])), data, data_start })
+        Some(AnswerRecord { rr_type, class: Class(u16::from_be_bytes([class1, class0])), data, data_start })
     }
 
     fn address(&self) -> Option<IpAddr> {
@@ -228,7 +228,7 @@ mod tests {
     fn one_address_is_all_that_is_said() {
         let check = |records: &[&[u8]], only: Option<&str>, first: Option<&str>| {
             let message = response(records.len() as u8, 0, 0, records);
-            let answers = Answers::parse(&message, START);
+            let answers = AnswerSummary::parse(&message, START);
             assert_eq!(answers.only_address(), only.map(|text| text.parse().unwrap()));
             let mut room = [0; NAME_MAX];
             let text = answers.first.map(|first| match first {
@@ -250,15 +250,18 @@ mod tests {
     #[test]
     fn the_first_extended_error_is_found_behind_the_other_sections() {
         let message = response(1, 1, 2, &[A, SOA, A, OPT]);
-        let whole = Answers::parse(&message, START);
+        let whole = AnswerSummary::parse(&message, START);
         assert_eq!((whole.ede, whole.count), (Some(17), 1));
         // An OPT record elsewhere is none.
-        assert_eq!(Answers::parse(&response(1, 0, 0, &[OPT]), START).ede, None);
+        assert_eq!(AnswerSummary::parse(&response(1, 0, 0, &[OPT]), START).ede, None);
         // Without options in it there is nothing to be found.
         let bare = response(1, 0, 1, &[A, b"\0\0\x29\x04\xd0\0\0\0\0\0\0"]);
-        assert_eq!(Answers::parse(&bare, START), Answers { ede: None, ..Answers::parse(&bare, START) });
+        assert_eq!(
+            AnswerSummary::parse(&bare, START),
+            AnswerSummary { ede: None, ..AnswerSummary::parse(&bare, START) }
+        );
         for end in 0..message.len() {
-            let cut = Answers::parse(&message[..end], START);
+            let cut = AnswerSummary::parse(&message[..end], START);
             assert!(
                 cut.ede.is_none_or(|ede| ede == 17)
                     && cut.address.is_none_or(|_| cut.address == whole.address)

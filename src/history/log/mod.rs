@@ -25,7 +25,7 @@ mod read;
 mod record;
 mod store;
 
-pub use read::{Filter, MessageTerm, Position, Progress, Record};
+pub use read::{LogFilter, LogRecord, MessageTerm, Position, SearchProgress};
 pub use record::{LatencyClass, Outcome, Status};
 
 use core::hash::BuildHasher;
@@ -36,7 +36,7 @@ use crate::time::{Latency, Time};
 use crate::wire::iana::{Family, MessageType, Protocol, RrType};
 use crate::wire::name::Name;
 use record::{CLIENTS_MAX, Code, Extension, SHAPES_MAX, Word};
-use store::{Full, REFERENCE_BITS, Reference, Store};
+use store::{NoPage, REFERENCE_BITS, Reference, Store};
 
 /// The log.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub struct Log {
     /// The oldest page of records; `oldest <= open.sequence`.
     oldest: u32,
     open: OpenPage,
-    clocks: Box<[Clock]>,
+    clocks: Box<[StreamClock]>,
     /// Exchanges that are over, in that order: the last ones of `over`.
     done: Box<[Handle]>,
     /// Exchanges ever that are over.
@@ -92,12 +92,12 @@ pub struct Exchange<'a> {
     /// From query to response.
     pub latency: LatencyClass,
     /// The first answer; kept if the log was made to keep answers.
-    pub answer: Answer<'a>,
+    pub answer: LoggedAnswer<'a>,
 }
 
 /// The first address or alias in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Answer<'a> {
+pub enum LoggedAnswer<'a> {
     /// Neither.
     #[default]
     None,
@@ -179,7 +179,7 @@ const IPV6_MARK: u8 = 0xff;
 
 /// How far the messages of a stream have come.
 #[derive(Clone, Copy, Debug, Default)]
-struct Clock {
+struct StreamClock {
     /// Time of the last message, in milliseconds since 1970.
     message: i64,
     /// When it came, by the monotonic clock.
@@ -189,7 +189,7 @@ struct Clock {
 impl Log {
     /// A log in so many bytes, with answers or not, for messages of so many streams.
     pub fn new(bytes: usize, answers: bool, streams: usize) -> Self {
-        let plan = Plan::of(bytes);
+        let plan = LogPlan::of(bytes);
         let mut log = Log {
             store: Store::new(plan.pages, plan.page_bytes, REFERENCE_BITS - u32::from(answers)),
             page_bytes: plan.page_bytes,
@@ -207,7 +207,7 @@ impl Log {
                 identity_hash: 0,
                 last_shape: 0,
             },
-            clocks: limits::table(streams.max(1), Clock::default()),
+            clocks: limits::table(streams.max(1), StreamClock::default()),
             done: limits::table(plan.done, Handle::default()),
             over: 0,
             records: 0,
@@ -221,7 +221,7 @@ impl Log {
     /// Bytes that a log of so many bytes takes: these, and clocks.
     pub const fn cost(bytes: usize, streams: usize) -> usize {
         let bytes = if bytes < LOG_BYTES_MIN { LOG_BYTES_MIN } else { bytes };
-        bytes + streams * size_of::<Clock>()
+        bytes + streams * size_of::<StreamClock>()
     }
 
     /// Forgets all exchanges. Handles of before are no longer found.
@@ -254,7 +254,7 @@ impl Log {
         if let Some(time) = time.map(milliseconds) {
             // A step back of more than the order of messages explains is a clock that was set.
             if time >= clock.message || clock.message - time > PATIENCE_MS {
-                *clock = Clock { message: time, arrival: now };
+                *clock = StreamClock { message: time, arrival: now };
             }
         }
     }
@@ -265,13 +265,13 @@ impl Log {
         loop {
             match self.try_append(exchange) {
                 Ok(handle) => return handle,
-                Err(Full) => self.evict(),
+                Err(NoPage) => self.evict(),
             }
         }
     }
 
     #[inline]
-    fn try_append(&mut self, exchange: &Exchange<'_>) -> Result<Handle, Full> {
+    fn try_append(&mut self, exchange: &Exchange<'_>) -> Result<Handle, NoPage> {
         if !self.has_room() {
             self.open_page()?;
         }
@@ -360,7 +360,7 @@ impl Log {
         handle: Handle,
         outcome: &Outcome,
         latency: Option<Latency>,
-        answer: &Answer<'_>,
+        answer: &LoggedAnswer<'_>,
     ) -> Option<Handle> {
         self.finish(handle, outcome, LatencyClass::of(latency), answer)
     }
@@ -374,7 +374,7 @@ impl Log {
     fn end_without_response(&mut self, handle: Handle, status: Status) {
         if let Some(outcome) = self.outcome_of(handle).filter(|outcome| outcome.status == Status::Pending) {
             let outcome = Outcome { status, ..outcome };
-            self.finish(handle, &outcome, LatencyClass::NONE, &Answer::None);
+            self.finish(handle, &outcome, LatencyClass::NONE, &LoggedAnswer::None);
         }
     }
 
@@ -383,7 +383,7 @@ impl Log {
         handle: Handle,
         outcome: &Outcome,
         latency: LatencyClass,
-        answer: &Answer<'_>,
+        answer: &LoggedAnswer<'_>,
     ) -> Option<Handle> {
         let (number, at) = self.find(handle)?;
         let bytes = self.store.page(number);
@@ -402,7 +402,7 @@ impl Log {
         if code == Code::DETAILED && detail.is_none() {
             return self.replace(handle, outcome, latency, answer);
         }
-        if self.stride > WORD_BYTES && *answer != Answer::None {
+        if self.stride > WORD_BYTES && *answer != LoggedAnswer::None {
             let packed = self.make_room_for_answer(handle, answer);
             let start = usize::from(at) * self.stride + WORD_BYTES;
             let page = self.store.page_mut(number);
@@ -426,14 +426,14 @@ impl Log {
 
     /// Packs the answer of a record that is in the log already. What it takes the room from is older than the record, or else
     /// the answer is left out.
-    fn make_room_for_answer(&mut self, handle: Handle, answer: &Answer<'_>) -> PackedAnswer {
+    fn make_room_for_answer(&mut self, handle: Handle, answer: &LoggedAnswer<'_>) -> PackedAnswer {
         loop {
             match self.pack_answer(answer, self.stamp_of(handle)) {
                 Ok(packed) => return packed,
-                Err(Full) if self.sequence_of(handle).is_none_or(|sequence| sequence == self.oldest) => {
+                Err(NoPage) if self.sequence_of(handle).is_none_or(|sequence| sequence == self.oldest) => {
                     return NO_ANSWER;
                 }
-                Err(Full) => self.evict(),
+                Err(NoPage) => self.evict(),
             }
         }
     }
@@ -445,7 +445,7 @@ impl Log {
         handle: Handle,
         outcome: &Outcome,
         latency: LatencyClass,
-        answer: &Answer<'_>,
+        answer: &LoggedAnswer<'_>,
     ) -> Option<Handle> {
         let record = self.record(handle)?;
         let mut identity = [0; limits::IDENTITY_BYTES];
@@ -531,7 +531,7 @@ impl Log {
     }
 
     /// The `number`th exchange that was over; `None` if it was too long ago.
-    pub fn over_at(&self, number: u64) -> Option<Record<'_>> {
+    pub fn over_at(&self, number: u64) -> Option<LogRecord<'_>> {
         let age = self.over.checked_sub(number)?;
         let length = self.done.len() as u64;
         if age == 0 || age > length {
@@ -581,21 +581,21 @@ impl Log {
     }
 
     /// An answer as it stands after a record. A name never begins with the byte that an IPv6 address has before it.
-    fn pack_answer(&mut self, answer: &Answer<'_>, stamp: u16) -> Result<PackedAnswer, Full> {
+    fn pack_answer(&mut self, answer: &LoggedAnswer<'_>, stamp: u16) -> Result<PackedAnswer, NoPage> {
         Ok(match answer {
-            Answer::None => NO_ANSWER,
-            Answer::Address(IpAddr::V4(address)) => PackedAnswer(true, address.octets()),
-            Answer::Address(IpAddr::V6(address)) => {
+            LoggedAnswer::None => NO_ANSWER,
+            LoggedAnswer::Address(IpAddr::V4(address)) => PackedAnswer(true, address.octets()),
+            LoggedAnswer::Address(IpAddr::V6(address)) => {
                 let mut string = [IPV6_MARK; 17];
                 let [_, octets @ ..] = &mut string;
                 *octets = address.octets();
                 PackedAnswer(false, self.pack_string(&string, stamp)?)
             }
-            Answer::Alias(name) => PackedAnswer(false, self.pack_string(name.octets(), stamp)?),
+            LoggedAnswer::Alias(name) => PackedAnswer(false, self.pack_string(name.octets(), stamp)?),
         })
     }
 
-    fn pack_string(&mut self, string: &[u8], stamp: u16) -> Result<[u8; 4], Full> {
+    fn pack_string(&mut self, string: &[u8], stamp: u16) -> Result<[u8; 4], NoPage> {
         let hash = self.hasher.hash_one(string);
         Ok(self.store.intern(hash, string, stamp)?.0.to_le_bytes())
     }
@@ -605,7 +605,7 @@ impl Log {
 impl Log {
     /// Closes the open page and opens another one.
     #[inline(never)]
-    fn open_page(&mut self) -> Result<(), Full> {
+    fn open_page(&mut self) -> Result<(), NoPage> {
         let next = self.store.take_page()?;
         let end = self.close_page();
         self.open.sequence = self.open.sequence.wrapping_add(1);
@@ -706,7 +706,7 @@ impl Log {
 
     /// The number of a client in the open page.
     #[inline]
-    fn client_number(&mut self, client: Option<IpAddr>, hash: u64, stamp: u16) -> Result<u16, Full> {
+    fn client_number(&mut self, client: Option<IpAddr>, hash: u64, stamp: u16) -> Result<u16, NoPage> {
         const NUMBER: u64 = (1 << 10) - 1;
         let hash = if client.is_some() { hash } else { 0 };
         let mask = self.open.client_slots.len() - 1;
@@ -722,7 +722,7 @@ impl Log {
         let mut room = [0; 16];
         let bytes = pack_address(client, &mut room);
         let reference = self.store.intern(hash, bytes, stamp)?;
-        let page = self.pages.get_mut(usize::from(self.open.page)).ok_or(Full)?;
+        let page = self.pages.get_mut(usize::from(self.open.page)).ok_or(NoPage)?;
         let number = page.clients;
         page.clients += 1;
         if let Some(client) = self.open.clients.get_mut(usize::from(number)) {
@@ -736,7 +736,7 @@ impl Log {
 
     /// The number of the shape of an exchange in the open page.
     #[inline]
-    fn shape_number(&mut self, exchange: &Exchange<'_>, stamp: u16) -> Result<u8, Full> {
+    fn shape_number(&mut self, exchange: &Exchange<'_>, stamp: u16) -> Result<u8, NoPage> {
         if self.open.identity != exchange.identity {
             self.open.identity_hash = self.hasher.hash_one(exchange.identity);
             self.open.identity = heapless::Vec::from_slice(exchange.identity).unwrap_or_default();
@@ -759,11 +759,11 @@ impl Log {
     }
 
     #[cold]
-    fn add_shape(&mut self, key: ShapeKey, stamp: u16) -> Result<(), Full> {
+    fn add_shape(&mut self, key: ShapeKey, stamp: u16) -> Result<(), NoPage> {
         let mut room = [0; ShapeKey::BYTES + limits::IDENTITY_BYTES];
         let string = key.compose(&self.open.identity, &mut room);
         let reference = self.store.intern(self.hasher.hash_one(string), string, stamp)?;
-        let page = self.pages.get_mut(usize::from(self.open.page)).ok_or(Full)?;
+        let page = self.pages.get_mut(usize::from(self.open.page)).ok_or(NoPage)?;
         if let Some(shape) = self.open.shapes.get_mut(usize::from(page.shapes)) {
             *shape = (key, reference.0);
             page.shapes += 1;
@@ -801,7 +801,7 @@ impl ShapeKey {
 }
 
 /// How the memory of a log is divided.
-struct Plan {
+struct LogPlan {
     pages: usize,
     page_bytes: usize,
     clients: usize,
@@ -809,8 +809,8 @@ struct Plan {
     done: usize,
 }
 
-impl Plan {
-    fn of(bytes: usize) -> Plan {
+impl LogPlan {
+    fn of(bytes: usize) -> LogPlan {
         let bytes = bytes.max(LOG_BYTES_MIN);
         let page_bytes = (bytes / 128).next_power_of_two().clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
         let clients = (page_bytes / 16).min(CLIENTS_MAX);
@@ -821,7 +821,7 @@ impl Plan {
         let left = bytes - lists - done * size_of::<Handle>() - size_of::<Log>() - Store::index_cost(bytes);
         // `order` is rounded up to a power of two.
         let page_cost = page_bytes + Store::PAGE_COST + size_of::<RecordPage>() + 2 * size_of::<u16>();
-        Plan { pages: left / page_cost, page_bytes, clients, shapes, done }
+        LogPlan { pages: left / page_cost, page_bytes, clients, shapes, done }
     }
 }
 

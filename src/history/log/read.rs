@@ -12,14 +12,14 @@ use core::net::IpAddr;
 use super::record::{Code, Extension, LatencyClass, Outcome, Status, Word};
 use super::store::Reference;
 use super::{
-    Answer, Handle, IPV6_MARK, Log, RecordPage, ShapeKey, WORD_BITS, WORD_BYTES, get_answer, get_word,
+    Handle, IPV6_MARK, Log, LoggedAnswer, RecordPage, ShapeKey, WORD_BITS, WORD_BYTES, get_answer, get_word,
 };
 use crate::wire::iana::{Family, MessageType, Protocol, Rcode, RrType};
 use crate::wire::name::{Name, TEXT_MAX};
 
 /// An exchange as it is in the log.
 #[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
+pub struct LogRecord<'a> {
     /// Where it is.
     pub position: Position,
     /// Milliseconds since 1970.
@@ -45,10 +45,10 @@ pub struct Record<'a> {
     /// From query to response.
     pub latency: LatencyClass,
     /// The first answer.
-    pub answer: Answer<'a>,
+    pub answer: LoggedAnswer<'a>,
 }
 
-impl Record<'_> {
+impl LogRecord<'_> {
     /// Side and direction: those of the response if there is one, which is the query's plus 1.
     pub fn message(&self) -> MessageType {
         message(self.query_message, self.outcome.responded)
@@ -83,7 +83,7 @@ impl Position {
 
 /// How far a step of a search came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum SearchProgress {
     /// There are older records.
     More,
     /// All were looked at.
@@ -95,7 +95,7 @@ pub const FILTER_VALUES: usize = 16;
 
 /// What a search wants. Empty lists want everything; of a list, any value will do.
 #[derive(Clone, Debug, Default)]
-pub struct Filter<'f> {
+pub struct LogFilter<'f> {
     /// Names as text, in lower case and without final dot; `*` is any run of characters.
     pub names: heapless::Vec<&'f [u8], FILTER_VALUES>,
     /// Types of questions.
@@ -151,7 +151,7 @@ fn wants<T: PartialEq, const N: usize>(list: &heapless::Vec<T, N>, value: Option
     list.is_empty() || value.is_some_and(|value| list.contains(&value))
 }
 
-impl Filter<'_> {
+impl LogFilter<'_> {
     fn wants_outcome(&self, outcome: &Outcome) -> bool {
         wants(&self.statuses, Some(outcome.status)) && wants(&self.rcodes, outcome.rcode.map(Rcode))
     }
@@ -184,7 +184,7 @@ impl Filter<'_> {
     }
 
     /// Whether it wants a record, by all but the client. Searches come to the same result by shorter ways.
-    pub fn wants(&self, record: &Record<'_>) -> bool {
+    pub fn wants(&self, record: &LogRecord<'_>) -> bool {
         let shape = Shape {
             stream: record.stream,
             identity: record.identity,
@@ -302,11 +302,11 @@ impl Log {
     pub fn search(
         &self,
         position: &mut Position,
-        filter: &Filter<'_>,
+        filter: &LogFilter<'_>,
         client: &dyn Fn(Option<IpAddr>) -> bool,
         mut budget: u32,
-        visit: &mut dyn FnMut(&Record<'_>) -> bool,
-    ) -> Progress {
+        visit: &mut dyn FnMut(&LogRecord<'_>) -> bool,
+    ) -> SearchProgress {
         let mut outcomes = [0u64; 4];
         for (number, bits) in (0..=255u8).zip(0u32..) {
             let wanted = match Code(number) {
@@ -330,20 +330,20 @@ impl Log {
                 budget: &mut budget,
             };
             if !search.run(position, client, visit) {
-                return Progress::More;
+                return SearchProgress::More;
             }
             if position.word == 0 {
                 match position.page.checked_sub(1).filter(|page| *page >= self.oldest) {
                     Some(page) => *position = Position { page, word: u16::MAX },
-                    None => return Progress::Done,
+                    None => return SearchProgress::Done,
                 }
             }
         }
-        if position.page < self.oldest { Progress::Done } else { Progress::More }
+        if position.page < self.oldest { SearchProgress::Done } else { SearchProgress::More }
     }
 
     /// The record that a handle means; `None` if it has gone.
-    pub(super) fn record(&self, handle: Handle) -> Option<Record<'_>> {
+    pub(super) fn record(&self, handle: Handle) -> Option<LogRecord<'_>> {
         let (number, at) = self.find(handle)?;
         let page = self.pages.get(usize::from(number))?;
         let bytes = self.store.page(number);
@@ -398,19 +398,23 @@ impl Log {
         at: u16,
         view: &WordView,
         time: i64,
-    ) -> Option<Record<'_>> {
+    ) -> Option<LogRecord<'_>> {
         let shape = self.shape(number, page, usize::from(view.word.shape()))?;
         let bytes = self.store.page(number);
-        let answer =
-            match self.answer_reference(bytes, at, view.word).map(|reference| self.store.string(reference)) {
-                Some([IPV6_MARK, octets @ ..]) => address(octets).map_or(Answer::None, Answer::Address),
-                Some(name) => Name::parse(name).map_or(Answer::None, |(name, _)| Answer::Alias(name)),
-                None if self.stride > WORD_BYTES && view.word.has_address() => {
-                    Answer::Address(IpAddr::from(get_answer(bytes, self.stride, at)))
-                }
-                None => Answer::None,
-            };
-        Some(Record {
+        let answer = match self
+            .answer_reference(bytes, at, view.word)
+            .map(|reference| self.store.string(reference))
+        {
+            Some([IPV6_MARK, octets @ ..]) => {
+                address(octets).map_or(LoggedAnswer::None, LoggedAnswer::Address)
+            }
+            Some(name) => Name::parse(name).map_or(LoggedAnswer::None, |(name, _)| LoggedAnswer::Alias(name)),
+            None if self.stride > WORD_BYTES && view.word.has_address() => {
+                LoggedAnswer::Address(IpAddr::from(get_answer(bytes, self.stride, at)))
+            }
+            None => LoggedAnswer::None,
+        };
+        Some(LogRecord {
             position: Position { page: sequence, word: view.first },
             time: (!view.is_timeless()).then_some(time),
             identity: shape.identity,
@@ -478,7 +482,7 @@ fn delta_of(word: Word) -> i64 {
 /// A search in one page.
 struct PageSearch<'s> {
     log: &'s Log,
-    filter: &'s Filter<'s>,
+    filter: &'s LogFilter<'s>,
     outcomes: &'s [u64; 4],
     verdicts: &'s mut Verdicts,
     budget: &'s mut u32,
@@ -490,7 +494,7 @@ impl PageSearch<'_> {
         &mut self,
         position: &mut Position,
         client: &dyn Fn(Option<IpAddr>) -> bool,
-        visit: &mut dyn FnMut(&Record<'_>) -> bool,
+        visit: &mut dyn FnMut(&LogRecord<'_>) -> bool,
     ) -> bool {
         let log = self.log;
         let Some(number) = log.order_of(position.page) else { return true };

@@ -62,7 +62,7 @@ pub(super) struct Reference(pub(super) u32);
 
 /// There is no page left: a page of records has to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) struct NoPage;
 
 /// Bits of a [`Reference`].
 pub(super) const REFERENCE_BITS: u32 = 19;
@@ -132,9 +132,9 @@ impl Store {
     }
 
     /// Takes a page for records.
-    pub(super) fn take_page(&mut self) -> Result<u16, Full> {
-        self.free = self.free.checked_sub(1).ok_or(Full)?;
-        self.free_pages.get(self.free).copied().ok_or(Full)
+    pub(super) fn take_page(&mut self) -> Result<u16, NoPage> {
+        self.free = self.free.checked_sub(1).ok_or(NoPage)?;
+        self.free_pages.get(self.free).copied().ok_or(NoPage)
     }
 
     /// Gives a page back.
@@ -174,7 +174,7 @@ impl Store {
     ///
     /// `hash` is a seeded hash of the string; 1 to [`STRING_MAX`] bytes are kept of it.
     #[inline]
-    pub(super) fn intern(&mut self, hash: u64, string: &[u8], stamp: u16) -> Result<Reference, Full> {
+    pub(super) fn intern(&mut self, hash: u64, string: &[u8], stamp: u16) -> Result<Reference, NoPage> {
         match self.find(hash, string) {
             Some(reference) => {
                 self.renew(reference, stamp);
@@ -227,11 +227,11 @@ impl Store {
 
     /// Stores a string.
     #[inline(never)]
-    fn put(&mut self, hash: u64, string: &[u8], stamp: u16) -> Result<Reference, Full> {
+    fn put(&mut self, hash: u64, string: &[u8], stamp: u16) -> Result<Reference, NoPage> {
         let string = string.get(..STRING_MAX).unwrap_or(string);
         let start = self.take_slot(HEADER_BYTES + string.len())?;
-        let slot = self.pool.get_mut(start..start + HEADER_BYTES + string.len()).ok_or(Full)?;
-        let (header, body) = slot.split_first_chunk_mut::<HEADER_BYTES>().ok_or(Full)?;
+        let slot = self.pool.get_mut(start..start + HEADER_BYTES + string.len()).ok_or(NoPage)?;
+        let (header, body) = slot.split_first_chunk_mut::<HEADER_BYTES>().ok_or(NoPage)?;
         let [low, high] = stamp.to_le_bytes();
         *header = [low, high, string.len() as u8]; // at most `STRING_MAX`
         body.copy_from_slice(string);
@@ -249,8 +249,8 @@ impl Store {
     }
 
     /// Where a free slot of so many bytes begins in the pool.
-    fn take_slot(&mut self, bytes: usize) -> Result<usize, Full> {
-        let class = self.sizes.iter().position(|size| usize::from(*size) >= bytes).ok_or(Full)?;
+    fn take_slot(&mut self, bytes: usize) -> Result<usize, NoPage> {
+        let class = self.sizes.iter().position(|size| usize::from(*size) >= bytes).ok_or(NoPage)?;
         let size = self.sizes.get(class).copied().map_or(0, usize::from);
         let current = self.current.get(class).copied().unwrap_or(NO_PAGE);
         let number = match self.pages.get(usize::from(current)) {
@@ -258,20 +258,20 @@ impl Store {
             _ => self.page_with_room(class, size)?,
         };
         let start = usize::from(number) * self.page_bytes;
-        let page = self.pages.get_mut(usize::from(number)).ok_or(Full)?;
+        let page = self.pages.get_mut(usize::from(number)).ok_or(NoPage)?;
         page.used += 1;
         if page.first_free == 0 {
             page.begun += 1;
             return Ok(start + (usize::from(page.begun) - 1) * size);
         }
         let slot = start + (usize::from(page.first_free) - 1) * size;
-        let next = self.pool.get(slot..).and_then(|slot| slot.first_chunk()).ok_or(Full)?;
+        let next = self.pool.get(slot..).and_then(|slot| slot.first_chunk()).ok_or(NoPage)?;
         page.first_free = u16::from_le_bytes(*next);
         Ok(slot)
     }
 
     /// Another page for slots of a class, which becomes the current one: the fullest that has room, else an empty one.
-    fn page_with_room(&mut self, class: usize, size: usize) -> Result<u16, Full> {
+    fn page_with_room(&mut self, class: usize, size: usize) -> Result<u16, NoPage> {
         let slots = self.page_bytes / size;
         let fits = |page: &Page| usize::from(page.class) == class && !page.draining && page.has_room(slots);
         let fullest =

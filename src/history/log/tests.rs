@@ -80,7 +80,7 @@ impl Model {
         })
     }
 
-    fn of(record: &Record<'_>) -> Model {
+    fn of(record: &LogRecord<'_>) -> Model {
         Model {
             time: record.time,
             identity: record.identity.to_vec(),
@@ -94,47 +94,47 @@ impl Model {
             outcome: record.outcome,
             latency: record.latency,
             answer: match record.answer {
-                Answer::None => None,
-                Answer::Address(IpAddr::V4(v4)) => Some(v4.octets().to_vec()),
-                Answer::Address(IpAddr::V6(v6)) => Some(v6.octets().to_vec()),
-                Answer::Alias(name) => Some(name.octets().to_vec()),
+                LoggedAnswer::None => None,
+                LoggedAnswer::Address(IpAddr::V4(v4)) => Some(v4.octets().to_vec()),
+                LoggedAnswer::Address(IpAddr::V6(v6)) => Some(v6.octets().to_vec()),
+                LoggedAnswer::Alias(name) => Some(name.octets().to_vec()),
             },
         }
     }
 }
 
-fn answer(bytes: &Option<Vec<u8>>) -> Answer<'_> {
+fn answer(bytes: &Option<Vec<u8>>) -> LoggedAnswer<'_> {
     match bytes.as_deref() {
-        None => Answer::None,
-        Some(&[a, b, c, d]) if a != 3 => Answer::Address(IpAddr::from([a, b, c, d])),
+        None => LoggedAnswer::None,
+        Some(&[a, b, c, d]) if a != 3 => LoggedAnswer::Address(IpAddr::from([a, b, c, d])),
         Some(bytes) if bytes.len() == 16 => {
-            Answer::Address(IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap()))
+            LoggedAnswer::Address(IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap()))
         }
-        Some(bytes) => Answer::Alias(name(bytes)),
+        Some(bytes) => LoggedAnswer::Alias(name(bytes)),
     }
 }
 
 /// All that a filter wants, in steps of that budget.
 fn search(
     log: &Log,
-    filter: &Filter<'_>,
+    filter: &LogFilter<'_>,
     budget: u32,
     client: &dyn Fn(Option<IpAddr>) -> bool,
 ) -> Vec<Model> {
     let (mut found, mut position) = (Vec::new(), Position::NEWEST);
     loop {
-        let mut visit = |record: &Record<'_>| {
+        let mut visit = |record: &LogRecord<'_>| {
             found.push(Model::of(record));
             true
         };
-        if log.search(&mut position, filter, client, budget, &mut visit) == Progress::Done {
+        if log.search(&mut position, filter, client, budget, &mut visit) == SearchProgress::Done {
             return found;
         }
     }
 }
 
 fn all(log: &Log) -> Vec<Model> {
-    search(log, &Filter::default(), u32::MAX, &|_| true)
+    search(log, &LogFilter::default(), u32::MAX, &|_| true)
 }
 
 /// Random numbers that are the same at each run.
@@ -175,9 +175,9 @@ fn home(log: &mut Log, random: &mut Random, exchanges: u64, with_answers: bool) 
         let v4 = IpAddr::from((rank as u32 * 7919).to_be_bytes());
         let v6 = IpAddr::from((u128::from(rank) << 100 | 1).to_be_bytes());
         let answer = match (with_answers, query.qtype) {
-            (false, _) => Answer::None,
-            (true, Some(RrType::A)) => Answer::Address(v4),
-            _ => Answer::Address(v6),
+            (false, _) => LoggedAnswer::None,
+            (true, Some(RrType::A)) => LoggedAnswer::Address(v4),
+            _ => LoggedAnswer::Address(v6),
         };
         let latency = Latency::between(time_of(0).unwrap(), time_of(random.below(3000) as i64).unwrap());
         assert!(log.complete(handle, &outcome, latency, &answer).is_some());
@@ -401,7 +401,7 @@ proptest! {
     fn a_filter_is_a_walk_over_all(steps in steps(), filter in 0..14usize, budget in 1u32..400) {
         let mut log = Log::new(64 << 10, false, 2);
         run(&mut log, steps);
-        let mut wanted = Filter::default();
+        let mut wanted = LogFilter::default();
         let mut client: Box<dyn Fn(Option<IpAddr>) -> bool> = Box::new(|_| true);
         match filter {
             0 => wanted.names.push(b"example.com").unwrap(),
@@ -420,7 +420,7 @@ proptest! {
             _ => {}
         }
         let mut expected = Vec::new();
-        log.search(&mut Position::NEWEST.clone(), &Filter::default(), &|_| true, u32::MAX, &mut |record| {
+        log.search(&mut Position::NEWEST.clone(), &LogFilter::default(), &|_| true, u32::MAX, &mut |record| {
             if wanted.wants(record) && client(record.client) {
                 expected.push(Model::of(record));
             }
@@ -440,12 +440,12 @@ fn a_search_goes_on_where_it_stopped_while_the_log_grows() {
     // Ten at a time; until the oldest page goes, the same as at once.
     loop {
         let mut left = 10;
-        let progress = log.search(&mut position, &Filter::default(), &|_| true, u32::MAX, &mut |record| {
+        let progress = log.search(&mut position, &LogFilter::default(), &|_| true, u32::MAX, &mut |record| {
             found.push(Model::of(record));
             left -= 1;
             left > 0
         });
-        if progress == Progress::Done || found.len() > expected.len() / 2 {
+        if progress == SearchProgress::Done || found.len() > expected.len() / 2 {
             break;
         }
         position = Position::of_number(position.to_number()).unwrap();
@@ -453,8 +453,8 @@ fn a_search_goes_on_where_it_stopped_while_the_log_grows() {
     }
     assert_eq!(found, expected[..found.len()]);
     home(&mut log, &mut random, 20_000, false);
-    let evicted = log.search(&mut position, &Filter::default(), &|_| true, 1000, &mut |_| panic!("older"));
-    assert_eq!(evicted, Progress::Done);
+    let evicted = log.search(&mut position, &LogFilter::default(), &|_| true, 1000, &mut |_| panic!("older"));
+    assert_eq!(evicted, SearchProgress::Done);
 }
 
 #[test]
@@ -496,7 +496,7 @@ fn what_is_over_is_listed_once_in_that_order() {
         (0..5).map(|at| Model::new(at, 1, &format!("n{at}.org")).append(&mut log)).collect();
     Model { outcome: ANSWERED, ..Model::new(9, 1, "response.org") }.append(&mut log);
     for at in [3, 0, 3] {
-        log.complete(handles[at], &ANSWERED, None, &Answer::None);
+        log.complete(handles[at], &ANSWERED, None, &LoggedAnswer::None);
     }
     log.forget(handles[1]);
     let names: Vec<_> =
@@ -509,7 +509,7 @@ fn names_match_themselves_and_below() {
     let check = |pattern: &str, text: &str, expected: bool| {
         let mut log = Log::new(LOG_BYTES_MIN, false, 1);
         Model::new(0, 1, text).append(&mut log);
-        let mut filter = Filter::default();
+        let mut filter = LogFilter::default();
         filter.names.push(pattern.as_bytes()).unwrap();
         assert_eq!(search(&log, &filter, 1000, &|_| true).len() == 1, expected, "{pattern} {text}");
     };
@@ -529,7 +529,7 @@ fn names_match_themselves_and_below() {
 #[test]
 fn the_memory_is_that_of_the_plan() {
     for bytes in [LOG_BYTES_MIN, 64 << 10, 256 << 10, 1 << 20, 5_000_000, 16 << 20, 64 << 20] {
-        let plan = Plan::of(bytes);
+        let plan = LogPlan::of(bytes);
         let log = Log::new(bytes, false, 1);
         let lists = size_of_val(&*log.open.clients)
             + size_of_val(&*log.open.client_slots)
@@ -544,7 +544,7 @@ fn the_memory_is_that_of_the_plan() {
 
 #[test]
 fn a_filter_takes_as_many_values_as_it_says() {
-    let mut filter = Filter::default();
+    let mut filter = LogFilter::default();
     assert!((0..FILTER_VALUES as u16).all(|number| filter.types.push(RrType(number)).is_ok()));
     assert!(filter.types.push(RrType(99)).is_err());
 }
