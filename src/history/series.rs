@@ -24,10 +24,10 @@ use crate::time::Latency;
 /// The series.
 #[derive(Debug)]
 pub struct Series {
-    minutes: Track,
-    hours: Track,
-    minute: Running,
-    hour: Running,
+    minutes: SlotTrack,
+    hours: SlotTrack,
+    minute: RunningSlot,
+    hour: RunningSlot,
     /// Different clients of the minute and of the hour.
     clients: DistinctCounts,
     /// When the running minute ends, by the monotonic clock in milliseconds.
@@ -40,7 +40,7 @@ pub struct Series {
 
 /// What is kept of a minute or an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Slot {
+pub struct SeriesSlot {
     /// Whether anything is known.
     pub is_known: bool,
     /// Counts in the order of [`COUNTS`].
@@ -58,7 +58,7 @@ pub const COUNTS: [&str; 5] = ["queries", "responses", "nxdomain", "servfail", "
 
 /// A count of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Count {
+pub enum SeriesCount {
     /// Queries.
     Queries,
     /// Responses.
@@ -73,7 +73,7 @@ pub enum Count {
 
 /// Which of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Period {
+pub enum SeriesPeriod {
     /// 60 minutes.
     Hour,
     /// 1,440 minutes.
@@ -82,38 +82,38 @@ pub enum Period {
     Month,
 }
 
-impl Period {
+impl SeriesPeriod {
     /// All of them.
-    pub const ALL: [Period; 3] = [Period::Hour, Period::Day, Period::Month];
+    pub const ALL: [SeriesPeriod; 3] = [SeriesPeriod::Hour, SeriesPeriod::Day, SeriesPeriod::Month];
 
     /// The name in the API.
     pub const fn label(self) -> &'static str {
         match self {
-            Period::Hour => "hour",
-            Period::Day => "day",
-            Period::Month => "month",
+            SeriesPeriod::Hour => "hour",
+            SeriesPeriod::Day => "day",
+            SeriesPeriod::Month => "month",
         }
     }
 
     /// The period of that name.
-    pub fn parse(name: &str) -> Option<Period> {
-        Period::ALL.into_iter().find(|period| period.label() == name)
+    pub fn parse(name: &str) -> Option<SeriesPeriod> {
+        SeriesPeriod::ALL.into_iter().find(|period| period.label() == name)
     }
 
     /// Slots, the running one among them.
     pub const fn slots(self) -> usize {
         match self {
-            Period::Hour => 60,
-            Period::Day => 1_440,
-            Period::Month => 744,
+            SeriesPeriod::Hour => 60,
+            SeriesPeriod::Day => 1_440,
+            SeriesPeriod::Month => 744,
         }
     }
 
     /// Seconds of a slot.
     pub const fn step(self) -> u64 {
         match self {
-            Period::Hour | Period::Day => MINUTE,
-            Period::Month => HOUR,
+            SeriesPeriod::Hour | SeriesPeriod::Day => MINUTE,
+            SeriesPeriod::Month => HOUR,
         }
     }
 }
@@ -129,18 +129,18 @@ const OF_HOUR: usize = 1;
 
 /// A slot that still counts.
 #[derive(Clone, Debug)]
-struct Running {
+struct RunningSlot {
     counts: [u32; COUNTS.len()],
     latencies: LatencyHistogram,
 }
 
-impl Running {
-    const NOTHING: Running = Running { counts: [0; COUNTS.len()], latencies: LatencyHistogram::NONE };
+impl RunningSlot {
+    const NOTHING: RunningSlot = RunningSlot { counts: [0; COUNTS.len()], latencies: LatencyHistogram::NONE };
 
-    fn slot(&self, clients: u64) -> Slot {
+    fn slot(&self, clients: u64) -> SeriesSlot {
         let percentile = |percent| saturated(latency::percentile(percent, core::iter::once(&self.latencies)));
         let (p50, p95) = (percentile(50), percentile(95));
-        Slot { is_known: true, counts: self.counts, clients: saturated(clients), p50, p95 }
+        SeriesSlot { is_known: true, counts: self.counts, clients: saturated(clients), p50, p95 }
     }
 }
 
@@ -150,9 +150,9 @@ fn saturated(number: u64) -> u32 {
 
 /// Slots of one length that have ended.
 #[derive(Debug)]
-struct Track {
+struct SlotTrack {
     /// The newest first.
-    slots: Box<[Slot]>,
+    slots: Box<[SeriesSlot]>,
     step: u64,
     /// Slots since the start, which are the first ones.
     live: usize,
@@ -160,13 +160,13 @@ struct Track {
     loaded: Option<(NonZeroU64, usize)>,
 }
 
-impl Track {
+impl SlotTrack {
     fn new(slots: usize, step: u64) -> Self {
-        Track { slots: limits::table(slots, Slot::default()), step, live: 0, loaded: None }
+        SlotTrack { slots: limits::table(slots, SeriesSlot::default()), step, live: 0, loaded: None }
     }
 
     /// Takes the slot that ended.
-    fn push(&mut self, slot: Slot) {
+    fn push(&mut self, slot: SeriesSlot) {
         self.move_back(0, 1);
         if let Some(first) = self.slots.first_mut() {
             *first = slot;
@@ -182,7 +182,7 @@ impl Track {
         let from = from.min(length);
         let places = places.min(length - from);
         self.slots.copy_within(from..length - places, from + places);
-        self.slots.get_mut(from..from + places).unwrap_or_default().fill(Slot::default());
+        self.slots.get_mut(from..from + places).unwrap_or_default().fill(SeriesSlot::default());
     }
 
     /// Puts the loaded slots where they belong now that the running slot ends at `end`.
@@ -199,12 +199,12 @@ impl Track {
                 let length = self.slots.len();
                 let first = first.min(length);
                 self.slots.copy_within(first.., target);
-                self.slots.get_mut(target + length - first..).unwrap_or_default().fill(Slot::default());
+                self.slots.get_mut(target + length - first..).unwrap_or_default().fill(SeriesSlot::default());
             }
         }
         // What was dropped and not written over: between the two parts there is nothing.
         if let Some(between) = self.slots.get_mut(self.live..target.min(self.slots.len())) {
-            between.fill(Slot::default());
+            between.fill(SeriesSlot::default());
         }
         let newest = newest.get().saturating_sub(dropped as u64 * self.step);
         self.loaded =
@@ -212,7 +212,7 @@ impl Track {
     }
 
     /// Takes a slot from a file, which ended at `end`. Only before the first slot has ended; a slot that is there is kept.
-    fn load(&mut self, end: u64, slot: Slot) {
+    fn load(&mut self, end: u64, slot: SeriesSlot) {
         let Some(end) =
             NonZeroU64::new(end).filter(|end| self.live == 0 && end.get().is_multiple_of(self.step))
         else {
@@ -235,17 +235,17 @@ impl Track {
 
 impl Series {
     /// Bytes of the series.
-    pub const COST: usize = (MINUTES + HOURS) * size_of::<Slot>()
+    pub const COST: usize = (MINUTES + HOURS) * size_of::<SeriesSlot>()
         + 2 * DistinctCounts::cost(limits::DISTINCT_BYTES_MIN)
         + size_of::<Series>();
 
     /// Empty series, which begin at `now` in milliseconds of the monotonic clock.
     pub fn new(now: u64) -> Self {
         Series {
-            minutes: Track::new(MINUTES, MINUTE),
-            hours: Track::new(HOURS, HOUR),
-            minute: Running::NOTHING,
-            hour: Running::NOTHING,
+            minutes: SlotTrack::new(MINUTES, MINUTE),
+            hours: SlotTrack::new(HOURS, HOUR),
+            minute: RunningSlot::NOTHING,
+            hour: RunningSlot::NOTHING,
             clients: DistinctCounts::new([limits::DISTINCT_BYTES_MIN; 2].into_iter()),
             ends: now + MINUTE * 1_000,
             end: None,
@@ -255,7 +255,7 @@ impl Series {
 
     /// Counts one.
     #[inline]
-    pub fn count(&mut self, count: Count) {
+    pub fn count(&mut self, count: SeriesCount) {
         if let Some(count) = self.minute.counts.get_mut(count as usize) {
             *count = count.saturating_add(1);
         }
@@ -311,8 +311,8 @@ impl Series {
         for (sum, count) in self.hour.counts.iter_mut().zip(slot.counts) {
             *sum = sum.saturating_add(count);
         }
-        self.minute = Running::NOTHING;
-        self.clients.clear(OF_MINUTE);
+        self.minute = RunningSlot::NOTHING;
+        self.clients.reset_set(OF_MINUTE);
         self.minutes_of_hour += 1;
         let is_hour = match self.end {
             Some(end) => end.is_multiple_of(HOUR),
@@ -320,8 +320,8 @@ impl Series {
         };
         if is_hour {
             self.hours.push(self.hour.slot(self.clients.count(OF_HOUR)));
-            self.hour = Running::NOTHING;
-            self.clients.clear(OF_HOUR);
+            self.hour = RunningSlot::NOTHING;
+            self.clients.reset_set(OF_HOUR);
             self.minutes_of_hour = 0;
         }
         self.ends += MINUTE * 1_000;
@@ -329,7 +329,7 @@ impl Series {
     }
 
     /// The running hour with all of its minutes.
-    fn running_hour(&self) -> Slot {
+    fn running_hour(&self) -> SeriesSlot {
         let mut all = self.hour.clone();
         all.latencies.add(&self.minute.latencies);
         for (sum, count) in all.counts.iter_mut().zip(self.minute.counts) {
@@ -339,12 +339,12 @@ impl Series {
     }
 
     /// The slot of a period: number 0 is the oldest, the last one is running.
-    pub fn slot(&self, period: Period, number: usize) -> Slot {
-        let (track, running): (_, fn(&Series) -> Slot) = match period {
-            Period::Hour | Period::Day => {
+    pub fn slot(&self, period: SeriesPeriod, number: usize) -> SeriesSlot {
+        let (track, running): (_, fn(&Series) -> SeriesSlot) = match period {
+            SeriesPeriod::Hour | SeriesPeriod::Day => {
                 (&self.minutes, |series| series.minute.slot(series.clients.count(OF_MINUTE)))
             }
-            Period::Month => (&self.hours, Series::running_hour),
+            SeriesPeriod::Month => (&self.hours, Series::running_hour),
         };
         match (period.slots() - 1).saturating_sub(number).checked_sub(1) {
             None => running(self),
@@ -353,15 +353,15 @@ impl Series {
     }
 
     /// When the running slot of a period ends, in seconds since 1970; `None` while there is no date.
-    pub fn end(&self, period: Period) -> Option<u64> {
+    pub fn end(&self, period: SeriesPeriod) -> Option<u64> {
         self.end.map(|end| end.next_multiple_of(period.step()))
     }
 
     /// The slots that have ended and are known, with their ends, the oldest first: those that ended after `since`.
-    pub fn ended(&self, period: Period, since: u64) -> impl Iterator<Item = (u64, Slot)> {
-        let track = if period == Period::Month { &self.hours } else { &self.minutes };
+    pub fn ended(&self, period: SeriesPeriod, since: u64) -> impl Iterator<Item = (u64, SeriesSlot)> {
+        let track = if period == SeriesPeriod::Month { &self.hours } else { &self.minutes };
         let end = self.end(period);
-        let dated = move |(place, slot): (usize, &Slot)| {
+        let dated = move |(place, slot): (usize, &SeriesSlot)| {
             let end = end?.checked_sub((place as u64 + 1) * track.step)?;
             (slot.is_known && end > since).then_some((end, *slot))
         };
@@ -369,18 +369,18 @@ impl Series {
     }
 
     /// Takes a slot from a file. Before the first [`Series::tick`].
-    pub fn load(&mut self, period: Period, end: u64, slot: Slot) {
-        let track = if period == Period::Month { &mut self.hours } else { &mut self.minutes };
+    pub fn load(&mut self, period: SeriesPeriod, end: u64, slot: SeriesSlot) {
+        let track = if period == SeriesPeriod::Month { &mut self.hours } else { &mut self.minutes };
         track.load(end, slot);
     }
 
     /// Forgets everything; the slots end when they would have.
     pub fn clear(&mut self) {
         for track in [&mut self.minutes, &mut self.hours] {
-            track.slots.fill(Slot::default());
+            track.slots.fill(SeriesSlot::default());
             (track.live, track.loaded) = (0, None);
         }
-        (self.minute, self.hour) = (Running::NOTHING, Running::NOTHING);
+        (self.minute, self.hour) = (RunningSlot::NOTHING, RunningSlot::NOTHING);
         self.clients.reset();
     }
 }

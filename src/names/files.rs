@@ -154,7 +154,9 @@ mod tests {
 
     const MAC: Mac = [0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
 
-    fn check(line: &str, expected: &[(Source, Option<&str>, Option<Mac>, Option<&str>)]) {
+    type Expected<'e> = (Source, Option<&'e str>, Option<Mac>, Option<&'e str>);
+
+    fn check(line: &str, expected: &[Expected<'_>]) {
         let mut facts = Vec::new();
         read_line(line, |fact| facts.push((fact.source, fact.address, fact.mac, fact.name)));
         let expected: Vec<_> = expected
