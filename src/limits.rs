@@ -52,6 +52,8 @@ pub struct Section {
     pub top_names: Option<Bounded<TOP_NAMES_MIN, TOP_NAMES_MAX>>,
     /// Addresses kept in a table of clients.
     pub top_clients: Option<Bounded<TOP_CLIENTS_MIN, TOP_CLIENTS_MAX>>,
+    /// Devices with a name.
+    pub devices: Option<Bounded<DEVICES_MIN, DEVICES_MAX>>,
     /// The longest data frame taken.
     pub frame: Option<ByteSize<FRAME_MIN, FRAME_MAX>>,
 }
@@ -69,6 +71,8 @@ pub struct Limits {
     pub top_names: usize,
     /// Addresses kept in a table of clients.
     pub top_clients: usize,
+    /// Devices with a name.
+    pub devices: usize,
     /// The longest data frame taken, in octets.
     pub frame: usize,
     /// Octets that all connections read into, one at a time.
@@ -99,6 +103,7 @@ impl Limits {
             pairing: over(section.pairing.map(Bounded::get), base.pairing),
             top_names: over(section.top_names.map(Bounded::get), base.top_names),
             top_clients: over(section.top_clients.map(Bounded::get), base.top_clients),
+            devices: over(section.devices.map(Bounded::get), base.devices),
             frame: section.frame.map_or(base.frame, ByteSize::in_memory),
             ..base
         }
@@ -117,6 +122,12 @@ impl Limits {
             Profile::Small => (32 << 10, FRAME_SMALL, 2),
             Profile::Default => (RECEIVE_BUFFER_BYTES, FRAME, TABLE_STREAMS),
             Profile::Large => (RECEIVE_BUFFER_BYTES, FRAME, 16),
+        };
+        let devices = match profile {
+            Profile::Tiny => 64,
+            Profile::Small => 256,
+            Profile::Default => DEVICES,
+            Profile::Large => 8192,
         };
         let (ring, datagrams, flows, flow_blocks) = match profile {
             Profile::Tiny => (4, 4, 64, 2),
@@ -137,6 +148,7 @@ impl Limits {
             pairing,
             top_names,
             top_clients,
+            devices,
             frame,
             receive,
             ring,
@@ -237,6 +249,13 @@ pub const TOP_CLIENTS_MIN: u32 = 16;
 pub const TOP_CLIENTS: usize = 512;
 /// See [`TOP_CLIENTS_MIN`].
 pub const TOP_CLIENTS_MAX: u32 = 1_048_576;
+
+/// Devices with a name: least, default, most.
+pub const DEVICES_MIN: u32 = 16;
+/// See [`DEVICES_MIN`].
+pub const DEVICES: usize = 1024;
+/// See [`DEVICES_MIN`].
+pub const DEVICES_MAX: u32 = 65_536;
 
 /// Countries kept in a table: there are some 250.
 pub const TOP_COUNTRIES: usize = 256;

@@ -42,7 +42,7 @@ pub fn run(config: &Config, action: Action, out: &mut impl Write) -> Result<(), 
             )));
         }
         Action::Show => api.password.expose().to_owned(),
-        Action::Make => new_password().map_err(&failure)?,
+        Action::Make => new_password(),
         Action::Take => read_line().map_err(StartError::of("standard input"))?,
     };
     if action != Action::Show {

@@ -283,12 +283,7 @@ impl Config {
             match read_secret(path) {
                 Ok(read) => *secret = read,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && key.ends_with("password-file") => {
-                    match new_password() {
-                        Ok(password) => *secret = Secret::new(password),
-                        Err(error) => {
-                            errors.push(document.error(key, &error.to_string()).of(ExitClass::Machine))
-                        }
-                    }
+                    *secret = Secret::new(new_password());
                     self.password_to_make = Some(path.to_path_buf());
                 }
                 Err(error) => {

@@ -39,7 +39,7 @@ OUT = os.path.join(TOP, "target/packages")
 CONFIG = "etc/dnstapd/dnstap.toml"
 OPENWRT = {  # the files of both OpenWrt packages
     "usr/sbin/dnstapd": 0o755, "etc/init.d/dnstapd": 0o755, "etc/config/dnstapd": 0o600,
-           "etc/capabilities/dnstapd.json": 0o644,
+           "etc/capabilities/dnstapd.json": 0o644, "lib/upgrade/keep.d/dnstapd": 0o644,
     "usr/share/licenses/dnstapd/LICENSE": 0o644,
 }
 NOTICES = "usr/share/licenses/dnstapd/notices.gz"  # what OpenWrt's own builds leave to their package makers
@@ -476,6 +476,9 @@ def test_ipk_on_a_busybox():
                 assert tomllib.load(file)["process"]["user"] == "dnstapd"
             status = read(f"/proc/{read(f'{root}/tmp/pid').strip()}/status")
             assert re.search(r"(?m)^Uid:\t453\t453\t453\t453$", status), status
+            found = os.stat(f"{root}/etc/dnstapd/password")
+            assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600)
+            check_reload(root, environment)
             run("chroot", root, "/usr/lib/opkg/info/dnstapd.prerm", "remove", env=environment)
             assert gone()
             assert read(f"{root}/tmp/noted") == "enable\ndisable\n"
@@ -483,6 +486,28 @@ def test_ipk_on_a_busybox():
         finally:
             run("ip", "link", "delete", "br-lan")
             run("umount", f"{root}/proc")
+
+
+def check_reload(root, environment):
+    """A change that SIGHUP takes over leaves the process as it is; another one starts a new one."""
+    pid = read(f"{root}/tmp/pid")
+    uci = read(f"{root}/etc/config/dnstapd")
+
+    def reload(text):
+        write(f"{root}/etc/config/dnstapd", text)
+        subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "reload"], env=environment, check=True, timeout=30,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        healthy()
+        return read(f"{root}/tmp/pid")
+
+    filtered = uci + "\nconfig filter 'filter'\n\tlist message_types 'CLIENT_QUERY'\n"
+    assert reload(filtered) == pid
+    assert "message-types" in read(f"{root}/var/etc/dnstapd.toml")
+    assert reload(filtered.replace("config filter", "config filters")) == pid, "what is wrong changes nothing"
+    restarted = reload(filtered + "\nconfig statistics 'statistics'\n\toption max_items '20'\n")
+    assert restarted != pid
+    # What no longer filters is a change that SIGHUP refuses.
+    assert reload(uci) != restarted
 
 
 def test_the_feeds_makefile():
