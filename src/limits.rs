@@ -374,7 +374,7 @@ const _: () = assert!(SYSLOG_HEADER_BYTES >= IDENTITY_BYTES + 100);
 pub const FILE_BATCH_BYTES: usize = 64 << 10;
 
 /// Seconds the outputs have at a stop to write what is queued.
-pub const DRAIN_SECONDS: u64 = 5;
+pub const DRAIN_SECONDS: u64 = 4;
 
 /// Octets of an output's queue for which librdkafka may hold one more message, unless it is told otherwise.
 pub const KAFKA_QUEUE_OCTETS_PER_MESSAGE: usize = 128;

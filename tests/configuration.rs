@@ -183,7 +183,7 @@ fn errors_know_whose_fault_they_are() {
         folder.write(&format!("{name}.toml"), text)
     };
     let unreadable =
-        folder.write("unreadable.toml", format!("[web-api]\npassword-file = '{}'\n", absent.display()));
+        folder.write("unreadable.toml", format!("[web-api]\napi-key-file = '{}'\n", absent.display()));
     for (file, class, expected) in [
         (
             absent.clone(),
@@ -202,7 +202,7 @@ fn errors_know_whose_fault_they_are() {
             unreadable,
             ExitClass::Machine,
             &format!(
-                ":2:1: web-api.password-file: cannot read {}: No such file or directory (os error 2)",
+                ":2:1: web-api.api-key-file: cannot read {}: No such file or directory (os error 2)",
                 absent.display()
             ),
         ),

@@ -77,7 +77,12 @@ impl ConfigError {
 
     /// Whether it is about a key, or about a section that the key is in.
     pub(super) fn is_about(&self, key: &str) -> bool {
-        key.strip_prefix(self.key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        // A rule names the only one of several without its number.
+        let known = self.key.replacen("[0]", "", 1);
+        let is_in = |known: &str| {
+            key.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        is_in(&self.key) || is_in(&known)
     }
 
     /// Whether it is about a key of a section.

@@ -140,8 +140,11 @@ def test_a_password_is_made_at_the_first_start():
             daemon.process.send_signal(signal.SIGHUP)
             daemon.wait_for_log("Reloaded")
             assert daemon.stop() == 0
-    code, _, err = run_binary("password", config="")
-    assert code == 1 and "web-api.password-file: unset" in err, err
+        empty = os.path.join(top, "empty")
+        with open(empty, "w"):
+            pass
+        code, _, err = run_binary("password", "-c", empty)
+        assert code == 1 and "web-api.password-file: unset" in err, err
 
 
 def test_check_against_what_is_in_force():
