@@ -1,19 +1,17 @@
 //! `--check`: what would run, and what memory it would take.
 
 use std::io::{self, Write};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::capture::Dissector;
 use crate::config::{CommandLine, Config, Reload, refusal};
 use crate::daemon::certificates::Certificates;
 use crate::daemon::{kept_files, parts};
 use crate::input::receiver::large_buffer_bytes;
-use crate::input::{file, tcp_client, tcp_server};
+use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::{
-    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, SNIFFER_BLOCK_BYTES,
-    TAIL_BLOCKS, TLS_CONNECTION_BYTES,
+    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS,
+    TLS_CONNECTION_BYTES,
 };
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
@@ -23,9 +21,8 @@ use crate::process::{StartError, privileges};
 use crate::statistics::Statistics;
 use crate::statistics::streams::Streams;
 use crate::statistics::tables::{Tables, TrackedTable};
-use crate::sys::privileges::{NET_RAW, has_capability, may_listen_on};
-use crate::sys::{accounts, files};
-use crate::values::ServerTls;
+use crate::sys::files::cannot_make;
+use crate::sys::privileges::may_listen_on;
 use crate::{http, log};
 
 /// Opens the files that the configuration names, and prints what would run and the memory map. Binds and
@@ -42,8 +39,12 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     errors.keep(
         log::start(&config.trace, identity.as_ref()).map_err(StartError::of(format!("trace.file: {trace}"))),
     );
-    let capture = errors.keep(parts::capture(config, &limits)).flatten();
-    errors.keep(Certificates::load(config));
+    let context = InputPlanContext { limits: &limits, input: &config.input };
+    let mut inputs = Vec::new();
+    for (path, kind) in config.input.enabled() {
+        let plan = kind.plan(&context).map_err(|error| StartError(format!("input.{path}{error}")));
+        inputs.extend(errors.keep(plan));
+    }
     let geoip = errors.keep(parts::geoip(config)).flatten();
     let context = PlanContext { limits: &limits, identity: identity.as_ref() };
     let mut outputs = Vec::new();
@@ -51,7 +52,11 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
         let plan = kind.plan(&context).map_err(|error| StartError(format!("output.{}{error}", kind.name())));
         outputs.extend(errors.keep(plan));
     }
+    errors.keep(Certificates::load(config, &inputs, &outputs));
     errors.0.extend(without_rights(config));
+    for input in &inputs {
+        errors.0.extend(input.source.foresee().into_iter().map(|why| format!("input.{}{why}", input.name)));
+    }
     if let Some(identity) = &identity {
         let assumed = identity.assume().map_err(StartError::of("process.user, process.group"));
         if errors.keep(assumed).is_some() {
@@ -64,8 +69,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     if let Some(error) = StartError::all(errors.0) {
         return Err(error);
     }
-    print(config, &limits, (capture.as_ref(), geoip.as_ref()), &outputs, out)
-        .map_err(StartError::of("output"))
+    print(config, &limits, (&inputs, geoip.as_ref()), &outputs, out).map_err(StartError::of("output"))
 }
 
 /// Says which changes against the configuration in force a SIGHUP would take over, and which need a restart.
@@ -99,36 +103,13 @@ impl Errors {
     }
 }
 
-/// What a start would be refused for want of rights or folders, found without binding anything.
+/// What a start would be refused for want of rights or folders beside the inputs, found without binding anything.
 fn without_rights(config: &Config) -> Vec<String> {
-    let (input, api) = (&config.input, &config.web_api);
+    let api = &config.web_api;
     let mut errors = Vec::new();
-    let denied = || io::Error::from_raw_os_error(nix::libc::EACCES);
-    let not_permitted = || io::Error::from_raw_os_error(nix::libc::EPERM);
-    if input.tcp_socket.is_enabled() && !may_listen_on(input.tcp_socket.local_port.get()) {
-        errors.push(format!("input.tcp-socket: {}: {}", tcp_server::address(&input.tcp_socket), denied()));
-    }
     if api.enable && !may_listen_on(api.local_port.get()) {
-        errors.push(format!("web-api: {}: {}", http::address(api), denied()));
-    }
-    if input.sniffer.enable && !has_capability(NET_RAW) {
-        errors.push(format!("input.sniffer: {}: {}", input.sniffer.interface(), not_permitted()));
-    }
-    if let Some(path) = input.unix_socket.path.as_deref().filter(|_| input.unix_socket.enable) {
-        errors.extend(cannot_make(path).map(|why| format!("input.unix-socket: {}: {why}", path.display())));
-        if path.symlink_metadata().is_ok_and(|metadata| !metadata.file_type().is_socket()) {
-            errors.push(format!("input.unix-socket: {}: the file exists and is no socket", path.display()));
-        }
-        for (key, found) in [
-            ("owner", input.unix_socket.owner.as_ref().map(|owner| accounts::user(owner.as_str()).map(drop))),
-            (
-                "group",
-                input.unix_socket.group.as_ref().map(|group| accounts::group(group.as_str()).map(drop)),
-            ),
-        ] {
-            errors
-                .extend(found.and_then(Result::err).map(|error| format!("input.unix-socket.{key}: {error}")));
-        }
+        let denied = io::Error::from_raw_os_error(nix::libc::EACCES);
+        errors.push(format!("web-api: {}: {denied}", http::address(api)));
     }
     for (key, path) in [
         ("process.pid-file", config.process.pid_file.as_deref()),
@@ -140,25 +121,13 @@ fn without_rights(config: &Config) -> Vec<String> {
     errors
 }
 
-/// Why a file cannot be made in the folder of a path.
-fn cannot_make(path: &Path) -> Option<io::Error> {
-    let folder = files::folder_of(path);
-    match folder.metadata() {
-        Err(error) => Some(error),
-        Ok(metadata) if !metadata.is_dir() => Some(io::Error::from_raw_os_error(nix::libc::ENOTDIR)),
-        Ok(_) if !files::may_make_beside(path) => Some(io::Error::from_raw_os_error(nix::libc::EACCES)),
-        Ok(_) => None,
-    }
-}
-
 fn print(
     config: &Config,
     limits: &Limits,
-    (capture, geoip): (Option<&file::Replay>, Option<&LocationDatabase>),
+    (inputs, geoip): (&[InputPlan], Option<&LocationDatabase>),
     outputs: &[Plan],
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let input = &config.input;
     match &config.file {
         Some(file) => writeln!(out, "configuration: {}", file.display())?,
         None => writeln!(out, "configuration: built-in defaults")?,
@@ -166,9 +135,8 @@ fn print(
     for warning in &config.warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    let interface = input.sniffer.interface();
-    if input.sniffer.enable && interface != "any" && nix::net::if_::if_nametoindex(interface).is_err() {
-        writeln!(out, "warning: input.sniffer.eth-name: there is no {interface} yet; it will be waited for")?;
+    for warning in inputs.iter().filter_map(|input| input.source.warning()) {
+        writeln!(out, "warning: input.{warning}")?;
     }
     if let Some(path) = &config.password_to_make {
         let path = path.display();
@@ -177,27 +145,8 @@ fn print(
             "warning: web-api.password-file: {path} is not there yet; it will be made, with a new password"
         )?;
     }
-    if input.tcp_socket.is_enabled() {
-        let (address, tls) = (tcp_server::address(&input.tcp_socket), protection(&input.tcp_socket.tls()));
-        writeln!(out, "input: tcp-socket on {address}{tls}")?;
-    }
-    for client in input.tcp_client.iter() {
-        if let Some(remote) = tcp_client::Remote::new(client, None) {
-            writeln!(
-                out,
-                "input: tcp-client to {remote}{}",
-                if client.tls().is_on() { ", TLS" } else { "" }
-            )?;
-        }
-    }
-    if input.unix_socket.enable {
-        writeln!(out, "input: unix-socket at {}", parts::shown(input.unix_socket.path.as_deref()))?;
-    }
-    if input.sniffer.enable {
-        writeln!(out, "input: sniffer on {}", input.sniffer.interface())?;
-    }
-    if input.file.enable {
-        writeln!(out, "input: file {}", parts::shown(input.file.path.as_deref()))?;
+    for input in inputs {
+        writeln!(out, "input: {} {}", input.name, input.words)?;
     }
     for (key, pattern) in config.filter.patterns() {
         let how = if pattern.is_literal() { "plain text, fast" } else { "regular expression, slow" };
@@ -211,32 +160,23 @@ fn print(
         writeln!(out, "output: {}, {}", output.name, output.words)?;
     }
     if config.web_api.enable {
-        let tls = protection(&config.web_api.tls());
+        let tls = config.web_api.tls().words();
         writeln!(out, "web API: on {}{tls}", http::address(&config.web_api))?;
     }
     writeln!(out, "memory, in octets:")?;
     let mut total = 0;
-    for (table, octets) in memory_map(config, limits, capture, outputs) {
+    for (table, octets) in memory_map(config, limits, inputs, outputs) {
         writeln!(out, "{octets:>12}  {table}")?;
         total += octets;
     }
     writeln!(out, "{total:>12}  in all; stacks, reactor and configuration take about {PROGRAM_BYTES} more")
 }
 
-/// How a listener is protected, behind its address.
-fn protection(tls: &ServerTls<'_>) -> &'static str {
-    match (tls.is_on(), tls.client_ca) {
-        (false, _) => "",
-        (true, None) => ", TLS",
-        (true, Some(_)) => ", TLS with client certificates",
-    }
-}
-
 /// Every table and buffer that is made at start, and its octets; and what TLS takes when all places use it.
 fn memory_map(
     config: &Config,
     limits: &Limits,
-    capture: Option<&file::Replay>,
+    inputs: &[InputPlan],
     outputs: &[Plan],
 ) -> Vec<(String, usize)> {
     let mut map = vec![
@@ -251,22 +191,12 @@ fn memory_map(
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * large_buffer_bytes(limits.frame)),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
     ];
-    if config.input.tcp_socket.is_enabled() && config.input.tcp_socket.tls().is_on() {
-        let what = format!("TLS of {} connections, at most", limits.connections);
-        map.push((what, limits.connections * TLS_CONNECTION_BYTES));
-    }
+    map.extend(inputs.iter().flat_map(|input| input.memory.iter().cloned()));
     if config.geoip.enable {
         map.push((format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES));
     }
     for output in outputs {
         map.push((format!("queue and buffers of output {}", output.name), output.cost()));
-    }
-    if config.input.sniffer.enable {
-        map.push(("sniffer's fragments and connections".to_owned(), Dissector::cost(limits)));
-        map.push((format!("sniffer's ring of {} blocks", limits.ring), limits.ring * SNIFFER_BLOCK_BYTES));
-    }
-    if let Some(capture) = capture {
-        map.push(("buffers of input file".to_owned(), capture.cost(limits)));
     }
     if config.web_api.enable {
         map.push(("web API".to_owned(), http::COST));
@@ -296,7 +226,7 @@ mod tests {
         let config = Config::parse("", "the built-in defaults").unwrap();
         let limits = Limits::resolve(&config.limits);
         let plans = parts::plans(&config, &limits, None).unwrap();
-        let map = memory_map(&config, &limits, None, &plans);
+        let map = memory_map(&config, &limits, &[], &plans);
         let total = map.iter().map(|(_, octets)| octets).sum();
         let documented = include_str!("limits.rs");
         for (table, octets) in map.iter().chain([&("in all".to_owned(), total)]) {
@@ -315,7 +245,7 @@ mod tests {
             let limits = Limits::resolve(&config.limits);
             let plans = parts::plans(&config, &limits, None).unwrap();
             let total: usize =
-                memory_map(&config, &limits, None, &plans).iter().map(|(_, octets)| octets).sum();
+                memory_map(&config, &limits, &[], &plans).iter().map(|(_, octets)| octets).sum();
             assert!(total <= most, "{profile}: {total} octets");
         }
     }

@@ -14,8 +14,8 @@
 //! | 4 blocks for long frames | 540688 |
 //! | message on its way | 6032 |
 //! | queue and buffers of output stdout | 294912 |
-//! | web API | 143424 |
-//! | in all | 3508772 |
+//! | web API | 151616 |
+//! | in all | 3516964 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -46,6 +46,8 @@ pub struct Section {
     pub streams: Option<Bounded<STREAMS_MIN, STREAMS_MAX>>,
     /// Connections open at once, over all inputs.
     pub connections: Option<Bounded<CONNECTIONS_MIN, CONNECTIONS_MAX>>,
+    /// Connections from one address; unset = a quarter of them, and at least 8.
+    pub connections_per_address: Option<Bounded<CONNECTIONS_MIN, CONNECTIONS_MAX>>,
     /// Queries waiting for their response.
     pub pairing: Option<Bounded<PAIRING_MIN, PAIRING_MAX>>,
     /// Names kept in a table of domains.
@@ -63,8 +65,10 @@ pub struct Section {
 pub struct Limits {
     /// Identities with counters of their own.
     pub streams: usize,
-    /// Connections open at once, over all inputs.
+    /// Connections open at once, of each input that listens.
     pub connections: usize,
+    /// Those of them that one address may have.
+    pub connections_per_address: usize,
     /// Queries waiting for their response.
     pub pairing: usize,
     /// Names kept in a table of domains.
@@ -97,9 +101,12 @@ impl Limits {
     pub fn resolve(section: &Section) -> Limits {
         let base = Limits::of(section.profile);
         let over = |count: Option<u32>, base: usize| count.map_or(base, |count| count as usize);
+        let connections = over(section.connections.map(Bounded::get), base.connections);
+        let per_address = section.connections_per_address.map(Bounded::get);
         Limits {
             streams: over(section.streams.map(Bounded::get), base.streams),
-            connections: over(section.connections.map(Bounded::get), base.connections),
+            connections,
+            connections_per_address: over(per_address, (connections / 4).max(CONNECTIONS_PER_ADDRESS)),
             pairing: over(section.pairing.map(Bounded::get), base.pairing),
             top_names: over(section.top_names.map(Bounded::get), base.top_names),
             top_clients: over(section.top_clients.map(Bounded::get), base.top_clients),
@@ -145,6 +152,7 @@ impl Limits {
             distinct,
             streams,
             connections,
+            connections_per_address: 0,
             pairing,
             top_names,
             top_clients,
@@ -228,6 +236,9 @@ pub const CONNECTIONS_MIN: u32 = 1;
 pub const CONNECTIONS: usize = 64;
 /// See [`CONNECTIONS_MIN`].
 pub const CONNECTIONS_MAX: u32 = 65_536;
+
+/// Connections that one address may have at the least: the Recursor of PowerDNS opens five.
+pub const CONNECTIONS_PER_ADDRESS: usize = 8;
 
 /// Queries waiting for their response: least, default, most.
 pub const PAIRING_MIN: u32 = 16;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer, RecordedKinds};
 use dnstapd::http;
+use dnstapd::input::connections::Origin;
 use dnstapd::input::counters::InputCounters;
 use dnstapd::input::receiver::{Receiver, serve};
 use dnstapd::limits::{self, Limits};
@@ -296,7 +297,7 @@ fn almost_none_from_socket_to_peer() {
         executor.spawn(stdout::run(outputs.iter().next().unwrap(), outputs, target)).detach();
         let made = async_io::block_on(executor.run(async {
             let stream = async_io::Async::new(ours).unwrap();
-            let place = shared.connections.take().unwrap();
+            let place = shared.connections.group(1, 1).take(Origin::Remote).unwrap();
             let before = allocations();
             serve(&stream, &"test", counters, shared, &place).await;
             outputs.drained().await;
@@ -373,7 +374,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
             let listener = async_net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let sender = send(listener.local_addr().unwrap());
             let mut stream = server.accept(listener.accept().await.unwrap().0).await.unwrap();
-            let place = shared.connections.take().unwrap();
+            let place = shared.connections.group(1, 1).take(Origin::Remote).unwrap();
             let mut buffer = vec![0; 256 << 10];
             let before = allocations();
             if is_served {

@@ -200,19 +200,12 @@ impl Config {
                 errors.push(error);
             }
         };
-        if !config.input.any_enabled() {
+        if config.input.enabled().next().is_none() {
             add(document.error("input", "no input is enabled; allowed: at least one with `enable = true`"));
         }
         for (section, fault) in config.check() {
             add(document.fault(&section, &fault));
             fault.more.iter().for_each(|fault| add(document.fault(&section, fault)));
-        }
-        let dialled = config.input.tcp_client.iter().filter(|client| client.enable).count();
-        if dialled > limits::Limits::resolve(&config.limits).connections {
-            let text = format!(
-                "too few for {dialled} `input.tcp-client`; allowed: one for each, and more to listen"
-            );
-            add(document.error("limits.connections", &text));
         }
         Some(config)
     }
@@ -254,14 +247,9 @@ impl Config {
         one(true, "statistics", &|| self.statistics.check());
         one(web_api.enable, "web-api", &|| web_api.check());
         one(geoip.enable, "geoip", &|| geoip.check());
-        one(input.tcp_socket.is_enabled(), "input.tcp-socket", &|| input.tcp_socket.check());
-        for (at, client) in input.tcp_client.iter().enumerate() {
-            let index = if input.tcp_client.len() > 1 { format!("[{at}]") } else { String::new() };
-            one(client.enable, &format!("input.tcp-client{index}"), &|| client.check());
+        for (path, kind) in input.enabled() {
+            one(true, &format!("input.{path}"), &|| kind.check());
         }
-        one(input.unix_socket.enable, "input.unix-socket", &|| input.unix_socket.check());
-        one(input.sniffer.enable, "input.sniffer", &|| input.sniffer.check());
-        one(input.file.enable, "input.file", &|| input.file.check());
         for kind in output.enabled() {
             one(true, &format!("output.{}", kind.name()), &|| kind.check());
         }
@@ -375,9 +363,13 @@ mod missing_features {
             let (section, key) = key.rsplit_once('.')?;
             Some((section.to_owned(), KeyError::new(key, *why)))
         });
+        let inputs = config
+            .input
+            .enabled()
+            .filter_map(|(path, kind)| Some((format!("input.{path}"), kind.missing_feature()?)));
         let missing =
             |kind: &dyn OutputKind| Some((format!("output.{}", kind.name()), kind.missing_feature()?));
-        rows.chain(config.output.enabled().filter_map(missing))
+        rows.chain(inputs).chain(config.output.enabled().filter_map(missing))
     }
 
     /// For TLS in a build without it.
@@ -391,12 +383,6 @@ mod missing_features {
             |c| !geoip::BUILT && c.geoip.enable,
         ),
         ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),
-        ("input.tcp-socket.tls-support", WITHOUT_TLS, |c| {
-            !tls::BUILT && c.input.tcp_socket.is_enabled() && c.input.tcp_socket.tls().is_on()
-        }),
-        ("input.tcp-client.tls-support", WITHOUT_TLS, |c| {
-            !tls::BUILT && c.input.tcp_client.iter().any(|client| client.enable && client.tls().is_on())
-        }),
     ];
 }
 

@@ -35,7 +35,7 @@ fn overlay(line: &str) -> CommandLine {
 fn enabled(config: &Config) -> String {
     let Config { input, output, .. } = config;
     let all = [
-        ("tcp-socket", input.tcp_socket.is_enabled()),
+        ("tcp-socket", input.tcp_socket.enable == Some(true)),
         ("tcp-client", input.tcp_client.iter().any(|client| client.enable)),
         ("unix-socket", input.unix_socket.enable),
         ("sniffer", input.sniffer.enable),

@@ -21,14 +21,11 @@ use smol::future::{or, pending, zip};
 use smol::{LocalExecutor, Task};
 
 use crate::config::{CommandLine, Config, Reload, refusal};
-use crate::input::counters::InputCounters;
-use crate::input::file::AtEnd;
-use crate::input::tcp_client::Remote;
-use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
+use crate::input::{BrokenOff, InputContext, InputPlan};
 use crate::limits::{DRAIN_SECONDS, HTTP_WORKERS, Limits};
 use crate::message::filter::Filter;
 use crate::message::geoip;
-use crate::output::{OutputCertificates, Plan, ReopenedFile, Sink};
+use crate::output::{Plan, ReopenedFile, Sink};
 use crate::process::privileges::KeptFile;
 use crate::process::{PidFile, StartError, descriptors, privileges, service};
 use crate::sys::files as sys_files;
@@ -63,31 +60,28 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
         info!("web-api.password-file: {}: made, with a new password", path.display().to_string());
     }
     descriptors::provide(descriptors_needed(&config));
-    let certificates = Certificates::load(&config)?;
     let mut opened = Sockets::open(&config, &identity)?;
+    let certificates = Certificates::load(&config, &opened.inputs, &opened.outputs)?;
     let pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
     privileges::give_up(&config.process, &identity, &kept_files(&config, &opened.outputs))?;
     if let Some(file) = &pid_file {
         file.warn_if_it_stays();
     }
-    if let Some(socket) = &opened.unix_socket {
-        socket.file.warn_if_it_stays();
-    }
+    opened.inputs.iter().for_each(|input| input.source.warn_of_lost_rights());
     warn_of_unreadable(&config);
-    let certificates = (certificates, OutputCertificates::of(&opened.outputs));
     let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
     let parts: &'static ProcessTables =
-        Box::leak(Box::new(ProcessTables::build(&config, certificates, outlets)));
-    parts.shared.collector.set_geoip(opened.geoip.take());
+        Box::leak(Box::new(ProcessTables::build(&config, certificates, &opened.inputs, outlets)));
+    parts.receiver.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
     let result = block_on(executor.run(Box::pin(async {
         let signals = signals.into_async().map_err(StartError::of("signals"))?;
         let mut running = Tasks::start(&config, opened, sinks, parts, executor)?;
         service::ready();
-        running.until_stop(config, &overlay, parts, &signals).await;
+        let result = running.until_stop(config, &overlay, parts, &signals).await;
         running.stop(parts).await;
-        Ok(())
+        result
     })));
     drop(pid_file);
     result
@@ -102,20 +96,14 @@ fn descriptors_needed(config: &Config) -> u64 {
 
 /// Names the files that a reload will read again and this user may not read.
 fn warn_of_unreadable(config: &Config) {
-    let (input, output, api) = (&config.input, &config.output, &config.web_api);
+    let (output, api) = (&config.output, &config.web_api);
     let mut files: Vec<(&str, Option<&Path>)> = vec![("", config.file.as_deref())];
-    if input.tcp_socket.is_enabled() && input.tcp_socket.tls().is_on() {
-        let section = &input.tcp_socket;
-        files.push(("input.tcp-socket.tls-server-cert: ", section.tls_server_cert.as_deref()));
-        files.push(("input.tcp-socket.tls-server-key: ", section.tls_server_key.as_deref()));
-        files.push(("input.tcp-socket.tls-client-ca: ", section.tls_client_ca.as_deref()));
-    }
     if api.enable && api.tls().is_on() {
         files.push(("web-api.tls-server-cert: ", api.tls_server_cert.as_deref()));
         files.push(("web-api.tls-server-key: ", api.tls_server_key.as_deref()));
     }
-    for section in input.tcp_client.iter().filter(|section| section.enable) {
-        files.push(("input.tcp-client.tls-client-key: ", section.tls_client_key.as_deref()));
+    for path in config.input.enabled().flat_map(|(_, kind)| kind.tls_files()) {
+        files.push(("", Some(path)));
     }
     for tls in output.enabled().filter_map(|kind| kind.tls()) {
         files.push(("", tls.key.as_deref()));
@@ -158,14 +146,13 @@ pub(crate) fn kept_files(config: &Config, outputs: &[Plan]) -> Vec<KeptFile> {
 
 /// The tasks of a daemon that runs.
 struct Tasks {
-    inputs: Vec<Task<()>>,
-    /// The replay after which the daemon stops.
-    last_replay: Option<Task<()>>,
+    inputs: Vec<Task<Result<(), BrokenOff>>>,
+    /// The input after which the daemon stops.
+    last: Option<Task<Result<(), BrokenOff>>>,
     outputs: Vec<Task<()>>,
     /// The web API.
     api: Option<Task<()>>,
     others: Vec<Task<()>>,
-    socket: Option<unix_socket::SocketFile>,
 }
 
 impl Tasks {
@@ -177,61 +164,28 @@ impl Tasks {
         parts: &'static ProcessTables,
         executor: &'static LocalExecutor<'static>,
     ) -> Result<Self, StartError> {
-        let mut running = Tasks {
-            inputs: Vec::new(),
-            last_replay: None,
-            outputs: Vec::new(),
-            api: None,
-            others: Vec::new(),
-            socket: None,
-        };
+        let mut running =
+            Tasks { inputs: Vec::new(), last: None, outputs: Vec::new(), api: None, others: Vec::new() };
         for (sink, outlet) in sinks.into_iter().zip(parts.stage.outlets.iter()) {
             debug!("Output handler: {}", outlet.name());
             running.outputs.push(executor.spawn(sink.run(parts.stage, outlet)));
         }
-        if let (Some(listener), Some(counters)) = (opened.tcp_socket, parts.counters(tcp_server::NAME)) {
-            debug!("Input handler: tcp socket");
-            let address = listener.local_addr().map_err(StartError::of("input.tcp-socket"))?;
-            let listener = listener.try_into().map_err(StartError::of("input.tcp-socket"))?;
-            let (access, tls) = (&parts.access_list, parts.certificates.tcp_socket.as_ref());
-            running.inputs.push(executor.spawn(tcp_server::run(
-                executor,
-                &parts.shared,
-                counters,
-                access,
-                tls,
-                listener,
-            )));
-            debug!("Input handler: listening on {}", address.to_string());
-        }
-        if let (Some(socket), Some(counters)) = (opened.unix_socket, parts.counters(unix_socket::NAME)) {
-            debug!("Input handler: unix socket");
-            let listener = socket.listener.try_into().map_err(StartError::of("input.unix-socket"))?;
-            running.inputs.push(executor.spawn(unix_socket::run(
-                executor,
-                &parts.shared,
-                counters,
-                listener,
-            )));
-            debug!("Input handler: listening on {}", socket.file.path().display().to_string());
-            running.socket = Some(socket.file);
-        }
-        if let (Some(sniffer), Some(counters)) = (opened.sniffer, parts.counters(sniffer::NAME)) {
-            debug!("Input handler: sniffer");
-            let listener = sniffer.into_async().map_err(StartError::of("input.sniffer"))?;
-            running.inputs.push(executor.spawn(sniffer::run(listener, parts.shared.collector, counters)));
-        }
-        if let (Some(capture), Some(counters)) = (opened.capture, parts.counters(file::NAME)) {
-            debug!("Input handler: file");
-            let replay = executor.spawn(file::run(capture, parts.shared.collector, counters));
-            match config.input.file.at_end {
-                Some(AtEnd::Exit) => running.last_replay = Some(replay),
-                _ => running.inputs.push(replay),
+        let context = InputContext { executor, receiver: &parts.receiver };
+        let mut told = "";
+        for InputPlan { name, source, .. } in opened.inputs {
+            let Some(counters) = parts.counters(name) else { continue };
+            if name != told {
+                debug!("Input handler: {}", name.replace('-', " "));
+                told = name;
             }
-        }
-        if let Some(counters) = parts.counters(tcp_client::NAME) {
-            debug!("Input handler: tcp client");
-            running.inputs.extend(dial(config, parts, counters, executor));
+            let is_last = source.is_last();
+            let failure = StartError::of(format!("input.{name}"));
+            let task = executor.spawn(source.run(context, counters).map_err(failure)?);
+            if is_last {
+                running.last = Some(task);
+            } else {
+                running.inputs.push(task);
+            }
         }
         if let Some(listener) = opened.web_api {
             let address = listener.local_addr().map_err(StartError::of("web-api"))?;
@@ -259,11 +213,11 @@ impl Tasks {
         overlay: &CommandLine,
         parts: &ProcessTables,
         signals: &AsyncSignals,
-    ) {
-        let last_replay = self.last_replay.take();
-        let replayed = async {
-            match last_replay {
-                Some(replay) => replay.await,
+    ) -> Result<(), StartError> {
+        let last = self.last.take();
+        let ended = async {
+            match last {
+                Some(task) => task.await.map_err(|BrokenOff| StartError("the input broke off".to_owned())),
                 None => pending().await,
             }
         };
@@ -275,8 +229,9 @@ impl Tasks {
                 reload(&mut config, overlay, parts);
                 service::ready();
             }
+            Ok(())
         };
-        or(asked, replayed).await;
+        or(asked, ended).await
     }
 
     /// Ends the inputs, lets the outputs write what is queued and the web API answer what it was asked, side by side, and
@@ -284,9 +239,10 @@ impl Tasks {
     async fn stop(self, parts: &'static ProcessTables) {
         info!("Stopping");
         service::stopping();
-        drop(self.inputs);
-        parts.shared.connections.close_all();
-        drop(self.socket);
+        for input in self.inputs {
+            input.cancel().await;
+        }
+        parts.receiver.connections.close_all();
         parts.stage.outlets.finish();
         parts.api_stop.ask();
         let written = async {
@@ -312,25 +268,6 @@ impl Tasks {
     }
 }
 
-/// Tasks that connect to the remotes of `input.tcp-client`.
-fn dial(
-    config: &Config,
-    parts: &'static ProcessTables,
-    counters: &'static InputCounters,
-    executor: &LocalExecutor<'static>,
-) -> Vec<Task<()>> {
-    let sections = config.input.tcp_client.iter().zip(&parts.certificates.tcp_client);
-    let remotes = sections.filter_map(|(section, tls)| Remote::new(section, tls.as_ref()));
-    let tasks: Vec<_> = remotes
-        .filter_map(|remote| {
-            let place = parts.shared.connections.take()?;
-            Some(executor.spawn(tcp_client::run(remote, &parts.shared, counters, place)))
-        })
-        .collect();
-    counters.expect(tasks.len() as u64);
-    tasks
-}
-
 /// Once a second: rates and deadlines.
 async fn tick(parts: &'static ProcessTables) {
     let mut last = Instant::now();
@@ -341,7 +278,7 @@ async fn tick(parts: &'static ProcessTables) {
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
         parts.stage.outlets.tick(now);
-        parts.shared.connections.tick();
+        parts.receiver.connections.tick();
         if geoip::was_cut() {
             warn!(
                 "geoip.city-database: it was cut short while in use, so places are missing until SIGHUP; replace it by renaming"
@@ -381,11 +318,10 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
         warn!("trace.file: {}", error.to_string());
     }
     let changes = Reload::between(config, &new);
-    parts.shared.collector.set_filter(Filter::new(&new.filter));
-    parts.access_list.replace(&new.input.tcp_socket);
-    parts.certificates.reload(&parts.output_certificates, &new);
+    parts.receiver.collector.set_filter(Filter::new(&new.filter));
+    parts.certificates.reload(&new);
     match parts::geoip(&new) {
-        Ok(database) => parts.shared.collector.set_geoip(database),
+        Ok(database) => parts.receiver.collector.set_geoip(database),
         Err(failure) => warn!("{}: the database in force stays", failure.to_string()),
     }
     info!(

@@ -9,14 +9,13 @@ use crate::config::Config;
 use crate::http;
 use crate::input::counters::InputCounters;
 use crate::input::receiver::Receiver;
-use crate::input::tcp_server::AccessList;
-use crate::input::{file, sniffer, tcp_client, tcp_server, unix_socket};
+use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::Limits;
 use crate::message::filter::Filter;
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
 use crate::message::stages::Stages;
-use crate::output::{Outlet, Outlets, OutputCertificates, Plan, PlanContext, TaskContext};
+use crate::output::{Outlet, Outlets, Plan, PlanContext, TaskContext};
 use crate::pipeline::Collector;
 use crate::process::StartError;
 use crate::statistics::Statistics;
@@ -24,11 +23,8 @@ use crate::sys::privileges::Identity;
 
 /// Sockets and files, open, before anything runs.
 pub struct Sockets {
+    pub inputs: Vec<InputPlan>,
     pub outputs: Vec<Plan>,
-    pub tcp_socket: Option<TcpListener>,
-    pub unix_socket: Option<unix_socket::Socket>,
-    pub sniffer: Option<sniffer::Sniffer>,
-    pub capture: Option<file::Replay>,
     pub web_api: Option<TcpListener>,
     pub geoip: Option<LocationDatabase>,
 }
@@ -37,28 +33,29 @@ impl Sockets {
     /// Opens what the configuration enables.
     pub fn open(config: &Config, identity: &Identity) -> Result<Self, StartError> {
         let limits = Limits::resolve(&config.limits);
-        let (input, api) = (&config.input, &config.web_api);
-        let tcp_address = || format!("input.tcp-socket: {}", tcp_server::address(&input.tcp_socket));
-        let unix_path = || format!("input.unix-socket: {}", shown(input.unix_socket.path.as_deref()));
-        Ok(Sockets {
+        let api = &config.web_api;
+        let mut sockets = Sockets {
             geoip: geoip(config)?,
             outputs: plans(config, &limits, Some(identity))?,
-            tcp_socket: on(input.tcp_socket.is_enabled(), || {
-                tcp_server::bind(&input.tcp_socket).map_err(StartError::of(tcp_address()))
-            })?,
-            unix_socket: on(input.unix_socket.enable, || {
-                unix_socket::bind(&input.unix_socket, identity).map_err(StartError::of(unix_path()))
-            })?,
-            sniffer: on(input.sniffer.enable, || {
-                let failure = StartError::of(format!("input.sniffer: {}", input.sniffer.interface()));
-                sniffer::Sniffer::open(&input.sniffer, &limits).map_err(failure)
-            })?,
-            capture: capture(config, &limits)?,
-            web_api: on(api.enable, || {
-                http::bind(api).map_err(StartError::of(format!("web-api: {}", http::address(api))))
-            })?,
-        })
+            inputs: inputs(config, &limits)?,
+            web_api: None,
+        };
+        for input in &mut sockets.inputs {
+            let failure = StartError::of(format!("input.{}", input.name));
+            input.source.open(identity).map_err(failure)?;
+        }
+        if api.enable {
+            let failure = StartError::of(format!("web-api: {}", http::address(api)));
+            sockets.web_api = Some(http::bind(api).map_err(failure)?);
+        }
+        Ok(sockets)
     }
+}
+
+/// The inputs that are enabled; nothing is bound yet.
+pub fn inputs(config: &Config, limits: &Limits) -> Result<Vec<InputPlan>, StartError> {
+    let plans = config.input.plans(&InputPlanContext { limits, input: &config.input });
+    plans.map_err(|(path, error)| StartError(format!("input.{path}{error}")))
 }
 
 /// The outputs that are enabled, opened as far as they can be; files go to `identity`.
@@ -67,22 +64,10 @@ pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> R
     plans.map_err(|(name, error)| StartError(format!("output.{name}{error}")))
 }
 
-/// The capture that is enabled, opened.
-pub fn capture(config: &Config, limits: &Limits) -> Result<Option<file::Replay>, StartError> {
-    let (file, sniffer) = (&config.input.file, &config.input.sniffer);
-    let failure = StartError::of(format!("input.file: {}", shown(file.path.as_deref())));
-    on(file.enable, || file::Replay::open(file, sniffer, limits).map_err(failure))
-}
-
 /// The database that is enabled, opened.
 pub fn geoip(config: &Config) -> Result<Option<LocationDatabase>, StartError> {
     LocationDatabase::load(&config.geoip)
         .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
-}
-
-/// Opens a part that is enabled.
-fn on<T>(enabled: bool, open: impl FnOnce() -> Result<T, StartError>) -> Result<Option<T>, StartError> {
-    if enabled { open().map(Some) } else { Ok(None) }
 }
 
 /// A path for a message.
@@ -94,10 +79,8 @@ pub fn shown(path: Option<&Path>) -> String {
 pub struct ProcessTables {
     /// Outputs and statistics.
     pub stage: &'static TaskContext,
-    pub shared: Receiver<'static>,
-    pub access_list: AccessList,
+    pub receiver: Receiver<'static>,
     pub certificates: Certificates,
-    pub output_certificates: OutputCertificates,
     pub inputs: Vec<InputCounters>,
     pub api: http::Settings,
     pub api_stop: http::Stop,
@@ -107,10 +90,10 @@ impl ProcessTables {
     /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
     pub fn build(
         config: &Config,
-        certificates: (Certificates, OutputCertificates),
+        certificates: Certificates,
+        inputs: &[InputPlan],
         outlets: Vec<Outlet>,
     ) -> Self {
-        let (certificates, output_certificates) = certificates;
         let limits = Limits::resolve(&config.limits);
         let statistics: &'static _ = {
             let tables = Statistics::with(&limits, &config.statistics, config.geoip.enable);
@@ -130,27 +113,9 @@ impl ProcessTables {
         )));
         ProcessTables {
             stage,
-            shared: Receiver::new(collector, &limits),
-            access_list: AccessList::new(&config.input.tcp_socket),
+            receiver: Receiver::new(collector, &limits),
             certificates,
-            output_certificates,
-            inputs: [
-                (tcp_server::NAME, config.input.tcp_socket.is_enabled()),
-                (tcp_client::NAME, config.input.tcp_client.iter().any(|client| client.enable)),
-                (unix_socket::NAME, config.input.unix_socket.enable),
-                (sniffer::NAME, config.input.sniffer.enable),
-                (file::NAME, config.input.file.enable),
-            ]
-            .into_iter()
-            .filter(|&(_, enabled)| enabled)
-            .map(|(name, _)| {
-                if name == sniffer::NAME || name == file::NAME {
-                    InputCounters::of_packets(name)
-                } else {
-                    InputCounters::new(name)
-                }
-            })
-            .collect(),
+            inputs: counters(inputs),
             api: http::Settings::new(&config.web_api, &config.statistics),
             api_stop: http::Stop::default(),
         }
@@ -161,7 +126,7 @@ impl ProcessTables {
         http::App {
             settings: &self.api,
             statistics: self.stage.statistics,
-            collector: self.shared.collector,
+            collector: self.receiver.collector,
             outputs: &self.stage.outlets,
             inputs: &self.inputs,
             stop: &self.api_stop,
@@ -172,4 +137,18 @@ impl ProcessTables {
     pub fn counters(&self, name: &str) -> Option<&InputCounters> {
         self.inputs.iter().find(|counters| counters.name == name)
     }
+}
+
+/// Counters for some inputs; those of one name share them.
+fn counters(inputs: &[InputPlan]) -> Vec<InputCounters> {
+    let mut all: Vec<InputCounters> = Vec::new();
+    for input in inputs {
+        if all.iter().all(|counters| counters.name != input.name) {
+            all.push(match input.source.reads_packets() {
+                true => InputCounters::of_packets(input.name),
+                false => InputCounters::new(input.name),
+            });
+        }
+    }
+    all
 }

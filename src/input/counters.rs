@@ -3,6 +3,9 @@
 //! Every frame ends in exactly one of three counters: rejected (not a dnstap message), filtered, or received, so
 //! `frames = rejected + filtered + received` at any instant.
 
+use core::cell::Cell;
+use std::time::{Duration, Instant};
+
 use crate::capture::Ignored;
 use crate::message::filter::FilterReason;
 use crate::metric::{Counter, counters};
@@ -35,6 +38,8 @@ counters! {
         pub refused: Tally<RefuseReason> = counter("dnstapd_connections_refused_total", "reason");
         /// Connections that are meant to be open at any time.
         expected: Counter;
+        /// When a connection was turned away for want of room.
+        refused_at: Cell<Option<Instant>>;
         /// Packets that the kernel dropped before we read them.
         pub kernel_drops: Counter;
         /// Packets, or parts of them, that no message was made of.
@@ -65,6 +70,12 @@ reasons! {
         AccessList = "access_list";
         /// There are as many connections as the limit allows.
         Limit = "limit";
+        /// Its address has as many connections as one may have.
+        AddressLimit = "address_limit";
+        /// It was silent for the longest time, and its address held more places than one that came.
+        Evicted = "evicted";
+        /// It held a buffer for long frames and brought too little, while others waited for one.
+        Slow = "slow";
         /// A handshake or a frame stayed unfinished for too long.
         Timeout = "timeout";
         /// No agreement on TLS: version, certificate, or the handshake itself.
@@ -108,6 +119,19 @@ impl InputCounters {
         }
     }
 
+    /// Counts a connection that is closed by us.
+    pub fn refuse(&self, reason: RefuseReason) {
+        self.refused.count(reason);
+        if reason.is_want_of_room() {
+            self.refused_at.set(Some(Instant::now()));
+        }
+    }
+
+    /// Whether a connection was turned away for want of room within the last minute.
+    pub fn is_refusing(&self) -> bool {
+        self.refused_at.get().is_some_and(|at| at.elapsed() < REMEMBERED)
+    }
+
     /// Counts a connection as long as the value returned lives.
     pub fn connect(&self) -> Connected<'_> {
         self.connections.count();
@@ -115,10 +139,10 @@ impl InputCounters {
         Connected(self)
     }
 
-    /// Says how many connections are meant to be open at any time: an input that connects to others is down while
+    /// Says that one more connection is meant to be open at any time: an input that connects to others is down while
     /// there are fewer.
-    pub fn expect(&self, connections: u64) {
-        self.expected.set(connections);
+    pub fn expect_one_more(&self) {
+        self.expected.count();
     }
 
     /// Whether a connection is missing that is meant to be there.
@@ -126,6 +150,16 @@ impl InputCounters {
         self.connections.get() < self.expected.get()
     }
 }
+
+impl RefuseReason {
+    /// Whether the connection would have been let in at another time.
+    fn is_want_of_room(self) -> bool {
+        matches!(self, RefuseReason::Limit | RefuseReason::AddressLimit | RefuseReason::Evicted)
+    }
+}
+
+/// How long an input counts as one that turns connections away.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// An open connection, for the counter.
 #[derive(Debug)]
@@ -164,7 +198,7 @@ mod tests {
     fn an_input_is_down_while_a_connection_is_missing() {
         let counters = InputCounters::new("test");
         assert!(!counters.is_down());
-        counters.expect(1);
+        counters.expect_one_more();
         assert!(counters.is_down());
         let connected = counters.connect();
         assert!(!counters.is_down());

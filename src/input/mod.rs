@@ -1,21 +1,30 @@
 //! Where messages come from.
 //!
-//! Every input hands whole frames to the collector and counts into its own [`counters::InputCounters`]. What inputs
-//! share stands in `framing` (bytes to frames), `stream` (a connection) and `connections` (places and deadlines).
+//! Every input hands whole frames to the collector and counts into its own [`counters::InputCounters`]. A new kind is one
+//! file, which says in an [`InputPlan`] where it reads, what it costs and what its task is, and one row of
+//! [`Section::kinds`]. What inputs over streams share is in `frame_reader` (bytes to frames), `receiver` (a connection),
+//! `connections` (places and deadlines) and `large_buffers` (long frames).
 
 pub mod connections;
 pub mod counters;
 pub mod file;
 mod file_mode;
-pub mod frame_reader;
+mod frame_reader;
+mod large_buffers;
+mod plan;
 pub mod receiver;
 pub mod sniffer;
 pub mod tcp_client;
 pub mod tcp_server;
 pub mod unix_socket;
 
+use crate::values::PlanError;
 use file::AtEnd;
 use serde::Deserialize;
+
+pub use plan::{
+    BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, Reloadable, RunningSource, Source,
+};
 
 /// Section `input`: one table for each kind of input.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -34,26 +43,41 @@ pub struct Section {
 }
 
 impl Section {
+    /// All kinds, whether they are enabled or not, each with the path of its section below `input`.
+    pub fn kinds(&self) -> Vec<(String, &dyn InputKind)> {
+        let Section { tcp_socket, tcp_client, unix_socket, sniffer, file } = self;
+        let mut kinds: Vec<(String, &dyn InputKind)> = vec![(tcp_socket.name().to_owned(), tcp_socket)];
+        for (at, client) in tcp_client.iter().enumerate() {
+            let index = if tcp_client.len() > 1 { format!("[{at}]") } else { String::new() };
+            kinds.push((format!("{}{index}", client.name()), client));
+        }
+        let others: [&dyn InputKind; 3] = [unix_socket, sniffer, file];
+        kinds.extend(others.map(|kind| (kind.name().to_owned(), kind)));
+        kinds
+    }
+
+    /// The kinds that are to run.
+    pub fn enabled(&self) -> impl Iterator<Item = (String, &dyn InputKind)> {
+        self.kinds().into_iter().filter(|(_, kind)| kind.is_enabled())
+    }
+
+    /// The inputs that are to run.
+    ///
+    /// # Errors
+    ///
+    /// The section that cannot work on this machine, and why.
+    pub fn plans(&self, context: &InputPlanContext<'_>) -> Result<Vec<InputPlan>, (String, PlanError)> {
+        self.enabled().map(|(path, kind)| kind.plan(context).map_err(|error| (path, error))).collect()
+    }
+
     /// Settles what depends on the other inputs: `tcp-socket.enable` and `file.at-end`.
     ///
     /// `asked` says that the command line gave the listener an address or a port.
     pub fn resolve(&mut self, asked: bool) {
-        let others = usize::from(self.unix_socket.enable)
-            + usize::from(self.sniffer.enable)
-            + self.tcp_client.iter().filter(|client| client.enable).count();
-        let file = self.file.enable;
-        self.tcp_socket.enable.get_or_insert(asked || (others == 0 && !file));
-        let alone = others == 0 && !self.tcp_socket.is_enabled();
+        let others = self.enabled().any(|(_, kind)| ![tcp_server::NAME, file::NAME].contains(&kind.name()));
+        self.tcp_socket.enable.get_or_insert(asked || !(others || self.file.enable));
+        let alone = !others && !self.tcp_socket.is_enabled();
         let at_end = if alone && !self.file.repeat { AtEnd::Exit } else { AtEnd::Stay };
         self.file.at_end.get_or_insert(at_end);
-    }
-
-    /// Whether there is anything to read, once resolved.
-    pub fn any_enabled(&self) -> bool {
-        self.tcp_socket.is_enabled()
-            || self.tcp_client.iter().any(|client| client.enable)
-            || self.unix_socket.enable
-            || self.sniffer.enable
-            || self.file.enable
     }
 }

@@ -1,17 +1,17 @@
 //! One Frame Streams connection, over any stream of bytes.
 //!
-//! All connections read into one buffer, for one thread reads: a thousand idle connections cost nothing, and a
-//! thousand busy ones read at full speed. What a read leaves unfinished stays with its connection, up to
-//! [`TAIL_BYTES`] inline, a longer rest in one of a few blocks; a connection that needs a block when all are
-//! taken reads no further than its partial reaches, and waits.
+//! All connections read into one buffer, because one thread reads: a thousand idle connections cost nothing, and a
+//! thousand busy ones read at full speed. What a read leaves unfinished stays with its connection: up to
+//! [`TAIL_BYTES`] inline, a longer rest in one of the [`LargeBuffers`]. A connection that may have none reads no further
+//! than what it can keep inline, and waits.
 //!
 //! ```text
-//! buffer   | partial of the last read | bytes read now                     |
-//!          | frame | frame | frame | frame | unfinished -> partial or block |
+//! buffer   | partial of the last read | bytes read now                            |
+//!          | frame | frame | frame | frame | unfinished -> partial: short, or long |
 //! ```
 //!
-//! When an output that is owed a turn has no room, the frames not yet taken stay in the buffer, and the
-//! connection keeps it until there is room: nobody else could do better meanwhile.
+//! When an output that is owed a turn has no room, the frames not yet taken stay in the buffer, and the connection keeps
+//! it until there is room: nobody else could do better in the meantime.
 //!
 //! After every read the task yields: the executor has no fairness of its own.
 
@@ -22,16 +22,19 @@ use core::ops::Range;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
+use std::time::Instant;
 
+use async_io::Timer;
 use defmt_or_log::{debug, warn};
-use event_listener::{Event as Notice, listener};
-use smol::future::{or, yield_now};
+use event_listener::listener;
+use smol::future::{or, pending, yield_now};
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::connections::{ConnectionLease, ConnectionTable};
 use super::frame_reader::{FeedOutcome, FrameReader, Pace};
+use super::large_buffers::{LOOK_EVERY, LargeBuffer, LargeBuffers};
 use crate::input::counters::{InputCounters, RefuseReason, Rejection};
-use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BLOCKS, TAIL_BYTES};
+use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BYTES};
 use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
 
@@ -45,9 +48,7 @@ pub struct Receiver<'a> {
     buffer: RefCell<Box<[u8]>>,
     /// Whether frames wait in the buffer.
     held: Cell<bool>,
-    blocks: RefCell<heapless::Vec<Box<[u8]>, TAIL_BLOCKS>>,
-    /// Told when the buffer or a block is free again.
-    freed: Notice,
+    large_buffers: LargeBuffers,
 }
 
 impl<'a> Receiver<'a> {
@@ -55,29 +56,16 @@ impl<'a> Receiver<'a> {
     pub fn new(collector: &'a Collector<'a>, limits: &Limits) -> Self {
         Receiver {
             collector,
-            connections: ConnectionTable::new(limits.connections),
+            connections: ConnectionTable::default(),
             frame_max: u32::try_from(limits.frame).unwrap_or(u32::MAX),
             buffer: RefCell::new(limits::table(limits.receive, 0)),
             held: Cell::new(false),
-            blocks: RefCell::new(
-                (0..TAIL_BLOCKS).map(|_| limits::table(large_buffer_bytes(limits.frame), 0)).collect(),
-            ),
-            freed: Notice::new(),
-        }
-    }
-
-    async fn wait_until(&self, condition: impl Fn() -> bool) {
-        while !condition() {
-            listener!(self.freed => freed);
-            if condition() {
-                return;
-            }
-            freed.await;
+            large_buffers: LargeBuffers::new(large_buffer_bytes(limits.frame)),
         }
     }
 }
 
-/// Bytes of a block: the longest frame and its length.
+/// Bytes of a large buffer: the longest frame and its length.
 pub const fn large_buffer_bytes(frame_max: usize) -> usize {
     frame_max + size_of::<u32>()
 }
@@ -91,6 +79,8 @@ pub enum ConnectionEnd {
     Stopped,
     /// A handshake or a frame stayed unfinished.
     Timeout,
+    /// It brought too little of a long frame while others waited for its buffer.
+    Slow,
     /// The peer does not speak Frame Streams.
     Fault(Rejection),
     /// The socket failed.
@@ -104,20 +94,24 @@ pub async fn serve<S>(
     peer: &impl Display,
     counters: &InputCounters,
     receiver: &Receiver<'_>,
-    lease: &ConnectionLease<'_>,
+    lease: &ConnectionLease,
 ) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let _connected = counters.connect();
     debug!("{peer}: connected");
-    let mut connection = FrameConnection::new(stream, counters, receiver);
-    match connection.run(peer, lease).await {
+    let mut connection = FrameConnection::new(stream, counters, receiver, lease);
+    match connection.run(peer).await {
         ConnectionEnd::Closed => debug!("{peer}: closed"),
         ConnectionEnd::Stopped => debug!("{peer}: stopped"),
         ConnectionEnd::Timeout => {
-            counters.refused.count(RefuseReason::Timeout);
+            counters.refuse(RefuseReason::Timeout);
             warn!("{peer}: closed, a handshake or frame stayed unfinished for {PATIENCE_SECONDS} s");
+        }
+        ConnectionEnd::Slow => {
+            counters.refuse(RefuseReason::Slow);
+            warn!("{peer}: closed, too slow with a long frame while others wait");
         }
         ConnectionEnd::Fault(fault) => warn!("{peer}: closed: {fault}"),
         // What a stream over TLS says of its peer, such as that it does not take our certificate.
@@ -134,6 +128,7 @@ struct FrameConnection<'a, S> {
     stream: S,
     counters: &'a InputCounters,
     receiver: &'a Receiver<'a>,
+    lease: &'a ConnectionLease,
     frame_reader: FrameReader<'a>,
     partial: Partial<'a>,
 }
@@ -173,49 +168,68 @@ struct Suspended {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
-    fn new(stream: S, counters: &'a InputCounters, receiver: &'a Receiver<'a>) -> Self {
+    fn new(
+        stream: S,
+        counters: &'a InputCounters,
+        receiver: &'a Receiver<'a>,
+        lease: &'a ConnectionLease,
+    ) -> Self {
         let frame_reader = FrameReader::new(receiver.collector, counters, receiver.frame_max);
         FrameConnection {
             stream,
             counters,
             receiver,
+            lease,
             frame_reader,
             partial: Partial::Short(heapless::Vec::new()),
         }
     }
 
-    async fn run(&mut self, peer: &impl Display, lease: &ConnectionLease<'_>) -> ConnectionEnd {
-        lease.set_deadline(PATIENCE_SECONDS);
+    async fn run(&mut self, peer: &impl Display) -> ConnectionEnd {
+        self.lease.set_deadline(PATIENCE_SECONDS);
         loop {
             if !self.has_room() {
-                lease.clear_deadline(); // the peer is not at fault
+                self.lease.clear_deadline(); // the peer is not at fault
                 self.room().await;
-                self.watch(lease);
+                self.watch();
             }
             let units = self.frame_reader.units();
-            match poll_fn(|context| self.poll_progress(context, peer, lease)).await {
+            match poll_fn(|context| self.poll_progress(context, peer)).await {
                 Ok(ReadProgress::Read | ReadProgress::Busy) => {}
                 Ok(ReadProgress::End) => return ConnectionEnd::Closed,
                 Ok(ReadProgress::Suspended(suspended)) => {
-                    lease.clear_deadline();
-                    if let Err(end) = self.resume(suspended, peer, lease).await {
+                    self.lease.clear_deadline();
+                    if let Err(end) = self.resume(suspended, peer).await {
                         return end;
                     }
                 }
                 Err(end) => return end,
             }
             if self.frame_reader.units() != units && self.frame_reader.has_started() {
-                lease.clear_deadline();
+                self.lease.clear_deadline();
             }
-            self.watch(lease);
+            self.watch();
             yield_now().await;
         }
     }
 
-    /// Waits until reading makes sense: the buffer is free, the partial can grow, the outputs have room.
+    /// Waits until reading makes sense: the buffer is free, the partial frame can grow, the outputs have room.
     async fn room(&self) {
         while !self.has_room() {
-            self.receiver.wait_until(|| !self.receiver.held.get() && self.reach() > 0).await;
+            listener!(self.receiver.large_buffers.freed => freed);
+            let waits_for_large = self.reach() == 0;
+            if waits_for_large {
+                self.receiver.large_buffers.judge(Instant::now());
+            }
+            if waits_for_large || self.receiver.held.get() {
+                let look = async {
+                    if !waits_for_large {
+                        return pending().await;
+                    }
+                    Timer::after(LOOK_EVERY).await;
+                };
+                or(freed, look).await;
+            }
             self.receiver.collector.outputs().room(WaitPolicy::Configured).await;
         }
     }
@@ -226,25 +240,27 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             && self.receiver.collector.outputs().has_room(WaitPolicy::Configured)
     }
 
-    /// Bytes that may be read beyond the partial, as far as the buffer goes: without a free block, no more than the partial
-    /// can hold.
+    /// Bytes that may be read beyond the partial frame, as far as the buffer goes: without a large buffer to put them
+    /// into, no more than can be kept inline.
     fn reach(&self) -> usize {
         match &self.partial {
-            Partial::Short(partial) if self.receiver.blocks.borrow().is_empty() => TAIL_BYTES - partial.len(),
+            Partial::Short(partial) if !self.receiver.large_buffers.may_take(self.lease) => {
+                TAIL_BYTES - partial.len()
+            }
             _ => usize::MAX,
         }
     }
 
     /// The deadline of a handshake or a frame runs from the read that began it.
-    fn watch(&self, lease: &ConnectionLease<'_>) {
-        let tail_is_empty = match &self.partial {
+    fn watch(&self) {
+        let is_empty = match &self.partial {
             Partial::Short(partial) => partial.is_empty(),
             Partial::Long(_) => false,
         };
-        if tail_is_empty && self.frame_reader.is_idle() {
-            lease.clear_deadline();
+        if is_empty && self.frame_reader.is_idle() {
+            self.lease.clear_deadline();
         } else {
-            lease.keep_deadline(PATIENCE_SECONDS);
+            self.lease.keep_deadline(PATIENCE_SECONDS);
         }
     }
 
@@ -252,22 +268,34 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         &mut self,
         context: &mut Context<'_>,
         peer: &impl Display,
-        lease: &ConnectionLease<'_>,
     ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
-        if lease.poll_deadline(context).is_ready() {
+        if self.lease.poll_deadline(context).is_ready() {
             return Poll::Ready(Err(ConnectionEnd::Timeout));
+        }
+        if let Partial::Long(long) = &self.partial
+            && long.is_slow()
+        {
+            return Poll::Ready(Err(ConnectionEnd::Slow));
         }
         if !self.has_room() {
             return Poll::Ready(Ok(ReadProgress::Busy));
         }
         match self.partial {
-            Partial::Short(_) => self.poll_buffer(context, peer),
-            Partial::Long(_) => self.poll_block(context, peer),
+            Partial::Short(_) => self.poll_short(context, peer),
+            Partial::Long(_) => self.poll_long(context, peer),
         }
     }
 
-    /// Reads behind the partial, and feeds what is whole.
-    fn poll_buffer(
+    /// Reads behind the partial frame in the shared buffer, and feeds what is whole.
+    ///
+    /// A stream has no borders: a read may end within a frame, or within the four bytes of its length. What is left
+    /// over is put in front of the next read, and fed again with it:
+    ///
+    /// ```text
+    /// read 1   00 00 00 05 h e l l o 00 00      -> "hello"; 00 00 is kept
+    /// read 2   00 00 | 00 03 b y e              -> "bye"; nothing is kept
+    /// ```
+    fn poll_short(
         &mut self,
         context: &mut Context<'_>,
         peer: &impl Display,
@@ -287,36 +315,41 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
+        self.lease.note_read(read);
         self.partial = Partial::Short(heapless::Vec::new());
         drop(buffer);
         Poll::Ready(self.feed(0..kept + read, peer))
     }
 
-    /// Reads the rest of one long unit straight into its block, and feeds it when it is whole.
-    fn poll_block(
+    /// Reads the rest of one long unit straight into its large buffer, and feeds it when it is whole.
+    fn poll_long(
         &mut self,
         context: &mut Context<'_>,
         peer: &impl Display,
     ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
-        let Partial::Long(block) = &mut self.partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
-        let wanted = self.frame_reader.wanted(block.bytes());
-        let read = match ready!(Pin::new(&mut self.stream).poll_read(context, block.room(wanted))) {
+        let FrameConnection { stream, partial, frame_reader, .. } = self;
+        let Partial::Long(long) = partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
+        long.wake_when_slow(context);
+        let wanted = long.with(|bytes| frame_reader.wanted(bytes));
+        let read = long.fill(wanted, |room| match Pin::new(stream).poll_read(context, room) {
+            Poll::Ready(Ok(read)) => (read, Poll::Ready(Ok(read))),
+            result => (0, result),
+        });
+        let read = match ready!(read) {
             Ok(0) => return Poll::Ready(Ok(ReadProgress::End)),
             Ok(read) => read,
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
-        block.used += read;
-        if block.used < wanted {
+        self.lease.note_read(read);
+        if long.len() < wanted {
             return Poll::Ready(Ok(ReadProgress::Read));
         }
-        let Partial::Long(block) =
-            core::mem::replace(&mut self.partial, Partial::Short(heapless::Vec::new()))
+        let Partial::Long(long) = core::mem::replace(&mut self.partial, Partial::Short(heapless::Vec::new()))
         else {
             return Poll::Ready(Ok(ReadProgress::Busy));
         };
-        let mut unit = block.bytes();
-        let outcome = self.frame_reader.feed(&mut unit, Pace::Live, peer);
+        let outcome = long.with(|mut unit| self.frame_reader.feed(&mut unit, Pace::Live, peer));
         Poll::Ready(match outcome {
             Ok(FeedOutcome::Incomplete | FeedOutcome::NeedsRoom | FeedOutcome::BatchDone) => {
                 Ok(ReadProgress::Read)
@@ -332,30 +365,25 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         let mut input = buffer.get(bytes.clone()).unwrap_or_default();
         let outcome = self.frame_reader.feed(&mut input, Pace::Live, peer).map_err(ConnectionEnd::Fault)?;
         if outcome == FeedOutcome::Incomplete {
-            self.partial = self.receiver.keep(input);
+            self.partial = self.receiver.keep(input, self.lease);
             return Ok(ReadProgress::Read);
         }
         Ok(ReadProgress::Suspended(Suspended { bytes: bytes.end - input.len()..bytes.end, outcome }))
     }
 
     /// Does what the suspended bytes wait for, and feeds them; as long as there are any, the buffer stays ours.
-    async fn resume(
-        &mut self,
-        mut suspended: Suspended,
-        peer: &impl Display,
-        lease: &ConnectionLease<'_>,
-    ) -> Result<(), ConnectionEnd> {
+    async fn resume(&mut self, mut suspended: Suspended, peer: &impl Display) -> Result<(), ConnectionEnd> {
         let hold = (!suspended.bytes.is_empty()).then(|| BufferLease::new(self.receiver));
         loop {
             match suspended.outcome {
                 FeedOutcome::NeedsRoom | FeedOutcome::Incomplete | FeedOutcome::BatchDone => {
                     self.receiver.collector.outputs().room(WaitPolicy::Configured).await
                 }
-                FeedOutcome::Reply(bytes) => self.reply(bytes, lease).await?,
+                FeedOutcome::Reply(bytes) => self.reply(bytes).await?,
                 FeedOutcome::Stop(finish) => {
                     drop(hold);
-                    self.reply(finish, lease).await?;
-                    return Err(self.linger(lease).await);
+                    self.reply(finish).await?;
+                    return Err(self.linger().await);
                 }
             }
             match self.feed(suspended.bytes, peer)? {
@@ -366,7 +394,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
     }
 
     /// Sends a control frame; a peer that does not take these few bytes in time is given up.
-    async fn reply(&mut self, bytes: &[u8], lease: &ConnectionLease<'_>) -> Result<(), ConnectionEnd> {
+    async fn reply(&mut self, bytes: &[u8]) -> Result<(), ConnectionEnd> {
+        let lease = self.lease;
         lease.set_deadline(PATIENCE_SECONDS);
         let sent = async {
             self.stream.write_all(bytes).await.map_err(ConnectionEnd::Error)?;
@@ -380,8 +409,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
     }
 
     /// After FINISH the peer closes; reading on until then keeps it from being cut off by a reset.
-    async fn linger(&mut self, lease: &ConnectionLease<'_>) -> ConnectionEnd {
-        let mut rest = [0; 64];
+    async fn linger(&mut self) -> ConnectionEnd {
+        let (lease, mut rest) = (self.lease, [0; 64]);
         let drained = async {
             let _ = self.stream.close().await;
             while let Ok(1..) = smol::io::AsyncReadExt::read(&mut self.stream, &mut rest).await {}
@@ -396,46 +425,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
 const LINGER_SECONDS: u32 = 2;
 
 impl Receiver<'_> {
-    /// The unfinished rest of a read: a short one inline, a long one in a block.
+    /// The unfinished rest of a read: a short one inline, a long one in a large buffer.
     ///
-    /// There is a free block whenever the rest is long: without one, no more was read than the partial can hold.
-    fn keep(&self, rest: &[u8]) -> Partial<'_> {
-        if let Ok(partial) = heapless::Vec::from_slice(rest) {
-            return Partial::Short(partial);
+    /// There is one whenever the rest is long: where there was none, no more was read than can be kept inline.
+    fn keep(&self, rest: &[u8], lease: &ConnectionLease) -> Partial<'_> {
+        match heapless::Vec::from_slice(rest) {
+            Ok(partial) => Partial::Short(partial),
+            Err(_) => {
+                let long = self.large_buffers.take(lease, rest);
+                long.map_or(Partial::Short(heapless::Vec::new()), Partial::Long)
+            }
         }
-        let bytes = self.blocks.borrow_mut().pop().unwrap_or_default();
-        let mut block = LargeBuffer { bytes, used: 0, receiver: self };
-        if let Some(room) = block.bytes.get_mut(..rest.len()) {
-            room.copy_from_slice(rest);
-            block.used = rest.len();
-        }
-        Partial::Long(block)
-    }
-}
-
-/// A pooled buffer for one long unit.
-struct LargeBuffer<'a> {
-    bytes: Box<[u8]>,
-    /// Bytes of the unit read so far.
-    used: usize,
-    receiver: &'a Receiver<'a>,
-}
-
-impl LargeBuffer<'_> {
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.used).unwrap_or_default()
-    }
-
-    /// Where the unit goes on, up to `wanted` bytes in all.
-    fn room(&mut self, wanted: usize) -> &mut [u8] {
-        self.bytes.get_mut(self.used..wanted).unwrap_or_default()
-    }
-}
-
-impl Drop for LargeBuffer<'_> {
-    fn drop(&mut self) {
-        let _ = self.receiver.blocks.borrow_mut().push(core::mem::take(&mut self.bytes));
-        self.receiver.freed.notify(usize::MAX);
     }
 }
 
@@ -452,6 +452,6 @@ impl<'a> BufferLease<'a> {
 impl Drop for BufferLease<'_> {
     fn drop(&mut self) {
         self.0.held.set(false);
-        self.0.freed.notify(usize::MAX);
+        self.0.large_buffers.freed.notify(usize::MAX);
     }
 }

@@ -14,8 +14,11 @@
 //! there is no connection is in the log once, until the reason changes or the connection is there.
 
 use std::fmt;
+use std::io;
 use std::net::TcpStream;
 use std::ops::Deref;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use async_io::Async;
@@ -24,13 +27,17 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::connections::ConnectionLease;
+use super::connections::{ConnectionLease, Origin};
+use super::counters::InputCounters;
+use super::plan::{
+    BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, Reloadable, RunningSource, Source,
+};
 use super::receiver::{Receiver, serve};
-use crate::input::counters::InputCounters;
+use crate::limits::TLS_CONNECTION_BYTES;
 use crate::net::dial::{Dialled, KeepAlive, PeerAddress, dial};
 use crate::net::reconnect::Reconnect;
 use crate::net::tls::Client;
-use crate::values::{ClientTls, FilePath, Host, KeyError, Port, Seconds, Text, all, required};
+use crate::values::{ClientTls, FilePath, Host, KeyError, PlanError, Port, Seconds, Text, all, required};
 
 /// Section `input.tcp-client`, or one of several.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -83,17 +90,54 @@ impl Section {
             key: &self.tls_client_key,
         }
     }
+}
 
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// No address, no port, those of [`ClientTls::check`].
-    pub fn check(&self) -> Result<(), KeyError> {
+/// Name of the input in metrics and log.
+pub const NAME: &str = "tcp-client";
+
+impl InputKind for Section {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn check(&self) -> Result<(), KeyError> {
         all([
             required("remote-address", &self.remote_address),
             required("remote-port", &self.remote_port),
             self.tls().check(),
         ])
+    }
+
+    fn uses_tls(&self) -> bool {
+        self.tls().is_on()
+    }
+
+    fn tls_files(&self) -> Vec<&Path> {
+        self.tls_client_key.as_deref().filter(|_| self.uses_tls()).into_iter().collect()
+    }
+
+    fn plan(&self, context: &InputPlanContext<'_>) -> Result<InputPlan, PlanError> {
+        // The rules between the keys asked for both.
+        let (Some(host), Some(port)) = (&self.remote_address, self.remote_port) else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+        };
+        let tls = Client::load(&self.tls(), host)?;
+        let peer = PeerAddress::Tcp(host.clone(), port.get());
+        let (words, memory) = match &tls {
+            None => (format!("to {peer}"), Vec::new()),
+            Some(_) => {
+                let cost = (format!("TLS of input {NAME} to {peer}"), TLS_CONNECTION_BYTES);
+                (format!("to {peer}, TLS"), vec![cost])
+            }
+        };
+        let at = context.input.tcp_client.iter().position(|section| core::ptr::eq(section, self));
+        let shared = Rc::new(ClientShared { at: at.unwrap_or(0), tls });
+        let source = TcpClient { host: host.clone(), port: port.get(), retry: self.retry, shared };
+        Ok(InputPlan { name: NAME, words, memory, source: Box::new(source) })
     }
 }
 
@@ -141,59 +185,84 @@ impl<'de> Visitor<'de> for OneOrSeveral {
     }
 }
 
-/// Name of the input in metrics and log.
-pub const NAME: &str = "tcp-client";
-
 /// A sender to connect to.
-pub struct Remote<'a> {
+struct TcpClient {
     host: Host,
     port: u16,
     retry: Seconds,
-    tls: Option<&'a Client>,
+    shared: Rc<ClientShared>,
 }
 
-impl<'a> Remote<'a> {
-    /// The one of a section that is on; `None` otherwise.
-    pub fn new(section: &Section, tls: Option<&'a Client>) -> Option<Self> {
-        let host = section.remote_address.clone().filter(|_| section.enable)?;
-        Some(Remote { host, port: section.remote_port?.get(), retry: section.retry, tls })
+/// What a reload changes.
+struct ClientShared {
+    /// Its place in the list of sections.
+    at: usize,
+    tls: Option<Client>,
+}
+
+impl Reloadable for ClientShared {
+    fn reload(&self, section: &super::Section) -> Result<(), KeyError> {
+        match (&self.tls, section.tcp_client.get(self.at)) {
+            (Some(tls), Some(section)) if section.tls().is_on() => tls.reload(&section.tls()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Source for TcpClient {
+    fn reloadable(&self) -> Option<Rc<dyn Reloadable>> {
+        Some(Rc::<ClientShared>::clone(&self.shared))
+    }
+
+    fn run(
+        self: Box<Self>,
+        context: InputContext,
+        counters: &'static InputCounters,
+    ) -> io::Result<RunningSource> {
+        counters.expect_one_more();
+        let group = context.receiver.connections.group(1, 1);
+        let lease = group.take(Origin::Remote).map_err(|_| io::ErrorKind::ResourceBusy)?;
+        Ok(Box::pin(async move { self.connect(context.receiver, counters, lease).await }))
     }
 }
 
 /// As the log names it.
-impl fmt::Display for Remote<'_> {
+impl fmt::Display for TcpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         PeerAddress::Tcp(self.host.clone(), self.port).fmt(f)
     }
 }
 
-/// Connects to a remote, and connects again, for ever.
-pub async fn run(
-    remote: Remote<'_>,
-    receiver: &Receiver<'_>,
-    counters: &InputCounters,
-    lease: ConnectionLease<'_>,
-) {
-    let mut reconnect = Reconnect::new(format!("Input tcp-client: {remote}"), remote.retry);
-    loop {
-        let why = match dial(&remote.host, remote.port, remote.tls, KeepAlive::SENDER).await {
-            Ok(dialled) => {
-                info!("Input tcp-client: connected to {}", remote.to_string());
-                let started = match dialled {
-                    Dialled::Plain(stream) => {
-                        let stream: Arc<Async<TcpStream>> = stream.into();
-                        serve(&*stream, &remote, counters, receiver, &lease).await
+impl TcpClient {
+    /// Connects, and connects again, for ever.
+    async fn connect(
+        &self,
+        receiver: &Receiver<'_>,
+        counters: &InputCounters,
+        lease: ConnectionLease,
+    ) -> Result<(), BrokenOff> {
+        let mut reconnect = Reconnect::new(format!("Input {NAME}: {self}"), self.retry);
+        loop {
+            let tls = self.shared.tls.as_ref();
+            let why = match dial(&self.host, self.port, tls, KeepAlive::SENDER).await {
+                Ok(dialled) => {
+                    info!("Input {}: connected to {}", NAME, self.to_string());
+                    let started = match dialled {
+                        Dialled::Plain(stream) => {
+                            let stream: Arc<Async<TcpStream>> = stream.into();
+                            serve(&*stream, self, counters, receiver, &lease).await
+                        }
+                        Dialled::Tls(stream) => serve(*stream, self, counters, receiver, &lease).await,
+                    };
+                    if started {
+                        reconnect.succeeded();
                     }
-                    Dialled::Tls(stream) => serve(*stream, &remote, counters, receiver, &lease).await,
-                };
-                if started {
-                    reconnect.succeeded();
+                    "the connection ended".to_owned()
                 }
-                "the connection ended".to_owned()
-            }
-            Err(error) => error.to_string(),
-        };
-        lease.clear_deadline();
-        reconnect.pause(why).await;
+                Err(error) => error.to_string(),
+            };
+            lease.clear_deadline();
+            reconnect.pause(why).await;
+        }
     }
 }

@@ -3,23 +3,29 @@
 //! A peer that is not on the access list, or finds all places taken, is closed at once and counted. Dead peers
 //! never say STOP, so keepalive finds them: after two minutes of silence, four probes half a minute apart.
 
+use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::rc::Rc;
 
 use async_io::Async;
 use defmt_or_log::{debug, warn};
 use serde::Deserialize;
-use smol::LocalExecutor;
 use smol::future::or;
 
-use super::connections::ConnectionLease;
-use super::receiver::{Receiver, serve};
-use crate::input::counters::{InputCounters, RefuseReason, Rejection};
-use crate::limits::PATIENCE_SECONDS;
+use super::connections::{ConnectionGroup, ConnectionLease};
+use super::counters::{InputCounters, RefuseReason, Rejection};
+use super::plan::{
+    BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, Reloadable, RunningSource, Source,
+};
+use super::receiver::serve;
+use crate::limits::{PATIENCE_SECONDS, TLS_CONNECTION_BYTES};
 use crate::net::accept::Acceptor;
 use crate::net::dial::KeepAlive;
 use crate::net::tls::{Refused, Server, ServerStream};
-use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, ServerTls};
+use crate::sys::privileges::{Identity, may_listen_on};
+use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, PlanError, ServerTls};
 
 /// Section `input.tcp-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -59,11 +65,6 @@ impl Default for Section {
 }
 
 impl Section {
-    /// Whether it runs, once resolved.
-    pub fn is_enabled(&self) -> bool {
-        self.enable == Some(true)
-    }
-
     /// The TLS keys together.
     pub fn tls(&self) -> ServerTls<'_> {
         ServerTls {
@@ -74,44 +75,127 @@ impl Section {
         }
     }
 
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// Those of [`ServerTls::check`].
-    pub fn check(&self) -> Result<(), KeyError> {
-        self.tls().check()
+    fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.local_address.get(), self.local_port.get())
     }
 }
 
 /// Name of the input in metrics and log.
 pub const NAME: &str = "tcp-socket";
 
-/// Where a section listens.
-pub fn address(section: &Section) -> SocketAddr {
-    SocketAddr::new(section.local_address.get(), section.local_port.get())
+impl InputKind for Section {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enable == Some(true)
+    }
+
+    fn check(&self) -> Result<(), KeyError> {
+        self.tls().check()
+    }
+
+    fn uses_tls(&self) -> bool {
+        self.tls().is_on()
+    }
+
+    fn tls_files(&self) -> Vec<&Path> {
+        let files = [&self.tls_server_cert, &self.tls_server_key, &self.tls_client_ca];
+        files.into_iter().filter(|_| self.uses_tls()).filter_map(|path| path.as_deref()).collect()
+    }
+
+    fn plan(&self, context: &InputPlanContext<'_>) -> Result<InputPlan, PlanError> {
+        let (tls, limits) = (self.tls(), context.limits);
+        let mut memory = Vec::new();
+        if tls.is_on() {
+            let what = format!("TLS of {} connections, at most", limits.connections);
+            memory.push((what, limits.connections * TLS_CONNECTION_BYTES));
+        }
+        let shared = TcpShared { access: AccessList::new(self), tls: Server::load(&tls)? };
+        Ok(InputPlan {
+            name: NAME,
+            words: format!("on {}{}", self.address(), tls.words()),
+            memory,
+            source: Box::new(TcpServer {
+                address: self.address(),
+                places: (limits.connections, limits.connections_per_address),
+                shared: Rc::new(shared),
+                listener: None,
+            }),
+        })
+    }
 }
 
-/// Binds the listener.
-///
-/// # Errors
-///
-/// When the address is not ours or the port is taken.
-pub fn bind(section: &Section) -> io::Result<TcpListener> {
-    TcpListener::bind(address(section))
+/// A listener on TCP.
+struct TcpServer {
+    address: SocketAddr,
+    /// Connections in all, and from one address.
+    places: (usize, usize),
+    shared: Rc<TcpShared>,
+    listener: Option<TcpListener>,
+}
+
+/// What a reload changes.
+struct TcpShared {
+    access: AccessList,
+    tls: Option<Server>,
+}
+
+impl Reloadable for TcpShared {
+    fn reload(&self, section: &super::Section) -> Result<(), KeyError> {
+        let section = &section.tcp_socket;
+        self.access.replace(section);
+        match &self.tls {
+            Some(tls) if section.tls().is_on() => tls.reload(&section.tls()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Source for TcpServer {
+    fn foresee(&self) -> Vec<String> {
+        if may_listen_on(self.address.port()) {
+            return Vec::new();
+        }
+        vec![format!(": {}: {}", self.address, io::Error::from_raw_os_error(nix::libc::EACCES))]
+    }
+
+    fn open(&mut self, _: &Identity) -> io::Result<()> {
+        let listener = TcpListener::bind(self.address)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.address)))?;
+        self.listener = Some(listener);
+        Ok(())
+    }
+
+    fn reloadable(&self) -> Option<Rc<dyn Reloadable>> {
+        Some(Rc::<TcpShared>::clone(&self.shared))
+    }
+
+    fn run(
+        self: Box<Self>,
+        context: InputContext,
+        counters: &'static InputCounters,
+    ) -> io::Result<RunningSource> {
+        let listener = self.listener.ok_or(io::ErrorKind::NotConnected)?;
+        debug!("Input handler: listening on {}", listener.local_addr()?.to_string());
+        let (places, share) = self.places;
+        let group = context.receiver.connections.group(places, share);
+        Ok(Box::pin(accept(context, counters, group, self.shared, Async::new(listener)?)))
+    }
 }
 
 /// Peers let in.
 #[derive(Debug)]
-pub struct AccessList(std::cell::RefCell<Vec<Network>>);
+struct AccessList(RefCell<Vec<Network>>);
 
 impl AccessList {
-    /// The list of a section.
-    pub fn new(section: &Section) -> Self {
-        AccessList(std::cell::RefCell::new(section.access_control_list.clone()))
+    fn new(section: &Section) -> Self {
+        AccessList(RefCell::new(section.access_control_list.clone()))
     }
 
     /// Puts another list in force; connections that are open stay.
-    pub fn replace(&self, section: &Section) {
+    fn replace(&self, section: &Section) {
         self.0.borrow_mut().clone_from(&section.access_control_list);
     }
 
@@ -121,77 +205,40 @@ impl AccessList {
 }
 
 /// Accepts connections for ever.
-pub async fn run(
-    executor: &'static LocalExecutor<'static>,
-    receiver: &'static Receiver<'static>,
+async fn accept(
+    context: InputContext,
     counters: &'static InputCounters,
-    access: &'static AccessList,
-    tls: Option<&'static Server>,
+    group: &'static ConnectionGroup,
+    shared: Rc<TcpShared>,
     listener: Async<TcpListener>,
-) {
+) -> Result<(), BrokenOff> {
+    let InputContext { executor, receiver } = context;
     let acceptor = Acceptor::new("Input tcp-socket", listener);
     loop {
         let (stream, peer) = acceptor.accept().await;
-        if let Some(lease) = admit(receiver, counters, access, peer) {
-            KeepAlive::SENDER.set(&stream, &peer);
-            match tls {
-                None => start(executor, receiver, counters, lease, stream, peer),
-                Some(tls) => start_tls(executor, receiver, counters, lease, stream, peer, tls),
-            }
+        if !shared.access.allows(peer.ip()) {
+            debug!("{}: not on the access list", peer.to_string());
+            counters.refuse(RefuseReason::AccessList);
+            continue;
         }
+        let Some(lease) = group.admit(peer.ip().into(), counters, &peer).await else { continue };
+        KeepAlive::SENDER.set(&stream, &peer);
+        let task_handle = lease.task_handle();
+        // Two kinds of tasks, so that those without TLS need no room for it.
+        task_handle.keep(if shared.tls.is_none() {
+            executor.spawn(async move {
+                serve(&stream, &peer, counters, receiver, &lease).await;
+            })
+        } else {
+            let shared = Rc::clone(&shared);
+            executor.spawn(async move {
+                let Some(tls) = &shared.tls else { return };
+                if let Some(stream) = shake(tls, stream.into(), &peer, counters, &lease).await {
+                    serve(stream, &peer, counters, receiver, &lease).await;
+                }
+            })
+        });
     }
-}
-
-/// A lease for the peer, unless it is to be closed.
-fn admit(
-    receiver: &'static Receiver<'static>,
-    counters: &InputCounters,
-    access: &AccessList,
-    peer: SocketAddr,
-) -> Option<ConnectionLease<'static>> {
-    if !access.allows(peer.ip()) {
-        debug!("{}: not on the access list", peer.to_string());
-        counters.refused.count(RefuseReason::AccessList);
-        return None;
-    }
-    let lease = receiver.connections.take();
-    if lease.is_none() {
-        warn!("{}: closed, all places for connections are taken (limits.connections)", peer.to_string());
-        counters.refused.count(RefuseReason::Limit);
-    }
-    lease
-}
-
-fn start(
-    executor: &'static LocalExecutor<'static>,
-    receiver: &'static Receiver<'static>,
-    counters: &'static InputCounters,
-    lease: ConnectionLease<'static>,
-    stream: Async<TcpStream>,
-    peer: SocketAddr,
-) {
-    let task_handle = lease.task_handle();
-    task_handle.keep(executor.spawn(async move {
-        serve(&stream, &peer, counters, receiver, &lease).await;
-    }));
-}
-
-/// The same over TLS: a task of its own kind, so that those without TLS need no room for it.
-fn start_tls(
-    executor: &'static LocalExecutor<'static>,
-    receiver: &'static Receiver<'static>,
-    counters: &'static InputCounters,
-    lease: ConnectionLease<'static>,
-    stream: Async<TcpStream>,
-    peer: SocketAddr,
-    tls: &'static Server,
-) {
-    let task_handle = lease.task_handle();
-    task_handle.keep(executor.spawn(async move {
-        if let Some(stream) = shake(tls, stream.into(), &peer, counters, &lease).await {
-            serve(stream, &peer, counters, receiver, &lease).await;
-        }
-    }));
 }
 
 /// Does the TLS handshake, and says in the log and the counters why it came to nothing.
@@ -200,7 +247,7 @@ async fn shake(
     stream: async_net::TcpStream,
     peer: &SocketAddr,
     counters: &InputCounters,
-    lease: &ConnectionLease<'_>,
+    lease: &ConnectionLease,
 ) -> Option<ServerStream> {
     lease.set_deadline(PATIENCE_SECONDS);
     let shaken = async { Some(tls.accept(stream).await) };
@@ -216,11 +263,11 @@ async fn shake(
             warn!("{}: closed: plain text, and this port speaks TLS", peer.to_string());
         }
         Some(Err(Refused::Handshake(error))) => {
-            counters.refused.count(RefuseReason::Tls);
+            counters.refuse(RefuseReason::Tls);
             warn!("{}: closed: no TLS: {}", peer.to_string(), error.to_string());
         }
         None => {
-            counters.refused.count(RefuseReason::Timeout);
+            counters.refuse(RefuseReason::Timeout);
             warn!("{}: closed, TLS was not agreed on for {} s", peer.to_string(), PATIENCE_SECONDS);
         }
     }

@@ -5,22 +5,25 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use async_io::Async;
-use defmt_or_log::warn;
+use defmt_or_log::{debug, warn};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use serde::Deserialize;
-use smol::LocalExecutor;
 
+use super::connections::{ConnectionGroup, Origin};
+use super::counters::InputCounters;
 use super::file_mode::FileMode;
-use super::receiver::{Receiver, serve};
-use crate::input::counters::{InputCounters, RefuseReason};
+use super::plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
+use super::receiver::serve;
 use crate::net::accept::Acceptor;
 use crate::sys::privileges::Identity;
 use crate::sys::{accounts, files, unix_listener};
-use crate::values::{Account, FilePath, KeyError, required};
+use crate::values::{Account, FilePath, KeyError, PlanError, required};
 
 /// Section `input.unix-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -44,44 +47,108 @@ impl Default for Section {
     }
 }
 
-impl Section {
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// No path.
-    pub fn check(&self) -> Result<(), KeyError> {
-        required("path", &self.path)
-    }
-}
-
 /// Name of the input in metrics and log.
 pub const NAME: &str = "unix-socket";
 
-/// A listener, and the file that is removed with it.
-#[derive(Debug)]
-pub struct Socket {
-    /// The listener.
-    pub listener: UnixListener,
+impl InputKind for Section {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn check(&self) -> Result<(), KeyError> {
+        required("path", &self.path)
+    }
+
+    fn plan(&self, context: &InputPlanContext<'_>) -> Result<InputPlan, PlanError> {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        Ok(InputPlan {
+            name: NAME,
+            words: format!("at {}", path.display()),
+            memory: Vec::new(),
+            source: Box::new(UnixServer {
+                section: self.clone(),
+                places: context.limits.connections,
+                listener: None,
+                file: None,
+            }),
+        })
+    }
+}
+
+/// A listener on a Unix socket.
+struct UnixServer {
+    section: Section,
+    places: usize,
+    listener: Option<UnixListener>,
     /// Removes the file when dropped.
-    pub file: SocketFile,
+    file: Option<SocketFile>,
+}
+
+impl Source for UnixServer {
+    fn foresee(&self) -> Vec<String> {
+        let Section { path, owner, group, .. } = &self.section;
+        let path = path.as_deref().unwrap_or(Path::new(""));
+        let shown = path.display();
+        let mut errors: Vec<_> =
+            files::cannot_make(path).map(|why| format!(": {shown}: {why}")).into_iter().collect();
+        if path.symlink_metadata().is_ok_and(|metadata| !metadata.file_type().is_socket()) {
+            errors.push(format!(": {shown}: the file exists and is no socket"));
+        }
+        let owner = owner.as_ref().and_then(|owner| accounts::user(owner.as_str()).err());
+        let group = group.as_ref().and_then(|group| accounts::group(group.as_str()).err());
+        for (key, error) in [("owner", owner), ("group", group)] {
+            errors.extend(error.map(|error| format!(".{key}: {error}")));
+        }
+        errors
+    }
+
+    fn open(&mut self, identity: &Identity) -> io::Result<()> {
+        let path = self.section.path.as_deref().unwrap_or(Path::new(""));
+        let (listener, file) = bind(&self.section, identity)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        (self.listener, self.file) = (Some(listener), Some(file));
+        Ok(())
+    }
+
+    fn warn_of_lost_rights(&self) {
+        if let Some(file) = &self.file {
+            file.warn_if_it_stays();
+        }
+    }
+
+    fn run(
+        self: Box<Self>,
+        context: InputContext,
+        counters: &'static InputCounters,
+    ) -> io::Result<RunningSource> {
+        let UnixServer { places, listener, file, .. } = *self;
+        let listener = Async::new(listener.ok_or(io::ErrorKind::NotConnected)?)?;
+        if let Some(file) = &file {
+            debug!("Input handler: listening on {}", file.path.display().to_string());
+        }
+        let group = context.receiver.connections.group(places, places);
+        Ok(Box::pin(async move {
+            let _file = file;
+            accept(context, counters, group, listener).await
+        }))
+    }
 }
 
 /// The socket's file; removed when dropped, if it still is the one that was made.
 #[derive(Debug)]
-pub struct SocketFile {
+struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     made: (u64, u64),
 }
 
 impl SocketFile {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Says when the file cannot be removed at exit; to be called with the rights the process keeps.
-    pub fn warn_if_it_stays(&self) {
+    fn warn_if_it_stays(&self) {
         if !files::may_make_beside(&self.path) {
             warn!(
                 "input.unix-socket: {}: stays after the end: this user may not remove it",
@@ -104,35 +171,34 @@ impl Drop for SocketFile {
 /// # Errors
 ///
 /// When something else is at the path, somebody listens there, or the owner is unknown or may not be set.
-pub fn bind(section: &Section, identity: &Identity) -> io::Result<Socket> {
+fn bind(section: &Section, identity: &Identity) -> io::Result<(UnixListener, SocketFile)> {
     let path = section.path.as_deref().unwrap_or(Path::new(""));
     let owner = section.owner.as_ref().map(|owner| accounts::user(owner.as_str())).transpose()?;
     let group = section.group.as_ref().map(|group| accounts::group(group.as_str())).transpose()?;
     let owner = owner.map(|(user, _)| user).or(identity.user);
     let listener = unix_listener::listen_at(path, section.mode.get(), owner, group.or(identity.group))?;
     let made = fs::symlink_metadata(path)?;
-    Ok(Socket { listener, file: SocketFile { path: path.to_owned(), made: (made.dev(), made.ino()) } })
+    Ok((listener, SocketFile { path: path.to_owned(), made: (made.dev(), made.ino()) }))
 }
 
 /// Accepts connections for ever.
-pub async fn run(
-    executor: &'static LocalExecutor<'static>,
-    receiver: &'static Receiver<'static>,
+async fn accept(
+    context: InputContext,
     counters: &'static InputCounters,
+    group: &'static ConnectionGroup,
     listener: Async<UnixListener>,
-) {
+) -> Result<(), BrokenOff> {
+    let InputContext { executor, receiver } = context;
     let acceptor = Acceptor::new("Input unix-socket", listener);
     let mut connections = 0u64;
     loop {
         let (stream, ()) = acceptor.accept().await;
         connections += 1;
-        let Some(lease) = receiver.connections.take() else {
-            warn!("{}: closed, all places for connections are taken (limits.connections)", NAME);
-            counters.refused.count(RefuseReason::Limit);
-            continue;
-        };
+        let peer = UnixPeer(connections);
+        let process = getsockopt(&stream, PeerCredentials).map_or(0, |credentials| credentials.pid());
+        let origin = Origin::Process(process.unsigned_abs());
+        let Some(lease) = group.admit(origin, counters, &peer).await else { continue };
         let task_handle = lease.task_handle();
-        let peer = Peer(connections);
         task_handle.keep(executor.spawn(async move {
             serve(&stream, &peer, counters, receiver, &lease).await;
         }));
@@ -140,9 +206,9 @@ pub async fn run(
 }
 
 /// A peer has no address: its number in order of connection.
-struct Peer(u64);
+struct UnixPeer(u64);
 
-impl core::fmt::Display for Peer {
+impl core::fmt::Display for UnixPeer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{NAME} #{}", self.0)
     }

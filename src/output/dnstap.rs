@@ -7,10 +7,10 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{OutputKind, Plan, PlanContext, PlanError, RawFrames, RecordKind};
+use super::{OutputKind, Plan, PlanContext, RawFrames, RecordKind};
 use crate::net::dial::PeerAddress;
 use crate::section::section;
-use crate::values::{ClientTls, FilePath, KeyError, Text, all, required};
+use crate::values::{ClientTls, FilePath, KeyError, PlanError, Text, all, required};
 
 section! {
     /// Section `output.dnstap`.

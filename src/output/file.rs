@@ -18,12 +18,12 @@ use smol::future::{or, pending};
 
 use super::rotating_file::{self, FileSettings, RotatingFile};
 use super::{
-    Outlet, Outlets, OutputKind, Plan, PlanContext, PlanError, RawFrames, RecordKind, ReopenedFile,
-    RunningSink, Sink, TaskContext, TaskStep, WriteState,
+    Outlet, Outlets, OutputKind, Plan, PlanContext, RawFrames, RecordKind, ReopenedFile, RunningSink, Sink,
+    TaskContext, TaskStep, WriteState,
 };
 use crate::limits::FILE_BATCH_BYTES;
 use crate::section::section;
-use crate::values::{FilePath, Format, choice};
+use crate::values::{FilePath, Format, PlanError, choice};
 
 section! {
     /// Section `output.file`.

@@ -22,14 +22,13 @@ use smol::stream::StreamExt;
 use super::rotating_file::FileSettings;
 use super::stdout::StdoutWriter;
 use super::{
-    Outlet, OutputKind, Plan, PlanContext, PlanError, RecordKind, ReopenedFile, RunningSink, Sink,
-    TaskContext, file,
+    Outlet, OutputKind, Plan, PlanContext, RecordKind, ReopenedFile, RunningSink, Sink, TaskContext, file,
 };
 use crate::limits::RECORD_BYTES;
 use crate::section::section;
 use crate::statistics::{Statistics, StreamScope};
 use crate::time::{Time, write_comma_time};
-use crate::values::{FilePath, Seconds};
+use crate::values::{FilePath, PlanError, Seconds};
 
 section! {
     /// Section `output.metrics`.

@@ -33,14 +33,14 @@ mod stream_sink;
 pub mod syslog;
 pub mod tcp_socket;
 
+use crate::values::PlanError;
 use serde::Deserialize;
 
 pub use counters::{DropReason, OutletCounters};
 pub use outlet::{Outlet, TaskStep, WaitPolicy, WriteState};
 pub use outlets::Outlets;
 pub use plan::{
-    OutputCertificates, OutputKind, Plan, PlanContext, PlanError, ReopenedFile, RunningSink, Sink,
-    TaskContext,
+    OutputCertificates, OutputKind, Plan, PlanContext, ReopenedFile, RunningSink, Sink, TaskContext,
 };
 pub use record::{RawFrames, RecordKind};
 pub use syslog::SyslogComposer;

@@ -12,7 +12,6 @@ use core::cell::RefCell;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -23,7 +22,7 @@ use crate::section::QueueSettings;
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 use crate::sys::privileges::Identity;
-use crate::values::{ClientTls, Host, KeyError};
+use crate::values::{ClientTls, Host, KeyError, PlanError};
 
 /// One kind of output, as its section of the configuration.
 pub trait OutputKind {
@@ -143,37 +142,6 @@ impl Plan {
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan").field("name", &self.name).field("words", &self.words).finish_non_exhaustive()
-    }
-}
-
-/// Why an output cannot be made on this machine: a key's file is of no use, or something else failed.
-#[derive(Debug)]
-pub enum PlanError {
-    /// What is wrong with which key.
-    Key(KeyError),
-    /// What the system says.
-    Io(io::Error),
-}
-
-impl From<KeyError> for PlanError {
-    fn from(error: KeyError) -> Self {
-        PlanError::Key(error)
-    }
-}
-
-impl From<io::Error> for PlanError {
-    fn from(error: io::Error) -> Self {
-        PlanError::Io(error)
-    }
-}
-
-/// What follows the name of the section: `.key: text` or `: text`.
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PlanError::Key(KeyError { key, text, .. }) => write!(f, ".{key}: {text}"),
-            PlanError::Io(error) => write!(f, ": {error}"),
-        }
     }
 }
 

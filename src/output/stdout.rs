@@ -18,12 +18,13 @@ use async_io::{Async, Timer};
 use smol::future::yield_now;
 
 use super::{
-    DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, PlanError, RecordKind, RunningSink, Sink,
-    TaskContext, TaskStep, WriteState,
+    DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, RecordKind, RunningSink, Sink, TaskContext,
+    TaskStep, WriteState,
 };
 use crate::section::section;
 use crate::sys::stdio;
 use crate::values::Format;
+use crate::values::PlanError;
 use defmt_or_log::warn;
 
 section! {

@@ -4,10 +4,10 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{OutputKind, Plan, PlanContext, PlanError, RecordKind};
+use super::{OutputKind, Plan, PlanContext, RecordKind};
 use crate::net::dial::PeerAddress;
 use crate::section::section;
-use crate::values::{ClientTls, Format, KeyError, all, required};
+use crate::values::{ClientTls, Format, KeyError, PlanError, all, required};
 
 section! {
     /// Section `output.tcp-socket`.

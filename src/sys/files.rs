@@ -32,6 +32,16 @@ pub fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
     Ok(openat(&folder.descriptor, name, flags, Mode::from_bits_truncate(mode))?.into())
 }
 
+/// Why a file cannot be made in the folder of a path.
+pub fn cannot_make(path: &Path) -> Option<io::Error> {
+    match folder_of(path).metadata() {
+        Err(error) => Some(error),
+        Ok(metadata) if !metadata.is_dir() => Some(io::Error::from_raw_os_error(libc::ENOTDIR)),
+        Ok(_) if !may_make_beside(path) => Some(io::Error::from_raw_os_error(libc::EACCES)),
+        Ok(_) => None,
+    }
+}
+
 /// Whether this process may make, and so remove, files in the folder of a path.
 pub fn may_make_beside(path: &Path) -> bool {
     access(folder_of(path), AccessFlags::W_OK | AccessFlags::X_OK).is_ok()

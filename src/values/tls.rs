@@ -24,6 +24,15 @@ impl ServerTls<'_> {
         self.support == Some(true)
     }
 
+    /// How a listener is protected, in words that follow its address.
+    pub fn words(&self) -> &'static str {
+        match (self.is_on(), self.client_ca) {
+            (false, _) => "",
+            (true, None) => ", TLS",
+            (true, Some(_)) => ", TLS with client certificates",
+        }
+    }
+
     /// The rules between the keys.
     ///
     /// # Errors

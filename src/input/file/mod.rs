@@ -13,6 +13,7 @@ mod packets;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -23,12 +24,13 @@ use smol::future::yield_now;
 use frames::Frames;
 use packets::Packets;
 
+use super::plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
 use super::sniffer;
 use crate::capture::is_pcap;
 use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::pipeline::Collector;
-use crate::values::{Bounded, FilePath, KeyError, choice, required};
+use crate::values::{Bounded, FilePath, KeyError, PlanError, choice, required};
 
 /// Section `input.file`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -60,22 +62,62 @@ choice! {
 /// What `rate` takes.
 pub type Rate = Bounded<1, 1_000_000_000>;
 
-impl Section {
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// No path.
-    pub fn check(&self) -> Result<(), KeyError> {
-        required("path", &self.path)
-    }
-}
-
 /// Name of the input in metrics and log.
 pub const NAME: &str = "file";
 
+impl InputKind for Section {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn check(&self) -> Result<(), KeyError> {
+        required("path", &self.path)
+    }
+
+    fn plan(&self, context: &InputPlanContext<'_>) -> Result<InputPlan, PlanError> {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        let replay = Replay::open(self, &context.input.sniffer, context.limits)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        Ok(InputPlan {
+            name: NAME,
+            words: path.display().to_string(),
+            memory: vec![("buffers of input file".to_owned(), replay.cost(context.limits))],
+            source: Box::new(FileSource { replay, is_last: self.at_end == Some(AtEnd::Exit) }),
+        })
+    }
+}
+
+/// A replay, before it runs.
+struct FileSource {
+    replay: Replay,
+    is_last: bool,
+}
+
+impl Source for FileSource {
+    fn reads_packets(&self) -> bool {
+        true
+    }
+
+    fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    fn run(
+        self: Box<Self>,
+        context: InputContext,
+        counters: &'static InputCounters,
+    ) -> io::Result<RunningSource> {
+        Ok(Box::pin(run(self.replay, context.receiver.collector, counters)))
+    }
+}
+
 /// A capture, open.
 #[derive(Debug)]
-pub struct Replay {
+struct Replay {
     file: File,
     path: String,
     content: CaptureContent,
@@ -96,8 +138,8 @@ impl Replay {
     /// # Errors
     ///
     /// When it cannot be read, or is no capture.
-    pub fn open(section: &Section, sniffer: &sniffer::Section, limits: &Limits) -> io::Result<Self> {
-        let path = section.path.as_deref().unwrap_or(std::path::Path::new(""));
+    fn open(section: &Section, sniffer: &sniffer::Section, limits: &Limits) -> io::Result<Self> {
+        let path = section.path.as_deref().unwrap_or(Path::new(""));
         let mut file = File::open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -120,7 +162,7 @@ impl Replay {
     }
 
     /// Bytes that it takes.
-    pub fn cost(&self, limits: &Limits) -> usize {
+    fn cost(&self, limits: &Limits) -> usize {
         match &self.content {
             CaptureContent::Frames(_) => Frames::cost(limits.frame),
             CaptureContent::Packets(_) => Packets::cost(limits),
@@ -143,18 +185,22 @@ fn strange(first: [u8; 4]) -> String {
 }
 
 /// Replays the capture to its end; for ever when it repeats.
-pub async fn run(mut capture: Replay, collector: &Collector<'_>, counters: &InputCounters) {
+async fn run(
+    mut capture: Replay,
+    collector: &Collector<'_>,
+    counters: &InputCounters,
+) -> Result<(), BrokenOff> {
     loop {
         if let Err(error) = capture.replay(collector, counters).await {
             warn!("{}: {}", capture.path, error.to_string());
         }
         if !capture.repeat {
             info!("{}: replayed", capture.path);
-            return;
+            return Ok(());
         }
         if let Err(error) = capture.file.rewind() {
             warn!("{}: {}", capture.path, error.to_string());
-            return;
+            return Err(BrokenOff);
         }
         yield_now().await;
     }

@@ -23,6 +23,7 @@ use smol::future::{or, pending, yield_now};
 use super::interface::{CaptureTarget, InterfaceState};
 use super::{NAME, Section};
 use crate::capture::{Captured, Dissector, LinkLayer};
+use crate::input::BrokenOff;
 use crate::input::counters::{Connected, InputCounters};
 use crate::limits::Limits;
 use crate::net::reconnect::Backoff;
@@ -135,8 +136,11 @@ enum Attached<'i> {
 }
 
 /// Takes packets, for ever.
-pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &InputCounters) {
-    counters.expect(1);
+pub async fn run(
+    mut listener: Listener,
+    collector: &Collector<'_>,
+    counters: &InputCounters,
+) -> Result<(), BrokenOff> {
     let mut backoff = Backoff::new(LOOK_AGAIN);
     let mut attached = Attached::Unknown;
     listener.follow(counters, &mut attached);
@@ -176,7 +180,8 @@ pub async fn run(mut listener: Listener, collector: &Collector<'_>, counters: &I
                 };
                 let word = or(listener.changes.readable(), or(look_again, give_up));
                 if let Err(error) = or(listener.socket.readable(), word).await {
-                    return warn!("Input {}: {}", NAME, error.to_string());
+                    warn!("Input {}: {}", NAME, error.to_string());
+                    return Err(BrokenOff);
                 }
                 if listener.socket.take_error().is_some() || again.is_some() {
                     listener.follow(counters, &mut attached);

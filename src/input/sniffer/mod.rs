@@ -3,12 +3,18 @@
 mod capture;
 mod interface;
 
-pub use capture::{Listener, Sniffer, run};
+use std::io;
 
-use crate::capture::{Dissector, DissectorSettings, RecordedKinds};
-use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_PORTS};
-use crate::values::{KeyError, ListenAddress, Port, Text, required};
 use serde::Deserialize;
+
+use super::counters::InputCounters;
+use super::plan::{InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
+use crate::capture::{Dissector, DissectorSettings, RecordedKinds};
+use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_BLOCK_BYTES, SNIFFER_PORTS};
+use crate::sys::interfaces;
+use crate::sys::privileges::{Identity, NET_RAW, has_capability};
+use crate::values::{KeyError, ListenAddress, PlanError, Port, Text, required};
+use capture::Sniffer;
 
 /// Section `input.sniffer`. The names of the switches in the program it replaces are read too.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -66,24 +72,6 @@ impl Default for Section {
 }
 
 impl Section {
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// No interface, no port.
-    pub fn check(&self) -> Result<(), KeyError> {
-        required("eth-name", &self.eth_name)?;
-        if self.dns_port.is_empty() {
-            return Err(KeyError::new("dns-port", "an empty list; allowed: at least one port, such as [53]"));
-        }
-        if self.dns_port.len() > SNIFFER_PORTS {
-            return Err(KeyError::new("dns-port", format!("too many; allowed: {SNIFFER_PORTS} ports")));
-        }
-        if self.eth_ip.len() > SNIFFER_ADDRESSES {
-            return Err(KeyError::new("eth-ip", format!("too many; allowed: {SNIFFER_ADDRESSES} addresses")));
-        }
-        Ok(())
-    }
-
     /// The interface's name.
     pub fn interface(&self) -> &str {
         self.eth_name.as_ref().map_or("", Text::as_str)
@@ -109,6 +97,86 @@ impl Section {
 
 /// Name of the input in metrics and log.
 pub const NAME: &str = "sniffer";
+
+impl InputKind for Section {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    fn check(&self) -> Result<(), KeyError> {
+        required("eth-name", &self.eth_name)?;
+        if self.dns_port.is_empty() {
+            return Err(KeyError::new("dns-port", "an empty list; allowed: at least one port, such as [53]"));
+        }
+        if self.dns_port.len() > SNIFFER_PORTS {
+            return Err(KeyError::new("dns-port", format!("too many; allowed: {SNIFFER_PORTS} ports")));
+        }
+        if self.eth_ip.len() > SNIFFER_ADDRESSES {
+            return Err(KeyError::new("eth-ip", format!("too many; allowed: {SNIFFER_ADDRESSES} addresses")));
+        }
+        Ok(())
+    }
+
+    fn plan(&self, context: &InputPlanContext<'_>) -> Result<InputPlan, PlanError> {
+        let limits = context.limits;
+        Ok(InputPlan {
+            name: NAME,
+            words: format!("on {}", self.interface()),
+            memory: vec![
+                ("sniffer's fragments and connections".to_owned(), Dissector::cost(limits)),
+                (format!("sniffer's ring of {} blocks", limits.ring), limits.ring * SNIFFER_BLOCK_BYTES),
+            ],
+            source: Box::new(SnifferSource { section: self.clone(), limits: *limits, sniffer: None }),
+        })
+    }
+}
+
+/// The sniffer, before it runs.
+struct SnifferSource {
+    section: Section,
+    limits: Limits,
+    sniffer: Option<Sniffer>,
+}
+
+impl Source for SnifferSource {
+    fn foresee(&self) -> Vec<String> {
+        if has_capability(NET_RAW) {
+            return Vec::new();
+        }
+        vec![format!(": {}: {}", self.section.interface(), io::Error::from_raw_os_error(nix::libc::EPERM))]
+    }
+
+    fn warning(&self) -> Option<String> {
+        let interface = self.section.interface();
+        let is_there = interface == "any" || interfaces::number(interface).is_some();
+        (!is_there).then(|| format!("sniffer.eth-name: there is no {interface} yet; it will be waited for"))
+    }
+
+    fn open(&mut self, _: &Identity) -> io::Result<()> {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.section.interface()));
+        self.sniffer = Some(Sniffer::open(&self.section, &self.limits).map_err(named)?);
+        Ok(())
+    }
+
+    fn reads_packets(&self) -> bool {
+        true
+    }
+
+    fn run(
+        self: Box<Self>,
+        context: InputContext,
+        counters: &'static InputCounters,
+    ) -> io::Result<RunningSource> {
+        let listener = self.sniffer.ok_or(io::ErrorKind::NotConnected)?.into_async()?;
+        counters.expect_one_more();
+        Ok(Box::pin(capture::run(listener, context.receiver.collector, counters)))
+    }
+}
 
 #[cfg(test)]
 mod tests {

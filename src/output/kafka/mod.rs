@@ -30,9 +30,9 @@ pub use record::{KeyedRecords, split};
 #[cfg(feature = "kafka-plain")]
 use sink::KafkaSink;
 
-use super::{OutputKind, Plan, PlanContext, PlanError, RecordKind};
+use super::{OutputKind, Plan, PlanContext, RecordKind};
 use crate::section::section;
-use crate::values::{Format, KeyError, Text, choice, required};
+use crate::values::{Format, KeyError, PlanError, Text, choice, required};
 
 section! {
     /// Section `output.kafka`.

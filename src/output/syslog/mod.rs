@@ -12,11 +12,11 @@ use std::io;
 use super::datagram_sink::DatagramSink;
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{OutputKind, Plan, PlanContext, PlanError, RecordKind, Sink};
+use super::{OutputKind, Plan, PlanContext, RecordKind, Sink};
 use crate::net::dial::PeerAddress;
 use crate::net::tls;
 use crate::section::section;
-use crate::values::{ClientTls, FilePath, Format, KeyError, required};
+use crate::values::{ClientTls, FilePath, Format, KeyError, PlanError, required};
 
 section! {
     /// Section `output.syslog`. The port when it is unset: 514, with TLS 6514.
