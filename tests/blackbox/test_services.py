@@ -28,6 +28,10 @@ procd_open_instance() { note open "$@"; }
 procd_set_param() { note "$@"; }
 procd_close_instance() { note close; }
 procd_add_reload_trigger() { note trigger "$@"; }
+procd_add_raw_trigger() { note raw_trigger "$@"; }
+procd_send_signal() { note signal "$@"; }
+running() { :; }
+restart() { note restart "$@"; }
 logger() { note logger "$@"; }
 chown() { note chown "$@"; }
 . "$SCRIPT"
@@ -73,7 +77,7 @@ class Router:
             script = file.read()
         # The program and /var of this machine.
         for name, path in (("PROG", harness.BINARY), ("RENDERED", f"{self.top}/var/dnstapd.toml"),
-                           ("FOLDER", f"{self.top}/run")):
+                           ("FOLDER", f"{self.top}/run"), ("KEPT", f"{self.top}/kept")):
             script, count = re.subn(rf"(?m)^{name}=.*$", f"{name}={path}", script)
             assert count == 1, name
         self.write("init", script)
@@ -127,16 +131,19 @@ def test_systemd_unit():
 
 def test_procd_instance():
     with open(os.path.join(OPENWRT, "dnstapd.config")) as file:
-        router = Router(file.read().replace("option enable '1'\n\toption eth_name",
-                                            "option enable '0'\n\toption eth_name"))
+        uci = file.read().replace("option enable '1'\n\toption eth_name", "option enable '0'\n\toption eth_name")
+    router = Router(uci)
+    router.configure(uci.replace("/var/run/dnstapd", f"{router.top}/run").replace("/etc/dnstapd", f"{router.top}/kept"))
     for shell in ("dash", "busybox ash"):
         calls = router.call("start_service", shell=shell)
+        given = [call for call in calls if call[-1].endswith(".put")]
+        assert [os.path.basename(call[-1]) for call in given] == ["dnstapd.toml.put", "dnstapd.in-force.toml.put"]
+        calls = [call for call in calls if call not in given]
         conf = f"{router.top}/var/dnstapd.toml"
         assert calls == [
             ("chown", "dnstapd", f"{router.top}/run"),
             ("open",),
             ("command", harness.BINARY, "--config", conf),
-            ("file", conf),
             ("respawn", "3600", "5", "5"),
             ("stderr", "1"),
             ("capabilities", "/etc/capabilities/dnstapd.json"),
@@ -144,7 +151,9 @@ def test_procd_instance():
             ("term_timeout", "8"),
             ("close",),
         ], calls
-    assert router.call("service_triggers") == [("trigger", "dnstapd")]
+    assert router.call("service_triggers") == [
+        ("trigger", "dnstapd"), ("raw_trigger", "interface.*.up", "2000", "/etc/init.d/dnstapd", "reload"),
+    ]
     config = router.rendered()
     assert config["process"]["user"] == "dnstapd", config
     assert config["input"]["sniffer"] == {"enable": False, "eth-name": "br-lan"}, config
@@ -179,6 +188,25 @@ def test_procd_switched_off():
 def test_procd_a_file_of_its_own():
     router = Router("config dnstapd main\noption file /etc/mine.toml\n")
     assert ("command", harness.BINARY, "--config", "/etc/mine.toml") in router.call("start_service")
+
+
+def test_procd_reload():
+    """A SIGHUP where that is enough, a restart where it is not, and nothing where the configuration is wrong."""
+    for shell in ("dash", "busybox ash"):
+        router = Router(ENABLED)
+        router.call("start_service", shell=shell)
+        kept = lambda: [call for call in router.call("reload_service", shell=shell) if call[0] != "chown"]
+        assert kept() == [("signal", "dnstapd", "*", "HUP")]
+        filtered = ENABLED + "config filter filter\nlist message_types CLIENT_QUERY\n"
+        router.configure(filtered)
+        assert kept() == [("signal", "dnstapd", "*", "HUP")]
+        assert router.rendered()["filter"] == {"message-types": ["CLIENT_QUERY"]}
+        router.configure(filtered.replace("profile small", "profile tiny"))
+        assert kept() == [("restart",)]
+        router.configure(filtered.replace("profile small", "profile huge"))
+        complaint, = kept()
+        assert complaint[0] == "logger" and "limits.profile" in complaint[-1]
+        assert router.rendered()["limits"] == {"profile": "small"}
 
 
 def test_procd_keeps_what_works():
