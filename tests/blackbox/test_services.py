@@ -133,7 +133,8 @@ def test_procd_instance():
     with open(os.path.join(OPENWRT, "dnstapd.config")) as file:
         uci = file.read().replace("option enable '1'\n\toption eth_name", "option enable '0'\n\toption eth_name")
     router = Router(uci)
-    router.configure(uci.replace("/var/run/dnstapd", f"{router.top}/run").replace("/etc/dnstapd", f"{router.top}/kept"))
+    uci = uci.replace("/var/run/dnstapd", f"{router.top}/run").replace("/etc/dnstapd", f"{router.top}/kept")
+    router.configure(uci.replace("option user 'dnstapd'", "option user 'nobody'"))
     for shell in ("dash", "busybox ash"):
         calls = router.call("start_service", shell=shell)
         given = [call for call in calls if call[-1].endswith(".put")]
@@ -141,7 +142,7 @@ def test_procd_instance():
         calls = [call for call in calls if call not in given]
         conf = f"{router.top}/var/dnstapd.toml"
         assert calls == [
-            ("chown", "dnstapd", f"{router.top}/run"),
+            ("chown", "nobody", f"{router.top}/run"),
             ("open",),
             ("command", harness.BINARY, "--config", conf),
             ("respawn", "3600", "5", "5"),
@@ -155,7 +156,7 @@ def test_procd_instance():
         ("trigger", "dnstapd"), ("raw_trigger", "interface.*.up", "2000", "/etc/init.d/dnstapd", "reload"),
     ]
     config = router.rendered()
-    assert config["process"]["user"] == "dnstapd", config
+    assert config["process"]["user"] == "nobody", config
     assert config["input"]["sniffer"] == {"enable": False, "eth-name": "br-lan"}, config
     assert config["output"]["stdout"] == {"enable": False} and config["limits"] == {"profile": "small"}
     with open(os.path.join(OPENWRT, "dnstapd.json")) as file:
