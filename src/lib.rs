@@ -75,9 +75,6 @@ pub mod time;
 /// The operating system, in safe types; the only `unsafe`.
 pub mod sys;
 
-/// The log of the program itself.
-pub mod log;
-
 // A message, from bytes to counts.
 /// Bytes to values and back: Frame Streams, dnstap, DNS. No I/O, no clock.
 pub mod wire;
@@ -109,6 +106,9 @@ pub mod net;
 
 /// Where messages go.
 pub mod output;
+
+/// The log of the program itself.
+pub mod log;
 
 /// The way of a message, as one function.
 pub mod pipeline;

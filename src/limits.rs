@@ -384,7 +384,7 @@ const _: () = assert!(SYSLOG_HEADER_BYTES >= IDENTITY_BYTES + 100);
 /// Octets written to a file at once, and the size of the buffer for them; a longer record gets a longer one.
 pub const FILE_BATCH_BYTES: usize = 64 << 10;
 
-/// Seconds the outputs have at a stop to write what is queued.
+/// Seconds the outputs have at a stop to write whatever is queued, and the web API to end.
 pub const DRAIN_SECONDS: u64 = 4;
 
 /// Octets of an output's queue for which librdkafka may hold one more message, unless it is told otherwise.
@@ -427,6 +427,20 @@ pub const QUEUE_OCTETS_PER_RECORD: usize = 32;
 
 /// Octets of the longest line in the log, below what a pipe takes without blocking.
 pub const LOG_LINE_BYTES: usize = 1 << 10;
+
+/// Bytes of lines that wait for a log file, and of the batch that is written to it.
+pub const LOG_QUEUE_BYTES: usize = 16 << 10;
+
+/// Lines of one kind that are written at once before they are limited to one a minute.
+pub const LOG_BURST: u32 = 10;
+/// The same for debug lines, which somebody asked for.
+pub const LOG_BURST_DEBUG: u32 = 1_000;
+
+/// Kinds of lines that are told apart: the places in the program that make one are fewer.
+pub const LOG_KINDS: usize = 128;
+
+/// Bytes of the beginning of a line that stands for others that were left out.
+pub const LOG_EXAMPLE_BYTES: usize = 80;
 
 /// Outputs that can be on at once: one of each kind.
 pub const OUTPUTS: usize = 8;

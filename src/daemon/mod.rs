@@ -77,10 +77,12 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
     let result = block_on(executor.run(Box::pin(async {
         let signals = signals.into_async().map_err(StartError::of("signals"))?;
+        executor.spawn(log::run()).detach();
         let mut running = Tasks::start(&config, opened, sinks, parts, executor)?;
         service::ready();
         let result = running.until_stop(config, &overlay, parts, &signals).await;
         running.stop(parts).await;
+        log::finish().await;
         result
     })));
     drop(pid_file);
@@ -135,7 +137,7 @@ pub(crate) fn kept_files(config: &Config, outputs: &[Plan]) -> Vec<KeptFile> {
     let trace = config.trace.file.as_deref().map(|path| KeptFile {
         key: "trace.file".to_owned(),
         path: path.to_owned(),
-        rotates: false,
+        rotates: config.trace.rotates(),
     });
     let outputs = outputs.iter().filter_map(|plan| {
         let ReopenedFile { path, rotates } = plan.sink.file()?;
@@ -278,6 +280,7 @@ async fn tick(parts: &'static ProcessTables) {
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
         parts.stage.outlets.tick(now);
+        log::tick(now);
         parts.receiver.connections.tick();
         if geoip::was_cut() {
             warn!(
@@ -293,9 +296,7 @@ async fn tick(parts: &'static ProcessTables) {
 fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     parts.stage.outlets.reopen();
     let Some(path) = config.file.clone() else {
-        if let Err(error) = log::reconfigure(&config.trace) {
-            warn!("trace.file: {}", error.to_string());
-        }
+        log::reconfigure(&config.trace);
         return;
     };
     let new = match config.load_again(&path, overlay) {
@@ -308,15 +309,11 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
             for line in why.lines() {
                 warn!("Not reloaded: {}", line);
             }
-            if let Err(error) = log::reconfigure(&config.trace) {
-                warn!("trace.file: {}", error.to_string());
-            }
+            log::reconfigure(&config.trace);
             return;
         }
     };
-    if let Err(error) = log::reconfigure(&new.trace) {
-        warn!("trace.file: {}", error.to_string());
-    }
+    log::reconfigure(&new.trace);
     let changes = Reload::between(config, &new);
     parts.receiver.collector.set_filter(Filter::new(&new.filter));
     parts.certificates.reload(&new);

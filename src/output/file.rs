@@ -74,6 +74,7 @@ impl OutputKind for Section {
             max_size: self.file_max_size.get(),
             count: self.file_count.get(),
             is_capture: self.format == FileFormat::Dnstap,
+            is_log: false,
             batch: FILE_BATCH_BYTES.max(kind.longest()),
         };
         Ok(Plan {

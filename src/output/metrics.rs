@@ -62,6 +62,7 @@ impl OutputKind for Section {
                     max_size: self.file_max_size.get(),
                     count: self.file_count.get(),
                     is_capture: false,
+                    is_log: false,
                     batch: RECORD_BYTES,
                 };
                 (path.display().to_string(), Box::new(file::open(settings, context)?))

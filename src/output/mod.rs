@@ -27,7 +27,7 @@ mod outlet;
 mod outlets;
 mod plan;
 mod record;
-mod rotating_file;
+pub(crate) mod rotating_file;
 pub mod stdout;
 mod stream_sink;
 pub mod syslog;

@@ -31,6 +31,8 @@ pub struct FileSettings {
     pub count: u32,
     /// Whether it is a Frame Streams capture.
     pub is_capture: bool,
+    /// Whether it is the program's own log: others may read it, and it may be a pipe that somebody reads.
+    pub is_log: bool,
     /// Bytes of a batch of records.
     pub batch: usize,
 }
@@ -45,6 +47,8 @@ pub struct RotatingFile {
     count: u32,
     /// Whether it is a Frame Streams capture.
     is_capture: bool,
+    /// Whether it is the log.
+    is_log: bool,
     file: Option<File>,
     /// Bytes in the file after the last write.
     size: u64,
@@ -59,12 +63,13 @@ impl RotatingFile {
     ///
     /// When it cannot be opened, or is a pipe, a socket or a folder.
     pub fn open(settings: FileSettings, identity: Option<&Identity>) -> io::Result<Self> {
-        let FileSettings { path, max_size, count, is_capture, batch } = settings;
+        let FileSettings { path, max_size, count, is_capture, is_log, batch } = settings;
         let mut live = RotatingFile {
             path,
             max: (max_size > 0 && count > 0).then_some(max_size),
             count,
             is_capture,
+            is_log,
             file: None,
             size: 0,
             batch: Vec::with_capacity(batch),
@@ -120,14 +125,24 @@ impl RotatingFile {
         Ok(())
     }
 
+    /// Throws the batch away; the number of lines in it.
+    pub fn discard_batch(&mut self) -> u32 {
+        let lines = self.batch.iter().filter(|&&byte| byte == b'\n').count();
+        self.batch.clear();
+        u32::try_from(lines).unwrap_or(u32::MAX)
+    }
+
     /// Opens the file at the path.
     fn open_anew(&mut self, identity: Option<&Identity>) -> io::Result<()> {
         self.file = None;
         // Not waiting for the reader of a pipe, not becoming the terminal's session.
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = owned_file::open_for(&self.path, identity, flags, MODE)?;
+        let file =
+            owned_file::open_for(&self.path, identity, flags, if self.is_log { LOG_MODE } else { MODE })?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() && !metadata.file_type().is_char_device() {
+        let kind = metadata.file_type();
+        let is_pipe = self.is_log && kind.is_fifo();
+        if !kind.is_file() && !kind.is_char_device() && !is_pipe {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         self.size = metadata.len();
@@ -216,6 +231,9 @@ fn go_on(path: &Path, mut file: &File) -> io::Result<u64> {
 /// Who may read a new file: owner and group, for it tells who asked what.
 const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP);
 
+/// Who may read a new log: everybody, as long as the folder lets them.
+const LOG_MODE: Mode = MODE.union(Mode::S_IROTH);
+
 /// Whether a file at `path` would wear out the flash of a router.
 pub fn is_on_flash(path: &Path) -> bool {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -229,7 +247,14 @@ mod tests {
 
     fn open(path: &Path, max_size: u64, count: u32, is_capture: bool) -> io::Result<RotatingFile> {
         RotatingFile::open(
-            FileSettings { path: path.to_owned(), max_size, count, is_capture, batch: 1 << 10 },
+            FileSettings {
+                path: path.to_owned(),
+                max_size,
+                count,
+                is_capture,
+                is_log: false,
+                batch: 1 << 10,
+            },
             None,
         )
     }
