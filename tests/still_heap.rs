@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer, RecordedKinds};
+use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer};
 use dnstapd::http;
 use dnstapd::input::connections::Origin;
 use dnstapd::input::counters::InputCounters;
@@ -225,17 +225,8 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
     let number = std::env::var("DNSTAPD_PACKETS").map_or(100_000, |number| number.parse::<u32>().unwrap());
     let (collector, outputs, _) = collector(&[Format::Json]);
     let counters = InputCounters::of_packets("test");
-    let every = RecordedKinds {
-        client_query: true,
-        client_response: true,
-        resolver_query: true,
-        resolver_response: true,
-        forwarder_query: true,
-        forwarder_response: true,
-    };
-    let ports = [53].into_iter().collect();
-    let settings = DissectorSettings { ports, identity: "sniffer".to_owned(), records: every };
-    let mut path = Dissector::new(settings, &Limits::resolve(&limits::Section::default()));
+    let mut path =
+        Dissector::new(DissectorSettings::default(), &Limits::resolve(&limits::Section::default()));
     path.set_local(&["192.0.2.1".parse().unwrap()], &[]);
     let (mut random, mut packet) = (Random(4711), [0; 256]);
     let mut round = |packets: u32| {

@@ -35,6 +35,16 @@ pub struct RecordedKinds {
 }
 
 impl RecordedKinds {
+    /// All of them.
+    pub const EVERY: Self = RecordedKinds {
+        client_query: true,
+        client_response: true,
+        resolver_query: true,
+        resolver_response: true,
+        forwarder_query: true,
+        forwarder_response: true,
+    };
+
     fn wants(self, kind: MessageType) -> bool {
         match kind {
             MessageType::CLIENT_QUERY => self.client_query,

@@ -82,6 +82,17 @@ pub struct DissectorSettings {
     pub records: RecordedKinds,
 }
 
+impl Default for DissectorSettings {
+    /// Port 53, and every kind of message, as a sniffer for which nothing else is said.
+    fn default() -> Self {
+        DissectorSettings {
+            ports: [53].into_iter().collect(),
+            identity: "sniffer".to_owned(),
+            records: RecordedKinds::EVERY,
+        }
+    }
+}
+
 /// Who speaks to whom, and by which transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FiveTuple {

@@ -12,23 +12,15 @@ const HERE6: &str = "2001:db8::1";
 const THERE6: &str = "2001:db8::99";
 
 fn path(records: RecordedKinds) -> Dissector {
-    let ports = [53].into_iter().collect();
     let mut path = Dissector::new(
-        DissectorSettings { ports, identity: "sniffer".to_owned(), records },
+        DissectorSettings { records, ..DissectorSettings::default() },
         &Limits::resolve(&limits::Section::default()),
     );
     path.set_local(&[HERE.parse().unwrap(), HERE6.parse().unwrap()], &[]);
     path
 }
 
-const EVERYTHING: RecordedKinds = RecordedKinds {
-    client_query: true,
-    client_response: true,
-    resolver_query: true,
-    resolver_response: true,
-    forwarder_query: true,
-    forwarder_response: true,
-};
+const EVERYTHING: RecordedKinds = RecordedKinds::EVERY;
 
 fn at(seconds: u64) -> Time {
     Time::new(1_000_000 + seconds, 5).unwrap()

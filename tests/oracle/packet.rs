@@ -1,6 +1,6 @@
 //! Packets, one after the other, and the messages made of them.
 
-use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer, RecordedKinds};
+use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer};
 use dnstapd::limits::{self, Limits};
 use dnstapd::reasons::Tally;
 use dnstapd::time::Time;
@@ -17,17 +17,8 @@ pub const LOCAL: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 /// | link 2 bits, seconds since the last packet 6 bits | length 2 | packet ... | link ...
 /// ```
 pub fn check(mut octets: &[u8]) -> u64 {
-    let every = RecordedKinds {
-        client_query: true,
-        client_response: true,
-        resolver_query: true,
-        resolver_response: true,
-        forwarder_query: true,
-        forwarder_response: true,
-    };
-    let ports = [53].into_iter().collect();
-    let settings = DissectorSettings { ports, identity: "sniffer".to_owned(), records: every };
-    let mut path = Dissector::new(settings, &Limits::resolve(&limits::Section::default()));
+    let mut path =
+        Dissector::new(DissectorSettings::default(), &Limits::resolve(&limits::Section::default()));
     path.set_local(&LOCAL.map(|address| address.parse().expect("an address")), &[]);
     let ignored = Tally::<Ignored>::default();
     let (mut seconds, mut all) = (1_700_000_000, 0);
