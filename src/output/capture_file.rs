@@ -1,7 +1,7 @@
 //! A Frame Streams capture that is written to: how it begins, ends, and goes on.
 //!
 //! A capture is START, data frames, STOP. One that a crash cut has no STOP, and may end within a frame. To go on with an
-//! older one, everything behind its last whole data frame is cut off.
+//! older one, everything after its last whole data frame is cut off.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -10,34 +10,43 @@ use std::path::Path;
 use crate::wire::framestream::{ControlFrame, ControlKind};
 pub use crate::wire::handshake::{START, STOP};
 
-/// How many bytes of the capture at `path` can be gone on with; 0 for an empty file.
+/// How many bytes of the captures at `path` can be gone on with; 0 for an empty file.
+///
+/// Several captures, one after the other, are what `cat` and a program that appends make: all are kept, and the last one is
+/// gone on with, whose STOP is cut off.
 ///
 /// # Errors
 ///
-/// When it cannot be read, or is no capture of dnstap.
+/// When it cannot be read, or is not a capture of dnstap that can be gone on with: then nothing of it may be cut off.
 pub fn usable_bytes(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut reader = BufReader::new(file);
-    let mut usable = 0;
-    while let Some(unit) = next(&mut reader, size - usable)? {
-        let is_first = usable == 0;
-        match unit {
-            Next::Data(bytes) if !is_first => usable += bytes,
-            Next::Start(bytes) if is_first => usable += bytes,
-            Next::Stop if !is_first => break,
+    // `usable <= read <= size`; between a STOP and the next START the STOP lies between the first two.
+    let (mut read, mut usable, mut is_open) = (0, 0, false);
+    while let Some(unit) = next(&mut reader, size - read)? {
+        let bytes = match unit {
+            Next::Data(bytes) | Next::Start(bytes) | Next::Stop(bytes) => bytes,
+        };
+        read += bytes;
+        is_open = match (unit, is_open) {
+            (Next::Data(_), true) | (Next::Start(_), false) => {
+                usable = read;
+                true
+            }
+            (Next::Stop(_), true) => false,
             _ => return Err(no_capture()),
-        }
+        };
     }
-    // Whatever is there, but less than START, is not ours to cut off.
-    if usable == 0 && size > 0 { Err(no_capture()) } else { Ok(usable) }
+    // A frame that a crash cut off ends an open capture. Elsewhere the rest is not ours to cut off.
+    if is_open || read == size { Ok(usable) } else { Err(no_capture()) }
 }
 
 /// What comes next, and its bytes.
 enum Next {
     Data(u64),
     Start(u64),
-    Stop,
+    Stop(u64),
 }
 
 /// Reads one frame of at most `left` bytes; `None` when there is no whole one.
@@ -63,7 +72,7 @@ fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<Next>> {
         Ok(control) if control.kind == ControlKind::Start && control.matches_dnstap() => {
             Ok(Some(Next::Start(whole)))
         }
-        Ok(control) if control.kind == ControlKind::Stop => Ok(Some(Next::Stop)),
+        Ok(control) if control.kind == ControlKind::Stop => Ok(Some(Next::Stop(whole))),
         _ => Err(no_capture()),
     }
 }
@@ -102,9 +111,21 @@ mod tests {
                 Err(_) => assert!((1..START.len()).contains(&length), "{length}"),
             }
         }
-        for other in
-            [&b"text line\n"[..], STOP, &[&b"\0\0\0\x01d"[..], START].concat(), &[START, START].concat()]
-        {
+        // Two captures, the second cut within a frame: everything before that is kept.
+        let two = [&whole, START, b"\0\0\0\x01e"].concat();
+        for (rest, kept) in [(&b""[..], two.len()), (b"\0\0\0\x05f", two.len()), (STOP, two.len())] {
+            std::fs::write(&path, [&two, rest].concat()).unwrap();
+            assert_eq!(usable_bytes(&path).unwrap(), kept as u64);
+        }
+        let others: [&[u8]; 6] = [
+            b"text line\n",
+            STOP,
+            &[&b"\0\0\0\x01d"[..], START].concat(),
+            &[START, START].concat(),
+            &[&whole, &b"x"[..]].concat(),
+            &[&whole, STOP].concat(),
+        ];
+        for other in others {
             std::fs::write(&path, other).unwrap();
             assert!(usable_bytes(&path).is_err(), "{other:?}");
         }

@@ -1,0 +1,93 @@
+"""The program's log: it waits for no disk, rotates, and a stranger cannot fill it."""
+import contextlib
+import os
+import socket
+import subprocess
+import time
+
+from harness import Daemon, natively
+from peers import folder, lines_of, send
+
+
+def knock(daemon, times):
+    """Connects that often, and leaves at once."""
+    for _ in range(times):
+        socket.create_connection(daemon.tcp, 5).close()
+
+
+def size(path):
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def test_lines_of_one_kind_are_limited():
+    with folder() as top:
+        path = os.path.join(top, "log")
+        more = f"[trace]\nfile = '{path}'\nfile-max-size = '100M'\n[limits]\nconnections = 1\n"
+        with Daemon(fmt=None, extra=more, log=path) as daemon:
+            held = [socket.create_connection(daemon.tcp, 5)]
+            daemon.wait(lambda: "connected" in daemon.log())
+            knock(daemon, 1_000)
+            daemon.wait(lambda: daemon.log().count("all places for connections are taken") >= 1)
+            time.sleep(1)
+            assert daemon.log().count("all places for connections are taken") <= 11
+            held.pop().close()
+            daemon.wait(lambda: daemon.log().count(": closed") or daemon.log().count("stopped"))
+            knock(daemon, 1_000)
+            time.sleep(1)
+            assert size(path) < 400_000, "debug lines, which somebody asked for, have a bound, too"
+            assert daemon.stop() == 0
+
+
+def test_the_file_rotates():
+    with folder() as top:
+        path = os.path.join(top, "log")
+        with Daemon(fmt=None, extra=f"[trace]\nfile = '{path}'\nfile-max-size = '4K'\nfile-count = 2\n",
+                    log=path) as daemon:
+            for _ in range(10):
+                knock(daemon, 20)
+                time.sleep(0.1)
+            daemon.wait(lambda: os.path.exists(path + ".2"))
+            assert daemon.stop() == 0
+        assert sorted(os.listdir(top)) == ["log", "log.1", "log.2"]
+        assert all(size(os.path.join(top, name)) < 4096 for name in os.listdir(top))
+
+
+@contextlib.contextmanager
+def disk_that_stalls():
+    """A disk, and functions that stop and wake it; root's alone."""
+    with folder() as top:
+        image, place = os.path.join(top, "image"), os.path.join(top, "disk")
+        os.mkdir(place)
+        with open(image, "wb") as file:
+            file.truncate(8 << 20)
+        subprocess.run(["mkfs.ext4", "-q", image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, place], check=True)
+        try:
+            os.chmod(place, 0o777)
+            yield (place, lambda: subprocess.run(["fsfreeze", "-f", place], check=True),
+                   lambda: subprocess.run(["fsfreeze", "-u", place], check=True))
+        finally:
+            subprocess.run(["fsfreeze", "-u", place], check=False, capture_output=True)
+            subprocess.run(["umount", "-l", place], check=True)
+
+
+@natively("it mounts a disk")
+def test_a_disk_that_stalls_stalls_nothing_else():
+    with disk_that_stalls() as (top, stall, wake):
+        path = os.path.join(top, "log")
+        with Daemon(fmt=None, extra=f"[trace]\nfile = '{path}'\n", log=path) as daemon:
+            stall()
+            try:
+                for _ in range(20):
+                    send(daemon, 500)
+                    began = time.monotonic()
+                    assert daemon.request("/health", auth=False)[0].status == 200
+                    assert time.monotonic() - began < 1
+                daemon.check_accounts()
+                knock(daemon, 500)
+                daemon.wait(lambda: daemon.metrics()["dnstapd_log_dropped_total"] > 0)
+            finally:
+                wake()
+            knock(daemon, 10)
+            daemon.wait(lambda: lines_of(path)[-1].endswith(": closed"))
+            assert daemon.stop() == 0
