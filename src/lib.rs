@@ -49,7 +49,7 @@
 
 // Foundations: used by all.
 /// Version, target, features and commit of the program.
-pub mod build;
+pub(crate) mod build;
 
 /// Values of the configuration: how each is read, and what is said when it is wrong.
 pub mod values;
@@ -58,7 +58,7 @@ pub mod values;
 pub mod limits;
 
 /// Counters as rows: name, help, and where the value comes from.
-pub mod metric;
+pub(crate) mod metric;
 
 /// Reasons as types, and one counter for each.
 pub mod reasons;
@@ -67,7 +67,7 @@ pub mod reasons;
 pub mod section;
 
 /// Numbers as text.
-pub mod decimal;
+pub(crate) mod decimal;
 
 /// Moments and spans of messages.
 pub mod time;
@@ -95,7 +95,7 @@ pub mod names;
 pub mod history;
 
 /// A message as text, JSON and YAML.
-pub mod format;
+pub(crate) mod format;
 
 /// Packets to messages.
 pub mod capture;
@@ -108,7 +108,7 @@ pub mod net;
 pub mod output;
 
 /// The log of the program itself.
-pub mod log;
+pub(crate) mod log;
 
 /// The way of a message, as one function.
 pub mod pipeline;
@@ -124,7 +124,7 @@ pub mod http;
 pub mod top;
 
 /// Rights of the process, the pid file, the service manager.
-pub mod process;
+pub(crate) mod process;
 
 /// The configuration file, read and checked as a whole.
 pub mod config;
