@@ -232,7 +232,7 @@ impl Statistics {
         let sets = self.sets(scope);
         match table {
             Table::Tlds(direction) => {
-                for number in 0..tlds::COUNT {
+                for number in 0..tlds::ROWS {
                     let count = |set: &StreamTables| set.tlds.value(direction, number);
                     exact(best, RowLabel::Tld(direction, number), sets.iter().map(count).sum());
                 }
@@ -270,7 +270,7 @@ impl Statistics {
         match table {
             Table::Tlds(direction) => {
                 let of = |set: &StreamTables| {
-                    (0..tlds::COUNT).map(|number| set.tlds.value(direction, number)).sum::<u64>()
+                    (0..tlds::ROWS).map(|number| set.tlds.value(direction, number)).sum::<u64>()
                 };
                 sets.iter().map(of).sum()
             }

@@ -1,10 +1,10 @@
 //! The top-level domains that IANA delegates, and how often each was asked for.
 //!
-//! The list is `tlds.txt`, made by `scripts/tlds` from Debian's package `publicsuffix`. The last label of a name
-//! counts, in any case, and nothing but the last: `foo.local.` and `www.com.lan.` are of no top-level domain. The
-//! list is closed, so the counts are exact.
+//! The list is `tlds.txt`, made by `scripts/tlds` from Debian's package `publicsuffix`, and the three domains that homes
+//! and companies use among themselves: `internal`, `lan` and `local`. The last label of a name counts, in any case, and
+//! nothing but the last. All other names, the root among them, are `other`. The list is closed, so the counts are exact.
 //!
-//! A label is looked for by its last eight octets, as one number: most domains have no more.
+//! A label is looked for by its last eight bytes, as one number: most domains have no more.
 
 use super::counters::Direction;
 use crate::limits::table;
@@ -16,7 +16,7 @@ use crate::wire::name::Name;
 pub struct TldCounts(Box<[[u64; 2]]>);
 
 /// All domains in lower case, one a line.
-const LIST: &str = include_str!("tlds.txt");
+const LIST: &str = concat!(include_str!("tlds.txt"), "internal\nlan\nlocal\n");
 
 /// How many there are.
 pub const COUNT: usize = {
@@ -28,13 +28,19 @@ pub const COUNT: usize = {
     lines
 };
 
-/// The most octets a domain has.
+/// The number of all other names, after those of the domains.
+const OTHER: usize = COUNT;
+
+/// Domains and the others.
+pub const ROWS: usize = COUNT + 1;
+
+/// The most bytes a domain has.
 const LONGEST: usize = 24;
 
 /// Where each line begins, and where one after the last would.
 static STARTS: [u16; COUNT + 1] = starts();
 
-/// Open addressing by [`slot`]: the domain's octets, and its number + 1 in the last [`NUMBER_BITS`]; 0 is free.
+/// Open addressing by [`slot`]: the domain's bytes, and its number + 1 in the last [`NUMBER_BITS`]; 0 is free.
 static INDEX: [u16; SLOTS] = index();
 
 /// More than twice the domains: most are found at the first look.
@@ -45,19 +51,19 @@ const _: () =
 const _: () = assert!(LIST.len() < u16::MAX as usize);
 
 impl TldCounts {
-    /// Octets of the counts.
-    pub const COST: usize = size_of::<Self>() + COUNT * size_of::<[u64; 2]>();
+    /// Bytes of the counts.
+    pub const COST: usize = size_of::<Self>() + ROWS * size_of::<[u64; 2]>();
 
     /// Nothing counted yet.
     pub fn new() -> Self {
-        TldCounts(table(COUNT, [0; 2]))
+        TldCounts(table(ROWS, [0; 2]))
     }
 
     /// Counts a name by its last label.
     #[inline]
     pub fn count(&mut self, direction: Direction, name: &Name<'_>) {
         let found = find_by(name.last_label_end(), name.last_label());
-        if let Some([queries, responses]) = found.and_then(|number| self.0.get_mut(number)) {
+        if let Some([queries, responses]) = self.0.get_mut(found.unwrap_or(OTHER)) {
             // Both are written, which is quicker than a branch that nobody can predict.
             *queries += u64::from(direction == Direction::Query);
             *responses += u64::from(direction == Direction::Response);
@@ -93,10 +99,14 @@ impl Default for TldCounts {
     }
 }
 
-/// The number of a domain, in any case.
+/// The number of a domain, in any case, or of `other`.
 pub fn find(label: &[u8]) -> Option<usize> {
-    find_by(label_end(label), label)
+    let is_other = label.eq_ignore_ascii_case(OTHER_NAME.as_bytes());
+    find_by(label_end(label), label).or(is_other.then_some(OTHER))
 }
+
+/// The name of all other names.
+const OTHER_NAME: &str = "other";
 
 /// The same by the label and the end of it, see [`label_end`].
 #[inline]
@@ -114,13 +124,16 @@ fn find_by(end: u64, label: &[u8]) -> Option<usize> {
     }
 }
 
-/// The domain of that number, in lower case and ASCII.
+/// The domain of that number, in lower case and ASCII; `other` after the last.
 pub fn domain(number: usize) -> &'static str {
+    if number == OTHER {
+        return OTHER_NAME;
+    }
     let line = STARTS.get(number).zip(STARTS.get(number + 1));
     line.and_then(|(&start, &end)| LIST.get(usize::from(start)..usize::from(end) - 1)).unwrap_or_default()
 }
 
-/// The [`label_end`] of the domain of that number, which has so many octets.
+/// The [`label_end`] of the domain of that number, which has so many bytes.
 #[inline]
 fn end_of(number: usize, length: usize) -> u64 {
     let end = STARTS.get(number + 1).map_or(0, |&start| usize::from(start) - 1);
@@ -189,8 +202,6 @@ mod tests {
             "comcom",
             "c\x0fm",
             "xn--p1a-",
-            "local",
-            "lan",
             "co.uk",
             "onion",
             "example",
@@ -207,15 +218,18 @@ mod tests {
             let mut counts = TldCounts::new();
             counts.count(Direction::Query, &Name::parse(name).unwrap().0);
             let counted: Vec<_> =
-                (0..COUNT).filter(|&number| counts.value(Direction::Query, number) > 0).map(domain).collect();
+                (0..ROWS).filter(|&number| counts.value(Direction::Query, number) > 0).map(domain).collect();
             assert_eq!(counted, expected.into_iter().collect::<Vec<_>>(), "{name:?}");
         };
         check(b"\x03www\x07example\x03CoM\0", Some("com"));
         check(b"\x02co\x02uk\0", Some("uk"));
         check(b"\x02de\0", Some("de"));
-        check(b"\x03foo\x05local\0", None);
-        check(b"\x03www\x03com\x03lan\0", None);
-        check(b"\x05\x03com\x00\0", None);
-        check(b"\0", None);
+        check(b"\x03foo\x05local\0", Some("local"));
+        check(b"\x03www\x03com\x03LAN\0", Some("lan"));
+        check(b"\x03www\x08internal\0", Some("internal"));
+        check(b"\x03www\x07example\0", Some("other"));
+        check(b"\x05\x03com\x00\0", Some("other"));
+        check(b"\0", Some("other"));
+        assert_eq!((find(b"other").map(domain), find(b"LAN").map(domain)), (Some("other"), Some("lan")));
     }
 }
