@@ -35,6 +35,7 @@ pub const TARGET: &str = {
 /// All optional parts, and whether they were built in.
 const FEATURES: &[(&str, bool)] = &[
     ("geoip", cfg!(feature = "geoip")),
+    ("health", cfg!(feature = "health")),
     ("kafka", cfg!(feature = "kafka")),
     ("kafka-plain", cfg!(feature = "kafka-plain")),
     ("log", cfg!(feature = "log")),

@@ -23,7 +23,7 @@ use crate::statistics::streams::Streams;
 use crate::statistics::tables::{Tables, TrackedTable};
 use crate::sys::files::cannot_make;
 use crate::sys::privileges::may_listen_on;
-use crate::{http, log};
+use crate::{health, http, log};
 
 /// Opens the files that the configuration names, and prints what would run and the memory map. Binds and
 /// connects nothing; shows no secret. Ends with the rights that a start would keep.
@@ -189,6 +189,10 @@ fn memory_map(
         (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
         ("receive buffer".to_owned(), limits.receive),
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * large_buffer_bytes(limits.frame)),
+        (
+            "health: upstream servers, detectors, alarms".to_owned(),
+            if config.health.enable { health::COST } else { 0 },
+        ),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
     ];
     map.extend(inputs.iter().flat_map(|input| input.memory.iter().cloned()));

@@ -425,6 +425,15 @@ const _: () = assert!(RECORD_BYTES >= 5 * 255 + 5 * IDENTITY_BYTES + 10 * PLACE_
 /// Octets of queue for which there is room for one more record; the shortest record in use is longer.
 pub const QUEUE_OCTETS_PER_RECORD: usize = 32;
 
+/// Upstream servers with a place of their own.
+pub const HEALTH_UPSTREAMS: usize = 64;
+
+/// Queries to upstream servers that wait for their response.
+pub const HEALTH_OUTSTANDING: usize = 1 << 10;
+
+/// Alarms that are kept.
+pub const HEALTH_ALARMS: usize = 256;
+
 /// Octets of the longest line in the log, below what a pipe takes without blocking.
 pub const LOG_LINE_BYTES: usize = 1 << 10;
 

@@ -3,9 +3,10 @@
 //! [`Collector::ingest`] takes one whole frame from parsing to the last queue: no await, no allocation, no I/O.
 //! It tells what became of the frame, and the input that brought it counts that.
 
-use core::cell::RefCell;
+use core::cell::{Ref, RefCell};
 use core::ops::ControlFlow;
 
+use crate::health::{self, Health};
 use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason};
 use crate::message::geoip::LocationDatabase;
@@ -23,6 +24,8 @@ pub struct Collector<'a> {
     hasher: MessageHasher,
     stages: RefCell<Stages>,
     statistics: &'a RefCell<Statistics>,
+    /// Watches; `None` if nobody asks for it.
+    health: RefCell<Option<Health>>,
     outputs: &'a Outlets,
     malformed: Tally<Malformed>,
 }
@@ -46,7 +49,14 @@ impl<'a> Collector<'a> {
         stages: Stages,
         hasher: MessageHasher,
     ) -> Self {
-        Collector { hasher, stages: RefCell::new(stages), statistics, outputs, malformed: Tally::default() }
+        Collector {
+            hasher,
+            stages: RefCell::new(stages),
+            statistics,
+            health: RefCell::new(None),
+            outputs,
+            malformed: Tally::default(),
+        }
     }
 
     /// Takes one frame, and tells what became of it, for the counters of its input.
@@ -66,6 +76,9 @@ impl<'a> Collector<'a> {
             return Ingested::Filtered(reason);
         }
         self.statistics.borrow_mut().observe(&event, &hashes);
+        if let Some(health) = &mut *self.health.borrow_mut() {
+            health.observe(&event, &hashes);
+        }
         self.outputs.offer(&event, frame);
         Ingested::Received
     }
@@ -83,6 +96,35 @@ impl<'a> Collector<'a> {
     /// Puts another database in force, or none.
     pub fn set_geoip(&self, database: Option<LocationDatabase>) {
         self.stages.borrow_mut().geoip = database;
+    }
+
+    /// Watches as the section says, from now on. What was found stays unless it is off.
+    pub fn set_health(&self, section: &health::Section) {
+        let mut health = self.health.borrow_mut();
+        match &mut *health {
+            Some(health) if section.enable => health.configure(section),
+            health => *health = Health::start(section),
+        }
+    }
+
+    /// What was found by watching; `None` if nobody asks for it.
+    pub fn health(&self) -> Ref<'_, Option<Health>> {
+        self.health.borrow()
+    }
+
+    /// Some time has passed.
+    pub fn tick(&self, milliseconds: u64) {
+        if let Some(health) = &mut *self.health.borrow_mut() {
+            health.tick(milliseconds);
+        }
+    }
+
+    /// Counts from zero again.
+    pub fn reset(&self) {
+        self.statistics.borrow_mut().reset();
+        if let Some(health) = &mut *self.health.borrow_mut() {
+            health.reset();
+        }
     }
 
     /// When the database in force was made, in seconds since 1970.

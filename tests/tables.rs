@@ -209,6 +209,7 @@ impl Queries {
         let hashes = MessageHashes {
             address: None,
             folded: 0,
+            exchange: None,
             is_of_client: true,
             client: None,
             domain: Some(self.hasher.hash_one(&wire)),

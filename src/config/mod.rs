@@ -20,7 +20,7 @@ use crate::message::{filter, geoip};
 use crate::sys::files;
 use crate::sys::new_password::new_password;
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret, Text};
-use crate::{http, input, limits, log, output, process, statistics};
+use crate::{health, http, input, limits, log, output, process, statistics};
 use document::ConfigDocument;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ pub struct Config {
     pub web_api: http::Section,
     /// Counters and tables.
     pub statistics: statistics::Section,
+    /// Upstream servers and detectors.
+    pub health: health::Section,
     /// Which messages are kept.
     pub filter: filter::Section,
     /// Country and city.

@@ -280,6 +280,7 @@ async fn tick(parts: &'static ProcessTables) {
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
         parts.stage.outlets.tick(now);
+        parts.receiver.collector.tick(milliseconds);
         log::tick(now);
         parts.receiver.connections.tick();
         if geoip::was_cut() {
@@ -316,6 +317,7 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     log::reconfigure(&new.trace);
     let changes = Reload::between(config, &new);
     parts.receiver.collector.set_filter(Filter::new(&new.filter));
+    parts.receiver.collector.set_health(&new.health);
     parts.certificates.reload(&new);
     match parts::geoip(&new) {
         Ok(database) => parts.receiver.collector.set_geoip(database),

@@ -111,6 +111,7 @@ impl ProcessTables {
             },
             config.statistics.hasher(),
         )));
+        collector.set_health(&config.health);
         ProcessTables {
             stage,
             receiver: Receiver::new(collector, &limits),

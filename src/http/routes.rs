@@ -15,6 +15,7 @@ use picoserve::routing::PathRouterService;
 use super::App;
 use super::connection::HttpConnection;
 use super::documents::counters::CounterList;
+use super::documents::health::{AlarmList, UpstreamList};
 use super::documents::metrics_text::{Exposition, Snapshot};
 use super::documents::page;
 use super::documents::streams::StreamList;
@@ -85,6 +86,8 @@ const ROUTES: &[Route] = &[
     Route { path: "/counters", methods: Get, access: Credentials, parameters: &["stream", "more"], others: PassedOver, handler: counters },
     Route { path: "/tables", methods: Get, access: Credentials, parameters: &["stream", "n", "more", "detail"], others: PassedOver, handler: tables },
     Route { path: "/streams", methods: Get, access: Credentials, parameters: &[], others: PassedOver, handler: |request| Ok(Response::document(StreamList::new(request.app))) },
+    Route { path: "/upstreams", methods: Get, access: Credentials, parameters: &[], others: Others::Refused, handler: |request| Ok(Response::document(UpstreamList::new(request.app))) },
+    Route { path: "/alarms", methods: Get, access: Credentials, parameters: &[], others: Others::Refused, handler: |request| Ok(Response::document(AlarmList::new(request.app))) },
     Route { path: "/reset", methods: Delete, access: Credentials, parameters: &[], others: PassedOver, handler: reset },
     Route { path: "/health", methods: Get, access: Open, parameters: &[], others: PassedOver, handler: |_| Ok(Response::words(StatusCode::OK, OK)) },
     Route { path: "/ready", methods: Get, access: Open, parameters: &[], others: PassedOver, handler: ready },
@@ -114,7 +117,7 @@ fn tables<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, Http
 }
 
 fn reset<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
-    request.app.statistics.borrow_mut().reset();
+    request.app.collector.reset();
     Ok(Response::no_content())
 }
 

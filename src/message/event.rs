@@ -36,6 +36,8 @@ pub struct Event<'a> {
     pub time: Option<Time>,
     /// Bytes of the DNS payload; 0 when the sender left it out.
     pub length: u32,
+    /// The DNS payload; empty when the sender left it out.
+    pub payload: &'a [u8],
     /// What the payload says.
     pub dns: Summary<'a>,
     /// Query time that a response brought along.
@@ -89,6 +91,7 @@ impl<'a> Event<'a> {
             response_end: RawEndpoint { address: message.response_address, port: message.response_port },
             time,
             length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+            payload,
             dns: Summary::parse(payload),
             query_time,
             latency: None,

@@ -16,6 +16,8 @@ pub struct MessageHashes<'a> {
     pub address: Option<u64>,
     /// Of the name in lower case; 0 without a name.
     pub folded: u64,
+    /// Of the exchange that the message belongs to, once it was paired; `None` without query address, port or DNS id.
+    pub exchange: Option<u64>,
     /// Whether the message is of a kind whose query address is a client.
     pub is_of_client: bool,
     /// Of the query address where it is a client; `None` for the unspecified one.
@@ -57,6 +59,7 @@ impl MessageHasher {
         MessageHashes {
             address,
             folded: folded.unwrap_or(0),
+            exchange: None,
             is_of_client,
             client: address.filter(|_| is_client),
             domain: if self.lowercase { folded } else { own() },
@@ -90,9 +93,8 @@ mod tests {
 
     fn hashes(hasher: &MessageHasher, message_type: MessageType, address: &[u8]) -> MessageHashes<'static> {
         let message = Message { message_type, query_address: Some(address), ..Message::default() };
-        let MessageHashes { address, folded, is_of_client, client, domain, .. } =
-            hasher.hash(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
-        MessageHashes { address, folded, is_of_client, client, domain, name: Name::ROOT }
+        let found = hasher.hash(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
+        MessageHashes { name: Name::ROOT, ..found }
     }
 
     /// What the router asks its upstream, it asks for others: it is no client of its own.

@@ -70,8 +70,10 @@ impl Pairing {
     /// remembered, which is forgotten either way.
     ///
     /// `address` is the hash of the query address, `name` that of the name in lower case.
-    pub fn observe(&mut self, event: &mut Event<'_>, address: Option<u64>, name: u64) {
-        let Some(time) = event.time else { return };
+    ///
+    /// Gives the hash of the exchange, for who keeps something of it, too.
+    pub fn observe(&mut self, event: &mut Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
+        let time = event.time?;
         let key = self.key(event, address, name);
         if event.is_response() {
             let remembered = key.and_then(|key| self.take(key));
@@ -80,6 +82,7 @@ impl Pairing {
         } else if let Some(key) = key.filter(|_| time.seconds <= SECONDS_MAX) {
             self.put(key, time);
         }
+        key
     }
 
     /// Queries forgotten for lack of room.
@@ -179,6 +182,7 @@ mod tests {
             response_end: RawEndpoint::default(),
             time: Some(Time { seconds, nanoseconds: 0 }),
             length: 12,
+            payload: &[],
             dns: Summary { id: Some(id), ..Summary::parse(&[]) },
             query_time: None,
             latency: None,

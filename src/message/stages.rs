@@ -66,7 +66,7 @@ impl Stage for Pairing {
         event: &mut Event<'e>,
         hashes: &mut MessageHashes<'e>,
     ) -> ControlFlow<FilterReason> {
-        self.observe(event, hashes.address, hashes.folded);
+        hashes.exchange = self.observe(event, hashes.address, hashes.folded);
         ControlFlow::Continue(())
     }
 }

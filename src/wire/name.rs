@@ -186,7 +186,7 @@ impl fmt::Debug for Name<'_> {
 /// Moves a cursor behind a name without reading it; `None` when it is cut short or of no known kind.
 /// Pointers are not followed.
 #[inline]
-pub(super) fn skip(cursor: &mut Cursor<'_>) -> Option<()> {
+pub(crate) fn skip(cursor: &mut Cursor<'_>) -> Option<()> {
     loop {
         match cursor.u8()? {
             0 => return Some(()),

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::build;
+use crate::health::upstreams::Upstream;
 use crate::http::App;
 use crate::input::counters::InputCounters;
 use crate::metric::{MetricRow, Samples};
@@ -51,6 +52,12 @@ pub enum MetricSource {
     Output(&'static str, fn(&OutletCounters) -> &dyn Samples),
     /// Counters by reason.
     Reasons(for<'a> fn(&App<'a>) -> &'a dyn Samples),
+    /// A counter of each upstream server.
+    Upstream(fn(&Upstream) -> u64),
+    /// The percentiles of each upstream server.
+    UpstreamLatency,
+    /// The alarms of each kind.
+    Alarms,
     /// One counter for each table.
     Tables(&'static [TableCounter]),
     /// One counter.
@@ -174,6 +181,13 @@ static DAEMON: &[Metric] = &[
         ("domains", |app| app.statistics.borrow().tables().evicted_domains()),
         ("clients", |app| app.statistics.borrow().tables().evicted_clients()),
     ])),
+    counter("dnstap_upstream_queries_total", "Queries to each upstream server.", MetricSource::Upstream(|server| server.queries)),
+    counter("dnstap_upstream_responses_total", "Responses of each upstream server.", MetricSource::Upstream(|server| server.responses)),
+    counter("dnstap_upstream_timeouts_total", "Queries that an upstream server did not answer within 60 s.", MetricSource::Upstream(|server| server.timeouts)),
+    counter("dnstap_upstream_servfail_total", "Responses with SERVFAIL of each upstream server.", MetricSource::Upstream(|server| server.servfail)),
+    counter("dnstap_upstream_refused_total", "Responses with REFUSED of each upstream server.", MetricSource::Upstream(|server| server.refused)),
+    gauge("dnstap_upstream_latency_seconds", "Time within which that part of an upstream server's responses came lately.", MetricSource::UpstreamLatency),
+    counter("dnstapd_alarms_total", "Alarms of each kind.", MetricSource::Alarms),
     gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
     gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", MetricSource::Maybe(|app| app.collector.geoip_built())),
     counter("dnstapd_log_dropped_total", "Lines the log had no room for.", One(|_| crate::log::dropped())),

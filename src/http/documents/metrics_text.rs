@@ -200,6 +200,30 @@ fn visit(
                 count(&[("table", table), ("name", name)], number)
             })
         }
+        MetricSource::Upstream(read) => {
+            let health = app.collector.health();
+            let servers = health.iter().flat_map(|health| health.upstreams().iter());
+            { servers }
+                .skip(skip)
+                .try_for_each(|server| count(&[("server", &shown(Some(server.address)))], read(server)))
+        }
+        MetricSource::UpstreamLatency => {
+            let health = app.collector.health();
+            let servers = health.iter().flat_map(|health| health.upstreams().iter());
+            let quantiles = [("0.5", 50), ("0.95", 95), ("0.99", 99)];
+            let samples = servers.flat_map(|server| quantiles.map(|quantile| (server, quantile)));
+            { samples }.skip(skip).try_for_each(|(server, (quantile, percent))| {
+                let address = shown(Some(server.address));
+                let labels = [("server", address.as_str()), ("quantile", quantile)];
+                let value = CounterValue::Millionths(server.percentile(percent));
+                each(MetricSample { suffix: "", labels: &labels, value })
+            })
+        }
+        MetricSource::Alarms => {
+            let health = app.collector.health();
+            let totals = health.iter().flat_map(|health| health.alarms().totals());
+            { totals }.skip(skip).try_for_each(|(kind, number)| count(&[("kind", kind.as_str())], number))
+        }
         MetricSource::LastMessage => {
             let statistics = statistics.borrow();
             statistics.streams().skip(skip).try_for_each(|(id, identity)| {
@@ -250,7 +274,7 @@ fn scopes(statistics: &Statistics) -> impl Iterator<Item = (StreamScope, Option<
     core::iter::once((StreamScope::Global, None)).chain(streams)
 }
 
-/// The text of a type or code; `None` is all that have no counter of their own.
+/// The text of an address, type or code; `None` is all that have no counter of their own.
 fn shown(value: Option<impl fmt::Display>) -> heapless::String<LABEL_BYTES> {
     let mut text = heapless::String::new();
     // All there are fit.
@@ -261,8 +285,8 @@ fn shown(value: Option<impl fmt::Display>) -> heapless::String<LABEL_BYTES> {
     text
 }
 
-/// Bytes of the text of a type or code.
-const LABEL_BYTES: usize = 24;
+/// Bytes of the text of an address, type or code.
+const LABEL_BYTES: usize = 48;
 
 /// The first rows of each table: the table, the row, its number.
 fn visit_top(

@@ -1,6 +1,7 @@
 //! The documents of the web API, each written chunk by chunk.
 
 pub(super) mod counters;
+pub(super) mod health;
 pub(super) mod metrics;
 pub(super) mod metrics_text;
 pub(super) mod page;
@@ -51,4 +52,6 @@ documents! {
     Counters(counters::CounterList<'a, 'r>) JSON;
     Tables(tables::TableList<'a>) JSON;
     Streams(streams::StreamList<'a>) JSON;
+    Upstreams(health::UpstreamList<'a>) JSON;
+    Alarms(health::AlarmList<'a>) JSON;
 }

@@ -1,0 +1,223 @@
+//! Health in a build with it: which message goes to which detector.
+
+use super::alarms::{AlarmKind, Alarms, Finding};
+use super::bursts::Burst;
+use super::devices::SeenDevices;
+use super::domains::RegisteredDomain;
+use super::rebinding;
+use super::section::{DetectorSection, Section};
+use super::subdomains::RandomSubdomains;
+use super::timeouts::Outstanding;
+use super::tunnel::Tunnels;
+use super::upstreams::Upstreams;
+use crate::message::event::Event;
+use crate::message::hashes::MessageHashes;
+use crate::sys::random::{SeededState, seeded_state};
+use crate::wire::iana::{MessageType, Rcode};
+
+/// Everything that watches.
+#[derive(Debug)]
+pub struct Health {
+    section: Section,
+    upstreams: Upstreams,
+    outstanding: Outstanding,
+    nxdomain: Burst,
+    servfail: Burst,
+    subdomains: Option<Box<RandomSubdomains>>,
+    tunnels: Option<Box<Tunnels>>,
+    devices: Option<Box<SeenDevices>>,
+    alarms: Alarms,
+    hasher: SeededState,
+    /// The time of the last message, and milliseconds since.
+    clock: u64,
+    passed_ms: u64,
+}
+
+/// Bytes that all of it takes.
+pub const COST: usize = size_of::<Health>()
+    + Upstreams::COST
+    + Outstanding::COST
+    + size_of::<RandomSubdomains>()
+    + size_of::<Tunnels>()
+    + Alarms::COST;
+
+impl Health {
+    /// Watches as the section says; `None` if it is off.
+    pub fn start(section: &Section) -> Option<Self> {
+        section.enable.then(|| Health::new(section))
+    }
+
+    fn new(section: &Section) -> Self {
+        let mut health = Health {
+            section: section.clone(),
+            upstreams: Upstreams::new(),
+            outstanding: Outstanding::new(),
+            nxdomain: Burst::default(),
+            servfail: Burst::default(),
+            subdomains: None,
+            tunnels: None,
+            devices: None,
+            alarms: Alarms::new(),
+            hasher: seeded_state(),
+            clock: 0,
+            passed_ms: 0,
+        };
+        health.configure(section);
+        health
+    }
+
+    /// Puts another section in force. What was found stays, and what a detector has learned while it is on.
+    pub fn configure(&mut self, section: &Section) {
+        self.section = section.clone();
+        switch(&mut self.subdomains, &section.random_subdomains);
+        switch(&mut self.tunnels, &section.tunnel);
+        switch(&mut self.devices, &section.new_device);
+    }
+
+    /// Looks at one message.
+    #[inline]
+    pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+        if let Some(time) = event.time {
+            (self.clock, self.passed_ms) = (time.seconds, 0);
+        }
+        if is_upstream(event.message_type) {
+            self.observe_upstream(event, hashes);
+        } else if hashes.is_of_client {
+            self.observe_client(event, hashes);
+        }
+    }
+
+    fn observe_upstream(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+        let Some(server) = event.response().address else { return };
+        let Some(place) = self.upstreams.place_of(server) else { return };
+        if event.is_response() {
+            self.upstreams.count_response(place, event);
+        } else {
+            self.upstreams.count_query(place, event);
+        }
+        let Some(exchange) = hashes.exchange else { return };
+        if event.is_response() {
+            self.outstanding.take(exchange);
+        } else {
+            self.outstanding.put(exchange, self.clock, place, self.upstreams.generation(place));
+        }
+    }
+
+    fn observe_client(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+        let section = &self.section;
+        if event.is_response() {
+            for (burst, detector, rcode, kind) in [
+                (&mut self.nxdomain, &section.nxdomain_burst, Rcode(3), AlarmKind::NxdomainBurst),
+                (&mut self.servfail, &section.servfail_burst, Rcode(2), AlarmKind::ServfailBurst),
+            ] {
+                if detector.enable
+                    && event.dns.rcode == Some(rcode)
+                    && let Some(count) = burst.count(self.clock, detector.threshold.as_count())
+                {
+                    let finding = Finding::text(kind, event.identity, count, self.clock);
+                    self.alarms.raise(finding, detector.hold_off.get());
+                }
+            }
+            if section.rebinding.enable
+                && let Some(address) = rebinding::find(event)
+            {
+                let found = Finding::name(AlarmKind::Rebinding, hashes.name.octets(), 1, self.clock);
+                self.alarms.raise(found.with_example(address), section.rebinding.hold_off.get());
+            }
+            return;
+        }
+        if let (Some(devices), Some(client), Some(hash)) =
+            (&mut self.devices, event.query.address, hashes.client)
+            && devices.is_new(hash)
+        {
+            let finding = Finding::address(AlarmKind::NewDevice, client, 1, self.clock);
+            self.alarms.raise(finding, section.new_device.hold_off.get());
+        }
+        if section.resolver_bypass.enable
+            && let (Some(client), Some(server)) = (event.query.address, event.response().address)
+            && !rebinding::is_private(server)
+        {
+            let finding = Finding::address(AlarmKind::ResolverBypass, client, 1, self.clock);
+            self.alarms.raise(finding.with_example(server), section.resolver_bypass.hold_off.get());
+        }
+        if self.subdomains.is_some() || self.tunnels.is_some() {
+            self.observe_name(event, hashes);
+        }
+    }
+
+    fn observe_name(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+        let Some(domain) = RegisteredDomain::of(&hashes.name) else { return };
+        let key = domain.hash(&self.hasher);
+        let section = &self.section;
+        if let Some(subdomains) = &mut self.subdomains
+            && let Some(count) = subdomains.observe(
+                (key, hashes.folded),
+                self.clock / 60,
+                section.random_subdomains.threshold.as_count(),
+            )
+        {
+            let finding = Finding::name(AlarmKind::RandomSubdomains, domain.suffix, count, self.clock);
+            self.alarms.raise(finding, section.random_subdomains.hold_off.get());
+        }
+        if let Some(tunnels) = &mut self.tunnels
+            && let Some(bytes) = tunnels.observe(
+                (key, hashes.folded),
+                domain.bytes_below,
+                self.clock / 3_600,
+                section.tunnel.threshold.as_count(),
+            )
+        {
+            let mut finding = Finding::name(AlarmKind::Tunnel, domain.suffix, bytes, self.clock);
+            finding.example = event.query.address;
+            self.alarms.raise(finding, section.tunnel.hold_off.get());
+        }
+    }
+
+    /// Some time has passed: timeouts, and servers that are slow.
+    pub fn tick(&mut self, milliseconds: u64) {
+        self.passed_ms += milliseconds;
+        let now = self.clock.saturating_add(self.passed_ms / 1_000);
+        self.outstanding.expire(now, |place, generation| self.upstreams.count_timeout(place, generation));
+        self.upstreams.tick(milliseconds);
+        let detector = &self.section.slow_upstream;
+        if detector.enable {
+            let threshold = (detector.threshold.get() * 1e6) as u64;
+            for (server, microseconds) in self.upstreams.slow(threshold) {
+                let finding = Finding::address(AlarmKind::SlowUpstream, server, microseconds / 1_000, now);
+                self.alarms.raise(finding, detector.hold_off.get());
+            }
+        }
+    }
+
+    /// The servers that were asked.
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+
+    /// What was found.
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
+    /// Counts from zero again. What was found stays.
+    pub fn reset(&mut self) {
+        self.upstreams.reset();
+        self.outstanding.reset();
+    }
+}
+
+/// Whether a message is of the machine itself, which asks others.
+fn is_upstream(message: MessageType) -> bool {
+    matches!(message.0, 3 | 4 | 7 | 8)
+}
+
+/// Makes the state of a detector that is on, and drops that of one that is off.
+fn switch<T: Default, const ON: bool, const N: u32>(
+    state: &mut Option<Box<T>>,
+    detector: &DetectorSection<ON, N>,
+) {
+    match detector.enable {
+        true => _ = state.get_or_insert_default(),
+        false => *state = None,
+    }
+}

@@ -1,0 +1,122 @@
+//! `/upstreams` and `/alarms`: the JSON documents.
+//!
+//! ```text
+//! {"upstreams": [{"server": "192.0.2.53", "port": 53, "stream": "lb1", "queries": 8, ..., "latency-p99": 0.048}]}
+//! {"alarms": [{"kind": "tunnel", "subject": "example.com.", "count": 4098, "first": "2020-09-16T18:51:53...", ...}]}
+//! ```
+
+use core::fmt::{self, Write};
+
+use super::counters::write_string;
+use crate::decimal::{write_decimal, write_millionths};
+use crate::health::alarms::Alarm;
+use crate::health::upstreams::Upstream;
+use crate::http::App;
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
+use crate::limits::IDENTITY_BYTES;
+use crate::time::{Time, write_timestamp};
+use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+
+/// The servers that are asked.
+pub struct UpstreamList<'a> {
+    app: App<'a>,
+    /// Opening and servers written.
+    written: usize,
+}
+
+/// The last alarms, newest first.
+pub struct AlarmList<'a> {
+    app: App<'a>,
+    /// Opening and alarms written.
+    written: usize,
+}
+
+impl<'a> UpstreamList<'a> {
+    /// Nothing written yet.
+    pub fn new(app: App<'a>) -> Self {
+        UpstreamList { app, written: 0 }
+    }
+}
+
+impl<'a> AlarmList<'a> {
+    /// Nothing written yet.
+    pub fn new(app: App<'a>) -> Self {
+        AlarmList { app, written: 0 }
+    }
+}
+
+impl ChunkedDocument for UpstreamList<'_> {
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
+        let health = self.app.collector.health();
+        let servers = health.iter().flat_map(|health| health.upstreams().iter());
+        write_list("upstreams", servers, write_upstream, &mut self.written, chunk)
+    }
+}
+
+impl ChunkedDocument for AlarmList<'_> {
+    fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
+        let health = self.app.collector.health();
+        let alarms = health.iter().flat_map(|health| health.alarms().iter());
+        write_list("alarms", alarms, write_alarm, &mut self.written, chunk)
+    }
+}
+
+/// Writes an object with one list, from where it was left.
+fn write_list<T>(
+    name: &str,
+    items: impl Iterator<Item = T>,
+    write: impl Fn(T, &mut BodyChunk<'_>) -> fmt::Result,
+    written: &mut usize,
+    chunk: &mut BodyChunk<'_>,
+) -> fmt::Result {
+    if *written == 0 {
+        chunk.whole(|out| write!(out, "{{\"{name}\": ["))?;
+        *written = 1;
+    }
+    for item in items.skip(*written - 1) {
+        let separator = if *written > 1 { ", " } else { "" };
+        chunk.whole(|out| {
+            out.write_str(separator)?;
+            write(item, out)
+        })?;
+        *written += 1;
+    }
+    chunk.whole(|out| out.write_str("]}"))
+}
+
+fn write_upstream(server: &Upstream, out: &mut BodyChunk<'_>) -> fmt::Result {
+    write!(out, "{{\"server\": \"{}\", \"port\": {}, \"stream\": ", server.address, server.port)?;
+    let mut room = [0; IDENTITY_BYTES * TEXT_PER_OCTET];
+    let identity: &[u8] = if server.identity.is_empty() { b"-" } else { &server.identity };
+    let length = write_label_text(identity, &mut room).unwrap_or(0);
+    write_string(out, room.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())?;
+    for (key, number) in [
+        ("queries", server.queries),
+        ("responses", server.responses),
+        ("timeouts", server.timeouts),
+        ("servfail", server.servfail),
+        ("refused", server.refused),
+    ] {
+        write!(out, ", \"{key}\": ")?;
+        write_decimal(out, number)?;
+    }
+    for (key, percent) in [("latency-p50", 50), ("latency-p95", 95), ("latency-p99", 99)] {
+        write!(out, ", \"{key}\": ")?;
+        write_millionths(out, server.percentile(percent))?;
+    }
+    out.write_char('}')
+}
+
+fn write_alarm(alarm: &Alarm, out: &mut BodyChunk<'_>) -> fmt::Result {
+    write!(out, "{{\"kind\": \"{}\", \"subject\": \"", alarm.kind)?;
+    write!(Escaping(&mut *out), "{}", alarm.subject)?;
+    write!(out, "\", \"count\": {}", alarm.count)?;
+    for (key, seconds) in [("first", alarm.first), ("last", alarm.last)] {
+        write!(out, ", \"{key}\": \"")?;
+        write_timestamp(out, Time { seconds, nanoseconds: 0 })?;
+        out.write_char('"')?;
+    }
+    out.write_str(", \"text\": \"")?;
+    write!(Escaping(&mut *out), "{alarm}")?;
+    out.write_str("\"}")
+}
