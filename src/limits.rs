@@ -8,14 +8,15 @@
 //! |---|---|
 //! | statistics of 64 streams and the others | 376740 |
 //! | different clients and names, for each and all | 646368 |
-//! | tables of 8 streams and the others | 976320 |
+//! | tables of 8 streams and the others | 976896 |
 //! | pairing of 16384 queries | 262144 |
 //! | receive buffer | 262144 |
 //! | 4 blocks for long frames | 540688 |
-//! | message on its way | 6032 |
+//! | health: upstream servers, detectors, alarms | 137088 |
+//! | message on its way | 6920 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 151616 |
-//! | in all | 3516964 |
+//! | in all | 3655516 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::values::{Bounded, Seconds};
+use crate::values::{Bounded, RawValue, Seconds};
 
 /// Section `health`: what is watched, and from which number on it is an alarm.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -103,12 +103,16 @@ impl Threshold {
 
 impl<'de> Deserialize<'de> for Threshold {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = f64::deserialize(deserializer)?;
-        if number > 0.0 && number <= 1e9 {
-            return Ok(Threshold(number));
-        }
-        Err(D::Error::custom(format_args!(
-            "invalid value: floating point `{number}`, expected a number above 0, 1e9 at most"
-        )))
+        let given = RawValue::deserialize(deserializer)?;
+        let number = match &given {
+            RawValue::Scalar(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| *number > 0.0 && *number <= 1e9).map(Threshold).ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "invalid value: {}, expected a number above 0, 1e9 at most",
+                given.kind()
+            ))
+        })
     }
 }
