@@ -125,11 +125,6 @@ impl Alarms {
     /// Bytes of the list.
     pub const COST: usize = HEALTH_ALARMS * size_of::<Option<Alarm>>();
 
-    /// No alarm yet.
-    pub fn new() -> Self {
-        Alarms { list: table(HEALTH_ALARMS, None), next: 0, totals: [0; KINDS] }
-    }
-
     /// Notes a finding; whether it made a new alarm.
     pub fn raise(&mut self, finding: Finding, hold_off: u32) -> bool {
         let Finding { kind, subject, count, seconds, example } = finding;
@@ -161,6 +156,12 @@ impl Alarms {
     /// Alarms of each kind since the start.
     pub fn totals(&self) -> impl Iterator<Item = (AlarmKind, u64)> {
         AlarmKind::ALL.iter().copied().zip(self.totals)
+    }
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        Alarms { list: table(HEALTH_ALARMS, None), next: 0, totals: [0; KINDS] }
     }
 }
 
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_subject_is_heard_once_in_its_hold_off() {
-        let mut alarms = Alarms::new();
+        let mut alarms = Alarms::default();
         assert!(alarms.raise(finding(1, 1_000), 60));
         assert!(!alarms.raise(finding(1, 1_059), 60));
         assert!(alarms.raise(finding(2, 1_059), 60), "another subject");
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_list_keeps_the_newest() {
-        let mut alarms = Alarms::new();
+        let mut alarms = Alarms::default();
         for number in 0..1_000 {
             alarms.raise(finding(number, 5), 60);
         }

@@ -123,7 +123,7 @@ mod tests {
                 tunnels.observe((hash(domain), hash(domain * 10 + second % 3)), 6, hour, 4_096);
             }
             if second % 6 == 0
-                && tunnels.observe((hash(1), hash(second + 1 << 20)), 12, hour, 4_096).is_some()
+                && tunnels.observe((hash(1), hash((second + 1) << 20)), 12, hour, 4_096).is_some()
             {
                 found = found.or(Some(second));
             }

@@ -78,16 +78,6 @@ impl Upstreams {
     /// Bytes of the table.
     pub const COST: usize = HEALTH_UPSTREAMS * size_of::<Upstream>();
 
-    /// No server yet.
-    pub fn new() -> Self {
-        Upstreams {
-            servers: table(HEALTH_UPSTREAMS, Upstream::FREE),
-            keys: [0; HEALTH_UPSTREAMS],
-            chance: crate::sys::random::number() | 1,
-            passed_ms: 0,
-        }
-    }
-
     /// The servers, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = &Upstream> {
         self.servers.iter().zip(self.keys).filter(|&(_, key)| key != 0).map(|(server, _)| server)
@@ -200,6 +190,17 @@ impl Upstreams {
     }
 }
 
+impl Default for Upstreams {
+    fn default() -> Self {
+        Upstreams {
+            servers: table(HEALTH_UPSTREAMS, Upstream::FREE),
+            keys: [0; HEALTH_UPSTREAMS],
+            chance: crate::sys::random::number() | 1,
+            passed_ms: 0,
+        }
+    }
+}
+
 /// An address in 64 bits, never 0.
 fn fold(address: IpAddr) -> u64 {
     match address {
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_busiest_servers_keep_their_places() {
-        let mut upstreams = Upstreams::new();
+        let mut upstreams = Upstreams::default();
         let address = |number: u32| IpAddr::V4(core::net::Ipv4Addr::from_bits(number));
         let event = Event::from_dnstap(&Default::default());
         for round in 0..20_000u32 {

@@ -50,14 +50,14 @@ impl Health {
     fn new(section: &Section) -> Self {
         let mut health = Health {
             section: section.clone(),
-            upstreams: Upstreams::new(),
+            upstreams: Upstreams::default(),
             outstanding: Outstanding::new(),
             nxdomain: Burst::default(),
             servfail: Burst::default(),
             subdomains: None,
             tunnels: None,
             devices: None,
-            alarms: Alarms::new(),
+            alarms: Alarms::default(),
             hasher: seeded_state(),
             clock: 0,
             passed_ms: 0,
