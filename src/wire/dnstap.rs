@@ -17,6 +17,7 @@
 //! 65535, nanoseconds of a billion) is left to who uses them.
 
 use super::cursor::{Cursor, VarintError};
+use super::expected;
 use super::iana::{Family, HttpProtocol, MessageType, Protocol};
 use crate::reasons::reasons;
 
@@ -189,6 +190,16 @@ impl<'a> Dnstap<'a> {
         if fields.passes(tag::VERSION) {
             dnstap.version = Some(fields.bytes()?);
         }
+        if fields.passes(tag::TYPE) {
+            dnstap_type = Some(fields.u32()?);
+        }
+        if fields.passes(tag::MESSAGE) {
+            has_message = true;
+            dnstap.message.read(fields.bytes()?, &mut message_type)?;
+        }
+        if fields.passes(tag::TYPE) {
+            dnstap_type = Some(fields.u32()?);
+        }
         while let Some(tag) = fields.next_tag()? {
             match tag {
                 tag::IDENTITY => dnstap.identity = Some(fields.bytes()?),
@@ -196,7 +207,7 @@ impl<'a> Dnstap<'a> {
                 tag::EXTRA => dnstap.extra = Some(fields.bytes()?),
                 tag::MESSAGE => {
                     has_message = true;
-                    dnstap.message.read(fields.bytes()?, &mut message_type)?;
+                    dnstap.message.read_late(fields.bytes()?, &mut message_type)?;
                 }
                 tag::TYPE => dnstap_type = Some(fields.u32()?),
                 _ => fields = fields.behind_unknown(tag, |number| matches!(number, 1..=3 | 14 | 15))?,
@@ -214,38 +225,58 @@ impl<'a> Dnstap<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// The same for a message in an unusual place; apart, so that the usual one is built in where it is read.
+    #[cold]
+    #[inline(never)]
+    fn read_late(&mut self, bytes: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
+        self.read(bytes, message_type)
+    }
+
     /// Reads the fields of a message over what has been read before.
     #[inline]
     fn read(&mut self, bytes: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
         let mut fields = Fields::new(bytes);
         // The fields that are nearly always there, in the order of their numbers, as senders write them: for one
         // sender each of these branches goes the same way each time, and a jump by the tag does not.
-        if fields.passes(tag::MESSAGE_TYPE) {
-            *message_type = Some(MessageType(fields.u32()?));
+        if let Some(([kind, family, protocol], rest)) = expected::head(fields.rest()) {
+            *message_type = Some(MessageType(kind));
+            self.socket_family = Some(Family(family));
+            self.socket_protocol = Some(Protocol(protocol));
+            fields = Fields::new(self.read_expected_ends(rest));
+        } else {
+            if fields.passes(tag::MESSAGE_TYPE) {
+                *message_type = Some(MessageType(fields.u32()?));
+            }
+            if fields.passes(tag::SOCKET_FAMILY) {
+                self.socket_family = Some(Family(fields.u32()?));
+            }
+            if fields.passes(tag::SOCKET_PROTOCOL) {
+                self.socket_protocol = Some(Protocol(fields.u32()?));
+            }
+            if fields.passes(tag::QUERY_ADDRESS) {
+                self.query_address = Some(fields.bytes()?);
+            }
+            if fields.passes(tag::RESPONSE_ADDRESS) {
+                self.response_address = Some(fields.bytes()?);
+            }
+            if fields.passes(tag::QUERY_PORT) {
+                self.query_port = Some(fields.u32()?);
+            }
+            if fields.passes(tag::RESPONSE_PORT) {
+                self.response_port = Some(fields.u32()?);
+            }
         }
-        if fields.passes(tag::SOCKET_FAMILY) {
-            self.socket_family = Some(Family(fields.u32()?));
-        }
-        if fields.passes(tag::SOCKET_PROTOCOL) {
-            self.socket_protocol = Some(Protocol(fields.u32()?));
-        }
-        if fields.passes(tag::QUERY_ADDRESS) {
-            self.query_address = Some(fields.bytes()?);
-        }
-        if fields.passes(tag::RESPONSE_ADDRESS) {
-            self.response_address = Some(fields.bytes()?);
-        }
-        if fields.passes(tag::QUERY_PORT) {
-            self.query_port = Some(fields.u32()?);
-        }
-        if fields.passes(tag::RESPONSE_PORT) {
-            self.response_port = Some(fields.u32()?);
-        }
-        if fields.passes(tag::QUERY_TIME_SEC) {
-            self.query_time.seconds = Some(fields.u64()?);
-        }
-        if fields.passes(tag::QUERY_TIME_NSEC) {
-            self.query_time.nanoseconds = Some(fields.fixed32()?);
+        if let Some((time, rest)) = expected::time(fields.rest(), [tag::QUERY_TIME_SEC, tag::QUERY_TIME_NSEC])
+        {
+            self.query_time = time;
+            fields = Fields::new(rest);
+        } else {
+            if fields.passes(tag::QUERY_TIME_SEC) {
+                self.query_time.seconds = Some(fields.u64()?);
+            }
+            if fields.passes(tag::QUERY_TIME_NSEC) {
+                self.query_time.nanoseconds = Some(fields.fixed32()?);
+            }
         }
         if fields.passes(tag::QUERY_MESSAGE) {
             self.query_message = Some(fields.bytes()?);
@@ -253,11 +284,18 @@ impl<'a> Message<'a> {
         if fields.passes(tag::QUERY_ZONE) {
             self.query_zone = Some(fields.bytes()?);
         }
-        if fields.passes(tag::RESPONSE_TIME_SEC) {
-            self.response_time.seconds = Some(fields.u64()?);
-        }
-        if fields.passes(tag::RESPONSE_TIME_NSEC) {
-            self.response_time.nanoseconds = Some(fields.fixed32()?);
+        if let Some((time, rest)) =
+            expected::time(fields.rest(), [tag::RESPONSE_TIME_SEC, tag::RESPONSE_TIME_NSEC])
+        {
+            self.response_time = time;
+            fields = Fields::new(rest);
+        } else {
+            if fields.passes(tag::RESPONSE_TIME_SEC) {
+                self.response_time.seconds = Some(fields.u64()?);
+            }
+            if fields.passes(tag::RESPONSE_TIME_NSEC) {
+                self.response_time.nanoseconds = Some(fields.fixed32()?);
+            }
         }
         if fields.passes(tag::RESPONSE_MESSAGE) {
             self.response_message = Some(fields.bytes()?);
@@ -284,6 +322,29 @@ impl<'a> Message<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads addresses and ports that have the expected shape, in either order; what follows them.
+    #[inline]
+    fn read_expected_ends(&mut self, mut rest: &'a [u8]) -> &'a [u8] {
+        if let Some((address, after)) = expected::address(rest, tag::QUERY_ADDRESS) {
+            (self.query_address, rest) = (Some(address), after);
+        }
+        if let Some((address, after)) = expected::address(rest, tag::RESPONSE_ADDRESS) {
+            (self.response_address, rest) = (Some(address), after);
+        }
+        if let Some((port, after)) = expected::port(rest, tag::QUERY_PORT) {
+            (self.query_port, rest) = (Some(port), after);
+        }
+        if let Some((address, after)) = expected::address(rest, tag::RESPONSE_ADDRESS) {
+            (self.response_address, rest) = (Some(address), after);
+        }
+        if let Some((port, after)) = expected::port(rest, tag::RESPONSE_PORT) {
+            (self.response_port, rest) = (Some(port), after);
+        }
+        rest
     }
 }
 

@@ -10,7 +10,7 @@
 //! * [`framestream`]: a byte stream into data and control frames
 //! * [`foreign`]: other protocols at the wrong port
 //! * [`handshake`]: what the control frames mean, and the answers to them
-//! * [`dnstap`]: a data frame into a dnstap message
+//! * [`dnstap`]: a data frame into a dnstap message; `expected`: the shapes that nearly all have
 //! * [`compose`]: a dnstap message into a data frame
 //! * [`name`] and [`text`]: domain names, and bytes in presentation form
 //! * [`hash`]: names as keys, without regard to case
@@ -32,6 +32,7 @@ pub mod hash;
 pub mod answers;
 pub mod dns;
 pub mod dnstap;
+mod expected;
 
 // Made from proto/dnstap.proto by proto/generate; its style is micropb's.
 #[allow(clippy::all, clippy::indexing_slicing, missing_docs, nonstandard_style, unused, unused_qualifications)]
