@@ -19,8 +19,9 @@ use super::{FiveTuple, Ignored};
 use crate::limits::{self, IDENTITY_BYTES, SNIFFER_ADDRESSES};
 use crate::sys::interfaces::Subnet;
 use crate::time::Time;
-use crate::wire::dnstap::{self, Dnstap, Message};
-use crate::wire::iana::{Family, MessageType};
+use crate::wire::compose::PacketMessage;
+use crate::wire::dnstap;
+use crate::wire::iana::MessageType;
 
 /// Which kinds of messages are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,26 +121,17 @@ impl Classifier {
         let is_query = !kind.is_response();
         let (query, response) =
             if is_query { (tuple.source, tuple.destination) } else { (tuple.destination, tuple.source) };
-        let (mut query_bytes, mut response_bytes) = ([0; 16], [0; 16]);
-        let time =
-            time.map_or(dnstap::Time::default(), |time| dnstap::Time::new(time.seconds, time.nanoseconds));
-        let mut message = Message {
+        let message = PacketMessage {
+            identity: &self.identity,
             message_type: kind,
-            socket_family: Some(if query.0.is_ipv4() { Family::INET } else { Family::INET6 }),
-            socket_protocol: Some(tuple.protocol),
-            query_address: Some(bytes(query.0, &mut query_bytes)),
-            response_address: Some(bytes(response.0, &mut response_bytes)),
-            query_port: Some(query.1.into()),
-            response_port: Some(response.1.into()),
-            ..Message::default()
+            protocol: tuple.protocol,
+            query,
+            response,
+            time: time
+                .map_or(dnstap::Time::default(), |time| dnstap::Time::new(time.seconds, time.nanoseconds)),
+            payload,
         };
-        if is_query {
-            (message.query_time, message.query_message) = (time, Some(payload));
-        } else {
-            (message.response_time, message.response_message) = (time, Some(payload));
-        }
-        let dnstap = Dnstap { identity: Some(&self.identity), message, ..Dnstap::default() };
-        let length = dnstap.compose(&mut self.frame).ok_or(Ignored::Oversize)?;
+        let length = message.compose(&mut self.frame).ok_or(Ignored::Oversize)?;
         emit(self.frame.get(..length).unwrap_or_default());
         Ok(())
     }
@@ -177,21 +169,6 @@ impl Classifier {
             (false, _) if self.is_near(tuple.source.0) => Ok(MessageType::CLIENT_QUERY),
             (true, _) if self.is_near(tuple.destination.0) => Ok(MessageType::CLIENT_RESPONSE),
             _ => Err(Ignored::Transit),
-        }
-    }
-}
-
-/// An address as dnstap has it.
-fn bytes(address: IpAddr, room: &mut [u8; 16]) -> &[u8] {
-    match address {
-        IpAddr::V6(address) => {
-            *room = address.octets();
-            room
-        }
-        IpAddr::V4(address) => {
-            let (first, _) = room.split_at_mut(4);
-            first.copy_from_slice(&address.octets());
-            first
         }
     }
 }

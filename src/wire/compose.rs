@@ -1,12 +1,15 @@
 //! A dnstap message into the payload of a data frame, and a frame with another identity.
 //!
-//! [`Dnstap::compose`] is for messages we make ourselves, such as the sniffer's: micropb writes them, by the
-//! schema, from the bytes they borrow. [`replace_identity`] is for those of others: the fields are copied
+//! [`Dnstap::compose`] writes any message: micropb does it, by the schema, from the bytes they borrow. [`PacketMessage`] is
+//! what the sniffer knows of a message; it is written by hand, field by field in the order of their numbers, a few million
+//! times an hour, and micropb is its oracle. [`replace_identity`] is for those of others: the fields are copied
 //! as the bytes they are, so one of a newer schema survives, and so does the way a number was written.
 
 use super::cursor::{Composer, Cursor};
-use super::dnstap::{Dnstap, Fields, Message, Policy, tag};
+use super::dnstap::{Dnstap, Fields, Message, Policy, Time, tag};
 use super::generated::dnstap_ as schema;
+use super::iana::{Family, MessageType, Protocol};
+use core::net::IpAddr;
 use micropb::{MessageEncode, PbEncoder};
 
 impl Dnstap<'_> {
@@ -60,6 +63,97 @@ fn policy<'a>(policy: &Policy<'a>) -> schema::Policy<'a> {
     }
 }
 
+/// A message that was made of a packet: what is known of every one of them, and nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct PacketMessage<'a> {
+    /// Of the sniffer.
+    pub identity: &'a [u8],
+    /// Who spoke to whom.
+    pub message_type: MessageType,
+    /// How.
+    pub protocol: Protocol,
+    /// Who asks.
+    pub query: (IpAddr, u16),
+    /// Who answers; of the same family.
+    pub response: (IpAddr, u16),
+    /// When, if that is known.
+    pub time: Time,
+    /// The DNS message.
+    pub payload: &'a [u8],
+}
+
+/// Bytes before the payload in a message, at most: three numbers, two addresses, two ports, a time, and the payload's
+/// length.
+const PACKET_HEAD_BYTES: usize = 3 * 2 + 2 * 18 + 2 * 4 + 11 + 5 + 6;
+
+impl PacketMessage<'_> {
+    /// Writes the payload of a data frame to the front of `out` and returns its length; `None` when `out`
+    /// is too short.
+    pub fn compose(&self, out: &mut [u8]) -> Option<usize> {
+        let mut head = [0; PACKET_HEAD_BYTES];
+        let mut composer = Composer::new(&mut head);
+        self.compose_head(&mut composer)?;
+        let head_bytes = composer.written();
+        let head = Cursor::new(&head).take(head_bytes)?;
+        let mut composer = Composer::new(out);
+        composer.put(&[tag::IDENTITY as u8])?;
+        composer.put_varint(self.identity.len() as u64)?;
+        composer.put(self.identity)?;
+        composer.put(&[tag::MESSAGE as u8])?;
+        composer.put_varint((head.len() + self.payload.len()) as u64)?;
+        composer.put(head)?;
+        composer.put(self.payload)?;
+        composer.put(&[tag::TYPE as u8, 1])?;
+        Some(composer.written())
+    }
+
+    /// Writes the fields before the payload, and its tag and length.
+    #[inline]
+    fn compose_head(&self, composer: &mut Composer<'_>) -> Option<()> {
+        // All three are below 128, as those of the schema are, so that each is its own varint.
+        let family = if self.query.0.is_ipv4() { Family::INET } else { Family::INET6 };
+        composer.put(&[
+            tag::MESSAGE_TYPE as u8,
+            self.message_type.0 as u8 & 0x7f,
+            tag::SOCKET_FAMILY as u8,
+            family.0 as u8 & 0x7f,
+            tag::SOCKET_PROTOCOL as u8,
+            self.protocol.0 as u8 & 0x7f,
+        ])?;
+        for (tag, (address, _)) in [(tag::QUERY_ADDRESS, self.query), (tag::RESPONSE_ADDRESS, self.response)]
+        {
+            match address {
+                IpAddr::V4(address) => {
+                    let [a, b, c, d] = address.octets();
+                    composer.put(&[tag as u8, 4, a, b, c, d])?;
+                }
+                IpAddr::V6(address) => {
+                    composer.put(&[tag as u8, 16])?;
+                    composer.put(&address.octets())?;
+                }
+            }
+        }
+        for (tag, (_, port)) in [(tag::QUERY_PORT, self.query), (tag::RESPONSE_PORT, self.response)] {
+            composer.put(&[tag as u8])?;
+            composer.put_varint(port.into())?;
+        }
+        let is_response = self.message_type.is_response();
+        let [seconds, nanoseconds, payload] = if is_response {
+            [tag::RESPONSE_TIME_SEC, tag::RESPONSE_TIME_NSEC, tag::RESPONSE_MESSAGE]
+        } else {
+            [tag::QUERY_TIME_SEC, tag::QUERY_TIME_NSEC, tag::QUERY_MESSAGE]
+        };
+        if let Some((whole, part)) = self.time.parts() {
+            composer.put(&[seconds as u8])?;
+            composer.put_varint(whole)?;
+            let [a, b, c, d] = part.to_le_bytes();
+            composer.put(&[nanoseconds as u8, a, b, c, d])?;
+        }
+        composer.put(&[payload as u8])?;
+        composer.put_varint(self.payload.len() as u64)
+    }
+}
+
 /// Copies a data frame's payload to the front of `out` with `identity` instead of its own, and returns the
 /// length. `None` when `out` is too short, or the frame is not made of fields.
 ///
@@ -82,9 +176,59 @@ pub fn replace_identity(frame: &[u8], identity: &[u8], out: &mut [u8]) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::super::dnstap::Time;
-    use super::super::iana::{Family, HttpProtocol, MessageType, Protocol};
+    use super::super::iana::HttpProtocol;
     use super::*;
+
+    #[test]
+    fn a_packets_message_is_what_micropb_makes_of_it() {
+        let v4 = |port| (IpAddr::from([192, 0, 2, 1]), port);
+        let v6 = |port| (IpAddr::from([1, 2, 3, 4, 5, 6, 7, 8]), port);
+        let parsed = |bytes: &[u8]| Dnstap::parse(bytes).map(|dnstap| format!("{dnstap:?}")).unwrap();
+        for (message_type, ends, time, length) in [
+            (MessageType::CLIENT_QUERY, [v4(53), v4(65_535)], Time::new(1_700_000_000, 999_999_999), 12),
+            (MessageType::CLIENT_RESPONSE, [v6(0), v6(127)], Time::new(u64::MAX, 0), 300),
+            (MessageType::RESOLVER_QUERY, [v4(128), v4(16_384)], Time::default(), 65_535),
+            (MessageType::FORWARDER_RESPONSE, [v6(1), v6(53)], Time::new(0, 5), 0),
+        ] {
+            let payload = vec![7; length];
+            let [query, response] = ends;
+            let message = PacketMessage {
+                identity: b"sniffer",
+                message_type,
+                protocol: Protocol::TCP,
+                query,
+                response,
+                time,
+                payload: &payload,
+            };
+            let bytes = |address: IpAddr| match address {
+                IpAddr::V4(v4) => v4.octets().to_vec(),
+                IpAddr::V6(v6) => v6.octets().to_vec(),
+            };
+            let (query_address, response_address) = (bytes(query.0), bytes(response.0));
+            let (mut full, payload) = (Message::default(), Some(&payload[..]));
+            full.message_type = message_type;
+            full.socket_family = Some(if query.0.is_ipv4() { Family::INET } else { Family::INET6 });
+            full.socket_protocol = Some(Protocol::TCP);
+            (full.query_address, full.response_address) =
+                (Some(&query_address[..]), Some(&response_address[..]));
+            (full.query_port, full.response_port) = (Some(query.1.into()), Some(response.1.into()));
+            if message_type.is_response() {
+                (full.response_time, full.response_message) = (time, payload);
+            } else {
+                (full.query_time, full.query_message) = (time, payload);
+            }
+            let dnstap = Dnstap { identity: Some(b"sniffer"), message: full, ..Dnstap::default() };
+            let (mut one, mut other) = (vec![0; 70_000], vec![0; 70_000]);
+            let one_length = message.compose(&mut one).unwrap();
+            let other_length = dnstap.compose(&mut other).unwrap();
+            assert_eq!(one_length, other_length);
+            assert_eq!(parsed(&one[..one_length]), parsed(&other[..other_length]));
+            for short in (0..one_length).step_by(1 + one_length / 50) {
+                assert_eq!(message.compose(&mut one[..short]), None);
+            }
+        }
+    }
 
     #[test]
     fn what_is_composed_is_parsed_again() {
