@@ -26,25 +26,29 @@ const DIGITS_MAX: usize = 20;
 /// # Errors
 ///
 /// When there is no room.
+#[inline]
 pub fn write_decimal(out: &mut impl Ascii, number: u64) -> fmt::Result {
     write_padded(out, number, 1)
 }
 
-/// Writes a number in decimal with leading zeros up to `width` digits; `width <= 20`.
+/// Writes a number in decimal with leading zeros up to `width` digits; `1 <= width <= 20`.
 ///
 /// # Errors
 ///
 /// When there is no room.
+#[inline]
 pub fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt::Result {
     let mut digits = [b'0'; DIGITS_MAX];
     let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        if number == 0 {
+    // Two digits a division, from the end: 1234 is 34, then 12.
+    for place in digits.as_chunks_mut().0.iter_mut().rev() {
+        *place = pair(number);
+        used += 2;
+        if number < 100 {
+            used -= usize::from(number < 10);
             break;
         }
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-        used += 1;
+        number /= 100;
     }
     out.write_ascii(digits.get(DIGITS_MAX - used.max(width).min(DIGITS_MAX)..).unwrap_or_default())
 }
@@ -68,11 +72,23 @@ pub fn write_millionths(out: &mut impl Ascii, number: u64) -> fmt::Result {
     write_padded(out, fraction, width)
 }
 
-/// The two digits of a number below 100.
+/// The last two digits of a number.
 #[inline]
 pub fn pair(number: u64) -> [u8; 2] {
-    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+    PAIRS.get((number % 100) as usize).copied().unwrap_or(*b"00")
 }
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    let mut rest = pairs.as_mut_slice();
+    while let Some((pair, after)) = rest.split_first_mut() {
+        *pair = [b'0' + number / 10, b'0' + number % 10];
+        (number, rest) = (number + 1, after);
+    }
+    pairs
+};
 
 /// Writes an address; IPv6 in the form of RFC 5952.
 ///
@@ -86,17 +102,36 @@ pub fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Result {
     }
 }
 
+/// Four bytes at a time, of which the next number overwrites those that are too many: `1.00` and `10.0` become `1.10.`.
+#[inline]
 fn write_v4(out: &mut impl Ascii, address: Ipv4Addr) -> fmt::Result {
-    let mut text = heapless::Vec::<u8, 16>::new(); // 255.255.255.255 and a dot
-    for octet in address.octets() {
-        let [hundreds, tens, ones] = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
-        let digits = [hundreds, tens, ones, b'.'];
-        let shown = digits.get(usize::from(octet < 100) + usize::from(octet < 10)..).unwrap_or_default();
-        text.extend_from_slice(shown).map_err(|_| fmt::Error)?;
+    let mut text = [0; 16]; // 255.255.255.255 and a dot
+    let mut used = 0;
+    for number in address.octets() {
+        let entry = NUMBERS.get(usize::from(number)).copied().unwrap_or_default();
+        *text.get_mut(used..).and_then(<[u8]>::first_chunk_mut).ok_or(fmt::Error)? = entry;
+        used += 2 + usize::from(number >= 10) + usize::from(number >= 100);
     }
-    text.pop();
-    out.write_ascii(&text)
+    out.write_ascii(text.get(..used - 1).unwrap_or_default())
 }
+
+/// The numbers of an IPv4 address, each with its dot, filled up to four bytes.
+const NUMBERS: [[u8; 4]; 256] = {
+    let mut numbers = [[0; 4]; 256];
+    let mut number = 0;
+    let mut rest = numbers.as_mut_slice();
+    while let Some((text, after)) = rest.split_first_mut() {
+        let [hundreds, tens, ones] =
+            [b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+        *text = match number {
+            0..10 => [ones, b'.', 0, 0],
+            10..100 => [tens, ones, b'.', 0],
+            _ => [hundreds, tens, ones, b'.'],
+        };
+        (number, rest) = (number + 1, after);
+    }
+    numbers
+};
 
 #[cfg(test)]
 mod tests {
@@ -110,6 +145,12 @@ mod tests {
             assert_eq!(out, expected);
         };
         check(0, 1, "0");
+        check(9, 1, "9");
+        check(10, 1, "10");
+        check(99, 3, "099");
+        check(100, 1, "100");
+        check(12_345, 1, "12345");
+        check(999_999, 4, "999999");
         check(0, 6, "000000");
         check(7, 2, "07");
         check(1234, 2, "1234");

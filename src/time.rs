@@ -99,10 +99,10 @@ impl Date {
 }
 
 /// Bytes of `YYYY-MM-DDTHH:MM:SS`.
-const DATE_TIME_OCTETS: usize = 19;
+const DATE_TIME_BYTES: usize = 19;
 
 /// `YYYY-MM-DD`, `between`, `HH:MM:SS`.
-fn date_time(time: Time, between: u8) -> [u8; DATE_TIME_OCTETS] {
+fn date_time(time: Time, between: u8) -> [u8; DATE_TIME_BYTES] {
     let date = Date::from_days(time.seconds / 86_400);
     let second = time.seconds % 86_400;
     let ([y3, y2], [y1, y0]) = (pair(date.year / 100), pair(date.year));
@@ -111,17 +111,47 @@ fn date_time(time: Time, between: u8) -> [u8; DATE_TIME_OCTETS] {
     [y3, y2, y1, y0, b'-', n1, n0, b'-', d1, d0, between, h1, h0, b':', m1, m0, b':', s1, s0]
 }
 
+/// Bytes of `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`.
+const TIMESTAMP_BYTES: usize = 32;
+
+/// Makes timestamps, and remembers the text of the second: most messages are of the same as the one before.
+#[derive(Debug)]
+pub struct TimestampText {
+    seconds: u64,
+    date_time: [u8; DATE_TIME_BYTES],
+}
+
+impl Default for TimestampText {
+    fn default() -> Self {
+        TimestampText { seconds: 0, date_time: date_time(Time { seconds: 0, nanoseconds: 0 }, b'T') }
+    }
+}
+
+impl TimestampText {
+    /// `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; the fraction is cut, not rounded.
+    #[inline]
+    pub fn of(&mut self, time: Time) -> [u8; TIMESTAMP_BYTES] {
+        if time.seconds != self.seconds {
+            *self = TimestampText { seconds: time.seconds, date_time: date_time(time, b'T') };
+        }
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s] = self.date_time;
+        let microseconds = u64::from(time.nanoseconds / 1_000);
+        let ([t, u], [v, w], [x, y]) =
+            (pair(microseconds / 10_000), pair(microseconds / 100), pair(microseconds));
+        [
+            a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, b'.', t, u, v, w, x, y, b'+', b'0',
+            b'0', b':', b'0', b'0',
+        ]
+    }
+}
+
 /// Writes `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; the fraction is cut, not rounded.
 ///
 /// # Errors
 ///
 /// When there is no room.
 pub fn write_timestamp(out: &mut impl Ascii, time: Time) -> fmt::Result {
-    out.write_ascii(&date_time(time, b'T'))?;
-    let microseconds = u64::from(time.nanoseconds / 1_000);
-    let ([a, b], [c, d], [e, f]) =
-        (pair(microseconds / 10_000), pair(microseconds / 100), pair(microseconds));
-    out.write_ascii(&[b'.', a, b, c, d, e, f, b'+', b'0', b'0', b':', b'0', b'0'])
+    out.write_ascii(&TimestampText::default().of(time))
 }
 
 /// Writes `YYYY-MM-DDTHH:MM:SS.mmmZ`; the fraction is cut, not rounded.
@@ -188,10 +218,13 @@ mod tests {
 
     #[test]
     fn timestamps_have_six_digits_cut() {
+        let remembered = core::cell::RefCell::new(TimestampText::default());
         let check = |seconds, nanoseconds, expected: &str| {
             let mut out = String::new();
             write_timestamp(&mut out, Time { seconds, nanoseconds }).unwrap();
             assert_eq!(out, expected);
+            assert_eq!(remembered.borrow_mut().of(Time { seconds, nanoseconds }), out.as_bytes());
+            assert_eq!(remembered.borrow_mut().of(Time { seconds, nanoseconds }), out.as_bytes());
         };
         check(0, 0, "1970-01-01T00:00:00.000000+00:00");
         check(1_600_282_313, 591_736_999, "2020-09-16T18:51:53.591736+00:00");

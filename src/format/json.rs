@@ -11,10 +11,10 @@ use core::fmt::{self, Display, Write};
 use core::net::IpAddr;
 
 use super::Record;
-use crate::decimal::{write_address, write_decimal};
+use crate::decimal::{Ascii, write_address, write_decimal};
 use crate::message::event::{Endpoint, Event};
-use crate::time::{write_short_seconds, write_timestamp};
-use crate::wire::text::write_label_text;
+use crate::time::write_short_seconds;
+use crate::wire::text::{is_plain_text, write_label_text};
 
 /// What stands around keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,28 @@ macro_rules! key {
 
 /// Writes the object or document, without line break at the end.
 pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result {
-    let mut out = Members { out, style };
+    match style {
+        Style::Json => members::<true>(event, out),
+        Style::Yaml => members::<false>(event, out),
+    }
+}
+
+/// Writes the object or document: of each style code of its own, in which keys are constants.
+fn members<const JSON: bool>(event: &Event<'_>, out: &mut Record) -> fmt::Result {
+    let mut out = Members::<JSON> { out };
     let question = event.dns.question.as_ref();
     let identity = (!event.identity.is_empty()).then_some(event.identity);
-    out.escaped(key!(first "identity"), identity, write_label_text)?;
-    out.escaped(key!("qname"), question, |question, room| question.name.write_text(room))?;
+    out.quoted(key!(first "identity"), identity, |identity, to| match is_plain_text(identity) {
+        true => to.write_ascii(identity),
+        false => to.append_escaped_with(|room| write_label_text(identity, room)),
+    })?;
+    out.quoted(key!("qname"), question, |question, to| {
+        // Plain text has nothing that JSON wants escaped.
+        match to.append_with(|room| question.name.write_plain_text(room)) {
+            Err(fmt::Error) => to.append_escaped_with(|room| question.name.write_text(room)),
+            written => written,
+        }
+    })?;
     let qtype = question.and_then(|question| question.qtype);
     out.name(key!("rrtype"), qtype.and_then(|qtype| qtype.mnemonic()), qtype)?;
     out.address(key!("query-ip"), event.query.address)?;
@@ -54,49 +71,47 @@ pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result 
     out.port(key!("response-port"), response)?;
     out.name(key!("type"), Some(if event.is_response() { "response" } else { "query" }), None::<&str>)?;
     out.number(key!("length"), Some(u64::from(event.length)))?;
-    out.quoted(key!("timestamp"), event.time, |time, to| write_timestamp(to, time))?;
+    out.quoted(key!("timestamp"), event.time, |time, to| to.write_timestamp(time))?;
     out.name(key!("rcode"), event.dns.rcode.and_then(|rcode| rcode.mnemonic()), event.dns.rcode)?;
     out.number(key!("id"), event.dns.id.map(u64::from))?;
-    out.name(key!("flags"), None, event.dns.flags)?;
+    out.quoted(key!("flags"), event.dns.flags, |flags, to| {
+        let (text, length) = flags.text();
+        to.write_ascii(text.get(..length).unwrap_or_default())
+    })?;
     out.value(key!("latency"), event.latency, |latency, to| write_short_seconds(to, latency))?;
     if let Some(place) = &event.location {
         out.label(key!("country"), place.country)?;
         out.label(key!("city"), place.city)?;
     }
-    match style {
-        Style::Json => out.out.write_char('}'),
-        Style::Yaml => Ok(()),
-    }
+    if JSON { out.out.write_ascii(b"}") } else { Ok(()) }
 }
 
 /// The members written so far.
-struct Members<'o> {
+struct Members<'o, const JSON: bool> {
     out: &'o mut Record,
-    style: Style,
 }
 
 /// Text before a value: JSON's, YAML's.
 type Key = (&'static str, &'static str);
 
-impl Members<'_> {
+impl<const JSON: bool> Members<'_, JSON> {
     /// A value as `write` gives it, or the string for a missing one.
+    #[inline(always)] // so that the length of the key is known
     fn value<T>(
         &mut self,
         key: Key,
         value: Option<T>,
         write: impl FnOnce(T, &mut Record) -> fmt::Result,
     ) -> fmt::Result {
-        self.out.write_str(match self.style {
-            Style::Json => key.0,
-            Style::Yaml => key.1,
-        })?;
+        self.out.write_ascii(if JSON { key.0.as_bytes() } else { key.1.as_bytes() })?;
         match value {
             Some(value) => write(value, self.out),
-            None => self.out.write_str("\"-\""),
+            None => self.out.write_ascii(b"\"-\""),
         }
     }
 
     /// A string that needs no escaping.
+    #[inline(always)]
     fn quoted<T>(
         &mut self,
         key: Key,
@@ -104,9 +119,9 @@ impl Members<'_> {
         write: impl FnOnce(T, &mut Record) -> fmt::Result,
     ) -> fmt::Result {
         self.value(key, value, |value, out| {
-            out.write_char('"')?;
+            out.write_ascii(b"\"")?;
             write(value, out)?;
-            out.write_char('"')
+            out.write_ascii(b"\"")
         })
     }
 
@@ -127,21 +142,27 @@ impl Members<'_> {
     }
 
     /// A mnemonic, else the number in words.
+    #[inline(always)]
     fn name(&mut self, key: Key, mnemonic: Option<&str>, number: Option<impl Display>) -> fmt::Result {
         match mnemonic {
-            Some(mnemonic) => self.quoted(key, Some(mnemonic), |mnemonic, out| out.write_str(mnemonic)),
+            Some(mnemonic) => {
+                self.quoted(key, Some(mnemonic), |mnemonic, out| out.write_ascii(mnemonic.as_bytes()))
+            }
             None => self.quoted(key, number, |number, out| write!(out, "{number}")),
         }
     }
 
+    #[inline(always)]
     fn number(&mut self, key: Key, number: Option<u64>) -> fmt::Result {
         self.value(key, number, |number, out| write_decimal(out, number))
     }
 
+    #[inline(always)]
     fn port(&mut self, key: Key, endpoint: Endpoint) -> fmt::Result {
         self.number(key, endpoint.port.map(|port| u64::from(port.get())))
     }
 
+    #[inline(always)]
     fn address(&mut self, key: Key, address: Option<IpAddr>) -> fmt::Result {
         self.quoted(key, address, |address, out| write_address(out, address))
     }

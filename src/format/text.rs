@@ -8,37 +8,37 @@
 use core::fmt::{self, Display, Write};
 
 use super::{MISSING, Record};
-use crate::decimal::{write_address, write_decimal};
+use crate::decimal::{Ascii, write_address, write_decimal};
 use crate::message::event::Event;
-use crate::time::{write_seconds, write_timestamp};
+use crate::time::write_seconds;
 use crate::wire::text::write_label_text;
 
 /// Writes the line, without line break.
 pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     match event.time {
-        Some(time) => write_timestamp(out, time)?,
+        Some(time) => out.write_timestamp(time)?,
         None => out.write_str(MISSING)?,
     }
-    out.write_char(' ')?;
+    out.write_ascii(b" ")?;
     match event.identity {
         [] => out.write_str(MISSING)?,
         identity => out.append_with(|room| write_label_text(identity, room))?,
     }
     name(out, event.message_type.mnemonic(), Some(event.message_type))?;
     name(out, event.dns.rcode.and_then(|rcode| rcode.mnemonic()), event.dns.rcode)?;
-    out.write_char(' ')?;
+    out.write_ascii(b" ")?;
     match event.query.address {
         Some(address) => write_address(out, address)?,
         None => out.write_str(MISSING)?,
     }
-    out.write_char(' ')?;
+    out.write_ascii(b" ")?;
     match event.query.port {
         Some(port) => write_decimal(out, u64::from(port.get()))?,
         None => out.write_str(MISSING)?,
     }
     name(out, event.family.and_then(|family| family.mnemonic()), event.family)?;
     name(out, event.protocol.and_then(|protocol| protocol.mnemonic()), event.protocol)?;
-    out.write_char(' ')?;
+    out.write_ascii(b" ")?;
     write_decimal(out, u64::from(event.length))?;
     out.write_str("b ")?;
     match &event.dns.question {
@@ -47,7 +47,7 @@ pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     }
     let qtype = event.dns.question.as_ref().and_then(|question| question.qtype);
     name(out, qtype.and_then(|qtype| qtype.mnemonic()), qtype)?;
-    out.write_char(' ')?;
+    out.write_ascii(b" ")?;
     match event.latency {
         Some(latency) => write_seconds(out, latency)?,
         None => out.write_str(MISSING)?,
@@ -60,7 +60,7 @@ pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
 
 /// Writes a space and a text of strangers, or what a missing one is shown as.
 fn label(out: &mut Record, text: &str) -> fmt::Result {
-    out.write_char(' ')?;
+    out.write_ascii(b" ")?;
     match text {
         "" => out.write_str(MISSING),
         text => out.append_with(|room| write_label_text(text.as_bytes(), room)),
@@ -69,7 +69,7 @@ fn label(out: &mut Record, text: &str) -> fmt::Result {
 
 /// Writes a space and a mnemonic, else the number in words, else what a missing value is shown as.
 fn name(out: &mut Record, mnemonic: Option<&str>, number: Option<impl Display>) -> fmt::Result {
-    out.write_char(' ')?;
+    out.write_ascii(b" ")?;
     match (mnemonic, number) {
         (Some(mnemonic), _) => out.write_str(mnemonic),
         (None, Some(number)) => write!(out, "{number}"),

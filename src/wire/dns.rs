@@ -76,6 +76,9 @@ reasons! {
     }
 }
 
+/// Bytes of the names of all flags, with a space after each.
+pub const FLAGS_TEXT_BYTES: usize = 7 * 3;
+
 impl<'a> Summary<'a> {
     /// Reads what can be read of a DNS message.
     #[inline]
@@ -213,6 +216,22 @@ impl Flags {
     #[inline]
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMED.into_iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| name)
+    }
+
+    /// The names of those that are set, with one space between: the text, and its length in it.
+    #[inline]
+    pub fn text(self) -> ([u8; FLAGS_TEXT_BYTES], usize) {
+        let (mut text, mut used) = ([0; FLAGS_TEXT_BYTES], 0);
+        for (bit, name) in Self::NAMED {
+            // Written in any case, and overwritten by the next one if it is not set.
+            if let (Some(place), [a, b]) =
+                (text.get_mut(used..).and_then(<[u8]>::first_chunk_mut), name.as_bytes())
+            {
+                *place = [*a, *b, b' '];
+            }
+            used += if self.0 & bit != 0 { 3 } else { 0 };
+        }
+        (text, used.saturating_sub(1))
     }
 
     /// Whether the message says it is a response.

@@ -156,3 +156,11 @@ fn flags_are_printed_in_order() {
     }
     assert_eq!(Flags(0x2800).opcode().to_string(), "UPDATE");
 }
+
+#[test]
+fn the_text_of_flags_is_their_names() {
+    for number in 0..=u16::MAX {
+        let (text, length) = Flags(number).text();
+        assert_eq!(&text[..length], Flags(number).to_string().as_bytes());
+    }
+}

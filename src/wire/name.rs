@@ -121,7 +121,7 @@ impl<'a> Name<'a> {
     /// the bytes are copied in one go and the dots set after. Then the special ones are counted: as many as
     /// there are labels means that they are our dots and nothing else. 255 fits the counter.
     #[inline]
-    fn write_plain_text(&self, out: &mut [u8]) -> Option<usize> {
+    pub fn write_plain_text(&self, out: &mut [u8]) -> Option<usize> {
         let (_, tail) = self.bytes.split_first()?;
         let (text, _) = out.split_at_mut_checked(tail.len())?;
         text.copy_from_slice(tail);
