@@ -105,8 +105,12 @@ fn copy_short(to: &mut [u8], from: &[u8]) {
         if from.len() > 2 * N {
             return false;
         }
-        to.first_chunk_mut().map(|place| *place = *first);
-        to.last_chunk_mut().map(|place| *place = *last);
+        if let Some(place) = to.first_chunk_mut() {
+            *place = *first;
+        }
+        if let Some(place) = to.last_chunk_mut() {
+            *place = *last;
+        }
         true
     }
     if let ([to], [from]) = (&mut *to, from) {
