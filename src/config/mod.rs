@@ -221,7 +221,7 @@ impl Config {
         }
         if let Some(interface) = &overlay.interface {
             self.input.sniffer.enable = true;
-            self.input.sniffer.eth_name = Some(interface.clone());
+            self.input.sniffer.eth_name = Some(interface.clone().into());
         }
         if let Some(path) = &overlay.replay {
             self.input.file.enable = true;

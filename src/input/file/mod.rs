@@ -1,7 +1,8 @@
 //! Input `file`: replays a capture.
 //!
 //! A Frame Streams capture is a stream without answers: START, data, STOP. One that ends without STOP, or in the
-//! middle of a frame, was cut by a crash or a kill: that is said in the log and no error.
+//! middle of a frame, was cut by a crash or a kill: the log says that, and it is not an error. One that breaks its format
+//! broke off: when it is the only input, the program ends with status 1.
 //!
 //! A capture of packets, pcap or pcapng, goes the way of the sniffer's packets, and is cut off in the same way when it is.
 //!
@@ -193,6 +194,10 @@ async fn run(
     loop {
         if let Err(error) = capture.replay(collector, counters).await {
             warn!("{}: {}", capture.path, error.to_string());
+            // Cut short by a crash or a kill of who wrote it: all there is was read.
+            if error.kind() != io::ErrorKind::UnexpectedEof && !capture.repeat {
+                return Err(BrokenOff);
+            }
         }
         if !capture.repeat {
             info!("{}: replayed", capture.path);

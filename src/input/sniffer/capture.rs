@@ -47,14 +47,18 @@ impl Sniffer {
     ///
     /// # Errors
     ///
-    /// Without CAP_NET_RAW, without an interface of that name, with one of a kind that is not read.
+    /// Without CAP_NET_RAW; with an interface of a kind that is not read. One that is not there yet is waited for.
     pub fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
         let target = CaptureTarget::new(section)?;
         let socket = PacketSocket::open(&target.program(), limits.ring).map_err(explain)?;
         let changes = RouteSocket::open()?;
-        socket.listen(target.number()?)?;
+        let bound = match target.state() {
+            InterfaceState::Up(number) => socket.listen(number).map(|()| number.is_some())?,
+            // It may come later, as a bridge does while a router boots.
+            InterfaceState::Down | InterfaceState::Gone => false,
+        };
         let kind = socket.kind()?;
-        if !target.is_all() && link(kind).is_none() {
+        if bound && link(kind).is_none() {
             let text = format!(
                 "an interface of kind {kind}; allowed: Ethernet, loopback, tun, ppp, WireGuard and what is like them"
             );
@@ -246,10 +250,10 @@ impl Listener {
         match (bound, &attached) {
             (true, Attached::Up { .. }) | (false, Attached::Away) => {}
             (true, _) => {
-                if let (true, InterfaceState::Up(Some(number))) = (self.target.is_promiscuous(), state)
-                    && let Err(error) = self.socket.make_promiscuous(number)
-                {
-                    warn!("Input {}: not promiscuous: {}", NAME, error.to_string());
+                for number in self.target.numbers().into_iter().filter(|_| self.target.is_promiscuous()) {
+                    if let Err(error) = self.socket.make_promiscuous(number) {
+                        warn!("Input {}: not promiscuous: {}", NAME, error.to_string());
+                    }
                 }
                 info!("Input {}: listening on {}", NAME, self.target.name());
                 *attached = Attached::Up { _connected: counters.connect() };

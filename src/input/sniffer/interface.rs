@@ -1,4 +1,7 @@
 //! Where the sniffer listens, and whose addresses are its own.
+//!
+//! A socket is bound to one interface or to all. For several it is bound to all, and the kernel's filter leaves out what
+//! is of others; so they share the memory for packets, and a new interface of the same name is a new filter.
 
 use core::net::IpAddr;
 use std::io;
@@ -12,16 +15,16 @@ use crate::values::{ListenAddress, Port};
 /// The name that means all interfaces.
 const ALL: &str = "any";
 
-/// One interface or all, as the machine has them now.
+/// One interface, several or all, as the machine has them now.
 pub struct CaptureTarget {
-    /// None is all.
-    name: Option<String>,
+    /// Empty is all.
+    names: Vec<String>,
     /// Where packets begin with an Ethernet header and both ends are this machine.
     loopback: bool,
     /// `eth-ip`; none when the interface's own addresses are to be followed.
     fixed: Option<Addresses>,
     ports: Vec<u16>,
-    /// Interfaces that belong to another.
+    /// Of all interfaces, those that belong to another; of several, their own numbers.
     members: Members,
     promiscuous: bool,
 }
@@ -47,11 +50,12 @@ impl CaptureTarget {
     ///
     /// When the kernel does not tell of its interfaces.
     pub fn new(section: &Section) -> io::Result<Self> {
-        let name = section.eth_name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| name != ALL);
+        let names: Vec<String> =
+            section.interfaces().filter(|name| *name != ALL).map(str::to_owned).collect();
         let fixed: Addresses = section.eth_ip.iter().copied().map(ListenAddress::get).collect();
         let mut target = CaptureTarget {
-            loopback: name.as_deref().is_some_and(interfaces::is_loopback),
-            name,
+            loopback: names.iter().any(|name| interfaces::is_loopback(name)),
+            names,
             fixed: (!fixed.is_empty()).then_some(fixed),
             ports: section.dns_port.iter().copied().map(Port::get).collect(),
             members: Members::new(),
@@ -61,24 +65,20 @@ impl CaptureTarget {
         Ok(target)
     }
 
-    /// The number of the interface to bind to; none for all.
-    ///
-    /// # Errors
-    ///
-    /// When there is none of that name.
-    pub fn number(&self) -> io::Result<Option<u32>> {
-        let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no interface of that name");
-        self.name.as_deref().map(|name| interfaces::number(name).ok_or_else(missing)).transpose()
-    }
-
     /// How the log names it.
-    pub fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or("all interfaces")
+    pub fn name(&self) -> String {
+        if self.is_all() { "all interfaces".to_owned() } else { self.names.join(", ") }
     }
 
     /// Whether it is all interfaces.
     pub fn is_all(&self) -> bool {
-        self.name.is_none()
+        self.names.is_empty()
+    }
+
+    /// The numbers of those that are there and switched on.
+    pub fn numbers(&self) -> Members {
+        let up = self.names.iter().filter(|name| interfaces::is_up(name));
+        up.filter_map(|name| interfaces::number(name)).take(SNIFFER_INTERFACES).collect()
     }
 
     /// Whether packets between others are to be heard there, too.
@@ -88,11 +88,14 @@ impl CaptureTarget {
 
     /// How it is now.
     pub fn state(&self) -> InterfaceState {
-        let Some(name) = &self.name else { return InterfaceState::Up(None) };
-        match interfaces::number(name) {
-            Some(number) if interfaces::is_up(name) => InterfaceState::Up(Some(number)),
-            Some(_) => InterfaceState::Down,
-            None => InterfaceState::Gone,
+        match (self.names.as_slice(), self.numbers().first()) {
+            ([], _) => InterfaceState::Up(None),
+            ([_], Some(&number)) => InterfaceState::Up(Some(number)),
+            (_, Some(_)) => InterfaceState::Up(None),
+            (names, None) if names.iter().any(|name| interfaces::number(name).is_some()) => {
+                InterfaceState::Down
+            }
+            (_, None) => InterfaceState::Gone,
         }
     }
 
@@ -100,13 +103,21 @@ impl CaptureTarget {
     pub fn local(&self) -> Addresses {
         match &self.fixed {
             Some(fixed) => fixed.clone(),
-            None => interfaces::addresses(self.name.as_deref().filter(|_| !self.loopback)),
+            None if self.is_all() || self.loopback => interfaces::addresses(None),
+            None => {
+                let addresses = self.names.iter().flat_map(|name| interfaces::addresses(Some(name)));
+                addresses.take(SNIFFER_ADDRESSES).collect()
+            }
         }
     }
 
     /// The networks whose addresses are those of clients.
     pub fn subnets(&self) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
-        interfaces::subnets(self.name.as_deref())
+        if self.is_all() {
+            return interfaces::subnets(None);
+        }
+        let subnets = self.names.iter().flat_map(|name| interfaces::subnets(Some(name)));
+        subnets.take(SNIFFER_ADDRESSES).collect()
     }
 
     /// Whether it has no address to tell directions by, such as a mirror or a port of a bridge. The link-local one that
@@ -119,19 +130,25 @@ impl CaptureTarget {
 
     /// The filter for what is to be heard there.
     pub fn program(&self) -> Vec<Instruction> {
-        compose(&self.ports, if self.is_all() { CaptureScope::All(&self.members) } else { CaptureScope::One })
+        let scope = match self.names.as_slice() {
+            [] => CaptureScope::All(&self.members),
+            [_] => CaptureScope::One,
+            _ => CaptureScope::Some(&self.members),
+        };
+        compose(&self.ports, scope)
     }
 
-    /// Looks again which interfaces belong to another; whether that asks for another filter.
+    /// Looks again which interfaces there are, and which belong to another; whether that asks for another filter.
     ///
     /// # Errors
     ///
     /// When the kernel does not answer.
     pub fn look_for_members(&mut self) -> io::Result<bool> {
-        if !self.is_all() {
-            return Ok(false);
-        }
-        let now = interfaces::members()?;
+        let now = match self.names.as_slice() {
+            [] => interfaces::members()?,
+            [_] => return Ok(false),
+            _ => self.numbers(),
+        };
         let changed = now != self.members;
         self.members = now;
         Ok(changed)

@@ -3,17 +3,20 @@
 mod capture;
 mod interface;
 
+use std::fmt;
 use std::io;
 
 use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
 use super::counters::InputCounters;
 use super::plan::{InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
 use crate::capture::{Dissector, DissectorSettings, RecordedKinds};
-use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_BLOCK_BYTES, SNIFFER_PORTS};
+use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_BLOCK_BYTES, SNIFFER_INTERFACES, SNIFFER_PORTS};
 use crate::sys::interfaces;
 use crate::sys::privileges::{Identity, NET_RAW, has_capability};
-use crate::values::{KeyError, ListenAddress, PlanError, Port, Text, required};
+use crate::values::{KeyError, ListenAddress, PlanError, Port, Text, Value, required};
 use capture::Sniffer;
 
 /// Section `input.sniffer`. The names of the switches in the program it replaces are read too.
@@ -22,8 +25,8 @@ use capture::Sniffer;
 pub struct Section {
     /// Whether it runs.
     pub enable: bool,
-    /// The interface.
-    pub eth_name: Option<Text>,
+    /// The interface, or several.
+    pub eth_name: Option<InterfaceNames>,
     /// Listen to packets between others, too, such as those of a mirror port.
     pub promiscuous: bool,
     /// Addresses that are ours; empty = those of the interface.
@@ -71,10 +74,57 @@ impl Default for Section {
     }
 }
 
+/// Names of interfaces: written as one, or as a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InterfaceNames(Vec<Text>);
+
+impl From<Text> for InterfaceNames {
+    fn from(name: Text) -> Self {
+        InterfaceNames(vec![name])
+    }
+}
+
+/// What [`InterfaceNames`] takes, for messages.
+impl Value for InterfaceNames {
+    fn allowed() -> String {
+        "a name, such as \"br-lan\", or a list of names".to_owned()
+    }
+}
+
+impl<'de> Deserialize<'de> for InterfaceNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrMoreNames)
+    }
+}
+
+/// serde's half of [`InterfaceNames`].
+struct OneOrMoreNames;
+
+impl<'de> Visitor<'de> for OneOrMoreNames {
+    type Value = InterfaceNames;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&InterfaceNames::allowed())
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<InterfaceNames, E> {
+        Text::deserialize(name.into_deserializer()).map(InterfaceNames::from)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<InterfaceNames, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(names)).map(InterfaceNames)
+    }
+}
+
 impl Section {
-    /// The interface's name.
-    pub fn interface(&self) -> &str {
-        self.eth_name.as_ref().map_or("", Text::as_str)
+    /// The names of the interfaces.
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        self.eth_name.iter().flat_map(|names| names.0.iter().map(Text::as_str))
+    }
+
+    /// The names, for people.
+    fn interface(&self) -> String {
+        self.interfaces().collect::<Vec<_>>().join(", ")
     }
 
     /// The packet dissector that makes messages as this section asks for.
@@ -109,6 +159,14 @@ impl InputKind for Section {
 
     fn check(&self) -> Result<(), KeyError> {
         required("eth-name", &self.eth_name)?;
+        let names: Vec<_> = self.interfaces().collect();
+        if names.is_empty() || names.len() > SNIFFER_INTERFACES {
+            let text = format!("{} names; allowed: 1 to {SNIFFER_INTERFACES}", names.len());
+            return Err(KeyError::new("eth-name", text));
+        }
+        if names.len() > 1 && names.contains(&"any") {
+            return Err(KeyError::new("eth-name", "\"any\" beside others; allowed: \"any\" alone, for all"));
+        }
         if self.dns_port.is_empty() {
             return Err(KeyError::new("dns-port", "an empty list; allowed: at least one port, such as [53]"));
         }
@@ -151,9 +209,9 @@ impl Source for SnifferSource {
     }
 
     fn warning(&self) -> Option<String> {
-        let interface = self.section.interface();
-        let is_there = interface == "any" || interfaces::number(interface).is_some();
-        (!is_there).then(|| format!("sniffer.eth-name: there is no {interface} yet; it will be waited for"))
+        let missing = |name: &&str| *name != "any" && interfaces::number(name).is_none();
+        let name = self.section.interfaces().find(missing)?;
+        Some(format!("sniffer.eth-name: there is no {name} yet; it will be waited for"))
     }
 
     fn open(&mut self, _: &Identity) -> io::Result<()> {

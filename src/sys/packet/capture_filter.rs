@@ -43,6 +43,8 @@ pub enum CaptureScope<'a> {
     One,
     /// All interfaces but those with these numbers, which belong to another.
     All(&'a [u32]),
+    /// The interfaces with these numbers.
+    Some(&'a [u32]),
 }
 
 /// The program for some ports. It has some 150 instructions, four for each port and two for each interface left out;
@@ -50,9 +52,21 @@ pub enum CaptureScope<'a> {
 pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     let mut code = Assembler::default();
     let [ethernet, raw, ipv4, ipv6] = [(); 4].map(|()| code.label());
-    if let CaptureScope::All(without) = scope {
-        code.load_ancillary(libc::SKF_AD_IFINDEX);
-        code.return_when_one_of(without.iter().copied(), DROP);
+    match scope {
+        CaptureScope::One => {}
+        CaptureScope::All(without) => {
+            code.load_ancillary(libc::SKF_AD_IFINDEX);
+            code.return_when_one_of(without.iter().copied(), DROP);
+        }
+        CaptureScope::Some(numbers) => {
+            let wanted = code.label();
+            code.load_ancillary(libc::SKF_AD_IFINDEX);
+            for &number in numbers {
+                code.jump_when_equal(number, wanted);
+            }
+            code.finish(DROP);
+            code.place(wanted);
+        }
     }
     code.load_ancillary(libc::SKF_AD_HATYPE);
     for kind in RAW_KINDS {
@@ -70,7 +84,7 @@ pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
             code.return_unless_equal(0, DROP);
             code.load_ethertype(0);
         }
-        CaptureScope::One => {
+        CaptureScope::One | CaptureScope::Some(_) => {
             let untagged = code.label();
             for tags in 0..2 {
                 let tagged = code.label();
