@@ -52,6 +52,7 @@ mod tests;
 use core::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Instant;
 
 use nix::sys::socket::{setsockopt, sockopt};
 
@@ -183,6 +184,15 @@ impl App<'_> {
         let input = || self.inputs.iter().find(|counters| counters.is_down());
         let output = output.map(|output| Words("output ", output.name(), " is down"));
         output.or_else(|| input().map(|counters| Words("input ", counters.name, " is down")))
+    }
+
+    /// The output that dropped, or the input that turned a connection away, within the last minute, if any, in words.
+    fn degraded(&self) -> Option<Words> {
+        let now = Instant::now();
+        let output = self.outputs.iter().find(|output| output.has_dropped_lately(now));
+        let input = || self.inputs.iter().find(|counters| counters.is_refusing());
+        let output = output.map(|output| Words("degraded: ", output.name(), " drops"));
+        output.or_else(|| input().map(|counters| Words("degraded: ", counters.name, " refuses")))
     }
 }
 

@@ -123,7 +123,7 @@ fn reset<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpE
 
 fn ready<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
     Ok(match request.app.down() {
-        None => Response::words(StatusCode::OK, OK),
+        None => Response::words(StatusCode::OK, request.app.degraded().unwrap_or(OK)),
         Some(words) => Response::words(StatusCode::SERVICE_UNAVAILABLE, words),
     })
 }

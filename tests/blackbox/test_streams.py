@@ -11,6 +11,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 from harness import (ACCEPT, AsRoot, CONTENT_TYPE, READY, START, Daemon, Sender, control, dns, field, frame,
                      message, run_binary, temporary_folder)
 
@@ -211,16 +213,69 @@ def test_many_connections_at_once():
 
 def test_connection_limit():
     with Daemon(extra="[limits]\nconnections = 3") as daemon:
-        senders = [Sender(daemon.unix), Sender(daemon.tcp), Sender(daemon.unix)]
+        senders = [Sender(daemon.unix), Sender(daemon.tcp), Sender(daemon.tcp), Sender(daemon.tcp)]
         extra = Sender(daemon.tcp, handshake=False)
         assert extra.is_closed()
         assert daemon.metrics()['dnstapd_connections_refused_total{input="tcp-socket",reason="limit"}'] == 1
+        assert daemon.request("/ready")[1].strip() == "degraded: tcp-socket refuses"
+        Sender(daemon.unix).stop()
         senders.pop().stop()
-        daemon.wait(lambda: daemon.metrics()['dnstapd_connections{input="unix-socket"}'] == 1)
+        daemon.wait(lambda: daemon.metrics()['dnstapd_connections{input="tcp-socket"}'] == 2)
         again = Sender(daemon.tcp)
         again.send(message())
         again.stop()
         assert len(daemon.records()) == 1
+
+
+def dial_from(address, port):
+    sock = socket.socket()
+    sock.bind((address, 0))
+    sock.connect(("127.0.0.1", port))
+    return sock
+
+
+def test_nobody_takes_all_places():
+    """One address has its share; when all places are taken, the greediest gives one to who comes."""
+    with Daemon(extra="[limits]\nconnections = 12\nconnections-per-address = 8\n") as daemon:
+        port = daemon.tcp[1]
+        refused = 'dnstapd_connections_refused_total{input="tcp-socket",reason="%s"}'
+        greedy = [dial_from("127.0.0.2", port) for _ in range(9)]
+        daemon.wait(lambda: daemon.metrics()[refused % "address_limit"] == 1)
+        others = [dial_from(f"127.0.0.{n}", port) for n in range(3, 7)]
+        daemon.wait(lambda: daemon.metrics()['dnstapd_connections{input="tcp-socket"}'] == 12)
+        # Those that come later than the twelfth take the places of the greedy one, down to their own number.
+        later = [dial_from(f"127.0.0.{n}", port) for n in range(7, 12)]
+        daemon.wait(lambda: daemon.metrics()[refused % "evicted"] == 5)
+        for sock in later + others:
+            sock.sendall(control(START, CONTENT_TYPE) + frame(message()))
+        daemon.wait(lambda: len(daemon.records()) == 9)
+        sender = Sender(daemon.unix)
+        sender.send(message())
+        sender.stop()
+        assert len(daemon.records()) == 10
+        daemon.check_accounts()
+        [sock.close() for sock in greedy + others + later]
+
+
+@pytest.mark.parametrize("tricklers", [4, 8, 60])
+def test_slow_peers_do_not_keep_the_buffers_for_long_frames(tricklers):
+    """Peers that trickle long frames: a stream of long frames stands still for no more than 0.2 s."""
+    with Daemon(fmt="text", extra="[limits]\nconnections-per-address = 64\n") as daemon:
+        long = frame(message() + field(3, bytes(100_000)))
+        slow = [Sender(daemon.tcp) for _ in range(tricklers)]
+        for sender in slow:
+            sender.sock.sendall(long[:1200])
+        time.sleep(1.5)
+        good, batch, gaps = Sender(daemon.unix), frame(message() + field(3, bytes(2_000))) * 50, []
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            start = time.monotonic()
+            good.sock.sendall(batch)
+            gaps.append(time.monotonic() - start)
+        good.stop()
+        assert max(gaps) < 0.5, max(gaps)
+        metrics = daemon.metrics()
+        assert metrics['dnstapd_received_total{input="unix-socket"}'] == 50 * len(gaps)
 
 
 def test_access_list():
