@@ -2,11 +2,15 @@
 """Command line, exit statuses, --check, reload, the log: the contract's first two sections."""
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
+import tempfile
+import threading
 import time
 
-from harness import DATA, TOP, Daemon, Sender, message, run_binary, temporary_folder
+from harness import BINARY, DATA, TOP, Daemon, Sender, message, run_binary, temporary_folder
 
 
 def test_help_and_version():
@@ -63,7 +67,7 @@ def test_errors_of_the_machine():
     status, _, err = run_binary("-u", "/nonexistent/folder/s.sock", config="[web-api]\nenable = false\n")
     assert status == 1 and "/nonexistent/folder/s.sock" in err, err
     for path, word in (("/nonexistent.fstrm", "No such file"), ("/etc/passwd", "not a capture"),
-                       ("/", "regular file")):
+                       ("/dev/zero", "neither a file")):
         status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
                                            f"enable = false\n")
         assert status == 1 and path in err and word in err, err
@@ -161,6 +165,65 @@ def test_a_truncated_capture():
         status, out, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
                                              f"enable = false\n")
         assert status == 0 and out and "in the middle of a frame" in err, err
+
+
+def replayed(path, **more):
+    """Replays what is at a path: the status, how many records came, and the log."""
+    config = f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n"
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(config)
+        file.flush()
+        os.chmod(file.name, 0o644)
+        done = subprocess.run([BINARY, "-c", file.name], capture_output=True, timeout=60, **more)
+    return done.returncode, len(done.stdout.splitlines()), done.stderr.decode()
+
+
+def test_a_replay_of_a_folder_a_pipe_and_standard_input():
+    demo = os.path.join(DATA, "demo.fstrm")
+    status, count, _ = replayed(demo)
+    assert status == 0 and count > 0
+    with temporary_folder() as folder:
+        os.chmod(folder, 0o755)
+        captures = os.path.join(folder, "captures")
+        os.mkdir(captures)
+        status, _, err = replayed(captures)
+        assert status == 1 and "there is no file in this folder" in err, err
+        for name in ("b.fstrm", "a.fstrm"):
+            shutil.copy(demo, os.path.join(captures, name))
+        status, number, err = replayed(captures)
+        assert (status, number) == (0, 2 * count), err
+        assert err.index("a.fstrm: replayed") < err.index("b.fstrm: replayed"), err
+        # Not a capture: named, the others are read, and the status says that something is missing.
+        with open(os.path.join(captures, "c.txt"), "w") as file:
+            file.write("hello")
+        status, number, err = replayed(captures)
+        assert (status, number) == (1, 2 * count) and "c.txt: not a capture" in err, err
+        fifo = os.path.join(folder, "pipe")
+        os.mkfifo(fifo)
+        os.chmod(fifo, 0o666)
+        with open(demo, "rb") as file:
+            data = file.read()
+
+        def write():
+            time.sleep(0.5)
+            with open(fifo, "wb") as pipe:
+                pipe.write(data[:100])
+                pipe.flush()
+                time.sleep(0.3)
+                pipe.write(data[100:])
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert replayed(fifo)[:2] == (0, count)
+        writer.join()
+        assert replayed("-", input=data)[:2] == (0, count)
+        with open(demo, "rb") as file:
+            assert replayed("-", stdin=file)[:2] == (0, count)
+        # Another content type: nothing of it is ours.
+        other = os.path.join(folder, "other.fstrm")
+        with open(other, "wb") as file:
+            file.write(data.replace(b"protobuf:dnstap.Dnstap", b"protobuf:other.Message"))
+        status, number, err = replayed(other)
+        assert (status, number) == (1, 0) and "content type" in err, err
 
 
 def test_reload():

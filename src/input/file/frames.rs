@@ -1,10 +1,10 @@
 //! Replays a Frame Streams capture.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use smol::future::yield_now;
 
+use super::reader::CaptureReader;
 use super::{FRAMES_A_TURN, ReplayRate};
 use crate::input::counters::{InputCounters, Rejection};
 use crate::input::frame_reader::{FeedOutcome, FrameReader, Pace};
@@ -39,7 +39,7 @@ impl Frames {
     /// What cannot be read, and where it ends too early or breaks its format.
     pub async fn replay(
         &mut self,
-        file: &mut File,
+        file: &mut CaptureReader,
         path: &str,
         rate: &mut Option<ReplayRate>,
         collector: &Collector<'_>,
@@ -51,7 +51,7 @@ impl Frames {
         let mut is_stopped = false;
         let mut filled = 0;
         loop {
-            let read = file.read(buffer.get_mut(filled..).unwrap_or_default())?;
+            let read = file.read(buffer.get_mut(filled..).unwrap_or_default()).await?;
             counters.bytes.add(read as u64);
             filled += read;
             is_stopped &= read == 0;

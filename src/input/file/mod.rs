@@ -6,24 +6,32 @@
 //!
 //! A capture of packets, pcap or pcapng, goes the way of the sniffer's packets, and is cut off in the same way when it is.
 //!
+//! The files of a folder are replayed in the order of their names. A pipe, and standard input (`-`), is read as what is
+//! written to it comes.
+//!
 //! A replay loses nothing: it waits for room in every output, and reads into a buffer of its own, so that it
 //! makes nobody else wait. Files are read directly; they do not block for long.
 
 mod frames;
 mod packets;
+mod reader;
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::path::Path;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use defmt_or_log::{info, warn};
+use nix::libc;
 use serde::Deserialize;
 use smol::future::yield_now;
 
 use frames::Frames;
 use packets::Packets;
+use reader::CaptureReader;
 
 use super::plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
 use super::sniffer;
@@ -39,7 +47,7 @@ use crate::values::{Bounded, FilePath, KeyError, PlanError, choice, required};
 pub struct Section {
     /// Whether it runs.
     pub enable: bool,
-    /// The capture: Frame Streams, pcap or pcapng, told by its content.
+    /// The capture: Frame Streams, pcap or pcapng, told by its content; a folder of such, a pipe, or `-`.
     pub path: Option<FilePath>,
     /// Begin again after the last frame.
     #[serde(rename = "loop")]
@@ -86,7 +94,7 @@ impl InputKind for Section {
         Ok(InputPlan {
             name: NAME,
             words: path.display().to_string(),
-            memory: vec![("buffers of input file".to_owned(), replay.cost(context.limits))],
+            memory: vec![("buffers of input file".to_owned(), replay.cost())],
             source: Box::new(FileSource { replay, is_last: self.at_end == Some(AtEnd::Exit) }),
         })
     }
@@ -116,99 +124,209 @@ impl Source for FileSource {
     }
 }
 
-/// A capture, open.
-#[derive(Debug)]
+/// Captures to replay, one after the other.
 struct Replay {
-    file: File,
-    path: String,
-    content: CaptureContent,
-    repeat: bool,
-    pace: Option<ReplayRate>,
+    captures: Captures,
+    section: Section,
+    sniffer: sniffer::Section,
+    limits: Limits,
+    /// Made when the first capture of that content comes.
+    frames: Option<Frames>,
+    packets: Option<Box<Packets>>,
+    rate: Option<ReplayRate>,
+}
+
+/// Where the captures are.
+enum Captures {
+    /// Files, in the order of their names.
+    Files(Vec<PathBuf>),
+    /// A pipe, or standard input: one capture, which cannot be read again.
+    Pipe(Option<File>),
 }
 
 /// What is in a capture.
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum CaptureContent {
-    Frames(Frames),
-    Packets(Box<Packets>),
+    Frames,
+    Packets,
 }
 
-impl Replay {
-    /// Opens the capture of a section; packets are read as the sniffer's section says.
+impl CaptureContent {
+    /// The content of a capture that begins so.
+    fn of(first: &[u8]) -> io::Result<Self> {
+        match first.first_chunk() {
+            Some([0, 0, 0, 0]) => Ok(CaptureContent::Frames),
+            Some(&first) if is_pcap(first) => Ok(CaptureContent::Packets),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, strange(first))),
+        }
+    }
+}
+
+impl Captures {
+    /// Those at a path: a file, the files of a folder, a pipe, or `-`.
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or is no capture.
-    fn open(section: &Section, sniffer: &sniffer::Section, limits: &Limits) -> io::Result<Self> {
-        let path = section.path.as_deref().unwrap_or(Path::new(""));
-        let mut file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    /// When there is nothing that can be read, or the only file is not a capture.
+    fn at(path: &Path) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Captures::Pipe(Some(File::from(io::stdin().as_fd().try_clone_to_owned()?))));
         }
-        let mut first = [0; 4];
-        let read = file.read(&mut first)?;
-        let content = match first {
-            [0, 0, 0, 0] if read == first.len() => CaptureContent::Frames(Frames::new(limits.frame)),
-            _ if is_pcap(first) => CaptureContent::Packets(Box::new(Packets::new(sniffer, limits))),
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, strange(first))),
-        };
-        file.rewind()?;
+        let metadata = path.metadata()?;
+        if metadata.is_dir() {
+            return Captures::in_folder(path);
+        }
+        if metadata.file_type().is_fifo() {
+            // Without waiting for somebody who writes: a start never hangs.
+            let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+            return Ok(Captures::Pipe(Some(file)));
+        }
+        if !metadata.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "neither a file, nor a folder, nor a pipe",
+            ));
+        }
+        let mut first = Vec::new();
+        File::open(path)?.take(4).read_to_end(&mut first)?;
+        CaptureContent::of(&first)?;
+        Ok(Captures::Files(vec![path.to_owned()]))
+    }
+
+    /// The files of a folder, not those of folders in it.
+    fn in_folder(path: &Path) -> io::Result<Self> {
+        let mut files = Vec::new();
+        for entry in path.read_dir()? {
+            let path = entry?.path();
+            if path.is_file() {
+                files.push(path);
+            }
+        }
+        files.sort();
+        if files.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "there is no file in this folder"));
+        }
+        Ok(Captures::Files(files))
+    }
+}
+
+impl Replay {
+    /// What a section names; packets are read as the sniffer's section says.
+    fn open(section: &Section, sniffer: &sniffer::Section, limits: &Limits) -> io::Result<Self> {
+        let captures = Captures::at(section.path.as_deref().unwrap_or(Path::new("")))?;
         Ok(Replay {
-            file,
-            path: path.display().to_string(),
-            content,
-            repeat: section.repeat,
-            pace: section.rate.map(|rate| ReplayRate::new(rate.get())),
+            captures,
+            section: section.clone(),
+            sniffer: sniffer.clone(),
+            limits: *limits,
+            frames: None,
+            packets: None,
+            rate: section.rate.map(|rate| ReplayRate::new(rate.get())),
         })
     }
 
-    /// Bytes that it takes.
-    fn cost(&self, limits: &Limits) -> usize {
-        match &self.content {
-            CaptureContent::Frames(_) => Frames::cost(limits.frame),
-            CaptureContent::Packets(_) => Packets::cost(limits),
+    /// Bytes that it takes: those of its content, or of both where that is not known yet.
+    fn cost(&self) -> usize {
+        let [frames, packets] = [Frames::cost(self.limits.frame), Packets::cost(&self.limits)];
+        match &self.captures {
+            Captures::Files(files) if files.len() == 1 => {
+                let mut first = Vec::new();
+                let file = files.first().and_then(|path| File::open(path).ok());
+                let read = file.map(|file| file.take(4).read_to_end(&mut first));
+                match CaptureContent::of(&first) {
+                    Ok(CaptureContent::Frames) => frames,
+                    Ok(CaptureContent::Packets) => packets,
+                    Err(_) => read.map_or(0, |_| frames + packets),
+                }
+            }
+            _ => frames + packets,
         }
     }
 
-    async fn replay(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> io::Result<()> {
-        let Replay { file, path, content, pace, .. } = self;
-        match content {
-            CaptureContent::Frames(frames) => frames.replay(file, path, pace, collector, counters).await,
-            CaptureContent::Packets(packets) => packets.replay(file, pace, collector, counters).await,
+    /// Replays one capture, which `path` names in the log.
+    async fn replay(
+        &mut self,
+        mut reader: CaptureReader,
+        path: &str,
+        collector: &Collector<'_>,
+        counters: &InputCounters,
+    ) -> io::Result<()> {
+        let Replay { frames, packets, rate, limits, sniffer, .. } = self;
+        match CaptureContent::of(reader.peek().await?)? {
+            CaptureContent::Frames => {
+                let frames = frames.get_or_insert_with(|| Frames::new(limits.frame));
+                frames.replay(&mut reader, path, rate, collector, counters).await
+            }
+            CaptureContent::Packets => {
+                let packets = packets.get_or_insert_with(|| Box::new(Packets::new(sniffer, limits)));
+                packets.replay(&mut reader, rate, collector, counters).await
+            }
         }
     }
 }
 
 /// What a file is that does not begin as a capture does.
-fn strange(first: [u8; 4]) -> String {
+fn strange(first: &[u8]) -> String {
     let what = if first.starts_with(&[0x1f, 0x8b]) { "a gzip file" } else { "not a capture" };
     format!("{what}; allowed: a capture of Frame Streams, pcap or pcapng")
 }
 
-/// Replays the capture to its end; for ever when it repeats.
+/// Replays the captures to their end; for ever when it repeats.
 async fn run(
-    mut capture: Replay,
+    mut replay: Replay,
     collector: &Collector<'_>,
     counters: &InputCounters,
 ) -> Result<(), BrokenOff> {
+    let repeats = replay.section.repeat && matches!(replay.captures, Captures::Files(_));
+    let mut result = Ok(());
     loop {
-        if let Err(error) = capture.replay(collector, counters).await {
-            warn!("{}: {}", capture.path, error.to_string());
-            // Cut short by a crash or a kill of who wrote it: all there is was read.
-            if error.kind() != io::ErrorKind::UnexpectedEof && !capture.repeat {
-                return Err(BrokenOff);
+        let files = match &mut replay.captures {
+            Captures::Files(files) => files.clone(),
+            Captures::Pipe(file) => {
+                let reader = file.take().map(CaptureReader::of_pipe);
+                let path = replay.section.path.as_deref().unwrap_or(Path::new("-")).display().to_string();
+                if let Some(reader) = reader {
+                    result = replay_one(&mut replay, reader, &path, collector, counters).await.and(result);
+                }
+                Vec::new()
             }
+        };
+        for path in files {
+            let reader = File::open(&path).map(CaptureReader::of_file);
+            let path = path.display().to_string();
+            result = replay_one(&mut replay, reader, &path, collector, counters).await.and(result);
+            yield_now().await;
         }
-        if !capture.repeat {
-            info!("{}: replayed", capture.path);
-            return Ok(());
-        }
-        if let Err(error) = capture.file.rewind() {
-            warn!("{}: {}", capture.path, error.to_string());
-            return Err(BrokenOff);
+        if !repeats {
+            return result;
         }
         yield_now().await;
     }
+}
+
+/// Replays one capture, and says in the log what became of it.
+async fn replay_one(
+    replay: &mut Replay,
+    reader: io::Result<CaptureReader>,
+    path: &str,
+    collector: &Collector<'_>,
+    counters: &InputCounters,
+) -> Result<(), BrokenOff> {
+    let replayed = match reader {
+        Ok(reader) => replay.replay(reader, path, collector, counters).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = replayed {
+        warn!("{}: {}", path, error.to_string());
+        // Cut short by a crash or a kill of who wrote it: all there is was read.
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return Err(BrokenOff);
+        }
+    }
+    if !replay.section.repeat {
+        info!("{}: replayed", path);
+    }
+    Ok(())
 }
 
 /// Frames replayed before others get a turn.

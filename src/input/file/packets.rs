@@ -1,11 +1,11 @@
 //! Replays a capture of packets, by the same dissector as the sniffer's.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use defmt_or_log::warn;
 use smol::future::yield_now;
 
+use super::reader::CaptureReader;
 use super::{FRAMES_A_TURN, ReplayRate};
 use crate::capture::{Dissector, PcapBlock, PcapReader, Unreadable};
 use crate::input::counters::InputCounters;
@@ -48,7 +48,7 @@ impl Packets {
     /// What cannot be read, and where it ends too early or breaks its format.
     pub async fn replay(
         &mut self,
-        file: &mut File,
+        file: &mut CaptureReader,
         rate: &mut Option<ReplayRate>,
         collector: &Collector<'_>,
         counters: &InputCounters,
@@ -59,7 +59,7 @@ impl Packets {
         let mut skip = 0;
         let mut turn = 0;
         loop {
-            let read = file.read(self.buffer.get_mut(filled..).unwrap_or_default())?;
+            let read = file.read(self.buffer.get_mut(filled..).unwrap_or_default()).await?;
             counters.bytes.add(read as u64);
             filled += read;
             let mut from = filled.min(skip);
