@@ -180,6 +180,24 @@ pub const QUEUE_MIN: u64 = 8 << 10;
 /// The most an output's queue holds, in octets.
 pub const QUEUE_MAX: u64 = 1 << 30;
 
+/// Addresses that the web API listens on at most.
+pub const HTTP_ADDRESSES: usize = 8;
+
+/// Connections that are accepted and wait for one of [`HTTP_WORKERS`]: as many as those are. Each costs a descriptor.
+pub const HTTP_WAITING: usize = 8;
+
+/// Addresses that guessed a credential within the last minute.
+pub const HTTP_GUESSERS: usize = 32;
+
+/// Milliseconds that a peer without credentials has for a request, and for its answer, while others wait for a worker.
+pub const HTTP_PRESSED_MS: u64 = 100;
+
+/// Milliseconds without progress that a peer with credentials has then.
+pub const HTTP_TRUSTED_MS: u64 = 300;
+
+/// Milliseconds that a TLS handshake may take then: two journeys, and the arithmetic of a slow processor.
+pub const HTTP_HANDSHAKE_MS: u64 = 300;
+
 /// Connections to the web API that are served at once; more wait in the kernel's backlog.
 pub const HTTP_WORKERS: usize = 8;
 

@@ -616,7 +616,7 @@ fn ask(stream: &mut std::net::TcpStream, target: &str, times: usize) -> usize {
     let mut octets = 0;
     let mut buffer = vec![0; 1 << 20];
     for _ in 0..times {
-        write!(stream, "GET {target} HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n").unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n").unwrap();
         let mut end = Vec::new();
         while !(end.ends_with(b"\r\n0\r\n\r\n") || end.ends_with(b"\r\n\r\nok")) {
             let length = stream.read(&mut buffer).unwrap();
@@ -632,8 +632,8 @@ fn ask(stream: &mut std::net::TcpStream, target: &str, times: usize) -> usize {
 #[test]
 fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
     let section: http::Section = toml::from_str("local-port = 0").unwrap();
-    let listener = http::bind(&section).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listeners = http::listeners(&section).unwrap();
+    let address = listeners[0].local_addr().unwrap();
     let (ask_for_count, asked) = smol::channel::bounded::<std::sync::mpsc::Sender<u64>>(1);
     std::thread::spawn(move || {
         let limits = Limits::resolve(&limits::Section::default());
@@ -660,7 +660,7 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
             stop: leak(http::Stop::default()),
         };
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
-        executor.spawn(http::serve(executor, listener, app, None)).detach();
+        executor.spawn(http::serve(executor, listeners, app, None)).detach();
         async_io::block_on(executor.run(async {
             while let Ok(answer) = asked.recv().await {
                 answer.send(allocations()).unwrap();

@@ -268,6 +268,7 @@ impl Config {
         for (key, path, secret) in [
             ("web-api.api-key-file", &api.api_key_file, &mut api.api_key),
             ("web-api.password-file", &api.password_file, &mut api.password),
+            ("web-api.scrape-key-file", &api.scrape_key_file, &mut api.scrape_key),
         ] {
             let Some(path) = path else { continue };
             match read_secret(path) {

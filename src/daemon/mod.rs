@@ -189,20 +189,24 @@ impl Tasks {
                 running.inputs.push(task);
             }
         }
-        if let Some(listener) = opened.web_api {
-            let address = listener.local_addr().map_err(StartError::of("web-api"))?;
+        if !opened.web_api.is_empty() {
+            for (number, listener) in opened.web_api.iter().enumerate() {
+                let address = listener.local_addr().map_err(StartError::of("web-api"))?;
+                debug!("Webserver: listening on {}", address.to_string());
+                if number == 0 {
+                    let page = page(config, address);
+                    info!("{}", page);
+                    if config.trace.file.is_some() && std::io::stderr().is_terminal() {
+                        let _ = writeln!(std::io::stderr(), "{page}");
+                    }
+                }
+            }
             running.api = Some(executor.spawn(http::serve(
                 executor,
-                listener,
+                opened.web_api,
                 parts.app(),
                 parts.certificates.web_api.as_ref(),
             )));
-            debug!("Webserver: listening on {}", address.to_string());
-            let page = page(config, address);
-            info!("{}", page);
-            if config.trace.file.is_some() && std::io::stderr().is_terminal() {
-                let _ = writeln!(std::io::stderr(), "{page}");
-            }
         }
         running.others.push(executor.spawn(tick(parts)));
         Ok(running)

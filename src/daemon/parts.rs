@@ -25,7 +25,7 @@ use crate::sys::privileges::Identity;
 pub struct Sockets {
     pub inputs: Vec<InputPlan>,
     pub outputs: Vec<Plan>,
-    pub web_api: Option<TcpListener>,
+    pub web_api: Vec<TcpListener>,
     pub geoip: Option<LocationDatabase>,
 }
 
@@ -38,7 +38,7 @@ impl Sockets {
             geoip: geoip(config)?,
             outputs: plans(config, &limits, Some(identity))?,
             inputs: inputs(config, &limits)?,
-            web_api: None,
+            web_api: Vec::new(),
         };
         for input in &mut sockets.inputs {
             let failure = StartError::of(format!("input.{}", input.name));
@@ -46,7 +46,7 @@ impl Sockets {
         }
         if api.enable {
             let failure = StartError::of(format!("web-api: {}", http::address(api)));
-            sockets.web_api = Some(http::bind(api).map_err(failure)?);
+            sockets.web_api = http::listeners(api).map_err(failure)?;
         }
         Ok(sockets)
     }

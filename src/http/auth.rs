@@ -19,6 +19,19 @@ pub struct Credentials {
     key: Box<[u8]>,
     /// Login, colon and password in base64; empty = off.
     basic: Box<[u8]>,
+    /// Value of `X-API-Key` that opens `/metrics` alone; empty = off.
+    scrape_key: Box<[u8]>,
+}
+
+/// The worth of the credentials of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admitted {
+    /// All are right, or none is asked for.
+    Yes,
+    /// There is none, or the key is for another path.
+    Missing,
+    /// One is wrong.
+    Wrong,
 }
 
 /// Asks for Basic authentication (RFC 7235, 4.1).
@@ -31,27 +44,35 @@ impl Credentials {
             password if password.is_off() => String::new(),
             password => base64(format!("{}:{}", section.login.as_str(), password.expose()).as_bytes()),
         };
-        Credentials { key: section.api_key.expose().as_bytes().into(), basic: basic.into_bytes().into() }
+        Credentials {
+            key: section.api_key.expose().as_bytes().into(),
+            basic: basic.into_bytes().into(),
+            scrape_key: section.scrape_key.expose().as_bytes().into(),
+        }
     }
 
-    /// Whether a request with these headers may ask.
-    pub fn admit(&self, headers: Headers<'_>) -> bool {
+    /// Whether a request with these headers may ask; `is_scrape` if it asks for `/metrics`.
+    pub(super) fn admit(&self, headers: Headers<'_>, is_scrape: bool) -> Admitted {
         if self.key.is_empty() && self.basic.is_empty() {
-            return true;
+            return Admitted::Yes;
         }
-        let (mut brought, mut all_right) = (false, true);
+        let mut admitted = Admitted::Missing;
         for (name, value) in headers {
-            let right = if name == "x-api-key" {
-                is_same(&self.key, value.as_raw())
+            let (is_right, is_scrape_key) = if name == "x-api-key" {
+                (is_same(&self.key, value.as_raw()), is_same(&self.scrape_key, value.as_raw()))
             } else if name == "authorization" {
-                basic(value.as_raw()).is_some_and(|given| is_same(&self.basic, given))
+                (basic(value.as_raw()).is_some_and(|given| is_same(&self.basic, given)), false)
             } else {
                 continue;
             };
-            brought = true;
-            all_right &= right;
+            if !is_right && !is_scrape_key {
+                return Admitted::Wrong;
+            }
+            if is_right || is_scrape {
+                admitted = Admitted::Yes;
+            }
         }
-        brought && all_right
+        admitted
     }
 }
 

@@ -21,6 +21,7 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -29,6 +30,7 @@ use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
 use picoserve::{KeepAlive, Timeouts};
 use smol::future::{or, yield_now};
 
+use super::admission::{Admission, Phase, Seat};
 use super::send_buffer::SendBuffer;
 use super::stream::MaybeTls;
 use crate::limits::{
@@ -53,6 +55,8 @@ impl picoserve::Timer<Runtime> for Clock {
 pub struct HttpConnection<'w> {
     stream: MaybeTls,
     send_buffer: &'w RefCell<SendBuffer>,
+    admission: &'w Admission,
+    seat: &'w Seat,
     /// Bytes read since the last answer.
     bytes_read: Cell<usize>,
     /// Nothing is read any more.
@@ -67,11 +71,19 @@ pub struct HttpConnection<'w> {
 
 impl<'w> HttpConnection<'w> {
     /// A connection just accepted; what a broken one left in the buffer is thrown away.
-    pub fn new(stream: MaybeTls, send_buffer: &'w RefCell<SendBuffer>) -> Self {
+    pub fn new(
+        stream: MaybeTls,
+        send_buffer: &'w RefCell<SendBuffer>,
+        admission: &'w Admission,
+        seat: &'w Seat,
+    ) -> Self {
         send_buffer.borrow_mut().clear();
+        seat.enter(Phase::Reading);
         HttpConnection {
             stream,
             send_buffer,
+            admission,
+            seat,
             bytes_read: Cell::new(0),
             read_closed: Cell::new(false),
             answered: Cell::new(false),
@@ -98,7 +110,27 @@ impl<'w> HttpConnection<'w> {
 
     /// Whether the connection is to end with the next answer.
     pub(super) fn is_to_end(&self) -> bool {
-        false
+        self.admission.is_pressed()
+    }
+
+    /// The address of the peer.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.seat.peer()
+    }
+
+    /// The peer brought right credentials.
+    pub(super) fn trust(&self) {
+        self.seat.trust();
+    }
+
+    /// A request was read, and its answer begins.
+    pub(super) fn begin_answer(&self) {
+        self.seat.enter(Phase::Answering);
+    }
+
+    /// An answer was sent.
+    pub(super) fn end_answer(&self) {
+        self.seat.enter(Phase::Idle);
     }
 
     /// Reads what the peer sends.
@@ -119,6 +151,7 @@ impl<'w> HttpConnection<'w> {
         self.bytes_read.set(self.bytes_read.get() + length);
         self.answered.set(false);
         self.write_wait.set(Duration::ZERO);
+        self.seat.begin_request();
         yield_now().await;
         Ok(length)
     }
@@ -177,6 +210,7 @@ impl<'w> HttpConnection<'w> {
             *sent = length.saturating_sub(waiting);
             self.answered.set(true);
             self.bytes_read.set(0);
+            self.seat.progress();
         }
         self.stream.poll_flush(context)
     }
@@ -199,6 +233,7 @@ impl<'w> HttpConnection<'w> {
     /// to the end.
     async fn close(&self, more: bool) {
         let _ = self.drain().await;
+        self.seat.enter(Phase::Closing);
         let more = more || self.has_ended() || self.stream.discard_now(self.send_buffer) > 0;
         if !self.answered.get() {
             return;

@@ -17,8 +17,16 @@ pub enum HttpError {
     ContentLength,
     /// The body is longer than what is read past.
     LongBody,
+    /// The version of HTTP is none that is spoken here.
+    Version,
+    /// `Host` is missing or there twice.
+    NoHost,
+    /// `Host` names somebody else.
+    ForeignHost,
     /// A credential is missing or wrong.
     Credentials,
+    /// Too many wrong credentials came from this address.
+    Guessing,
     /// The path is unknown.
     Path,
     /// The path has other methods: these.
@@ -48,10 +56,15 @@ impl HttpError {
             HttpError::Untracked(_) | HttpError::Parameter | HttpError::Rows | HttpError::Detail => {
                 StatusCode::BAD_REQUEST
             }
-            HttpError::ContentLength | HttpError::StreamEncoding | HttpError::Only | HttpError::More(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            HttpError::ContentLength
+            | HttpError::NoHost
+            | HttpError::StreamEncoding
+            | HttpError::Only
+            | HttpError::More(_) => StatusCode::BAD_REQUEST,
+            HttpError::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            HttpError::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             HttpError::Credentials => StatusCode::UNAUTHORIZED,
+            HttpError::Guessing => StatusCode::TOO_MANY_REQUESTS,
             HttpError::Path | HttpError::Stream => StatusCode::NOT_FOUND,
             HttpError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             HttpError::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
@@ -63,6 +76,7 @@ impl HttpError {
     pub fn header(self) -> Option<HeaderField> {
         match self {
             HttpError::Credentials => Some(CHALLENGE),
+            HttpError::Guessing => Some(("Retry-After", "60")),
             HttpError::Method(allowed) => Some(("Allow", allowed)),
             _ => None,
         }
@@ -70,7 +84,10 @@ impl HttpError {
 
     /// Whether the connection ends: nobody knows where the next request would begin.
     pub fn ends_connection(self) -> bool {
-        matches!(self, HttpError::TransferEncoding | HttpError::ContentLength | HttpError::LongBody)
+        matches!(
+            self,
+            HttpError::TransferEncoding | HttpError::ContentLength | HttpError::LongBody | HttpError::Version
+        )
     }
 }
 
@@ -89,6 +106,10 @@ impl HttpError {
             HttpError::TransferEncoding => "bodies in a transfer encoding are not understood",
             HttpError::ContentLength => "the content length is not one number",
             HttpError::LongBody => "the body is too long",
+            HttpError::Version => "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            HttpError::NoHost => "`Host` is missing, or there more than once",
+            HttpError::ForeignHost => "`Host` is not a name of this daemon; web-api.hosts lists further ones",
+            HttpError::Guessing => "too many wrong credentials from this address; wait a minute",
             HttpError::Credentials => "the credentials are missing or wrong",
             HttpError::Path => "there is nothing at this path",
             HttpError::Method(_) => "this path does not have that method",

@@ -3,20 +3,19 @@
 //! picoserve reads requests and writes heads; everything else is ours. The way of a request:
 //!
 //! ```text
-//! server      a worker accepts the connection; eight of them, more connections wait in the kernel
+//! admission   who of those that connect is served by one of eight workers
 //!   v
-//! wire        TLS, if configured
+//! stream      TLS, if configured
 //!   v
-//! adapter     bytes (send_buffer, guard), time limits, turns for other tasks
+//! connection  bytes (send_buffer), time limits, turns for other tasks
 //!   v
-//! routes      auth, then path, method, parameters (query): which answer
+//! routes      host, credentials (auth, guesses), then path, method, parameters (query): a handler
 //!   v
-//! answer      short text, refusal, or a document in pieces
+//! response    a few words, an error, or a document, as bodies of picoserve
 //!   v
-//! exposition  /metrics, over the table in metrics; chunk: what goes out at once
-//! listing     /counters, /streams
-//! tables      /tables
-//! page        /: the dashboard, which asks for the others
+//! documents   metrics_text: /metrics, over the table in metrics
+//!             counters, streams, tables: JSON
+//!             page: /, which asks for the others
 //! ```
 //!
 //! # What it promises
@@ -35,14 +34,18 @@
 //! built, no `Expect: 100-continue`, no range. Unknown
 //! parameters are passed over. A request whose head is malformed or too long is answered 400, in plain text.
 
+mod admission;
 mod auth;
 mod body_chunk;
 mod connection;
 mod documents;
 mod error;
+mod guesses;
+mod host;
 pub mod query;
 mod response;
 mod routes;
+mod section;
 mod send_buffer;
 mod server;
 mod stream;
@@ -50,115 +53,21 @@ mod stream;
 mod tests;
 
 use core::cell::RefCell;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::time::Instant;
 
-use nix::sys::socket::{setsockopt, sockopt};
-
 use crate::input::counters::InputCounters;
-use crate::limits::{HTTP_COUNTER_BYTES, HTTP_KERNEL_BYTES, HTTP_LIST_BYTES};
+use crate::limits::{HTTP_COUNTER_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outlets;
 use crate::pipeline::Collector;
 use crate::statistics::tables::TrackedTable;
 use crate::statistics::{self, Statistics};
-use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Secret, ServerTls, Text};
+use crate::values::Text;
 use auth::Credentials;
+use host::HostNames;
 use response::Words;
-use serde::Deserialize;
 
+pub use section::{Section, address, listeners};
 pub use server::{COST, Stop, serve};
-
-/// Section `web-api`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// Address to listen on.
-    pub local_address: ListenAddress,
-    /// Port to listen on; 0 = any free one.
-    pub local_port: ListenPort,
-    /// What `X-API-Key` must be; empty = this method is off.
-    pub api_key: Secret,
-    /// File with the key, instead of `api-key`: its first line.
-    pub api_key_file: Option<FilePath>,
-    /// The user of Basic authentication.
-    pub login: Text,
-    /// Its password; empty = this method is off.
-    pub password: Secret,
-    /// File with the password, instead of `password`: its first line.
-    pub password_file: Option<FilePath>,
-    /// Encrypt.
-    pub tls_support: Option<bool>,
-    /// Certificate chain, PEM.
-    pub tls_server_cert: Option<FilePath>,
-    /// Private key, PEM.
-    pub tls_server_key: Option<FilePath>,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: true,
-            local_address: ListenAddress::LOCALHOST,
-            local_port: ListenPort::new(8080),
-            api_key: Secret::new(Secret::SHIPPED),
-            api_key_file: None,
-            login: Text::new("admin"),
-            password: Secret::new(Secret::SHIPPED),
-            password_file: None,
-            tls_support: None,
-            tls_server_cert: None,
-            tls_server_key: None,
-        }
-    }
-}
-
-impl Section {
-    /// The TLS keys together.
-    pub fn tls(&self) -> ServerTls<'_> {
-        ServerTls {
-            support: self.tls_support,
-            cert: &self.tls_server_cert,
-            key: &self.tls_server_key,
-            client_ca: None,
-        }
-    }
-
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// Those of [`ServerTls::check`].
-    pub fn check(&self) -> Result<(), KeyError> {
-        self.tls().check()
-    }
-
-    /// Refuses an API that anybody on the network could use; asked once the secret files are read.
-    ///
-    /// # Errors
-    /// The address is not this machine's own, and a credential is as shipped or there is none at all.
-    pub fn check_exposure(&self) -> Result<(), KeyError> {
-        if self.local_address.is_loopback() {
-            return Ok(());
-        }
-        let open = "while the API listens beyond this machine; allowed:";
-        for (key, secret) in [("api-key", &self.api_key), ("password", &self.password)] {
-            if secret.is_shipped() {
-                let text =
-                    format!("still \"{}\" {open} another one, or \"\" to turn it off", Secret::SHIPPED);
-                return Err(KeyError::new(key, text));
-            }
-        }
-        if self.api_key.is_off() && self.password.is_off() {
-            return Err(KeyError::new(
-                "api-key",
-                format!("off, as is `password`, {open} at least one of them set"),
-            ));
-        }
-        Ok(())
-    }
-}
 
 /// What requests are answered from. All of it is borrowed for a moment at a time.
 #[derive(Clone, Copy)]
@@ -199,6 +108,7 @@ impl App<'_> {
 /// What the configuration says of answers.
 pub struct Settings {
     credentials: Credentials,
+    hosts: HostNames,
     /// Names in `/counters`, each once.
     default_counters: Vec<Text>,
     /// Rows of a table in `/tables`.
@@ -224,6 +134,7 @@ impl Settings {
         let tracked = TrackedTable::of(statistics).unwrap_or_default();
         Settings {
             credentials: Credentials::new(section),
+            hosts: HostNames::new(&section.hosts),
             default_counters,
             max_items: statistics.max_items.get() as usize,
             export_top: statistics.export_top.get() as usize,
@@ -244,20 +155,4 @@ fn list(tracked: &[TrackedTable]) -> String {
         list += table.flag();
     }
     list
-}
-
-/// The address and port to listen on.
-pub fn address(section: &Section) -> SocketAddr {
-    SocketAddr::new(section.local_address.get(), section.local_port.get())
-}
-
-/// Opens the listener. Its connections inherit the limit of what the kernel holds for them.
-///
-/// # Errors
-///
-/// The address is not this machine's, or somebody else listens there.
-pub fn bind(section: &Section) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address(section))?;
-    setsockopt(&listener, sockopt::SndBuf, &HTTP_KERNEL_BYTES)?;
-    Ok(listener)
 }

@@ -109,6 +109,12 @@ impl<'a, 'r> Response<'a, 'r> {
         Response { fixed, ..Response::new(status, content_type, body) }
     }
 
+    /// The answer with a page as its body, for a browser that was asked for a password in vain.
+    pub(super) fn with_page(mut self, page: &'static [u8]) -> Self {
+        (self.content_type, self.body) = ("text/html; charset=utf-8", Body::Static(page));
+        self
+    }
+
     /// The answer with a header of its own; two at most.
     pub(crate) fn with_header(mut self, header: HeaderField) -> Self {
         let _ = self.own.push(header);

@@ -12,7 +12,10 @@ use picoserve::request::{Headers, Path, Request, RequestParts};
 use picoserve::response::{ResponseWriter, StatusCode};
 use picoserve::routing::PathRouterService;
 
+use std::time::Instant;
+
 use super::App;
+use super::auth::Admitted;
 use super::connection::HttpConnection;
 use super::documents::counters::CounterList;
 use super::documents::health::{AlarmList, UpstreamList};
@@ -21,6 +24,7 @@ use super::documents::page;
 use super::documents::streams::StreamList;
 use super::documents::tables::TableList;
 use super::error::HttpError;
+use super::guesses::Guesses;
 use super::query::{BadParameter, Parameters, PercentEncoded};
 use super::response::{BodyMode, Response, Words};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
@@ -166,6 +170,7 @@ fn switch(given: Option<PercentEncoded<'_>>) -> Option<bool> {
 pub(super) struct Service<'a> {
     pub(super) app: App<'a>,
     pub(super) connection: &'a HttpConnection<'a>,
+    pub(super) guesses: &'a Guesses,
     pub(super) snapshot: &'a RefCell<Snapshot>,
     /// Room for one chunk of a document; taken while an answer is sent.
     pub(super) room: Cell<&'a mut [u8]>,
@@ -181,18 +186,25 @@ impl PathRouterService for Service<'_> {
         writer: W,
     ) -> Result<ResponseSent, W::Error> {
         let parts = request.parts;
+        self.connection.begin_answer();
         let mode =
             BodyMode { head_only: parts.method() == "HEAD", chunked: parts.http_version() == "HTTP/1.1" };
         let mut response = self.answer(parts).unwrap_or_else(|error| {
             if error.ends_connection() {
                 self.connection.close_reading();
             }
-            error.into()
+            let response = Response::from(error);
+            let is_page = path_of(parts.path().encoded()) == "/";
+            match error {
+                HttpError::Credentials | HttpError::Guessing if is_page => response.with_page(page::SIGN_IN),
+                _ => response,
+            }
         });
         let request = request.body_connection.finalize().await?;
         let room = self.room.take();
         let sent = response.send(mode, self.connection, room, request, writer).await;
         self.room.set(room);
+        self.connection.end_answer();
         sent
     }
 }
@@ -203,12 +215,15 @@ impl<'a> Service<'a> {
             // The body of a refused request looks like another request. Nothing of this will be sent.
             return Ok(Response::no_content());
         }
+        if !matches!(parts.http_version(), "HTTP/1.1" | "HTTP/1.0") {
+            return Err(HttpError::Version);
+        }
         check_body(parts.headers())?;
         let path = path_of(parts.path().encoded());
         let route = ROUTES.iter().find(|route| route.path == path);
-        let is_open = route.is_some_and(|route| route.access == Open);
-        if !is_open && !self.app.settings.credentials.admit(parts.headers()) {
-            return Err(HttpError::Credentials);
+        if route.is_none_or(|route| route.access != Open) {
+            self.app.settings.hosts.check(parts.headers(), parts.http_version() == "HTTP/1.0")?;
+            self.authenticate(parts.headers(), path)?;
         }
         let route = route.ok_or(HttpError::Path)?;
         if !route.methods.contain(parts.method()) {
@@ -221,6 +236,24 @@ impl<'a> Service<'a> {
         let request =
             ApiRequest { app: self.app, parameters, headers: parts.headers(), snapshot: self.snapshot };
         (route.handler)(&request)
+    }
+}
+
+impl Service<'_> {
+    /// Asks for credentials, and counts wrong ones.
+    fn authenticate(&self, headers: Headers<'_>, path: &str) -> Result<(), HttpError> {
+        match self.app.settings.credentials.admit(headers, path == "/metrics") {
+            Admitted::Yes => {
+                self.connection.trust();
+                Ok(())
+            }
+            Admitted::Missing => Err(HttpError::Credentials),
+            Admitted::Wrong => {
+                let address = self.connection.peer();
+                let is_guessing = address.is_some_and(|address| self.guesses.count(address, Instant::now()));
+                Err(if is_guessing { HttpError::Guessing } else { HttpError::Credentials })
+            }
+        }
     }
 }
 

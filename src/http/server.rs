@@ -1,10 +1,9 @@
-//! Workers: each takes one connection after the other from the listener they share, and serves it.
+//! Workers: each takes one connection after the other from those that wait, and serves it.
 //!
-//! So there are never more connections than workers; what comes beyond waits in the kernel's backlog. Each has
-//! its buffers from the start.
+//! Each has its buffers from the start. [`super::admission`] decides who is served when more want to be than there are
+//! workers.
 
 use core::cell::{Cell, RefCell};
-use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,14 +16,18 @@ use smol::LocalExecutor;
 use smol::future::or;
 
 use super::App;
+use super::admission::{Admission, Visitor};
 use super::connection::{CONFIG, Clock, Halves, HttpConnection};
 use super::documents::metrics_text::Snapshot;
+use super::guesses::Guesses;
 use super::routes::Service;
 use super::send_buffer::SendBuffer;
 use super::stream::MaybeTls;
 use crate::limits::{
-    HTTP_CHUNK_BYTES, HTTP_HEAD_BYTES, HTTP_SEND_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS, HTTP_WORKERS, table,
+    HTTP_CHUNK_BYTES, HTTP_HEAD_BYTES, HTTP_LINGER_MS, HTTP_SEND_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS,
+    HTTP_WORKERS, table,
 };
+use crate::net::accept::Acceptor;
 use crate::net::tls::{self, Refused};
 
 /// Bytes that all workers cost.
@@ -48,6 +51,12 @@ impl Stop {
         self.notice.notify(usize::MAX);
     }
 
+    /// Waits until it was asked for, and the time for it is over.
+    async fn overdue(&self) {
+        self.asked().await;
+        Timer::after(Duration::from_millis(HTTP_STOP_MS + HTTP_LINGER_MS)).await;
+    }
+
     /// Waits until it is asked for.
     pub async fn asked(&self) {
         while !self.asked.get() {
@@ -63,66 +72,53 @@ impl Stop {
 /// once.
 pub async fn serve<'a>(
     executor: &LocalExecutor<'a>,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     app: App<'a>,
     tls: Option<&'a tls::Server>,
 ) {
-    let listener = match Async::new(listener) {
-        Ok(socket) => Rc::new(SharedListener::new(socket, tls)),
-        Err(error) => return warn!("Webserver: {}", error.to_string()),
-    };
-    let workers = [(); HTTP_WORKERS].map(|()| executor.spawn(work(Rc::clone(&listener), app)));
-    drop(listener);
+    let desk = Rc::new(Desk::new(tls));
+    let mut tasks = Vec::new();
+    for listener in listeners {
+        match Async::new(listener) {
+            Ok(socket) => tasks.push(executor.spawn(admit(Rc::clone(&desk), socket, app))),
+            Err(error) => return warn!("Webserver: {}", error.to_string()),
+        }
+    }
+    let guard = Rc::clone(&desk);
+    tasks.push(executor.spawn(async move { or(guard.admission.guard(), app.stop.asked()).await }));
+    let workers = core::array::from_fn::<_, HTTP_WORKERS, _>(|worker| {
+        executor.spawn(work(Rc::clone(&desk), worker, app))
+    });
+    drop(desk);
+    for task in tasks {
+        task.await;
+    }
     for worker in workers {
         worker.await;
     }
 }
 
-/// The listener, for all workers.
-struct SharedListener<'a> {
-    socket: Async<TcpListener>,
+/// Everything the workers share.
+struct Desk<'a> {
+    admission: Admission,
+    guesses: Guesses,
     tls: Option<&'a tls::Server>,
-    /// Whether the log says already that connections cannot be accepted.
-    complained: Cell<bool>,
     /// Whether the log says already that a client spoke plain text where TLS is spoken.
     met_plain: Cell<bool>,
 }
 
-impl<'a> SharedListener<'a> {
-    fn new(socket: Async<TcpListener>, tls: Option<&'a tls::Server>) -> Self {
-        SharedListener { socket, tls, complained: Cell::new(false), met_plain: Cell::new(false) }
+impl<'a> Desk<'a> {
+    fn new(tls: Option<&'a tls::Server>) -> Self {
+        Desk { admission: Admission::new(), guesses: Guesses::default(), tls, met_plain: Cell::new(false) }
     }
 
-    /// Waits for a connection. After a failure the next attempt is made a second later: mostly there is no
-    /// descriptor left, and connections that end give some back.
-    async fn accept(&self) -> Async<TcpStream> {
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, _)) => {
-                    self.complained.set(false);
-                    return stream;
-                }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    if !self.complained.replace(true) {
-                        warn!("Webserver: connections cannot be accepted: {}", error.to_string());
-                    }
-                    Timer::after(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }
-
-    /// Does the TLS handshake, if this listener speaks TLS; none when it comes to nothing.
-    async fn shake(&self, stream: Async<TcpStream>, app: App<'_>) -> Option<MaybeTls> {
+    /// Does the TLS handshake, if TLS is spoken here; `None` when it comes to nothing.
+    async fn shake(&self, stream: Async<TcpStream>) -> Option<MaybeTls> {
         let stream = async_net::TcpStream::from(stream);
         let Some(tls) = self.tls else { return Some(MaybeTls::plain(stream)) };
         let shaken = async { Some(tls.accept(stream.clone()).await) };
-        let ended = or(app.stop.asked(), async {
-            Timer::after(Duration::from_secs(HTTP_SLOW_SECONDS)).await;
-        });
         let given_up = async {
-            ended.await;
+            Timer::after(Duration::from_secs(HTTP_SLOW_SECONDS)).await;
             None
         };
         match Box::pin(or(shaken, given_up)).await? {
@@ -136,40 +132,59 @@ impl<'a> SharedListener<'a> {
     }
 }
 
+/// Accepts connections of one listener, as long as there is room for them to wait.
+async fn admit(desk: Rc<Desk<'_>>, socket: Async<TcpListener>, app: App<'_>) {
+    let acceptor = Acceptor::new("Webserver", socket);
+    let accepting = async {
+        loop {
+            desk.admission.room_to_wait().await;
+            let (stream, peer) = acceptor.accept().await;
+            desk.admission.room_to_wait().await;
+            desk.admission.admit(Visitor { stream, address: peer.ip().to_canonical() });
+        }
+    };
+    or(accepting, app.stop.asked()).await;
+}
+
 /// Serves one connection after the other.
-async fn work(listener: Rc<SharedListener<'_>>, app: App<'_>) {
+async fn work(desk: Rc<Desk<'_>>, worker: usize, app: App<'_>) {
+    let Some(seat) = desk.admission.seat(worker) else { return };
     let (mut head, mut room) = (table(HTTP_HEAD_BYTES, 0), table(HTTP_CHUNK_BYTES, 0));
     let send_buffer = RefCell::new(SendBuffer::new());
     let snapshot = Box::new(RefCell::new(Snapshot::new()));
-    let accepted = async || {
-        or(async { Some(listener.accept().await) }, async {
+    let next = async || {
+        or(async { Some(desk.admission.next(seat).await) }, async {
             app.stop.asked().await;
             None
         })
         .await
     };
-    while let Some(stream) = accepted().await {
-        if let Some(wire) = listener.shake(stream, app).await {
-            serve_connection(wire, app, [&mut head, &mut room], &send_buffer, &snapshot).await;
-        }
+    while let Some(visitor) = next().await {
+        let served = async {
+            if let Some(stream) = desk.shake(visitor.stream).await {
+                let connection = HttpConnection::new(stream, &send_buffer, &desk.admission, seat);
+                serve_connection(&connection, app, &desk.guesses, [&mut head, &mut room], &snapshot).await;
+            }
+        };
+        // Who has to make room for others, or keeps a stop waiting, is dropped wherever it is.
+        or(served, or(seat.evicted(), app.stop.overdue())).await;
+        desk.admission.leave(seat);
     }
 }
 
 async fn serve_connection(
-    stream: MaybeTls,
+    connection: &HttpConnection<'_>,
     app: App<'_>,
+    guesses: &Guesses,
     [head, room]: [&mut [u8]; 2],
-    send_buffer: &RefCell<SendBuffer>,
     snapshot: &RefCell<Snapshot>,
 ) {
-    let connection = HttpConnection::new(stream, send_buffer);
-    let router =
-        Router::from_service(Service { app, connection: &connection, snapshot, room: Cell::new(room) });
+    let router = Router::from_service(Service { app, connection, guesses, snapshot, room: Cell::new(room) });
     let patience = picoserve::time::Duration::from_millis(HTTP_STOP_MS);
     // However it ended, the next connection is served.
     let _ = Server::custom(&router, Clock, &CONFIG, head)
         .with_graceful_shutdown(app.stop.asked(), patience)
-        .serve(Halves(&connection))
+        .serve(Halves(connection))
         .await;
 }
 
@@ -181,9 +196,7 @@ mod tests {
     #[test]
     fn a_worker_costs_no_more_than_is_said() {
         let world = World::new(&Default::default(), 1);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listener = Rc::new(SharedListener::new(Async::new(listener).unwrap(), None));
-        let bytes = size_of_val(&work(listener, world.app()));
+        let bytes = size_of_val(&work(Rc::new(Desk::new(None)), 0, world.app()));
         assert!((FUTURE_BYTES / 2..FUTURE_BYTES).contains(&bytes), "{bytes}");
     }
 }

@@ -160,8 +160,8 @@ async fn ask(target: &DaemonTarget, stream: Option<&str>, metrics: bool) -> Resu
         "domains",
         "qps",
         "rps",
-        "pps-1m",
-        "pps-5m",
+        "qps-1m",
+        "qps-5m",
     ]
     .into_iter()
     .chain(names)
@@ -195,7 +195,7 @@ async fn print(target: &DaemonTarget) -> Result<(), String> {
         (shown.answers, shown.metrics) = (state.answers.clone(), state.metrics.clone());
         shown.row = if view == View::Streams { usize::MAX } else { 0 };
         for line in views::view(&shown, view, widgets::PanelSize { width, height, look }) {
-            line.write(width, look, &mut out);
+            line.write(usize::MAX, look, &mut out);
             out.push('\n');
         }
     }

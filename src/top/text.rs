@@ -105,7 +105,8 @@ impl StyledLine {
     /// Adds a text of at most so many columns, with its middle left out when it is longer.
     pub fn push_within(&mut self, style: TextStyle, text: &str, width: usize, look: TerminalStyle) {
         let letters: Vec<char> = text.chars().map(printable).collect();
-        if letters.iter().copied().map(columns).sum::<usize>() <= width {
+        // Into a pipe everything goes whole: there it is no matter of columns.
+        if !look.styles || letters.iter().copied().map(columns).sum::<usize>() <= width {
             return self.push(style, text);
         }
         let gap = if look.unicode { "…" } else { "~" };

@@ -98,3 +98,25 @@ fn drops_and_sampling_are_in_sight() {
             .collect();
     assert!(text.contains("sampled 1 in 10") && text.contains("outputs drop 4"), "{text}");
 }
+
+#[test]
+fn no_address_is_cut_on_a_small_screen() {
+    let mut state = full();
+    let addresses = ["2001:0db8:1111:2222:3333:4444:5555:6666".to_owned(), "192.168.100.120".to_owned()];
+    let rows = addresses.iter().map(|address| (address.clone(), 1_234_567)).collect::<Vec<_>>();
+    let flags = ["hit/ip", "length/ip"].map(|flag| (flag.to_owned(), rows.clone()));
+    state.answers.as_mut().unwrap().tables.insert("clients".to_owned(), flags.into_iter().collect());
+    let look = TerminalStyle { styles: true, colours: false, unicode: true };
+    for view in [View::Overview, View::Clients] {
+        state.view = view;
+        let text: String = draw(&state, "x", (80, 24), look)
+            .iter()
+            .map(|line| {
+                let mut text = String::new();
+                line.write(80, look, &mut text);
+                text + "\n"
+            })
+            .collect();
+        assert!(addresses.iter().all(|address| text.contains(address)), "{text}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Pieces of a view: lists with bars, tables, and two of them beside each other.
 
+use std::net::IpAddr;
+
 use super::numbers::{count, share};
 use super::text::{StyledLine, TerminalStyle, TextStyle, beside};
 
@@ -70,8 +72,9 @@ pub fn proportions(title: &str, rows: &[(String, u64)], room: PanelSize) -> Vec<
     })
 }
 
-/// Columns of a bar at most.
+/// Columns of a bar at most, and at least: a shorter one says nothing.
 const BAR: usize = 40;
+const BAR_LEAST: usize = 4;
 
 fn list(
     title: &str,
@@ -80,22 +83,30 @@ fn list(
     whole: u64,
     number: impl Fn(&mut StyledLine, u64, usize),
 ) -> Vec<StyledLine> {
+    // Names come first: a bar takes the columns that names and numbers leave, and goes when they are few. A name that
+    // is too long even so loses its middle; an address never does, and has a line of its own then.
     let width = room.width;
-    let least = if width >= 34 { width / 5 } else { 0 };
     let numbers = if width >= 30 { 18 } else { 10 };
-    let longest = rows.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0);
-    let name = width.saturating_sub(least + numbers + 3).min(longest.max(8));
-    let bar = if least > 0 { width.saturating_sub(name + numbers + 3).min(BAR) } else { 0 };
+    let longest = rows.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0).max(8);
+    let name = longest.min(width.saturating_sub(numbers + 2));
+    let bar = width.saturating_sub(name + numbers + 3).min(BAR);
+    let bar = if bar < BAR_LEAST { 0 } else { bar };
     let mut lines = vec![StyledLine::new().with(TextStyle::Plain, " ").with(TextStyle::Bold, title)];
-    lines.extend(rows.iter().take(room.height.saturating_sub(1)).map(|(text, value)| {
+    for (text, value) in rows {
         let mut line = StyledLine::new().with(TextStyle::Plain, " ");
-        line.push_within(TextStyle::Plain, text, name, room.look);
+        if text.len() > name && text.parse::<IpAddr>().is_ok() {
+            // Without the blank before it: 39 columns are what half of a screen has for the longest one.
+            lines.push(StyledLine::new().with(TextStyle::Plain, text));
+        } else {
+            line.push_within(TextStyle::Plain, text, name, room.look);
+        }
         line.pad(name + 2);
         line.push_bar(*value as f64, whole as f64, bar, room.look);
         line.pad(name + 2 + bar);
         number(&mut line, *value, (name + 2 + bar + numbers).min(width.saturating_sub(1)));
-        line
-    }));
+        lines.push(line);
+    }
+    lines.truncate(room.height.max(1));
     if rows.is_empty() && room.height > 1 {
         lines.push(StyledLine::new().with(TextStyle::Dim, " nothing yet"));
     }

@@ -495,7 +495,7 @@ def test_stalled_clients_do_not_lock_others_out():
     with Daemon() as daemon:
         stalled = [socket.create_connection(daemon.api, timeout=20) for _ in range(8)]
         for client in stalled:
-            client.sendall(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         started = time.monotonic()
         connection = http.client.HTTPConnection(*daemon.api, timeout=20)
         connection.request("GET", "/health")
@@ -507,14 +507,14 @@ def test_stalled_clients_do_not_lock_others_out():
 
 def test_hostile_requests():
     with Daemon() as daemon:
-        for request, status in ((b"GET /%FF HTTP/1.1\r\n\r\n", b"401"),
-                                (b"GET /health HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n",
+        for request, status in ((b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", b"401"),
+                                (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n",
                                  b"413"),
-                                (b"GET /health HTTP/1.1\r\nContent-Length: 9223372036854775807\r\n\r\n",
+                                (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n",
                                  b"413"),
-                                (b"GET /%FF HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n", b"404"),
-                                (b"GET /counters?stream=%FF HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n", b"400"),
-                                (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", b"400"),
+                                (b"GET /%FF HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n", b"404"),
+                                (b"GET /counters?stream=%FF HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n", b"400"),
+                                (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
                                 (b"\0" * 5000, b"400"), (b"\x16\x03\x01\r\n\r\n", b"400")):
             client = socket.create_connection(daemon.api, timeout=15)
             client.sendall(request)

@@ -164,7 +164,7 @@ def test_server_certificates_a_client_refuses():
 
 def test_plain_octets_on_the_tls_port():
     with daemon() as it:
-        for octets in (control(READY, CONTENT_TYPE), b"GET / HTTP/1.1\r\n\r\n"):
+        for octets in (control(READY, CONTENT_TYPE), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
             with socket.create_connection(it.tcp, timeout=5) as sock:
                 sock.sendall(octets)
                 try:

@@ -39,7 +39,8 @@ CONTRASTS = """() => {
     const style = getComputedStyle(element), color = parse(element.closest("svg") ? style.fill : style.color);
     const grounds = [behind(element)];
     if (element.closest("tbody th"))
-      grounds.push(parse(getComputedStyle(element.closest("th")).backgroundImage));
+      if (getComputedStyle(element.closest("th")).backgroundImage !== "none")
+        grounds.push(parse(getComputedStyle(element.closest("th")).backgroundImage));
     for (const ground of grounds) {
       const [high, low] = [light(color), light(ground)].sort((a, b) => b - a);
       found.push([text, (high + .05) / (low + .05)]);
@@ -108,7 +109,7 @@ class Watched:
             self.page.wait_for_timeout(50)
 
     def live(self):
-        self.until(lambda: self.text("#state") == "Live" and "dnstapd" in self.text("#daemon"),
+        self.until(lambda: self.text("#state") not in ("", "Connecting", "No connection") and "dnstapd" in self.text("#daemon"),
                    why="the page is not live")
 
     def screenshot(self, name):
@@ -120,7 +121,7 @@ class Watched:
 
     def check(self, allowed=None):
         """Nobody else was asked, and the console is clean but for what is allowed."""
-        allowed = "status of 501" + (f"|{allowed}" if allowed else "")
+        allowed = "status of (400|404|501)" + (f"|{allowed}" if allowed else "")
         foreign = [url for url in self.asked if not url.startswith((self.origin + "/", "data:"))]
         assert not foreign, foreign
         complaints = [line for line in self.complaints if not (allowed and re.search(allowed, line))]

@@ -32,67 +32,73 @@ def number(text):
 def test_numbers_are_live_and_right():
     with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
         page.live()
-        assert "No messages yet" in page.page.locator("#rate svg").get_attribute("aria-label")
+        page.until(lambda: "No messages yet" in page.page.locator("#rate svg").get_attribute("aria-label"))
+        now = lambda: page.page.locator("#figures > div:nth-child(1)").inner_text()
+        page.page.get_by_label("Since start").check(force=True)
         with Traffic(daemon, qps=100):
-            page.until(lambda: 40 < number(page.figure("Queries")) < 200, why="no rate of queries")
+            page.until(lambda: 40 < number(re.search(r"([0-9.,]+)/s now", now()).group(1)) < 200,
+                       why="no rate of queries")
+            page.until(lambda: page.page.locator("#rate path.line").count() == 2, why="no plot")
             before = page.page.locator("#rate path.line").first.get_attribute("d")
             page.until(lambda: page.page.locator("#rate path.line").first.get_attribute("d") != before,
                        why="the plot does not move")
-            assert "Queries: now" in page.page.locator("#rate svg").get_attribute("aria-label")
+            assert "Queries: last" in page.page.locator("#rate svg").get_attribute("aria-label")
             assert "q/s" in page.page.title()
         daemon.settle()
-        counters = daemon.json("/counters?more=response/nxdomain,query/aaaa,query/a")["counters"]
+        counters = daemon.json("/counters?more=response/nxdomain,query/aaaa,query/a,query")["counters"]
         page.until(lambda: dict((row[0], row[1]) for row in page.rows("#rcodes")).get("NXDOMAIN")
                    == f"{counters['response/nxdomain']:,}")
-        page.until(lambda: (page.figure("Clients"), page.figure("Names"))
-                   == (str(counters["clients"]), str(counters["domains"])), why="other clients or names")
+        page.until(lambda: page.figure("Asked, since start") == f"{counters['query']:,}", why="other queries")
         percentiles = daemon.json("/counters?more=latency-p50,latency-p95,latency-p99")["counters"]
-        shown = re.findall(r"([0-9.]+)\s(m?)s", page.page.locator("#figures > div:nth-child(3)").inner_text())
-        shown = [float(value) / (1000 if unit else 1) for value, unit in shown]
+        shown = re.findall(r"([0-9.]+)\s([mµ]?)s", page.page.locator("#figures > div:nth-child(3)").inner_text())
+        shown = [float(value) / {"m": 1000, "µ": 1e6, "": 1}[unit] for value, unit in shown]
         assert len(shown) == 3 and all(abs(value - percentiles[name]) < 0.001 for value, name in
                                        zip(shown, ("latency-p50", "latency-p95",
                                                    "latency-p99"))), (shown, percentiles)
-        assert re.search(r"1\smin \d+/s, 5\smin \d+/s",
-                         page.page.locator("#figures > div:nth-child(1)").inner_text())
         types = {row[0]: row[1] for row in page.rows("#types")}
         assert types["A"] == f"{counters['query/a']:,}" and types["AAAA"] == f"{counters['query/aaaa']:,}"
-        page.until(lambda: number(page.figure("Queries")) == 0, why="the rate does not fall")
         page.check()
 
 
 def test_top_tables_are_those_of_the_daemon():
-    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
-        if not page.has_tables():
-            return
-        names = ["often.example.", "sometimes.example.", "once.org."]
+    track = '[statistics]\ntrack = ["hit/query"]\n'
+    with Daemon(fmt=None, extra=track) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        names = ["often.example.", "sometimes.example.", "xn--mnchen-3ya.org."]
         send(daemon, *(message(payload=dns(name), address=bytes([192, 0, 2, place])) for place,
                        name in enumerate(names, 1) for _ in range(10 - 3 * place)))
-        page.until(lambda: len(page.page.locator("#tops section").all()) >= 3, why="no top tables")
-        titles = [section.locator("h2").inner_text() for section in page.page.locator("#tops section").all()]
-        assert titles[:3] == ["Top domains", "Top clients", "Top-level domains"], titles
-        page.until(lambda: page.rows("#tops section:nth-child(1)"), why="no domains")
-        assert ([row[:2] for row in page.rows("#tops section:nth-child(1)")]
-                == [["often.example.", "7"], ["sometimes.example.", "4"], ["once.org.", "1"]])
-        assert page.rows("#tops section:nth-child(2)")[0][:2] == ["192.0.2.1", "7"]
-        assert page.rows("#tops section:nth-child(3)")[0] == ["org", "1"]  # .example is no top-level domain
-        # Another table of the same kind.
-        choice = page.page.locator("#tops section:nth-child(2) select")
-        choice.select_option(label="by octets")
-        page.until(lambda: page.rows("#tops section:nth-child(2)")[0][1] != "7", why="no octets")
+        page.until(lambda: page.rows("#domains")[:1] != [["Nothing yet."]], why="no domains")
+        assert ([row[:2] for row in page.rows("#domains")]
+                == [["often.example", "7"], ["sometimes.example", "4"],
+                    ["xn--mnchen-3ya.org (münchen.org)", "1"]])
+        assert "by queries" in page.text("#h-domains")
+        assert page.page.locator("#domains a").first.get_attribute("href").startswith("#/domain?name=often")
         page.check()
 
 
-def test_countries_where_clients_are_looked_up():
-    places = f'[geoip]\nenable = true\ncity-database = "{TOP}/tests/data/places.mmdb"\n'
-    with Daemon(fmt=None, extra=places) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
-        if not page.has_tables():
-            return
-        send(daemon, *(message() for _ in range(3)))
-        page.until(lambda: page.page.locator("#tops section").count() == 4, why="no countries")
-        assert page.page.locator("#tops section:nth-child(4) h2").inner_text() == "Top countries"
-        country = daemon.json("/tables")["tables"]["countries"]["hit/query"][0][0].removeprefix("query/")
-        page.until(lambda: page.rows("#tops section:nth-child(4)") == [[country, "3"]], why="not the country")
-        page.screenshot("countries")
+def test_every_view_says_what_it_lacks_and_keeps_the_period():
+    with Daemon(fmt=None, extra="[history]\nenable = false\n" if has_history() else "") as daemon, \
+            browser() as chromium, Watched(chromium, daemon, fragment="#/overview?period=month") as page:
+        page.live()
+        for view, words in (("Log", "[history] is off"), ("Devices", "[history] is off"),
+                            ("System", "tcp-socket"), ("Overview", "Response codes")):
+            page.page.get_by_role("link", name=view, exact=True).click()
+            page.until(lambda: words in page.text("#main"), why=view)
+            assert "period=month" in page.page.url
+            width, inner = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert width <= inner, view
+        page.check()
+
+
+def has_history():
+    """Whether this build has the section at all."""
+    with open(os.path.join(TOP, "Cargo.toml")) as file:
+        return re.search(r"^history = ", file.read(), re.M) is not None
+
+
+def test_the_pill_follows_ready():
+    away = "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\n"
+    with Daemon(fmt=None, extra=away) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
+        page.until(lambda: page.text("#state") == "Down: output tcp-socket is down", why="the pill is wrong")
         page.check()
 
 
@@ -106,10 +112,9 @@ def test_one_stream_of_several():
         page.until(lambda: page.rows("#types") == [["A", "7", "100 %"]], why="not all streams")
         page.page.get_by_label("Stream").select_option(index=1)
         page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="not the first stream")
-        assert page.page.url.endswith("/#lb1")
+        assert page.page.url.endswith("stream=lb1")
         page.page.get_by_label("Stream").select_option(index=2)
-        page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]] and page.figure("Clients") == "2",
-                   why="not the second stream")
+        page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]], why="not the second stream")
         # The address remembers.
         page.page.reload()
         page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]], why="the stream is forgotten")
@@ -157,7 +162,7 @@ def test_a_restart_under_the_page():
         assert page.page.title().startswith("No connection")
         page.screenshot("lost")
         restart(daemon)
-        page.until(lambda: page.text("#state") == "Live", 20, why="the page does not come back")
+        page.until(lambda: page.text("#state") == "All well", 20, why="the page does not come back")
         assert "The daemon was restarted" in page.text("#news")
         page.until(lambda: "seen nothing of the stream lb1" in page.text("#problem"),
                    why="the stream is not missed")
@@ -250,13 +255,13 @@ def test_names_are_text_and_never_markup():
         page.until(lambda: len(page.page.locator("#stream option").all()) == len(evil) + 1, why="no streams")
         options = page.page.locator("#stream option").all_inner_texts()
         for place, text in enumerate(evil, 1):
-            assert options[place] == text.replace('"', '\\"'), options[place]
+            assert options[place] == text, options[place]
             page.page.get_by_label("Stream").select_option(index=place)
             page.until(lambda: page.rows("#types") == [["A", "1", "100 %"]], why=f"no numbers of {text}")
             if not page.has_tables():
                 continue
-            page.until(lambda: page.rows("#tops section:nth-child(1)")[:1]
-                       == [[text.replace('"', '\\"') + ".", "1"]], why=f"the name is not shown: {text}")
+            page.until(lambda: page.rows("#domains")[:1] == [[text, "1"]],
+                       why=f"the name is not shown: {text}")
         assert page.page.evaluate("typeof hit") == "undefined"
         assert page.page.locator("img, main script, iframe, svg[onload]").count() == 0
         # A script that came in all the same would not run.
@@ -280,16 +285,16 @@ def test_weight_and_what_is_asked():
             page.live()
             first = loaded[0]
             assert first.url == page.origin + "/" and first.header_value("content-encoding") == "gzip"
-            assert len(first.body()) <= 40 << 10, len(first.body())
+            assert len(first.body()) <= 64 << 10, len(first.body())
             weight = int(first.header_value("content-length"))
-            assert weight < 16 << 10, weight
+            assert weight <= 22 << 10, weight
             print(f"     the page: {len(first.body())} octets, {weight} in gzip")
             # One round and a bit: counters each tick, the rest less often, one request at a time.
             start = len(page.asked)
             page.page.wait_for_timeout(1000 * ROUND)
             paths = [url.removeprefix(page.origin).split("?")[0] for url in page.asked[start:]]
             counts = {path: paths.count(path) for path in set(paths)}
-            assert set(counts) == {"/counters", "/tables", "/metrics", "/streams"}, counts
+            assert set(counts) >= {"/counters", "/tables", "/metrics", "/streams", "/ready"}, counts
             assert 4 <= counts["/counters"] <= 6, counts
             assert counts["/tables"] <= 3, counts
             assert counts["/metrics"] <= 2, counts
@@ -338,53 +343,41 @@ def test_by_keyboard():
     with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon) as page:
         keys = page.page.keyboard
         focused = lambda what="id": page.page.evaluate(f"document.activeElement.{what}")
-        with Traffic(daemon):
-            page.until(lambda: len(page.page.locator("#stream option").all()) == 4
-                       and page.shows("#rcodes", "NOERROR"), why="no traffic")
-            page.page.wait_for_timeout(1000 * 2 * TICK)
+        page.live()
         keys.press("Tab")
-        assert focused() == "stream"
+        assert focused("textContent") == "Overview"
         outline = page.page.evaluate("getComputedStyle(document.activeElement).outlineStyle + "
                                      "getComputedStyle(document.activeElement).outlineWidth")
         assert outline == "solid2px", outline
-        keys.press("ArrowDown")
-        page.until(lambda: page.page.url.endswith("#ns1"), why="no stream by keyboard")
-        keys.press("ArrowUp")
-        page.until(lambda: "#" not in page.page.url, why="no way back")
-        page.page.wait_for_timeout(1000 * 2 * TICK)
-        keys.press("Tab")
-        assert focused() == "pause"
-        keys.press("Space")
+        for key, view in (("l", "log"), ("d", "devices"), ("h", "health"), ("s", "system"), ("o", "overview")):
+            keys.press("g")
+            keys.press(key)
+            page.until(lambda: f"#/{view}" in page.page.url, why=f"no view {view} by keyboard")
+        keys.press("/")
+        assert focused() == "search"
+        keys.type("192.0.2.1")
+        keys.press("Enter")
+        page.until(lambda: "#/device?client=192.0.2.1" in page.page.url, why="no search")
+        page.page.evaluate("document.activeElement.blur()")
+        keys.press("?")
+        page.until(lambda: page.page.locator("#dialog").is_visible(), why="no help")
+        keys.press("Escape")
+        keys.press("p")
         page.until(lambda: page.text("#state") == "Paused", why="no pause by keyboard")
         assert page.page.get_by_role("button", name="Resume").get_attribute("aria-pressed") == "true"
-        page.page.wait_for_timeout(300)
+        page.page.wait_for_timeout(500)
         asked = len(page.asked)
         page.page.wait_for_timeout(1000 * TICK)
         assert len(page.asked) == asked
-        keys.press("Tab")
-        assert focused("parentElement.id") == "rate" and page.text("#rate .legend").endswith("now")
-        keys.press("ArrowLeft")
-        page.until(lambda: page.text("#rate .legend li:last-child").count(":") == 2,
-                   why="the plot does not tell a time")
-        keys.press("Tab")
-        assert focused("parentElement.id") == "latency"
-        keys.press("Tab")
-        assert focused("value") == "all"
-        keys.press("ArrowRight")
-        assert focused("value") == "recent" and page.page.locator("[value=recent]").is_checked()
-        keys.press("Tab")
-        if page.has_tables():
-            assert focused("tagName") == "SELECT" and "what to show" in focused("getAttribute('aria-label')")
         page.check()
 
 
 def test_what_a_screen_reader_is_told():
     with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium,
                                                                     daemon) as page, Traffic(daemon):
-        page.until(lambda: page.shows("#rcodes", "NOERROR")
-                   and (not page.has_tables() or page.page.locator("#tops section").count()),
+        page.until(lambda: page.shows("#rcodes", "NOERROR"),
                    why="no traffic")
-        page.until(lambda: "Queries: now" in page.page.locator("#rate svg").get_attribute("aria-label"),
+        page.until(lambda: "Queries: last" in page.page.locator("#rate svg").get_attribute("aria-label"),
                    why="the plot tells nothing")
         tree = page.context.new_cdp_session(page.page).send("Accessibility.getFullAXTree")["nodes"]
         told = [(node["role"]["value"], node.get("name", {}).get("value", ""),
@@ -399,7 +392,7 @@ def test_what_a_screen_reader_is_told():
                      "radio", "combobox"):
             assert role in roles, (role, sorted(set(roles)))
         images = [name for role, name, _ in told if role == "image"]
-        assert any(name.startswith("Messages a second, last five minutes. Queries: now")
+        assert any("Queries" in name and "last" in name
                    for name in images), images
         assert page.page.evaluate("document.documentElement.lang") == "en"
         page.check()
@@ -412,7 +405,7 @@ def test_contrast_of_all_text():
             browser() as chromium, Traffic(daemon):
         for scheme in ("light", "dark"):
             with Watched(chromium, daemon, scheme=scheme) as page:
-                page.until(lambda: page.shows("#rcodes", "NOERROR") and "dropped" in page.text("#losses"),
+                page.until(lambda: page.shows("#rcodes", "NOERROR"),
                            why="no traffic")
                 page.page.evaluate("tell('The daemon was restarted.'); state.gone = true; state.stream = "
                                    "'x'; showState()")

@@ -10,7 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use super::{Client, Server};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_WORKERS};
 
-const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n";
+const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n";
 const KEY: &str = "X-API-Key: changeme";
 
 /// Whether the server still serves.
@@ -26,7 +26,9 @@ fn two_requests_that_overflow_in_picoserve() {
     }
     let mut client = server.connect();
     let asked = Instant::now();
-    client.send(format!("GET /streams HTTP/1.1\r\n{KEY}\r\nContent-Length: 18446744073709551615\r\n\r\n"));
+    client.send(format!(
+        "GET /streams HTTP/1.1\r\nHost: a\r\n{KEY}\r\nContent-Length: 18446744073709551615\r\n\r\n"
+    ));
     let reply = client.reply(true).unwrap();
     assert_eq!((reply.status, reply.header("connection")), (413, Some("close")));
     assert_eq!(client.rest().unwrap(), "");
@@ -39,12 +41,15 @@ fn bodies_are_read_past_up_to_a_limit() {
     let server = Server::start();
     let mut client = server.connect();
     for length in [0, 1, 5_000, HTTP_BODY_BYTES, 100] {
-        client.send(format!("POST /streams HTTP/1.1\r\n{KEY}\r\nContent-Length: {length}\r\n\r\n"));
+        client
+            .send(format!("POST /streams HTTP/1.1\r\nHost: a\r\n{KEY}\r\nContent-Length: {length}\r\n\r\n"));
         client.send(vec![b'x'; length]);
         assert_eq!(client.reply(true).unwrap().status, 405, "{length}");
     }
-    client
-        .send(format!("POST /streams HTTP/1.1\r\n{KEY}\r\nContent-Length: {}\r\n\r\n", HTTP_BODY_BYTES + 1));
+    client.send(format!(
+        "POST /streams HTTP/1.1\r\nHost: a\r\n{KEY}\r\nContent-Length: {}\r\n\r\n",
+        HTTP_BODY_BYTES + 1
+    ));
     client.send(vec![b'x'; HTTP_BODY_BYTES + 1]);
     assert_eq!(client.reply(true).unwrap().body, "{\"error\": \"the body is too long\"}");
     assert_eq!(client.rest().unwrap(), "");
@@ -56,7 +61,8 @@ fn the_last_answer_arrives_although_more_was_sent() {
     let server = Server::start();
     for length in [1, 100, 10_000, 60_000] {
         let mut client = server.connect();
-        let request = format!("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n{}", "x".repeat(length));
+        let request =
+            format!("GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n{}", "x".repeat(length));
         assert_eq!(client.ask(&request, true).body, "ok");
         assert_eq!(client.rest().unwrap(), "", "{length}");
     }
@@ -66,10 +72,10 @@ fn the_last_answer_arrives_although_more_was_sent() {
 fn a_body_of_unknown_length_is_not_taken_for_requests() {
     let server = Server::start();
     server.run(|world| world.exchange("lb1"));
-    let hidden = format!("DELETE /reset HTTP/1.1\r\n{KEY}\r\n\r\n");
+    let hidden = format!("DELETE /reset HTTP/1.1\r\nHost: a\r\n{KEY}\r\n\r\n");
     let check = |headers: &str, status| {
         let mut client = server.connect();
-        client.send(format!("POST /streams HTTP/1.1\r\n{KEY}\r\n{headers}\r\n\r\n{hidden}"));
+        client.send(format!("POST /streams HTTP/1.1\r\nHost: a\r\n{KEY}\r\n{headers}\r\n\r\n{hidden}"));
         assert_eq!(client.reply(true).unwrap().status, status, "{headers}");
         assert_eq!(client.rest().unwrap(), "", "{headers}");
         assert!(server.get("/counters").contains("\"query\": 1"), "{headers}");
@@ -95,12 +101,15 @@ fn malformed_heads_are_answered_and_end_the_connection() {
         b"GET\r\n\r\n",
         b"GET /\r\n\r\n",
         b"GET / HTTP/1.1 more\r\n\r\n",
-        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n",
     ];
-    let long_heads =
-        [format!("GET /{long} HTTP/1.1\r\n\r\n"), format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n"), long];
+    let long_heads = [
+        format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: a\r\nA: {long}\r\n\r\n"),
+        long,
+    ];
     for head in heads.iter().copied().chain(long_heads.iter().map(|head| head.as_bytes())) {
         let mut client = server.connect();
         client.send(head);
@@ -113,8 +122,9 @@ fn malformed_heads_are_answered_and_end_the_connection() {
 #[test]
 fn any_octets_at_all() {
     let server = Server::start();
-    let valid =
-        format!("GET /counters?stream=%61&more=query HTTP/1.1\r\n{KEY}\r\nContent-Length: 3\r\n\r\nabc");
+    let valid = format!(
+        "GET /counters?stream=%61&more=query HTTP/1.1\r\nHost: a\r\n{KEY}\r\nContent-Length: 3\r\n\r\nabc"
+    );
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move || {
         state = (state ^ state << 13 ^ (state ^ state << 13) >> 7).rotate_left(17);
@@ -148,27 +158,82 @@ fn time_to_be_served(server: &Server, take: impl Fn(&mut Client)) -> Duration {
 }
 
 #[test]
-fn slow_clients_free_their_workers() {
+fn slow_clients_free_their_workers_when_others_wait() {
     let check = |server: Server, seconds: Range<f64>, take: fn(&mut Client)| {
         let waited = time_to_be_served(&server, take).as_secs_f64();
-        assert!(seconds.contains(&waited), "{waited} s");
+        assert!(seconds.contains(&waited), "{waited} s of {seconds:?}");
     };
-    std::thread::scope(|scope| {
-        scope.spawn(|| check(Server::start(), 8.0..10.5, |client| client.send("GET /metr")));
-        scope.spawn(|| {
-            const REQUEST: &str = "POST /metrics HTTP/1.1\r\nContent-Length: 10\r\n\r\n12345";
-            check(Server::start(), 8.0..11.5, |client| client.send(REQUEST));
-        });
-        scope.spawn(|| {
-            check(server_of_long_scrapes(), 8.0..11.5, |client| ask_for_scrape(client.0.get_mut()))
-        });
-        scope.spawn(|| check(Server::start(), 4.0..5.5, |_| {}));
-        scope.spawn(|| {
-            check(Server::start(), 4.0..5.5, |client| {
-                assert_eq!(client.ask("GET /health HTTP/1.1\r\n\r\n", true).status, 200);
-            });
-        });
+    check(Server::start(), 0.0..0.5, |_| {});
+    check(Server::start(), 0.0..0.5, |client| client.send("GET /metr"));
+    const OWING: &str = "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345";
+    check(Server::start(), 0.0..0.5, |client| client.send(OWING));
+    check(server_of_long_scrapes(), 0.0..1.5, |client| ask_for_scrape(client.0.get_mut()));
+    check(Server::start(), 0.0..0.5, |client| {
+        assert_eq!(client.ask("GET /health HTTP/1.1\r\nHost: a\r\n\r\n", true).status, 200);
     });
+}
+
+#[test]
+fn many_silent_and_trickling_clients_keep_nobody_out() {
+    for words in ["", "G"] {
+        let server = Server::start();
+        let mut clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
+        clients.iter_mut().for_each(|client| client.send(words));
+        std::thread::sleep(Duration::from_millis(50));
+        let started = Instant::now();
+        assert!(server.get("/metrics").contains("dnstapd_build_info"));
+        assert!(started.elapsed() < Duration::from_secs(1), "{words:?} {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_connection_stays_while_nobody_waits_and_ends_with_its_answer_when_somebody_does() {
+    let server = Server::start();
+    let request = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut clients: Vec<Client> = (0..HTTP_WORKERS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask(request, true).header("connection"), Some("keep-alive"));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(clients.iter_mut().all(|client| client.ask(request, true).status == 200));
+    // A ninth: one of the eight goes, all others stay.
+    assert_eq!(server.get("/health"), "ok");
+    let served = clients.iter_mut().filter_map(|client| {
+        client.0.get_mut().write_all(request.as_bytes()).ok()?;
+        client.reply(true)
+    });
+    assert_eq!(served.count(), HTTP_WORKERS - 1);
+}
+
+#[test]
+fn an_address_has_at_most_half_while_another_waits() {
+    let server = Server::with("local-address = '0.0.0.0'\napi-key = 'x'\npassword = ''", 8);
+    let port = server.address.port();
+    let mut greedy: Vec<Client> =
+        (0..HTTP_WORKERS).map(|_| Client::new(TcpStream::connect(("127.0.0.1", port)).unwrap())).collect();
+    // Trusted ones, in the middle of a request.
+    for client in &mut greedy {
+        let request = "GET /streams HTTP/1.1\r\nHost: a\r\nX-API-Key: x\r\n\r\n";
+        assert_eq!(client.ask(request, true).status, 200);
+        client.send("GET /str");
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    let started = Instant::now();
+    let from = std::net::SocketAddr::from(([127, 0, 0, 2], 0));
+    let socket = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Inet,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::empty(),
+        None,
+    )
+    .unwrap();
+    use std::os::fd::AsRawFd;
+    let storage = nix::sys::socket::SockaddrStorage::from;
+    nix::sys::socket::bind(socket.as_raw_fd(), &storage(from)).unwrap();
+    nix::sys::socket::connect(socket.as_raw_fd(), &storage(([127, 0, 0, 1], port).into())).unwrap();
+    let mut other = Client::new(socket.into());
+    assert_eq!(other.ask("GET /health HTTP/1.1\r\nHost: a\r\n\r\n", true).status, 200);
+    assert!(started.elapsed() < Duration::from_millis(200), "{:?}", started.elapsed());
 }
 
 #[test]

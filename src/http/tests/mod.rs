@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use smol::LocalExecutor;
 
-use super::{App, Section, Settings, Stop, bind, serve};
+use super::{App, Section, Settings, Stop, listeners, serve};
 use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
@@ -129,12 +129,12 @@ impl Server {
     /// A server with these keys in its section, on a free port of loopback, with room for that many streams.
     fn with(keys: &str, streams: usize) -> Server {
         let section: Section = toml::from_str(&format!("local-port = 0\n{keys}")).unwrap();
-        let listener = bind(&section).unwrap();
-        let address = listener.local_addr().unwrap();
+        let listeners = listeners(&section).unwrap();
+        let address = listeners[0].local_addr().unwrap();
         let (jobs, todo) = smol::channel::unbounded::<Job>();
         let thread = std::thread::spawn(move || {
             let world = World::new(&section, streams);
-            let server = serve(&world.executor, listener, world.app(), None);
+            let server = serve(&world.executor, listeners, world.app(), None);
             let worker = world.executor.spawn(async move {
                 while let Ok(job) = todo.recv().await {
                     job(world);
@@ -159,8 +159,10 @@ impl Server {
 
     /// The answer to a request for `target` with credentials, on a connection of its own.
     fn ask(&self, method: &str, target: &str) -> Reply {
-        self.connect()
-            .ask(&format!("{method} {target} HTTP/1.1\r\nX-API-Key: changeme\r\n\r\n"), method != "HEAD")
+        self.connect().ask(
+            &format!("{method} {target} HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n"),
+            method != "HEAD",
+        )
     }
 
     /// The body of what stands at `target`.

@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use super::{Server, frame, sample, set_write_state};
+use crate::input::counters::RefuseReason;
 use crate::output::WriteState;
 
 const ADMIN: &str = "Authorization: Basic YWRtaW46Y2hhbmdlbWU=";
@@ -12,13 +13,17 @@ const KEY: &str = "X-API-Key: changeme";
 /// The status of a request for the streams with these headers.
 fn status(server: &Server, headers: &[&str]) -> u16 {
     let lines: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    server.connect().ask(&format!("GET /streams HTTP/1.1\r\n{lines}\r\n"), true).status
+    server.connect().ask(&format!("GET /streams HTTP/1.1\r\nHost: a\r\n{lines}\r\n"), true).status
 }
 
 #[test]
 fn every_credential_brought_must_be_right_and_one_must_be() {
     let server = Server::start();
-    let check = |headers: &[&str], expected| assert_eq!(status(&server, headers), expected, "{headers:?}");
+    let check = |headers: &[&str], expected| {
+        // Many wrong ones are answered 429.
+        let status = status(&server, headers);
+        assert_eq!(if status == 429 { 401 } else { status }, expected, "{headers:?}");
+    };
     check(&[], 401);
     check(&[KEY], 200);
     check(&["x-api-key:changeme"], 200);
@@ -39,6 +44,75 @@ fn every_credential_brought_must_be_right_and_one_must_be() {
     check(&[KEY, "Authorization: Basic d3Jvbmc6d3Jvbmc="], 401);
     check(&[ADMIN, "X-API-Key: wrong"], 401);
     check(&[KEY, "Authorization: Bearer changeme"], 401);
+}
+
+#[test]
+fn a_scrape_key_opens_the_metrics_alone() {
+    let server = Server::with("scrape-key = 'prometheus'", 1);
+    let ask = |path: &str, header: &str| {
+        server.connect().ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n"), true).status
+    };
+    let scrape = "X-API-Key: prometheus";
+    assert_eq!(
+        (ask("/metrics", scrape), ask("/metrics?only=x", scrape), ask("/metrics", KEY)),
+        (200, 200, 200)
+    );
+    for path in ["/", "/counters", "/streams", "/nowhere"] {
+        assert_eq!((ask(path, scrape), ask(path, KEY) != 401), (401, true), "{path}");
+    }
+    assert_eq!(ask("/metrics", &format!("{scrape}\r\n{ADMIN}")), 200);
+    assert_eq!(ask("/metrics", &format!("{scrape}\r\nAuthorization: Basic eDp5")), 401);
+}
+
+#[test]
+fn who_guesses_is_told_to_wait_and_who_is_right_is_served() {
+    let server = Server::start();
+    let ask = |key: &str| {
+        server.connect().ask(&format!("GET /streams HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n\r\n"), true)
+    };
+    for number in 0..20 {
+        assert_eq!(ask("wrong").status, if number < 10 { 401 } else { 429 }, "{number}");
+        assert_eq!(ask("changeme").status, 200);
+        assert_eq!(status(&server, &[]), 401);
+    }
+    assert_eq!(ask("wrong").header("retry-after"), Some("60"));
+}
+
+#[test]
+fn a_request_names_this_daemon() {
+    let server = Server::with("hosts = ['dns.example.net']", 1);
+    let ask = |path: &str, version: &str, hosts: &[&str]| {
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        server.connect().ask(&format!("GET {path} HTTP/{version}\r\n{hosts}{KEY}\r\n\r\n"), true).status
+    };
+    for (hosts, expected) in [
+        (&[][..], 400),
+        (&["a", "a"], 400),
+        (&["a", "evil.example"], 400),
+        (&["evil.example"], 421),
+        (&["router.lan:8080"], 200),
+        (&["[::1]:8080"], 200),
+        (&["dns.example.net"], 200),
+    ] {
+        assert_eq!(ask("/streams", "1.1", hosts), expected, "{hosts:?}");
+        assert_eq!((ask("/health", "1.1", hosts), ask("/ready", "1.1", hosts)), (200, 200), "{hosts:?}");
+    }
+    assert_eq!((ask("/streams", "1.0", &[]), ask("/streams", "1.0", &["evil.example"])), (200, 421));
+    for version in ["2.0", "1.2", "0.9"] {
+        assert_eq!(ask("/streams", version, &["a"]), 505, "{version}");
+    }
+}
+
+#[test]
+fn no_answer_is_guessed_at_kept_or_embedded() {
+    let server = Server::start();
+    for path in ["/", "/metrics", "/counters", "/tables", "/streams", "/health", "/ready", "/nowhere"] {
+        let reply = server.ask("GET", path);
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        let cache = if path == "/" { "private, no-cache" } else { "no-store" };
+        assert_eq!(reply.header("cache-control"), Some(cache), "{path}");
+    }
 }
 
 #[test]
@@ -66,14 +140,26 @@ fn credentials_come_before_paths() {
     for (method, path) in
         [("GET", "/metrics"), ("GET", "/nowhere"), ("POST", "/metrics"), ("DELETE", "/reset")]
     {
-        let reply = server.connect().ask(&format!("{method} {path} HTTP/1.1\r\n\r\n"), true);
+        let reply = server.connect().ask(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n"), true);
         assert_eq!(reply.status, 401, "{method} {path}");
         assert_eq!(reply.header("www-authenticate"), Some("Basic realm=\"dnstapd\""));
         assert_eq!(reply.body, "{\"error\": \"the credentials are missing or wrong\"}");
     }
     for path in ["/health", "/ready"] {
-        let reply = server.connect().ask(&format!("GET {path} HTTP/1.1\r\n\r\n"), true);
+        let reply = server.connect().ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"), true);
         assert_eq!((reply.status, reply.body.as_str()), (200, "ok"));
+    }
+}
+
+#[test]
+fn a_wrong_password_is_a_page_where_the_page_would_be() {
+    let server = Server::start();
+    for _ in 0..12 {
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic eDp5\r\n\r\n";
+        let reply = server.connect().ask(request, true);
+        assert!([401, 429].contains(&reply.status));
+        assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(reply.body.contains("dnstapd password") && reply.body.ends_with("</html>\n"));
     }
 }
 
@@ -111,7 +197,7 @@ fn each_path_has_its_methods() {
 fn the_page_goes_out_in_the_form_that_is_asked_for() {
     let server = Server::start();
     let ask = |method: &str, headers: &str| {
-        let request = format!("{method} / HTTP/1.1\r\n{KEY}\r\n{headers}\r\n");
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\n{KEY}\r\n{headers}\r\n");
         server.connect().ask(&request, method == "GET")
     };
     let plain = ask("GET", "");
@@ -133,7 +219,7 @@ fn the_page_goes_out_in_the_form_that_is_asked_for() {
     assert_eq!((unchanged.status, unchanged.header("etag")), (304, Some(tag)));
     assert_eq!((unchanged.header("content-length"), unchanged.header("content-encoding")), (None, None));
     assert_eq!(ask("GET", "If-None-Match: \"another\"\r\n").status, 200);
-    assert_eq!(server.connect().ask("GET / HTTP/1.1\r\n\r\n", true).status, 401);
+    assert_eq!(server.connect().ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true).status, 401);
 }
 
 #[test]
@@ -169,7 +255,7 @@ fn head_has_the_headers_of_get_and_no_body() {
     // On one connection nothing is left over from the first.
     let mut client = server.connect();
     for path in ["/metrics", "/health", "/streams"] {
-        let request = format!("HEAD {path} HTTP/1.1\r\n{KEY}\r\n\r\n");
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n{KEY}\r\n\r\n");
         assert_eq!(client.ask(&request, false).status, 200);
     }
 }
@@ -306,6 +392,15 @@ fn an_output_that_is_down_makes_the_daemon_unready() {
     check(WriteState::Away, (503, "output stdout is down"), 0.0);
     check(WriteState::Closed, (503, "output stdout is down"), 0.0);
     check(WriteState::Ready, (200, "ok"), 1.0);
+    // What is up may still lose.
+    server.run(|world| world.inputs[1].refuse(RefuseReason::Limit));
+    check(WriteState::Ready, (200, "degraded: unix-socket refuses"), 1.0);
+    server.run(|world| {
+        (0..20_000).for_each(|_| world.exchange("lb1"));
+        world.outputs.tick(std::time::Instant::now());
+    });
+    check(WriteState::Ready, (200, "degraded: stdout drops"), 1.0);
+    check(WriteState::Away, (503, "output stdout is down"), 0.0);
 }
 
 #[test]
@@ -317,8 +412,11 @@ fn a_connection_serves_many_requests() {
         assert_eq!(reply.header("connection"), Some("keep-alive"));
     }
     // Several at once, and bodies nobody asked for.
-    let request = format!("POST /reset HTTP/1.1\r\n{KEY}\r\nContent-Length: 9\r\n\r\n123456789");
-    client.send(request.repeat(3) + &format!("GET /streams HTTP/1.1\r\n{KEY}\r\nConnection: close\r\n\r\n"));
+    let request = format!("POST /reset HTTP/1.1\r\nHost: a\r\n{KEY}\r\nContent-Length: 9\r\n\r\n123456789");
+    client.send(
+        request.repeat(3)
+            + &format!("GET /streams HTTP/1.1\r\nHost: a\r\n{KEY}\r\nConnection: close\r\n\r\n"),
+    );
     assert_eq!([(); 3].map(|()| client.reply(true).unwrap().status), [405; 3]);
     let reply = client.reply(true).unwrap();
     assert_eq!((reply.body.as_str(), reply.header("connection")), ("{\"streams\": []}", Some("close")));
@@ -348,10 +446,10 @@ fn a_stop_lets_answers_finish_and_closes_what_is_idle() {
     let server = Server::start();
     server.run(|world| (0..20).for_each(|number| world.exchange([number; 128])));
     let mut idle = server.connect();
-    assert_eq!(idle.ask(&format!("GET /streams HTTP/1.1\r\n{KEY}\r\n\r\n"), true).status, 200);
+    assert_eq!(idle.ask(&format!("GET /streams HTTP/1.1\r\nHost: a\r\n{KEY}\r\n\r\n"), true).status, 200);
     let mut waiting = server.connect();
     let mut scraping = server.connect();
-    scraping.send(format!("GET /metrics HTTP/1.1\r\n{KEY}\r\n\r\n"));
+    scraping.send(format!("GET /metrics HTTP/1.1\r\nHost: a\r\n{KEY}\r\n\r\n"));
     scraping.0.fill_buf().unwrap();
     let started = std::time::Instant::now();
     server.run(|world| world.stop.ask());

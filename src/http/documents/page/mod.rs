@@ -64,6 +64,14 @@ include!(concat!(env!("OUT_DIR"), "/page.rs"));
 const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
 const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 
+/// The page in place of the dashboard for who gives up on the browser's question for a password.
+pub(in crate::http) const SIGN_IN: &[u8] = b"<!doctype html><html lang=en><meta charset=utf-8>\
+    <meta name=viewport content='width=device-width'><meta name=color-scheme content='light dark'>\
+    <title>dnstapd: sign in</title><h1>dnstapd</h1>\
+    <p>Login and password are those of <code>web-api.login</code> and <code>web-api.password</code> in the daemon's \
+    configuration; <code>dnstapd password</code> shows or changes a password that is kept in a file.</p>\
+    <p><a href=''>Try again</a></p></html>\n";
+
 /// Bytes of the page at most, before gzip and after it.
 const PAGE_MAX: usize = 64 << 10;
 const GZIP_MAX: usize = 22 << 10;

@@ -1,61 +1,105 @@
 "use strict";
 // Asks the daemon and fills the page in. What comes from there is written as text, never as markup.
 
-const TICK = 2000;            // between two requests for counters, in milliseconds
-const SPAN = 300000;          // what the plots show
-const WINDOWS = [60000, 120000]; // shorter spans, while there is no more to show
+// between two rounds of requests, in milliseconds
+const TICK = 2000;
+// of what the page itself remembers
+const SPAN = 300000;
 const SAMPLES = SPAN / TICK + 1;
-const EVERY = { tables: 2, metrics: 3, streams: 5 }; // ticks
-const ROWS = 10;
-
-const CLASSES = [["latency0_1", "up to 1 ms"], ["latency1_10", "10 ms"], ["latency10_50", "50 ms"],
-  ["latency50_100", "100 ms"], ["latency100_1000", "1 s"], ["latency_slow", "longer"]]
-  .map(([name, label]) => ({ name: "response/" + name, label }));
+const ROWS = 10, KEPT = 50000;
+const PERIODS = { hour: "last hour", day: "last 24 hours", month: "last 31 days", start: "since start" };
+const VIEWS = [["overview", "Overview", "o"], ["log", "Log", "l"], ["devices", "Devices", "d"], ["health", "Health", "h"], ["system", "System", "s"]];
 const PERCENTILES = ["latency-p50", "latency-p95", "latency-p99"];
-const AVERAGES = ["qps-1m", "qps-5m", "rps-1m", "rps-5m"];
 const RCODES = "noerror nxdomain servfail refused formerr notimp notauth yxdomain badvers".split(" ");
 const TYPES = "a aaaa https ptr mx txt ns srv soa cname svcb ds dnskey any naptr caa tlsa".split(" ");
-const names = ["query", "response", "clients", "domains", ...AVERAGES, ...PERCENTILES, ...CLASSES.map(each => each.name),
-  ...RCODES.map(code => "response/" + code), ...["query/", "response/"].flatMap(way => TYPES.map(type => way + type))];
+const STATUSES = "answered blocked nxdomain error unanswered pending unknown".split(" ");
+const names = ["query", "response", "clients", "domains", "qps", "rps", "qps-1m", "qps-5m", "rps-1m", "response/blocked", "query/unanswered",
+  ...PERCENTILES, ...RCODES.map(code => "response/" + code), ...["query/", "response/"].flatMap(way => TYPES.map(type => way + type))];
 
+const on = (element, ...words) => element.addEventListener(...words);
 const $ = id => document.getElementById(id);
-const here = location.origin + location.pathname.replace(/[^/]*$/, ""); // without credentials, which fetch() refuses
+// Without credentials, which fetch() refuses.
+const here = location.origin + location.pathname.replace(/[^/]*$/, "");
 
 const state = {
-  stream: "",       // "" = all
-  samples: [],      // of this stream: {time, at, counters}
-  tick: 0,
-  started: null,    // when the daemon was, in its own words
-  lost: null,       // when the connection was
-  failures: 0,
-  refused: false,   // the credentials were
-  paused: false,
-  gone: false,      // the daemon does not know the stream
-  flags: {},        // which table a card shows
+  view: "", query: new URLSearchParams(), period: "day", stream: "", shown: "",
+  // of this stream: {at, date, counters}
+  samples: [],
+  tick: 0, started: null, lost: null, failures: 0, refused: false, paused: false, gone: false,
+  ready: "", flag: "hit/query", flags: {}, off: {}, devices: null,
 };
 
 // ------------ Words and numbers ------------
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
-const count = number => number < 1e7 ? whole.format(number) : short.format(number);
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const count = number => number == null ? "–" : number < 1e9 ? whole.format(number) : compact.format(number);
+const short = number => number < 1e4 ? whole.format(number) : compact.format(number).replace(/([KMB])$/, letter => "\u00a0" + letter.replace("K", "k"));
 const rate = number => number == null ? "–" : number < 9.95 && number % 1 ? number.toFixed(1) : count(Math.round(number));
-const percent = part => part == null ? "–" : part > 0 && part < .001 ? "< 0.1\u00a0%" : (100 * part).toFixed(part < .9995 ? 1 : 0) + "\u00a0%";
+const percent = part => part == null || isNaN(part) ? "–" : part > 0 && part < .001 ? "< 0.1\u00a0%" : (100 * part).toFixed(part < .9995 ? 1 : 0) + "\u00a0%";
 const time = date => date.toLocaleTimeString("en-GB");
+const when = text => new Date(moment(text) * 1000).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" });
+const moment = text => typeof text === "number" ? text : Date.parse(text) / 1000;
 const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
+const seconds = number => number == null || number === "-" ? "–" : number < .001 ? Math.round(number * 1e6) + "\u00a0µs"
+  : number < 1 ? (number * 1000).toFixed(number < .01 ? 1 : 0) + "\u00a0ms" : number.toFixed(1) + "\u00a0s";
 
-function octets(number) {
+function bytes(number) {
   const step = number < 1024 ? 0 : number < 1 << 20 ? 1 : number < 1 << 30 ? 2 : 3;
   return (number / 1024 ** step).toFixed(step && number / 1024 ** step < 100 ? 1 : 0) + " " + ["B", "KiB", "MiB", "GiB"][step];
 }
 
-function milliseconds(number) {
-  return number >= 1000 ? (number / 1000).toFixed(1) + "\u00a0s" : number.toFixed(number < 10 ? 1 : 0) + "\u00a0ms";
+function duration(number) {
+  const [days, hours, minutes] = [number / 86400, number / 3600 % 24, number / 60 % 60].map(Math.floor);
+  return days ? `${plural(days, "day")} ${hours} h` : hours ? `${hours} h ${minutes} min` : minutes ? `${minutes} min` : "less than a minute";
 }
 
-function duration(seconds) {
-  const [days, hours, minutes] = [seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60].map(Math.floor);
-  return days ? `${plural(days, "day")} ${hours} h` : hours ? `${hours} h ${minutes} min` : minutes ? `${minutes} min` : "less than a minute";
+/** A text of the daemon for people: \DDD are bytes of UTF-8, a backslash hides the character after it. */
+function plain(text) {
+  const list = [];
+  for (const [, code, letter, other] of text.matchAll(/\\(\d{3})|\\(.)|([^\\]+)/gu)) {
+    if (code) list.push(+code); else list.push(...new TextEncoder().encode(letter ?? other));
+  }
+  return new TextDecoder().decode(new Uint8Array(list)).replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+}
+
+const bare = name => name.replace(/\.$/, "") || ".";
+
+/** A name without its final dot; punycode has the Unicode beside it. */
+function domain(text) {
+  if (text === "." || text === "-") return text;
+  const name = plain(text.replace(/\.$/, ""));
+  if (!/(^|\.)xn--/i.test(name)) return name;
+  const wide = name.split(".").map(label => /^xn--/i.test(label) ? unicode(label.slice(4)) ?? label : label).join(".");
+  return wide === name ? name : `${name} (${wide})`;
+}
+
+/** RFC 3492, 6.2. */
+function unicode(text) {
+  const cut = text.lastIndexOf("-"), out = cut > 0 ? [...text.slice(0, cut)] : [];
+  let code = 128, at = 0, bias = 72;
+  for (let place = cut > 0 ? cut + 1 : 0; place < text.length;) {
+    const before = at;
+    for (let weight = 1, base = 36; ; base += 36) {
+      const digit = "abcdefghijklmnopqrstuvwxyz0123456789".indexOf(text[place++]?.toLowerCase() ?? "?");
+      if (digit < 0) return null;
+      at += digit * weight;
+      const least = Math.min(26, Math.max(1, base - bias));
+      if (digit < least) break;
+      weight *= 36 - least;
+    }
+    const length = out.length + 1;
+    let delta = before ? at - before >> 1 : Math.floor(at / 700);
+    delta += Math.floor(delta / length);
+    let steps = 0;
+    for (; delta > 455; steps += 36) delta = Math.floor(delta / 35);
+    bias = steps + Math.floor(36 * delta / (delta + 38));
+    code += Math.floor(at / length);
+    at %= length;
+    if (code > 0x10ffff) return null;
+    out.splice(at++, 0, String.fromCodePoint(code));
+  }
+  return out.join("");
 }
 
 // ------------ Elements ------------
@@ -63,7 +107,7 @@ function duration(seconds) {
 function make(name, keys = {}, ...inside) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(keys)) key in element ? element[key] = value : element.setAttribute(key, value);
-  element.append(...inside);
+  element.append(...inside.filter(part => part != null && part !== false));
   return element;
 }
 
@@ -86,6 +130,66 @@ function each(parent, items, fresh, fill) {
   items.forEach((item, place) => fill(parent.children[place], item, place));
 }
 
+/** A part of a view: a title, what it speaks of, and a body. */
+function card(id, title, about, body, size = "") {
+  return make("section", { class: "card " + size, "aria-labelledby": "h-" + id }, make("h2", { id: "h-" + id }, title, about && make("small", {}, about)), body);
+}
+
+const link = (text, view, query = {}, keys = {}) => make("a", { href: address(view, query), ...keys }, text);
+const note = text => make("p", { class: "empty" }, text);
+
+// ------------ Address ------------
+
+/** The address of a view: it keeps period and stream. */
+function address(view, query = {}) {
+  const words = new URLSearchParams(query);
+  if (state.period !== "day") words.set("period", state.period);
+  if (state.stream !== "") words.set("stream", state.stream);
+  const text = words.toString();
+  return `#/${view}${text && "?" + text}`;
+}
+
+function go(view, query) {
+  location.hash = address(view, query);
+}
+
+function route() {
+  const text = location.hash.slice(1);
+  const [path, words = ""] = text.startsWith("/") ? text.slice(1).split("?") : ["overview", text && "stream=" + text.replaceAll("&", "%26")];
+  const query = new URLSearchParams(words), stream = query.get("stream") ?? "";
+  state.period = PERIODS[query.get("period")] ? query.get("period") : "day";
+  query.delete("stream"); query.delete("period");
+  const known = [...VIEWS.map(([name]) => name), "device", "domain"];
+  const view = known.includes(path) ? path : "overview";
+  if (stream !== state.stream) { state.stream = stream; state.samples = []; state.gone = false; }
+  document.querySelector(`[name=period][value=${state.period}]`).checked = true;
+  const same = view === state.view && query.toString() === state.query.toString();
+  [state.view, state.query] = [view, query];
+  if (!same) open();
+  showFrame();
+  restart();
+}
+
+/** Makes a view anew. */
+function open() {
+  log.close();
+  const main = $("main");
+  main.replaceChildren();
+  state.shown = "";
+  ({ overview, log: logView, devices: devicesView, device: deviceView, domain: deviceView, health, system })[state.view](main);
+  scrollTo(0, 0);
+}
+
+function showFrame() {
+  each($("views"), VIEWS, () => make("a"), (item, [view, title, key]) => {
+    say(item, title);
+    item.href = address(view);
+    item.title = "g " + key;
+    const current = view === state.view || view === "devices" && state.view === "device" || view === "log" && state.view === "domain";
+    current ? item.setAttribute("aria-current", "page") : item.removeAttribute("aria-current");
+  });
+}
+
 // ------------ Asking ------------
 
 class Refused extends Error {}
@@ -94,14 +198,31 @@ class Gone extends Error {}
 async function ask(path, parameters = {}) {
   const query = new URLSearchParams(parameters).toString();
   const answer = await fetch(here + path + (query && "?" + query), { cache: "no-store", signal: AbortSignal.timeout(8000) });
-  if (answer.status === 401) throw new Refused();
+  if (answer.status === 401 || answer.status === 429) throw new Refused();
   if (answer.status === 404 && parameters.stream !== undefined) throw new Gone();
-  if (!answer.ok) throw new Error(`${path} answers ${answer.status}`);
+  if (!answer.ok && path !== "ready") throw Object.assign(new Error(`${path} answers ${answer.status}`), { status: answer.status });
   return answer;
 }
 
+/** A document that not every daemon has; null where it has not. */
+async function maybe(path, parameters) {
+  if (state.off[path]) return null;
+  try {
+    return await (await ask(path, parameters)).json();
+  } catch (error) {
+    if (![400, 404, 501, 503].includes(error.status)) throw error;
+    if (error.status !== 400) state.off[path] = true;
+    return null;
+  }
+}
+
+const OFF = { series: "No history", log: "No log", devices: "No devices", pairs: "No pairs", upstreams: "No upstreams", alarms: "No alarms" };
+const NOTHING = "Nothing yet.";
+const OLD = "History is off, or not in this build.";
+const off = path => note(`${OFF[path]}: ${"upstreams alarms".includes(path) ? "[health]" : "[history]"} is off, or not in this build. Set enable = true to see it here.`);
+
 const scope = () => state.stream === "" ? {} : { stream: state.stream };
-const due = what => state.tick % EVERY[what] === 0;
+const every = ticks => state.tick % ticks === 0;
 let timer = 0, busy = false, again = false;
 
 /** One round of requests, one after the other; then the next is planned. */
@@ -110,44 +231,30 @@ async function round() {
   if (busy) { again = true; return; }
   if (document.hidden || state.paused || state.refused) return;
   busy = true;
-  const stream = state.stream;
-  const current = () => stream === state.stream && !state.paused;
+  const { stream, view, query } = state;
+  const current = () => stream === state.stream && view === state.view && query === state.query && !state.paused;
   try {
-    if (due("metrics")) showHealth(parse(await (await ask("metrics", { only: "dnstapd_,process_" })).text()));
-    if (due("streams")) showStreams((await (await ask("streams")).json()).streams);
-    try {
-      const { counters } = await (await ask("counters", { more: names.join(), ...scope() })).json();
-      if (current()) take(counters);
-      if (due("tables") && current()) showTables(await ask("tables", { n: ROWS, ...scope() }).then(answer => answer.json(), pass), stream);
-      state.gone = false;
-    } catch (error) {
-      if (!(error instanceof Gone)) throw error;
-      if (current()) {
-        state.gone = true;
-        blank("Waiting for the stream");
-      }
-    }
+    if (refresh[view]) await refresh[view](current);
+    if (every(3)) state.ready = await (await ask("ready")).text();
+    if (every(3)) showSystem(parse(await (await ask("metrics", { only: "dnstapd_,process_" })).text()));
+    if (every(5)) showStreams((await (await ask("streams")).json()).streams);
     state.lost = null;
     state.failures = 0;
     state.tick++;
   } catch (error) {
     if (error instanceof Refused) state.refused = true;
+    else if (error instanceof Gone) { if (current()) state.gone = true; state.tick++; }
     else {
       state.lost ??= new Date();
       state.failures++;
       state.tick = 0;
+      state.off = {};
     }
   }
   busy = false;
   showState();
   if (again) { again = false; round(); }
   else timer = setTimeout(round, Math.min(TICK * 2 ** Math.min(state.failures, 2), 8000));
-}
-
-/** A build without tables is no failure. */
-function pass(error) {
-  if (error instanceof Refused || error instanceof Gone || error instanceof TypeError || error.name === "TimeoutError") throw error;
-  return null;
 }
 
 /** Asks for everything at once. */
@@ -169,8 +276,61 @@ function parse(text) {
   return samples;
 }
 
-// ------------ Counters ------------
+const refresh = {
+  async overview(current) {
+    if (every(5) && state.period !== "start") {
+      const series = state.stream === "" ? await maybe("series", { period: state.period }) : null;
+      if (current()) state.series = series;
+    }
+    const { counters } = await (await ask("counters", { more: names.join(), ...scope() })).json();
+    if (!current()) return;
+    state.gone = false;
+    take(counters);
+    if (every(2)) await tables(current);
+    if (every(5)) {
+      state.devices = (await maybe("devices", { limit: 1000 }))?.devices ?? null;
+      const blocked = await maybe("log", { status: "blocked", limit: 1000, ...scope() });
+      const alarms = await maybe("alarms");
+      if (current()) showLists(blocked?.log ?? null, alarms?.alarms ?? null);
+    }
+  },
+  async devices(current) {
+    if (!every(3)) return;
+    state.devices = (await maybe("devices", { limit: 1000 }))?.devices ?? null;
+    if (current()) showDevices();
+  },
+  async log() { await log.poll(); },
+  async device(current) {
+    if (every(5)) await showDevice(current);
+    await log.poll();
+  },
+  async domain(current) { await refresh.device(current); },
+  async health(current) {
+    if (!every(2)) return;
+    const upstreams = (await maybe("upstreams"))?.upstreams ?? null, alarms = (await maybe("alarms"))?.alarms ?? null;
+    const { counters } = await (await ask("counters", { more: "query/unanswered,query,response,response/servfail", ...scope() })).json();
+    if (current()) showHealth(upstreams, alarms, counters);
+  },
+};
 
+// ------------ Overview ------------
+
+function overview(main) {
+  const tile = make("dl", { id: "figures", class: "figures" });
+  main.append(make("section", { "aria-labelledby": "h-now" }, make("h2", { id: "h-now", class: "hidden" }, "At a glance"), tile));
+  const grid = (...parts) => main.append(make("div", { class: "grid" }, ...parts));
+  const box = id => make("div", { id, class: "plot" }), bars = (id, label) => make("table", { id, class: "bars", "aria-label": label });
+  grid(card("rate", "Queries", " ", box("rate"), "wide"), card("latency", "Latency", " ", box("latency"), "wide"));
+  grid(card("devices", "Top devices", " ", bars("devices", "Top devices")), card("domains", "Top names", " ", bars("domains", "Top names")),
+    card("blocked", "Top blocked", " ", bars("blocked", "Top blocked")));
+  grid(card("rcodes", "Response codes", "since start", bars("rcodes", "Response codes")), card("types", "Query types", "since start", bars("types", "Query types")),
+    card("tlds", "Top-level domains", "lately", bars("tlds", "Top-level domains")));
+  grid(card("countries", "Countries", "lately", bars("countries", "Countries")), card("events", "Last things that happened", "", make("ul", { id: "events", class: "events" }), "wide"));
+  $("h-countries").parentElement.hidden = true;
+  if (state.samples.length) showCounters(); else blank("Connecting …");
+}
+
+/** The counters of now, kept for five minutes. */
 function take(counters) {
   const last = state.samples.at(-1);
   if (last && (counters.query < last.counters.query || counters.response < last.counters.response)) {
@@ -184,316 +344,493 @@ function take(counters) {
 }
 
 /** What was counted since the sample before, a second; nothing after a pause. */
-function rates(name) {
-  return state.samples.slice(1).map((sample, place) => {
-    const before = state.samples[place], seconds = (sample.at - before.at) / 1000;
-    const gap = seconds > 12;
-    return { sample, value: gap ? null : (sample.counters[name] - before.counters[name]) / seconds };
-  });
-}
+const rates = name => state.samples.slice(1).map((sample, place) => {
+  const before = state.samples[place], passed = (sample.at - before.at) / 1000;
+  return passed > 12 ? null : (sample.counters[name] - before.counters[name]) / passed;
+});
 
-/** Counted in the last five minutes, or since the counters began. */
-function counted(period) {
-  const last = state.samples.at(-1)?.counters ?? {};
-  const first = period === "recent" ? state.samples[0]?.counters ?? {} : {};
-  return name => (last[name] ?? 0) - (first[name] ?? 0);
-}
-
-function showCounters() {
-  const last = state.samples.at(-1).counters, all = counted("all"), recent = counted("recent");
-  const queries = rates("query"), responses = rates("response");
-  const of = recent("response") ? recent : all;
-  const part = code => of("response") ? of("response/" + code) / of("response") : null;
-  const speed = (label, list, name) => [label, list.at(-1) && rate(list.at(-1).value), "/s", `1\u00a0min ${rate(last[name + "-1m"])}/s, 5\u00a0min ${rate(last[name + "-5m"])}/s`];
-  const [median, most, almost] = PERCENTILES.map(name => last[name] ? milliseconds(1000 * last[name]) : null);
-  figures([
-    speed("Queries", queries, "qps"),
-    speed("Responses", responses, "rps"),
-    ["Latency, median", ...split(median ?? "–"), median ? `95\u00a0%\u00a0within\u00a0${most}, 99\u00a0%\u00a0within\u00a0${almost}` : "none lately"],
-    ["SERVFAIL", ...split(percent(part("servfail"))), of("response") ? `NXDOMAIN ${percent(part("nxdomain"))}` : "no responses yet"],
-    ["Clients", count(last.clients), "", "different addresses"],
-    ["Names", count(last.domains), "", "different ones asked for"],
-  ]);
-  document.title = `${rate(queries.at(-1)?.value)} q/s · ${state.stream || "dnstapd"}`;
-
-  const nothing = last.query + last.response ? "Measuring …" : "No messages yet" + HINT;
-  plot($("rate"), [queries, responses].map((points, place) => ({ ...RATES[place], points })), { nothing });
-
-  const classes = CLASSES.map(({ name, label }, place) => ({ label, color: `var(--c${place})`, points: rates(name) }));
-  for (let place = 0; place < queries.length; place++) {
-    const sum = classes.reduce((sum, { points }) => sum + (points[place].value ?? 0), 0);
-    for (const { points } of classes) points[place].value = sum ? points[place].value / sum : null;
-  }
-  plot($("latency"), classes, { stack: true, nothing: last.response ? "No response had a latency lately" : "No responses yet" });
-
-  const period = document.querySelector("[name=period]:checked").value, sums = counted(period);
-  bars($("rcodes"), "Code", "response", "response/", RCODES, sums);
-  const way = sums("query") >= sums("response") ? "query" : "response";
-  bars($("types"), "Type", way, way + "/", TYPES, sums);
-}
-
-/** Shows no numbers. */
-function blank(nothing) {
-  state.samples = [];
-  figures(["Queries", "Responses", "Latency, median", "SERVFAIL", "Clients", "Names"].map(label => [label, null, "", "\u00a0"]));
-  plot($("rate"), RATES.map(keys => ({ ...keys, points: [] })), { nothing });
-  plot($("latency"), CLASSES.map(({ label }, place) => ({ label, color: `var(--c${place})`, points: [] })), { stack: true, nothing });
-  ranking($("rcodes"), "Code", "Count", [], 0);
-  ranking($("types"), "Type", "Count", [], 0);
-  for (const section of $("tops").children) ranking(section.lastChild, "Name", "Count", [], 0);
-}
-
-const RATES = [{ label: "Queries", color: "var(--accent)" }, { label: "Responses", color: "var(--second)", dashed: true }];
-
-const split = text => { const [number, unit] = text.split(/\u00a0/); return [number, unit ? "\u00a0" + unit : ""]; };
+const sum = list => list.reduce((total, number) => total + (number ?? 0), 0);
 
 function figures(list) {
-  each($("figures"), list, () => make("div", {}, make("dt"), make("dd", {}, make("b"), make("small")), make("dd", { className: "note" })),
-    (box, [label, number, unit, note]) => {
+  each($("figures"), list, () => make("div", {}, make("dt"), make("dd", {}, make("b"), make("small")), make("dd", { class: "note" })),
+    (box, [label, number, unit, about]) => {
       say(box.children[0], label);
       say(box.children[1].children[0], number ?? "–");
       say(box.children[1].children[1], number ? unit : "");
-      say(box.children[2], note);
+      say(box.children[2], about);
     });
 }
 
-function bars(table, head, total, prefix, keys, sums) {
-  const all = sums(total);
-  const rows = keys.map(key => [key.toUpperCase(), sums(prefix + key)]).filter(row => row[1] > 0).sort((a, b) => b[1] - a[1]);
-  const shown = rows.length > 8 ? rows.slice(0, 7) : rows;
-  const rest = all - shown.reduce((sum, row) => sum + row[1], 0);
+const split = text => { const [number, unit] = text.split(/\u00a0/); return [number, unit ? "\u00a0" + unit : ""]; };
+
+function showCounters() {
+  const last = state.samples.at(-1).counters, series = state.period === "start" || state.stream !== "" ? null : state.series;
+  const of = PERIODS[series ? state.period : "start"];
+  const asked = series ? sum(series.queries) : last.query, answered = series ? sum(series.responses) : last.response;
+  const blocked = series ? sum(series.blocked) : last["response/blocked"] ?? 0, failed = series ? sum(series.servfail) : last["response/servfail"];
+  const [median, most, almost] = PERCENTILES.map(name => last[name] ? seconds(last[name]) : null);
+  const day = Date.now() / 1000 - 86400, devices = state.devices;
+  figures([
+    ["Asked, " + of, count(asked), "", `${rate(last.qps)}/s now, ${rate(last["qps-1m"])}/s over 1\u00a0min`],
+    ["Blocked, " + of, ...split(percent(answered ? blocked / answered : null)), `${count(blocked)} of ${count(answered)}`],
+    ["Answered in, lately", ...split(median ?? "–"), median ? `median; 95\u00a0% in ${most}, 99\u00a0% in ${almost}` : "no latency lately"],
+    ["Failed, " + of, ...split(percent(answered ? failed / answered : null)), `SERVFAIL; ${count(last["query/unanswered"] ?? 0)} unanswered since start`],
+    devices ? ["Devices", count(devices.length), "", `${count(devices.filter(each => moment(each["first-seen"]) > day).length)} new, ${count(devices.filter(each => moment(each["last-seen"]) < day).length)} quiet in 24 h`]
+      : ["Clients, since start", count(last.clients), "", `asked for ${count(last.domains)} names`],
+  ]);
+  document.title = `${rate(last.qps)} q/s · ${plain(state.stream) || "dnstapd"}`;
+
+  const empty = last.query + last.response ? "Measuring …" : "No messages yet: point a DNS server here";
+  if (series) {
+    const step = series.step, points = series.queries.length, chunk = Math.ceil(points / 120);
+    const ends = Array.from({ length: Math.ceil(points / chunk) }, (_, place) => (series.end - step * Math.max(0, points - (place + 1) * chunk)) * 1000);
+    const gather = (list, how) => ends.map((_, place) => { const part = list.slice(place * chunk, place * chunk + chunk).filter(value => value != null); return part.length ? how(part) : null; });
+    const [all, stopped, broken] = ["queries", "blocked", "servfail"].map(name => gather(series[name], sum));
+    const rest = all.map((value, place) => value == null ? null : Math.max(0, value - (stopped[place] ?? 0) - (broken[place] ?? 0)));
+    about("rate", `${of}, each ${span(step * chunk)}`);
+    plot($("rate"), ends, [{ label: "Answered", color: "var(--accent)", values: rest }, { label: "Blocked", color: "var(--second)", values: stopped }, { label: "Failed", color: "var(--bad)", values: broken }], { stack: true, empty });
+    about("latency", of);
+    const worst = part => Math.max(...part);
+    plot($("latency"), ends, [{ label: "Median", color: "var(--accent)", values: gather(series["latency-p50"], worst) }, { label: "95 %", color: "var(--second)", dash: "5 4", values: gather(series["latency-p95"], worst) }], { format: seconds, empty });
+  } else {
+    const dates = state.samples.slice(1).map(sample => +sample.date);
+    const why = state.stream !== "" ? ", this stream" : state.off.series ? ", history is off" : "";
+    about("rate", "a second, last 5 minutes" + why);
+    plot($("rate"), dates, [{ label: "Queries", color: "var(--accent)", values: rates("query") }, { label: "Responses", color: "var(--second)", dash: "5 4", values: rates("response") }], { format: rate, empty });
+    about("latency", "last 5 minutes" + why);
+    plot($("latency"), dates, PERCENTILES.map((name, place) => ({ label: ["Median", "95 %", "99 %"][place], color: ["var(--accent)", "var(--second)", "var(--faint)"][place], dash: ["", "5 4", "2 3"][place],
+      values: state.samples.slice(1).map(sample => sample.counters[name] || null) })), { format: seconds, empty: last.response ? "No response had a latency lately" : "No responses yet" });
+  }
+  bars($("rcodes"), "Code", "response", "response/", RCODES, last, code => address("log", { rcode: code }));
+  const way = last.query >= last.response ? "query" : "response";
+  bars($("types"), "Type", way, way + "/", TYPES, last, type => address("log", { type }));
+}
+
+const span = number => number < 3600 ? `${number / 60} min` : number === 3600 ? "hour" : `${number / 3600} h`;
+const about = (id, text) => $("h-" + id) && say($("h-" + id).querySelector("small"), text);
+
+/** Shows no numbers. */
+function blank(empty) {
+  figures(["Asked", "Blocked", "Answered in", "Failed", "Clients"].map(label => [label, null, "", "\u00a0"]));
+  for (const id of ["rate", "latency"]) plot($(id), [], [], { empty });
+  for (const id of ["rcodes", "types", "devices", "domains", "blocked", "tlds"]) ranking($(id), "Name", []);
+}
+
+async function tables(current) {
+  let answer;
+  try {
+    answer = await ask("tables", { n: ROWS, ...state.flag && { more: state.flag }, ...scope() });
+  } catch (error) {
+    if (error.status !== 400 || !state.flag) { if (error.status === 501) return; throw error; }
+    // hit/query is not tracked: the first table of names that is
+    state.flag = "";
+    answer = await ask("tables", { n: ROWS, ...scope() });
+  }
+  const { tables } = await answer.json();
+  if (!current() || !$("domains")) return;
+  const flags = Object.keys(tables.domains), flag = flags.includes("hit/query") ? "hit/query" : flags.find(each => tables.domains[each].length) ?? flags[0];
+  about("domains", flag === "hit/query" ? "by queries, lately" : `${flag ?? "none kept"}, lately`);
+  const kept = tables.kept === false ? "No tables are kept for this stream: the first streams have them, see limits.profile." : undefined;
+  ranking($("domains"), "Name", (tables.domains[flag] ?? []).map(([name, number]) => [domain(name), number, address("domain", { name: bare(name) })]), 0, kept);
+  if (!state.devices) {
+    about("devices", "clients, lately");
+    ranking($("devices"), "Address", tables.clients["hit/ip"].map(([name, number]) => [name, number, address("device", { client: name })]), 0, kept);
+  }
+  const tail = name => name.replace(/^(query|response)\//, "");
+  ranking($("tlds"), "Domain", tables.tlds["hit/query"].map(([name, number]) => [tail(name), number, address("log", { name: tail(name) })]), 0, kept);
+  $("h-countries").parentElement.hidden = !tables.countries;
+  if (tables.countries) ranking($("countries"), "Country", tables.countries["hit/query"].map(([name, number]) => [plain(tail(name)), number]));
+}
+
+function showLists(blocked, alarms) {
+  if (!$("blocked")) return;
+  if (state.devices) {
+    about("devices", "since first seen");
+    ranking($("devices"), "Device", state.devices.slice(0, ROWS).map(each => [each.name ? plain(each.name) : each.addresses[0], each.queries, address("device", { client: each.name ?? each.addresses[0] })]));
+  }
+  about("blocked", blocked ? `of the last ${count(blocked.length)} blocked` : "");
+  const sums = {};
+  for (const { qname } of blocked ?? []) sums[qname] = (sums[qname] ?? 0) + 1;
+  ranking($("blocked"), "Name", Object.entries(sums).sort((a, b) => b[1] - a[1]).slice(0, ROWS).map(([name, number]) => [domain(name), number, address("domain", { name: bare(name) })]), 0,
+    blocked ? "Nothing was blocked." : "History is off: what is blocked is counted, not listed.");
+  events($("events"), (alarms ?? []).slice(0, 8), alarms ? "No alarms." : "Alarms are off, or not in this build.");
+}
+
+function events(list, alarms, empty) {
+  each(list, alarms.length ? alarms : [null], () => make("li", {}, make("time"), make("span")), (item, alarm) => {
+        say(item.firstChild, alarm ? when(alarm.last) : "");
+    say(item.lastChild, alarm ? `${alarm.kind}: ${domain(alarm.subject ?? "")} ${plain(alarm.text ?? "")}${alarm.count > 1 ? ` (${count(alarm.count)} times)` : ""}` : empty);
+  });
+}
+
+function bars(table, head, total, prefix, keys, counters, href) {
+  const all = counters[total];
+  const rows = keys.map(key => [key.toUpperCase(), counters[prefix + key] ?? 0, href(key.toUpperCase())]).filter(row => row[1] > 0).sort((a, b) => b[1] - a[1]);
+  const shown = rows.length > 8 ? rows.slice(0, 7) : rows, rest = all - sum(shown.map(row => row[1]));
   if (rest > 0 && all) shown.push(["Other", rest]);
-  ranking(table, head, "Count", shown, all);
+  ranking(table, head, shown, all);
 }
 
 /** Fills a table: name with a bar behind it, number, and share if the whole is known. */
-function ranking(table, head, unit, rows, all, show = count) {
+function ranking(table, head, rows, all = 0, empty = NOTHING) {
+  if (!table) return;
   if (!table.tHead) {
-    table.createTHead().append(make("tr", {}, make("th", { scope: "col" }), make("th", { scope: "col", className: "count" }), make("th", { scope: "col", className: "share" })));
+    table.createTHead().append(make("tr", {}, make("th", { scope: "col" }), make("th", { scope: "col", class: "count" }, "Count"), make("th", { scope: "col", class: "share" }, "Share")));
     table.createTBody();
   }
-  const [name, number, share] = table.tHead.rows[0].cells, body = table.tBodies[0];
-  say(name, head); say(number, unit); say(share, all ? "Share" : "");
-  share.hidden = !all;
+  const body = table.tBodies[0];
+  say(table.tHead.rows[0].cells[0], head);
+  table.tHead.rows[0].cells[2].hidden = !all;
   table.classList.toggle("bare", !rows.length);
-  if (!rows.length) {
-    body.replaceChildren(make("tr", { className: "none" }, make("td", { colSpan: 3, textContent: "Nothing yet." })));
-    return;
-  }
+  if (!rows.length) return body.replaceChildren(make("tr", { class: "none" }, make("td", { colSpan: 3 }, empty)));
   if (body.rows[0]?.className === "none") body.replaceChildren();
   const most = Math.max(...rows.map(row => row[1]));
-  each(body, rows, () => make("tr", {}, make("th", { scope: "row" }, make("span")), make("td", { className: "count" }), make("td", { className: "share" })),
-    (row, [name, number]) => {
-      const [head, counter, share] = row.cells;
-      say(head.firstChild, name);
-      head.title = name.length > 24 ? name : "";
-      head.style.setProperty("--part", (100 * number / most).toFixed(1) + "%");
-      say(counter, show(number));
-      say(share, all ? percent(number / all) : "");
-      share.hidden = !all;
-    });
+  each(body, rows, () => make("tr", {}, make("th", { scope: "row" }, make("a")), make("td", { class: "count" }), make("td", { class: "share" })), (row, [name, number, href]) => {
+    const [head, counter, share] = row.cells;
+    say(head.firstChild, name);
+    href ? head.firstChild.href = href : head.firstChild.removeAttribute("href");
+    head.title = name.length > 24 ? name : "";
+    head.style.setProperty("--part", (100 * number / most).toFixed(1) + "%");
+    say(counter, count(number));
+    say(share, all ? percent(number / all) : "");
+    share.hidden = !all;
+  });
 }
 
 // ------------ Plots ------------
 
-const HINT = ": point a DNS server here";
+/** The next 1, 2, 2.5 or 5 of a power of ten. */
+function ceiling(number) {
+  if (!(number > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(number));
+  return power * [1, 2, 2.5, 5, 10].find(step => step * power >= number * .9999);
+}
 
-/** Lines, or bands that add up to a whole, over the last five minutes. */
-function plot(box, series, options) {
-  box.last = [series, options];
+/** Lines, or bands one above the other, over time; `times` are milliseconds. */
+function plot(box, times, series, options) {
+  if (!box) return;
+  box.last = [times, series, options];
   if (!box.firstChild) {
-    box.append(draw("svg", { role: "img", tabindex: 0 }), make("ul", { className: "legend" }));
-    const svg = box.firstChild;
-    const point = event => { box.pointed = event.offsetX; plot(box, ...box.last); };
-    svg.addEventListener("pointermove", point);
-    svg.addEventListener("pointerdown", point);
-    for (const end of ["pointerleave", "blur"]) svg.addEventListener(end, () => { box.pointed = null; plot(box, ...box.last); });
-    svg.addEventListener("keydown", event => {
+    box.append(draw("svg", { role: "img", tabindex: 0 }), make("ul", { class: "legend" }));
+    const svg = box.firstChild, again = at => { box.pointed = at; plot(box, ...box.last); };
+    for (const event of ["pointermove", "pointerdown"]) on(svg, event, event => again(event.offsetX));
+    for (const event of ["pointerleave", "blur"]) on(svg, event, () => again(null));
+    on(svg, "keydown", event => {
       const step = { ArrowLeft: -6, ArrowRight: 6 }[event.key];
       if (!step) return;
       event.preventDefault();
-      box.pointed = Math.min(svg.clientWidth - 1, Math.max(45, (box.pointed ?? svg.clientWidth) + step));
-      plot(box, ...box.last);
+      again(Math.min(svg.clientWidth - 1, Math.max(52, (box.pointed ?? svg.clientWidth) + step)));
     });
     new ResizeObserver(() => plot(box, ...box.last)).observe(svg);
   }
-  const [svg, legend] = box.children, width = svg.clientWidth, height = svg.clientHeight;
-  const left = 44, right = width - 2, top = 8, bottom = height - 22, now = performance.now();
-  const values = series.flatMap(({ points }) => points.map(point => point.value)).filter(value => value != null);
-  const most = options.stack ? 1 : ceiling(Math.max(0, ...values));
-  const age = now - (state.samples[0]?.at ?? now), span = WINDOWS.find(window => age < window) ?? SPAN;
-  const x = at => right - (now - at) / span * (right - left), y = value => bottom - value / most * (bottom - top);
+  const [svg, legend] = box.children, width = svg.clientWidth, height = svg.clientHeight, format = options.format ?? short;
+  const left = 52, right = width - 2, top = 8, bottom = height - 22, points = times.length;
+  const tops = times.map((_, place) => options.stack ? sum(series.map(({ values }) => values[place])) : Math.max(0, ...series.map(({ values }) => values[place] ?? 0)));
+  const known = series.some(({ values }) => values.some(value => value != null)), most = ceiling(Math.max(0, ...tops));
+  const [first, last] = [times[0] ?? 0, times.at(-1) ?? 1], x = at => left + (at - first) / Math.max(1, last - first) * (right - left), y = value => bottom - value / most * (bottom - top);
   const parts = [];
   for (let line = 0; line <= 4; line++) {
-    const value = most * line / 4;
-    parts.push(draw("line", { class: "rule", x1: left, x2: right, y1: y(value), y2: y(value) }),
-      draw("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, options.stack ? 100 * value + " %" : most < 4 && value % 1 ? value.toFixed(most < .4 ? 2 : 1) : short.format(value)));
+    parts.push(draw("line", { class: "rule", x1: left, x2: right, y1: y(most * line / 4), y2: y(most * line / 4) }),
+      draw("text", { x: left - 6, y: y(most * line / 4) + 4, "text-anchor": "end" }, line ? format(most * line / 4) : "0"));
   }
-  const steps = width < 420 ? span === SPAN ? 2.5 : 2 : span === SPAN ? 5 : 4;
-  for (let step = 0; step <= steps; step++) {
-    const ago = span / steps * step / 1000, anchor = step === 0 ? "end" : step === steps ? "start" : "middle";
-    parts.push(draw("text", { x: right - step / steps * (right - left), y: height - 4, "text-anchor": anchor },
-      !step ? "now" : ago % 60 ? `−${ago} s` : `−${ago / 60} min`));
+  if (points > 1) for (let step = 0; step <= 4; step += width < 420 ? 2 : 1) {
+    const at = first + (last - first) * step / 4, date = new Date(at), long = last - first > 2 * 86400000;
+    parts.push(draw("text", { x: x(at), y: height - 4, "text-anchor": step === 0 ? "start" : step === 4 ? "end" : "middle" },
+      long ? date.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) : date.toLocaleTimeString("en-GB", last - first < 600000 ? {} : { hour: "2-digit", minute: "2-digit" })));
   }
-  let floor = [];
-  for (const { points, color, dashed } of series) {
-    const runs = [], lower = floor;
-    points.forEach(({ sample, value }, place) => {
-      if (value == null || x(sample.at) < left) return;
-      if (!runs.length || points[place - 1]?.value == null || place && x(points[place - 1].sample.at) < left) runs.push([]);
-      const base = options.stack ? lower[place] ?? 0 : 0;
-      runs.at(-1).push([x(sample.at), y(base + value), y(base)]);
-    });
-    for (const run of runs) {
-      if (run.length === 1) run.push([run[0][0] + 3, run[0][1], run[0][2]]);
-      const line = run.map(([a, b]) => a.toFixed(1) + " " + b.toFixed(1));
-      const area = "M" + [...line, ...run.toReversed().map(([a, , c]) => a.toFixed(1) + " " + c.toFixed(1))].join("L") + "Z";
-      parts.push(draw("path", { d: area, style: { fill: color, opacity: options.stack ? 1 : dashed ? 0 : .12 } }));
-      if (!options.stack) parts.push(draw("path", { class: dashed ? "line dashed" : "line", d: "M" + line.join("L"), style: { stroke: color } }));
+  let floor = times.map(() => 0);
+  for (const { values, color, dash } of series) {
+    const upper = options.stack ? values.map((value, place) => floor[place] + (value ?? 0)) : values;
+    for (let from = 0; from < points; from++) {
+      if (values[from] == null) continue;
+      let to = from;
+      while (to + 1 < points && values[to + 1] != null) to++;
+      const run = Array.from({ length: to - from + 1 }, (_, place) => from + place), corner = (place, list) => `${x(times[place]).toFixed(1)},${y(list[place]).toFixed(1)}`;
+      if (options.stack) parts.push(draw("path", { d: `M${run.map(place => corner(place, upper)).join("L")}L${run.reverse().map(place => corner(place, floor)).join("L")}Z`, style: { fill: color } }));
+      else parts.push(draw("path", { class: "line", d: "M" + run.map(place => corner(place, values)).join("L"), style: { stroke: color, strokeDasharray: dash ?? "" } }));
+      from = to;
     }
-    floor = points.map(({ value }, place) => (lower[place] ?? 0) + (value ?? 0));
+    if (options.stack) floor = upper;
   }
-  const seen = series[0].points.filter((_, place) => series.some(({ points }) => points[place].value != null));
-  if (!seen.length || options.nothing.endsWith(HINT)) parts.push(draw("text", { class: "empty", x: (left + right) / 2, y: (top + bottom) / 2 }, options.nothing));
-  const nearest = box.pointed == null ? null : seen.reduce((best, point) => !best || Math.abs(x(point.sample.at) - box.pointed) < Math.abs(x(best.sample.at) - box.pointed) ? point : best, null);
-  if (nearest) parts.push(draw("line", { class: "cross", x1: x(nearest.sample.at), x2: x(nearest.sample.at), y1: top, y2: bottom }));
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  if (!known) parts.push(draw("text", { class: "none", x: (left + right) / 2, y: (top + bottom) / 2, "text-anchor": "middle" }, options.empty ?? NOTHING));
+  let place = points - 1;
+  if (box.pointed != null && points) {
+    place = times.reduce((best, at, place) => Math.abs(x(at) - box.pointed) < Math.abs(x(times[best]) - box.pointed) ? place : best, 0);
+    parts.push(draw("line", { class: "cross", x1: x(times[place]), x2: x(times[place]), y1: top, y2: bottom }));
+  }
   svg.replaceChildren(...parts);
-
-  const place = nearest ? series[0].points.findIndex(point => point.sample === nearest.sample) : series[0].points.length - 1;
-  const at = nearest ? time(nearest.sample.date) : "now";
-  const words = options.stack ? percent : value => rate(value);
-  each(legend, [...series.map(({ label, color, points }) => [label, color, words(points[place]?.value)]), [at]],
-    () => make("li", {}, make("i"), make("span"), make("b")),
-    (item, [label, color, value]) => {
-      item.children[0].style.background = color ?? "none";
-      item.children[0].hidden = !color;
-      say(item.children[1], label);
-      say(item.children[2], value ?? "");
-    });
-  const range = ({ label, points }) => {
-    const known = points.map(point => point.value).filter(value => value != null);
-    if (!known.length) return `${label}: nothing`;
-    const low = words(Math.min(...known)), high = words(Math.max(...known));
-    return `${label}: ${at} ${words(points[place]?.value)}, between ${low} and ${high}`;
-  };
-  const title = document.getElementById(box.parentElement.getAttribute("aria-labelledby")).textContent;
-  svg.setAttribute("aria-label", seen.length ? `${title}, last five minutes. ${series.map(range).join("; ")}.` : `${title}. ${options.nothing}.`);
-}
-
-/** The next number that makes a good end of a scale. */
-function ceiling(number) {
-  if (number <= 0) return 4;
-  const power = 10 ** Math.floor(Math.log10(number));
-  return [1, 2, 4, 8, 10].find(step => step * power >= number) * power;
-}
-
-// ------------ Tables ------------
-
-const CARDS = { domains: ["Top domains", "Name"], clients: ["Top clients", "Address"], tlds: ["Top-level domains", "Domain"], countries: ["Top countries", "Country"] };
-
-function flagWords(flag) {
-  const [by, way] = flag.split("/");
-  if (way === "ip") return by === "hit" ? "by messages" : "by octets";
-  const what = way === "query" ? "queries" : "responses";
-  return by === "hit" ? what : by === "length" ? `octets in ${what}` : `${what}, ${by.toUpperCase()}`;
-}
-
-function showTables(answer, stream) {
-  if (stream !== state.stream) return;
-  const tables = answer?.tables ?? {};
-  const kinds = Object.keys(tables).filter(kind => kind !== "rcodes" && kind !== "rrtypes");
-  kinds.sort((a, b) => place(a) - place(b));
-  each($("tops"), kinds, card, (box, kind) => {
-    const [title, head] = CARDS[kind] ?? [kind[0].toUpperCase() + kind.slice(1), "Name"];
-    const flags = Object.keys(tables[kind]), [caption, select] = box.firstChild.children, table = box.lastChild;
-    say(caption, title);
-    caption.id = "h-" + kind;
-    box.setAttribute("aria-labelledby", caption.id);
-    table.setAttribute("aria-labelledby", caption.id);
-    select.setAttribute("aria-label", `${title}: what to show`);
-    if (select.dataset.flags !== flags.join()) {
-      select.dataset.flags = flags.join();
-      select.replaceChildren(...flags.map(flag => make("option", { value: flag, textContent: flagWords(flag) })));
-    }
-    select.hidden = flags.length < 2;
-    const flag = flags.includes(state.flags[kind]) ? state.flags[kind] : flags[0];
-    select.value = flag;
-    select.onchange = () => { state.flags[kind] = select.value; showTables(answer, stream); };
-    const rows = (tables[kind][flag] ?? []).map(([name, number]) => [name.replace(kind === "domains" ? /^$/ : /^(query|response)\/(tld\/)?/, ""), number]);
-    const long = flag?.startsWith("length/");
-    ranking(table, head, long ? "Octets" : "Count", rows, 0, long ? octets : count);
+  const title = box.parentElement.querySelector("h2")?.textContent ?? "";
+  svg.setAttribute("aria-label", known ? `${title}. ` + series.map(({ label, values }) => `${label}: last ${format(values[points - 1] ?? 0)}, most ${format(Math.max(0, ...values.map(value => value ?? 0)))}`).join("; ") : `${title}. ${options.empty ?? NOTHING}`);
+  each(legend, series, () => make("li", {}, make("i"), make("span"), make("b")), (item, { label, color, values }) => {
+    item.firstChild.style.background = color;
+    say(item.children[1], label);
+    say(item.children[2], known && values[place] != null ? format(values[place]) : "–");
   });
-  $("tops").hidden = !kinds.length;
+  if (box.pointed != null && points) legend.append(make("li", {}, when(times[place] / 1000)));
 }
 
-const place = kind => (Object.keys(CARDS).indexOf(kind) + 99) % 99; // an unknown one comes last
-const card = () => make("section", { className: "card" }, make("div", { className: "top" }, make("h2"), make("select")), make("table", { className: "bars" }));
+// ------------ Log ------------
+
+const filled = filters => Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
+const FILTERS = ["client", "name", "type", "rcode", "status", "protocol", "min-latency", "since", "until"];
+
+/** The rows of the log: all in an array, those on screen in the document. */
+const log = {
+  rows: [], next: null, fresh: 0, live: true, source: null, box: null, filters: {}, busy: false, chosen: -1,
+  open(parent, filters) {
+    Object.assign(this, { rows: [], next: null, fresh: 0, live: true, filters, busy: false, chosen: -1, failed: false });
+    this.box = make("div", { class: "log", tabIndex: 0, role: "log", "aria-label": "Exchanges, newest first", "aria-live": "off" }, make("div", { class: "space" }));
+    this.news = make("button", { type: "button", class: "fresh", hidden: true, onclick: () => { this.box.scrollTop = 0; this.draw(); } });
+    on(this.box, "scroll", () => this.draw(), { passive: true });
+    parent.append(this.news, this.box);
+    this.more();
+    this.listen();
+  },
+  close() {
+    this.source?.close();
+    this.source = this.box = null;
+  },
+  words() { return { ...filled(this.filters), ...scope() }; },
+  async more() {
+    if (this.busy || !this.box || this.rows.length && !this.next) return;
+    this.busy = true;
+    const box = this.box;
+    try {
+      const answer = await maybe("log", { ...this.words(), limit: 300, ...this.next && { before: this.next } });
+      if (box !== this.box) return;
+      if (answer) { this.rows.push(...answer.log); this.next = answer.next; }
+      else if (state.off.log) { box.replaceWith(off("log")); this.close(); }
+      else this.failed = true;
+    } catch (error) {
+      if (error instanceof Refused) state.refused = true;
+    } finally { if (box === this.box || !this.box) this.busy = false; }
+    this.draw();
+  },
+  listen() {
+    if (!this.live || state.paused || document.hidden || state.off.live || !this.box) return;
+    this.source = new EventSource(here + "live?" + new URLSearchParams(this.words()));
+    on(this.source, "record", event => this.add([JSON.parse(event.data)]));
+    on(this.source, "gap", event => tell(`${plural(JSON.parse(event.data).missed, "exchange")} passed faster than this page could show.`));
+    this.source.onerror = () => { this.source?.close(); this.source = null; state.off.live = true; };
+  },
+  /** Every two seconds, where live reading does not work. */
+  async poll() {
+    if (!this.box || this.source || !this.live) return;
+    const answer = await maybe("log", { ...this.words(), limit: 100 });
+    if (!answer) { if (state.off.log && this.box) { this.box.replaceWith(off("log")); this.close(); } return; }
+    const key = row => row.timestamp + row.qname + row.rrtype + row["query-ip"], known = new Set(this.rows.slice(0, 200).map(key));
+    this.add(answer.log.filter(row => !known.has(key(row))).reverse());
+  },
+  add(rows) {
+    if (!rows.length || !this.box) return;
+    const top = this.box.scrollTop < 20, height = this.height();
+    this.rows.unshift(...rows.reverse());
+    this.rows.length = Math.min(this.rows.length, KEPT);
+    if (!top) { this.fresh += rows.length; this.box.scrollTop += rows.length * height; }
+    this.draw();
+  },
+  height() { return matchMedia("(max-width: 720px)").matches ? 52 : 28; },
+  draw() {
+    if (!this.box) return;
+    const height = this.height(), box = this.box, space = box.firstChild, from = Math.max(0, Math.floor(box.scrollTop / height) - 5), to = Math.min(this.rows.length, from + Math.ceil(box.clientHeight / height) + 10);
+    if (box.scrollTop < 20) this.fresh = 0;
+    this.news.hidden = !this.fresh;
+    say(this.news, `${count(this.fresh)} new`);
+    space.style.height = Math.max(this.rows.length * height, 40) + "px";
+    if (!this.rows.length) return space.replaceChildren(note(this.busy ? "Loading …" : this.failed ? "A filter is not understood." : "Nothing matches yet."));
+    each(space, this.rows.slice(from, to), () => make("div", { class: "row" }, make("button", { type: "button" }), ...Array.from({ length: 6 }, () => make("a"))), (item, row, place) => {
+      if (item.className === "empty") return item.remove();
+      const number = from + place;
+      item.style.transform = `translateY(${number * height}px)`;
+      item.classList.toggle("chosen", number === this.chosen);
+      const [when, client, type, name, status, answer, latency] = item.children, date = new Date(row.timestamp);
+      say(when, isNaN(date) ? "–" : date.toLocaleTimeString("en-GB") + "." + String(date.getMilliseconds()).padStart(3, "0"));
+      when.title = row.timestamp;
+      when.onclick = () => this.detail(row);
+      const who = row.device && row.device !== "-" ? row.device : row["query-ip"];
+      const cell = (element, text, view, query, style = "") => { say(element, text); element.href = address(view, query); element.title = text; element.className = style; };
+      cell(client, plain(who), "device", { client: who });
+      cell(type, row.rrtype, "log", { ...this.filters, type: row.rrtype });
+      cell(name, domain(row.qname), "domain", { name: row.qbare(name) });
+      cell(status, row.status, "log", { ...this.filters, status: row.status }, "status " + row.status);
+      cell(answer, row.answer && row.answer !== "-" ? row.answer : row.rcode, "log", { ...this.filters, rcode: row.rcode });
+      cell(latency, row.latency === "-" ? "" : seconds(+row.latency), "log", { ...this.filters, "min-latency": row.latency });
+    });
+    if (to > this.rows.length - 50 && this.next) this.more();
+  },
+  move(step) {
+    if (!this.box || !this.rows.length) return;
+    this.chosen = Math.max(0, Math.min(this.rows.length - 1, this.chosen + step));
+    const height = this.height(), at = this.chosen * height;
+    if (at < this.box.scrollTop) this.box.scrollTop = at;
+    if (at + height > this.box.scrollTop + this.box.clientHeight) this.box.scrollTop = at + height - this.box.clientHeight;
+    this.draw();
+  },
+  detail(row) {
+    const at = Date.parse(row.timestamp), near = ms => new Date(at + ms).toISOString();
+    dialog("One exchange", make("dl", { class: "pairs" }, ...Object.entries(row).flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, key === "qname" ? domain(value) : key === "latency" && value !== "-" ? seconds(+value) : plain(String(value)))])),
+      isNaN(at) ? null : make("p", {}, link("What else this device asked then", "log", { client: row["query-ip"], since: near(-30000), until: near(30000) }, { onclick: () => $("dialog").close() })));
+  },
+};
+
+function logView(main) {
+  const filters = Object.fromEntries(FILTERS.map(name => [name, state.query.get(name) ?? ""]));
+  const input = (name, label, keys = {}) => make("label", {}, make("span", {}, label), make("input", { name, value: filters[name], autocomplete: "off", spellcheck: false, ...keys }));
+  const choice = (name, label, list) => make("label", {}, make("span", {}, label), make("select", { name }, make("option", { value: "" }, "any"),
+    ...[...new Set([...list, filters[name]])].filter(Boolean).map(value => make("option", { value, selected: value === filters[name] }, value))));
+  const form = make("form", { class: "filters", onsubmit: event => { event.preventDefault(); apply(); } },
+    input("client", "Device"), input("name", "Name"), choice("type", "Type", TYPES.map(type => type.toUpperCase())), choice("rcode", "Code", RCODES.map(code => code.toUpperCase())),
+    choice("status", "Status", STATUSES), input("min-latency", "Slower than, s", { inputMode: "decimal" }), input("since", "From", { placeholder: "-3600" }), input("until", "To"));
+  const apply = () => go("log", Object.fromEntries([...new FormData(form)].filter(([, value]) => value.trim())));
+  on(form, "change", apply);
+  let wait = 0;
+  on(form, "input", event => { clearTimeout(wait); if (event.target.tagName === "INPUT") wait = setTimeout(() => typed(form, filters), 400); });
+  const csv = make("a", { class: "button", href: here + "log?" + new URLSearchParams({ ...filled(filters), ...scope(), format: "csv", limit: 0 }), download: "dnstapd.csv" }, "CSV");
+  form.append(make("button", { type: "button", onclick: () => go("log", {}) }, "Clear"), csv);
+  main.append(make("h2", { class: "hidden" }, "Log"), form);
+  log.open(main, filters);
+}
+
+/** Search as one types: the address follows, the field keeps its focus. */
+function typed(form, filters) {
+  for (const [name, value] of new FormData(form)) filters[name] = value.trim();
+  state.query = new URLSearchParams(filled(filters));
+  history.replaceState(null, "", address("log", Object.fromEntries(state.query)));
+  const main = $("main");
+  log.close();
+  while (main.lastChild !== form) main.lastChild.remove();
+  log.open(main, filters);
+}
+
+// ------------ Devices ------------
+
+function devicesView(main) {
+  main.append(card("list", "Devices", "since first seen; a click on a heading sorts", make("table", { id: "devicelist", class: "wide-table" }), "whole"));
+}
+
+let order = "queries";
+
+function showDevices() {
+  const table = $("devicelist");
+  if (!table) return;
+  if (!state.devices) return table.replaceWith(off("devices"));
+  const columns = [["name", "Device"], ["queries", "Queries"], ["blocked", "Blocked"], ["first-seen", "First seen"], ["last-seen", "Last seen"]];
+  const value = (device, key) => key === "name" ? device.name ?? device.addresses[0] : device[key];
+  const rows = [...state.devices].sort((a, b) => order === "name" ? String(value(a, order)).localeCompare(value(b, order)) : value(b, order) > value(a, order) ? 1 : -1);
+    table.replaceChildren(make("thead", {}, make("tr", {}, ...columns.map(([key, title]) => make("th", { scope: "col", class: key === "name" ? "" : "count", "aria-sort": key === order ? "descending" : "none" },
+    make("button", { type: "button", class: "plain", onclick: () => { order = key; showDevices(); } }, title))))),
+    make("tbody", {}, ...rows.map(device => make("tr", {}, make("th", { scope: "row" }, link(plain(value(device, "name")), "device", { client: value(device, "name") }), device.name && make("small", {}, device.addresses[0])),
+      make("td", { class: "count" }, count(device.queries)), make("td", { class: "count" }, count(device.blocked)),
+      make("td", { class: "count" }, when(device["first-seen"])), make("td", { class: "count" }, when(device["last-seen"]))))));
+  if (!rows.length) table.replaceChildren(make("tbody", {}, make("tr", { class: "none" }, make("td", {}, "No device has asked yet."))));
+}
+
+/** One device, or one domain. */
+function deviceView(main) {
+  const key = state.view === "device" ? "client" : "name", subject = state.query.get(key) ?? "";
+  main.append(make("div", { class: "title" }, make("h2", {}, state.view === "device" ? plain(subject) : domain(subject)), make("p", { id: "facts" })));
+  main.append(make("div", { class: "grid" }, card("day", "Its day", "by the hour, of the last 1,000 exchanges", make("div", { id: "day", class: "plot" }), "wide"),
+    card("pairs", key === "client" ? "Top names" : "Devices that ask", "since start", make("table", { id: "pairs", class: "bars" })),
+    card("errors", "Failed and blocked", "since start", make("table", { id: "errors", class: "bars" }))));
+  main.append(make("h3", {}, "Log"));
+  log.open(main, { [key]: subject });
+}
+
+async function showDevice(current) {
+  const key = state.view === "device" ? "client" : "name", subject = state.query.get(key) ?? "";
+  if (key === "client") {
+    state.devices = (await maybe("devices", { limit: 1000 }))?.devices ?? null;
+    const device = state.devices?.find(each => each.name === subject || each.addresses.includes(subject));
+    if (!current()) return;
+        if (device) say($("facts"), [device.addresses.join(", "), device.mac && "MAC " + device.mac, `first seen ${when(device["first-seen"])}, last ${when(device["last-seen"])}`, `${count(device.queries)} queries, ${count(device.blocked)} blocked`,
+      !device.name && `to name it: [names.static] "${device.mac ?? device.addresses[0]}" = "name"`].filter(Boolean).join(" · "));
+  }
+  const pairs = await maybe("pairs", { [key]: subject, n: ROWS }), day = await maybe("log", { [key]: subject, since: -86400, limit: 1000 });
+  if (!current() || !$("pairs")) return;
+  const list = pairs?.names ?? pairs?.clients ?? [], to = (name, isName) => address(isName ? "domain" : "device", isName ? { name: bare(name) } : { client: name });
+  const rows = (list, isName) => list.map(([name, number]) => [isName ? domain(name) : plain(name), number, to(name, isName)]);
+  ranking($("pairs"), key === "client" ? "Name" : "Device", rows(list, key === "client"), 0, pairs ? undefined : OLD);
+  ranking($("errors"), key === "client" ? "Name" : "Device", rows(pairs?.errors ?? [], key === "client"), 0, pairs ? "None." : OLD);
+  const hours = Array.from({ length: 24 }, (_, place) => Math.ceil(Date.now() / 3600000) * 3600000 - (23 - place) * 3600000), bins = hours.map(() => 0), stopped = hours.map(() => 0);
+  for (const row of day?.log ?? []) {
+    const place = 23 - Math.floor((hours[23] - Date.parse(row.timestamp)) / 3600000);
+    if (place in bins) (row.status === "blocked" ? stopped : bins)[place]++;
+  }
+  plot($("day"), hours, day?.log.length ? [{ label: "Asked", color: "var(--accent)", values: bins }, { label: "Blocked", color: "var(--second)", values: stopped }] : [], { stack: true, empty: day ? "Nothing in the last day" : OLD });
+}
 
 // ------------ Health ------------
 
-function showHealth(samples) {
-  const find = (name, labels = {}) => samples.filter(sample => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value));
-  const sum = (...asked) => find(...asked).reduce((sum, sample) => sum + sample.value, 0);
-  const reasons = (...asked) => find(...asked).filter(sample => sample.value).map(({ labels, value }) => `${labels.reason ?? labels.filter} ${count(value)}`).join(", ");
-  const started = sum("process_start_time_seconds");
+function health(main) {
+  main.append(make("div", { class: "grid" }, card("upstreams", "Upstreams", "since start", make("div", { id: "upstreams" }), "whole"),
+    card("loss", "Unanswered and failed", "since start", make("dl", { id: "loss", class: "pairs" }), "half"), card("alarms", "Alarms", "", make("ul", { id: "alarms", class: "events" }), "half")));
+}
+
+function showHealth(upstreams, alarms, counters) {
+  if (!$("upstreams")) return;
+  const columns = [["queries", "Asked", count], ["timeouts", "Timeouts", count], ["servfail", "SERVFAIL", count], ["latency-p50", "Median", seconds], ["latency-p95", "95 %", seconds]];
+  $("upstreams").replaceChildren(!upstreams ? off("upstreams") : !upstreams.length ? note("No resolver or forwarder messages yet.") : make("table", { class: "wide-table" },
+    make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Server"), ...columns.map(([, title]) => make("th", { scope: "col", class: "count" }, title)))),
+    make("tbody", {}, ...upstreams.map(each => make("tr", {}, make("th", { scope: "row" }, each.server + (each.port && each.port !== 53 ? " port " + each.port : ""), make("small", {}, plain(each.stream ?? ""))),
+      ...columns.map(([key, , show]) => make("td", { class: "count" }, show(each[key]))))))));
+  const share = (part, all) => `${count(part ?? 0)} (${percent(all ? (part ?? 0) / all : null)})`;
+  $("loss").replaceChildren(...[["Unanswered queries", share(counters["query/unanswered"], counters.query)], ["SERVFAIL", share(counters["response/servfail"], counters.response)]].flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)]));
+  events($("alarms"), alarms ?? [], alarms ? "No alarms." : "Alarms are off, or not in this build.");
+}
+
+// ------------ System ------------
+
+function system(main) {
+  main.append(make("div", { class: "grid" }, card("inputs", "Inputs", "since start", make("ul", { id: "inputs", class: "health" }), "half"), card("outputs", "Outputs", "since start", make("ul", { id: "outputs", class: "health" }), "half"),
+    card("losses", "Losses", "since start", make("ul", { id: "losses", class: "losses" }, make("li", {}, "Not known yet.")), "half"), card("process", "Process", "", make("dl", { id: "process", class: "pairs" }), "half")));
+}
+
+function showSystem(samples) {
+  const all = name => samples.filter(sample => sample.name === name);
+  const total = (name, labels = {}) => sum(all(name).filter(sample => Object.entries(labels).every(([key, value]) => sample.labels[key] === value)).map(sample => sample.value));
+  const reasons = (name, labels = {}) => all(name).filter(sample => sample.value > 0 && Object.entries(labels).every(([key, value]) => sample.labels[key] === value))
+    .map(sample => `${count(sample.value)} ${(sample.labels.reason ?? sample.labels.filter).replaceAll("_", " ")}`).join(", ");
+  const started = total("process_start_time_seconds");
   if (state.started && started && started !== state.started) {
-    tell(`The daemon was restarted at ${time(new Date(started * 1000))}. Its counters began at 0.`);
+    tell(`The daemon was restarted at ${time(new Date(started * 1000))}.`);
     state.samples = [];
   }
-  state.started = started;
-
-  const unique = (name, label) => find(name).map(sample => sample.labels[label]);
-  fill($("inputs"), unique("dnstapd_frames_total", "input").map(input => ({
-    name: input,
-    values: [["Connections", count(sum("dnstapd_connections", { input }))], ["Frames", count(sum("dnstapd_frames_total", { input }))],
-      ["Received", octets(sum("dnstapd_input_bytes_total", { input }))], ["Filtered", count(sum("dnstapd_filtered_total", { input }))],
-      ["Rejected", count(sum("dnstapd_rejected_total", { input })), sum("dnstapd_rejected_total", { input }) > 0]],
-  })), "No input is on.");
-  fill($("outputs"), unique("dnstapd_output_queued", "output").map(output => {
-    const up = sum("dnstapd_output_connected", { output }) > 0, dropped = sum("dnstapd_output_dropped_total", { output });
-    const waiting = sum("dnstapd_output_queued", { output });
-    return {
-      name: output, up,
-      values: [["Delivered", count(sum("dnstapd_output_delivered_total", { output }))],
-        ["Dropped", dropped ? `${count(dropped)} (${reasons("dnstapd_output_dropped_total", { output })})` : "0", dropped > 0],
-        ["Waiting", waiting ? `${count(waiting)}, ${octets(sum("dnstapd_output_queue_bytes", { output }))}` : "0"],
-        ["Reconnected", count(sum("dnstapd_output_reconnects_total", { output }))]],
-    };
-  }), "No output is on: messages are only counted.");
-
-  const dropped = sum("dnstapd_output_dropped_total"), rejected = sum("dnstapd_rejected_total"), malformed = sum("dnstapd_malformed_total");
-  const lines = [
-    [dropped, `${plural(dropped, "record")} dropped by outputs`],
-    [rejected, `${plural(rejected, "frame")} rejected (${reasons("dnstapd_rejected_total")})`],
-    [malformed, `${plural(malformed, "message")} with a broken DNS payload (${reasons("dnstapd_malformed_total")}), counted all the same`],
-    [sum("dnstapd_sniffer_kernel_drops_total"), `${plural(sum("dnstapd_sniffer_kernel_drops_total"), "packet")} dropped by the kernel before the sniffer read them`],
-    [sum("dnstapd_log_dropped_total"), `${plural(sum("dnstapd_log_dropped_total"), "line")} of the log dropped`],
-    [sum("dnstapd_evicted_total", { table: "streams" }), `${plural(sum("dnstapd_evicted_total", { table: "streams" }), "message")} of identities beyond the table of streams, counted together`],
-  ].filter(line => line[0] > 0).map(line => line[1]);
-  each($("losses"), lines.length ? lines : ["Nothing was lost."], () => make("li"), (item, line) => {
-    say(item, line);
-    item.className = lines.length ? "warn" : "good";
-  });
-
-  const build = find("dnstapd_build_info")[0]?.labels ?? {};
-  const words = [`dnstapd ${build.version ?? ""}`, started && `up ${duration(Date.now() / 1000 - started)}`,
-    sum("process_resident_memory_bytes") && `${octets(sum("process_resident_memory_bytes"))} of memory`,
-    sum("process_cpu_seconds_total") && `${sum("process_cpu_seconds_total").toFixed(1)} s of processor time`,
-    sum("dnstapd_sample_rate") > 1 && `one message in ${count(sum("dnstapd_sample_rate"))} is counted`, build.target];
+  state.started = started || state.started;
+  const build = all("dnstapd_build_info")[0]?.labels ?? {}, memory = total("process_resident_memory_bytes"), processor = total("process_cpu_seconds_total"), uptime = started && Date.now() / 1000 - started;
+  const words = [`dnstapd ${build.version ?? ""}`, started && `up ${duration(uptime)}`, memory && `${bytes(memory)} of memory`, total("dnstapd_sample_rate") > 1 && `one message in ${count(total("dnstapd_sample_rate"))} is counted`, "? for keys"];
   each($("daemon"), words.filter(Boolean), () => make("span"), say);
+  if (!$("inputs")) return;
+  fill($("inputs"), all("dnstapd_frames_total").map(({ labels: { input }, value }) => {
+    const rejected = total("dnstapd_rejected_total", { input }), refused = total("dnstapd_connections_refused_total", { input });
+    return { name: input, values: [["Messages", count(total("dnstapd_received_total", { input }))], ["Frames", count(value)], ["Connections", count(total("dnstapd_connections", { input }))], ["Read", bytes(total("dnstapd_input_bytes_total", { input }))],
+      ["Rejected", rejected ? `${count(rejected)} (${reasons("dnstapd_rejected_total", { input })})` : "0", rejected > 0], ["Refused", refused ? reasons("dnstapd_connections_refused_total", { input }) : "0", refused > 0]] };
+  }), "No input is on.");
+  fill($("outputs"), all("dnstapd_output_delivered_total").map(({ labels: { output }, value }) => {
+    const dropped = total("dnstapd_output_dropped_total", { output }), waiting = total("dnstapd_output_queued", { output });
+    return { name: output, up: total("dnstapd_output_connected", { output }) > 0, values: [["Delivered", count(value)], ["Dropped", dropped ? `${count(dropped)} (${reasons("dnstapd_output_dropped_total", { output })})` : "0", dropped > 0],
+      ["Waiting", waiting ? `${count(waiting)}, ${bytes(total("dnstapd_output_queue_bytes", { output }))}` : "0"], ["Reconnected", count(total("dnstapd_output_reconnects_total", { output }))]] };
+  }), "No output is on: messages are only counted.");
+  const losses = [["dnstapd_output_dropped_total", "record", "dropped by outputs"], ["dnstapd_rejected_total", "frame", "rejected"], ["dnstapd_malformed_total", "message", "with a broken DNS payload, counted all the same"],
+    ["dnstapd_sniffer_kernel_drops_total", "packet", "dropped by the kernel before the sniffer read them"], ["dnstapd_log_dropped_total", "line", "of the log dropped"]]
+    .map(([name, word, text]) => [total(name), name, word, text]).filter(([number]) => number > 0)
+    .map(([number, name, word, text]) => `${plural(number, word)} ${text}${/output|rejected|malformed/.test(name) && reasons(name) ? ` (${reasons(name)})` : ""}`);
+  const evicted = total("dnstapd_evicted_total", { table: "streams" });
+  if (evicted) losses.push(`${plural(evicted, "message")} of identities beyond the table of streams, counted together`);
+  each($("losses"), losses.length ? losses : ["Nothing was lost."], () => make("li"), (item, line) => { say(item, line); item.className = losses.length ? "warn" : "good"; });
+  $("process").replaceChildren(...[["Version", build.version], ["Built for", build.target], ["Features", build.features], ["Memory", bytes(memory)], ["Processor", `${processor.toFixed(1)} s, ${percent(uptime ? processor / uptime : null)} of one`],
+    ["Descriptors", count(total("process_open_fds"))], ["Started", started ? when(started) : "–"]].flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value ?? "–")]));
 }
 
 /** Inputs or outputs, each with its numbers. */
 function fill(list, items, nothing) {
-  if (!items.length) return list.replaceChildren(make("li", { textContent: nothing }));
+  if (!items.length) return list.replaceChildren(make("li", {}, nothing));
   if (!list.querySelector("h3")) list.replaceChildren();
   each(list, items, () => make("li", {}, make("h3", {}, make("span"), make("span")), make("dl")), (item, { name, up, values }) => {
     const [title, pill] = item.firstChild.children;
     say(title, name);
     pill.hidden = up === undefined;
-    pill.className = up === undefined ? "" : up ? "pill good" : "pill bad";
-    say(pill, up === undefined ? "" : up ? "Up" : "Away");
+    pill.className = "pill " + (up ? "good" : "bad");
+    say(pill, up ? "Up" : "Away");
     each(item.lastChild, values, () => make("div", {}, make("dt"), make("dd")), (pair, [label, value, warn]) => {
       say(pair.children[0], label);
       say(pair.children[1], value);
@@ -505,23 +842,25 @@ function fill(list, items, nothing) {
 // ------------ State ------------
 
 function showState() {
-  const [kind, text] = state.refused ? ["bad", "Signed out"] : state.lost ? ["bad", "No connection"] : state.paused ? ["warn", "Paused"] : ["good", "Live"];
+  const ready = state.ready, [kind, text] = state.refused ? ["bad", "Signed out"] : state.lost ? ["bad", "No connection"] : state.paused ? ["warn", "Paused"]
+    : ready === "ok" ? ["good", "All well"] : ready.startsWith("degraded: ") ? ["warn", "Degraded: " + ready.slice(10)] : ready ? ["bad", "Down: " + ready] : ["", "Connecting"];
   $("state").className = "pill " + kind;
   say($("state"), text);
   const problem = state.refused ? "The password was refused: it is not, or no longer, the one in the daemon's configuration."
     : state.lost ? `No connection to the daemon since ${time(state.lost)}. What you see is from before. Trying again every few seconds.`
-    : state.gone ? `The daemon has seen nothing of the stream ${state.stream} since it was started. Waiting for it.` : "";
+    : state.gone ? `The daemon has seen nothing of the stream ${plain(state.stream)} since it was started. Waiting for it.` : "";
   if ($("problem").dataset.text !== problem) {
     $("problem").dataset.text = problem;
-    const reload = make("button", { type: "button", textContent: "Sign in", onclick: () => location.reload() });
-    $("problem").replaceChildren(...problem ? [make("p", { className: state.gone ? "notice" : "notice bad" }, problem, ...state.refused ? [reload] : [])] : []);
+    const reload = make("button", { type: "button", onclick: () => location.reload() }, "Sign in");
+    $("problem").replaceChildren(...problem ? [make("p", { class: state.gone ? "notice" : "notice bad" }, problem, state.refused && reload)] : []);
   }
+  if (state.gone && state.view === "overview") { state.samples = []; blank("Waiting for the stream"); }
   if (state.lost || state.refused) document.title = `${text} · dnstapd`;
 }
 
 /** Says what happened, for a minute. */
 function tell(text) {
-  const notice = make("p", { className: "notice" }, text, make("button", { type: "button", textContent: "Dismiss", onclick: () => notice.remove() }));
+  const notice = make("p", { class: "notice" }, text, make("button", { type: "button", onclick: () => notice.remove() }, "Dismiss"));
   $("news").replaceChildren(notice);
   setTimeout(() => notice.remove(), 60000);
 }
@@ -531,39 +870,66 @@ function showStreams(streams) {
   const options = $("stream").options;
   while (options.length > wanted.length + 1) options[options.length - 1].remove();
   while (options.length < wanted.length + 1) $("stream").append(make("option"));
-  wanted.forEach((name, place) => { options[place + 1].value = name; say(options[place + 1], name === "-" ? "- (no identity)" : name); });
+  wanted.forEach((name, place) => { options[place + 1].value = name; say(options[place + 1], name === "-" ? "- (no identity)" : plain(name)); });
   say(options[0], streams.length ? `All streams (${streams.length})` : "All streams");
   $("stream").value = state.stream;
 }
 
-function choose(stream) {
-  if (stream === state.stream) return;
-  state.stream = stream;
-  state.samples = [];
-  state.gone = false;
-  history.replaceState(null, "", stream === "" ? location.pathname : "#" + encodeURIComponent(stream));
+function dialog(title, ...parts) {
+  $("dialog").replaceChildren(make("h2", { id: "h-dialog" }, title), ...parts.filter(Boolean), make("form", { method: "dialog" }, make("button", {}, "Close")));
+  $("dialog").showModal();
+}
+
+function help() {
+  dialog("Keys", make("dl", { class: "pairs" }, ...[["/", "search"], ...VIEWS.map(([, title, key]) => ["g " + key, title]), ["j k", "rows of the log"], ["Enter", "open the row"], ["p", "pause"], ["?", "this"]]
+    .flatMap(([key, text]) => [make("dt", {}, key), make("dd", {}, text)])));
+}
+
+let prefix = 0;
+on(document, "keydown", event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || $("dialog").open || /INPUT|SELECT|TEXTAREA/.test(event.target.tagName) && event.target.type !== "radio") return;
+  const view = event.timeStamp - prefix < 1500 && VIEWS.find(([, , key]) => key === event.key);
+  prefix = event.key === "g" ? event.timeStamp : 0;
+  if (view) go(view[0]);
+  else if (event.key === "/") { event.preventDefault(); $("search").focus(); }
+  else if (event.key === "?") help();
+  else if (event.key === "p") $("pause").click();
+  else if (event.key === "j") log.move(1);
+  else if (event.key === "k") log.move(-1);
+  else if (event.key === "Enter" && event.target === log.box && log.rows[log.chosen]) log.detail(log.rows[log.chosen]);
+});
+on($("search"), "keydown", event => {
+  const text = event.target.value.trim();
+  if (event.key !== "Enter" || !text) return;
+  const isDevice = /^[\d.]+$|^[\da-f:]*:[\da-f:]*$/i.test(text) || state.devices?.some(device => device.name === text);
+  go(isDevice ? "device" : "log", isDevice ? { client: text } : { name: text });
+});
+on($("stream"), "change", event => {
+  const words = Object.fromEntries(state.query), stream = event.target.value;
+  [state.stream, state.samples, state.gone] = [stream, [], false];
+  history.pushState(null, "", address(state.view, words));
+  open();
+  showFrame();
   restart();
-}
-
-function fromAddress() {
-  try {
-    return decodeURIComponent(location.hash.slice(1));
-  } catch {
-    return "";
-  }
-}
-
-$("stream").addEventListener("change", event => choose(event.target.value));
-addEventListener("hashchange", () => { choose(fromAddress()); });
-document.addEventListener("visibilitychange", () => document.hidden ? clearTimeout(timer) : restart());
-for (const radio of document.querySelectorAll("[name=period]")) radio.addEventListener("change", () => state.samples.length && showCounters());
-$("pause").addEventListener("click", () => {
+});
+for (const radio of document.querySelectorAll("[name=period]")) on(radio, "change", () => {
+  state.period = radio.value;
+  state.series = null;
+  history.replaceState(null, "", address(state.view, Object.fromEntries(state.query)));
+  showFrame();
+  restart();
+});
+addEventListener("hashchange", route);
+on(document, "visibilitychange", () => {
+  if (document.hidden) { clearTimeout(timer); log.source?.close(); log.source = null; }
+  else { log.listen(); restart(); }
+});
+on($("pause"), "click", () => {
   state.paused = !state.paused;
   $("pause").setAttribute("aria-pressed", state.paused);
   say($("pause"), state.paused ? "Resume" : "Pause");
+  if (state.paused) { log.source?.close(); log.source = null; } else log.listen();
   showState();
   restart();
 });
-state.stream = fromAddress();
-blank("Connecting …");
-round();
+route();
