@@ -345,6 +345,9 @@ pub const SNIFFER_BATCH: usize = 8;
 /// Ports that the sniffer takes as those of DNS, at most.
 pub const SNIFFER_PORTS: usize = 64;
 
+/// Interfaces that `eth-name` may list; a jump in the kernel's filter goes over 255 instructions at most.
+pub const SNIFFER_NAMES: usize = 64;
+
 /// Interfaces that the sniffer of all interfaces leaves out because they belong to another, at most.
 pub const SNIFFER_INTERFACES: usize = 256;
 

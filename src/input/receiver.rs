@@ -455,3 +455,95 @@ impl Drop for BufferLease<'_> {
         self.0.large_buffers.freed.notify(usize::MAX);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::connections::Origin;
+    use crate::message::filter::{self, Filter};
+    use crate::message::pairing::Pairing;
+    use crate::message::stages::Stages;
+    use crate::output::Outlets;
+    use crate::statistics::{self, Statistics};
+    use crate::wire::handshake::{ACCEPT, FINISH, READY, START, STOP};
+    use async_io::Async;
+    use smol::io::AsyncReadExt;
+    use std::os::unix::net::UnixStream;
+
+    fn receiver(frame: usize) -> &'static Receiver<'static> {
+        let limits = Limits { frame, streams: 1, ..Limits::resolve(&Default::default()) };
+        let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
+        let outlets: &'static _ = Box::leak(Box::new(Outlets::new([])));
+        let filter = Filter::new(&filter::Section::default());
+        let stages = Stages { pairing: Pairing::new(64), filter, geoip: None };
+        let hasher = statistics::Section::default().hasher();
+        let collector: &'static _ = Box::leak(Box::new(Collector::new(statistics, outlets, stages, hasher)));
+        Box::leak(Box::new(Receiver::new(collector, &limits)))
+    }
+
+    /// A data frame: CLIENT_QUERY, and a version of that many bytes.
+    fn data(version: usize) -> Vec<u8> {
+        let mut dnstap = vec![0x12];
+        let mut rest = version;
+        while rest >= 0x80 {
+            dnstap.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        dnstap.push(rest as u8);
+        dnstap.extend(core::iter::repeat_n(b'v', version));
+        // Dnstap.message with Message.type 5, and Dnstap.type MESSAGE.
+        dnstap.extend_from_slice(&[0x72, 2, 0x08, 5, 0x78, 1]);
+        [&(dnstap.len() as u32).to_be_bytes(), dnstap.as_slice()].concat()
+    }
+
+    /// Sends the parts one after the other; the counters, and what was sent back.
+    fn serve_parts(receiver: &'static Receiver<'static>, parts: &[&[u8]]) -> (InputCounters, Vec<u8>) {
+        let counters = InputCounters::new("test");
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ours, mut theirs) = (Async::new(ours).unwrap(), Async::new(theirs).unwrap());
+        let group = receiver.connections.group(1, 1);
+        let lease = group.take(Origin::Remote).unwrap();
+        let mut answers = Vec::new();
+        let peer = async {
+            for part in parts {
+                // Broken off when the rules are.
+                let _ = theirs.write_all(part).await;
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+            }
+            let _ = theirs.get_ref().shutdown(std::net::Shutdown::Write);
+            let _ = theirs.read_to_end(&mut answers).await;
+        };
+        smol::block_on(async {
+            let served = async {
+                serve(&ours, &"test", &counters, receiver, &lease).await;
+                drop(ours);
+            };
+            smol::future::zip(served, peer).await;
+        });
+        (counters, answers)
+    }
+
+    #[test]
+    fn a_stream_is_read_alike_wherever_it_is_split() {
+        let receiver = receiver(64 << 10);
+        let stream = [READY, START, &data(3), &data(2_000), &data(70_000), &data(0), STOP].concat();
+        let borders = (1..stream.len()).filter(|&at| at < 300 || at % 997 == 0);
+        for at in borders {
+            let (counters, answers) = serve_parts(receiver, &[&stream[..at], &stream[at..]]);
+            assert_eq!((counters.received.get(), counters.rejected.total()), (3, 1), "{at}");
+            assert_eq!(counters.rejected.of(Rejection::Oversize), 1, "{at}");
+            assert_eq!(counters.bytes.get(), stream.len() as u64, "{at}");
+            assert_eq!(answers, [ACCEPT, FINISH].concat(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_broken_rule_ends_the_stream_and_counts_once() {
+        let (counters, _) = serve_parts(receiver(1024), &[&data(3), START]);
+        assert_eq!((counters.frames.get(), counters.rejected.total()), (1, 1));
+        let (counters, _) = serve_parts(receiver(1024), &[b"GET / HTTP/1.1\r\n\r\n"]);
+        assert_eq!(counters.rejected.of(crate::wire::foreign::Foreign::Http), 1);
+    }
+}

@@ -13,7 +13,7 @@ use serde::de::{Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 use super::counters::InputCounters;
 use super::plan::{InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
 use crate::capture::{Dissector, DissectorSettings, RecordedKinds};
-use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_BLOCK_BYTES, SNIFFER_INTERFACES, SNIFFER_PORTS};
+use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_BLOCK_BYTES, SNIFFER_NAMES, SNIFFER_PORTS};
 use crate::sys::interfaces;
 use crate::sys::privileges::{Identity, NET_RAW, has_capability};
 use crate::values::{KeyError, ListenAddress, PlanError, Port, Text, Value, required};
@@ -160,8 +160,8 @@ impl InputKind for Section {
     fn check(&self) -> Result<(), KeyError> {
         required("eth-name", &self.eth_name)?;
         let names: Vec<_> = self.interfaces().collect();
-        if names.is_empty() || names.len() > SNIFFER_INTERFACES {
-            let text = format!("{} names; allowed: 1 to {SNIFFER_INTERFACES}", names.len());
+        if names.is_empty() || names.len() > SNIFFER_NAMES {
+            let text = format!("{} names; allowed: 1 to {SNIFFER_NAMES}", names.len());
             return Err(KeyError::new("eth-name", text));
         }
         if names.len() > 1 && names.contains(&"any") {

@@ -211,11 +211,16 @@ fn the_kernel_takes_the_longest_program() {
     let ports: Vec<u16> = (1..=crate::limits::SNIFFER_PORTS as u16).map(|port| port * 1_000).collect();
     let without: Vec<u32> = (1..=crate::limits::SNIFFER_INTERFACES as u32).collect();
     let (socket, _) = std::os::unix::net::UnixDatagram::pair().unwrap();
-    for scope in [CaptureScope::One, CaptureScope::All(&without)] {
+    let mut with: Vec<u32> = (1..=crate::limits::SNIFFER_NAMES as u32).collect();
+    with[0] = 1_000;
+    for scope in [CaptureScope::One, CaptureScope::All(&without), CaptureScope::Some(&with)] {
         let program = compose(&ports, scope);
         assert!(program.iter().all(|instruction| instruction.jt < u8::MAX), "a jump is too far");
         super::super::attach(&socket, &program).unwrap();
         let last = ipv6(17, &[], &self::ports(4000, ports[ports.len() - 1]));
         assert!(run(&program, &ethernet(&[], &last), Known { interface: 1_000, ..ON_ETHERNET }));
+        let is_heard_elsewhere = !matches!(scope, CaptureScope::Some(_));
+        let elsewhere = Known { interface: 2_000, ..ON_ETHERNET };
+        assert_eq!(run(&program, &ethernet(&[], &last), elsewhere), is_heard_elsewhere);
     }
 }
