@@ -6,12 +6,15 @@
 use core::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
+use async_io::Async;
 use async_net::TcpStream;
 use defmt_or_log::debug;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 
 use super::timeout::in_time;
 use super::tls::{Client, ClientStream};
@@ -92,6 +95,25 @@ pub(crate) async fn dial(
     result
 }
 
+/// Connects to a Unix socket.
+///
+/// # Errors
+///
+/// Nobody listens there; or somebody does, but takes no connections, and the queue of those that wait is full.
+pub(crate) fn connect_unix(path: &Path) -> io::Result<Async<UnixStream>> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    // The kernel connects at once or not at all. "Try again" is the full queue: it is not in progress, as it is with TCP.
+    match connect(socket.as_raw_fd(), &UnixAddr::new(path)?) {
+        Err(Errno::EAGAIN) => Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "its queue of connections is full, nobody takes them",
+        )),
+        Err(errno) => Err(errno.into()),
+        Ok(()) => Async::new_nonblocking(UnixStream::from(socket)),
+    }
+}
+
 /// When the kernel finds out that a peer has gone without a word.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeepAlive {
@@ -129,5 +151,30 @@ impl KeepAlive {
         let Some(seconds) = self.unacknowledged else { return Ok(()) };
         setsockopt(stream, sockopt::TcpNoDelay, &true)?;
         setsockopt(stream, sockopt::TcpUserTimeout, &(seconds * 1_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_full_queue_is_named() {
+        let path = std::env::temp_dir().join(format!("dnstapd-full-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        assert_eq!(connect_unix(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let listener = UnixListener::bind(&path).unwrap();
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(1).unwrap()).unwrap();
+        let mut held = Vec::new();
+        let error = loop {
+            match connect_unix(&path) {
+                Ok(stream) => held.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.kind(), held.len()), (io::ErrorKind::WouldBlock, 2));
+        assert!(error.to_string().contains("queue of connections is full"));
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -12,17 +12,15 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use async_io::Async;
 use defmt_or_log::{debug, info};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use crate::limits::TLS_CONNECTION_BYTES;
-use crate::net::dial::{Dialled, KeepAlive, PeerAddress, dial};
+use crate::net::dial::{Dialled, KeepAlive, PeerAddress, connect_unix, dial};
 use crate::net::reconnect::Reconnect;
 use crate::net::timeout::in_time;
 use crate::net::tls::Client;
@@ -80,7 +78,7 @@ impl Sink for StreamSink {
 impl StreamSink {
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let (host, port) = match &self.peer {
-            PeerAddress::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
+            PeerAddress::Unix(path) => return Ok(Box::new(connect_unix(path)?)),
             PeerAddress::Tcp(host, port) => (host, *port),
         };
         Ok(match dial(host, port, self.tls.as_deref(), KeepAlive::READER).await? {
