@@ -163,16 +163,16 @@ fn print(
         let tls = config.web_api.tls().words();
         writeln!(out, "web API: on {}{tls}", http::address(&config.web_api))?;
     }
-    writeln!(out, "memory, in octets:")?;
+    writeln!(out, "memory, in bytes:")?;
     let mut total = 0;
-    for (table, octets) in memory_map(config, limits, inputs, outputs) {
-        writeln!(out, "{octets:>12}  {table}")?;
-        total += octets;
+    for (table, bytes) in memory_map(config, limits, inputs, outputs) {
+        writeln!(out, "{bytes:>12}  {table}")?;
+        total += bytes;
     }
     writeln!(out, "{total:>12}  in all; stacks, reactor and configuration take about {PROGRAM_BYTES} more")
 }
 
-/// Every table and buffer that is made at start, and its octets; and what TLS takes when all places use it.
+/// Every table and buffer that is made at start, and its bytes; and what TLS takes when all places use it.
 fn memory_map(
     config: &Config,
     limits: &Limits,
@@ -215,8 +215,8 @@ fn memory_map(
 /// The tables of names, clients and the rest.
 fn tables(config: &Config, limits: &Limits) -> (String, usize) {
     let tracked = TrackedTable::of(&config.statistics).map_or(0, |tracked| tracked.len());
-    let (octets, sets) = Tables::cost(limits, tracked, config.geoip.enable);
-    (format!("tables of {} streams and the others", sets - 1), octets)
+    let (bytes, sets) = Tables::cost(limits, tracked, config.geoip.enable);
+    (format!("tables of {} streams and the others", sets - 1), bytes)
 }
 
 #[cfg(test)]
@@ -231,10 +231,10 @@ mod tests {
         let limits = Limits::resolve(&config.limits);
         let plans = parts::plans(&config, &limits, None).unwrap();
         let map = memory_map(&config, &limits, &[], &plans);
-        let total = map.iter().map(|(_, octets)| octets).sum();
+        let total = map.iter().map(|(_, bytes)| bytes).sum();
         let documented = include_str!("limits.rs");
-        for (table, octets) in map.iter().chain([&("in all".to_owned(), total)]) {
-            let row = format!("//! | {table} | {octets} |");
+        for (table, bytes) in map.iter().chain([&("in all".to_owned(), total)]) {
+            let row = format!("//! | {table} | {bytes} |");
             assert!(documented.contains(&row), "limits.rs lacks: {row}");
         }
     }
@@ -248,9 +248,8 @@ mod tests {
             let config = Config::parse(&format!("[limits]\nprofile = \"{profile}\""), "a profile").unwrap();
             let limits = Limits::resolve(&config.limits);
             let plans = parts::plans(&config, &limits, None).unwrap();
-            let total: usize =
-                memory_map(&config, &limits, &[], &plans).iter().map(|(_, octets)| octets).sum();
-            assert!(total <= most, "{profile}: {total} octets");
+            let total: usize = memory_map(&config, &limits, &[], &plans).iter().map(|(_, bytes)| bytes).sum();
+            assert!(total <= most, "{profile}: {total} bytes");
         }
     }
 }

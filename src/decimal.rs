@@ -10,8 +10,8 @@ pub trait Ascii: Write {
     /// # Errors
     ///
     /// When there is no room.
-    fn write_ascii(&mut self, octets: &[u8]) -> fmt::Result {
-        self.write_str(core::str::from_utf8(octets).map_err(|_| fmt::Error)?)
+    fn write_ascii(&mut self, bytes: &[u8]) -> fmt::Result {
+        self.write_str(core::str::from_utf8(bytes).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn addresses_read_as_the_standard_library_writes_them() {
-        let some = (0..=255u8).map(|octet| Ipv4Addr::new(octet, 255 - octet, octet / 3, 7).to_string());
+        let some = (0..=255u8).map(|byte| Ipv4Addr::new(byte, 255 - byte, byte / 3, 7).to_string());
         let others =
             ["0.0.0.0", "255.255.255.255", "::", "2001:db8::1", "::ffff:192.0.2.1"].map(String::from);
         for address in some.chain(others) {

@@ -1,10 +1,10 @@
 //! Every capacity: its unit, its reason and what it costs.
 //!
 //! A profile names a set of them; single keys override it. Everything is made at start with these sizes
-//! and never grows. With the built-in defaults, on a 64-bit machine, these are the octets (`--check` prints them
+//! and never grows. With the built-in defaults, on a 64-bit machine, these are the bytes (`--check` prints them
 //! for any configuration):
 //!
-//! | table | octets |
+//! | table | bytes |
 //! |---|---|
 //! | statistics of 64 streams and the others | 376740 |
 //! | different clients and names, for each and all | 646368 |
@@ -78,9 +78,9 @@ pub struct Limits {
     pub top_clients: usize,
     /// Devices with a name.
     pub devices: usize,
-    /// The longest data frame taken, in octets.
+    /// The longest data frame taken, in bytes.
     pub frame: usize,
-    /// Octets that all connections read into, one at a time.
+    /// Bytes that all connections read into, one at a time.
     pub receive: usize,
     /// Blocks of the sniffer's ring.
     pub ring: usize,
@@ -92,7 +92,7 @@ pub struct Limits {
     pub flow_blocks: usize,
     /// Streams with tables of their own: the first ones.
     pub table_streams: usize,
-    /// Octets for the number of different clients, and of names, of all streams together; of a stream with tables and of
+    /// Bytes for the number of different clients, and of names, of all streams together; of a stream with tables and of
     /// those without identity of their own; of a further stream. See [`crate::sketch::distinct`].
     pub distinct: [usize; 3],
 }
@@ -175,9 +175,9 @@ pub type QueueSize = ByteSize<QUEUE_MIN, QUEUE_MAX>;
 /// `queue` of every output when it is absent.
 pub const QUEUE: QueueSize = QueueSize::new(256 << 10);
 
-/// The least an output's queue holds, in octets: some records of the longest kind.
+/// The least an output's queue holds, in bytes: some records of the longest kind.
 pub const QUEUE_MIN: u64 = 8 << 10;
-/// The most an output's queue holds, in octets.
+/// The most an output's queue holds, in bytes.
 pub const QUEUE_MAX: u64 = 1 << 30;
 
 /// Addresses that the web API listens on at most.
@@ -201,7 +201,7 @@ pub const HTTP_HANDSHAKE_MS: u64 = 300;
 /// Connections to the web API that are served at once; more wait in the kernel's backlog.
 pub const HTTP_WORKERS: usize = 8;
 
-/// Octets of a request's line and headers: the longest identity as a parameter, percent-encoded, is 1,536.
+/// Bytes of a request's line and headers: the longest identity as a parameter, percent-encoded, is 1,536.
 pub const HTTP_HEAD_BYTES: usize = 4 << 10;
 
 /// Bytes of heads and of the framing of chunks that wait for the body they belong to: the longest head, that of the
@@ -211,17 +211,17 @@ pub const HTTP_SEND_BYTES: usize = 1 << 10;
 /// Bytes of a document that are made at once; one of any length goes out in such chunks.
 pub const HTTP_CHUNK_BYTES: usize = 3 << 10;
 
-/// Octets of an answer that the kernel holds for a connection, which it doubles for its own needs. Left to itself
+/// Bytes of an answer that the kernel holds for a connection, which it doubles for its own needs. Left to itself
 /// it would take megabytes for a peer that does not read.
 pub const HTTP_KERNEL_BYTES: usize = 64 << 10;
 
-/// Octets of a request's body, which is read past: no request has a use for one.
+/// Bytes of a request's body, which is read past: no request has a use for one.
 pub const HTTP_BODY_BYTES: usize = 64 << 10;
 
-/// Octets of a counter's name in a request; the longest in use has some 70.
+/// Bytes of a counter's name in a request; the longest in use has some 70.
 pub const HTTP_COUNTER_BYTES: usize = 128;
 
-/// Octets of a list of tables in an answer: room for all there can be, unless their names are odd.
+/// Bytes of a list of tables in an answer: room for all there can be, unless their names are odd.
 pub const HTTP_LIST_BYTES: usize = 1536;
 
 /// Counters that one request may ask for beside the default ones: every rcode and type, both ways.
@@ -294,15 +294,15 @@ pub const TOP_COUNTRIES: usize = 256;
 /// streams together.
 pub const TABLE_STREAMS: usize = 8;
 
-/// Octets to count different things in: least, default. Their error is in [`crate::sketch::distinct`].
+/// Bytes to count different things in: least, default. Their error is in [`crate::sketch::distinct`].
 pub const DISTINCT_BYTES_MIN: usize = 4 << 10;
 /// See [`DISTINCT_BYTES_MIN`].
 pub const DISTINCT_BYTES: usize = 8 << 10;
 
-/// Buckets of a stream's latencies, of four octets each: they tell a sixteenth from 8 microseconds to a minute.
+/// Buckets of a stream's latencies, of four bytes each: they tell a sixteenth from 8 microseconds to a minute.
 pub const LATENCY_BUCKETS: usize = 191;
 
-/// The longest data frame taken, in octets: least, default, most. The default holds a query and a
+/// The longest data frame taken, in bytes: least, default, most. The default holds a query and a
 /// response of 64 KiB each, the most DNS can carry, and 4 KiB of dnstap around them.
 pub const FRAME_MIN: u64 = 512;
 /// See [`FRAME_MIN`].
@@ -312,31 +312,31 @@ pub const FRAME_SMALL: usize = 68 << 10;
 /// See [`FRAME_MIN`].
 pub const FRAME_MAX: u64 = 16 << 20;
 
-/// Octets of an identity that count; forwarding keeps all.
+/// Bytes of an identity that count; forwarding keeps all.
 pub const IDENTITY_BYTES: usize = 128;
 
 /// Numbers of question types without a name that are counted one by one, over all streams; the rest together.
 pub const UNKNOWN_TYPES: usize = 64;
 
-/// Octets that all connections read into by default, one at a time: some thousand messages a turn.
+/// Bytes that all connections read into by default, one at a time: some thousand messages a turn.
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
 
-/// Octets of an unfinished frame that stay with its connection; most frames are shorter.
+/// Bytes of an unfinished frame that stay with its connection; most frames are shorter.
 pub const TAIL_BYTES: usize = 1 << 10;
 
 /// Longer unfinished frames that are read at once; each takes a block of the longest frame.
 pub const TAIL_BLOCKS: usize = 4;
 
-/// Octets read from a capture at once.
+/// Bytes read from a capture at once.
 pub const FILE_READ_BYTES: usize = 64 << 10;
 
-/// Octets of a block of the sniffer's ring; it holds the longest packet, and some 900 queries.
+/// Bytes of a block of the sniffer's ring; it holds the longest packet, and some 900 queries.
 pub const SNIFFER_BLOCK_BYTES: usize = 128 << 10;
 
 /// Blocks of the ring by default: a tenth of a second at 100,000 packets a second.
 pub const SNIFFER_BLOCKS: usize = 16;
 
-/// Octets of the longest packet, where there is no ring: local TCP shows segments of 64 KiB, and headers.
+/// Bytes of the longest packet, where there is no ring: local TCP shows segments of 64 KiB, and headers.
 pub const SNIFFER_PACKET_BYTES: usize = (64 << 10) + 256;
 
 /// Packets read at once, where there is no ring.
@@ -357,7 +357,7 @@ pub const SNIFFER_ADDRESSES: usize = 256;
 /// Fragmented datagrams that are put together at once by default, from all ends.
 pub const SNIFFER_DATAGRAMS: usize = 16;
 
-/// Octets of a fragmented datagram at most; DNS over UDP rarely has more than 4,096.
+/// Bytes of a fragmented datagram at most; DNS over UDP rarely has more than 4,096.
 pub const SNIFFER_DATAGRAM_BYTES: usize = 16 << 10;
 
 /// Flows of DNS over TCP, two a connection, that are followed at once by default.
@@ -366,7 +366,7 @@ pub const SNIFFER_FLOWS: usize = 256;
 /// Flows among them of which a part is missing, by default; each takes a block of the longest message.
 pub const SNIFFER_STREAM_BLOCKS: usize = 16;
 
-/// Octets of the longest block in a capture of packets; the longest packet that tools write has 262,144.
+/// Bytes of the longest block in a capture of packets; the longest packet that tools write has 262,144.
 pub const CAPTURE_BLOCK_BYTES: usize = 320 << 10;
 
 /// Interfaces in a section of a capture of packets, at most.
@@ -385,35 +385,35 @@ pub const RETRY_MAX_SECONDS: u64 = 30;
 /// Addresses of a remote's name that are tried at each attempt.
 pub const DIAL_ADDRESSES: usize = 8;
 
-/// Octets that rustls keeps for a connection: some 9,000 for a quiet one, and up to this once it has carried full
+/// Bytes that rustls keeps for a connection: some 9,000 for a quiet one, and up to this once it has carried full
 /// records (measured). They are made with the connection, not at start.
 pub const TLS_CONNECTION_BYTES: usize = 48 << 10;
 
-/// Octets of memory that are no table and no buffer: stacks, the reactor, the configuration, and what the allocator
+/// Bytes of memory that are no table and no buffer: stacks, the reactor, the configuration, and what the allocator
 /// rounds up (measured with the profile `small` and musl's allocator, on ARM, MIPS and x86-64).
 pub const PROGRAM_BYTES: usize = 384 << 10;
 
-/// Octets of a file with certificates or a key at most; lists of a whole system have some 250,000.
+/// Bytes of a file with certificates or a key at most; lists of a whole system have some 250,000.
 pub const PEM_BYTES: u64 = 4 << 20;
 
-/// Octets of the longest datagram that is sent.
+/// Bytes of the longest datagram that is sent.
 pub const DATAGRAM_BYTES: usize = 8 << 10;
 
-/// Octets of the longest header of a syslog message: the identity, and less than 100 beside it.
+/// Bytes of the longest header of a syslog message: the identity, and less than 100 beside it.
 pub const SYSLOG_HEADER_BYTES: usize = 256;
 const _: () = assert!(SYSLOG_HEADER_BYTES >= IDENTITY_BYTES + 100);
 
-/// Octets written to a file at once, and the size of the buffer for them; a longer record gets a longer one.
+/// Bytes written to a file at once, and the size of the buffer for them; a longer record gets a longer one.
 pub const FILE_BATCH_BYTES: usize = 64 << 10;
 
 /// Seconds the outputs have at a stop to write whatever is queued, and the web API to end.
 pub const DRAIN_SECONDS: u64 = 4;
 
-/// Octets of an output's queue for which librdkafka may hold one more message, unless it is told otherwise.
-pub const KAFKA_QUEUE_OCTETS_PER_MESSAGE: usize = 128;
+/// Bytes of an output's queue for which librdkafka may hold one more message, unless it is told otherwise.
+pub const KAFKA_QUEUE_BYTES_PER_MESSAGE: usize = 128;
 
-/// Octets that librdkafka needs for a message beside its key and value.
-pub const KAFKA_MESSAGE_OCTETS: usize = 320;
+/// Bytes that librdkafka needs for a message beside its key and value.
+pub const KAFKA_MESSAGE_BYTES: usize = 320;
 
 /// Records handed to librdkafka before others have their turn.
 pub const KAFKA_TURN_RECORDS: usize = 512;
@@ -430,22 +430,22 @@ pub const KAFKA_LOG_SECONDS: u64 = 60;
 /// Milliseconds between two demands to librdkafka, at a stop, to send what it has.
 pub const KAFKA_HURRY_MS: u64 = 50;
 
-/// Octets of the name of a country or city that count; the longest in use have some 60.
+/// Bytes of the name of a country or city that count; the longest in use have some 60.
 pub const PLACE_BYTES: usize = 128;
 
 /// Addresses whose places are remembered: a power of two.
 pub const PLACES: usize = 1 << 10;
 
-/// Octets of each at most.
+/// Bytes of each at most.
 pub const PLACE_SLOT_BYTES: usize = 48;
 
-/// Octets of the longest record: a name of 255, an identity, a country and a city of 128 octets each, each octet
+/// Bytes of the longest record: a name of 255, an identity, a country and a city of 128 bytes each, each byte
 /// five in JSON's escaping of `\DDD`, and 1,600 for keys, numbers and addresses.
 pub const RECORD_BYTES: usize = 5 << 10;
 const _: () = assert!(RECORD_BYTES >= 5 * 255 + 5 * IDENTITY_BYTES + 10 * PLACE_BYTES + 1_600);
 
-/// Octets of queue for which there is room for one more record; the shortest record in use is longer.
-pub const QUEUE_OCTETS_PER_RECORD: usize = 32;
+/// Bytes of queue for which there is room for one more record; the shortest record in use is longer.
+pub const QUEUE_BYTES_PER_RECORD: usize = 32;
 
 /// Upstream servers with a place of their own.
 pub const HEALTH_UPSTREAMS: usize = 64;
@@ -456,7 +456,7 @@ pub const HEALTH_OUTSTANDING: usize = 1 << 10;
 /// Alarms that are kept.
 pub const HEALTH_ALARMS: usize = 256;
 
-/// Octets of the longest line in the log, below what a pipe takes without blocking.
+/// Bytes of the longest line in the log, below what a pipe takes without blocking.
 pub const LOG_LINE_BYTES: usize = 1 << 10;
 
 /// Bytes of lines that wait for a log file, and of the batch that is written to it.

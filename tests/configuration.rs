@@ -77,7 +77,7 @@ fn the_example_explains_every_key() {
 fn uncommented(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("# ")?;
     let (name, _) = rest.split_once(" = ")?;
-    name.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-').then_some(rest)
+    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-').then_some(rest)
 }
 
 /// All keys below a section, as the error about one that is none lists them.
@@ -130,9 +130,9 @@ impl Folder {
         Folder(path)
     }
 
-    fn write(&self, name: &str, octets: impl AsRef<[u8]>) -> PathBuf {
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
-        fs::write(&path, octets).unwrap();
+        fs::write(&path, bytes).unwrap();
         path
     }
 }

@@ -70,9 +70,9 @@ fn captured() -> Vec<Vec<u8>> {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "fstrm") {
-            let octets = fs::read(path).unwrap();
+            let bytes = fs::read(path).unwrap();
             let mut deframer = Deframer::new(1 << 20);
-            let mut rest = octets.as_slice();
+            let mut rest = bytes.as_slice();
             while let Ok(Some(unit)) = deframer.next(&mut rest) {
                 if let Unit::Data(data) = unit {
                     frames.push([&data_header(data.len() as u32)[..], data].concat());
@@ -186,7 +186,7 @@ impl Random {
         self.0 % below
     }
 
-    fn octets<const N: usize>(&mut self) -> [u8; N] {
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
         core::array::from_fn(|_| self.next(256) as u8)
     }
 }
@@ -194,7 +194,7 @@ impl Random {
 /// A packet of IPv4 from anybody: a query, a fragment of something, a segment of a connection; its length.
 fn random_packet(random: &mut Random, packet: &mut [u8; 256]) -> usize {
     let payload = 40 + random.next(180) as usize;
-    let source = random.octets::<4>();
+    let source = random.bytes::<4>();
     let (protocol, flags) = match random.next(4) {
         0 => (17, 0),
         1 => (17, 0x2000 | random.next(200) as u16),
@@ -245,14 +245,14 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
         }
     };
     round(20_000);
-    let (before, resident) = (allocations(), proc::resident_octets().unwrap());
+    let (before, resident) = (allocations(), proc::resident_bytes().unwrap());
     round(number);
     assert_eq!(allocations() - before, 0);
     // Other tests of this program run at the same time, so a little may be theirs; alone it is 0.
-    let grown = proc::resident_octets().unwrap().saturating_sub(resident);
-    println!("{number} packets, {} messages, {grown} octets grown", counters.received.get());
+    let grown = proc::resident_bytes().unwrap().saturating_sub(resident);
+    println!("{number} packets, {} messages, {grown} bytes grown", counters.received.get());
     if std::env::var_os("DNSTAPD_PACKETS").is_some() {
-        assert!(grown < 64 << 10, "{grown} octets more in memory");
+        assert!(grown < 64 << 10, "{grown} bytes more in memory");
     }
     assert!(counters.received.get() > u64::from(number) / 4);
     for reason in [Ignored::Fragment, Ignored::Connection, Ignored::Gap] {
@@ -269,7 +269,7 @@ fn almost_none_from_socket_to_peer() {
         let counters = leak(InputCounters::new("test"));
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         const ROUNDS: usize = 200;
-        let octets = frames.clone();
+        let bytes = frames.clone();
         let sender = std::thread::spawn(move || {
             use std::io::Write;
             let mut theirs = theirs;
@@ -279,7 +279,7 @@ fn almost_none_from_socket_to_peer() {
             ];
             theirs.write_all(&start.concat()).unwrap();
             for _ in 0..ROUNDS {
-                theirs.write_all(&octets).unwrap();
+                theirs.write_all(&bytes).unwrap();
             }
         });
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
@@ -316,7 +316,7 @@ fn certificate(folder: &std::path::Path) -> [String; 2] {
 }
 
 /// After the handshake, TLS costs what rustls makes for a record, and nothing for a message: as much as where
-/// the octets are only read and forgotten.
+/// the bytes are only read and forgotten.
 #[cfg(feature = "tls")]
 #[test]
 fn tls_allocates_what_rustls_does_for_a_record() {
@@ -335,8 +335,8 @@ fn tls_allocates_what_rustls_does_for_a_record() {
 
     let start =
         [&[0, 0, 0, 0, 0, 0, 0, 34, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 22][..], b"protobuf:dnstap.Dnstap"];
-    let octets = leak([start.concat(), captured().concat().repeat(ROUNDS)].concat());
-    let records = octets.chunks(RECORD_BYTES).len() as u64;
+    let bytes = leak([start.concat(), captured().concat().repeat(ROUNDS)].concat());
+    let records = bytes.chunks(RECORD_BYTES).len() as u64;
     let messages = (captured().len() * ROUNDS) as u64;
     // Sends all of it, a record a write, over TLS.
     let send = |address: std::net::SocketAddr| {
@@ -348,7 +348,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
             async_io::block_on(async {
                 let stream = async_net::TcpStream::connect(address).await.unwrap();
                 let mut stream = client.connect(stream).await.unwrap();
-                for record in octets.chunks(RECORD_BYTES) {
+                for record in bytes.chunks(RECORD_BYTES) {
                     stream.write_all(record).await.unwrap();
                 }
                 stream.close().await.unwrap();
@@ -610,10 +610,10 @@ fn no_output_allocates_per_message() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Asks for `target` that many times on one connection and reads the answers; gives their length in octets.
+/// Asks for `target` that many times on one connection and reads the answers; gives their length in bytes.
 fn ask(stream: &mut std::net::TcpStream, target: &str, times: usize) -> usize {
     use std::io::{Read, Write};
-    let mut octets = 0;
+    let mut bytes = 0;
     let mut buffer = vec![0; 1 << 20];
     for _ in 0..times {
         write!(stream, "GET {target} HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n").unwrap();
@@ -621,12 +621,12 @@ fn ask(stream: &mut std::net::TcpStream, target: &str, times: usize) -> usize {
         while !(end.ends_with(b"\r\n0\r\n\r\n") || end.ends_with(b"\r\n\r\nok")) {
             let length = stream.read(&mut buffer).unwrap();
             assert!(length > 0, "{target}: the connection was closed");
-            octets += length;
+            bytes += length;
             end.extend_from_slice(&buffer[..length]);
             end.drain(..end.len().saturating_sub(16));
         }
     }
-    octets
+    bytes
 }
 
 #[test]
@@ -647,7 +647,7 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
         ));
         let inputs = leak([InputCounters::new("test")]);
         for number in 0..64u8 {
-            // An identity of 100 octets, a message of type 5, nothing else.
+            // An identity of 100 bytes, a message of type 5, nothing else.
             let frame = [&[10, 100, number], &[1; 99][..], &[0x72, 2, 8, 5, 0x78, 1]].concat();
             inputs[0].count(collector.ingest(&frame));
         }
@@ -676,13 +676,13 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
     let mut made = |target, times| {
         ask(&mut stream, target, times);
         let before = count();
-        let octets = ask(&mut stream, target, times);
-        ((count() - before) as usize / times, octets / times)
+        let bytes = ask(&mut stream, target, times);
+        ((count() - before) as usize / times, bytes / times)
     };
     let (short, _) = made("/health", 100);
     assert!(short <= 8, "{short} allocations for a request");
-    let (long, octets) = made("/metrics", 5);
+    let (long, bytes) = made("/metrics", 5);
     // What the reactor makes when the kernel has no room for a while, which is at few of the pieces.
-    let pieces = octets / limits::HTTP_CHUNK_BYTES;
+    let pieces = bytes / limits::HTTP_CHUNK_BYTES;
     assert!(pieces > 300 && long < pieces, "{long} allocations for {pieces} pieces");
 }

@@ -135,10 +135,10 @@ impl Results {
 
     /// The row of the documentation.
     fn row(&self, kind: &str, entries: usize) -> String {
-        let (octets, recall) = (HeavyHitters::<1>::cost(entries, NAME_BYTES), self.recall());
+        let (bytes, recall) = (HeavyHitters::<1>::cost(entries, NAME_BYTES), self.recall());
         let worst = self.recalls.iter().copied().fold(1.0, f64::min);
         let error = 100.0 * self.errors.iter().sum::<f64>() / self.errors.len() as f64;
-        format!("//! | {kind} | {entries} | {octets} | {recall:.3} | {worst:.2} | {error:.1} % |")
+        format!("//! | {kind} | {entries} | {bytes} | {recall:.3} | {worst:.2} | {error:.1} % |")
     }
 }
 
@@ -146,14 +146,14 @@ impl Results {
 fn check_distinct(names: &[String], exact: &Exact<'_>, seed: u64) {
     let hasher = foldhash::quality::FixedState::with_seed(seed);
     let sizes = [(4 << 10, 4.0 * 0.0092), (8 << 10, 0.02), (16 << 10, 0.02)];
-    let mut distincts = DistinctCounts::new(sizes.map(|(octets, _)| octets).into_iter());
+    let mut distincts = DistinctCounts::new(sizes.map(|(bytes, _)| bytes).into_iter());
     for name in names {
         let hash = hasher.hash_one(name);
         (0..sizes.len()).for_each(|set| _ = distincts.insert(set, hash));
     }
-    for (set, (octets, most)) in sizes.into_iter().enumerate() {
+    for (set, (bytes, most)) in sizes.into_iter().enumerate() {
         let error = distincts.count(set) as f64 / exact.len() as f64 - 1.0;
-        assert!(error.abs() < most, "{octets} octets, {} names: {error}", exact.len());
+        assert!(error.abs() < most, "{bytes} bytes, {} names: {error}", exact.len());
     }
 }
 

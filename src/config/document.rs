@@ -77,7 +77,7 @@ impl<'t> ConfigDocument<'t> {
         self.error(&format!("{section}.{}", fault.key), &fault.text)
     }
 
-    /// Where a key stands: the octet its last known part begins with.
+    /// Where a key stands: the byte its last known part begins with.
     pub(super) fn start_of(&self, key: &str) -> usize {
         let mut start = 0;
         let mut table = self.root.as_table();
@@ -132,17 +132,17 @@ fn remove(value: &mut DeValue<'_>, start: usize) -> bool {
     }
 }
 
-/// Line and column of an octet, counted from one; columns are characters.
-pub(super) fn position(text: &[u8], octet: usize) -> (usize, usize) {
-    let before = text.get(..octet).unwrap_or(text);
-    let line = before.split(|octet| *octet == b'\n').next_back().unwrap_or_default();
-    let lines = before.iter().filter(|octet| **octet == b'\n').count();
+/// Line and column of a byte, counted from one; columns are characters.
+pub(super) fn position(text: &[u8], byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.split(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
     (lines + 1, String::from_utf8_lossy(line).chars().count() + 1)
 }
 
 /// A part of a key as it would be written: quoted when it must be.
 pub(super) fn shown(name: &str) -> String {
-    let bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }
 
@@ -257,7 +257,7 @@ fn bare_word(text: &str, error_at: usize) -> Option<(&str, usize, String)> {
 /// The first line that says something, when it is YAML: `---`, or a key and a colon.
 fn start_of_yaml(text: &str) -> Option<usize> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let key = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'"' | b'\'');
+    let key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'"' | b'\'');
     let is_yaml = line == "---"
         || line.split_once(':').is_some_and(|(name, rest)| {
             !name.is_empty() && name.bytes().all(key) && (rest.is_empty() || rest.starts_with([' ', '\t']))

@@ -333,19 +333,19 @@ impl fmt::Debug for RawConfig {
 
 /// The first line of a file, without its end.
 fn read_secret(path: &Path) -> io::Result<Secret> {
-    let octets = files::read_whole(path, SECRET_MAX)?;
+    let bytes = files::read_whole(path, SECRET_MAX)?;
     let text =
-        String::from_utf8(octets).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))?;
+        String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is empty")),
     }
 }
 
-/// The longest configuration file, in octets; a device that never ends is no configuration.
+/// The longest configuration file, in bytes; a device that never ends is no configuration.
 const FILE_MAX: u64 = 1 << 20;
 
-/// The longest file with a secret, in octets.
+/// The longest file with a secret, in bytes.
 const SECRET_MAX: u64 = 1 << 16;
 
 /// Keys that the configuration knows and this program does not do: not yet, in which case whoever builds it deletes its

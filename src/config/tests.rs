@@ -207,7 +207,7 @@ fn the_example_can_be_switched_on_as_a_whole() {
         section = if line.starts_with('[') { line } else { section };
         let key = line.strip_prefix("# ").filter(|rest| {
             let name = rest.split(" = ").next().unwrap_or_default();
-            rest.contains(" = ") && name.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-')
+            rest.contains(" = ") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
         });
         // Two ways to the same place: one is enough.
         let second_way =

@@ -137,8 +137,8 @@ impl<const JSON: bool> Members<'_, JSON> {
 
     /// A text of strangers; empty is missing.
     fn label(&mut self, key: Key, text: &str) -> fmt::Result {
-        let octets = (!text.is_empty()).then_some(text.as_bytes());
-        self.escaped(key, octets, write_label_text)
+        let bytes = (!text.is_empty()).then_some(text.as_bytes());
+        self.escaped(key, bytes, write_label_text)
     }
 
     /// A mnemonic, else the number in words.

@@ -22,7 +22,7 @@ use crate::values::Format;
 /// One encoded event, without terminator, of at most [`RECORD_BYTES`] bytes.
 #[derive(Debug)]
 pub struct Record {
-    octets: Box<[u8]>,
+    bytes: Box<[u8]>,
     /// Bytes in use; `used <= bytes.len()`.
     used: usize,
     timestamp: TimestampText,
@@ -31,12 +31,12 @@ pub struct Record {
 impl Record {
     /// The bytes of the event.
     pub fn as_slice(&self) -> &[u8] {
-        self.octets.get(..self.used).unwrap_or_default()
+        self.bytes.get(..self.used).unwrap_or_default()
     }
 
     /// Lets `write` put text at the end; it tells how many bytes, or that there is no room.
     fn append_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> fmt::Result {
-        let room = self.octets.get_mut(self.used..).unwrap_or_default();
+        let room = self.bytes.get_mut(self.used..).unwrap_or_default();
         let written = write(room).ok_or(fmt::Error)?;
         self.used += written.min(room.len());
         Ok(())
@@ -54,22 +54,22 @@ impl Record {
     fn append_escaped_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> fmt::Result {
         let start = self.used;
         self.append_with(write)?;
-        let is_special = |octet: &u8| matches!(octet, b'"' | b'\\');
-        let text = self.octets.get(start..self.used).unwrap_or_default();
-        let special = text.iter().map(|octet| usize::from(is_special(octet))).sum::<usize>();
+        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
+        let text = self.bytes.get(start..self.used).unwrap_or_default();
+        let special = text.iter().map(|byte| usize::from(is_special(byte))).sum::<usize>();
         if special == 0 {
             return Ok(());
         }
         let (mut from, mut to) = (text.len(), text.len() + special);
-        let room = self.octets.get_mut(start..start + to).ok_or(fmt::Error)?;
+        let room = self.bytes.get_mut(start..start + to).ok_or(fmt::Error)?;
         self.used += special;
         // From the end, so that nothing is overwritten before it was moved; `from <= to` throughout.
         while from < to {
             from -= 1;
             to -= 1;
-            let Some(&octet) = room.get(from) else { return Err(fmt::Error) };
-            room.get_mut(to).map(|place| *place = octet).ok_or(fmt::Error)?;
-            if is_special(&octet) {
+            let Some(&byte) = room.get(from) else { return Err(fmt::Error) };
+            room.get_mut(to).map(|place| *place = byte).ok_or(fmt::Error)?;
+            if is_special(&byte) {
                 to -= 1;
                 room.get_mut(to).map(|place| *place = b'\\').ok_or(fmt::Error)?;
             }
@@ -80,15 +80,15 @@ impl Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Record { octets: limits::table(RECORD_BYTES, 0), used: 0, timestamp: TimestampText::default() }
+        Record { bytes: limits::table(RECORD_BYTES, 0), used: 0, timestamp: TimestampText::default() }
     }
 }
 
 impl Ascii for Record {
     #[inline]
-    fn write_ascii(&mut self, octets: &[u8]) -> fmt::Result {
-        let end = self.used + octets.len();
-        copy_short(self.octets.get_mut(self.used..end).ok_or(fmt::Error)?, octets);
+    fn write_ascii(&mut self, bytes: &[u8]) -> fmt::Result {
+        let end = self.used + bytes.len();
+        copy_short(self.bytes.get_mut(self.used..end).ok_or(fmt::Error)?, bytes);
         self.used = end;
         Ok(())
     }

@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use crate::limits::{HEALTH_ALARMS, table};
 use crate::values::choice;
 use crate::wire::name::Name;
-use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 choice! {
     /// What was found.
@@ -172,7 +172,7 @@ impl Display for Subject {
             Subject::Address(address) => write!(f, "{address}"),
             Subject::Identity(identity) if identity.is_empty() => f.write_str("-"),
             Subject::Identity(identity) => {
-                let mut room = [0; SUBJECT_BYTES * TEXT_PER_OCTET];
+                let mut room = [0; SUBJECT_BYTES * TEXT_PER_BYTE];
                 let length = write_label_text(identity, &mut room).unwrap_or(0);
                 f.write_str(room.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())
             }

@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::message::event::Event;
 use crate::wire::cursor::Cursor;
-use crate::wire::dns::HEADER_OCTETS;
+use crate::wire::dns::HEADER_BYTES;
 use crate::wire::iana::RrType;
 use crate::wire::name::{self, Name};
 
@@ -44,7 +44,7 @@ fn is_public(name: &Name<'_>) -> bool {
 /// The first private address among the answers.
 fn private_address(payload: &[u8]) -> Option<IpAddr> {
     let mut cursor = Cursor::new(payload);
-    let header = cursor.array::<HEADER_OCTETS>()?;
+    let header = cursor.array::<HEADER_BYTES>()?;
     let [_, _, _, _, qd1, qd0, an1, an0, ..] = header;
     for _ in 0..u16::from_be_bytes([qd1, qd0]) {
         name::skip(&mut cursor)?;

@@ -29,7 +29,7 @@ use super::query::{BadParameter, Parameters, PercentEncoded};
 use super::response::{BodyMode, Response, Words};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
 use crate::statistics::StreamScope;
-use crate::wire::text::TEXT_PER_OCTET;
+use crate::wire::text::TEXT_PER_BYTE;
 
 /// An endpoint: a path, and the function that answers there.
 struct Route {
@@ -144,7 +144,7 @@ impl ApiRequest<'_, '_> {
     /// The stream that the parameter of that name asks for. A name longer than any is an unknown one.
     fn scope(&self) -> Result<StreamScope, HttpError> {
         let Some(stream) = self.parameters.find("stream") else { return Ok(StreamScope::Global) };
-        match stream.decode::<{ IDENTITY_BYTES * TEXT_PER_OCTET }>() {
+        match stream.decode::<{ IDENTITY_BYTES * TEXT_PER_BYTE }>() {
             Ok(name) => {
                 self.app.statistics.borrow().find(&name).map(StreamScope::Stream).ok_or(HttpError::Stream)
             }

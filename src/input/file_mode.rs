@@ -26,7 +26,7 @@ impl Value for FileMode {
     }
 
     fn from_text(text: &str) -> Result<Self, Invalid> {
-        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|octet| matches!(octet, b'0'..=b'7'));
+        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
         mode.map(FileMode).ok_or(Invalid::Value)
     }

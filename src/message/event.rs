@@ -133,7 +133,7 @@ impl Endpoint {
     /// Reads the dnstap fields: 4 or 16 bytes, and a port in 32 bits.
     fn from_wire(family: Option<Family>, address: Option<&[u8]>, port: Option<u32>) -> Self {
         Endpoint {
-            address: address.and_then(|octets| parse_address(family, octets)),
+            address: address.and_then(|bytes| parse_address(family, bytes)),
             port: port.and_then(|port| u16::try_from(port).ok()).and_then(NonZeroU16::new),
         }
     }
@@ -146,11 +146,11 @@ fn to_time(sent: dnstap::Time) -> Option<Time> {
 }
 
 /// An address by the length of its bytes; family INET in 16 bytes is unmapped, as older CoreDNS sends it.
-fn parse_address(family: Option<Family>, octets: &[u8]) -> Option<IpAddr> {
-    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+fn parse_address(family: Option<Family>, bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(IpAddr::V4(Ipv4Addr::from(v4)));
     }
-    let v6 = Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?);
+    let v6 = Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?);
     match v6.to_ipv4_mapped() {
         Some(v4) if family == Some(Family::INET) => Some(IpAddr::V4(v4)),
         _ => Some(IpAddr::V6(v6)),

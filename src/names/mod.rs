@@ -61,7 +61,7 @@ pub struct Device {
 #[derive(Clone, Copy, Debug, Default)]
 struct Address {
     /// IPv4 as mapped.
-    octets: [u8; 16],
+    bytes: [u8; 16],
     last_seen: u32,
     /// Number of the device, plus 1; 0 if the place is free.
     device: u16,
@@ -132,10 +132,10 @@ impl Devices {
     /// The device of an address that asks, which gets a place if it has none.
     #[inline]
     fn see(&mut self, client: IpAddr, now: u32) -> Option<DeviceId> {
-        let octets = octets(client);
-        let place = match self.place(&octets) {
+        let bytes = bytes(client);
+        let place = match self.place(&bytes) {
             Some(place) => place,
-            None => self.add_stranger(octets, now)?,
+            None => self.add_stranger(bytes, now)?,
         };
         let address = self.addresses.get_mut(place)?;
         address.last_seen = now;
@@ -152,7 +152,7 @@ impl Devices {
 
     /// The device of an address.
     pub fn find(&self, address: IpAddr) -> Option<DeviceId> {
-        let place = self.place(&octets(address))?;
+        let place = self.place(&bytes(address))?;
         self.addresses.get(place).map(|address| DeviceId(address.device.wrapping_sub(1)))
     }
 
@@ -183,7 +183,7 @@ impl Devices {
             if latest.is_full() && latest.last().is_some_and(|(seen, _)| *seen < address.last_seen) {
                 latest.pop();
             }
-            let _ = latest.push((address.last_seen, Ipv6Addr::from(address.octets).to_canonical()));
+            let _ = latest.push((address.last_seen, Ipv6Addr::from(address.bytes).to_canonical()));
             latest.sort_unstable_by_key(|(seen, _)| core::cmp::Reverse(*seen));
         }
         latest.into_iter().map(|(_, address)| address).collect()
@@ -229,7 +229,7 @@ impl Devices {
                 if by_address.is_none()
                     && let Some(address) = fact.address
                 {
-                    self.add_address(octets(address), device, now);
+                    self.add_address(bytes(address), device, now);
                 }
                 Some(device)
             }
@@ -265,49 +265,49 @@ impl Devices {
         fact.name?;
         let id = self.take_device(now)?;
         if let Some(address) = fact.address {
-            self.add_address(octets(address), id, now);
+            self.add_address(bytes(address), id, now);
         }
         Some(id)
     }
 
     /// A place for an address of which nothing is known, and a device for it.
     #[inline(never)]
-    fn add_stranger(&mut self, octets: [u8; 16], now: u32) -> Option<usize> {
+    fn add_stranger(&mut self, bytes: [u8; 16], now: u32) -> Option<usize> {
         self.has_strangers = true;
         // First the place, which a busy row refuses: then nothing else has to go for it.
-        self.free_place(&octets, now)?;
+        self.free_place(&bytes, now)?;
         let id = self.take_device(now)?;
-        self.add_address(octets, id, now)
+        self.add_address(bytes, id, now)
     }
 
     /// Gives an address to a device.
-    fn add_address(&mut self, octets: [u8; 16], id: DeviceId, now: u32) -> Option<usize> {
-        let place = self.free_place(&octets, now)?;
+    fn add_address(&mut self, bytes: [u8; 16], id: DeviceId, now: u32) -> Option<usize> {
+        let place = self.free_place(&bytes, now)?;
         let first = self.device(id)?.first_address;
         let held = self.addresses.get_mut(place)?;
-        *held = Address { octets, last_seen: 0, device: id.0 + 1, next: first, has_asked: false };
+        *held = Address { bytes, last_seen: 0, device: id.0 + 1, next: first, has_asked: false };
         self.device_mut(id)?.first_address = place as u16 + 1;
         Some(place)
     }
 
     /// Where an address is.
     #[inline]
-    fn place(&self, octets: &[u8; 16]) -> Option<usize> {
-        let start = self.row(octets);
+    fn place(&self, bytes: &[u8; 16]) -> Option<usize> {
+        let start = self.row(bytes);
         let row = self.addresses.get(start..start + ROW)?;
-        row.iter().position(|held| held.device != 0 && held.octets == *octets).map(|at| start + at)
+        row.iter().position(|held| held.device != 0 && held.bytes == *bytes).map(|at| start + at)
     }
 
     /// Where the row of an address begins.
     #[inline]
-    fn row(&self, octets: &[u8; 16]) -> usize {
+    fn row(&self, bytes: &[u8; 16]) -> usize {
         let rows = self.addresses.len() / ROW;
-        (self.hasher.hash_one(u128::from_ne_bytes(*octets)) as usize & (rows - 1)) * ROW
+        (self.hasher.hash_one(u128::from_ne_bytes(*bytes)) as usize & (rows - 1)) * ROW
     }
 
     /// A free place in the row of an address, for which another one may have to go.
-    fn free_place(&mut self, octets: &[u8; 16], now: u32) -> Option<usize> {
-        let start = self.row(octets);
+    fn free_place(&mut self, bytes: &[u8; 16], now: u32) -> Option<usize> {
+        let start = self.row(bytes);
         let row = self.addresses.get(start..start + ROW)?;
         let worth = |address: &Address| {
             let device = self.device(DeviceId(address.device.wrapping_sub(1)));
@@ -364,7 +364,7 @@ impl Devices {
 
     /// Gives an address of a device to another one; with the last one goes what was counted, if the device has no name or MAC.
     fn move_address(&mut self, address: Option<IpAddr>, from: DeviceId, to: DeviceId) {
-        let Some(place) = address.and_then(|address| self.place(&octets(address))) else { return };
+        let Some(place) = address.and_then(|address| self.place(&bytes(address))) else { return };
         self.unlink(place, from);
         let first = self.device(to).map_or(0, |device| device.first_address);
         if let Some(address) = self.addresses.get_mut(place) {
@@ -495,7 +495,7 @@ impl Device {
 
 /// An address in 16 bytes.
 #[inline]
-fn octets(address: IpAddr) -> [u8; 16] {
+fn bytes(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),

@@ -52,9 +52,9 @@ pub struct DistinctCounts {
 /// One of them.
 #[derive(Clone, Debug)]
 struct CountedSet {
-    /// Where its memory begins, and its bytes: two registers each, so `octets = 2^(index_bits - 1)`.
+    /// Where its memory begins, and its bytes: two registers each, so `bytes = 2^(index_bits - 1)`.
     start: usize,
-    octets: usize,
+    bytes: usize,
     /// Bits of a hash that choose a register.
     index_bits: u32,
     contents: Contents,
@@ -96,15 +96,15 @@ const PART_BITS: u32 = 16;
 
 impl DistinctCounts {
     /// Empty sets in that many bytes each.
-    pub fn new(octets: impl Iterator<Item = usize>) -> Self {
+    pub fn new(bytes: impl Iterator<Item = usize>) -> Self {
         let mut start = 0;
-        let counts = octets.map(|octets| {
-            let octets = octets.next_power_of_two().max(limits::DISTINCT_BYTES_MIN);
-            start += octets;
+        let counts = bytes.map(|bytes| {
+            let bytes = bytes.next_power_of_two().max(limits::DISTINCT_BYTES_MIN);
+            start += bytes;
             CountedSet {
-                start: start - octets,
-                octets,
-                index_bits: octets.trailing_zeros() + 1,
+                start: start - bytes,
+                bytes,
+                index_bits: bytes.trailing_zeros() + 1,
                 contents: Contents::Exact(0),
             }
         });
@@ -112,15 +112,15 @@ impl DistinctCounts {
     }
 
     /// Bytes of a set in that many bytes.
-    pub const fn cost(octets: usize) -> usize {
-        size_of::<CountedSet>() + octets
+    pub const fn cost(bytes: usize) -> usize {
+        size_of::<CountedSet>() + bytes
     }
 
     /// Notes one thing in a set by the hash of it. `false` when it is sure that it was there before.
     #[inline]
     pub fn insert(&mut self, number: usize, hash: u64) -> bool {
         let Some(count) = self.counts.get_mut(number) else { return false };
-        let Some(memory) = self.memory.get_mut(count.start..count.start + count.octets) else { return false };
+        let Some(memory) = self.memory.get_mut(count.start..count.start + count.bytes) else { return false };
         match &count.contents {
             Contents::Exact(_) if is_held(memory, hash) => return false,
             Contents::RegisterSketch(sketch) if sketch.is_unchanged(memory, count.index_bits, hash) => {}
@@ -141,7 +141,7 @@ impl DistinctCounts {
     /// Nothing was seen of one set.
     pub fn reset_set(&mut self, number: usize) {
         let Some(count) = self.counts.get_mut(number) else { return };
-        if let Some(memory) = self.memory.get_mut(count.start..count.start + count.octets) {
+        if let Some(memory) = self.memory.get_mut(count.start..count.start + count.bytes) {
             memory.fill(0);
             count.contents = Contents::Exact(0);
         }
@@ -327,17 +327,17 @@ mod tests {
         let mut squares = [0.0; 3];
         for seed in 0..SEEDS {
             let (hasher, mut distincts) =
-                (hasher(seed), DistinctCounts::new(sizes.map(|(octets, _)| octets).into_iter()));
+                (hasher(seed), DistinctCounts::new(sizes.map(|(bytes, _)| bytes).into_iter()));
             for thing in 1..=100_000u64 {
                 let hash = hasher.hash_one(thing);
-                for (number, (square, (octets, stated))) in squares.iter_mut().zip(sizes).enumerate() {
+                for (number, (square, (bytes, stated))) in squares.iter_mut().zip(sizes).enumerate() {
                     distincts.insert(number, hash);
                     if marks.contains(&thing) {
                         let error = distincts.count(number) as f64 / thing as f64 - 1.0;
-                        assert!(error.abs() < 4.0 * stated, "{octets} octets, seed {seed}, {thing}: {error}");
+                        assert!(error.abs() < 4.0 * stated, "{bytes} bytes, seed {seed}, {thing}: {error}");
                         assert!(
-                            octets < 8192 || error.abs() < 0.02,
-                            "{octets} octets, seed {seed}, {thing}: {error}"
+                            bytes < 8192 || error.abs() < 0.02,
+                            "{bytes} bytes, seed {seed}, {thing}: {error}"
                         );
                         *square += if thing > 50_000 { error * error } else { 0.0 };
                     }
@@ -345,11 +345,11 @@ mod tests {
             }
         }
         let documentation = include_str!("distinct.rs");
-        for (square, (octets, stated)) in squares.into_iter().zip(sizes) {
+        for (square, (bytes, stated)) in squares.into_iter().zip(sizes) {
             let error = (square / SEEDS as f64).sqrt();
-            println!("{octets} octets: {:.2} %", error * 100.0);
-            assert!((0.6..1.3).contains(&(error / stated)), "{octets} octets: {error}");
-            let row = format!("//! | {octets} | {} | {:.2} % |", octets * 2, stated * 100.0);
+            println!("{bytes} bytes: {:.2} %", error * 100.0);
+            assert!((0.6..1.3).contains(&(error / stated)), "{bytes} bytes: {error}");
+            let row = format!("//! | {bytes} | {} | {:.2} % |", bytes * 2, stated * 100.0);
             assert!(documentation.contains(&row), "{row}");
         }
     }

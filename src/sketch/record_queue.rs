@@ -11,7 +11,7 @@
 //!
 //! [`rewind`]: RecordQueue::rewind
 
-use crate::limits::{self, QUEUE_OCTETS_PER_RECORD};
+use crate::limits::{self, QUEUE_BYTES_PER_RECORD};
 
 /// A bounded queue of records.
 ///
@@ -52,7 +52,7 @@ impl RecordQueue {
     }
 
     fn records_max(capacity: usize) -> usize {
-        (capacity / QUEUE_OCTETS_PER_RECORD).max(1)
+        (capacity / QUEUE_BYTES_PER_RECORD).max(1)
     }
 
     /// Puts in one record made of `parts`.

@@ -162,7 +162,7 @@ impl Statistics {
             clients_of: MessageKinds::of(&section.clients_of),
             seen: crate::sketch::rates::WindowCoverage::NOTHING,
             passed_ms: 0,
-            distincts: DistinctCounts::new(distinct_sizes(limits).flat_map(|octets| [octets; SETS])),
+            distincts: DistinctCounts::new(distinct_sizes(limits).flat_map(|bytes| [bytes; SETS])),
             interval: None,
             tables: Tables::new(limits, section, with_countries),
         }
@@ -170,7 +170,7 @@ impl Statistics {
 
     /// Bytes of the counts of different things.
     pub fn distinct_cost(limits: &Limits) -> usize {
-        distinct_sizes(limits).map(|octets| SETS * DistinctCounts::cost(octets)).sum()
+        distinct_sizes(limits).map(|bytes| SETS * DistinctCounts::cost(bytes)).sum()
     }
 
     /// Bytes of those that [`Statistics::count_intervals`] makes.

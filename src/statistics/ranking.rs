@@ -17,7 +17,7 @@ use crate::limits::PLACE_BYTES;
 use crate::sketch::heavy_hitters::HeavyHitters;
 use crate::wire::iana::{Rcode, RrType};
 use crate::wire::name::{NAME_MAX, Name};
-use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// A table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Table {
     Domains(usize),
     /// Query addresses by messages.
     ClientHits,
-    /// Query addresses by octets.
+    /// Query addresses by bytes.
     ClientBytes,
     /// Rcodes.
     Rcodes(Direction),
@@ -43,7 +43,7 @@ pub enum Table {
 pub struct TableRow<'a> {
     /// What it is about.
     pub label: RowLabel<'a>,
-    /// How often, or how many octets.
+    /// How often, or how many bytes.
     pub number: u64,
     /// The true number is as much above or below at most.
     pub error: u64,
@@ -54,7 +54,7 @@ pub struct TableRow<'a> {
 pub enum RowLabel<'a> {
     /// A name in wire form.
     Name(&'a [u8]),
-    /// An address in 4 or 16 octets.
+    /// An address in 4 or 16 bytes.
     Address(&'a [u8]),
     /// Text as it is.
     Text(&'a str),
@@ -77,8 +77,8 @@ pub const BATCH: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub struct RowPosition {
     number: u64,
-    /// The octets of a name or of a country, or the text of something else.
-    octets: heapless::Vec<u8, NAME_MAX>,
+    /// The bytes of a name or of a country, or the text of something else.
+    bytes: heapless::Vec<u8, NAME_MAX>,
     kind: PositionKind,
 }
 
@@ -92,7 +92,7 @@ enum PositionKind {
     Text,
 }
 
-/// Octets of the text of a label that is neither name nor country.
+/// Bytes of the text of a label that is neither name nor country.
 const LABEL_TEXT: usize = 64;
 
 /// The best rows so far.
@@ -107,27 +107,27 @@ impl RowPosition {
     /// Goes on behind a row.
     pub fn pass(&mut self, row: &TableRow<'_>) {
         self.number = row.number;
-        self.octets.clear();
+        self.bytes.clear();
         let mut text = heapless::String::<LABEL_TEXT>::new();
-        let (kind, octets) = match row.label {
+        let (kind, bytes) = match row.label {
             RowLabel::Name(wire) => (PositionKind::Name, wire),
-            RowLabel::Country(octets) => (PositionKind::Country, octets),
+            RowLabel::Country(bytes) => (PositionKind::Country, bytes),
             label => {
                 let _ = write!(text, "{label}");
                 (PositionKind::Text, text.as_bytes())
             }
         };
         self.kind = kind;
-        let _ = self.octets.extend_from_slice(octets);
+        let _ = self.bytes.extend_from_slice(bytes);
     }
 
     /// Whether a row is still to come.
     fn is_before(&self, row: &TableRow<'_>) -> bool {
         let label = match self.kind {
             PositionKind::Nothing => return true,
-            PositionKind::Name => RowLabel::Name(&self.octets),
-            PositionKind::Country => RowLabel::Country(&self.octets),
-            PositionKind::Text => RowLabel::Text(core::str::from_utf8(&self.octets).unwrap_or_default()),
+            PositionKind::Name => RowLabel::Name(&self.bytes),
+            PositionKind::Country => RowLabel::Country(&self.bytes),
+            PositionKind::Text => RowLabel::Text(core::str::from_utf8(&self.bytes).unwrap_or_default()),
         };
         row.number.cmp(&self.number).then_with(|| label.compare(&row.label)) == Ordering::Less
     }
@@ -182,16 +182,16 @@ impl RowLabel<'_> {
     }
 }
 
-/// The octets of a name's text, escapes apart: near enough to order by, and different for different names.
+/// The bytes of a name's text, escapes apart: near enough to order by, and different for different names.
 fn name_text(wire: &[u8]) -> impl Iterator<Item = u8> {
     let mut left = wire.first().copied().unwrap_or(0);
-    wire.iter().skip(1).map(move |&octet| {
+    wire.iter().skip(1).map(move |&byte| {
         if left == 0 {
-            left = octet;
+            left = byte;
             return b'.';
         }
         left -= 1;
-        octet
+        byte
     })
 }
 
@@ -199,15 +199,15 @@ impl fmt::Display for RowLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             RowLabel::Name(wire) => Name::parse(wire).map_or(Ok(()), |(name, _)| write!(f, "{name}")),
-            RowLabel::Address(octets) => match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
+            RowLabel::Address(bytes) => match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
                 (Ok(v4), _) => write!(f, "{}", IpAddr::V4(Ipv4Addr::from(v4))),
                 (_, Ok(v6)) => write!(f, "{}", IpAddr::V6(Ipv6Addr::from(v6))),
                 _ => Ok(()),
             },
             RowLabel::Text(text) => f.write_str(text),
-            RowLabel::Country(octets) => {
-                let mut room = [0; PLACE_BYTES * TEXT_PER_OCTET];
-                let length = write_label_text(octets, &mut room).unwrap_or(0);
+            RowLabel::Country(bytes) => {
+                let mut room = [0; PLACE_BYTES * TEXT_PER_BYTE];
+                let length = write_label_text(bytes, &mut room).unwrap_or(0);
                 f.write_str(room.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())
             }
             RowLabel::Rcode(direction, rcode) => lower(f, direction, format_args!("{rcode}")),

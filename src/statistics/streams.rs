@@ -17,7 +17,7 @@ use crate::sketch::latency::LatencyHistogram;
 use crate::sketch::rates::StreamRates;
 use crate::sys::random::{SeededState, seeded_state};
 use crate::values::Text;
-use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// Statistics of one identity.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Stream {
     /// First bytes of the identity, as sent; `-` for none.
     identity: heapless::Vec<u8, IDENTITY_BYTES, u8>,
     /// The identity as people read it.
-    text: heapless::String<{ IDENTITY_BYTES * TEXT_PER_OCTET }>,
+    text: heapless::String<{ IDENTITY_BYTES * TEXT_PER_BYTE }>,
     /// What was counted.
     pub counters: Counters,
     /// Messages a second: of all, and of kinds whose query address is a client.
@@ -50,7 +50,7 @@ enum StreamState {
 
 impl Stream {
     fn new(identity: &[u8], state: StreamState) -> Self {
-        let mut room = [0; IDENTITY_BYTES * TEXT_PER_OCTET];
+        let mut room = [0; IDENTITY_BYTES * TEXT_PER_BYTE];
         let length = write_label_text(identity, &mut room).unwrap_or(0);
         let text = core::str::from_utf8(room.get(..length).unwrap_or_default()).unwrap_or_default();
         // An identity must not pass for the stream of all the others: two series of one name are an error to Prometheus.

@@ -26,7 +26,7 @@ impl Value for TableName {
 
     fn from_text(text: &str) -> Result<Self, Invalid> {
         let what = text.strip_suffix("/query").or_else(|| text.strip_suffix("/response"));
-        let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if what.is_some_and(|what| !what.is_empty() && what.bytes().all(plain)) {
             return Ok(TableName(text.to_owned()));
         }

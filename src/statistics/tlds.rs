@@ -206,7 +206,7 @@ mod tests {
             "onion",
             "example",
             "com.",
-            "an-invented-label-of-30-octets",
+            "an-invented-label-of-30-bytes",
         ] {
             assert_eq!(find(none.as_bytes()), None, "{none}");
         }

@@ -128,7 +128,7 @@ pub fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Result<()> 
     }
 }
 
-/// Octets of the two headers of a message about a neighbour (`ndmsg`):
+/// Bytes of the two headers of a message about a neighbour (`ndmsg`):
 ///
 /// ```text
 /// | family 1 | 3 | interface 4 | state 2 | flags 1 | type 1 |
@@ -137,7 +137,7 @@ const NEIGHBOUR_HEADERS: usize = size_of::<nlmsghdr>() + 12;
 
 /// Reads one part of the answer; whether more is to come.
 fn take_neighbours(mut answer: &[u8], take: &mut impl FnMut(u32, IpAddr, [u8; 6])) -> bool {
-    while let Some((message, rest)) = split(answer, |octets| number_at(octets, 0)) {
+    while let Some((message, rest)) = split(answer, |bytes| number_at(bytes, 0)) {
         answer = rest;
         let kind = short_at(message, 4);
         if kind == Some(libc::NLMSG_DONE as u16) || kind == Some(libc::NLMSG_ERROR as u16) {
@@ -231,7 +231,7 @@ impl AsyncRouteSocket {
 /// Messages of the kernel taken at once.
 const TAKEN_AT_ONCE: usize = 64;
 
-/// Octets of an answer; the kernel cuts none that has 32 KiB.
+/// Bytes of an answer; the kernel cuts none that has 32 KiB.
 const ANSWER_BYTES: usize = 32 << 10;
 
 /// A socket that speaks with the kernel about its network. The kernel answers at once or not at all, so nothing
@@ -243,7 +243,7 @@ fn open(groups: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Octets of the two headers of a message about an interface.
+/// Bytes of the two headers of a message about an interface.
 const LINK_HEADERS: usize = size_of::<nlmsghdr>() + size_of::<ifinfomsg>();
 
 /// Asks for all interfaces, or all neighbours, whose header is shorter: what is more is 0 and not read.
@@ -256,15 +256,15 @@ fn ask_for_all(kind: u16) -> [u8; LINK_HEADERS] {
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
     let [a, b, c, d] = (LINK_HEADERS as u32).to_ne_bytes();
     let ([e, f], [g, h]) = (kind.to_ne_bytes(), flags.to_ne_bytes());
-    for (place, octet) in message.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-        *place = octet;
+    for (place, byte) in message.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *place = byte;
     }
     message
 }
 
 /// Reads one part of the answer; whether more is to come.
 fn collect_subordinates(mut answer: &[u8], found: &mut heapless::Vec<u32, SNIFFER_INTERFACES>) -> bool {
-    while let Some((message, rest)) = split(answer, |octets| number_at(octets, 0)) {
+    while let Some((message, rest)) = split(answer, |bytes| number_at(bytes, 0)) {
         answer = rest;
         let kind = short_at(message, 4);
         if kind == Some(libc::NLMSG_DONE as u16) || kind == Some(libc::NLMSG_ERROR as u16) {
@@ -291,23 +291,23 @@ fn has_master(mut attributes: &[u8]) -> bool {
 }
 
 /// Splits off the first attribute.
-fn split_attribute(octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    split(octets, |octets| short_at(octets, 0).map(u32::from))
+fn split_attribute(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    split(bytes, |bytes| short_at(bytes, 0).map(u32::from))
 }
 
-/// Splits off the first of several things, each as long as it says itself, and then aligned to four octets.
-fn split(octets: &[u8], length: impl Fn(&[u8]) -> Option<u32>) -> Option<(&[u8], &[u8])> {
-    let length = length(octets)? as usize;
-    let first = octets.get(..length).filter(|first| first.len() >= size_of::<nlattr>())?;
-    Some((first, octets.get(length.next_multiple_of(4)..).unwrap_or_default()))
+/// Splits off the first of several things, each as long as it says itself, and then aligned to four bytes.
+fn split(bytes: &[u8], length: impl Fn(&[u8]) -> Option<u32>) -> Option<(&[u8], &[u8])> {
+    let length = length(bytes)? as usize;
+    let first = bytes.get(..length).filter(|first| first.len() >= size_of::<nlattr>())?;
+    Some((first, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-fn number_at(octets: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(*octets.get(at..)?.first_chunk()?))
+fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn short_at(octets: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(*octets.get(at..)?.first_chunk()?))
+fn short_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ impl<C: ProducerContext + 'static> Watched<C> {
             rd_kafka_queue_io_event_enable(
                 queue.as_ptr(),
                 writer.as_raw_fd(),
-                OCTET.as_ptr().cast(),
-                OCTET.len(),
+                BYTE.as_ptr().cast(),
+                BYTE.len(),
             );
         }
         Ok(Watched { producer, queue, reader, _writer: writer })
@@ -102,7 +102,7 @@ impl<C: ProducerContext + 'static> Drop for Watched<C> {
         // SAFETY: the queue is valid until its reference is given back, here and once. After the first call nothing
         // is written to the descriptor any more.
         unsafe {
-            rd_kafka_queue_io_event_enable(self.queue.as_ptr(), -1, OCTET.as_ptr().cast(), 0);
+            rd_kafka_queue_io_event_enable(self.queue.as_ptr(), -1, BYTE.as_ptr().cast(), 0);
             rd_kafka_queue_destroy(self.queue.as_ptr());
         }
     }
@@ -127,7 +127,7 @@ impl Signal {
 }
 
 /// What is written for new events.
-const OCTET: &[u8] = &[1];
+const BYTE: &[u8] = &[1];
 
 /// Milliseconds that librdkafka's threads have to notice that nothing is to wait any more.
 const HURRY_MS: i32 = 2;

@@ -170,9 +170,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("dnstapd-mapping-{}", std::process::id()));
         std::fs::write(&path, [7; 300_000]).unwrap();
         let mapping = Mapping::open(&path).unwrap();
-        assert!(mapping.as_ref().iter().all(|&octet| octet == 7));
+        assert!(mapping.as_ref().iter().all(|&byte| byte == 7));
         OpenOptions::new().write(true).open(&path).unwrap().set_len(100_000).unwrap();
-        let sum: usize = mapping.as_ref().iter().map(|&octet| usize::from(octet)).sum();
+        let sum: usize = mapping.as_ref().iter().map(|&byte| usize::from(byte)).sum();
         assert_eq!(sum, 7 * 100_000);
         assert!(Mapping::was_cut());
         std::fs::remove_file(path).unwrap();

@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
 /// Bytes of memory in use.
-pub fn resident_octets() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     let mut buffer = [0; 128];
     // proc(5): total, resident, ... in pages.
     let pages: u64 = read("/proc/self/statm", &mut buffer)?.split_ascii_whitespace().nth(1)?.parse().ok()?;
@@ -61,10 +61,10 @@ fn booted() -> Option<u64> {
     let mut line = heapless::Vec::<u8, 32>::new();
     loop {
         let length = file.read(&mut buffer).ok().filter(|&length| length > 0)?;
-        for &octet in buffer.get(..length)? {
-            if octet != b'\n' {
+        for &byte in buffer.get(..length)? {
+            if byte != b'\n' {
                 // What is longer than the line we look for is not that line.
-                let _ = line.push(octet);
+                let _ = line.push(byte);
                 continue;
             }
             if let Some(seconds) = line.strip_prefix(b"btime ") {
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn memory_and_time_are_of_a_plausible_size() {
-        assert!((100 << 10..10 << 30).contains(&resident_octets().unwrap()));
+        assert!((100 << 10..10 << 30).contains(&resident_bytes().unwrap()));
         let before = cpu_time().unwrap();
         assert!((0..200_000_000u64).fold(0, |sum, number| core::hint::black_box(sum ^ number)) < u64::MAX);
         assert!(cpu_time().unwrap() > before);

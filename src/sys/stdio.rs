@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Octets that a writable pipe takes without blocking (POSIX asks for 512 at least, Linux has 4096).
+/// Bytes that a writable pipe takes without blocking (POSIX asks for 512 at least, Linux has 4096).
 pub const PIPE_BUF: usize = libc::PIPE_BUF;
 
 /// How a descriptor can be waited for.
@@ -48,7 +48,7 @@ pub fn reopen(descriptor: &OwnedFd) -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path.as_str())
 }
 
-/// Whether a write of up to [`PIPE_BUF`] octets would go through now.
+/// Whether a write of up to [`PIPE_BUF`] bytes would go through now.
 ///
 /// # Errors
 ///

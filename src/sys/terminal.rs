@@ -73,10 +73,10 @@ impl Terminal {
     /// # Errors
     ///
     /// Those of the terminal.
-    pub async fn write(&self, mut octets: &[u8]) -> io::Result<()> {
-        while !octets.is_empty() {
-            let written = self.file.write_with(|mut file| file.write(octets)).await?;
-            octets = octets.get(written..).unwrap_or_default();
+    pub async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = self.file.write_with(|mut file| file.write(bytes)).await?;
+            bytes = bytes.get(written..).unwrap_or_default();
         }
         Ok(())
     }

@@ -97,7 +97,7 @@ impl<'t> ApiClient<'t> {
         let head = self.read_head().await?;
         let body = match head.body {
             BodyFraming::Chunks => self.read_chunks().await?,
-            BodyFraming::Bytes(length) => self.read_octets(length).await?,
+            BodyFraming::Bytes(length) => self.read_bytes(length).await?,
             BodyFraming::ToTheEnd => self.read_to_the_end().await?,
         };
         Ok((head.status, body))
@@ -127,7 +127,7 @@ impl<'t> ApiClient<'t> {
             if size > BODY_MAX - body.len() {
                 return Err(invalid("the answer is too long"));
             }
-            body.extend(self.read_octets(size).await?);
+            body.extend(self.read_bytes(size).await?);
             self.read_line().await?;
             if size == 0 {
                 return Ok(body);
@@ -150,7 +150,7 @@ impl<'t> ApiClient<'t> {
         }
     }
 
-    async fn read_octets(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    async fn read_bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
         if length > BODY_MAX {
             return Err(invalid("the answer is too long"));
         }

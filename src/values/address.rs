@@ -67,7 +67,7 @@ impl Value for Host {
             None => host.parse::<IpAddr>().is_ok(),
         };
         // Four numbers that are no address are a typing error, not a name.
-        let numeric = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        let numeric = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if is_address || (host == text && !numeric && is_host_name(host)) {
             return Ok(Host(host.to_owned()));
         }
@@ -114,7 +114,7 @@ impl Value for Network {
         let address: IpAddr = bare(address).parse().map_err(|_| Invalid::Value)?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            Some(digits) if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse::<u8>().ok().filter(|prefix| *prefix <= width).ok_or(Invalid::Value)?
             }
             Some(_) => return Err(Invalid::Value),
@@ -161,7 +161,7 @@ fn bare(text: &str) -> &str {
 fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     let name = name.strip_suffix('.').unwrap_or(name);
     name.len() <= 253 && name.split('.').all(label)

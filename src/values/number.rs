@@ -10,14 +10,14 @@ pub struct ByteSize<const MIN: u64 = 0, const MAX: u64 = { i64::MAX as u64 }>(u6
 
 impl<const MIN: u64, const MAX: u64> ByteSize<MIN, MAX> {
     /// A size known at compile time; brought into the range.
-    pub const fn new(octets: u64) -> Self {
-        if octets < MIN {
+    pub const fn new(bytes: u64) -> Self {
+        if bytes < MIN {
             return ByteSize(MIN);
         }
-        if octets > MAX {
+        if bytes > MAX {
             return ByteSize(MAX);
         }
-        ByteSize(octets)
+        ByteSize(bytes)
     }
 
     /// The size; `MIN <= bytes <= MAX`.
@@ -31,14 +31,14 @@ impl<const MIN: u64, const MAX: u64> ByteSize<MIN, MAX> {
     }
 
     /// The size, when it is in the range.
-    fn checked(octets: u64) -> Result<Self, Invalid> {
-        if (MIN..=MAX).contains(&octets) { Ok(ByteSize(octets)) } else { Err(Invalid::Value) }
+    fn checked(bytes: u64) -> Result<Self, Invalid> {
+        if (MIN..=MAX).contains(&bytes) { Ok(ByteSize(bytes)) } else { Err(Invalid::Value) }
     }
 }
 
 impl<const MIN: u64, const MAX: u64> Value for ByteSize<MIN, MAX> {
     fn allowed() -> String {
-        let form = "octets as a number or with K, M, G (1024-based), such as \"256K\"";
+        let form = "bytes as a number or with K, M, G (1024-based), such as \"256K\"";
         match (MIN, MAX == i64::MAX as u64) {
             (0, true) => form.to_owned(),
             (_, true) => format!("{form}, at least {}", ByteSize::<0>(MIN)),
@@ -53,7 +53,7 @@ impl<const MIN: u64, const MAX: u64> Value for ByteSize<MIN, MAX> {
             Some(b'G' | b'g') => (text.get(..text.len() - 1), 1 << 30),
             _ => (Some(text), 1),
         };
-        let digits = digits.filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let number: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or(Invalid::Value)?;
         Self::checked(number.checked_mul(unit).ok_or(Invalid::Value)?)
     }
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn octets_take_numbers_and_units() {
+    fn bytes_take_numbers_and_units() {
         let check = |text: &str, expected: Option<u64>| {
             assert_eq!(ByteSize::<0>::from_text(text).ok().map(ByteSize::get), expected, "{text:?}");
         };
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn octets_keep_their_range() {
+    fn bytes_keep_their_range() {
         type Queue = ByteSize<8192, 1_073_741_824>;
         assert_eq!(Queue::from_text("8191"), Err(Invalid::Value));
         assert_eq!(Queue::from_text("8K").map(ByteSize::get), Ok(8192));
@@ -231,9 +231,9 @@ mod tests {
 
     /// What is shown can be read again, and is the same.
     #[test]
-    fn octets_round_trip() {
-        for octets in [0, 1, 1000, 1023, 1024, 1025, 10 << 20, 3 << 30, (1 << 30) + 1024] {
-            let size = ByteSize::<0>::new(octets);
+    fn bytes_round_trip() {
+        for bytes in [0, 1, 1000, 1023, 1024, 1025, 10 << 20, 3 << 30, (1 << 30) + 1024] {
+            let size = ByteSize::<0>::new(bytes);
             assert_eq!(ByteSize::from_text(&size.to_string()), Ok(size));
         }
         assert_eq!(ByteSize::<0>::new(10 << 20).to_string(), "10M");

@@ -14,7 +14,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::cursor::{Composer, Cursor};
-use super::dns::HEADER_OCTETS;
+use super::dns::HEADER_BYTES;
 use super::iana::{Class, RrType};
 use super::name::{self, NAME_MAX, Name};
 
@@ -62,7 +62,7 @@ impl<'a> AnswerSummary<'a> {
     #[inline]
     fn read(&mut self, message: &'a [u8], start: usize) -> Option<()> {
         let [_, _, _, _, _, _, an1, an0, ns1, ns0, ar1, ar0] =
-            Cursor::new(message).array::<HEADER_OCTETS>()?;
+            Cursor::new(message).array::<HEADER_BYTES>()?;
         let u16_of = |high, low| u16::from_be_bytes([high, low]);
         self.count = u16_of(an1, an0);
         let mut cursor = Cursor::new(message.get(start..)?);
@@ -141,8 +141,8 @@ impl<'a> AnswerRecord<'a> {
 
     fn address(&self) -> Option<IpAddr> {
         match self.rr_type {
-            RrType::A => <[u8; 4]>::try_from(self.data).ok().map(|octets| Ipv4Addr::from(octets).into()),
-            RrType::AAAA => <[u8; 16]>::try_from(self.data).ok().map(|octets| Ipv6Addr::from(octets).into()),
+            RrType::A => <[u8; 4]>::try_from(self.data).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
+            RrType::AAAA => <[u8; 16]>::try_from(self.data).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
             _ => None,
         }
     }

@@ -28,7 +28,7 @@ use crate::reasons::reasons;
 use core::fmt;
 
 /// How many bytes the header takes.
-pub const HEADER_OCTETS: usize = 12;
+pub const HEADER_BYTES: usize = 12;
 
 /// What we know of one DNS message. What is `None` could not be read, or is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -149,7 +149,7 @@ struct DnsHeader {
 impl DnsHeader {
     /// Reads a header.
     #[inline]
-    fn parse(bytes: [u8; HEADER_OCTETS]) -> DnsHeader {
+    fn parse(bytes: [u8; HEADER_BYTES]) -> DnsHeader {
         let [id1, id0, flags1, flags0, qd1, qd0, an1, an0, ns1, ns0, ar1, ar0] = bytes;
         let u16_of = |high, low| u16::from_be_bytes([high, low]);
         DnsHeader {

@@ -11,10 +11,10 @@
 use super::cursor::Composer;
 
 /// How many bytes the text of one byte takes at most.
-pub const TEXT_PER_OCTET: usize = 4;
+pub const TEXT_PER_BYTE: usize = 4;
 
 /// Writes the text of `raw` to the front of `out` and returns its length. `None` when `out` is too short;
-/// [`TEXT_PER_OCTET`] times the length of `raw` is always enough.
+/// [`TEXT_PER_BYTE`] times the length of `raw` is always enough.
 pub fn write_label_text(raw: &[u8], out: &mut [u8]) -> Option<usize> {
     if is_plain_text(raw) {
         out.get_mut(..raw.len())?.copy_from_slice(raw);
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     fn text(raw: &[u8]) -> String {
-        let mut out = vec![0; raw.len() * TEXT_PER_OCTET];
+        let mut out = vec![0; raw.len() * TEXT_PER_BYTE];
         let length = write_label_text(raw, &mut out).unwrap();
         for short in 0..length {
             assert_eq!(write_label_text(raw, &mut out[..short]), None);

@@ -3,8 +3,8 @@
 use dnstapd::config::{Config, ExitClass};
 
 /// Checks that any text is a configuration, or an error in one line that names a place in the text.
-pub fn check(octets: &[u8]) {
-    let text = String::from_utf8_lossy(octets);
+pub fn check(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
     match Config::parse(&text, "dnstap.toml") {
         Ok(config) => assert_eq!(config.file, None),
         Err(error) => {

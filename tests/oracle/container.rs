@@ -4,13 +4,13 @@ use dnstapd::capture::{PcapBlock, PcapReader};
 
 /// Checks that whatever comes is taken: every block has a length, a packet lies within its block, and reading in two
 /// parts makes the same of it. Gives how many packets there were.
-pub fn check(octets: &[u8]) -> u64 {
+pub fn check(bytes: &[u8]) -> u64 {
     let (mut container, mut from, mut packets) = (PcapReader::default(), 0, 0);
     let mut steps = 0;
-    while let Some(rest) = octets.get(from..) {
+    while let Some(rest) = bytes.get(from..) {
         // Only the change of format takes nothing.
         steps += 1;
-        assert!(steps <= octets.len() + 2, "no progress");
+        assert!(steps <= bytes.len() + 2, "no progress");
         let length = match container.next(rest) {
             Err(_) | Ok(PcapBlock::Incomplete) => return packets,
             Ok(PcapBlock::Unreadable(length, _)) if length > rest.len() => return packets,

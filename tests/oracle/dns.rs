@@ -7,7 +7,7 @@
 //! * A name of more than 255 bytes is one to dns-parser.
 
 use super::text;
-use dnstapd::wire::dns::{HEADER_OCTETS, Malformed, Question, Summary};
+use dnstapd::wire::dns::{HEADER_BYTES, Malformed, Question, Summary};
 use dnstapd::wire::iana::{Class, Opcode, Rcode, RrType};
 use dnstapd::wire::name::NameError;
 use domain::base::{Message, name::ToLabelIter};
@@ -27,7 +27,7 @@ fn check_alone(payload: &[u8], summary: &Summary<'_>) {
     assert_eq!(summary.flags.is_some(), payload.len() >= 4);
     assert_eq!(summary.opcode.is_some(), summary.flags.is_some());
     assert_eq!(summary.rcode.is_some(), summary.flags.is_some());
-    let short = (1..HEADER_OCTETS).contains(&payload.len());
+    let short = (1..HEADER_BYTES).contains(&payload.len());
     assert_eq!(summary.malformed == Some(Malformed::ShortHeader), short);
     if let Some(Question { name, qtype, qclass }) = &summary.question {
         text::check_name(name);
@@ -44,7 +44,7 @@ fn check_alone(payload: &[u8], summary: &Summary<'_>) {
 /// Checks that our summary is what `domain` finds.
 fn check_domain(payload: &[u8], summary: &Summary<'_>) {
     let Ok(message) = Message::from_slice(payload) else {
-        assert!(payload.len() < HEADER_OCTETS);
+        assert!(payload.len() < HEADER_BYTES);
         return;
     };
     let header = message.header();
@@ -76,7 +76,7 @@ fn check_domain(payload: &[u8], summary: &Summary<'_>) {
 /// Checks that our summary is what `dns-parser` accepts. It may panic on what it does not.
 fn check_dns_parser(payload: &[u8], summary: &Summary<'_>) {
     // It reserves memory for as many records as the header says; a few are enough for a judge.
-    let many = payload.get(4..HEADER_OCTETS).is_none_or(|counts| counts.chunks(2).any(|count| count[0] > 0));
+    let many = payload.get(4..HEADER_BYTES).is_none_or(|counts| counts.chunks(2).any(|count| count[0] > 0));
     let Ok(Ok(packet)) =
         catch_unwind(|| (!many).then(|| dns_parser::Packet::parse(payload).ok()).flatten().ok_or(()))
     else {

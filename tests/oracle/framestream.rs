@@ -64,7 +64,7 @@ fn deframe(stream: &[u8], cuts: &[u8]) -> Vec<Frame> {
             let (before, in_skip) = (input.len(), deframer.in_skip());
             match deframer.next(&mut input) {
                 Ok(Some(unit)) => {
-                    assert!(input.len() < before, "a frame takes octets");
+                    assert!(input.len() < before, "a frame takes bytes");
                     frames.push(Frame::from(unit));
                 }
                 Ok(None) => break,
@@ -110,7 +110,7 @@ impl<'a, 'c, C: Iterator<Item = &'c u8>> Iterator for Pieces<'a, C> {
 impl From<Unit<'_>> for Frame {
     fn from(unit: Unit<'_>) -> Self {
         match unit {
-            Unit::Data(octets) => Frame::Data(octets.to_vec()),
+            Unit::Data(bytes) => Frame::Data(bytes.to_vec()),
             Unit::Oversize(length) => Frame::Oversize(length),
             Unit::Control(control) => {
                 Frame::Control(control.kind, control.content_types().map(<[u8]>::to_vec).collect())
@@ -134,8 +134,8 @@ fn read(stream: &[u8]) -> Vec<Frame> {
             let end = at + 4 + length as usize;
             if length > FRAME_MAX {
                 frames.push(Frame::Oversize(length));
-            } else if let Some(octets) = stream.get(at + 4..end) {
-                frames.push(Frame::Data(octets.to_vec()));
+            } else if let Some(bytes) = stream.get(at + 4..end) {
+                frames.push(Frame::Data(bytes.to_vec()));
             } else {
                 break;
             }
@@ -162,7 +162,7 @@ fn read(stream: &[u8]) -> Vec<Frame> {
 
 /// A control frame, read by position.
 fn read_control(payload: &[u8]) -> Frame {
-    let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four octets"));
+    let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four bytes"));
     let kind = match word(0) {
         1 => ControlKind::Accept,
         2 => ControlKind::Start,

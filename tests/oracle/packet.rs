@@ -16,15 +16,15 @@ pub const LOCAL: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 /// ```text
 /// | link 2 bits, seconds since the last packet 6 bits | length 2 | packet ... | link ...
 /// ```
-pub fn check(mut octets: &[u8]) -> u64 {
+pub fn check(mut bytes: &[u8]) -> u64 {
     let mut path =
         Dissector::new(DissectorSettings::default(), &Limits::resolve(&limits::Section::default()));
     path.set_local(&LOCAL.map(|address| address.parse().expect("an address")), &[]);
     let ignored = Tally::<Ignored>::default();
     let (mut seconds, mut all) = (1_700_000_000, 0);
-    while let Some((&[head, high, low], rest)) = octets.split_first_chunk() {
+    while let Some((&[head, high, low], rest)) = bytes.split_first_chunk() {
         let (packet, rest) = rest.split_at(rest.len().min(usize::from(u16::from_be_bytes([high, low]))));
-        octets = rest;
+        bytes = rest;
         seconds += u64::from(head >> 2);
         let link =
             [LinkLayer::Ethernet, LinkLayer::Raw, LinkLayer::Cooked(0x0800), LinkLayer::Cooked(0x8100)]

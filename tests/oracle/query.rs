@@ -6,13 +6,13 @@ use dnstapd::http::query::{BadParameter, Parameters};
 const MAX: usize = 40;
 
 /// Checks that any bytes are found again as they were encoded, and that any text is a value or a bad one.
-pub fn check(octets: &[u8]) {
-    check_text(&String::from_utf8_lossy(octets));
-    let encoded: String = octets.iter().map(|octet| format!("%{octet:02x}")).collect();
+pub fn check(bytes: &[u8]) {
+    check_text(&String::from_utf8_lossy(bytes));
+    let encoded: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
     let query = format!("other=1&name={encoded}&name=2");
     let found = Parameters(&query).find("name").expect("it is there").decode::<MAX>();
-    match std::str::from_utf8(octets) {
-        _ if octets.len() > MAX => assert_eq!(found, Err(BadParameter::TooLong)),
+    match std::str::from_utf8(bytes) {
+        _ if bytes.len() > MAX => assert_eq!(found, Err(BadParameter::TooLong)),
         Ok(text) => assert_eq!(found.as_deref(), Ok(text)),
         Err(_) => assert_eq!(found, Err(BadParameter::Encoding)),
     }

@@ -3,15 +3,15 @@
 use std::hash::Hasher;
 
 use dnstapd::wire::name::{NAME_MAX, Name, TEXT_MAX};
-use dnstapd::wire::text::{TEXT_PER_OCTET, write_label_text};
+use dnstapd::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// Checks that the text of any bytes can be printed anywhere, and says which bytes it came from.
 pub fn check(raw: &[u8]) {
-    let mut out = vec![0; raw.len() * TEXT_PER_OCTET];
+    let mut out = vec![0; raw.len() * TEXT_PER_BYTE];
     let length = write_label_text(raw, &mut out).expect("room enough");
     let text = std::str::from_utf8(&out[..length]).expect("UTF-8");
     assert!(!text.chars().any(|letter| letter.is_whitespace() || letter.is_control()), "{text:?}");
-    assert_eq!(octets(unescape(text.as_bytes())), raw);
+    assert_eq!(bytes(unescape(text.as_bytes())), raw);
     if length > 0 {
         assert_eq!(write_label_text(raw, &mut out[..length - 1]), None);
     }
@@ -19,17 +19,17 @@ pub fn check(raw: &[u8]) {
 
 /// Checks the invariants of a name, and that its text says which labels it came from.
 pub fn check_name(name: &Name<'_>) {
-    let octets = name.octets();
-    assert!((1..=NAME_MAX).contains(&octets.len()));
+    let bytes = name.octets();
+    assert!((1..=NAME_MAX).contains(&bytes.len()));
     let labels: Vec<_> = name.labels().map(<[u8]>::to_vec).collect();
     let joined: Vec<u8> =
         labels.iter().flat_map(|label| [&[label.len() as u8][..], label].concat()).collect();
-    assert_eq!([&joined[..], &[0]].concat(), octets);
+    assert_eq!([&joined[..], &[0]].concat(), bytes);
 
     let mut out = [0; TEXT_MAX];
     let length = name.write_text(&mut out).expect("room enough");
     let text = &out[..length];
-    assert!(text.iter().all(|octet| (0x21..=0x7e).contains(octet)));
+    assert!(text.iter().all(|byte| (0x21..=0x7e).contains(byte)));
     assert_eq!(text.last(), Some(&b'.'));
     if !name.is_root() {
         assert_eq!(unescape_labels(text), labels);
@@ -37,12 +37,12 @@ pub fn check_name(name: &Name<'_>) {
 
     assert_eq!(name.write_text(&mut out[..length - 1]), None);
 
-    let hash = |octets: &[u8]| {
+    let hash = |bytes: &[u8]| {
         let mut hasher = std::hash::DefaultHasher::new();
-        Name::parse(octets).expect("in another case, too").0.hash_folded(&mut hasher);
+        Name::parse(bytes).expect("in another case, too").0.hash_folded(&mut hasher);
         hasher.finish()
     };
-    assert_eq!(hash(octets), hash(&octets.to_ascii_uppercase()));
+    assert_eq!(hash(bytes), hash(&bytes.to_ascii_uppercase()));
     assert_eq!(name.last_label(), labels.last().map_or(&[][..], Vec::as_slice));
 }
 
@@ -52,7 +52,7 @@ fn unescape_labels(text: &[u8]) -> Vec<Vec<u8>> {
     for token in unescape(text) {
         match token {
             Token::Plain(b'.') => labels.push(Vec::new()),
-            Token::Plain(octet) | Token::Escaped(octet) => labels.last_mut().expect("one").push(octet),
+            Token::Plain(byte) | Token::Escaped(byte) => labels.last_mut().expect("one").push(byte),
         }
     }
     assert_eq!(labels.pop(), Some(Vec::new()), "the final dot");
@@ -78,13 +78,13 @@ fn unescape(text: &[u8]) -> Vec<Token> {
                 tokens.push(Token::Escaped(decimal.parse().expect("at most 255")));
                 &digits[3..]
             }
-            [b'\\', octet, after @ ..] => {
-                tokens.push(Token::Escaped(*octet));
+            [b'\\', byte, after @ ..] => {
+                tokens.push(Token::Escaped(*byte));
                 after
             }
-            [octet, after @ ..] => {
-                assert_ne!(*octet, b'"', "a bare quote");
-                tokens.push(Token::Plain(*octet));
+            [byte, after @ ..] => {
+                assert_ne!(*byte, b'"', "a bare quote");
+                tokens.push(Token::Plain(*byte));
                 after
             }
         }
@@ -92,6 +92,6 @@ fn unescape(text: &[u8]) -> Vec<Token> {
 }
 
 /// The bytes of some tokens.
-fn octets(tokens: Vec<Token>) -> Vec<u8> {
-    tokens.into_iter().map(|(Token::Plain(octet) | Token::Escaped(octet))| octet).collect()
+fn bytes(tokens: Vec<Token>) -> Vec<u8> {
+    tokens.into_iter().map(|(Token::Plain(byte) | Token::Escaped(byte))| byte).collect()
 }

@@ -19,10 +19,10 @@ fn every_frame_of_every_capture_is_read() {
 }
 
 /// Checks all frames of a capture and counts them.
-fn check_capture(octets: &[u8]) -> usize {
+fn check_capture(bytes: &[u8]) -> usize {
     let mut deframer = Deframer::new(132 << 10);
     let mut receiver = ReceiverHandshake::new();
-    let mut input = octets;
+    let mut input = bytes;
     let mut frames = 0;
     while let Some(unit) = deframer.next(&mut input).unwrap() {
         let ReceiverStep::Data(frame) = receiver.on(unit).unwrap() else { continue };

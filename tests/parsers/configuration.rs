@@ -16,8 +16,8 @@ proptest! {
 
     #[test]
     fn any_text_is_a_configuration_or_an_error_with_a_place(
-        octets in mutated(proptest::sample::select(SAMPLES.to_vec()).prop_map(<[u8]>::to_vec)),
+        bytes in mutated(proptest::sample::select(SAMPLES.to_vec()).prop_map(<[u8]>::to_vec)),
     ) {
-        check(&octets);
+        check(&bytes);
     }
 }

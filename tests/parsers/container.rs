@@ -10,7 +10,7 @@ use std::path::PathBuf;
 fn seeds() -> Vec<Vec<u8>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/container");
     let files = std::fs::read_dir(folder).expect("the corpus");
-    files.map(|file| std::fs::read(file.expect("a file").path()).expect("octets")).collect()
+    files.map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
 }
 
 #[test]
@@ -39,12 +39,12 @@ proptest! {
     #![proptest_config(crate::cases(512))]
 
     #[test]
-    fn files_with_some_octets_changed(octets in mutated(proptest::sample::select(seeds()))) {
-        oracle::container::check(&octets);
+    fn files_with_some_bytes_changed(bytes in mutated(proptest::sample::select(seeds()))) {
+        oracle::container::check(&bytes);
     }
 
     #[test]
-    fn any_octets(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-        oracle::container::check(&octets);
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        oracle::container::check(&bytes);
     }
 }

@@ -113,13 +113,13 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_too(payload in vec(any::<u8>(), 0..80)) {
+    fn any_bytes_too(payload in vec(any::<u8>(), 0..80)) {
         oracle::dns::check(&payload);
     }
 
     #[test]
-    fn any_octets_behind_a_header_too(octets in vec(any::<u8>(), 0..300), counts in any::<[bool; 4]>()) {
+    fn any_bytes_behind_a_header_too(bytes in vec(any::<u8>(), 0..300), counts in any::<[bool; 4]>()) {
         let header = [0, 7, 0x81, 0x80].into_iter().chain(counts.into_iter().flat_map(|count| [0, u8::from(count)]));
-        oracle::dns::check(&header.chain(octets).collect::<Vec<_>>());
+        oracle::dns::check(&header.chain(bytes).collect::<Vec<_>>());
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 #[derive(Debug, Clone)]
 enum Value {
     Varint(u64),
-    Octets(Vec<u8>),
+    Bytes(Vec<u8>),
     Fixed32([u8; 4]),
     Fixed64([u8; 8]),
 }
@@ -26,20 +26,20 @@ fn varint(value: u64) -> Vec<u8> {
 
 /// The bytes of a field.
 fn field(number: u32, value: &Value) -> Vec<u8> {
-    let (wire_type, octets) = match value {
+    let (wire_type, bytes) = match value {
         Value::Varint(value) => (0, varint(*value)),
-        Value::Fixed64(octets) => (1, octets.to_vec()),
-        Value::Octets(octets) => (2, [&varint(octets.len() as u64)[..], octets].concat()),
-        Value::Fixed32(octets) => (5, octets.to_vec()),
+        Value::Fixed64(bytes) => (1, bytes.to_vec()),
+        Value::Bytes(bytes) => (2, [&varint(bytes.len() as u64)[..], bytes].concat()),
+        Value::Fixed32(bytes) => (5, bytes.to_vec()),
     };
-    [varint(u64::from(number << 3 | wire_type)), octets].concat()
+    [varint(u64::from(number << 3 | wire_type)), bytes].concat()
 }
 
 fn value() -> impl Strategy<Value = Value> {
     let number = prop_oneof![0..16u64, any::<u64>(), any::<u64>().prop_map(|value| value >> 32)];
     prop_oneof![
         number.prop_map(Value::Varint),
-        vec(any::<u8>(), 0..20).prop_map(Value::Octets),
+        vec(any::<u8>(), 0..20).prop_map(Value::Bytes),
         any::<[u8; 4]>().prop_map(Value::Fixed32),
         any::<[u8; 8]>().prop_map(Value::Fixed64),
     ]
@@ -51,11 +51,11 @@ fn unknown() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// The bytes of a field of one of these numbers, with a value of its kind.
-fn known(varints: &'static [u32], octets: &'static [u32]) -> impl Strategy<Value = Vec<u8>> {
+fn known(varints: &'static [u32], bytes: &'static [u32]) -> impl Strategy<Value = Vec<u8>> {
     let varint = (proptest::sample::select(varints), any::<u64>(), 0..64u32);
     let varint = varint.prop_map(|(number, value, shift)| field(number, &Value::Varint(value >> shift)));
-    let octets = (proptest::sample::select(octets), vec(any::<u8>(), 0..20));
-    prop_oneof![varint, octets.prop_map(|(number, value)| field(number, &Value::Octets(value)))]
+    let bytes = (proptest::sample::select(bytes), vec(any::<u8>(), 0..20));
+    prop_oneof![varint, bytes.prop_map(|(number, value)| field(number, &Value::Bytes(value)))]
 }
 
 fn policy() -> impl Strategy<Value = Vec<u8>> {
@@ -66,8 +66,8 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     let time = (proptest::sample::select(&[9, 13][..]), any::<[u8; 4]>());
     let field = prop_oneof![
         12 => known(&[1, 2, 3, 6, 7, 8, 12, 16], &[4, 5, 10, 11, 14]),
-        3 => time.prop_map(|(number, octets)| field(number, &Value::Fixed32(octets))),
-        1 => policy().prop_map(|policy| field(15, &Value::Octets(policy))),
+        3 => time.prop_map(|(number, bytes)| field(number, &Value::Fixed32(bytes))),
+        1 => policy().prop_map(|policy| field(15, &Value::Bytes(policy))),
         1 => unknown(),
     ];
     vec(field, 0..16).prop_map(|fields| [&field_one()[..], &fields.concat()].concat())
@@ -81,7 +81,7 @@ fn field_one() -> Vec<u8> {
 /// A frame with most of what it needs.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
     let other = prop_oneof![4 => known(&[15], &[1, 2, 3]), 1 => unknown()];
-    let message = message().prop_map(|message| field(14, &Value::Octets(message)));
+    let message = message().prop_map(|message| field(14, &Value::Bytes(message)));
     let kind = Just(field(15, &Value::Varint(1)));
     let fields = vec(prop_oneof![3 => other, 2 => message, 2 => kind.clone()], 1..6);
     (fields, kind).prop_map(|(fields, kind)| [fields.concat(), kind].concat())
@@ -101,14 +101,14 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_too(frame in vec(any::<u8>(), 0..100)) {
+    fn any_bytes_too(frame in vec(any::<u8>(), 0..100)) {
         oracle::dnstap::check(&frame);
     }
 
     #[test]
     fn fields_of_any_kind_too(outer in any_fields(), inner in any_fields(), policy in any_fields()) {
-        let message = [field_one(), inner, field(15, &Value::Octets(policy))].concat();
-        let needed = [field(14, &Value::Octets(message)), field(15, &Value::Varint(1))].concat();
+        let message = [field_one(), inner, field(15, &Value::Bytes(policy))].concat();
+        let needed = [field(14, &Value::Bytes(message)), field(15, &Value::Varint(1))].concat();
         oracle::dnstap::check(&[outer, needed].concat());
     }
 }

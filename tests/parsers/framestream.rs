@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_too(stream in vec(any::<u8>(), 0..64), cuts in vec(1..16u8, 1..6)) {
+    fn any_bytes_too(stream in vec(any::<u8>(), 0..64), cuts in vec(1..16u8, 1..6)) {
         oracle::framestream::check(&stream, &cuts);
     }
 

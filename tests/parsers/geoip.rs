@@ -8,7 +8,7 @@ proptest! {
     #![proptest_config(crate::cases(1024))]
 
     #[test]
-    fn any_octets_are_refused_or_looked_up_in(octets in mutated(Just(include_bytes!("../data/places.mmdb").to_vec()))) {
-        check(&octets);
+    fn any_bytes_are_refused_or_looked_up_in(bytes in mutated(Just(include_bytes!("../data/places.mmdb").to_vec()))) {
+        check(&bytes);
     }
 }

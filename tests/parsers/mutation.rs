@@ -16,51 +16,51 @@ enum Mutation {
 }
 
 /// Bytes of a strategy, mutated up to four times: sometimes not at all.
-pub fn mutated(octets: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    (octets, vec(mutation(), 0..5)).prop_map(|(mut octets, mutations)| {
+pub fn mutated(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    (bytes, vec(mutation(), 0..5)).prop_map(|(mut bytes, mutations)| {
         for mutation in mutations {
-            if !octets.is_empty() {
-                mutation.apply(&mut octets);
+            if !bytes.is_empty() {
+                mutation.apply(&mut bytes);
             }
         }
-        octets
+        bytes
     })
 }
 
 /// Bytes of the values that matter to parsers, and others.
-fn octet() -> impl Strategy<Value = u8> {
+fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![any::<u8>(), proptest::sample::select(vec![0, 1, 0x3f, 0x40, 0x7f, 0x80, 0xc0, 0xff])]
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
-        4 => (any::<Index>(), octet()).prop_map(|(at, octet)| Mutation::Set(at, octet)),
+        4 => (any::<Index>(), byte()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
         2 => (any::<Index>(), 0..8u8).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
         2 => any::<Index>().prop_map(Mutation::Cut),
-        1 => (any::<Index>(), vec(octet(), 1..12)).prop_map(|(at, octets)| Mutation::Insert(at, octets)),
+        1 => (any::<Index>(), vec(byte(), 1..12)).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
         1 => any::<Index>().prop_map(Mutation::Remove),
         1 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Mutation::Repeat(from, to)),
     ]
 }
 
 impl Mutation {
-    fn apply(self, octets: &mut Vec<u8>) {
-        let length = octets.len();
+    fn apply(self, bytes: &mut Vec<u8>) {
+        let length = bytes.len();
         match self {
-            Mutation::Set(at, octet) => octets[at.index(length)] = octet,
-            Mutation::Flip(at, bit) => octets[at.index(length)] ^= 1 << bit,
-            Mutation::Cut(at) => octets.truncate(at.index(length)),
+            Mutation::Set(at, byte) => bytes[at.index(length)] = byte,
+            Mutation::Flip(at, bit) => bytes[at.index(length)] ^= 1 << bit,
+            Mutation::Cut(at) => bytes.truncate(at.index(length)),
             Mutation::Insert(at, more) => {
                 let at = at.index(length);
-                octets.splice(at..at, more);
+                bytes.splice(at..at, more);
             }
             Mutation::Remove(at) => {
-                octets.remove(at.index(length));
+                bytes.remove(at.index(length));
             }
             Mutation::Repeat(from, to) => {
                 let (from, to) = (from.index(length), to.index(length));
-                let piece = octets[from.min(to)..from.max(to)].to_vec();
-                octets.extend(piece);
+                let piece = bytes[from.min(to)..from.max(to)].to_vec();
+                bytes.extend(piece);
             }
         }
     }

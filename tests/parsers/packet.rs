@@ -10,7 +10,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/packet");
     let files = std::fs::read_dir(folder).expect("the corpus");
     let seeds: Vec<_> =
-        files.map(|file| std::fs::read(file.expect("a file").path()).expect("octets")).collect();
+        files.map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect();
     assert!(seeds.len() >= 6);
     seeds
 }
@@ -26,12 +26,12 @@ proptest! {
     #![proptest_config(crate::cases(512))]
 
     #[test]
-    fn packets_with_some_octets_changed(octets in mutated(proptest::sample::select(seeds()))) {
-        oracle::packet::check(&octets);
+    fn packets_with_some_bytes_changed(bytes in mutated(proptest::sample::select(seeds()))) {
+        oracle::packet::check(&bytes);
     }
 
     #[test]
-    fn any_octets(octets in proptest::collection::vec(any::<u8>(), 0..600)) {
-        oracle::packet::check(&octets);
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        oracle::packet::check(&bytes);
     }
 }

@@ -15,9 +15,9 @@ proptest! {
     #![proptest_config(crate::cases(1024))]
 
     #[test]
-    fn any_octets_are_found_again_as_they_were_encoded(
-        octets in mutated(proptest::sample::select(SAMPLES.to_vec()).prop_map(<[u8]>::to_vec)),
+    fn any_bytes_are_found_again_as_they_were_encoded(
+        bytes in mutated(proptest::sample::select(SAMPLES.to_vec()).prop_map(<[u8]>::to_vec)),
     ) {
-        check(&octets);
+        check(&bytes);
     }
 }

@@ -29,7 +29,7 @@ proptest! {
     #![proptest_config(crate::cases(1536))]
 
     #[test]
-    fn any_octets_have_a_text(raw in vec(any::<u8>(), 0..200)) {
+    fn any_bytes_have_a_text(raw in vec(any::<u8>(), 0..200)) {
         oracle::text::check(&raw);
     }
 
@@ -40,11 +40,11 @@ proptest! {
 
     #[test]
     fn names_are_what_was_written(labels in labels(), behind in vec(any::<u8>(), 0..4)) {
-        let octets = [&wire(&labels)[..], &[0]].concat();
-        let message = [&octets[..], &behind].concat();
+        let bytes = [&wire(&labels)[..], &[0]].concat();
+        let message = [&bytes[..], &behind].concat();
         let (name, rest) = Name::parse(&message).unwrap();
         prop_assert_eq!(rest, &behind[..]);
-        prop_assert_eq!(name.octets(), &octets[..]);
+        prop_assert_eq!(name.octets(), &bytes[..]);
         oracle::text::check_name(&name);
     }
 }

@@ -17,7 +17,7 @@ proptest! {
     #![proptest_config(crate::cases(1024))]
 
     #[test]
-    fn any_octets_are_read_to_their_end(octets in mutated(proptest::sample::select(SAMPLES.to_vec()).prop_map(<[u8]>::to_vec))) {
-        check(&octets);
+    fn any_bytes_are_read_to_their_end(bytes in mutated(proptest::sample::select(SAMPLES.to_vec()).prop_map(<[u8]>::to_vec))) {
+        check(&bytes);
     }
 }

@@ -587,8 +587,8 @@ impl Log {
             LoggedAnswer::Address(IpAddr::V4(address)) => PackedAnswer(true, address.octets()),
             LoggedAnswer::Address(IpAddr::V6(address)) => {
                 let mut string = [IPV6_MARK; 17];
-                let [_, octets @ ..] = &mut string;
-                *octets = address.octets();
+                let [_, bytes @ ..] = &mut string;
+                *bytes = address.octets();
                 PackedAnswer(false, self.pack_string(&string, stamp)?)
             }
             LoggedAnswer::Alias(name) => PackedAnswer(false, self.pack_string(name.octets(), stamp)?),

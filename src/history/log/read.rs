@@ -405,9 +405,7 @@ impl Log {
             .answer_reference(bytes, at, view.word)
             .map(|reference| self.store.string(reference))
         {
-            Some([IPV6_MARK, octets @ ..]) => {
-                address(octets).map_or(LoggedAnswer::None, LoggedAnswer::Address)
-            }
+            Some([IPV6_MARK, bytes @ ..]) => address(bytes).map_or(LoggedAnswer::None, LoggedAnswer::Address),
             Some(name) => Name::parse(name).map_or(LoggedAnswer::None, |(name, _)| LoggedAnswer::Alias(name)),
             None if self.stride > WORD_BYTES && view.word.has_address() => {
                 LoggedAnswer::Address(IpAddr::from(get_answer(bytes, self.stride, at)))

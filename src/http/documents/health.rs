@@ -15,7 +15,7 @@ use crate::http::App;
 use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
 use crate::limits::IDENTITY_BYTES;
 use crate::time::{Time, write_timestamp};
-use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// The servers that are asked.
 pub struct UpstreamList<'a> {
@@ -86,7 +86,7 @@ fn write_list<T>(
 
 fn write_upstream(server: &Upstream, out: &mut BodyChunk<'_>) -> fmt::Result {
     write!(out, "{{\"server\": \"{}\", \"port\": {}, \"stream\": ", server.address, server.port)?;
-    let mut room = [0; IDENTITY_BYTES * TEXT_PER_OCTET];
+    let mut room = [0; IDENTITY_BYTES * TEXT_PER_BYTE];
     let identity: &[u8] = if server.identity.is_empty() { b"-" } else { &server.identity };
     let length = write_label_text(identity, &mut room).unwrap_or(0);
     write_string(out, room.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())?;

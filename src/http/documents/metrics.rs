@@ -192,7 +192,7 @@ static DAEMON: &[Metric] = &[
     gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", MetricSource::Maybe(|app| app.collector.geoip_built())),
     counter("dnstapd_log_dropped_total", "Lines the log had no room for.", One(|_| crate::log::dropped())),
     counter("dnstapd_sniffer_kernel_drops_total", "Packets the kernel dropped before the sniffer read them.", One(|app| app.inputs.iter().map(|counters| counters.kernel_drops.get()).sum())),
-    gauge("process_resident_memory_bytes", "Memory in use.", Process(|| proc::resident_octets().map(CounterValue::Count))),
+    gauge("process_resident_memory_bytes", "Memory in use.", Process(|| proc::resident_bytes().map(CounterValue::Count))),
     counter("process_cpu_seconds_total", "Processor time used.", Process(|| proc::cpu_time().map(seconds))),
     gauge("process_open_fds", "Descriptors that are open.", Process(|| proc::open_descriptors().map(CounterValue::Count))),
     gauge("process_start_time_seconds", "When the process began.", Process(|| proc::started().map(seconds))),

@@ -120,7 +120,7 @@ fn malformed_heads_are_answered_and_end_the_connection() {
 }
 
 #[test]
-fn any_octets_at_all() {
+fn any_bytes_at_all() {
     let server = Server::start();
     let valid = format!(
         "GET /counters?stream=%61&more=query HTTP/1.1\r\nHost: a\r\n{KEY}\r\nContent-Length: 3\r\n\r\nabc"

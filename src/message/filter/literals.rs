@@ -87,7 +87,7 @@ impl LiteralSet {
 
     /// Whether one of the alternatives matches.
     pub fn is_match(&self, text: &str) -> bool {
-        let fold = |octet: u8| if self.fold { octet.to_ascii_lowercase() } else { octet };
+        let fold = |byte: u8| if self.fold { byte.to_ascii_lowercase() } else { byte };
         let forwards = text.bytes().map(fold);
         let backwards = text.bytes().rev().map(fold);
         self.all
@@ -98,15 +98,15 @@ impl LiteralSet {
     }
 }
 
-/// The last text of an ordered list that is not behind `octets`, when `octets` begin with it.
+/// The last text of an ordered list that is not behind `bytes`, when `bytes` begin with it.
 ///
-/// Every text between a beginning of `octets` and `octets` begins with it, too: so where none in the list is the
-/// beginning of another, this finds the one that `octets` begin with, if any does.
-fn floor(list: &[Box<[u8]>], octets: impl Iterator<Item = u8> + Clone) -> Option<&[u8]> {
-    let behind = list.partition_point(|text| text.iter().copied().cmp(octets.clone()) != Ordering::Greater);
+/// Every text between a beginning of `bytes` and `bytes` begins with it, too: so where none in the list is the
+/// beginning of another, this finds the one that `bytes` begin with, if any does.
+fn floor(list: &[Box<[u8]>], bytes: impl Iterator<Item = u8> + Clone) -> Option<&[u8]> {
+    let behind = list.partition_point(|text| text.iter().copied().cmp(bytes.clone()) != Ordering::Greater);
     let candidate = list.get(behind.checked_sub(1)?)?;
-    let mut octets = octets;
-    candidate.iter().all(|&octet| octets.next() == Some(octet)).then_some(candidate)
+    let mut bytes = bytes;
+    candidate.iter().all(|&byte| bytes.next() == Some(byte)).then_some(candidate)
 }
 
 // ---- One alternative -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ use crate::message::event::Event;
 use crate::reasons::{Reason, reasons};
 use crate::values::{Bounded, choice};
 use crate::wire::name::TEXT_MAX;
-use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// Section `filter`. A message is kept when every key that is set agrees.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -225,7 +225,7 @@ fn qname_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
 }
 
 /// The longest identity fits where the longest name does.
-const _: () = assert!(IDENTITY_BYTES * TEXT_PER_OCTET <= TEXT_MAX);
+const _: () = assert!(IDENTITY_BYTES * TEXT_PER_BYTE <= TEXT_MAX);
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,7 @@ use crate::values::KeyError;
 pub struct LocationDatabase<S: AsRef<[u8]> + Clone = Mapping> {
     reader: Reader<S>,
     /// What the reader reads.
-    octets: S,
+    bytes: S,
     /// Where the last addresses were.
     recent: RecentLocations,
     /// Where the text for a country stands in a record.
@@ -42,11 +42,11 @@ impl<S: AsRef<[u8]> + Clone> LocationDatabase<S> {
     /// # Errors
     ///
     /// Why they are none, or none with countries.
-    pub fn parse(octets: S, country_iso: bool) -> Result<Self, String> {
+    pub fn parse(bytes: S, country_iso: bool) -> Result<Self, String> {
         let reader =
-            Reader::from_source(octets.clone()).map_err(|error| format!("no MaxMind database: {error}"))?;
+            Reader::from_source(bytes.clone()).map_err(|error| format!("no MaxMind database: {error}"))?;
         let country = if country_iso { ISO } else { NAME };
-        let database = LocationDatabase { reader, octets, recent: RecentLocations::default(), country };
+        let database = LocationDatabase { reader, bytes, recent: RecentLocations::default(), country };
         if !database.has_countries()? {
             return Err(format!(
                 "its type is {:?}, which knows no countries; allowed: one with cities, such as GeoLite2-City",
@@ -59,13 +59,13 @@ impl<S: AsRef<[u8]> + Clone> LocationDatabase<S> {
     /// Where an address is, as far as it is known. What is broken is not known.
     pub fn look_up(&self, address: IpAddr) -> Location<'_> {
         let address = address.to_canonical();
-        let octets = self.octets.as_ref();
+        let bytes = self.bytes.as_ref();
         if let Some([country, city]) = self.recent.get(address) {
-            return Location { country: country.of(octets), city: city.of(octets) };
+            return Location { country: country.of(bytes), city: city.of(bytes) };
         }
         let place = self.read(address);
         if let (Some(country), Some(city)) =
-            (TextSpan::within(octets, place.country), TextSpan::within(octets, place.city))
+            (TextSpan::within(bytes, place.country), TextSpan::within(bytes, place.city))
         {
             self.recent.put(address, [country, city]);
         }

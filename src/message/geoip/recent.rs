@@ -29,19 +29,19 @@ pub struct TextSpan {
 }
 
 impl TextSpan {
-    /// Where `text` stands in `octets`; `None` when that is too far in.
-    pub fn within(octets: &[u8], text: &str) -> Option<Self> {
+    /// Where `text` stands in `bytes`; `None` when that is too far in.
+    pub fn within(bytes: &[u8], text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(TextSpan::default());
         }
-        let start = (text.as_ptr() as usize).checked_sub(octets.as_ptr() as usize)?;
+        let start = (text.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
         Some(TextSpan { start: u32::try_from(start).ok()?, length: u8::try_from(text.len()).ok()? })
     }
 
     /// The text; empty when what stands there is none any more.
-    pub fn of(self, octets: &[u8]) -> &str {
+    pub fn of(self, bytes: &[u8]) -> &str {
         let start = self.start as usize;
-        let text = octets.get(start..start + usize::from(self.length)).unwrap_or_default();
+        let text = bytes.get(start..start + usize::from(self.length)).unwrap_or_default();
         core::str::from_utf8(text).unwrap_or_default()
     }
 }
@@ -90,18 +90,18 @@ mod tests {
 
     #[test]
     fn the_newer_stands_in_the_place_of_the_older() {
-        let octets = b"..Berlin, Bern..";
-        let text = core::str::from_utf8(octets).unwrap();
-        let [berlin, bern] = [&text[2..8], &text[10..14]].map(|text| TextSpan::within(octets, text).unwrap());
+        let bytes = b"..Berlin, Bern..";
+        let text = core::str::from_utf8(bytes).unwrap();
+        let [berlin, bern] = [&text[2..8], &text[10..14]].map(|text| TextSpan::within(bytes, text).unwrap());
         let recent = RecentLocations::default();
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         assert_eq!(recent.get(address), None);
         recent.put(address, [berlin, TextSpan::default()]);
-        assert_eq!(recent.get(address).unwrap().map(|span| span.of(octets)), ["Berlin", ""]);
+        assert_eq!(recent.get(address).unwrap().map(|span| span.of(bytes)), ["Berlin", ""]);
         for other in 0..20_000u32 {
             recent.put(IpAddr::V4(other.into()), [bern, bern]);
         }
         assert_eq!(recent.get(address), None);
-        assert_eq!(recent.get(IpAddr::V4(19_999.into())).unwrap()[1].of(octets), "Bern");
+        assert_eq!(recent.get(IpAddr::V4(19_999.into())).unwrap()[1].of(bytes), "Bern");
     }
 }

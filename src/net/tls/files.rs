@@ -104,8 +104,8 @@ const SYSTEM_LIST: &str = "/etc/ssl/certs/ca-certificates.crt";
 const NO_CERTIFICATE: &str = "no certificate in it";
 
 fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, KeyError> {
-    let octets = file.read()?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
+    let bytes = file.read()?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match found {
         Ok(certificates) if certificates.is_empty() => Err(file.fault(NO_CERTIFICATE)),
         Ok(certificates) => Ok(certificates),
@@ -115,9 +115,9 @@ fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, KeyErro
 
 /// The first private key: PKCS#8, PKCS#1 or SEC1.
 fn private_key(file: Named<'_>) -> Result<PrivateKeyDer<'static>, KeyError> {
-    let octets = file.read()?;
-    PrivateKeyDer::from_pem_slice(&octets).map_err(|error| match error {
-        pem::Error::NoItemsFound if is_encrypted(&octets) => {
+    let bytes = file.read()?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted(&bytes) => {
             file.fault("its private key is encrypted; allowed: one without a passphrase")
         }
         pem::Error::NoItemsFound => file.fault("no private key in it"),
@@ -126,7 +126,7 @@ fn private_key(file: Named<'_>) -> Result<PrivateKeyDer<'static>, KeyError> {
 }
 
 /// Whether it holds a key with a passphrase (RFC 7468, 11).
-fn is_encrypted(octets: &[u8]) -> bool {
+fn is_encrypted(bytes: &[u8]) -> bool {
     const LABEL: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    octets.windows(LABEL.len()).any(|window| window == LABEL)
+    bytes.windows(LABEL.len()).any(|window| window == LABEL)
 }

@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, DefaultProducerContext};
 use super::BROKER_LISTS;
 use super::Properties;
 use super::reports::Reports;
-use crate::limits::{KAFKA_MESSAGE_OCTETS, KAFKA_QUEUE_OCTETS_PER_MESSAGE, KAFKA_STATISTICS_MS};
+use crate::limits::{KAFKA_MESSAGE_BYTES, KAFKA_QUEUE_BYTES_PER_MESSAGE, KAFKA_STATISTICS_MS};
 use crate::sys::kafka::Watched;
 use crate::values::KeyError;
 
@@ -68,14 +68,14 @@ pub fn cost(properties: &Properties, queue: usize) -> usize {
     let config = config(properties, queue);
     let number = |name| config.get(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0_usize);
     let records = number(QUEUE_KBYTES).saturating_mul(1 << 10);
-    records.saturating_add(number(QUEUE_MESSAGES).saturating_mul(KAFKA_MESSAGE_OCTETS))
+    records.saturating_add(number(QUEUE_MESSAGES).saturating_mul(KAFKA_MESSAGE_BYTES))
 }
 
 /// The settings, without the brokers.
 fn config(properties: &Properties, queue: usize) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set(QUEUE_KBYTES, (queue >> 10).max(1).to_string());
-    config.set(QUEUE_MESSAGES, (queue / KAFKA_QUEUE_OCTETS_PER_MESSAGE).max(1).to_string());
+    config.set(QUEUE_MESSAGES, (queue / KAFKA_QUEUE_BYTES_PER_MESSAGE).max(1).to_string());
     config.set("statistics.interval.ms", KAFKA_STATISTICS_MS.to_string());
     config.set("client.id", env!("CARGO_PKG_NAME"));
     for (name, value) in properties.iter().filter(|(name, _)| !BROKER_LISTS.contains(name)) {

@@ -15,7 +15,7 @@ use crate::limits::{IDENTITY_BYTES, RECORD_BYTES};
 use crate::message::event::Event;
 use crate::values::Format;
 use crate::wire::name::TEXT_MAX;
-use crate::wire::text::{TEXT_PER_OCTET, write_label_text};
+use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// How records and keys are made.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +79,7 @@ const NO_KEY: u16 = u16::MAX;
 
 /// Bytes of the longest key: the text of a name or of an identity.
 const KEY_BYTES: usize = TEXT_MAX;
-const _: () = assert!(KEY_BYTES >= TEXT_PER_OCTET * IDENTITY_BYTES && KEY_BYTES < NO_KEY as usize);
+const _: () = assert!(KEY_BYTES >= TEXT_PER_BYTE * IDENTITY_BYTES && KEY_BYTES < NO_KEY as usize);
 
 /// Bytes of the longest text of an address.
 const ADDRESS_BYTES: usize = 48;
@@ -139,7 +139,7 @@ mod tests {
         }
 
         #[test]
-        fn no_octets_break_the_split(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn no_bytes_break_the_split(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             if let Some((key, value)) = split(&bytes) {
                 prop_assert_eq!(2 + key.map_or(0, <[u8]>::len) + value.len(), bytes.len());
             }

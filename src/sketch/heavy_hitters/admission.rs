@@ -177,14 +177,14 @@ impl AdmissionContest {
     }
 }
 
-/// What decides who stays. One number decides for itself. Of messages and octets both count, a message as much as
-/// [`MESSAGE_OCTETS`], so that the heaviest by either are kept.
+/// What decides who stays. One number decides for itself. Of messages and bytes both count, a message as much as
+/// [`MESSAGE_BYTES`], so that the heaviest by either are kept.
 #[inline]
 pub(super) fn weight<const N: usize>(values: [u64; N]) -> u64 {
     match values.split_first() {
         Some((first, [])) => *first,
         Some((first, rest)) => {
-            rest.iter().fold(first.saturating_mul(MESSAGE_OCTETS), |sum, v| sum.saturating_add(*v))
+            rest.iter().fold(first.saturating_mul(MESSAGE_BYTES), |sum, v| sum.saturating_add(*v))
         }
         None => 0,
     }
@@ -194,5 +194,5 @@ pub(super) fn weight<const N: usize>(values: [u64; N]) -> u64 {
 /// cell's numbers fit 32 bits with one more entry's in them.
 const WEIGHT_MAX: u64 = 1 << 30;
 
-/// The octets that a message counts as beside its own: about what it has.
-const MESSAGE_OCTETS: u64 = 128;
+/// The bytes that a message counts as beside its own: about what it has.
+const MESSAGE_BYTES: u64 = 128;

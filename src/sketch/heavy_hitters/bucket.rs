@@ -27,17 +27,17 @@ pub(super) struct ColdBucket<const N: usize> {
     /// Value of the last entry that went: a free entry, which may come of a long name that went for a short one, is
     /// to be had at no lower price.
     pub(super) floor: [u32; N],
-    /// Octets of each name. They stand in the block one behind the other, in order of the entries.
+    /// Bytes of each name. They stand in the block one behind the other, in order of the entries.
     pub(super) lengths: [u8; WAYS],
 }
 
 /// Entries of a bucket.
 pub const WAYS: usize = 8;
 
-/// Octets of a bucket for each name in it: most names are shorter, with the length octets of the wire form.
+/// Bytes of a bucket for each name in it: most names are shorter, with the length bytes of the wire form.
 pub const NAME_BYTES: usize = 40;
 
-/// Octets of a bucket for each address in it.
+/// Bytes of a bucket for each address in it.
 pub const ADDRESS_BYTES: usize = 16;
 
 impl<const N: usize> HotBucket<N> {

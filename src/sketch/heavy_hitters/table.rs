@@ -4,14 +4,14 @@ use super::admission::AdmissionChance;
 use super::bucket::{ColdBucket, HotBucket, WAYS};
 use crate::limits::table;
 
-/// The heaviest keys by `N` numbers at once, such as messages and octets.
+/// The heaviest keys by `N` numbers at once, such as messages and bytes.
 #[derive(Debug)]
 pub struct HeavyHitters<const N: usize> {
     pub(super) hot: Box<[HotBucket<N>]>,
     pub(super) cold: Box<[ColdBucket<N>]>,
     /// For each bucket a weight that none of its entries is below; 0 while one is free or nobody has looked.
     pub(super) least: Box<[u32]>,
-    /// A block of `block` octets for each bucket.
+    /// A block of `block` bytes for each bucket.
     pub(super) names: Box<[u8]>,
     pub(super) block: usize,
     pub(super) cells: Box<[[u32; N]]>,
@@ -45,7 +45,7 @@ pub struct HeavyHitter<'a, const N: usize> {
 }
 
 impl<const N: usize> HeavyHitters<N> {
-    /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `key_bytes` octets for the name of each.
+    /// Room for `entries` keys, a multiple of [`WAYS`] at least, with `key_bytes` bytes for the name of each.
     pub fn new(entries: usize, key_bytes: usize) -> Self {
         let buckets = entries.div_ceil(WAYS).max(1);
         let hot = HotBucket { keys: [[0; WAYS]; 2], values: [[0; N]; WAYS] };
@@ -75,7 +75,7 @@ impl<const N: usize> HeavyHitters<N> {
         HeavyHitters { lowercase, ..self }
     }
 
-    /// Octets of a table of that size.
+    /// Bytes of a table of that size.
     pub const fn cost(entries: usize, key_bytes: usize) -> usize {
         let (cells, marks) = (WAYS * CELLS_PER_ENTRY * size_of::<[u32; N]>(), WAYS * MARKS_PER_ENTRY);
         let bucket = size_of::<HotBucket<N>>()

@@ -62,7 +62,7 @@ use numbers;
 /// The number written after `prefix`: decimal digits only, no sign.
 fn number_after(prefix: &str, name: &str) -> Option<u32> {
     let (head, digits) = name.split_at_checked(prefix.len())?;
-    let plain = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if head.eq_ignore_ascii_case(prefix) && plain { digits.parse().ok() } else { None }
 }
 

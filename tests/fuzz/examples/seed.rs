@@ -54,10 +54,10 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn write(corpus: &Path, target: &str, name: &str, octets: &[u8]) -> io::Result<()> {
+fn write(corpus: &Path, target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
     let folder = corpus.join(target);
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join(name), octets)
+    fs::write(folder.join(name), bytes)
 }
 
 /// DNS messages: name and wire form.
@@ -83,7 +83,7 @@ fn payloads() -> Vec<(&'static str, Vec<u8>)> {
 /// connection out of order.
 fn packets() -> Vec<(&'static str, Vec<u8>)> {
     let query = &payloads()[0].1;
-    let length = |octets: usize| (octets as u16).to_be_bytes();
+    let length = |bytes: usize| (bytes as u16).to_be_bytes();
     let udp = [&[0x9c, 0x40, 0, 53], &length(8 + query.len())[..], &[0, 0], query].concat();
     let v4 = |protocol: u8, flags: u16, payload: &[u8]| {
         let [high, low] = flags.to_be_bytes();
@@ -184,10 +184,10 @@ fn stream(opening: &[&[u8]], frames: &[(String, Vec<u8>)]) -> Vec<u8> {
 
 /// The first frame of each message type and size class of a capture.
 fn frames_of(capture: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let octets = fs::read(capture)?;
+    let bytes = fs::read(capture)?;
     let stem = capture.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut deframer = Deframer::new(1 << 20);
-    let mut input = &octets[..];
+    let mut input = &bytes[..];
     let mut seen = BTreeSet::new();
     let mut frames = Vec::new();
     while let Ok(Some(unit)) = deframer.next(&mut input) {

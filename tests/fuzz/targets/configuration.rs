@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| fuzz::oracle::configuration::check(octets));
+fuzz_target!(|bytes: &[u8]| fuzz::oracle::configuration::check(bytes));

@@ -6,8 +6,8 @@ use libfuzzer_sys::fuzz_target;
 /// How many of the first bytes are lengths of pieces.
 const CUTS: usize = 4;
 
-fuzz_target!(|octets: &[u8]| {
-    if let Some((cuts, stream)) = octets.split_at_checked(CUTS) {
+fuzz_target!(|bytes: &[u8]| {
+    if let Some((cuts, stream)) = bytes.split_at_checked(CUTS) {
         fuzz::oracle::framestream::check(stream, cuts);
     }
 });

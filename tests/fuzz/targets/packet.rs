@@ -3,6 +3,6 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| {
-    fuzz::oracle::packet::check(octets);
+fuzz_target!(|bytes: &[u8]| {
+    fuzz::oracle::packet::check(bytes);
 });

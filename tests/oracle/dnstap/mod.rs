@@ -47,7 +47,7 @@ fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
 
 /// Whether there are bytes that may be a length of more than 32 bits.
 fn has_overlong(frame: &[u8]) -> bool {
-    frame.windows(5).any(|octets| octets[..4].iter().all(|octet| *octet >= 0x80) && octets[4] > 0x0f)
+    frame.windows(5).any(|bytes| bytes[..4].iter().all(|byte| *byte >= 0x80) && bytes[4] > 0x0f)
 }
 
 /// What the oracle makes of a frame; `None` when it refuses it.
