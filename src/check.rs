@@ -103,7 +103,7 @@ impl Errors {
     }
 }
 
-/// What a start would be refused for want of rights or folders beside the inputs, found without binding anything.
+/// Reasons to refuse a start for want of rights or folders beside the inputs, found without binding anything.
 fn without_rights(config: &Config) -> Vec<String> {
     let api = &config.web_api;
     let mut errors = Vec::new();

@@ -88,7 +88,7 @@ pub mod message;
 /// Counters and tables.
 pub mod statistics;
 
-/// What looks wrong with the DNS: upstream servers, detectors, alarms.
+/// Signs of trouble in the DNS: upstream servers, detectors, alarms.
 pub mod health;
 
 /// Who an address is: the devices of a network.

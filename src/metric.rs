@@ -100,7 +100,7 @@ macro_rules! counters {
         }
 
         impl $owner {
-            /// What of it is a metric.
+            /// The parts of it that are metrics.
             $visibility const METRICS: &'static [$crate::metric::MetricRow<$owner>] = &[
                 $($($crate::metric::MetricRow {
                     name: $name,

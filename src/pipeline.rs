@@ -107,7 +107,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// What was found by watching; `None` if nobody asks for it.
+    /// The findings of watching; `None` if nobody asks for it.
     pub fn health(&self) -> Ref<'_, Option<Health>> {
         self.health.borrow()
     }

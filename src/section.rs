@@ -79,7 +79,7 @@ macro_rules! section {
         $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
             /// Bytes kept while the other end is slow or away.
             queue: $crate::limits::QueueSize = $crate::limits::QUEUE,
-            /// What happens to records when they are used up.
+            /// The fate of records when they are used up.
             when_full: $crate::values::WhenFull = $crate::values::WhenFull::Drop,
         ] $($rest)* }
 
@@ -128,6 +128,6 @@ pub type FileCount = Bounded<0, 9999>;
 pub struct QueueSettings {
     /// Bytes kept while the other end is slow or away.
     pub bytes: usize,
-    /// What happens to records beyond.
+    /// The fate of records beyond.
     pub when_full: WhenFull,
 }

@@ -61,7 +61,7 @@ impl RecordedKinds {
 /// Bytes of the longest data frame: a DNS message, the identity, and less than 100 beside them.
 pub(super) const FRAME_BYTES: usize = (64 << 10) + IDENTITY_BYTES + 256;
 
-/// What is known of this machine, and room for a message.
+/// The addresses of this machine, and room for a message.
 #[derive(Debug)]
 pub(super) struct Classifier {
     identity: heapless::Vec<u8, IDENTITY_BYTES>,

@@ -22,7 +22,7 @@ pub(super) struct Datagram<'a> {
 /// A part of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
-    /// What all parts have in common.
+    /// The fields that all parts have in common.
     pub id: u32,
     /// Bytes before it.
     pub offset: usize,
@@ -98,7 +98,7 @@ impl<'a> Datagram<'a> {
         }
     }
 
-    /// What a tunnel carries; `None` when it is not one, or a fragment.
+    /// The packet in a tunnel; `None` when it is not one, or a fragment.
     fn inner(&self) -> Option<(LinkLayer, Cursor<'a>)> {
         const IPV4_IN_IP: u8 = 4;
         const IPV6_IN_IP: u8 = 41;

@@ -44,7 +44,7 @@ struct PartialDatagram {
     length: Option<usize>,
 }
 
-/// What the fragments of a datagram have in common (RFC 791, 2.3).
+/// The fields that the fragments of a datagram have in common (RFC 791, 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FragmentKey {
     source: IpAddr,
@@ -54,7 +54,7 @@ struct FragmentKey {
     id: u32,
 }
 
-/// What became of a fragment.
+/// The outcome for a fragment.
 enum Progress {
     Incomplete,
     Complete(usize),

@@ -13,7 +13,7 @@
 use crate::wire::cursor::Cursor;
 use crate::wire::name::{Name, NameError};
 
-/// What some bytes of a stream are.
+/// The meaning of some bytes of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     /// A message begins here.

@@ -71,7 +71,7 @@ pub struct Captured<'a> {
     pub bytes: &'a [u8],
 }
 
-/// What the path is to make of packets.
+/// The messages to make of packets.
 #[derive(Clone, Debug)]
 pub struct DissectorSettings {
     /// Ports that carry DNS, on either side.

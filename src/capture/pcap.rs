@@ -49,7 +49,7 @@ struct PcapInterface {
     longest: u32,
 }
 
-/// What comes next in a file.
+/// The next item of a file.
 #[derive(Clone, Copy, Debug)]
 pub enum PcapBlock<'a> {
     /// More has to be read.
@@ -123,7 +123,7 @@ fn pcap_kind(magic: u32) -> Option<(bool, u64)> {
 }
 
 impl PcapReader {
-    /// What comes next in these bytes, which begin where the last block ended.
+    /// The next item in these bytes, which begin where the last block ended.
     ///
     /// # Errors
     ///
@@ -300,7 +300,7 @@ const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
-/// What a section begins with, when its numbers are read the right way round.
+/// The start of a section, when its numbers are read the right way round.
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
 const BROKEN_BLOCK: &str = "a block is broken";
@@ -370,7 +370,7 @@ impl<'a> PcapngBlock<'a> {
     }
 }
 
-/// What was read of a block of pcapng.
+/// The content of a block of pcapng.
 enum PcapngRead<'a> {
     /// Its end is not there yet.
     Incomplete,

@@ -76,7 +76,7 @@ struct Flow {
     hold: Option<u32>,
 }
 
-/// What waits in a block.
+/// The segments that wait in a block.
 #[derive(Clone, Debug)]
 struct Hold {
     flow: Option<u32>,

@@ -5,7 +5,7 @@ use super::{FiveTuple, Ignored};
 use crate::wire::cursor::Cursor;
 use crate::wire::iana::Protocol;
 
-/// What a datagram carries.
+/// The content of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport<'a> {
     Udp { ports: (u16, u16), payload: &'a [u8] },

@@ -16,7 +16,7 @@ use crate::message::event::{Endpoint, Event};
 use crate::time::write_short_seconds;
 use crate::wire::text::{is_plain_text, write_label_text};
 
-/// What stands around keys and values.
+/// The text around keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// `{"key":value,...}`
@@ -25,7 +25,7 @@ pub enum Style {
     Yaml,
 }
 
-/// What comes before a value, in both styles.
+/// The text before a value, in both styles.
 macro_rules! key {
     (first $name:literal) => {
         (concat!("{\"", $name, "\":"), concat!("---\n", $name, ": "))

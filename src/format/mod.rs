@@ -146,5 +146,5 @@ pub fn encode(format: Format, event: &Event<'_>, record: &mut Record) -> fmt::Re
     }
 }
 
-/// What a missing value is shown as.
+/// The text of a missing value.
 const MISSING: &str = "-";

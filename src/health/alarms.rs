@@ -1,4 +1,4 @@
-//! What the detectors found: a list of the last alarms, each subject once in its hold-off.
+//! The findings of the detectors: a list of the last alarms, each subject once in its hold-off.
 //!
 //! A finding of a kind and subject that were heard within the hold-off adds to that alarm and makes no new one, so that
 //! nothing floods list, outputs and people.
@@ -12,7 +12,7 @@ use crate::wire::name::Name;
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 choice! {
-    /// What was found.
+    /// The finding.
     AlarmKind {
         /// Many names that do not exist below one domain.
         RandomSubdomains = "random-subdomains",
@@ -41,7 +41,7 @@ pub const KINDS: usize = AlarmKind::ALL.len();
 /// Bytes of a subject that are kept.
 const SUBJECT_BYTES: usize = 64;
 
-/// What an alarm is about.
+/// The subject of an alarm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A name in wire form.
@@ -66,9 +66,9 @@ pub struct Finding {
 /// One alarm.
 #[derive(Clone, Debug)]
 pub struct Alarm {
-    /// What was found.
+    /// The finding.
     pub kind: AlarmKind,
-    /// What it is about.
+    /// Its subject.
     pub subject: Subject,
     /// How much of it, in the detector's unit: the most of all findings.
     pub count: u64,

@@ -194,7 +194,7 @@ impl Health {
         &self.upstreams
     }
 
-    /// What was found.
+    /// The finding.
     pub fn alarms(&self) -> &Alarms {
         &self.alarms
     }

@@ -38,7 +38,7 @@ pub struct Series {
     minutes_of_hour: u64,
 }
 
-/// What is kept of a minute or an hour.
+/// The record of a minute or an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeriesSlot {
     /// Whether anything is known.

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use super::Section;
 use crate::values::encoding::base64;
 
-/// What a request must bring.
+/// The credentials a request must bring.
 pub struct Credentials {
     /// Value of `X-API-Key`; empty = off.
     key: Box<[u8]>,
@@ -76,7 +76,7 @@ impl Credentials {
     }
 }
 
-/// What stands after `Basic`, in any case, and spaces.
+/// The text after `Basic`, in any case, and spaces.
 fn basic(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(5)?;
     let given = rest.trim_ascii_start();

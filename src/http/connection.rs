@@ -1,4 +1,4 @@
-//! What picoserve needs from the runtime: a timer, and the two halves of a socket.
+//! The runtime that picoserve needs: a timer, and the two halves of a socket.
 //!
 //! ```text
 //!                     +----------- HttpConnection, one for each connection -------------+

@@ -72,7 +72,7 @@ impl HttpError {
         }
     }
 
-    /// What the status asks to be told beside it.
+    /// The header that the status asks for.
     pub fn header(self) -> Option<HeaderField> {
         match self {
             HttpError::Credentials => Some(CHALLENGE),

@@ -69,10 +69,10 @@ use response::Words;
 pub use section::{Section, address, listeners};
 pub use server::{COST, Stop, serve};
 
-/// What requests are answered from. All of it is borrowed for a moment at a time.
+/// The sources of all answers. All of it is borrowed for a moment at a time.
 #[derive(Clone, Copy)]
 pub struct App<'a> {
-    /// What the configuration says of answers.
+    /// The settings of answers.
     pub settings: &'a Settings,
     /// The counters of the traffic.
     pub statistics: &'a RefCell<Statistics>,
@@ -105,7 +105,7 @@ impl App<'_> {
     }
 }
 
-/// What the configuration says of answers.
+/// The settings of answers.
 pub struct Settings {
     credentials: Credentials,
     hosts: HostNames,

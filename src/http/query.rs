@@ -5,11 +5,11 @@
 use crate::limits::HTTP_COUNTERS;
 use crate::values::encoding::PercentDecoded;
 
-/// What stands after the question mark.
+/// The text after the question mark.
 #[derive(Clone, Copy)]
 pub struct Parameters<'r>(pub &'r str);
 
-/// What is wrong with a parameter.
+/// The mistake in a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadParameter {
     /// A percent sign without two hexadecimal digits, or bytes that are not UTF-8.

@@ -24,7 +24,7 @@ pub struct Section {
     pub local_address: Addresses,
     /// Port to listen on; 0 = any free one.
     pub local_port: ListenPort,
-    /// What `X-API-Key` must be; empty = this method is off.
+    /// The value `X-API-Key` must have; empty = this method is off.
     pub api_key: Secret,
     /// File with the key, instead of `api-key`: its first line.
     pub api_key_file: Option<FilePath>,

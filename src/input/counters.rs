@@ -1,4 +1,4 @@
-//! What an input counts.
+//! The counters of an input.
 //!
 //! Every frame ends in exactly one of three counters: rejected (not a dnstap message), filtered, or received, so
 //! `frames = rejected + filtered + received` at any instant.
@@ -16,7 +16,7 @@ use crate::wire::foreign::Foreign;
 use crate::wire::framestream::Violation;
 
 counters! {
-    /// What one input counts.
+    /// The counters of one input.
     pub struct InputCounters {
         /// Name in metrics and log: its section's.
         pub name: &'static str;

@@ -42,7 +42,7 @@ pub enum Pace {
 /// Why [`FrameReader::feed`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedOutcome {
-    /// What is left is an unfinished unit, or nothing.
+    /// The rest is an unfinished unit, or nothing.
     Incomplete,
     /// An output has no room: feed the rest once it has.
     NeedsRoom,

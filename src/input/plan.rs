@@ -84,7 +84,7 @@ pub struct InputPlan {
     pub words: String,
     /// Its tables and buffers, and their bytes.
     pub memory: Vec<(String, usize)>,
-    /// What brings the messages.
+    /// The source of the messages.
     pub source: Box<dyn Source>,
 }
 
@@ -153,7 +153,7 @@ pub trait Reloadable {
     ///
     /// # Errors
     ///
-    /// What is wrong with which key; what was in force there stays so.
+    /// The mistake, and its key; what was in force there stays so.
     fn reload(&self, section: &Section) -> Result<(), KeyError>;
 }
 

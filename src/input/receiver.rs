@@ -38,7 +38,7 @@ use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BYTES};
 use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Receiver<'a> {
     /// Where the frames go.
     pub collector: &'a Collector<'a>,
@@ -133,14 +133,14 @@ struct FrameConnection<'a, S> {
     partial: Partial<'a>,
 }
 
-/// What a read left unfinished.
+/// The unfinished unit after a read.
 #[expect(clippy::large_enum_variant, reason = "a short partial lives in its connection, that is its point")]
 enum Partial<'a> {
     Short(heapless::Vec<u8, TAIL_BYTES>),
     Long(LargeBuffer<'a>),
 }
 
-/// What a read led to.
+/// The result of a read.
 enum ReadProgress {
     /// There may be more to read.
     Read,
@@ -152,7 +152,7 @@ enum ReadProgress {
     Suspended(Suspended),
 }
 
-/// What a failed read means. A peer over TLS that goes without a word (close_notify) has gone all the same.
+/// The meaning of a failed read. A peer over TLS that goes without a word (close_notify) has gone all the same.
 fn failed(error: io::Error) -> Result<ReadProgress, ConnectionEnd> {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         Ok(ReadProgress::End)

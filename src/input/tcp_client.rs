@@ -193,7 +193,7 @@ struct TcpClient {
     shared: Rc<ClientShared>,
 }
 
-/// What a reload changes.
+/// The parts that a reload changes.
 struct ClientShared {
     /// Its place in the list of sections.
     at: usize,

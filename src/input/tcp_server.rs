@@ -136,7 +136,7 @@ struct TcpServer {
     listener: Option<TcpListener>,
 }
 
-/// What a reload changes.
+/// The parts that a reload changes.
 struct TcpShared {
     access: AccessList,
     tls: Option<Server>,

@@ -38,7 +38,7 @@ pub struct Event<'a> {
     pub length: u32,
     /// The DNS payload; empty when the sender left it out.
     pub payload: &'a [u8],
-    /// What the payload says.
+    /// The summary of the payload.
     pub dns: Summary<'a>,
     /// Query time that a response brought along.
     pub query_time: Option<Time>,
@@ -46,7 +46,7 @@ pub struct Event<'a> {
     pub latency: Option<Latency>,
     /// Where the query address is; none when nobody looks.
     pub location: Option<Location<'a>>,
-    /// What a stage changed, for outputs that send on the frame as it came.
+    /// The changes of a stage, for outputs that send on the frame as it came.
     pub rewritten: Rewritten,
 }
 

@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    /// What is a little ahead stays: threads of one server do not write in order.
+    /// A time that is a little ahead stays: threads of one server do not write in order.
     #[test]
     fn times_a_little_ahead_are_kept_and_the_oldest_goes() {
         let mut pairing = Pairing::new(4);

@@ -15,8 +15,12 @@ fn learn(devices: &mut Devices, line: &str) {
 
 /// What the kernel knows of a neighbour.
 fn neighbour(devices: &mut Devices, text: &str, mac: &str) {
-    let fact =
-        Fact { source: Source::Hosts, address: Some(address(text)), mac: files::parse_mac(mac), name: None };
+    let fact = Fact {
+        source: NameSource::Hosts,
+        address: Some(address(text)),
+        mac: files::parse_mac(mac),
+        name: None,
+    };
     devices.learn(&fact, 1_000);
 }
 
@@ -69,7 +73,7 @@ fn names_weigh_what_their_source_does_and_stay() {
     learn(&mut devices, &format!("0 {MAC} 192.168.1.5 renamed *"));
     assert_eq!(devices.name(address("192.168.1.5")), Some("renamed"));
     let fact =
-        Fact { source: Source::Static, address: None, mac: files::parse_mac(MAC), name: Some("static") };
+        Fact { source: NameSource::Static, address: None, mac: files::parse_mac(MAC), name: Some("static") };
     devices.learn(&fact, 5);
     learn(&mut devices, &format!("0 {MAC} 192.168.1.5 from-lease *"));
     assert_eq!(devices.name(address("192.168.1.5")), Some("static"));
@@ -128,8 +132,8 @@ proptest! {
             let (address, mac) = (Some(client), Some([2, 0, 0, 0, 0, mac]));
             match kind {
                 0 | 1 => devices.count_query(client, now),
-                2 => devices.learn(&Fact { source: Source::Hosts, address, mac, name: None }, now),
-                _ => devices.learn(&Fact { source: Source::Lease, address, mac, name: Some("x") }, now),
+                2 => devices.learn(&Fact { source: NameSource::Hosts, address, mac, name: None }, now),
+                _ => devices.learn(&Fact { source: NameSource::Lease, address, mac, name: Some("x") }, now),
             }
             let ids = (0..24).map(DeviceId);
             let listed: usize = ids.clone().map(|id| devices.addresses_of(id).take(100).count()).sum();

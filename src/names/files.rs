@@ -22,7 +22,7 @@ pub type Mac = [u8; 6];
 
 /// How much a name weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
+pub enum NameSource {
     /// A hosts or ethers file.
     Hosts,
     /// A lease.
@@ -35,7 +35,7 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fact<'l> {
     /// Who says it.
-    pub source: Source,
+    pub source: NameSource,
     /// An address of the device.
     pub address: Option<IpAddr>,
     /// Its Ethernet address.
@@ -55,11 +55,11 @@ pub fn read_line<'l>(line: &'l str, mut take: impl FnMut(Fact<'l>)) {
     let mut words = line.split_ascii_whitespace();
     let (Some(first), Some(second)) = (words.next(), words.next()) else { return };
     let fact = if let Ok(address) = first.parse() {
-        Some(Fact { source: Source::Hosts, address: Some(address), mac: None, name: name(second) })
+        Some(Fact { source: NameSource::Hosts, address: Some(address), mac: None, name: name(second) })
     } else if let Some(mac) = parse_mac(first) {
         let address = second.parse().ok();
         let name = if address.is_some() { None } else { name(second) };
-        Some(Fact { source: Source::Hosts, address, mac: Some(mac), name })
+        Some(Fact { source: NameSource::Hosts, address, mac: Some(mac), name })
     } else if first.bytes().all(|byte| byte.is_ascii_digit()) {
         read_dnsmasq(second, &mut words)
     } else {
@@ -78,13 +78,13 @@ impl Fact<'_> {
     }
 }
 
-/// What comes after the expiry of a lease: `MAC ADDRESS NAME CLIENT-ID`, or `IAID ADDRESS NAME DUID`.
+/// The words after the expiry of a lease: `MAC ADDRESS NAME CLIENT-ID`, or `IAID ADDRESS NAME DUID`.
 fn read_dnsmasq<'l>(second: &str, words: &mut impl Iterator<Item = &'l str>) -> Option<Fact<'l>> {
     let (address, lease_name, id) = (words.next()?, words.next()?, words.next());
     let address = address.parse().ok()?;
     // An address of hardware other than Ethernet bears its type: `06-aa:bb:...`.
     let mac = parse_mac(second.rsplit('-').next()?).or_else(|| parse_duid(id?));
-    Some(Fact { source: Source::Lease, address: Some(address), mac, name: name(lease_name) })
+    Some(Fact { source: NameSource::Lease, address: Some(address), mac, name: name(lease_name) })
 }
 
 /// `IFACE DUID-or-MAC IAID-or-ipv4 NAME EXPIRY ID LENGTH ADDRESS/LEN...`
@@ -99,7 +99,7 @@ fn read_odhcpd<'l>(line: &'l str, take: &mut impl FnMut(Fact<'l>)) -> Option<()>
         let Ok(address) = address.parse::<IpAddr>() else { continue };
         // A prefix that was delegated is not an address of the device.
         let is_host = length.is_empty() || length == if address.is_ipv4() { "32" } else { "128" };
-        let fact = Fact { source: Source::Lease, address: Some(address), mac, name: name(lease_name) };
+        let fact = Fact { source: NameSource::Lease, address: Some(address), mac, name: name(lease_name) };
         if is_host && fact.is_worth_something() {
             take(fact);
         }
@@ -154,7 +154,7 @@ mod tests {
 
     const MAC: Mac = [0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
 
-    type Expected<'e> = (Source, Option<&'e str>, Option<Mac>, Option<&'e str>);
+    type Expected<'e> = (NameSource, Option<&'e str>, Option<Mac>, Option<&'e str>);
 
     fn check(line: &str, expected: &[Expected<'_>]) {
         let mut facts = Vec::new();
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_form_is_told_by_its_content() {
-        use Source::{Hosts, Lease};
+        use NameSource::{Hosts, Lease};
         let v4 = Some("192.168.1.5");
         check(
             "1700003600 aa:bb:cc:dd:ee:ff 192.168.1.5 tv 01:aa:bb:cc:dd:ee:ff",

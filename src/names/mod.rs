@@ -24,7 +24,7 @@ use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv6Addr};
 
 use crate::limits;
-use files::{Fact, Mac, Source};
+use files::{Fact, Mac, NameSource};
 
 /// The devices.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Devices {
 #[derive(Clone, Debug)]
 pub struct Device {
     is_used: bool,
-    source: Option<Source>,
+    source: Option<NameSource>,
     name: heapless::String<NAME_BYTES, u8>,
     mac: Option<Mac>,
     /// Seconds since 1970.
@@ -443,7 +443,7 @@ impl Device {
         first_address: 0,
     };
 
-    fn set_name(&mut self, name: &str, source: Source) {
+    fn set_name(&mut self, name: &str, source: NameSource) {
         self.source = Some(source);
         self.name.clear();
         for letter in name.chars() {

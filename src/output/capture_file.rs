@@ -42,7 +42,7 @@ pub fn usable_bytes(path: &Path) -> io::Result<u64> {
     if is_open || read == size { Ok(usable) } else { Err(no_capture()) }
 }
 
-/// What comes next, and its bytes.
+/// The next item, and its bytes.
 enum Next {
     Data(u64),
     Start(u64),

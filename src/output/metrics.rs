@@ -158,7 +158,7 @@ fn tenths_a_second(queries: u64, length: Duration) -> u64 {
     u64::try_from(tenths).unwrap_or(u64::MAX)
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Counts {
     queries: u64,
@@ -188,7 +188,7 @@ impl Counts {
         }
     }
 
-    /// What came since `last`, which is more than the counters say when they were reset meanwhile.
+    /// The increase since `last`, which is more than the counters say when they were reset meanwhile.
     fn since(&self, last: &Counts) -> Self {
         let reset = self.queries < last.queries;
         let more = |now: u64, last: u64| if reset { now } else { now.saturating_sub(last) };

@@ -122,7 +122,7 @@ impl Outlet {
         }
     }
 
-    /// What its records are made of.
+    /// The kind of its records.
     pub fn kind(&self) -> &RecordKind {
         &self.kind
     }

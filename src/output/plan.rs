@@ -79,7 +79,7 @@ pub struct Plan {
     pub name: &'static str,
     /// A description in words, for `--check`.
     pub words: String,
-    /// What its records are made of.
+    /// The kind of its records.
     pub kind: RecordKind,
     /// Its queue.
     pub queue: QueueSettings,

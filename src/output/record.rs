@@ -1,4 +1,4 @@
-//! What a record of an output is made of.
+//! The content of a record of an output.
 
 use core::cell::RefCell;
 
@@ -10,7 +10,7 @@ use crate::values::Format;
 use crate::wire::compose::replace_identity;
 use crate::wire::framestream::data_header;
 
-/// What stands in one record.
+/// The content of one record.
 #[derive(Debug)]
 pub enum RecordKind {
     /// The event in a format, and what ends it.

@@ -29,7 +29,7 @@ use crate::values::Seconds;
 use crate::wire::framestream::Deframer;
 use crate::wire::handshake::{READY, SenderHandshake, SenderStep};
 
-/// What is said before and after the records.
+/// The words before and after the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamProtocol {
     /// Nothing.
@@ -39,8 +39,8 @@ pub enum StreamProtocol {
 }
 
 /// Any byte stream.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+pub trait OutputStream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> OutputStream for T {}
 
 /// A peer, and how it is spoken to.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct StreamSink {
     pub tls: Option<Rc<Client>>,
     /// Time to the next attempt to connect.
     pub retry: Seconds,
-    /// What is said before and after the records.
+    /// The words before and after the records.
     pub protocol: StreamProtocol,
 }
 
@@ -76,7 +76,7 @@ impl Sink for StreamSink {
 }
 
 impl StreamSink {
-    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self) -> io::Result<Box<dyn OutputStream>> {
         let (host, port) = match &self.peer {
             PeerAddress::Unix(path) => return Ok(Box::new(connect_unix(path)?)),
             PeerAddress::Tcp(host, port) => (host, *port),
@@ -130,7 +130,7 @@ async fn run(outlet: &Outlet, outlets: &Outlets, remote: StreamSink) {
 /// # Errors
 ///
 /// When the connection ends before that.
-async fn send(outlet: &Outlet, outlets: &Outlets, stream: &mut dyn Stream) -> io::Result<()> {
+async fn send(outlet: &Outlet, outlets: &Outlets, stream: &mut dyn OutputStream) -> io::Result<()> {
     loop {
         let work = poll_fn(|context| {
             if let Poll::Ready(error) = watch(stream, context) {
@@ -154,7 +154,7 @@ async fn send(outlet: &Outlet, outlets: &Outlets, stream: &mut dyn Stream) -> io
 fn write(
     outlet: &Outlet,
     outlets: &Outlets,
-    stream: &mut dyn Stream,
+    stream: &mut dyn OutputStream,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<TaskStep>> {
     let written = outlet.write_with(|pieces| {
@@ -179,7 +179,7 @@ fn write(
 }
 
 /// Flushes, and waits on.
-fn flush(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Result<TaskStep>> {
+fn flush(stream: &mut dyn OutputStream, context: &mut Context<'_>) -> Poll<io::Result<TaskStep>> {
     match Pin::new(stream).poll_flush(context) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         _ => Poll::Pending,
@@ -187,7 +187,7 @@ fn flush(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Result<
 }
 
 /// Reads what the peer says and forgets it; ready when it closes.
-fn watch(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Error> {
+fn watch(stream: &mut dyn OutputStream, context: &mut Context<'_>) -> Poll<io::Error> {
     let mut forgotten = [0; 512];
     match Pin::new(stream).poll_read(context, &mut forgotten) {
         Poll::Ready(Ok(0)) => Poll::Ready(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed")),
@@ -202,7 +202,7 @@ fn watch(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<io::Error> 
 }
 
 /// Says what comes before the records.
-async fn begin(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) -> io::Result<()> {
+async fn begin(protocol: StreamProtocol, stream: &mut (impl OutputStream + ?Sized)) -> io::Result<()> {
     if protocol == StreamProtocol::Bare {
         return Ok(());
     }
@@ -221,7 +221,7 @@ async fn begin(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) ->
 }
 
 /// Says what comes after the records; nobody waits for a peer that does not answer.
-async fn end(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) {
+async fn end(protocol: StreamProtocol, stream: &mut (impl OutputStream + ?Sized)) {
     let said = in_time(async {
         if protocol == StreamProtocol::FrameStreams {
             stream.write_all(crate::wire::handshake::STOP).await?;
@@ -237,7 +237,10 @@ async fn end(protocol: StreamProtocol, stream: &mut (impl Stream + ?Sized)) {
 }
 
 /// Reads one control frame and takes it.
-async fn answer(sender: &mut SenderHandshake, stream: &mut (impl Stream + ?Sized)) -> io::Result<SenderStep> {
+async fn answer(
+    sender: &mut SenderHandshake,
+    stream: &mut (impl OutputStream + ?Sized),
+) -> io::Result<SenderStep> {
     let mut deframer = Deframer::new(0);
     let mut bytes = heapless::Vec::<u8, CONTROL_FRAME_BYTES>::new();
     loop {

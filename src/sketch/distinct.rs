@@ -60,7 +60,7 @@ struct CountedSet {
     contents: Contents,
 }
 
-/// What the memory holds.
+/// The content of the memory.
 #[derive(Clone, Debug)]
 enum Contents {
     /// That many hashes in open addressing, 0 for a free slot; `EXACT_MAX` at most.
@@ -69,7 +69,7 @@ enum Contents {
     RegisterSketch(RegisterSketch),
 }
 
-/// What belongs to the registers.
+/// The part of the registers.
 #[derive(Clone, Debug)]
 struct RegisterSketch {
     /// No register has a lower rank.
@@ -168,7 +168,7 @@ fn index(hash: u64, index_bits: u32) -> usize {
     (hash >> (64 - index_bits)) as usize
 }
 
-/// What a register holds, of the byte that it is in.
+/// The value of a register, of the byte that it is in.
 #[inline]
 fn register(pair: u8, index: usize) -> u32 {
     u32::from(pair) >> shift(index) & FULL
@@ -181,7 +181,7 @@ fn shift(index: usize) -> u32 {
 }
 
 impl CountedSet {
-    /// What [`DistinctCounts::insert`] says.
+    /// The answer of [`DistinctCounts::insert`].
     #[inline(never)]
     fn insert(&mut self, memory: &mut [u8], hash: u64) -> bool {
         let index_bits = self.index_bits;
@@ -288,7 +288,7 @@ impl RegisterSketch {
     }
 }
 
-/// What a register of that rank adds to `open`.
+/// The amount a register of that rank adds to `open`.
 fn open(rank: u32) -> u64 {
     (1 << OPEN_BITS) >> rank.min(OPEN_BITS + 1)
 }
@@ -354,7 +354,7 @@ mod tests {
         }
     }
 
-    /// What was seen before changes nothing, also in the range where registers are full.
+    /// A thing seen before changes nothing, also in the range where registers are full.
     #[test]
     fn what_comes_again_is_not_counted_again() {
         let hasher = hasher(3);

@@ -23,7 +23,7 @@ pub struct LatencyHistogram {
 /// Milliseconds after which what was counted counts half.
 pub const HALVING_MS: u64 = 300_000;
 
-/// What a response counts.
+/// The weight of a response.
 const WEIGHT: u32 = 64;
 
 /// Buckets for each power of two, and as its logarithm.

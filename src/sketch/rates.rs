@@ -23,7 +23,7 @@ struct Rate {
     averages: [u64; WINDOWS.len()],
 }
 
-/// What an average speaks of, in milliseconds.
+/// The window of an average, in milliseconds.
 const WINDOWS: [u64; 2] = [60_000, 300_000];
 
 /// Which rate.
@@ -138,7 +138,7 @@ impl WindowCoverage {
     }
 }
 
-/// What an average becomes when the value has been `now` for so long: `now + (average - now) * exp(-time / window)`, the
+/// The average when the value has been `now` for so long: `now + (average - now) * exp(-time / window)`, the
 /// exponential by its first Padé approximant, which is right to 10^-6 for a second in a minute.
 fn forget(average: u64, now: u64, milliseconds: u64, window: u64) -> u64 {
     let time = milliseconds.min(2 * window);

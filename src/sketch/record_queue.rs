@@ -94,7 +94,7 @@ impl RecordQueue {
         length <= self.bytes.len() - self.used && self.records < self.lengths.len()
     }
 
-    /// What is to be written next: up to two pieces, as the ring wraps.
+    /// The bytes to be written next: up to two pieces, as the ring wraps.
     pub fn pending(&self) -> [&[u8]; 2] {
         let capacity = self.bytes.len();
         let (start, left) = ((self.head + self.taken) % capacity, self.used - self.taken);

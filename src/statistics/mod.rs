@@ -1,4 +1,4 @@
-//! What the daemon knows of the traffic: counters, rates and distinct counts, for each stream and for all.
+//! The daemon's knowledge of the traffic: counters, rates and distinct counts, for each stream and for all.
 //!
 //! [`Statistics::observe`] is on the message's way: it counts by index, in memory made at start. Everything
 //! else is for readers (the web API, the metrics output): a reader asks for one number at a time by its
@@ -59,16 +59,16 @@ pub struct Section {
     pub export_top: ExportTop,
 }
 
-/// What `max-items` takes.
+/// The values of `max-items`.
 pub type MaxItems = Bounded<1, 65_536>;
 
-/// What `forget-after` takes.
+/// The values of `forget-after`.
 pub type ForgetAfter = Bounded<1, { Seconds::MAX }>;
 
-/// What `export-top` takes.
+/// The values of `export-top`.
 pub type ExportTop = Bounded<0, 1_000>;
 
-/// What `window` takes.
+/// The values of `window`.
 pub type Window = Bounded<0, { Seconds::MAX }>;
 
 impl Default for Section {
@@ -91,7 +91,7 @@ impl Default for Section {
 }
 
 impl Section {
-    /// What makes the hashes that the statistics count by.
+    /// The maker of the hashes that the statistics count by.
     pub fn hasher(&self) -> MessageHasher {
         MessageHasher::new(self.qname_lowercase, MessageKinds::of(&self.clients_of))
     }

@@ -41,7 +41,7 @@ pub enum Table {
 /// A row.
 #[derive(Clone, Copy, Debug)]
 pub struct TableRow<'a> {
-    /// What it is about.
+    /// Its subject.
     pub label: RowLabel<'a>,
     /// How often, or how many bytes.
     pub number: u64,
@@ -49,7 +49,7 @@ pub struct TableRow<'a> {
     pub error: u64,
 }
 
-/// What a row is about.
+/// The subject of a row.
 #[derive(Clone, Copy, Debug)]
 pub enum RowLabel<'a> {
     /// A name in wire form.
@@ -82,7 +82,7 @@ pub struct RowPosition {
     kind: PositionKind,
 }
 
-/// What a cursor stands behind.
+/// The row a cursor is after.
 #[derive(Clone, Copy, Debug, Default)]
 enum PositionKind {
     #[default]
@@ -263,7 +263,7 @@ impl Statistics {
         }
     }
 
-    /// What a table counted in all, with and without a row.
+    /// The total of a table, with and without a row.
     pub fn total(&self, scope: StreamScope, table: Table) -> u64 {
         let sets = self.sets(scope);
         let of = |top: Option<&HeavyHitters<1>>| top.map_or(0, |top| top.total()[0]);

@@ -26,7 +26,7 @@ pub struct Stream {
     identity: heapless::Vec<u8, IDENTITY_BYTES, u8>,
     /// The identity as people read it.
     text: heapless::String<{ IDENTITY_BYTES * TEXT_PER_BYTE }>,
-    /// What was counted.
+    /// The counts.
     pub counters: Counters,
     /// Messages a second: of all, and of kinds whose query address is a client.
     pub rates: [StreamRates; 2],

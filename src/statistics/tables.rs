@@ -52,7 +52,7 @@ pub struct TrackedTable {
     by: CountedBy,
 }
 
-/// What a table of domains counts.
+/// The subject of a table of domains.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum CountedBy {
     /// Messages.
@@ -197,7 +197,7 @@ impl Tables {
         (sets(limits) * (TldCounts::COST + domains + clients + countries), sets(limits))
     }
 
-    /// What is tracked of domains.
+    /// The tables of domains that are tracked.
     pub fn tracked(&self) -> &[TrackedTable] {
         &self.tracked
     }

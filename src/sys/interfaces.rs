@@ -84,7 +84,7 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
 }
 
-/// What the kernel tells of an interface, or of all: once of each and once of each address.
+/// The kernel's answers about an interface, or of all: once of each and once of each address.
 fn entries(name: Option<&str>) -> impl Iterator<Item = InterfaceAddress> {
     let all = getifaddrs().into_iter().flatten();
     // Addresses of IPv4 may have a label, which is the name, a colon and a word.

@@ -1,4 +1,4 @@
-//! What librdkafka can do and its crate does not offer: to tell by a descriptor that it has something to say.
+//! A part of librdkafka that its crate does not offer: to tell by a descriptor that it has something to say.
 //!
 //! librdkafka works on threads of its own and puts what it has to say (delivery reports, errors, log lines) into
 //! its main queue. Whenever that queue gets its first event after a look at it, a byte is written to a socket,
@@ -126,7 +126,7 @@ impl Signal {
     }
 }
 
-/// What is written for new events.
+/// The byte written for new events.
 const BYTE: &[u8] = &[1];
 
 /// Milliseconds that librdkafka's threads have to notice that nothing is to wait any more.

@@ -29,7 +29,7 @@ use nix::unistd::{SysconfVar, sysconf};
 #[derive(Clone, Debug)]
 pub struct Mapping(Rc<Region>);
 
-/// What is mapped, until the last who looks at it is gone.
+/// The mapped bytes, until the last who looks at it is gone.
 #[derive(Debug)]
 struct Region {
     start: NonNull<libc::c_void>,

@@ -1,4 +1,4 @@
-//! What the operating system gives, in safe types.
+//! The operating system, in safe types.
 
 pub mod accounts;
 pub mod files;

@@ -15,7 +15,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::{RandomState, SeedableRandomState};
 use nix::libc;
 
-/// What hashes of names and addresses are made with: seeded by the kernel, different for each table and run.
+/// The hasher of names and addresses: seeded by the kernel, different for each table and run.
 pub type SeededState = SeedableRandomState;
 
 /// Seeds a hash anew.

@@ -116,7 +116,7 @@ const ARGUMENT_AT: u32 = if cfg!(target_endian = "big") { 20 } else { 16 };
 /// From here on, x86_64's calls are those of its 32-bit pointers.
 const X32: u32 = 0x4000_0000;
 
-/// What makes a new thread of a new process.
+/// The flag that makes a new thread of a new process.
 const THREAD: u32 = libc::CLONE_THREAD.cast_unsigned();
 
 /// `AUDIT_ARCH_*` of linux/audit.h: the number of the processor in ELF, 64 bits, little endian.
@@ -170,13 +170,13 @@ const ALWAYS: &[c_long] = calls![
     SYS_getrusage
 ];
 
-/// What glibc does not start a thread without.
+/// The call without which glibc does not start a thread.
 #[cfg(target_env = "gnu")]
 const LIBRARY: &[c_long] = calls![SYS_rseq];
 #[cfg(not(target_env = "gnu"))]
 const LIBRARY: &[c_long] = &[];
 
-/// What newer processors never had.
+/// Calls that newer processors never had.
 #[cfg(any(target_arch = "x86_64", target_arch = "arm", target_arch = "mips"))]
 const OLD: &[c_long] = calls![
     SYS_open SYS_stat SYS_lstat SYS_access SYS_readlink SYS_rename SYS_renameat SYS_unlink SYS_poll
@@ -187,7 +187,7 @@ const OLD: &[c_long] = calls![SYS_renameat];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "arm", target_arch = "mips", target_arch = "aarch64")))]
 const OLD: &[c_long] = &[];
 
-/// What 32 bits need for long files, and for users beyond 65,535.
+/// Calls that 32 bits need for long files, and for users beyond 65,535.
 #[cfg(target_pointer_width = "32")]
 const NARROW: &[c_long] = calls![
     SYS_mmap2 SYS__llseek SYS_fcntl64 SYS_stat64 SYS_lstat64 SYS_fstat64 SYS_ftruncate64
@@ -207,7 +207,7 @@ const TIME64: &[c_long] = {
 #[cfg(not(target_pointer_width = "32"))]
 const TIME64: &[c_long] = &[];
 
-/// What one processor alone has.
+/// Calls that one processor alone has.
 #[cfg(target_arch = "arm")]
 const MACHINE_OWN: &[c_long] = &[
     libc::SYS_getuid32,
@@ -237,7 +237,7 @@ mod tests {
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{ForkResult, fork};
 
-    /// What a process meets that is under the filter.
+    /// The experience of a process under the filter.
     fn verdicts() -> [Result<c_long, Errno>; 6] {
         // SAFETY: none of these calls touches memory but the path, which outlives its call; what comes to be is
         // thrown away with the process.

@@ -1,4 +1,4 @@
-//! What the daemon says, as values.
+//! The answers of the daemon, as values.
 //!
 //! Of the Prometheus text only samples are read, a line each. What is not understood is passed over: a newer daemon
 //! may say more than we know.

@@ -158,7 +158,7 @@ impl JsonReader<'_> {
         }
     }
 
-    /// What stands after a backslash. A half of a pair of surrogates is shown as what cannot be shown.
+    /// The character after a backslash. A half of a pair of surrogates is shown as what cannot be shown.
     fn escaped(&mut self) -> Option<char> {
         self.eat("\\");
         let letter = self.rest.chars().next()?;

@@ -37,7 +37,7 @@ pub enum KeyPress {
     Interrupt,
 }
 
-/// What was read and is no whole key yet.
+/// The bytes that are not a whole key yet.
 #[derive(Debug, Default)]
 pub struct KeyDecoder {
     pending: heapless::Vec<u8, 16>,
@@ -62,7 +62,7 @@ impl KeyDecoder {
         }
     }
 
-    /// What is pending, when it is whole: a key, or a sequence that stands for none.
+    /// The pending bytes, when they are whole: a key, or a sequence that stands for none.
     fn take(&self) -> Option<Option<KeyPress>> {
         match *self.pending {
             [ESCAPE] | [ESCAPE, b'[' | b'O'] => None,

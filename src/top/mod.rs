@@ -46,7 +46,7 @@ const ROWS: usize = 100;
 /// Rounds after which `/metrics` is asked for in a view that does without, to see drops.
 const METRICS_EVERY: u32 = 5;
 
-/// What is asked for of `/metrics`: the families that are shown, and some that begin like them.
+/// The part of `/metrics` that is asked for: the families that are shown, and some that begin like them.
 const METRICS: &str = "/metrics?only=dnstapd_,process_,dnstap_qps,dnstap_rps,dnstap_queries,dnstap_responses,dnstap_clients,dnstap_domains,dnstap_last_";
 
 /// Columns of what is printed once, and rows of each part.
@@ -70,7 +70,7 @@ pub fn run(options: &TopOptions) -> Result<(), (String, u8)> {
     shown.map_err(fault)
 }
 
-/// What woke us.
+/// The cause of a wake-up.
 enum Wakeup {
     Keys(usize),
     Signal(Request),
@@ -122,7 +122,7 @@ async fn show(target: &DaemonTarget, terminal: &Terminal, signals: AsyncSignals)
     }
 }
 
-/// What a terminal shows: colours unless `NO_COLOR` is set, more than ASCII when the locale says UTF-8.
+/// The abilities of a terminal: colours unless `NO_COLOR` is set, more than ASCII when the locale says UTF-8.
 fn look(environment: impl Fn(&str) -> Option<String>) -> TerminalStyle {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()

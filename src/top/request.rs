@@ -30,7 +30,7 @@ pub struct ApiClient<'t> {
     rest: Vec<u8>,
 }
 
-/// What a connection is made of.
+/// The parts of a connection.
 trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> ByteStream for T {}
@@ -184,7 +184,7 @@ impl<'t> ApiClient<'t> {
     }
 }
 
-/// What the head of an answer says.
+/// The head of an answer.
 #[derive(Debug, PartialEq, Eq)]
 struct ResponseHead {
     status: u16,
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
 
-    /// What is made of an answer, cut in two at each place in turn.
+    /// The reading of an answer, cut in two at each place in turn.
     fn answered(answer: &'static [u8]) -> Vec<Result<Vec<u8>, String>> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

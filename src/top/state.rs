@@ -1,4 +1,4 @@
-//! What is on the screen, and what keys do to it.
+//! The content of the screen, and what keys do to it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ impl View {
         View::Countries,
     ];
 
-    /// What stands in the bar.
+    /// The text in the bar.
     pub fn name(self) -> &'static str {
         match self {
             View::Overview => "Overview",
@@ -60,7 +60,7 @@ impl View {
     }
 }
 
-/// What a key asks of the program.
+/// The wish of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAction {
     /// Nothing but another screen.
@@ -76,7 +76,7 @@ pub enum KeyAction {
 /// Everything the screen is made of.
 #[derive(Debug)]
 pub struct ScreenState {
-    /// What is shown.
+    /// The view.
     pub view: View,
     /// The stream that is chosen; all of them otherwise.
     pub stream: Option<String>,

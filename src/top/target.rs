@@ -23,7 +23,7 @@ pub struct DaemonTarget {
     pub shown: String,
     /// Value of the header `Host`.
     pub authority: String,
-    /// What stands before each path; without a slash at its end.
+    /// The text before each path; without a slash at its end.
     pub base: String,
     /// Name or address.
     pub host: Host,
@@ -137,7 +137,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// What a percent-encoded text stands for.
+/// The meaning of a percent-encoded text.
 fn decoded(text: &str) -> Option<String> {
     let bytes = PercentDecoded::new(text).collect::<Option<Vec<u8>>>()?;
     String::from_utf8(bytes).ok().filter(|text| text.contains(':'))
@@ -148,7 +148,7 @@ fn basic(login_and_password: &str) -> String {
     format!("Basic {}", base64(login_and_password.as_bytes()))
 }
 
-/// What `https` needs: the system's authorities, or those of the file in `SSL_CERT_FILE`.
+/// The needs of `https`: the system's authorities, or those of the file in `SSL_CERT_FILE`.
 fn encryption(encrypted: bool, host: &Host) -> Result<Option<Client>, String> {
     if encrypted && !crate::net::tls::BUILT {
         return Err("--url: https needs the cargo feature `tls`, which this build is without".to_owned());

@@ -9,9 +9,9 @@
 pub enum TextStyle {
     /// As it comes.
     Plain,
-    /// What counts.
+    /// The important text.
     Bold,
-    /// What only explains.
+    /// The text that only explains.
     Dim,
     /// A bar at the top, or what is chosen.
     Inverse,
@@ -23,7 +23,7 @@ pub enum TextStyle {
     Bad,
 }
 
-/// What the screen can show.
+/// The abilities of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalStyle {
     /// Styles by ECMA-48 sequences; otherwise bare text.

@@ -423,7 +423,7 @@ fn transport(answers: &Answers) -> Vec<(String, u64)> {
     rows
 }
 
-/// What a sample grew by, a second.
+/// The growth of a sample, a second.
 fn speed(state: &ScreenState, value: impl Fn(&super::answers::Metrics) -> f64) -> f64 {
     let (Some((now, at)), Some((before, then))) = (&state.metrics, &state.metrics_before) else { return 0.0 };
     let seconds = at.duration_since(*then).as_secs_f64();

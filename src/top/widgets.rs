@@ -15,7 +15,7 @@ pub struct PanelSize {
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// What can be shown in it.
+    /// The part that can be shown in it.
     pub look: TerminalStyle,
 }
 

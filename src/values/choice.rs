@@ -61,7 +61,7 @@ choice! {
 }
 
 choice! {
-    /// What happens to a record when its queue is full.
+    /// The fate of a record when its queue is full.
     WhenFull {
         /// The record is dropped and counted.
         Drop = "drop",

@@ -33,7 +33,7 @@ use std::fmt;
 
 /// A value read from one TOML string or one TOML integer.
 pub trait Value: Sized {
-    /// What is taken, as the end of a sentence: "a port, 1 to 65535".
+    /// The values taken, as the end of a sentence: "a port, 1 to 65535".
     fn allowed() -> String;
 
     /// The value a string stands for.
@@ -81,7 +81,7 @@ pub(crate) fn read<'de, V: Value, D: Deserializer<'de>>(deserializer: D) -> Resu
 /// Reads a value from a command line argument, which does not tell strings from integers.
 ///
 /// # Errors
-/// What is wrong and what is allowed; the argument is not repeated.
+/// The mistake, and what is allowed; the argument is not repeated.
 pub fn from_argument<V: Value>(text: &str) -> Result<V, String> {
     let tried = match V::from_text(text) {
         Err(Invalid::Type) => text.parse().map_err(|_| Invalid::Value).and_then(V::from_integer),
@@ -93,12 +93,12 @@ pub fn from_argument<V: Value>(text: &str) -> Result<V, String> {
     })
 }
 
-/// What is wrong between the keys of one section; the value of each key alone is fine.
+/// The mistake between the keys of one section; the value of each key alone is fine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyError {
     /// The key in its section, as it is written in the file.
     pub key: &'static str,
-    /// What is wrong and what is allowed.
+    /// The mistake, and what is allowed.
     pub text: String,
     /// Further ones of the section.
     pub more: Vec<KeyError>,
@@ -147,7 +147,7 @@ macro_rules! deserialize {
 }
 pub(crate) use deserialize;
 
-/// What stands where a value is to be read.
+/// The value as it is written.
 enum Given<'t> {
     /// A string.
     Text(&'t str),

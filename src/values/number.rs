@@ -229,7 +229,7 @@ mod tests {
         assert_eq!((Queue::new(1).get(), Queue::new(u64::MAX).get()), (8192, 1_073_741_824));
     }
 
-    /// What is shown can be read again, and is the same.
+    /// Everything shown can be read again, and is the same.
     #[test]
     fn bytes_round_trip() {
         for bytes in [0, 1, 1000, 1023, 1024, 1025, 10 << 20, 3 << 30, (1 << 30) + 1024] {

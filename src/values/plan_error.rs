@@ -8,9 +8,9 @@ use super::KeyError;
 /// Why an input or output cannot be made on this machine: a key's file is of no use, or something else failed.
 #[derive(Debug)]
 pub enum PlanError {
-    /// What is wrong with which key.
+    /// The mistake, and its key.
     Key(KeyError),
-    /// What the system says.
+    /// The error of the system.
     Io(io::Error),
 }
 
@@ -26,7 +26,7 @@ impl From<io::Error> for PlanError {
     }
 }
 
-/// What follows the name of the section: `.key: text` or `: text`.
+/// The text after the name of the section: `.key: text` or `: text`.
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

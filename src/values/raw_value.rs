@@ -18,7 +18,7 @@ pub enum RawValue {
 }
 
 impl RawValue {
-    /// What kind it is, in serde's words.
+    /// Its kind, in serde's words.
     pub fn kind(&self) -> &'static str {
         match self {
             RawValue::Text(_) => "string",

@@ -97,7 +97,7 @@ impl Value for Account {
 pub struct Secret(String);
 
 impl Secret {
-    /// What the reference's package ships with, and what nobody may be exposed with.
+    /// The secret the reference's package ships with, and what nobody may be exposed with.
     pub const SHIPPED: &'static str = "changeme";
 
     /// A secret read from somewhere else than the configuration.

@@ -18,7 +18,7 @@ use super::dns::HEADER_BYTES;
 use super::iana::{Class, RrType};
 use super::name::{self, NAME_MAX, Name};
 
-/// What a response says.
+/// The content of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AnswerSummary<'a> {
     /// Records of the answer section, as the header counts them.

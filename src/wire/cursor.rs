@@ -15,7 +15,7 @@
 /// The most bytes a varint takes: 64 bits in groups of seven.
 const VARINT_BYTES: usize = 10;
 
-/// What is left of some bytes.
+/// The rest of some bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
@@ -37,7 +37,7 @@ impl<'a> Cursor<'a> {
         Cursor { rest: bytes }
     }
 
-    /// What has not been taken yet.
+    /// The bytes not taken yet.
     #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.rest

@@ -1,4 +1,4 @@
-//! What is counted and printed of a DNS message.
+//! The counted and printed parts of a DNS message.
 //!
 //! The header, the first question, and the upper bits of the rcode from the OPT record:
 //!
@@ -30,7 +30,7 @@ use core::fmt;
 /// How many bytes the header takes.
 pub const HEADER_BYTES: usize = 12;
 
-/// What we know of one DNS message. What is `None` could not be read, or is not there.
+/// The summary of one DNS message. A field that is `None` could not be read, or is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary<'a> {
     /// The number that a response takes over from its query.
@@ -98,7 +98,7 @@ impl<'a> Summary<'a> {
         summary
     }
 
-    /// What there is in less than a header.
+    /// The fields in less than a header.
     #[cold]
     fn of_short(payload: &[u8]) -> Self {
         let mut cursor = Cursor::new(payload);
@@ -182,7 +182,7 @@ impl DnsHeader {
     }
 }
 
-/// What matters of a record behind its name (RFC 1035, 4.1.3; OPT: RFC 6891, 6.1.3).
+/// The fields of a record after its name (RFC 1035, 4.1.3; OPT: RFC 6891, 6.1.3).
 struct ResourceRecord {
     rr_type: RrType,
     /// The first byte of the TTL, which is no TTL in an OPT record.

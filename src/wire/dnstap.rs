@@ -30,7 +30,7 @@ pub struct Dnstap<'a> {
     pub version: Option<&'a [u8]>,
     /// Whatever the sender adds; any bytes.
     pub extra: Option<&'a [u8]>,
-    /// What it is about.
+    /// Its subject.
     pub message: Message<'a>,
 }
 
@@ -61,7 +61,7 @@ pub struct Message<'a> {
     pub response_time: Time,
     /// The response in DNS wire form.
     pub response_message: Option<&'a [u8]>,
-    /// What a policy did to it.
+    /// The action of a policy on it.
     pub policy: Option<Policy<'a>>,
     /// The version of HTTP below DNS over HTTPS.
     pub http_protocol: Option<HttpProtocol>,
@@ -76,16 +76,16 @@ pub struct Time {
     pub nanoseconds: Option<u32>,
 }
 
-/// What a policy (RPZ) did to a message.
+/// The action of a policy (RPZ) on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy<'a> {
     /// Its kind, such as `RPZ`; text, if the sender is right.
     pub policy_type: Option<&'a [u8]>,
     /// Which rule; for RPZ a name in wire form.
     pub rule: Option<&'a [u8]>,
-    /// What was done: 1 NXDOMAIN, 2 NODATA, 3 PASS, 4 DROP, 5 TRUNCATE, 6 LOCAL_DATA.
+    /// The action: 1 NXDOMAIN, 2 NODATA, 3 PASS, 4 DROP, 5 TRUNCATE, 6 LOCAL_DATA.
     pub action: Option<u32>,
-    /// What set it off: 1 QNAME, 2 CLIENT_IP, 3 RESPONSE_IP, 4 NS_NAME, 5 NS_IP.
+    /// The trigger: 1 QNAME, 2 CLIENT_IP, 3 RESPONSE_IP, 4 NS_NAME, 5 NS_IP.
     pub matched: Option<u32>,
     /// The value that set it off.
     pub value: Option<&'a [u8]>,
@@ -442,7 +442,7 @@ impl<'a> Fields<'a> {
         self.cursor.u32_le().ok_or(Reject::Truncated)
     }
 
-    /// What is behind the value of a field that the schema does not have; of one that it has, a complaint about
+    /// The error behind the value of a field that the schema does not have; of one that it has, a complaint about
     /// its wire type. By value, for the reason that `long_varint` of the cursor gives.
     #[cold]
     fn behind_unknown(mut self, tag: u32, is_known: impl Fn(u32) -> bool) -> Result<Self, Reject> {

@@ -50,7 +50,7 @@ pub struct Deframer {
     started: bool,
 }
 
-/// What a stream is made of.
+/// The parts of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit<'a> {
     /// The bytes of a data frame: `1 <= bytes <= frame_max`.
@@ -64,7 +64,7 @@ pub enum Unit<'a> {
 /// A control frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ControlFrame<'a> {
-    /// What it is.
+    /// Its kind.
     pub kind: ControlKind,
     /// Its fields, each of a length that fits; of an unknown type, whatever follows the type.
     fields: &'a [u8],
@@ -88,7 +88,7 @@ pub enum ControlKind {
 }
 
 reasons! {
-    /// What ends a connection.
+    /// The end of a connection.
     pub enum Violation {
         /// A control frame of fewer than 4 or more than 512 bytes.
         ControlLength = "control_length", "control frame of fewer than 4 or more than 512 bytes";
@@ -273,7 +273,7 @@ impl ControlKind {
     }
 }
 
-/// What stands before a data frame of `length` bytes, which must not be 0: that is the escape.
+/// The bytes before a data frame of `length` bytes, which must not be 0: that is the escape.
 #[inline]
 pub const fn data_header(length: u32) -> [u8; LENGTH_BYTES] {
     length.to_be_bytes()

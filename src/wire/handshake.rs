@@ -1,4 +1,4 @@
-//! What control frames mean, on both sides.
+//! The meaning of control frames, on both sides.
 //!
 //! ```text
 //!   sender                  receiver         a bidirectional sender begins with READY;
@@ -50,7 +50,7 @@ enum ReceiverState {
     Done,
 }
 
-/// What a receiver is to do.
+/// The next step of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiverStep<'a> {
     /// Decode this frame.
@@ -152,7 +152,7 @@ enum SenderState {
     Data,
 }
 
-/// What a sender is to do.
+/// The next step of a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SenderStep {
     /// Send these bytes, [`START`], and then data.

@@ -45,7 +45,7 @@ pub struct Log {
     page_bytes: usize,
     /// Bytes of a record.
     stride: usize,
-    /// What is known of pages that hold records, by number of the page.
+    /// The facts about pages that hold records, by number of the page.
     pages: Box<[RecordPage]>,
     /// Numbers of the pages that hold records: that of the `n`th one ever is at `n` modulo the length.
     order: Box<[u16]>,
@@ -62,7 +62,7 @@ pub struct Log {
     hasher: crate::sys::random::SeededState,
 }
 
-/// What is appended: a query, or a response whose query is not in the log.
+/// An addition to the log: a query, or a response whose query is not in the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
     /// Time of the query, else that of the response.
@@ -160,7 +160,7 @@ struct OpenPage {
     last_shape: usize,
 }
 
-/// What makes shapes differ.
+/// The fields that make shapes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 struct ShapeKey {
     numbers: [u32; 4],
@@ -174,7 +174,7 @@ struct ShapeKey {
 struct PackedAnswer(bool, [u8; 4]);
 
 const NO_ANSWER: PackedAnswer = PackedAnswer(false, [0; 4]);
-/// What is before an IPv6 address among the strings, where no name has it: the length of a label is at most 63.
+/// The byte before an IPv6 address among the strings, where no name has it: the length of a label is at most 63.
 const IPV6_MARK: u8 = 0xff;
 
 /// How far the messages of a stream have come.

@@ -93,7 +93,7 @@ pub enum SearchProgress {
 /// The most values of one kind in a filter.
 pub const FILTER_VALUES: usize = 16;
 
-/// What a search wants. Empty lists want everything; of a list, any value will do.
+/// The conditions of a search. Empty lists want everything; of a list, any value will do.
 #[derive(Clone, Debug, Default)]
 pub struct LogFilter<'f> {
     /// Names as text, in lower case and without final dot; `*` is any run of characters.
@@ -250,7 +250,7 @@ fn matches(mut pattern: &[u8], mut text: &[u8]) -> bool {
     }
 }
 
-/// What records of a page share.
+/// The fields that records of a page share.
 struct Shape<'a> {
     stream: u16,
     identity: &'a [u8],
@@ -280,7 +280,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// What a filter wants of one page: bits by number.
+/// The wishes of a filter for one page: bits by number.
 struct Wanted {
     /// Shapes of exchanges without a response, and with.
     shapes: [u128; 2],

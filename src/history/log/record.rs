@@ -78,7 +78,7 @@ impl Status {
     }
 }
 
-/// What is known of an exchange once it is over, or as long as it is not.
+/// The facts about an exchange once it is over, or as long as it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
@@ -205,7 +205,7 @@ pub(super) const EXTENSION: u8 = 0x7f;
 pub(super) const SHAPES_MAX: usize = EXTENSION as usize;
 /// Numbers of clients in a page.
 pub(super) const CLIENTS_MAX: usize = 1 << 9;
-/// What is added to the time, which may go back a little: responses that bring their query's time along.
+/// The offset added to the time, which may go back a little: responses that bring their query's time along.
 const TIME_BIAS: i64 = 1024;
 const TIME_MAX: i64 = (1 << 13) - 1;
 const ADDRESS: u64 = 1 << 34;

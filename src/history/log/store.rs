@@ -351,7 +351,7 @@ impl Page {
 
 const REFERENCE_MASK: u32 = (1 << REFERENCE_BITS) - 1;
 
-/// What an entry of the index keeps of a hash: bits that do not choose the bucket.
+/// The part of a hash that an entry of the index keeps: bits that do not choose the bucket.
 #[inline]
 fn tag(hash: u64) -> u32 {
     (hash >> (32 + REFERENCE_BITS)) as u32

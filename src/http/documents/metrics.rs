@@ -1,4 +1,4 @@
-//! What `/metrics` shows: one table of name, help, type and where the values come from.
+//! The metrics of `/metrics`: one table of name, help, type and where the values come from.
 //!
 //! The names of the traffic's counters are those that dashboards of `dnstap_receiver` ask for, `svr` for SRV
 //! included. A family that counts by stream begins with a sample without labels, for all streams together.
@@ -21,7 +21,7 @@ use MetricSource::{Build, Input, LastMessage, Latency, One, Output, Process, Rea
 pub struct Metric {
     /// Name, without what a histogram adds.
     pub name: &'static str,
-    /// What it says, for people.
+    /// Its help, for people.
     pub help: &'static str,
     /// Type, in the format's word.
     pub kind: &'static str,
@@ -66,7 +66,7 @@ pub enum MetricSource {
     Maybe(fn(&App<'_>) -> Option<u64>),
     /// One value that the kernel may not tell.
     Process(fn() -> Option<CounterValue>),
-    /// What was built, in the labels.
+    /// The build, in the labels.
     Build,
 }
 

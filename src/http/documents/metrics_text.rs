@@ -69,7 +69,7 @@ const HISTOGRAM_SAMPLES: usize = LATENCY_BOUNDS.len() + 2;
 
 /// One sample, without the name of its family.
 struct MetricSample<'s> {
-    /// What a histogram adds to the name.
+    /// The ending a histogram adds to the name.
     suffix: &'static str,
     labels: &'s [(&'s str, &'s str)],
     value: CounterValue,

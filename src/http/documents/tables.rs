@@ -47,7 +47,7 @@ pub struct TableList<'a> {
     cursor: RowPosition,
 }
 
-/// What comes next in a table.
+/// The next item of a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TableStep {
     Opening,

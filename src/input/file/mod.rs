@@ -59,7 +59,7 @@ pub struct Section {
 }
 
 choice! {
-    /// What an input file does after its last frame.
+    /// The action of an input file after its last frame.
     AtEnd {
         /// Drain the outputs and end the program.
         Exit = "exit",
@@ -68,7 +68,7 @@ choice! {
     }
 }
 
-/// What `rate` takes.
+/// The values of `rate`.
 pub type Rate = Bounded<1, 1_000_000_000>;
 
 /// Name of the input in metrics and log.
@@ -144,7 +144,7 @@ enum Captures {
     Pipe(Option<File>),
 }
 
-/// What is in a capture.
+/// The content of a capture.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CaptureContent {
     Frames,
@@ -211,7 +211,7 @@ impl Captures {
 }
 
 impl Replay {
-    /// What a section names; packets are read as the sniffer's section says.
+    /// The captures that a section names; packets are read as the sniffer's section says.
     fn open(section: &Section, sniffer: &sniffer::Section, limits: &Limits) -> io::Result<Self> {
         let captures = Captures::at(section.path.as_deref().unwrap_or(Path::new("")))?;
         Ok(Replay {
@@ -265,7 +265,7 @@ impl Replay {
     }
 }
 
-/// What a file is that does not begin as a capture does.
+/// The kind of a file that does not begin as a capture does.
 fn strange(first: &[u8]) -> String {
     let what = if first.starts_with(&[0x1f, 0x8b]) { "a gzip file" } else { "not a capture" };
     format!("{what}; allowed: a capture of Frame Streams, pcap or pcapng")

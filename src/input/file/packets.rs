@@ -31,7 +31,7 @@ impl Packets {
         Dissector::cost(limits) + CAPTURE_BLOCK_BYTES
     }
 
-    /// What makes messages as the section of the sniffer asks for.
+    /// The maker of messages as the section of the sniffer asks for.
     pub fn new(section: &sniffer::Section, limits: &Limits) -> Self {
         let mut dissector = section.dissector(limits);
         let local: Vec<_> = section.eth_ip.iter().map(|address| address.get()).collect();

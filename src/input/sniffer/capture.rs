@@ -72,17 +72,24 @@ impl Sniffer {
     /// # Errors
     ///
     /// When the reactor refuses it.
-    pub fn into_async(self) -> io::Result<Listener> {
+    pub fn into_async(self) -> io::Result<SnifferListener> {
         let Sniffer { socket, changes, target, dissector } = self;
         if !socket.has_ring() {
             info!("Input {}: the kernel shares no memory for packets; they are read in batches", NAME);
         }
         let (socket, changes) = (socket.into_async()?, changes.into_async()?);
-        Ok(Listener { socket, changes, target, dissector, opened: Instant::now(), server_side_logged: false })
+        Ok(SnifferListener {
+            socket,
+            changes,
+            target,
+            dissector,
+            opened: Instant::now(),
+            server_side_logged: false,
+        })
     }
 }
 
-/// What a refused socket means.
+/// The meaning of a refused socket.
 fn explain(error: io::Error) -> io::Error {
     let text = match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -102,7 +109,7 @@ fn link(kind: u16) -> Option<LinkLayer> {
 }
 
 /// A packet socket in the reactor.
-pub struct Listener {
+pub struct SnifferListener {
     socket: AsyncPacketSocket,
     changes: AsyncRouteSocket,
     target: CaptureTarget,
@@ -141,7 +148,7 @@ enum Attached<'i> {
 
 /// Takes packets, for ever.
 pub async fn run(
-    mut listener: Listener,
+    mut listener: SnifferListener,
     collector: &Collector<'_>,
     counters: &InputCounters,
 ) -> Result<(), BrokenOff> {
@@ -195,7 +202,7 @@ pub async fn run(
     }
 }
 
-impl Listener {
+impl SnifferListener {
     /// Hands packets to the dissector, and its messages to the collector.
     fn turn(&mut self, collector: &Collector<'_>, counters: &InputCounters) -> CaptureTurn {
         let clock = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -32,7 +32,7 @@ pub struct CaptureTarget {
 type Addresses = heapless::Vec<IpAddr, SNIFFER_ADDRESSES>;
 type Members = heapless::Vec<u32, SNIFFER_INTERFACES>;
 
-/// What became of an interface.
+/// The fate of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterfaceState {
     /// It can be listened to: all, or the one with this number.

@@ -84,7 +84,7 @@ impl From<Text> for InterfaceNames {
     }
 }
 
-/// What [`InterfaceNames`] takes, for messages.
+/// The values of [`InterfaceNames`], for messages.
 impl Value for InterfaceNames {
     fn allowed() -> String {
         "a name, such as \"br-lan\", or a list of names".to_owned()

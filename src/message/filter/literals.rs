@@ -262,7 +262,7 @@ impl LiteralParser<'_> {
         Some(all)
     }
 
-    /// What one character stands for that is no parenthesis.
+    /// The token of one character that is not a parenthesis.
     fn single(&mut self, letter: char) -> Option<heapless::Vec<LiteralToken, 2>> {
         let tokens: &[LiteralToken] = match letter {
             '^' => &[LiteralToken::Start],

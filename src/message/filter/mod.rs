@@ -73,7 +73,7 @@ choice! {
     }
 }
 
-/// What `sample-rate` takes.
+/// The values of `sample-rate`.
 pub type SampleRate = Bounded<1, 1_000_000_000>;
 
 impl Default for Section {
@@ -115,7 +115,7 @@ pub struct Filter {
     is_open: bool,
 }
 
-/// What becomes of a message.
+/// The verdict on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes on.

@@ -16,7 +16,7 @@ pub struct Pattern {
     matcher: PatternMatcher,
 }
 
-/// What decides.
+/// The way to decide.
 #[derive(Clone)]
 enum PatternMatcher {
     /// Plain alternatives.

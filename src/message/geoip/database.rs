@@ -14,7 +14,7 @@ use crate::values::KeyError;
 /// A database in MaxMind's format, with cities or at least countries.
 pub struct LocationDatabase<S: AsRef<[u8]> + Clone = Mapping> {
     reader: Reader<S>,
-    /// What the reader reads.
+    /// The bytes that the reader reads.
     bytes: S,
     /// Where the last addresses were.
     recent: RecentLocations,
@@ -85,7 +85,7 @@ impl<S: AsRef<[u8]> + Clone> LocationDatabase<S> {
         }
     }
 
-    /// What it calls itself, such as `GeoLite2-City`.
+    /// The name it gives itself, such as `GeoLite2-City`.
     pub fn kind(&self) -> &str {
         &self.reader.metadata().database_type
     }

@@ -24,7 +24,7 @@ pub struct Named<'a> {
 }
 
 impl Named<'_> {
-    /// What is wrong with it.
+    /// The mistake in it.
     fn fault(self, what: impl Display) -> KeyError {
         KeyError::new(self.key, format!("{}: {what}", self.path.display()))
     }
@@ -100,7 +100,7 @@ pub fn system_authorities(key: &'static str) -> Result<RootCertStore, KeyError> 
 /// Where Debian, OpenWrt (package `ca-bundle`), Alpine and others keep it; `SSL_CERT_FILE` overrides.
 const SYSTEM_LIST: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// What is said of a file without any.
+/// The complaint about a file without any.
 const NO_CERTIFICATE: &str = "no certificate in it";
 
 fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, KeyError> {

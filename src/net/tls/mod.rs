@@ -41,7 +41,7 @@ pub const BUILT: bool = cfg!(feature = "tls");
 pub enum Refused {
     /// The peer closed it before the handshake was over.
     Closed,
-    /// What the peer sends is not TLS.
+    /// The peer does not speak TLS.
     Plain,
     /// Versions, certificates or the handshake itself are not to our liking, or ours not to the peer's.
     Handshake(io::Error),

@@ -109,7 +109,7 @@ fn fault(error: &KafkaError) -> KeyError {
     KeyError::new(KEY, format!("{}; allowed: the settings of librdkafka", words(error)))
 }
 
-/// What librdkafka says. The value of a setting is not repeated by us: it may be a secret.
+/// The error of librdkafka. The value of a setting is not repeated by us: it may be a secret.
 fn words(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(_, text, ..) | KafkaError::ClientCreation(text) => text.trim().to_owned(),

@@ -51,7 +51,7 @@ section! {
 }
 
 choice! {
-    /// What a Kafka record's key is made of; records of one key go to one partition.
+    /// The source of a Kafka record's key; records of one key go to one partition.
     RecordKey {
         /// No key.
         None = "none",

@@ -22,7 +22,7 @@ use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 pub struct KeyedRecords {
     /// How the value is encoded.
     pub format: Format,
-    /// What the key is made of.
+    /// The source of the key.
     pub key: RecordKey,
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
 
-    /// What stands in the queue after an event with these fields was offered.
+    /// The content of the queue after an event with these fields was offered.
     fn queued(key: RecordKey, identity: Option<&[u8]>, address: Option<&[u8]>, query: &[u8]) -> Vec<u8> {
         let keyed = KeyedRecords { format: Format::Text, key };
         let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full: WhenFull::Drop };

@@ -1,4 +1,4 @@
-//! What librdkafka tells: deliveries, the state of its connections, its log lines.
+//! Reports of librdkafka: deliveries, the state of its connections, its log lines.
 //!
 //! All of it arrives while the task serves the queue of events, on our one thread, but librdkafka's crate asks for a
 //! value that any thread could use: so there are atomics here, which the task empties after each look.
@@ -18,7 +18,7 @@ use rdkafka::producer::ProducerContext;
 use super::NAME;
 use crate::limits::{KAFKA_LOG_KINDS, KAFKA_LOG_SECONDS};
 
-/// What was told since the task looked last.
+/// The reports since the task looked last.
 #[derive(Debug, Default)]
 pub struct Reports {
     delivered: Landed,
@@ -175,7 +175,7 @@ impl Said {
 /// How librdkafka's statistics say that a connection stands.
 const BROKER_UP: &[u8] = b"\"state\":\"UP\"";
 
-/// What librdkafka says about a client that is made without brokers.
+/// The complaint of librdkafka about a client that is made without brokers.
 const WITHOUT_BROKERS: &str = "No `bootstrap.servers` configured";
 
 #[cfg(test)]

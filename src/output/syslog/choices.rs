@@ -3,7 +3,7 @@
 use crate::values::choice;
 
 choice! {
-    /// What carries a syslog message.
+    /// The transport of a syslog message.
     Transport {
         /// One datagram a message.
         Udp = "udp",
@@ -15,7 +15,7 @@ choice! {
 }
 
 choice! {
-    /// What stands before the record in a syslog message.
+    /// The header before the record in a syslog message.
     HeaderFormat {
         /// RFC 5424, section 6.
         Rfc5424 = "rfc5424",

@@ -1,4 +1,4 @@
-//! What stands around a record in a syslog message.
+//! The text around a record in a syslog message.
 //!
 //! ```text
 //! rfc5424   <30>1 2020-09-16T18:51:53.591736+00:00 lb2 dnstapd - - - MSG     RFC 5424, 6
@@ -32,7 +32,7 @@ pub struct SyslogComposer {
     priority: heapless::String<8>,
 }
 
-/// What stands before a record.
+/// The header before a record.
 type Head = heapless::String<SYSLOG_HEADER_BYTES>;
 
 // No message is longer than a datagram may be, so none has to be cut.

@@ -22,14 +22,14 @@ section! {
     /// Section `output.syslog`. The port when it is unset: 514, with TLS 6514.
     pub struct Section {
         ..enable
-        /// What carries a message.
+        /// The transport of a message.
         transport: Transport = Transport::Udp,
         /// How a record is written.
         format: Format = Format::Text,
         ..remote(retry = 5)
         /// A local datagram socket instead of a server.
         path: Option<FilePath> = None,
-        /// What stands before a record.
+        /// The header before a record.
         header: HeaderFormat = HeaderFormat::Rfc5424,
         /// How a stream tells messages apart.
         framing: MessageFraming = MessageFraming::OctetCounting,

@@ -177,7 +177,7 @@ impl AdmissionContest {
     }
 }
 
-/// What decides who stays. One number decides for itself. Of messages and bytes both count, a message as much as
+/// The rule of who stays. One number decides for itself. Of messages and bytes both count, a message as much as
 /// [`MESSAGE_BYTES`], so that the heaviest by either are kept.
 #[inline]
 pub(super) fn weight<const N: usize>(values: [u64; N]) -> u64 {

@@ -8,7 +8,7 @@
 
 use super::admission::weight;
 
-/// What is read for every key of a bucket.
+/// The part read for every key of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HotBucket<const N: usize> {
     /// The lower halves of the hashes, which are compared all at once, and the upper halves; both 0 is a free entry.

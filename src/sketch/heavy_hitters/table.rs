@@ -34,7 +34,7 @@ const MARKS_PER_ENTRY: usize = 8;
 pub struct HeavyHitter<'a, const N: usize> {
     /// Hash of the name.
     pub key: u64,
-    /// What is sure to have been counted of it.
+    /// The part of its count that is sure.
     pub certain: [u64; N],
     /// The best guess at what was missed beside that. `guessed <= unseen`.
     pub guessed: [u64; N],
@@ -205,7 +205,7 @@ pub(super) fn each<T: Copy + Default, const N: usize>(a: [T; N], b: [T; N], f: i
     results
 }
 
-/// What is known to fit 32 bits.
+/// A number known to fit 32 bits.
 pub(super) fn small<const N: usize>(values: [u64; N]) -> [u32; N] {
     values.map(|value| u32::try_from(value).unwrap_or(u32::MAX))
 }

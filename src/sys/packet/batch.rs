@@ -21,13 +21,13 @@ use crate::time::Time;
 pub struct Batch {
     /// [`SNIFFER_BATCH`] places of [`SNIFFER_PACKET_BYTES`] each.
     memory: Box<[u8]>,
-    /// What is known of the packets that were read, in order.
+    /// The facts about the packets that were read, in order.
     read: heapless::Vec<PacketInfo, SNIFFER_BATCH>,
     /// How many of them were taken.
     taken: usize,
 }
 
-/// What is known of a packet beside its bytes.
+/// The facts about a packet besides its bytes.
 #[derive(Clone, Copy, Debug)]
 struct PacketInfo {
     kind: u16,

@@ -36,7 +36,7 @@ pub const RAW_KINDS: [u16; 8] =
 /// Kinds of interfaces whose packets begin with an Ethernet header.
 pub const ETHERNET_KINDS: [u16; 2] = [ARPHRD_ETHER, ARPHRD_LOOPBACK];
 
-/// What a packet socket listens to.
+/// The scope of a packet socket.
 #[derive(Clone, Copy, Debug)]
 pub enum CaptureScope<'a> {
     /// One interface.

@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// What the kernel knows of a packet beside its bytes.
+/// The kernel's facts about a packet besides its bytes.
 #[derive(Clone, Copy)]
 struct Known {
     kind: u16,

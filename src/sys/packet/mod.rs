@@ -142,7 +142,7 @@ impl AsyncPacketSocket {
         self.descriptor.readable().await
     }
 
-    /// What went wrong since this was last asked: `NetworkDown` when the interface went down or away.
+    /// The error since this was last asked: `NetworkDown` when the interface went down or away.
     pub fn take_error(&self) -> Option<io::Error> {
         match getsockopt(&self.descriptor, sockopt::SocketError) {
             Ok(0) => None,
@@ -236,7 +236,7 @@ sockopt_impl!(
 );
 
 sockopt_impl!(
-    /// What an interface is asked for while the socket is there.
+    /// The mode an interface is asked for while the socket is there.
     AddMembership,
     SetOnly,
     libc::SOL_PACKET,

@@ -43,7 +43,7 @@ pub struct Ring {
     rest: Option<UnreadPackets>,
 }
 
-/// What is left of a block.
+/// The rest of a block.
 #[derive(Clone, Copy, Debug)]
 struct UnreadPackets {
     at: usize,
@@ -149,7 +149,7 @@ impl Drop for Ring {
     }
 }
 
-/// What stands before a packet: `struct tpacket3_hdr` and, behind it, `struct sockaddr_ll`.
+/// The header before a packet: `struct tpacket3_hdr` and, behind it, `struct sockaddr_ll`.
 struct RingHeader {
     /// Distance to the next one.
     next: usize,

@@ -85,7 +85,7 @@ impl MessageType {
         self.0.is_multiple_of(2)
     }
 
-    /// What a query and its response share: 0 for AUTH, 1 for RESOLVER, 2 for CLIENT and so on. The
+    /// The number that a query and its response share: 0 for AUTH, 1 for RESOLVER, 2 for CLIENT and so on. The
     /// number 0, which the schema does not have, is alone with the largest kind.
     #[inline]
     pub const fn kind(self) -> u32 {

@@ -25,7 +25,7 @@ macro_rules! numbers {
             /// Every number that has a name, in rising order.
             pub const KNOWN: &'static [($number, &'static str)] = &[$(($value, $name),)+];
 
-            /// What is written before a number that has no name.
+            /// The word before a number that has no name.
             pub const PREFIX: &'static str = $prefix;
 
             /// The name, when the number has one.
@@ -92,7 +92,7 @@ numbers! {
 }
 
 numbers! {
-    /// What kind of query it is: 4 bits in the header (RFC 1035, 4.1.1).
+    /// The kind of query: 4 bits in the header (RFC 1035, 4.1.1).
     Opcode(u8) else "OPCODE";
     0 "QUERY",
     1 "IQUERY",
