@@ -23,7 +23,7 @@ use core::cell::Cell;
 pub struct Counter(Cell<u64>);
 
 impl Counter {
-    /// Adds so many.
+    /// Adds that many.
     pub fn add(&self, number: u64) {
         self.0.set(self.0.get().wrapping_add(number));
     }

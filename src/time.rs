@@ -22,7 +22,7 @@ const SECONDS_MAX: u64 = 253_402_300_799;
 const NANOSECONDS: u64 = 1_000_000_000;
 
 impl Time {
-    /// A moment; none when the fraction is a whole second or more, or the year has five digits.
+    /// A moment; `None` if the fraction is a whole second or more, or the year has five digits.
     pub fn new(seconds: u64, nanoseconds: u32) -> Option<Self> {
         (seconds <= SECONDS_MAX && u64::from(nanoseconds) < NANOSECONDS)
             .then_some(Time { seconds, nanoseconds })

@@ -184,7 +184,7 @@ impl<'a> Datagram<'a> {
                     let id = rest.u32()?;
                     let offset = usize::from(flags & 0xfff8);
                     protocol = next;
-                    // One that is all of it is no fragment (RFC 6946).
+                    // One that is all of it is not a fragment (RFC 6946).
                     if offset > 0 || flags & 1 != 0 {
                         fragment = Some(Fragment { id, offset, is_last: flags & 1 == 0 });
                         break;
@@ -208,7 +208,7 @@ impl<'a> Datagram<'a> {
         })
     }
 
-    /// Steps over what stands before the transport header in a datagram that was put together.
+    /// Steps over what is before the transport header in a datagram that was put together.
     pub fn step_over_extensions(self) -> Result<Self, Ignored> {
         let Datagram { mut protocol, payload, .. } = self;
         let mut rest = Cursor::new(payload);

@@ -4,7 +4,7 @@
 //! two bytes before each and nothing else. What lies there by chance is a length, too, so much more has to fit:
 //!
 //! ```text
-//! | length 2 | ID | flags | 1 question | so many records | qname, no pointer | type | a class that exists |
+//! | length 2 | ID | flags | 1 question | that many records | qname, no pointer | type | a class that exists |
 //! ```
 //!
 //! and if the message is whole, the same of what comes after it. A message with another number of questions (the later

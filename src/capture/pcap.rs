@@ -17,7 +17,7 @@ use core::fmt;
 #[derive(Debug, Default)]
 pub struct PcapReader {
     format: PcapFormat,
-    /// pcap has one; in pcapng they come as they are described, in each section anew.
+    /// pcap has one; in pcapng they come as they are described, in each section again.
     interfaces: heapless::Vec<Option<PcapInterface>, CAPTURE_INTERFACES>,
     /// Milliseconds since 1970 of the last packet with a time.
     clock: u64,
@@ -54,9 +54,9 @@ struct PcapInterface {
 pub enum PcapBlock<'a> {
     /// More has to be read.
     Incomplete,
-    /// A block of so many bytes without a packet.
+    /// A block of that many bytes without a packet.
     Other(usize),
-    /// A block of so many bytes, with a packet.
+    /// A block of that many bytes, with a packet.
     Packet(usize, Captured<'a>),
     /// A block of that many bytes, which may be more than are shown, with a packet that cannot be read.
     Unreadable(usize, Unreadable),
@@ -127,7 +127,7 @@ impl PcapReader {
     ///
     /// # Errors
     ///
-    /// What breaks the format, in words; there is no way on from there.
+    /// The breach of the format, in words; there is no way on from there.
     pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<PcapBlock<'a>, &'static str> {
         match self.format {
             PcapFormat::Unknown => self.begin(bytes),
@@ -256,7 +256,7 @@ impl PcapReader {
         }
     }
 
-    /// A packet behind the header of its link, if it can be read.
+    /// A packet after the header of its link, if it can be read.
     fn block<'a>(
         &mut self,
         length: usize,
@@ -435,9 +435,9 @@ mod link_kind {
     pub const SLL2: i32 = 276;
 }
 
-/// A packet as the dissector takes it: behind the header of its link, where that is of this format alone.
+/// A packet as the dissector takes it: after the header of its link, where that is of this format alone.
 fn packet(kind: i32, bytes: &[u8], is_big: bool) -> Result<(LinkLayer, &[u8]), Unreadable> {
-    /// Bytes of the headers of Linux's "cooked" captures, and where the type of what follows stands in them.
+    /// Bytes of the headers of Linux's "cooked" captures, and where the type of what follows is in them.
     const SLL: (usize, usize) = (16, 14);
     const SLL2: (usize, usize) = (20, 0);
     let cooked = |(header, at): (usize, usize)| {

@@ -88,7 +88,7 @@ fn ip(from: &str, to: &str, protocol: u8, part: Option<(usize, bool)>, payload: 
     }
 }
 
-/// What comes out of a path for some packets, each with its second: kinds and payloads.
+/// The messages that a dissector makes of some packets, each with its second: kinds and payloads.
 fn run(
     path: &mut Dissector,
     link: LinkLayer,

@@ -32,7 +32,7 @@ impl DecodeError {
         *self.0
     }
 
-    /// The same, below a part of a key that stands at `start`.
+    /// The same, below a part of a key that is at `start`.
     fn below(mut self, part: &str, start: usize) -> Self {
         let dot = if self.0.key.is_empty() || self.0.key.starts_with('[') { "" } else { "." };
         self.0.key = format!("{part}{dot}{}", self.0.key);

@@ -27,7 +27,7 @@ impl ExitClass {
 pub struct ConfigError {
     /// The file as it was named.
     file: String,
-    /// Line and column, counted from one, columns in characters; none when the file could not be read.
+    /// Line and column, counted from one, columns in characters; `None` if the file could not be read.
     place: Option<(usize, usize)>,
     /// The dotted key; empty when the text is no TOML at all.
     key: String,

@@ -52,7 +52,7 @@ pub struct Config {
     pub input: input::Section,
     /// Where messages go.
     pub output: output::Section,
-    /// The file it was read from; none when the defaults are used.
+    /// The file it was read from; `None` if the defaults are used.
     #[serde(skip)]
     pub file: Option<PathBuf>,
     /// The keys and values of the file, to see later what changed.
@@ -342,7 +342,7 @@ fn read_secret(path: &Path) -> io::Result<Secret> {
     }
 }
 
-/// The longest configuration file, in bytes; a device that never ends is no configuration.
+/// The longest configuration file, in bytes; a device that never ends is not a configuration.
 const FILE_MAX: u64 = 1 << 20;
 
 /// The longest file with a secret, in bytes.

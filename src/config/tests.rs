@@ -1,4 +1,4 @@
-//! What is settled between sections, and the example file.
+//! Rules between sections, and the example file.
 
 use super::document::ConfigDocument;
 use super::*;
@@ -198,7 +198,7 @@ fn an_api_for_this_machine_may_keep_its_shipped_secrets() {
     }
 }
 
-/// The example as somebody would fill it in: every key behind `# ` is set, every section is on.
+/// The example as somebody would fill it in: every key after `# ` is set, every section is on.
 #[test]
 fn the_example_can_be_switched_on_as_a_whole() {
     let mut section = "";

@@ -23,7 +23,7 @@ impl Certificates {
     ///
     /// # Errors
     ///
-    /// What is wrong with the first file that is of no use.
+    /// The fault of the first file that is of no use.
     pub fn load(config: &Config, inputs: &[InputPlan], outputs: &[Plan]) -> Result<Self, StartError> {
         let api = &config.web_api;
         let web_api = if api.enable { Server::load(&api.tls()) } else { Ok(None) };

@@ -41,7 +41,7 @@ use service::Watchdog;
 ///
 /// # Errors
 ///
-/// What the machine lacks: a port, a file, a permission.
+/// The missing part of the machine: a port, a file, a permission.
 pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
     let signals = Signals::block().map_err(StartError::of("signals"))?;
     let identity = privileges::identity(&config.process)?;
@@ -212,7 +212,7 @@ impl Tasks {
         Ok(running)
     }
 
-    /// Waits for a reason to stop, and serves reloads meanwhile.
+    /// Waits for a reason to stop, and serves reloads in the meantime.
     async fn until_stop(
         &mut self,
         mut config: Config,

@@ -5,7 +5,7 @@
 
 /// Slots for clients.
 const SLOTS: usize = 1 << 10;
-/// The table is full when so many are in use: a quarter stays free, so that every search ends.
+/// The table is full when that many are in use: a quarter stays free, so that every search ends.
 const SEEN_MAX: usize = SLOTS / 4 * 3;
 
 /// Clients that were seen.

@@ -80,7 +80,7 @@ impl RandomSubdomains {
     }
 }
 
-/// Names that set so many bits.
+/// Names that set that many bits.
 fn estimate(set: u32) -> u64 {
     let free = f64::from(BITS.saturating_sub(set).max(1));
     (-f64::from(BITS) * (free / f64::from(BITS)).ln()).round() as u64

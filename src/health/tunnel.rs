@@ -43,7 +43,7 @@ impl Default for Tunnels {
 }
 
 impl Tunnels {
-    /// Notes a name with so many bytes below a domain, both by their hashes; the bytes, once they reach the threshold.
+    /// Notes a name with that many bytes below a domain, both by their hashes; the bytes, once they reach the threshold.
     #[inline]
     pub fn observe(
         &mut self,

@@ -68,7 +68,7 @@ impl Upstream {
         generation: 0,
     };
 
-    /// Microseconds within which so many in a hundred responses came lately; 0 if there were none.
+    /// Microseconds within which that many in a hundred responses came lately; 0 if there were none.
     pub fn percentile(&self, percent: u64) -> u64 {
         percentile(percent, core::iter::once(&self.latencies))
     }
@@ -173,7 +173,7 @@ impl Upstreams {
         }
     }
 
-    /// The servers of which 95 in 100 responses take longer than so many microseconds, and how long they take.
+    /// The servers of which 95 in 100 responses take longer than that many microseconds, and how long they take.
     pub fn slow(&self, microseconds: u64) -> impl Iterator<Item = (IpAddr, u64)> {
         let known = self.iter().filter(|server| server.recent >= RESPONSES_MIN);
         let times = known.map(|server| (server.address, server.percentile(95)));

@@ -176,7 +176,7 @@ impl SlotTrack {
             self.loaded.map(|(end, place)| (end, place + 1)).filter(|(_, place)| *place < self.slots.len());
     }
 
-    /// Moves all slots from a place on so many places back; what falls off the end is forgotten.
+    /// Moves all slots from a place on that many places back; what falls off the end is forgotten.
     fn move_back(&mut self, from: usize, places: usize) {
         let length = self.slots.len();
         let from = from.min(length);
@@ -190,7 +190,7 @@ impl SlotTrack {
         let Some((newest, at)) = self.loaded else { return };
         // The slot at place 0 ended one step before the running one ends. It may be in the future, if the clock was set back.
         let wanted = (end as i64 - newest.get() as i64).div_euclid(self.step as i64) - 1;
-        // At so many places there is a slot since the start already: there the loaded ones are dropped.
+        // At that many places there is a slot since the start already: there the loaded ones are dropped.
         let dropped = (self.live as i64 - wanted).max(0);
         let (first, target) = (at + dropped as usize, (wanted + dropped) as usize);
         match target.checked_sub(first) {

@@ -15,7 +15,7 @@
 //! * An address with more than half of the seats loses one as soon as another address waits.
 //! * Of those who wait, who has said something goes first, then whose address has the fewest seats, then who came first.
 //!
-//! So 16 connections that say a byte a second hold the seats for a tenth of a second each, and a scrape behind them
+//! So 16 connections that say a byte a second hold the seats for a tenth of a second each, and a scrape after them
 //! waits for two tenths. An address cannot be known before its connection is accepted; hence the waiting room.
 
 use core::cell::{Cell, RefCell};

@@ -13,7 +13,7 @@ use super::response::HeaderField;
 pub enum HttpError {
     /// The body is in a transfer encoding.
     TransferEncoding,
-    /// There are several lengths of the body, or one that is no number.
+    /// There are several lengths of the body, or one that is not a number.
     ContentLength,
     /// The body is longer than what is read past.
     LongBody,
@@ -43,7 +43,7 @@ pub enum HttpError {
     Untracked(&'static str),
     /// A parameter that the path does not have.
     Parameter,
-    /// `n` is no number.
+    /// `n` is not a number.
     Rows,
     /// `detail` is neither 0 nor 1.
     Detail,

@@ -207,7 +207,7 @@ impl ConnectionLease {
         self.entry.holder.get()
     }
 
-    /// Notes that so many bytes were read.
+    /// Notes that that many bytes were read.
     pub fn note_read(&self, bytes: usize) {
         let reads = self.group.reads.get() + 1;
         self.group.reads.set(reads);

@@ -2,9 +2,9 @@
 //!
 //! A [`FrameReader`] takes bytes as they come and hands every data frame to the collector, until there is nothing
 //! whole left, an output needs room, or the peer broke the rules. It owns no bytes: the caller keeps the
-//! unfinished rest and shows it again with more behind it.
+//! unfinished rest and shows it again with more after it.
 //!
-//! A frame that is no dnstap message is counted and the stream goes on. The log gets one line for each reason
+//! A frame that is not a dnstap message is counted and the stream goes on. The log gets one line for each reason
 //! and connection.
 
 use core::fmt::Display;
@@ -35,7 +35,7 @@ pub struct FrameReader<'a> {
 pub enum Pace {
     /// As many as there are, with room in the outputs that are owed a turn.
     Live,
-    /// At most so many, with room in every output: the source can wait.
+    /// At most that many, with room in every output: the source can wait.
     Replay(u32),
 }
 

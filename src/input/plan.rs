@@ -96,7 +96,7 @@ pub trait Source {
         Vec::new()
     }
 
-    /// Whatever is no error, but worth a word: `SECTION.KEY: text`.
+    /// Whatever is not an error, but worth a word: `SECTION.KEY: text`.
     fn warning(&self) -> Option<String> {
         None
     }

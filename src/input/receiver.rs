@@ -286,7 +286,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         }
     }
 
-    /// Reads behind the partial frame in the shared buffer, and feeds what is whole.
+    /// Reads after the partial frame in the shared buffer, and feeds what is whole.
     ///
     /// A stream has no borders: a read may end within a frame, or within the four bytes of its length. What is left
     /// over is put in front of the next read, and fed again with it:

@@ -59,7 +59,7 @@ impl Section {
         })
     }
 
-    /// Whether the file is renamed and made anew.
+    /// Whether the file is renamed and made new.
     pub fn rotates(&self) -> bool {
         self.file_max_size.get() > 0 && self.file_count.get() > 0
     }

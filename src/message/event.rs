@@ -44,7 +44,7 @@ pub struct Event<'a> {
     pub query_time: Option<Time>,
     /// Time from query to response; responses only.
     pub latency: Option<Latency>,
-    /// Where the query address is; none when nobody looks.
+    /// Where the query address is; `None` if nobody looks.
     pub location: Option<Location<'a>>,
     /// The changes of a stage, for outputs that send on the frame as it came.
     pub rewritten: Rewritten,
@@ -123,7 +123,7 @@ pub struct RawEndpoint<'a> {
 /// One end of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The address; absent when not sent or of a length that is no address.
+    /// The address; absent when not sent or of a length that is not an address.
     pub address: Option<IpAddr>,
     /// The port; absent when not sent, 0, or above 65,535.
     pub port: Option<NonZeroU16>,
@@ -139,7 +139,7 @@ impl Endpoint {
     }
 }
 
-/// A time as sent; absent when it is no moment.
+/// A time as sent; absent when it is not a moment.
 fn to_time(sent: dnstap::Time) -> Option<Time> {
     let (seconds, nanoseconds) = sent.parts()?;
     Time::new(seconds, nanoseconds)

@@ -97,7 +97,7 @@ mod tests {
         MessageHashes { name: Name::ROOT, ..found }
     }
 
-    /// The router asks its upstream for others: it is no client of its own.
+    /// The router asks its upstream for others: it is not a client of its own.
     #[test]
     fn the_router_is_no_client() {
         let hasher = MessageHasher::new(true, MessageKinds::of(&CLIENT_KINDS));

@@ -45,7 +45,7 @@ const ENTRIES_PER_ROW: usize = 4;
 const NANOSECOND_BITS: u32 = 30;
 /// The most seconds that `WaitingQuery::time` can hold: until the year 2514.
 const SECONDS_MAX: u64 = (1 << (64 - NANOSECOND_BITS)) - 1;
-/// A query waits for so many seconds; one stamped further ahead waits for nothing.
+/// A query waits for that many seconds; one stamped further ahead waits for nothing.
 const WAIT_SECONDS: u64 = 60;
 /// The same as a difference of packed times.
 const WAIT: u64 = WAIT_SECONDS << NANOSECOND_BITS;
@@ -94,7 +94,7 @@ impl Pairing {
     #[inline]
     fn key(&self, event: &Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
         let (address, port, id) = (address?, event.query.port?, event.dns.id?);
-        // 0 is no type at all, and differs from type 0.
+        // 0 is not a type at all, and differs from type 0.
         let qtype = event.dns.question.as_ref().and_then(|question| question.qtype);
         let qtype = qtype.map_or(0, |qtype| 1 << 16 | u64::from(qtype.0));
         let question = qtype << 32 | u64::from(port.get()) << 16 | u64::from(id);

@@ -6,7 +6,7 @@
 //! that may be off is an `Option`, which costs one comparison while it is `None`.
 //!
 //! A stage that changes what a forwarded frame must not show any longer notes it in [`Event::rewritten`], and gives the
-//! event its new value; the outputs that send frames on then compose them anew.
+//! event its new value; the outputs that send frames on then compose them again.
 
 use core::ops::ControlFlow;
 

@@ -12,7 +12,7 @@
 //! aa:bb:cc:dd:ee:ff tv                                                  ethers
 //! ```
 //!
-//! `*` and `-` are no names. A DUID of type 1 or 3 (RFC 8415, 11.2 and 11.4) ends with a MAC. What is said of addresses that block something
+//! `*` and `-` are not names. A DUID of type 1 or 3 (RFC 8415, 11.2 and 11.4) ends with a MAC. What is said of addresses that block something
 //! (0.0.0.0, ::) or are this machine's own way to itself is passed over, so a hosts file of a million advertisers does no harm.
 
 use core::net::IpAddr;

@@ -89,7 +89,7 @@ const CANDIDATES: usize = 8;
 const GRACE_SECONDS: u32 = 60;
 
 impl Devices {
-    /// Bytes of a table for so many devices.
+    /// Bytes of a table for that many devices.
     pub const fn cost(devices: usize) -> usize {
         devices * size_of::<Device>() + Self::rows(devices) * ROW * size_of::<Address>()
     }
@@ -98,7 +98,7 @@ impl Devices {
         (devices * ADDRESSES_EACH).div_ceil(ROW).next_power_of_two()
     }
 
-    /// An empty table for so many devices.
+    /// An empty table for that many devices.
     pub fn new(devices: usize) -> Self {
         let devices = devices.min(usize::from(u16::MAX) / (2 * ADDRESSES_EACH));
         Devices {

@@ -1,4 +1,4 @@
-//! An end to patience: what a peer has to do within so many seconds.
+//! An end to patience: what a peer has to do within that many seconds.
 
 use core::future::Future;
 use core::time::Duration;

@@ -123,7 +123,7 @@ async fn run(outlet: &Outlet, outlets: &Outlets, peer: PeerAddress, retry: Secon
 ///
 /// # Errors
 ///
-/// What another attempt with this socket would not mend.
+/// Errors that another attempt with this socket would not mend.
 async fn send(
     outlet: &Outlet,
     outlets: &Outlets,

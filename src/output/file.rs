@@ -6,7 +6,7 @@
 //! so nothing is dropped at full speed, unless it takes longer than a second.
 //!
 //! When a write fails (disk full, folder gone, read-only), the batch and the queue are kept, and it is tried again
-//! every second; what the queue has no room for meanwhile is dropped and counted. The log has one line when it
+//! every second; what the queue has no room for in the meantime is dropped and counted. The log has one line when it
 //! begins and one when it is over.
 
 use std::io;

@@ -188,7 +188,7 @@ impl Counts {
         }
     }
 
-    /// The increase since `last`, which is more than the counters say when they were reset meanwhile.
+    /// The increase since `last`, which is more than the counters say when they were reset in the meantime.
     fn since(&self, last: &Counts) -> Self {
         let reset = self.queries < last.queries;
         let more = |now: u64, last: u64| if reset { now } else { now.saturating_sub(last) };

@@ -28,7 +28,7 @@ pub struct Outlet {
     reader: Cell<Option<Waker>>,
     /// Bytes in the queue at which it is woken.
     wake_at: Cell<usize>,
-    /// Whether files are to be opened anew.
+    /// Whether files are to be opened again.
     reopen: Cell<bool>,
     /// Whether the output is to end once its queue is empty.
     finishing: Cell<bool>,
@@ -75,7 +75,7 @@ pub enum WaitPolicy {
 pub enum TaskStep {
     /// Write: something is queued.
     Write,
-    /// Open the file anew.
+    /// Open the file again.
     Reopen,
     /// End: the daemon stops, and nothing is queued any more.
     End,
@@ -242,7 +242,7 @@ impl Outlet {
         })
     }
 
-    /// Waits until so many bytes are queued that inputs would soon have to wait, but no more than `bytes`;
+    /// Waits until that many bytes are queued that inputs would soon have to wait, but no more than `bytes`;
     /// not at all once the daemon stops.
     pub async fn filled(&self, bytes: usize) {
         let capacity = self.queue.borrow().capacity();
@@ -365,13 +365,13 @@ impl Outlet {
         }))
     }
 
-    /// Counts records that were on their way, with so many bytes in all, as delivered.
+    /// Counts records that were on their way, with that many bytes in all, as delivered.
     pub fn settle_delivered(&self, records: u64, bytes: usize) {
         let settled = self.settle(records, bytes);
         self.count_delivered(settled);
     }
 
-    /// Counts records that were on their way, with so many bytes in all, as lost.
+    /// Counts records that were on their way, with that many bytes in all, as lost.
     pub fn settle_lost(&self, records: u64, bytes: usize, reason: DropReason) {
         let settled = self.settle(records, bytes);
         self.count_dropped(settled, reason);
@@ -404,7 +404,7 @@ impl Outlet {
         }
     }
 
-    /// Asks for the file to be opened anew.
+    /// Asks for the file to be opened again.
     pub(super) fn ask_to_reopen(&self) {
         self.reopen.set(true);
         self.wake();

@@ -92,7 +92,7 @@ impl Outlets {
         self.wait_until(|| self.list.iter().all(Outlet::is_drained)).await;
     }
 
-    /// Asks all outputs to open their files anew.
+    /// Asks all outputs to open their files again.
     pub fn reopen(&self) {
         self.list.iter().for_each(Outlet::ask_to_reopen);
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything here runs on the blocking pool, with the batch of records inside, so a disk that stalls holds up
 //! nobody. Before each write the path is looked at: when another file or none is there (logrotate, `rm`), the
-//! file is opened anew, and so is a capture that was emptied (logrotate's `copytruncate`). When a write fails half-way, the file is cut back to where it was, and the batch stays,
+//! file is opened again, and so is a capture that was emptied (logrotate's `copytruncate`). When a write fails half-way, the file is cut back to where it was, and the batch stays,
 //! to be written again as a whole. So a file holds whole records only, except after a crash of the machine.
 //!
 //! Rotation: `NAME` becomes `NAME.1`, `NAME.1` becomes `NAME.2`, up to the number of files kept; the oldest is
@@ -183,7 +183,7 @@ impl RotatingFile {
         if self.is_capture { START.len() as u64 } else { 0 }
     }
 
-    /// Bytes behind the last record of a file that is ended.
+    /// Bytes after the last record of a file that is ended.
     fn tail(&self) -> u64 {
         if self.is_capture { STOP.len() as u64 } else { 0 }
     }

@@ -1,6 +1,6 @@
 //! Records on standard output.
 //!
-//! Many records go out in one write. A pipe or a terminal is opened anew through `/proc/self/fd/1`: that gives
+//! Many records go out in one write. A pipe or a terminal is opened again through `/proc/self/fd/1`: that gives
 //! a description of our own that can be non-blocking, while the one shared with the shell and with other
 //! programs stays as it is. Where that is not possible, a write of at most `PIPE_BUF` bytes after `poll` says
 //! so cannot block either (POSIX, `write`: a pipe that polls as writable has room for that much). Regular

@@ -36,7 +36,7 @@ pub(crate) fn identity(section: &Section) -> Result<Identity, StartError> {
 ///
 /// # Errors
 ///
-/// What only root may do, and an output that the new user could not rotate.
+/// A step that only root may take, or an output that the new user could not rotate.
 pub(crate) fn give_up(section: &Section, identity: &Identity, files: &[KeptFile]) -> Result<(), StartError> {
     for file in files {
         hand_over(&file.path, identity).map_err(StartError::of(format_args!(

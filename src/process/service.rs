@@ -30,7 +30,7 @@ pub fn stopping() {
 
 /// Signs of life, as often as the service manager asks for.
 pub struct Watchdog {
-    /// Half of the time after which the service manager loses patience; none when it has no clock running.
+    /// Half of the time after which the service manager loses patience; `None` if it has no clock running.
     interval: Option<Duration>,
     last: Instant,
 }

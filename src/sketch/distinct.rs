@@ -10,7 +10,7 @@
 //! memory   | r | r | r | r | ... | r | r |             two registers a byte: rank = base + r
 //! ```
 //!
-//! What is counted is what the sketch lets go by: something new changes it with a probability `p` that follows from the
+//! The sketch counts its own changes: something new changes it with a probability `p` that follows from the
 //! registers, so each change stands for `1 / p` new things, which are added up. This is the martingale estimator
 //! (Ting, 2014; Cohen, "HIP", 2015): no estimate is ever made from the registers, no table mends a bias, and the standard
 //! error is 0.833 / sqrt(m) where HyperLogLog has 1.04 / sqrt(m). It can be had because nothing is merged: what is
@@ -45,7 +45,7 @@ use crate::limits;
 #[derive(Debug)]
 pub struct DistinctCounts {
     counts: Box<[CountedSet]>,
-    /// Of all of them, one behind the other.
+    /// Of all of them, one after the other.
     memory: Box<[u8]>,
 }
 
@@ -89,9 +89,9 @@ pub const EXACT_MAX: u16 = (SLOTS as u16 / 4) * 3;
 
 /// A register that is full.
 const FULL: u32 = 0x0f;
-/// Binary digits behind the point of a register's part in `p`; ranks beyond are as good as full.
+/// Binary digits after the point of a register's part in `p`; ranks beyond are as good as full.
 const OPEN_BITS: u32 = 32;
-/// Binary digits behind the point of what was seen.
+/// Binary digits after the point of what was seen.
 const PART_BITS: u32 = 16;
 
 impl DistinctCounts {
@@ -156,7 +156,7 @@ impl DistinctCounts {
     }
 }
 
-/// 1 and the zeros behind the bits that choose a register.
+/// 1 and the zeros after the bits that choose a register.
 #[inline]
 fn rank(hash: u64, index_bits: u32) -> u32 {
     (hash << index_bits | 1).leading_zeros() + 1

@@ -92,7 +92,7 @@ pub(crate) fn bucket(microseconds: u32) -> usize {
     let Some(exponent) = microseconds.checked_ilog2().and_then(|power| power.checked_sub(PART_BITS)) else {
         return microseconds as usize;
     };
-    // The highest bit is the first of the `PARTS` that come before, and the bits behind it count on from there.
+    // The highest bit is the first of the `PARTS` that come before, and the bits after it count on from there.
     (exponent * PARTS + (microseconds >> exponent)) as usize
 }
 

@@ -76,7 +76,7 @@ impl RecordQueue {
         Ok(())
     }
 
-    /// Copies `part` behind what is there; the caller made sure that it fits.
+    /// Copies `part` after what is there; the caller made sure that it fits.
     fn append(&mut self, part: &[u8]) {
         let capacity = self.bytes.len();
         let start = (self.head + self.used) % capacity;

@@ -39,7 +39,7 @@ pub const TABLES: &[TableDescriptor] = &[
     row("countries", "hit/response", "countries/hit/response", Table::Countries(Response)),
 ];
 
-/// The tables of domains come after so many of [`TABLES`].
+/// The tables of domains come after that many of [`TABLES`].
 pub const DOMAINS_AT: usize = 2;
 
 impl TableDescriptor {

@@ -206,7 +206,7 @@ impl Statistics {
     }
 
     /// The place of an identity other than that of the last message. A new one may take that of a stream that has been
-    /// silent for long: its counters stay in the sums of all streams, its tables and distinct counts begin anew.
+    /// silent for long: its counters stay in the sums of all streams, its tables and distinct counts begin again.
     #[inline(never)]
     fn place_of(&mut self, identity: &[u8]) -> usize {
         let (place, forgot) = self.streams.find_or_insert(identity);

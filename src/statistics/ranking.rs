@@ -1,10 +1,10 @@
 //! The rows of a table, heaviest first, some at a time.
 //!
 //! A reader takes the best rows that come after the last one it has, so it holds no copy of a table and no borrow
-//! while its answer is on the way. What changes meanwhile can make a row be missed; it cannot make one appear twice
+//! while its answer is on the way. What changes in the meantime can make a row be missed; it cannot make one appear twice
 //! or out of order, unless the table ages or is reset in between.
 //!
-//! Rows of equal number stand in order of their text.
+//! Rows of equal number are in order of their text.
 
 use core::cmp::Ordering;
 use core::fmt::{self, Write};
@@ -104,7 +104,7 @@ pub struct TopRows<'a, 'c> {
 }
 
 impl RowPosition {
-    /// Goes on behind a row.
+    /// Goes on after a row.
     pub fn pass(&mut self, row: &TableRow<'_>) {
         self.number = row.number;
         self.bytes.clear();

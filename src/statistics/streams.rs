@@ -7,7 +7,7 @@
 //! When the table is full, a new identity takes the place of the stream that has been silent for longest, if that is
 //! longer than `statistics.forget-after` and the place is not reserved. If there is none, its messages go to the stream
 //! `other`, and are counted as evicted: a storm of invented identities takes what is free, for that long, and no more.
-//! What a forgotten stream had counted stays in the sums of all streams, so that no counter ever goes down.
+//! The counts of a forgotten stream stay in the sums of all streams, so that no counter ever goes down.
 
 use core::hash::BuildHasher;
 
@@ -66,7 +66,7 @@ impl Stream {
         }
     }
 
-    /// The stream of a name that is no identity.
+    /// The stream of a name that is not an identity.
     fn named(name: &str) -> Self {
         let text = heapless::String::try_from(name).unwrap_or_default();
         Stream { text, ..Stream::new(b"", StreamState::Reserved) }
@@ -136,7 +136,7 @@ impl Streams {
     pub const STREAM_BYTES: usize = size_of::<Stream>() + 2 * size_of::<u16>();
 
     /// Room for `capacity` identities, some of them reserved, as far as there is room. The others are forgotten after
-    /// so many seconds of silence, if their places are needed.
+    /// that many seconds of silence, if their places are needed.
     pub fn new(capacity: usize, reserved: &[Text], forget_after: u32) -> Self {
         let mut streams = Streams {
             streams: limits::table(capacity + 1, Stream::named(OTHER)),

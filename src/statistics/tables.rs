@@ -188,7 +188,7 @@ impl Tables {
         }
     }
 
-    /// Bytes of the sets with so many tables of domains, and how many sets there are.
+    /// Bytes of the sets with that many tables of domains, and how many sets there are.
     pub fn cost(limits: &Limits, tracked: usize, with_countries: bool) -> (usize, usize) {
         let domains = tracked * HeavyHitters::<1>::cost(limits.top_names, NAME_BYTES);
         let clients = HeavyHitters::<2>::cost(limits.top_clients, ADDRESS_BYTES);

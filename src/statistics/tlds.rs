@@ -133,7 +133,7 @@ pub fn domain(number: usize) -> &'static str {
     line.and_then(|(&start, &end)| LIST.get(usize::from(start)..usize::from(end) - 1)).unwrap_or_default()
 }
 
-/// The [`label_end`] of the domain of that number, which has so many bytes.
+/// The [`label_end`] of the domain of that number, which has that many bytes.
 #[inline]
 fn end_of(number: usize, length: usize) -> u64 {
     let end = STARTS.get(number + 1).map_or(0, |&start| usize::from(start) - 1);

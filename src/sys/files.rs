@@ -1,4 +1,4 @@
-//! Small files: made anew, read whole, and whether one may be made at all.
+//! Small files: made new, read whole, and whether one may be made at all.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

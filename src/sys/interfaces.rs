@@ -1,6 +1,6 @@
 //! The interfaces of this machine and their addresses, and word when they change: rtnetlink(7).
 //!
-//! What the kernel says when something changes is not read, it only says that it is time to look again: so no
+//! The kernel's messages about changes are not read, they only mean that it is time to look again: so no
 //! message can be missed or misunderstood, and one that was lost because there were many does no harm.
 
 use core::net::IpAddr;
@@ -19,7 +19,7 @@ use nix::sys::socket::{
 
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
 
-/// The number of an interface; none when there is none of that name.
+/// The number of an interface; `None` if there is none of that name.
 pub fn number(name: &str) -> Option<u32> {
     if_nametoindex(name).ok()
 }
@@ -215,7 +215,7 @@ impl AsyncRouteSocket {
     /// Whether something changed since this was last asked.
     pub fn take(&self) -> bool {
         let mut changed = false;
-        // Bounded: what comes meanwhile is for the next time.
+        // Bounded: what comes in the meantime is for the next time.
         for _ in 0..TAKEN_AT_ONCE {
             // What does not fit is cut, for it is not read.
             match recv(self.0.as_fd().as_raw_fd(), &mut [0; 64], MsgFlags::empty()) {

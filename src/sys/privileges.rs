@@ -28,7 +28,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// An unknown name, or a number that is no listed user's and comes without a group.
+    /// An unknown name, or a number that is not a listed user's and comes without a group.
     pub fn find(user: Option<&str>, group: Option<&str>) -> io::Result<Self> {
         let user = user.map(accounts::user).transpose()?;
         let (user, entry) = user.map_or((None, None), |(user, entry)| (Some(user), entry));
@@ -48,7 +48,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// What only root may do.
+    /// A step that only root may take.
     pub fn assume(&self) -> io::Result<()> {
         if self.user.is_some_and(|user| !user.is_root()) {
             empty_bounding_set();

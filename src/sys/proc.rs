@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn open_descriptors_are_those_of_the_directory() {
-        // Other tests open and close files meanwhile, so a batch is opened that outweighs them.
+        // Other tests open and close files in the meantime, so a batch is opened that outweighs them.
         let before = open_descriptors().unwrap();
         let files: Vec<File> = (0..500).map(|_| File::open("/dev/null").unwrap()).collect();
         let more = open_descriptors().unwrap() - before;

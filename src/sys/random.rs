@@ -1,7 +1,7 @@
 //! Random numbers of the kernel, for the seeds of hashes and for waits of chance length.
 //!
 //! Whoever can foresee a seed can choose names or addresses that all fall into one row of a table. Addresses of memory
-//! are no secret: with the kernel's randomisation off, or on MIPS with its 20 bits, they are the same in every run.
+//! are not secret: with the kernel's randomisation off, or on MIPS with its 20 bits, they are the same in every run.
 //! So the seeds come from getrandom(2).
 //!
 //! Nothing here waits. A router may start this program before its kernel has gathered enough chance; it is then asked
@@ -18,7 +18,7 @@ use nix::libc;
 /// The hasher of names and addresses: seeded by the kernel, different for each table and run.
 pub type SeededState = SeedableRandomState;
 
-/// Seeds a hash anew.
+/// Seeds a hash again.
 pub fn seeded_state() -> SeededState {
     static SHARED: OnceLock<SharedSeed> = OnceLock::new();
     SeededState::with_seed(number(), SHARED.get_or_init(|| SharedSeed::from_u64(number())))

@@ -143,7 +143,7 @@ macro_rules! calls {
     ($($call:ident)*) => { &[$(libc::$call),*] };
 }
 
-/// On every machine; what a message or a wake-up needs stands first.
+/// On every machine; what a message or a wake-up needs is first.
 const ALWAYS: &[c_long] = calls![
     SYS_epoll_pwait SYS_epoll_ctl SYS_read SYS_write SYS_futex SYS_timerfd_settime SYS_recvfrom SYS_sendto
     SYS_readv SYS_writev SYS_recvmsg SYS_sendmsg SYS_recvmmsg SYS_sendmmsg SYS_ppoll SYS_clock_gettime

@@ -16,7 +16,7 @@ pub struct Signals(SignalFd);
 pub enum Request {
     /// SIGINT, SIGTERM: stop.
     Stop,
-    /// SIGHUP: read the configuration again, open files anew.
+    /// SIGHUP: read the configuration again, open files again.
     Reload,
     /// SIGWINCH: the terminal has another size.
     Resize,

@@ -34,7 +34,7 @@ impl Answers {
         self.counters.get(name).copied().unwrap_or(0.0)
     }
 
-    /// The rows of a table; none when the daemon does not have it.
+    /// The rows of a table; `None` if the daemon does not have it.
     pub fn rows(&self, table: &str, flag: &str) -> &[(String, u64)] {
         self.tables.get(table).and_then(|flags| flags.get(flag)).map_or(&[], Vec::as_slice)
     }
@@ -189,7 +189,7 @@ impl<'a> ParsedSample<'a> {
     }
 }
 
-/// A label's value up to its quote, and what is behind it.
+/// A label's value up to its quote, and what is after it.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();

@@ -179,7 +179,7 @@ impl JsonReader<'_> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
     }
 
-    /// The same behind blanks.
+    /// The same after blanks.
     fn eats(&mut self, text: &str) -> bool {
         self.skip_blanks();
         self.eat(text)

@@ -55,7 +55,7 @@ impl KeyDecoder {
                 key.into_iter().for_each(&mut each);
             }
         }
-        // Nothing came behind it: the key itself.
+        // Nothing came after it: the key itself.
         if *self.pending == [ESCAPE] {
             self.pending.clear();
             each(KeyPress::Escape);

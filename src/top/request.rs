@@ -65,7 +65,7 @@ impl<'t> ApiClient<'t> {
         found.ok_or_else(|| format!("there is no {path}: is this the web API of dnstapd?"))
     }
 
-    /// The same for what not every daemon has: none when the answer is 404 or 501.
+    /// The same for what not every daemon has: `None` if the answer is 404 or 501.
     ///
     /// # Errors
     ///

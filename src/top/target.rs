@@ -48,7 +48,7 @@ impl DaemonTarget {
     ///
     /// # Errors
     ///
-    /// What is wrong with the URL or the file, in words.
+    /// The fault of the URL or the file, in words.
     pub fn new(options: &TopOptions, environment: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let url = options.url.as_deref().unwrap_or(DEFAULT_URL);
         let wrong =

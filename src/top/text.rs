@@ -102,10 +102,10 @@ impl StyledLine {
         self.push(style, text);
     }
 
-    /// Adds a text of at most so many columns, with its middle left out when it is longer.
+    /// Adds a text of at most that many columns, with its middle left out when it is longer.
     pub fn push_within(&mut self, style: TextStyle, text: &str, width: usize, look: TerminalStyle) {
         let letters: Vec<char> = text.chars().map(printable).collect();
-        // Into a pipe everything goes whole: there it is no matter of columns.
+        // Into a pipe everything goes whole: there it is not a matter of columns.
         if !look.styles || letters.iter().copied().map(columns).sum::<usize>() <= width {
             return self.push(style, text);
         }
@@ -119,7 +119,7 @@ impl StyledLine {
         self.push(style, &tail);
     }
 
-    /// Adds a horizontal bar for `part` of `whole`, of so many columns at most.
+    /// Adds a horizontal bar for `part` of `whole`, of that many columns at most.
     pub fn push_bar(&mut self, part: f64, whole: f64, width: usize, look: TerminalStyle) {
         let filled = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) * width as f64 } else { 0.0 };
         let text = if look.unicode {
@@ -202,7 +202,7 @@ pub fn screen(lines: &[StyledLine], (width, height): (usize, usize), look: Termi
     out
 }
 
-/// The beginning of a text that takes so many columns at most.
+/// The beginning of a text that takes that many columns at most.
 fn fitting(letters: impl Iterator<Item = char>, width: usize) -> String {
     let mut room = width;
     letters

@@ -66,7 +66,7 @@ impl Value for Host {
             Some((address, _)) => address.parse::<Ipv6Addr>().is_ok(),
             None => host.parse::<IpAddr>().is_ok(),
         };
-        // Four numbers that are no address are a typing error, not a name.
+        // Four numbers that are not address are a typing error, not a name.
         let numeric = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if is_address || (host == text && !numeric && is_host_name(host)) {
             return Ok(Host(host.to_owned()));
@@ -77,11 +77,11 @@ impl Value for Host {
 
 /// A network, `192.0.2.0/24`, or one address.
 ///
-/// Host bits behind the prefix are cut off, so `192.0.2.7/24` is the network of that address.
+/// Host bits after the prefix are cut off, so `192.0.2.7/24` is the network of that address.
 /// IPv4-mapped IPv6 (`::ffff:192.0.2.1`) is IPv4, in the network and in the peer asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// The first address; the bits behind `prefix` are zero.
+    /// The first address; the bits after `prefix` are zero.
     address: IpAddr,
     /// Leading bits that count: `0 <= prefix <= 32` or `128`.
     prefix: u8,
@@ -137,7 +137,7 @@ impl fmt::Display for Network {
 
 deserialize!(ListenAddress, Host, Network);
 
-/// The address with all bits behind the prefix cleared.
+/// The address with all bits after the prefix cleared.
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {
     let prefix = u32::from(prefix);
     match address {

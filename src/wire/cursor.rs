@@ -128,7 +128,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A varint of several bytes, and what is behind it. Up to eight, which are nearly all, are taken at once:
+    /// A varint of several bytes, and what is after it. Up to eight, which are nearly all, are taken at once:
     /// the first byte with a clear top bit ends it, and the groups of seven bits are pushed together in three
     /// steps.
     ///
@@ -152,7 +152,7 @@ impl<'a> Cursor<'a> {
         Ok((fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4, Cursor { rest }))
     }
 
-    /// A varint, byte by byte, and what is behind it: near the end of the bytes, or of nine and ten.
+    /// A varint, byte by byte, and what is after it: near the end of the bytes, or of nine and ten.
     #[cold]
     fn slow_varint(mut self) -> Result<(u64, Self), VarintError> {
         let mut value = 0;

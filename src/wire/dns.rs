@@ -18,7 +18,7 @@
 //! with the reason in `malformed`. No payload at all is neither, since some servers send none.
 //!
 //! Every record is stepped over to find the OPT record and to notice a message that was cut. Names in
-//! records are not followed, record data is not looked into, and bytes behind the last record are not
+//! records are not followed, record data is not looked into, and bytes after the last record are not
 //! minded.
 
 use super::cursor::Cursor;
@@ -47,7 +47,7 @@ pub struct Summary<'a> {
     pub malformed: Option<Malformed>,
 }
 
-/// The first question. A message may end behind the name or the type.
+/// The first question. A message may end after the name or the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {
     /// The qname.
@@ -114,7 +114,7 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// Reads what stands behind the header.
+    /// Reads what is after the header.
     #[inline]
     fn read_sections(&mut self, header: &DnsHeader, mut cursor: Cursor<'a>) -> Result<(), Malformed> {
         if header.questions > 0 {
@@ -161,7 +161,7 @@ impl DnsHeader {
         }
     }
 
-    /// Steps over all behind the first question, and takes the upper rcode bits of the first OPT record among
+    /// Steps over all after the first question, and takes the upper rcode bits of the first OPT record among
     /// the additional ones; `None` when it runs off the end.
     #[inline]
     fn walk(&self, mut cursor: Cursor<'_>, upper: &mut Option<u8>) -> Option<()> {

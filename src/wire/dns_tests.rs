@@ -10,7 +10,7 @@ const BADVERS: &[u8] = b"\
     \x03ns2\x06google\x03com\x00\x00\x41\x00\x01\
     \x00\x00\x29\x04\xd0\x01\x00\x00\x00\x00\x00";
 
-/// A response with an answer by pointer, an authority and a glue record, and OPT behind it.
+/// A response with an answer by pointer, an authority and a glue record, and OPT after it.
 const ANSWER: &[u8] = b"\
     \x00\x01\x84\x00\
     \x00\x01\x00\x01\x00\x01\x00\x02\
@@ -148,7 +148,7 @@ fn counts_that_lie_end_at_the_end() {
 fn flags_are_printed_in_order() {
     assert_eq!(Flags(0xffff).to_string(), "QR AA TC RD RA AD CD");
     assert_eq!(Flags(0).to_string(), "");
-    // Opcode, Z and rcode are no flags.
+    // Opcode, Z and rcode are not flags.
     assert_eq!(Flags(0x784f).to_string(), "");
     for ((bit, name), next) in Flags::NAMED.into_iter().zip(Flags::NAMED.into_iter().skip(1)) {
         assert_eq!(Flags(bit).to_string(), name);

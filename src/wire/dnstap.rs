@@ -10,7 +10,7 @@
 //!   0x72 = 0 1110 010        field 14 (message), wire type 2 (a length and bytes)
 //! ```
 //!
-//! What senders may do is taken: any order, fields of newer schemas, numbers without a name, a repeated
+//! Everything that senders may do is accepted: any order, fields of newer schemas, numbers without a name, a repeated
 //! scalar (the last one wins), a repeated submessage (they merge). What cannot be used is refused with a
 //! [`Reject`]: bytes that are not Protocol Buffers, groups, a known field of another wire type, and a frame
 //! that lacks what the schema requires. Whether the values make sense (addresses of 5 bytes, ports above
@@ -124,7 +124,7 @@ const TYPE_MESSAGE: u32 = 1;
 const VARINT: u32 = 0;
 /// Wire type: 8 bytes.
 const FIXED64: u32 = 1;
-/// Wire type: a length and so many bytes.
+/// Wire type: a length and that many bytes.
 const LENGTH: u32 = 2;
 /// Wire types: the ends of a group.
 const GROUPS: [u32; 2] = [3, 4];
@@ -398,7 +398,7 @@ impl<'a> Fields<'a> {
         self.cursor.rest()
     }
 
-    /// The tag of the next field; `None` behind the last.
+    /// The tag of the next field; `None` after the last.
     #[inline]
     pub(super) fn next_tag(&mut self) -> Result<Option<u32>, Reject> {
         if self.cursor.is_empty() { Ok(None) } else { self.u32().map(Some) }
@@ -442,7 +442,7 @@ impl<'a> Fields<'a> {
         self.cursor.u32_le().ok_or(Reject::Truncated)
     }
 
-    /// The error behind the value of a field that the schema does not have; of one that it has, a complaint about
+    /// The error after the value of a field that the schema does not have; of one that it has, a complaint about
     /// its wire type. By value, for the reason that `long_varint` of the cursor gives.
     #[cold]
     fn behind_unknown(mut self, tag: u32, is_known: impl Fn(u32) -> bool) -> Result<Self, Reject> {

@@ -13,7 +13,7 @@ reasons! {
         Tls = "tls", "TLS";
         /// An HTTP request.
         Http = "http", "HTTP";
-        /// Protocol Buffers without Frame Streams around them, each behind its length in 2 or 4 bytes; the
+        /// Protocol Buffers without Frame Streams around them, each after its length in 2 or 4 bytes; the
         /// remote loggers of PowerDNS speak so.
         BareProtobuf = "bare_protobuf", "protobuf without Frame Streams";
     }

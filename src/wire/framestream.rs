@@ -28,9 +28,9 @@ pub use super::foreign::{Foreign, recognise};
 /// The content type of dnstap.
 pub const CONTENT_TYPE: &[u8] = b"protobuf:dnstap.Dnstap";
 
-/// The least bytes a control frame has behind its length: the type.
+/// The least bytes a control frame has after its length: the type.
 const CONTROL_MIN: u32 = 4;
-/// The most bytes a control frame has behind its length.
+/// The most bytes a control frame has after its length.
 const CONTROL_MAX: u32 = 512;
 /// The most bytes a content type has.
 const CONTENT_TYPE_MAX: usize = 256;
@@ -113,8 +113,8 @@ impl Deframer {
         Deframer { frame_max, skip: 0, started: false }
     }
 
-    /// Takes the next frame off the front of `input`, which is moved behind it. `Ok(None)` when `input` is
-    /// empty or an unfinished frame: keep it, and come again with more behind it.
+    /// Takes the next frame off the front of `input`, which is moved after it. `Ok(None)` when `input` is
+    /// empty or an unfinished frame: keep it, and come again with more after it.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Deframer {
         self.skip == 0
     }
 
-    /// A data frame, behind its length.
+    /// A data frame, after its length.
     #[inline]
     fn data<'a>(&mut self, length: u32, cursor: &mut Cursor<'a>) -> Result<Option<Unit<'a>>, Violation> {
         if !self.started {
@@ -183,7 +183,7 @@ impl Deframer {
         Ok(cursor.take_long(u64::from(length)).map(Unit::Data))
     }
 
-    /// A control frame, behind the escape.
+    /// A control frame, after the escape.
     #[cold]
     fn control<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Unit<'a>>, Violation> {
         let Some(length) = cursor.u32() else { return Ok(None) };
@@ -198,7 +198,7 @@ impl Deframer {
 }
 
 impl<'a> ControlFrame<'a> {
-    /// Reads a control frame behind its length.
+    /// Reads a control frame after its length.
     ///
     /// # Errors
     ///

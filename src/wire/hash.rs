@@ -69,7 +69,7 @@ pub const fn label_end(label: &[u8]) -> u64 {
 #[inline]
 pub fn label_end_after(bytes: &[u8], length: usize) -> u64 {
     match bytes.last_chunk() {
-        // What stands before a short label is shifted out, which is quicker than a copy of variable length.
+        // What is before a short label is shifted out, which is quicker than a copy of variable length.
         Some(end) if length > 0 => u64::from_le_bytes(*end) >> (8 * (END_BYTES - length.min(END_BYTES))),
         _ => label_end(bytes.get(bytes.len().saturating_sub(length)..).unwrap_or_default()),
     }

@@ -5,7 +5,7 @@
 //!      e x a m p l e  . c o m  .        12 bytes of text
 //! ```
 //!
-//! A name is borrowed from the message it stands in. Only the first question's is read, and before that stands
+//! A name is borrowed from the message it is in. Only the first question's is read, and before that stands
 //! nothing but the header, so a pointer (RFC 1035, 4.1.4) has no name to point at: it is refused, and loops do
 //! not exist. Labels have 1 to 63 bytes of any value, a name at most 255 with its length bytes and the root
 //! (RFC 1035, 2.3.4); the two other label types are refused.
@@ -58,7 +58,7 @@ impl<'a> Name<'a> {
     /// The root: no labels.
     pub const ROOT: Name<'static> = Name { bytes: &[0], last: 0 };
 
-    /// Reads the name at the front of `bytes`, and returns it with what stands behind it.
+    /// Reads the name at the front of `bytes`, and returns it with what is after it.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl fmt::Debug for Name<'_> {
     }
 }
 
-/// Moves a cursor behind a name without reading it; `None` when it is cut short or of no known kind.
+/// Moves a cursor after a name without reading it; `None` when it is cut short or of no known kind.
 /// Pointers are not followed.
 #[inline]
 pub(crate) fn skip(cursor: &mut Cursor<'_>) -> Option<()> {

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(text("\u{2028}".as_bytes()), r"\226\128\168");
         assert_eq!(text("\u{200e}".as_bytes()), r"\226\128\142");
         assert_eq!(text("\u{1f600}".as_bytes()), r"\240\159\152\128");
-        // A letter cut in two, and one with a stray byte behind it.
+        // A letter cut in two, and one with a stray byte after it.
         assert_eq!(text(b"\xc3"), r"\195");
         assert_eq!(text(b"\xc3\xbc\xbc"), r"ü\188");
     }

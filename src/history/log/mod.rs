@@ -187,7 +187,7 @@ struct StreamClock {
 }
 
 impl Log {
-    /// A log in so many bytes, with answers or not, for messages of so many streams.
+    /// A log in that many bytes, with answers or not, for messages of that many streams.
     pub fn new(bytes: usize, answers: bool, streams: usize) -> Self {
         let plan = LogPlan::of(bytes);
         let mut log = Log {
@@ -218,7 +218,7 @@ impl Log {
         log
     }
 
-    /// Bytes that a log of so many bytes takes: these, and clocks.
+    /// Bytes that a log of that many bytes takes: these, and clocks.
     pub const fn cost(bytes: usize, streams: usize) -> usize {
         let bytes = if bytes < LOG_BYTES_MIN { LOG_BYTES_MIN } else { bytes };
         bytes + streams * size_of::<StreamClock>()
@@ -580,7 +580,7 @@ impl Log {
         self.order.get(sequence as usize & (self.order.len() - 1)).copied()
     }
 
-    /// An answer as it stands after a record. A name never begins with the byte that an IPv6 address has before it.
+    /// An answer as it is after a record. A name never begins with the byte that an IPv6 address has before it.
     fn pack_answer(&mut self, answer: &LoggedAnswer<'_>, stamp: u16) -> Result<PackedAnswer, NoPage> {
         Ok(match answer {
             LoggedAnswer::None => NO_ANSWER,

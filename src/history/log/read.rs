@@ -430,7 +430,7 @@ impl Log {
     }
 }
 
-/// A record with what stands before it.
+/// A record with what is before it.
 struct WordView {
     word: Word,
     detail: Option<(Outcome, bool)>,

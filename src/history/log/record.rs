@@ -13,7 +13,7 @@
 //!
 //! The shape is all that few messages differ in: type, kind, protocol, family, stream and identity. Shape and client are
 //! numbers in a list that each page has of its own. With answers the name has 18 bits; the highest one says what the four bytes
-//! after the record are: an IPv4 address, or the reference of an IPv6 address or of a name. What does not fit stands in words before the record, which bear the shape
+//! after the record are: an IPv4 address, or the reference of an IPv6 address or of a name. What does not fit is in words before the record, which bear the shape
 //! [`EXTENSION`]: a time that is further away, and an outcome that has no code.
 
 use crate::sketch::latency;
@@ -146,7 +146,7 @@ const FURTHER_GROUP: u8 = 7 << GROUP;
 impl Code {
     /// A record that was replaced by a later one.
     pub(super) const REMOVED: Code = Code(FURTHER_GROUP | 30);
-    /// The outcome stands in an extension.
+    /// The outcome is in an extension.
     pub(super) const DETAILED: Code = Code(FURTHER_GROUP | 31);
 
     /// The code of an outcome; [`Code::DETAILED`] if it has none.
@@ -279,7 +279,7 @@ impl Word {
     }
 }
 
-/// A word that stands before a record.
+/// A word that is before a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
     /// Milliseconds that are added to the record's.

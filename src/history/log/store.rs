@@ -80,7 +80,7 @@ const CLASSES: usize = 16;
 const BYTES_PER_ENTRY: usize = 64;
 
 impl Store {
-    /// A store of that many pages, whose references fit so many bits.
+    /// A store of that many pages, whose references fit that many bits.
     pub(super) fn new(pages: usize, page_bytes: usize, reference_bits: u32) -> Self {
         let pages = pages.min(usize::from(NO_PAGE));
         let bytes = pages * page_bytes;
@@ -248,7 +248,7 @@ impl Store {
         Ok(Reference(reference))
     }
 
-    /// Where a free slot of so many bytes begins in the pool.
+    /// Where a free slot of that many bytes begins in the pool.
     fn take_slot(&mut self, bytes: usize) -> Result<usize, NoPage> {
         let class = self.sizes.iter().position(|size| usize::from(*size) >= bytes).ok_or(NoPage)?;
         let size = self.sizes.get(class).copied().map_or(0, usize::from);
@@ -317,7 +317,7 @@ impl Store {
     }
 
     /// Has the pages emptied that are nearly empty: what is left in them is stored elsewhere when it is asked for again, so
-    /// that a storm of names leaves no page behind that a few of them hold.
+    /// that a storm of names leaves no page after that a few of them hold.
     pub(super) fn drain_sparse_pages(&mut self) {
         for (number, page) in self.pages.iter_mut().enumerate() {
             let Some(size) = self.sizes.get(usize::from(page.class)) else { continue };
@@ -343,7 +343,7 @@ impl Store {
 impl Page {
     const EMPTY: Page = Page { class: RECORDS, draining: false, used: 0, begun: 0, first_free: 0 };
 
-    /// Whether a slot is free, of so many that the page has.
+    /// Whether a slot is free, of that many that the page has.
     fn has_room(&self, slots: usize) -> bool {
         self.first_free != 0 || usize::from(self.begun) < slots
     }

@@ -4,7 +4,7 @@ use crate::wire::iana::Rcode;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-/// What a record was made of.
+/// The source of a record.
 #[derive(Clone, Debug, PartialEq)]
 struct Model {
     time: Option<i64>,
@@ -316,7 +316,7 @@ fn model() -> impl Strategy<Value = Model> {
 #[derive(Clone, Debug)]
 enum Step {
     Append(Model),
-    /// Ends the exchange that was appended so many before.
+    /// Ends the exchange that was appended that many before.
     Complete(usize, Outcome, Option<Vec<u8>>),
     Forget(usize),
 }

@@ -58,7 +58,7 @@ impl<'a, 'r> CounterList<'a, 'r> {
         Ok(())
     }
 
-    /// Whether a name stands before those in `rest`: an object must not have two members of one name.
+    /// Whether a name is before those in `rest`: an object must not have two members of one name.
     fn is_repeated(&self, name: &str) -> bool {
         let mut earlier = self.more.names::<HTTP_COUNTER_BYTES>().take(self.passed);
         self.app.settings.default_counters.iter().any(|default| default.as_str() == name)

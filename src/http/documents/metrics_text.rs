@@ -9,7 +9,7 @@
 //!
 //! A family without samples has no heading either.
 //!
-//! Between two pieces of the answer the statistics go on. A stream that appears meanwhile is in the families that
+//! Between two pieces of the answer the statistics go on. A stream that appears in the meantime is in the families that
 //! come after; none ever disappears. What must agree with each other is read together: the buckets, sum and count
 //! of one histogram, and all counters of inputs and outputs, so that each frame is in exactly one of them.
 
@@ -120,7 +120,7 @@ impl<'a, 'r> Exposition<'a, 'r> {
     fn take_snapshot(&self) {
         let mut snapshot = self.snapshot.borrow_mut();
         for metric in families().filter(|metric| metric.source.is_in_snapshot()) {
-            // A full list is no failure: the rest is read one by one.
+            // A full list is not a failure: the rest is read one by one.
             let _ =
                 visit(&self.app, &metric.source, 0, &mut Histogram::default(), &mut |sample| match sample
                     .value

@@ -125,7 +125,7 @@ impl<'a> TableList<'a> {
         out.write_str(statistics.tables().tracked().get(number).map_or("", |tracked| tracked.flag()))
     }
 
-    /// Writes what stands before the rows of a table.
+    /// Writes what is before the rows of a table.
     fn write_opening(&self, group: &str, flag: &str, table: Table, out: &mut BodyChunk<'_>) -> fmt::Result {
         let before = self.place.checked_sub(1).and_then(|place| self.table(place)).map(|(group, ..)| group);
         match before {

@@ -165,7 +165,7 @@ impl Server {
         )
     }
 
-    /// The body of what stands at `target`.
+    /// The body of what is at `target`.
     fn get(&self, target: &str) -> String {
         let reply = self.ask("GET", target);
         assert_eq!(reply.status, 200, "{target}: {}", reply.body);

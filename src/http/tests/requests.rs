@@ -1,4 +1,4 @@
-//! What is asked and what is answered.
+//! Requests and their answers.
 
 use std::io::BufRead;
 use std::time::Duration;

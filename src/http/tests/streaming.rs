@@ -207,7 +207,7 @@ thread_local! {
     static LONGEST_TURN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Processor time of this thread, which does not count what other threads do meanwhile.
+/// Processor time of this thread, which does not count what other threads do in the meantime.
 fn thread_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }

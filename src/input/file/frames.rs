@@ -36,7 +36,7 @@ impl Frames {
     ///
     /// # Errors
     ///
-    /// What cannot be read, and where it ends too early or breaks its format.
+    /// An error of reading, or the place where the file ends too early or breaks its format.
     pub async fn replay(
         &mut self,
         file: &mut CaptureReader,

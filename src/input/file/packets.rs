@@ -19,7 +19,7 @@ use crate::pipeline::Collector;
 pub struct Packets {
     dissector: Dissector,
     buffer: Box<[u8]>,
-    /// The data frames that one packet completed, each behind its length.
+    /// The data frames that one packet completed, each after its length.
     frames: Vec<u8>,
     /// The reasons why packets were not read that the log knows of; those beyond are counted alone.
     logged: heapless::Vec<Unreadable, REASONS_LOGGED>,
@@ -45,7 +45,7 @@ impl Packets {
     ///
     /// # Errors
     ///
-    /// What cannot be read, and where it ends too early or breaks its format.
+    /// An error of reading, or the place where the file ends too early or breaks its format.
     pub async fn replay(
         &mut self,
         file: &mut CaptureReader,

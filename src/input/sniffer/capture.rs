@@ -8,7 +8,7 @@
 //!
 //! Nobody who sends can be made to wait, so nothing waits longer than a turn, whatever `when-full` says: an output
 //! that keeps up loses nothing, one that does not counts its drops, and what the kernel's memory did not hold
-//! meanwhile the kernel counts.
+//! in the meantime the kernel counts.
 //!
 //! An interface that goes down or away is waited for: the socket stays, and is bound again once there is one of
 //! that name. That takes no right, so it works after they were given up.

@@ -21,7 +21,7 @@ pub struct CaptureTarget {
     names: Vec<String>,
     /// Where packets begin with an Ethernet header and both ends are this machine.
     loopback: bool,
-    /// `eth-ip`; none when the interface's own addresses are to be followed.
+    /// `eth-ip`; `None` if the interface's own addresses are to be followed.
     fixed: Option<Addresses>,
     ports: Vec<u16>,
     /// Of all interfaces, those that belong to another; of several, their own numbers.

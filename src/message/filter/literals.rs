@@ -4,11 +4,11 @@
 //! source --- expand ---> token sequences, one for each alternative --- LiteralRule ---> exact | prefix | suffix | loose
 //! ```
 //!
-//! What people write to pick names is nearly always of this kind: `(www\.)?example\.com\.$`, `.*\.arpa\.$`,
+//! Patterns that people write to pick names are nearly always of this kind: `(www\.)?example\.com\.$`, `.*\.arpa\.$`,
 //! `ads\.|track\.`, `(^|.*\.)doubleclick\.net\.$`, `lb1|lb2`. The engine takes microseconds for some of them, a
 //! look into a sorted list some ten nanoseconds, for a thousand alternatives, too.
 //!
-//! Understood: plain characters, escaped punctuation, `.`, alternatives, groups and `?` behind them, `^` in front,
+//! Understood: plain characters, escaped punctuation, `.`, alternatives, groups and `?` after them, `^` in front,
 //! `$` behind, `.*` and `.+` at either end, and `(?i)` before everything. Whatever else there is, or too many
 //! alternatives, is left to the engine: [`LiteralSet::of`] answers `None`. Promised for texts without line breaks, which
 //! is what all texts of ours are: the verdict is the engine's.
@@ -98,7 +98,7 @@ impl LiteralSet {
     }
 }
 
-/// The last text of an ordered list that is not behind `bytes`, when `bytes` begin with it.
+/// The last text of an ordered list that is not after `bytes`, when `bytes` begin with it.
 ///
 /// Every text between a beginning of `bytes` and `bytes` begins with it, too: so where none in the list is the
 /// beginning of another, this finds the one that `bytes` begin with, if any does.
@@ -244,7 +244,7 @@ impl LiteralParser<'_> {
         Some(all)
     }
 
-    /// The alternatives of a group whose parenthesis is open; none at all is one more when `?` is behind it.
+    /// The alternatives of a group whose parenthesis is open; none at all is one more when `?` is after it.
     fn group(&mut self) -> Option<Sequences> {
         self.depth += 1;
         if self.depth > DEPTH_MAX || (self.rest.starts_with('?') && !self.skip("?:")) {

@@ -214,12 +214,12 @@ fn refuse(
     exclude.as_ref().is_some_and(|pattern| pattern.is_match(text)).then_some(excluded)
 }
 
-/// The identity as all formats show it; none when there is none.
+/// The identity as all formats show it; `None` if there is none.
 fn identity_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
     if event.identity.is_empty() { None } else { write_label_text(event.identity, room) }
 }
 
-/// The name as all formats show it; none when there is none.
+/// The name as all formats show it; `None` if there is none.
 fn qname_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
     event.dns.question.as_ref()?.name.write_text(room)
 }
@@ -236,7 +236,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The first is kept, and then one in so many, of those only that pass everything else.
+        /// The first is kept, and then one in `sample-rate`, of those only that pass everything else.
         #[test]
         fn one_in_so_many_is_kept(
             rate in 1u32..40,

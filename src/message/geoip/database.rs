@@ -18,16 +18,16 @@ pub struct LocationDatabase<S: AsRef<[u8]> + Clone = Mapping> {
     bytes: S,
     /// Where the last addresses were.
     recent: RecentLocations,
-    /// Where the text for a country stands in a record.
+    /// Where the text for a country is in a record.
     country: &'static [PathElement<'static>],
 }
 
 impl LocationDatabase {
-    /// Opens what the section names; none when it is off.
+    /// Opens what the section names; `None` if it is off.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is no database with countries.
+    /// The file cannot be read, or is not a database with countries.
     pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
         let Some(path) = section.city_database.as_deref().filter(|_| section.enable) else { return Ok(None) };
         let fault = |why: &dyn Display| KeyError::new("city-database", format!("{}: {why}", path.display()));

@@ -29,7 +29,7 @@ pub struct TextSpan {
 }
 
 impl TextSpan {
-    /// Where `text` stands in `bytes`; `None` when that is too far in.
+    /// Where `text` is in `bytes`; `None` when that is too far in.
     pub fn within(bytes: &[u8], text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(TextSpan::default());
@@ -38,7 +38,7 @@ impl TextSpan {
         Some(TextSpan { start: u32::try_from(start).ok()?, length: u8::try_from(text.len()).ok()? })
     }
 
-    /// The text; empty when what stands there is none any more.
+    /// The text; empty when what is there is none any more.
     pub fn of(self, bytes: &[u8]) -> &str {
         let start = self.start as usize;
         let text = bytes.get(start..start + usize::from(self.length)).unwrap_or_default();

@@ -24,11 +24,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads the files of a section that connects to `host`; none when it leaves TLS off.
+    /// Reads the files of a section that connects to `host`; `None` if it leaves TLS off.
     ///
     /// # Errors
     ///
-    /// What is wrong with which file.
+    /// The file, and its fault.
     pub fn load(tls: &ClientTls<'_>, host: &Host) -> Result<Option<Self>, KeyError> {
         if !tls.is_on() {
             return Ok(None);
@@ -47,7 +47,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// What is wrong with which file; what was in force stays so.
+    /// The file, and its fault; the former files stay in force.
     pub fn reload(&self, tls: &ClientTls<'_>) -> Result<(), KeyError> {
         let new = configuration(tls)?;
         *self.configuration.borrow_mut() = new;

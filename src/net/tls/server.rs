@@ -20,11 +20,11 @@ pub type ServerStream = futures_rustls::server::TlsStream<TcpStream>;
 pub struct Server(RefCell<Arc<ServerConfig>>);
 
 impl Server {
-    /// Reads the files of a section; none when it leaves TLS off.
+    /// Reads the files of a section; `None` if it leaves TLS off.
     ///
     /// # Errors
     ///
-    /// What is wrong with which file.
+    /// The file, and its fault.
     pub fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, KeyError> {
         tls.is_on().then(|| Ok(Server(RefCell::new(configuration(tls)?)))).transpose()
     }
@@ -33,7 +33,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What is wrong with which file; what was in force stays so.
+    /// The file, and its fault; the former files stay in force.
     pub fn reload(&self, tls: &ServerTls<'_>) -> Result<(), KeyError> {
         let new = configuration(tls)?;
         *self.0.borrow_mut() = new;

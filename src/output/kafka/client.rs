@@ -50,7 +50,7 @@ pub fn check(properties: &Properties, queue: usize) -> Result<(), KeyError> {
 ///
 /// # Errors
 ///
-/// What librdkafka says; after [`check`] that is a file it cannot use.
+/// The message of librdkafka; after [`check`] that is a file it cannot use.
 pub fn make(properties: &Properties, queue: usize) -> io::Result<Client> {
     let mut config = config(properties, queue);
     config.set_log_level(log_level(properties));
@@ -118,7 +118,7 @@ fn words(error: &KafkaError) -> String {
     }
 }
 
-/// The key of the section that librdkafka's settings stand in.
+/// The key of the section that librdkafka's settings are in.
 const KEY: &str = "rdkafka-config";
 
 const QUEUE_KBYTES: &str = "queue.buffering.max.kbytes";

@@ -1,4 +1,4 @@
-//! A record and the key that goes with it, as they stand in the queue.
+//! A record and the key that goes with it, as they are in the queue.
 //!
 //! ```text
 //! | length of the key, 2 bytes; NO_KEY for none | key | value |

@@ -6,7 +6,7 @@
 //!     '- stays while that is full      '--- reports ---> delivered, dropped
 //! ```
 //!
-//! What librdkafka holds counts as queued until its report. While its queue is full our own one fills; then the rule
+//! Records that librdkafka holds count as queued until its report. While its queue is full our own one fills; then the rule
 //! of every output holds (`when-full`). It never waits in here: librdkafka's threads send, and wake this task by a
 //! socket when there is something to hear.
 

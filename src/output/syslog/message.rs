@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Time and host are the message's own: the host is the identity. So a text record is sent without these two, unless
-//! there is no header. On a stream the length in digits and a space stand before each message, or a newline after it
+//! there is no header. On a stream the length in digits and a space are before each message, or a newline after it
 //! (RFC 6587, 3.4).
 
 use core::fmt::{self, Write};

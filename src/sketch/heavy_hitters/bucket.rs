@@ -27,7 +27,7 @@ pub(super) struct ColdBucket<const N: usize> {
     /// Value of the last entry that went: a free entry, which may come of a long name that went for a short one, is
     /// to be had at no lower price.
     pub(super) floor: [u32; N],
-    /// Bytes of each name. They stand in the block one behind the other, in order of the entries.
+    /// Bytes of each name. They are in the block one after the other, in order of the entries.
     pub(super) lengths: [u8; WAYS],
 }
 

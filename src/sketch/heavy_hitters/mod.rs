@@ -7,7 +7,7 @@
 //! hot      | 8 hashes | 8 values |                 two cache lines, all that a known key touches
 //! least    | a weight that no entry is below |     what most unknown keys lose against, without a look at the entries
 //! cold     | 8 x inherited, unseen | 8 lengths |   when an entry changes hands
-//! names   | the 8 names, one behind the other |
+//! names   | the 8 names, one after the other |
 //! cells    | what was counted of keys while they had no entry, by another part of the hash |
 //! marks    | eight bits of the hash of the last key that came to each, by yet another part |
 //! ```

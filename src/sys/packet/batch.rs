@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(time(&control(&[&wide[0], &wide[1]])), expected);
         let narrow = [seconds, nanoseconds].map(u32::to_ne_bytes);
         assert_eq!(time(&control(&[&narrow[0], &narrow[1]])), expected);
-        // No second has so many nanoseconds; what is no time is none.
+        // No second has that many nanoseconds; what is not a time is none.
         assert_eq!(time(&control(&[&narrow[0], &1_000_000_000u32.to_ne_bytes()])), None);
         assert_eq!(time(&control(&[&narrow[0]])), None);
         assert_eq!(time(&[0; 8]), None);

@@ -258,7 +258,7 @@ impl Assembler {
         self.plain(0x20, (libc::SKF_AD_OFF + what) as u32);
     }
 
-    /// A = the type in the Ethernet header behind so many tags; X = where what follows begins.
+    /// A = the type in the Ethernet header after that many tags; X = where what follows begins.
     fn load_ethertype(&mut self, tags: u32) {
         self.plain(0x28, 12 + 4 * tags);
         self.set_x(14 + 4 * tags);

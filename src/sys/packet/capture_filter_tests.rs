@@ -89,7 +89,7 @@ fn ports(source: u16, destination: u16) -> Vec<u8> {
     [source.to_be_bytes(), destination.to_be_bytes(), [0, 12], [0, 0]].concat()
 }
 
-/// IPv4 with so many bytes of options.
+/// IPv4 with that many bytes of options.
 fn ipv4(protocol: u8, fragment: u16, options: u8, payload: &[u8]) -> Vec<u8> {
     let [high, low] = fragment.to_be_bytes();
     let mut packet = vec![0x45 + options / 4, 0, 0, 0, 1, 2, high, low, 64, protocol, 0, 0];

@@ -121,7 +121,7 @@ pub struct AsyncPacketSocket {
 }
 
 impl AsyncPacketSocket {
-    /// The next packet that is there; none when it is to be waited for.
+    /// The next packet that is there; `None` if it is to be waited for.
     ///
     /// # Errors
     ///

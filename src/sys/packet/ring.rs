@@ -51,7 +51,7 @@ struct UnreadPackets {
 }
 
 impl Ring {
-    /// Makes a ring of so many blocks for a socket that has none.
+    /// Makes a ring of that many blocks for a socket that has none.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Drop for Ring {
     }
 }
 
-/// The header before a packet: `struct tpacket3_hdr` and, behind it, `struct sockaddr_ll`.
+/// The header before a packet: `struct tpacket3_hdr` and, after it, `struct sockaddr_ll`.
 struct RingHeader {
     /// Distance to the next one.
     next: usize,

@@ -28,7 +28,7 @@ fn listen_to(port: u16, with_ring: bool) -> Option<AsyncPacketSocket> {
     Some(socket.into_async().unwrap())
 }
 
-/// Packets that are there now and in the next half second, until there are so many.
+/// Packets that are there now and in the next half second, until there are that many.
 fn take(socket: &mut AsyncPacketSocket, wanted: usize) -> Vec<(Vec<u8>, u16, Time)> {
     let mut packets = Vec::new();
     async_io::block_on(async {
