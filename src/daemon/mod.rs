@@ -137,7 +137,8 @@ pub(crate) fn kept_files(config: &Config, outputs: &[Plan]) -> Vec<KeptFile> {
     let trace = config.trace.file.as_deref().map(|path| KeptFile {
         key: "trace.file".to_owned(),
         path: path.to_owned(),
-        rotates: config.trace.rotates(),
+        // Where it cannot be renamed it grows on: no reason not to start.
+        rotates: false,
     });
     let outputs = outputs.iter().filter_map(|plan| {
         let ReopenedFile { path, rotates } = plan.sink.file()?;

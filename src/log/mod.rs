@@ -59,11 +59,6 @@ impl Section {
         })
     }
 
-    /// Whether the file is renamed and made new.
-    pub fn rotates(&self) -> bool {
-        self.file_max_size.get() > 0 && self.file_count.get() > 0
-    }
-
     fn level(&self) -> LevelFilter {
         if self.verbose { LevelFilter::Debug } else { LevelFilter::Info }
     }

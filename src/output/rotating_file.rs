@@ -112,7 +112,11 @@ impl RotatingFile {
         let bytes = self.batch.len() as u64;
         let end = self.size + bytes + self.tail();
         if self.size > self.head() && self.max.is_some_and(|max| end >= max) {
-            self.rotate()?;
+            match self.rotate() {
+                // Better a log that is too long than none: its folder may be one where this user makes no files.
+                Err(_) if self.is_log && self.file.is_some() => {}
+                result => result?,
+            }
         }
         let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
         if let Err(error) = file.write_all(&self.batch) {
@@ -299,6 +303,32 @@ mod tests {
         let all = [&["old\n"], &records[..]].concat().concat();
         assert_eq!(written("no-size", 0, 9, &records), std::slice::from_ref(&all));
         assert_eq!(written("no-count", 13, 0, &records), [all]);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_renamed_grows() {
+        let folder = folder("no-rename");
+        let path = folder.join("log");
+        // A folder that is not empty cannot be replaced by a file.
+        fs::create_dir_all(folder.join("log.1/inner")).unwrap();
+        for is_log in [true, false] {
+            let settings = FileSettings {
+                path: path.clone(),
+                max_size: 4,
+                count: 1,
+                is_capture: false,
+                is_log,
+                batch: 64,
+            };
+            let mut live = RotatingFile::open(settings, None).unwrap();
+            for line in [b"one\n", b"two\n"] {
+                live.batch.extend_from_slice(line);
+                assert_eq!(live.write().is_ok(), is_log || fs::metadata(&path).unwrap().len() == 0);
+                live.discard_batch();
+            }
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
