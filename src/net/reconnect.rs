@@ -75,7 +75,7 @@ impl Reconnect {
     pub(crate) async fn pause(&mut self, why: String) {
         let wait = self.backoff.wait();
         if self.known.as_ref() == Some(&why) {
-            debug!("{}: {}; the next attempt in {} ms", self.who, why, wait.as_millis() as u64);
+            debug!("{}: still so; the next attempt in {} ms", self.who, wait.as_millis() as u64);
         } else {
             warn!("{}: {}; trying again", self.who, why);
             self.known = Some(why);
