@@ -46,6 +46,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
         inputs.extend(errors.keep(plan));
     }
     let geoip = errors.keep(parts::geoip(config)).flatten();
+    errors.keep(parts::status_rules(config));
     let context = PlanContext { limits: &limits, identity: identity.as_ref() };
     let mut outputs = Vec::new();
     for kind in config.output.enabled() {
@@ -172,6 +173,14 @@ fn print(
     writeln!(out, "{total:>12}  in all; stacks, reactor and configuration take about {PROGRAM_BYTES} more")
 }
 
+/// Bytes of what is remembered, and of pairing for it.
+fn history_bytes(config: &Config, limits: &Limits) -> usize {
+    if !config.history.enable {
+        return 0;
+    }
+    config.history.cost(limits) + Pairing::exchanges_cost(limits.pairing)
+}
+
 /// Every table and buffer that is made at start, and its bytes; and what TLS takes when all places use it.
 fn memory_map(
     config: &Config,
@@ -187,6 +196,7 @@ fn memory_map(
         ("different clients and names, for each and all".to_owned(), Statistics::distinct_cost(limits)),
         tables(config, limits),
         (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
+        ("history".to_owned(), history_bytes(config, limits)),
         ("receive buffer".to_owned(), limits.receive),
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * large_buffer_bytes(limits.frame)),
         (
@@ -243,7 +253,7 @@ mod tests {
     #[test]
     fn profiles_keep_their_sizes() {
         for (profile, most) in
-            [("tiny", 1_382 << 10), ("small", 2 << 20), ("default", 4 << 20), ("large", 64 << 20)]
+            [("tiny", 1_382 << 10), ("small", 2 << 20), ("default", 5 << 20), ("large", 64 << 20)]
         {
             let config = Config::parse(&format!("[limits]\nprofile = \"{profile}\""), "a profile").unwrap();
             let limits = Limits::resolve(&config.limits);

@@ -6,17 +6,18 @@
 //!
 //! | table | bytes |
 //! |---|---|
-//! | statistics of 64 streams and the others | 376740 |
+//! | statistics of 64 streams and the others | 377780 |
 //! | different clients and names, for each and all | 646368 |
 //! | tables of 8 streams and the others | 976896 |
 //! | pairing of 8192 queries | 131072 |
+//! | history | 1337040 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
 //! | health: upstream servers, detectors, alarms | 137088 |
-//! | message on its way | 6920 |
+//! | message on its way | 6944 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 151616 |
-//! | in all | 3327836 |
+//! | in all | 4665940 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -78,6 +79,8 @@ pub struct Limits {
     pub top_clients: usize,
     /// Devices with a name.
     pub devices: usize,
+    /// Bytes of the log of exchanges.
+    pub history_log: usize,
     /// The longest data frame taken, in bytes.
     pub frame: usize,
     /// Bytes that all connections read into, one at a time.
@@ -143,6 +146,12 @@ impl Limits {
             Profile::Default => (SNIFFER_BLOCKS, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
             Profile::Large => (64, SNIFFER_DATAGRAMS, SNIFFER_FLOWS, SNIFFER_STREAM_BLOCKS),
         };
+        let history_log = match profile {
+            Profile::Tiny => 64 << 10,
+            Profile::Small => 256 << 10,
+            Profile::Default => HISTORY_LOG_BYTES,
+            Profile::Large => 16 << 20,
+        };
         let distinct = match profile {
             Profile::Tiny => [DISTINCT_BYTES, DISTINCT_BYTES_MIN, DISTINCT_BYTES_MIN],
             Profile::Small => [DISTINCT_BYTES, DISTINCT_BYTES, DISTINCT_BYTES_MIN],
@@ -151,6 +160,7 @@ impl Limits {
         };
         Limits {
             distinct,
+            history_log,
             streams,
             connections,
             connections_per_address: 0,
@@ -272,6 +282,9 @@ pub const TOP_NAMES_MIN: u32 = 16;
 pub const TOP_NAMES: usize = 256;
 /// See [`TOP_NAMES_MIN`].
 pub const TOP_NAMES_MAX: u32 = 1_048_576;
+
+/// Bytes of the log of exchanges in the default profile: a home's last 80,000.
+pub const HISTORY_LOG_BYTES: usize = 1 << 20;
 
 /// Addresses kept in a table of clients: least, default, most.
 pub const TOP_CLIENTS_MIN: u32 = 16;

@@ -7,6 +7,7 @@ use core::cell::{Ref, RefCell};
 use core::ops::ControlFlow;
 
 use crate::health::{self, Health};
+use crate::history::History;
 use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason};
 use crate::message::geoip::LocationDatabase;
@@ -26,6 +27,8 @@ pub struct Collector<'a> {
     statistics: &'a RefCell<Statistics>,
     /// Watches; `None` if nobody asks for it.
     health: RefCell<Option<Health>>,
+    /// What is remembered; `None` if nothing is.
+    history: Option<&'a RefCell<History>>,
     outputs: &'a Outlets,
     malformed: Tally<Malformed>,
 }
@@ -54,9 +57,20 @@ impl<'a> Collector<'a> {
             stages: RefCell::new(stages),
             statistics,
             health: RefCell::new(None),
+            history: None,
             outputs,
             malformed: Tally::default(),
         }
+    }
+
+    /// The same collector, which remembers in `history`.
+    pub fn with_history(self, history: Option<&'a RefCell<History>>) -> Self {
+        Collector { history, ..self }
+    }
+
+    /// What is remembered; `None` if nothing is.
+    pub fn history(&self) -> Option<&'a RefCell<History>> {
+        self.history
     }
 
     /// Takes one frame, and tells what became of it, for the counters of its input.
@@ -75,11 +89,24 @@ impl<'a> Collector<'a> {
         if let ControlFlow::Break(reason) = stages.pass(&mut event, &mut hashes) {
             return Ingested::Filtered(reason);
         }
-        self.statistics.borrow_mut().observe(&event, &hashes);
+        let mut statistics = self.statistics.borrow_mut();
+        let place = statistics.observe(&event, &hashes);
+        let mut mark = None;
+        if let Some(history) = self.history {
+            let observed = history.borrow_mut().observe(&event, &hashes, &dnstap.message, place as u16);
+            if observed.is_blocked {
+                statistics.count_blocked(place);
+            }
+            mark = Some(observed.mark);
+        }
+        drop(statistics);
         if let Some(health) = &mut *self.health.borrow_mut() {
             health.observe(&event, &hashes);
         }
         self.outputs.offer(&event, frame);
+        if let Some(mark) = mark {
+            stages.pairing.note(mark);
+        }
         Ingested::Received
     }
 
@@ -149,4 +176,4 @@ impl<'a> Collector<'a> {
 }
 
 /// An event is made and dropped a million times a second.
-const _: () = assert!(size_of::<Event<'static>>() <= 256);
+const _: () = assert!(size_of::<Event<'static>>() <= 272);

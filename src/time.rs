@@ -212,6 +212,45 @@ pub fn write_short_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Resul
     write_millionths(out, latency.microseconds())
 }
 
+/// Reads a time as RFC 3339 has it, such as `2020-09-16T18:51:53.591736+00:00`, in milliseconds since 1970; a space may stand for the
+/// plus, which it does in a query that was not encoded.
+pub(crate) fn parse_time(text: &str) -> Option<i64> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let (clock, rest) = rest.strip_prefix(['T', 't', ' '])?.split_at_checked(8)?;
+    let numbers = |text: &str, between: char| -> Option<[u64; 3]> {
+        let mut parts = text.split(between);
+        let mut next = || parts.next()?.parse::<u64>().ok();
+        Some([next()?, next()?, next()?])
+    };
+    let ([year, month, day], [hour, minute, second]) = (numbers(date, '-')?, numbers(clock, ':')?);
+    let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let digits = rest.strip_prefix('.').map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let (fraction, zone) = rest.split_at_checked(digits.map_or(0, |digits| digits + 1))?;
+    let fraction = fraction
+        .bytes()
+        .skip(1)
+        .take(3)
+        .zip([100, 10, 1])
+        .map(|(digit, unit)| u64::from(digit - b'0') * unit);
+    // The day of a date: as `Date::from_days`, the other way round.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+    let offset = match zone.split_at_checked(1)? {
+        ("Z" | "z", "") => 0,
+        (sign @ ("+" | "-" | " "), offset) => {
+            let (hours, minutes) = offset.split_once(':')?;
+            let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+            if sign == "-" { -minutes } else { minutes }
+        }
+        _ => return None,
+    };
+    Some((seconds as i64 - offset * 60) * 1_000 + fraction.sum::<u64>() as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +270,29 @@ mod tests {
         check(951_782_400, 1_000, "2000-02-29T00:00:00.000001+00:00");
         check(4_107_542_399, 999_999_999, "2100-02-28T23:59:59.999999+00:00");
         check(253_402_300_799, 0, "9999-12-31T23:59:59.000000+00:00");
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for seconds in (0..4_200_000_000u64).step_by(86_399 * 7) {
+            let mut text = String::new();
+            write_timestamp(&mut text, Time { seconds, nanoseconds: 591_736_000 }).unwrap();
+            assert_eq!(parse_time(&text), Some(seconds as i64 * 1_000 + 591), "{text}");
+        }
+        assert_eq!(parse_time("1970-01-01T01:00:00+01:00"), Some(0));
+        assert_eq!(parse_time("1970-01-01T00:00:00.5 00:00"), Some(500));
+        assert_eq!(parse_time("1970-01-01T00:00:00Z"), Some(0));
+        for text in [
+            "",
+            "1970-01-01",
+            "1970-13-01T00:00:00Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00:00.",
+            "-5",
+        ] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
     }
 
     #[test]

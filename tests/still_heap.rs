@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dnstapd::capture::{Captured, Dissector, DissectorSettings, Ignored, LinkLayer};
+use dnstapd::history::{self, History};
 use dnstapd::http;
 use dnstapd::input::connections::Origin;
 use dnstapd::input::counters::InputCounters;
@@ -91,7 +92,7 @@ fn patterns() -> Filter {
 
 /// The stages of a message, with patterns that look at everything.
 fn stages(pairing: usize) -> Stages {
-    Stages { pairing: Pairing::new(pairing), filter: patterns(), geoip: None }
+    Stages { pairing: Pairing::with_exchanges(pairing), filter: patterns(), geoip: None }
 }
 
 /// The database of tests/data, when this build knows databases.
@@ -121,8 +122,11 @@ fn collector_of(
         leak(Outlets::new(formats.iter().map(|&format| Outlet::new("stdout", format, b"\n", settings))));
     let statistics = leak(RefCell::new(everything(&limits)));
     statistics.borrow_mut().count_intervals();
+    let section: history::Section = toml::from_str("log = '64K'\nanswers = true").unwrap();
+    let history = leak(RefCell::new(History::new(&section, &limits, Default::default(), 0)));
     let collector =
-        Collector::new(statistics, outputs, stages(limits.pairing), statistics::Section::default().hasher());
+        Collector::new(statistics, outputs, stages(limits.pairing), statistics::Section::default().hasher())
+            .with_history(Some(history));
     collector.set_geoip(places());
     (leak(collector), outputs, limits, statistics)
 }
@@ -657,6 +661,7 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
             collector,
             outputs,
             inputs,
+            history: None,
             stop: leak(http::Stop::default()),
         };
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());

@@ -217,7 +217,9 @@ impl Queries {
         };
         // A CLIENT_QUERY and nothing else.
         let dnstap = Dnstap::parse(b"\x72\x02\x08\x05\x78\x01").unwrap();
-        (0..times).for_each(|_| self.statistics.observe(&Event::from_dnstap(&dnstap), &hashes));
+        (0..times).for_each(|_| {
+            self.statistics.observe(&Event::from_dnstap(&dnstap), &hashes);
+        });
     }
 
     /// The first rows of the table.

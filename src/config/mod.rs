@@ -20,7 +20,7 @@ use crate::message::{filter, geoip};
 use crate::sys::files;
 use crate::sys::new_password::new_password;
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret, Text};
-use crate::{health, http, input, limits, log, output, process, statistics};
+use crate::{health, history, http, input, limits, log, names, output, process, statistics};
 use document::ConfigDocument;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,6 +44,10 @@ pub struct Config {
     pub statistics: statistics::Section,
     /// Upstream servers and detectors.
     pub health: health::Section,
+    /// What is remembered.
+    pub history: history::Section,
+    /// Names of devices.
+    pub names: names::Section,
     /// Which messages are kept.
     pub filter: filter::Section,
     /// Country and city.
@@ -248,6 +252,7 @@ impl Config {
         let Config { web_api, geoip, input, output, .. } = self;
         one(true, "statistics", &|| self.statistics.check());
         one(web_api.enable, "web-api", &|| web_api.check());
+        one(self.names.enable, "names", &|| self.names.check());
         one(geoip.enable, "geoip", &|| geoip.check());
         for (path, kind) in input.enabled() {
             one(true, &format!("input.{path}"), &|| kind.check());

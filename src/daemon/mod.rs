@@ -10,6 +10,7 @@
 pub(crate) mod certificates;
 pub(crate) mod parts;
 
+use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,16 +22,19 @@ use smol::future::{or, pending, zip};
 use smol::{LocalExecutor, Task};
 
 use crate::config::{CommandLine, Config, Reload, refusal};
+use crate::history::History;
 use crate::input::{BrokenOff, InputContext, InputPlan};
 use crate::limits::{DRAIN_SECONDS, HTTP_WORKERS, Limits};
 use crate::message::filter::Filter;
 use crate::message::geoip;
+use crate::names::sources::{self, NameSources, OwnedFact};
 use crate::output::{Plan, ReopenedFile, Sink};
 use crate::process::privileges::KeptFile;
 use crate::process::{PidFile, StartError, descriptors, privileges, service};
 use crate::sys::files as sys_files;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::stdio;
+use crate::time::Time;
 use crate::{http, log, password};
 
 use certificates::Certificates;
@@ -70,8 +74,9 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
     opened.inputs.iter().for_each(|input| input.source.warn_of_lost_rights());
     warn_of_unreadable(&config);
     let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
+    let rules = std::mem::take(&mut opened.status_rules);
     let parts: &'static ProcessTables =
-        Box::leak(Box::new(ProcessTables::build(&config, certificates, &opened.inputs, outlets)));
+        Box::leak(Box::new(ProcessTables::build(&config, certificates, &opened.inputs, outlets, rules)));
     parts.receiver.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
@@ -210,6 +215,10 @@ impl Tasks {
             )));
         }
         running.others.push(executor.spawn(tick(parts)));
+        if let Some(history) = parts.receiver.collector.history().filter(|_| config.names.enable) {
+            let sources = NameSources::new(&config.names);
+            running.others.push(executor.spawn(learn_names(history, sources)));
+        }
         Ok(running)
     }
 
@@ -283,7 +292,14 @@ async fn tick(parts: &'static ProcessTables) {
         Timer::after(Duration::from_secs(1)).await;
         let now = Instant::now();
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
-        parts.stage.statistics.borrow_mut().tick(milliseconds);
+        {
+            let mut statistics = parts.stage.statistics.borrow_mut();
+            statistics.tick(milliseconds);
+            if let Some(history) = parts.receiver.collector.history() {
+                let unanswered = |place| statistics.count_unanswered(usize::from(place));
+                history.borrow_mut().tick(parts::monotonic_ms(), wall_seconds(), unanswered);
+            }
+        }
         parts.stage.outlets.tick(now);
         parts.receiver.collector.tick(milliseconds);
         log::tick(now);
@@ -297,6 +313,47 @@ async fn tick(parts: &'static ProcessTables) {
         last = now;
     }
 }
+
+/// Seconds since 1970; `None` while the clock is older than this program, as on a router that has not heard the time yet.
+fn wall_seconds() -> Option<u64> {
+    let seconds = Time::now().seconds;
+    (seconds >= BUILT_SECONDS).then_some(seconds)
+}
+
+/// No clock that is set shows a time before this one: 2026-11-01.
+const BUILT_SECONDS: u64 = 1_793_491_200;
+
+/// Looks again and again at what says who is who.
+async fn learn_names(history: &'static RefCell<History>, mut sources: NameSources) {
+    learn(history, sources.statics());
+    loop {
+        let changed = sources.changed();
+        if !changed.is_empty() {
+            let facts = smol::unblock(move || sources::read(&changed)).await;
+            // A few at a time: each may walk the table of devices.
+            for facts in facts.chunks(FACTS_AT_ONCE) {
+                learn(history, facts);
+                smol::future::yield_now().await;
+            }
+        }
+        sources.learn_neighbours(history.borrow_mut().devices_mut(), now_seconds());
+        Timer::after(Duration::from_secs(sources::LOOK_SECONDS)).await;
+    }
+}
+
+/// Has the devices learn some facts.
+fn learn(history: &RefCell<History>, facts: &[OwnedFact]) {
+    let mut history = history.borrow_mut();
+    facts.iter().for_each(|fact| history.devices_mut().learn(&fact.as_fact(), now_seconds()));
+}
+
+/// Seconds since 1970 as a device keeps them.
+fn now_seconds() -> u32 {
+    u32::try_from(Time::now().seconds).unwrap_or(u32::MAX)
+}
+
+/// Facts learned before other work has its turn.
+const FACTS_AT_ONCE: usize = 32;
 
 /// Takes over what can change while running; an invalid file leaves everything as it is.
 fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {

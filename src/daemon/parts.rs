@@ -1,11 +1,16 @@
 //! The parts of a daemon: what it opens, and the tables it fills.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use super::certificates::Certificates;
 use crate::config::Config;
+use crate::history::History;
+use crate::history::status::StatusRules;
 use crate::http;
 use crate::input::counters::InputCounters;
 use crate::input::receiver::Receiver;
@@ -13,6 +18,7 @@ use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::Limits;
 use crate::message::filter::Filter;
 use crate::message::geoip::LocationDatabase;
+use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
 use crate::message::stages::Stages;
 use crate::output::{Outlet, Outlets, Plan, PlanContext, TaskContext};
@@ -27,6 +33,7 @@ pub struct Sockets {
     pub outputs: Vec<Plan>,
     pub web_api: Vec<TcpListener>,
     pub geoip: Option<LocationDatabase>,
+    pub status_rules: StatusRules,
 }
 
 impl Sockets {
@@ -36,6 +43,7 @@ impl Sockets {
         let api = &config.web_api;
         let mut sockets = Sockets {
             geoip: geoip(config)?,
+            status_rules: status_rules(config)?,
             outputs: plans(config, &limits, Some(identity))?,
             inputs: inputs(config, &limits)?,
             web_api: Vec::new(),
@@ -62,6 +70,24 @@ pub fn inputs(config: &Config, limits: &Limits) -> Result<Vec<InputPlan>, StartE
 pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> Result<Vec<Plan>, StartError> {
     let plans = config.output.plans(&PlanContext { limits, identity });
     plans.map_err(|(name, error)| StartError(format!("output.{name}{error}")))
+}
+
+/// What makes a response a blocked one: the lists of names are read.
+pub fn status_rules(config: &Config) -> Result<StatusRules, StartError> {
+    let (addresses, lists) = (&config.statistics.blocked_addresses, &config.statistics.blocked_names);
+    let names = if config.history.enable && !lists.is_empty() {
+        let names = NameSet::read(&mut lists.iter().map(|path| File::open(&**path)));
+        Some(names.map_err(StartError::of("statistics.blocked-names"))?)
+    } else {
+        None
+    };
+    Ok(StatusRules { addresses: addresses.clone(), names })
+}
+
+/// The monotonic clock in milliseconds, since the first call.
+pub fn monotonic_ms() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The database that is enabled, opened.
@@ -93,6 +119,7 @@ impl ProcessTables {
         certificates: Certificates,
         inputs: &[InputPlan],
         outlets: Vec<Outlet>,
+        rules: StatusRules,
     ) -> Self {
         let limits = Limits::resolve(&config.limits);
         let statistics: &'static _ = {
@@ -101,16 +128,28 @@ impl ProcessTables {
         };
         let stage: &'static TaskContext =
             Box::leak(Box::new(TaskContext { outlets: Outlets::new(outlets), statistics }));
-        let collector: &'static Collector<'static> = Box::leak(Box::new(Collector::new(
-            statistics,
-            &stage.outlets,
-            Stages {
-                pairing: Pairing::new(limits.pairing),
-                filter: Filter::new(&config.filter),
-                geoip: None,
-            },
-            config.statistics.hasher(),
-        )));
+        let remembers = config.history.enable;
+        let history: Option<&'static RefCell<History>> = remembers.then(|| {
+            let history = History::new(&config.history, &limits, rules, monotonic_ms());
+            &*Box::leak(Box::new(RefCell::new(history)))
+        });
+        let collector: &'static Collector<'static> = Box::leak(Box::new(
+            Collector::new(
+                statistics,
+                &stage.outlets,
+                Stages {
+                    pairing: if remembers {
+                        Pairing::with_exchanges(limits.pairing)
+                    } else {
+                        Pairing::new(limits.pairing)
+                    },
+                    filter: Filter::new(&config.filter),
+                    geoip: None,
+                },
+                config.statistics.hasher(),
+            )
+            .with_history(history),
+        ));
         collector.set_health(&config.health);
         ProcessTables {
             stage,
@@ -130,6 +169,7 @@ impl ProcessTables {
             collector: self.receiver.collector,
             outputs: &self.stage.outlets,
             inputs: &self.inputs,
+            history: self.receiver.collector.history(),
             stop: &self.api_stop,
         }
     }

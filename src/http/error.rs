@@ -47,6 +47,10 @@ pub enum HttpError {
     Rows,
     /// `detail` is neither 0 nor 1.
     Detail,
+    /// The parameter of that name is not understood.
+    Filter(&'static str),
+    /// Nothing is remembered.
+    History,
 }
 
 impl HttpError {
@@ -56,6 +60,8 @@ impl HttpError {
             HttpError::Untracked(_) | HttpError::Parameter | HttpError::Rows | HttpError::Detail => {
                 StatusCode::BAD_REQUEST
             }
+            HttpError::Filter(_) => StatusCode::BAD_REQUEST,
+            HttpError::History => StatusCode::NOT_FOUND,
             HttpError::ContentLength
             | HttpError::NoHost
             | HttpError::StreamEncoding
@@ -122,6 +128,8 @@ impl HttpError {
             HttpError::Parameter => "this path does not have all of these parameters",
             HttpError::Rows => "`n` is not a number from 0 up",
             HttpError::Detail => "`detail` is neither 0 nor 1",
+            HttpError::History => "nothing of this is remembered: the history is off",
+            HttpError::Filter(name) => return write!(f, "`{name}` is not understood"),
             HttpError::Untracked(tracked) => {
                 return write!(f, "`more` names a table that is not tracked; tracked: {tracked}");
             }

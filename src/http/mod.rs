@@ -55,6 +55,7 @@ mod tests;
 use core::cell::RefCell;
 use std::time::Instant;
 
+use crate::history::History;
 use crate::input::counters::InputCounters;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outlets;
@@ -82,6 +83,8 @@ pub struct App<'a> {
     pub outputs: &'a Outlets,
     /// The counters of the inputs that are on.
     pub inputs: &'a [InputCounters],
+    /// What is remembered; `None` if nothing is.
+    pub history: Option<&'a RefCell<History>>,
     /// Asks the workers to stop.
     pub stop: &'a Stop,
 }

@@ -85,6 +85,11 @@ impl<'a, 'r> Response<'a, 'r> {
         Response::new(StatusCode::OK, document.content_type(), Body::Document(document))
     }
 
+    /// The answer with another content type than that of its kind.
+    pub(crate) fn of_type(self, content_type: &'static str) -> Self {
+        Response { content_type, ..self }
+    }
+
     /// Success, and nothing to say about it: 204.
     pub(crate) fn no_content() -> Self {
         Response::new(StatusCode::NO_CONTENT, "", Body::Empty)

@@ -18,15 +18,19 @@ use super::App;
 use super::auth::Admitted;
 use super::connection::HttpConnection;
 use super::documents::counters::CounterList;
+use super::documents::devices::DeviceList;
 use super::documents::health::{AlarmList, UpstreamList};
+use super::documents::log::{LogForm, LogPage};
 use super::documents::metrics_text::{Exposition, Snapshot};
 use super::documents::page;
+use super::documents::series::SeriesArrays;
 use super::documents::streams::StreamList;
 use super::documents::tables::TableList;
 use super::error::HttpError;
 use super::guesses::Guesses;
 use super::query::{BadParameter, Parameters, PercentEncoded};
-use super::response::{BodyMode, Response, Words};
+use super::response::{BodyMode, JSON, Response, Words};
+use crate::history::series::SeriesPeriod;
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
 use crate::statistics::StreamScope;
 use crate::wire::text::TEXT_PER_BYTE;
@@ -80,7 +84,7 @@ enum Others {
 
 use Access::{Credentials, Open};
 use Methods::{Delete, Read as Get};
-use Others::PassedOver;
+use Others::{PassedOver, Refused};
 
 /// All endpoints.
 #[rustfmt::skip]
@@ -90,8 +94,12 @@ const ROUTES: &[Route] = &[
     Route { path: "/counters", methods: Get, access: Credentials, parameters: &["stream", "more"], others: PassedOver, handler: counters },
     Route { path: "/tables", methods: Get, access: Credentials, parameters: &["stream", "n", "more", "detail"], others: PassedOver, handler: tables },
     Route { path: "/streams", methods: Get, access: Credentials, parameters: &[], others: PassedOver, handler: |request| Ok(Response::document(StreamList::new(request.app))) },
-    Route { path: "/upstreams", methods: Get, access: Credentials, parameters: &[], others: Others::Refused, handler: |request| Ok(Response::document(UpstreamList::new(request.app))) },
-    Route { path: "/alarms", methods: Get, access: Credentials, parameters: &[], others: Others::Refused, handler: |request| Ok(Response::document(AlarmList::new(request.app))) },
+    Route { path: "/upstreams", methods: Get, access: Credentials, parameters: &[], others: Refused, handler: |request| Ok(Response::document(UpstreamList::new(request.app))) },
+    Route { path: "/alarms", methods: Get, access: Credentials, parameters: &[], others: Refused, handler: |request| Ok(Response::document(AlarmList::new(request.app))) },
+    Route { path: "/log", methods: Get, access: Credentials, parameters: LOG_PARAMETERS, others: Refused, handler: log },
+    Route { path: "/series", methods: Get, access: Credentials, parameters: &["period"], others: Refused, handler: series },
+    Route { path: "/devices", methods: Get, access: Credentials, parameters: &["limit"], others: Refused, handler: devices },
+    Route { path: "/history", methods: Delete, access: Credentials, parameters: &[], others: Refused, handler: forget },
     Route { path: "/reset", methods: Delete, access: Credentials, parameters: &[], others: PassedOver, handler: reset },
     Route { path: "/health", methods: Get, access: Open, parameters: &[], others: PassedOver, handler: |_| Ok(Response::words(StatusCode::OK, OK)) },
     Route { path: "/ready", methods: Get, access: Open, parameters: &[], others: PassedOver, handler: ready },
@@ -118,6 +126,67 @@ fn tables<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, Http
     let (scope, more) = (request.scope()?, request.parameters.find("more").unwrap_or_default());
     let detail = switch(request.parameters.find("detail")).ok_or(HttpError::Detail)?;
     Ok(Response::document(TableList::new(request.app, scope, request.rows()?, detail, more)?))
+}
+
+/// Parameters of `/log`: those of its filter, and of the page.
+const LOG_PARAMETERS: &[&str] = &[
+    "client",
+    "name",
+    "type",
+    "rcode",
+    "message",
+    "stream",
+    "status",
+    "protocol",
+    "min-latency",
+    "since",
+    "until",
+    "limit",
+    "before",
+    "format",
+];
+
+fn log<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
+    let is_kept = request.app.history.is_some_and(|history| history.borrow().log().is_some());
+    let page = LogPage::new(request.app, request.parameters)?;
+    if !is_kept {
+        return Err(HttpError::History);
+    }
+    let content_type = match page.form() {
+        LogForm::Json => JSON,
+        LogForm::Ndjson => "application/x-ndjson; charset=utf-8",
+        LogForm::Csv => "text/csv; charset=utf-8",
+    };
+    Ok(Response::document(page).of_type(content_type))
+}
+
+fn series<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
+    let period = request.parameters.find("period").unwrap_or_default();
+    let period = period.decode::<8>().ok().and_then(|name| SeriesPeriod::parse(&name));
+    let period = match request.parameters.find("period") {
+        None => SeriesPeriod::Hour,
+        Some(_) => period.ok_or(HttpError::Filter("period"))?,
+    };
+    request.app.history.ok_or(HttpError::History)?;
+    Ok(Response::document(SeriesArrays::new(request.app, period)))
+}
+
+fn devices<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
+    let limit = match request.parameters.find("limit").map(|limit| limit.decode::<8>()) {
+        None => 100,
+        Some(text) => {
+            let limit =
+                text.ok().and_then(|text| text.parse().ok()).filter(|limit| (1..=1_000).contains(limit));
+            limit.ok_or(HttpError::Filter("limit"))?
+        }
+    };
+    request.app.history.ok_or(HttpError::History)?;
+    Ok(Response::document(DeviceList::new(request.app, limit)))
+}
+
+fn forget<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
+    request.app.history.ok_or(HttpError::History)?.borrow_mut().clear();
+    Ok(Response::no_content())
 }
 
 fn reset<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
@@ -230,7 +299,7 @@ impl<'a> Service<'a> {
             return Err(HttpError::Method(route.methods.list()));
         }
         let parameters = Parameters(parts.query().map_or("", |query| query.0));
-        if route.others == Others::Refused && !parameters.are_among(route.parameters) {
+        if route.others == Refused && !parameters.are_among(route.parameters) {
             return Err(HttpError::Parameter);
         }
         let request =

@@ -12,6 +12,7 @@ use core::num::NonZeroU16;
 
 use crate::limits::IDENTITY_BYTES;
 use crate::message::geoip::Location;
+use crate::message::pairing::ExchangeMark;
 use crate::time::{Latency, Time};
 use crate::wire::dns::Summary;
 use crate::wire::dnstap::{self, Dnstap};
@@ -44,6 +45,8 @@ pub struct Event<'a> {
     pub query_time: Option<Time>,
     /// Time from query to response; responses only.
     pub latency: Option<Latency>,
+    /// The exchange that it belongs to, where exchanges are kept.
+    pub exchange: ExchangeMark,
     /// Where the query address is; `None` if nobody looks.
     pub location: Option<Location<'a>>,
     /// The changes of a stage, for outputs that send on the frame as it came.
@@ -95,6 +98,7 @@ impl<'a> Event<'a> {
             dns: Summary::parse(payload),
             query_time,
             latency: None,
+            exchange: ExchangeMark::default(),
             location: None,
             rewritten: Rewritten::default(),
         }

@@ -5,5 +5,6 @@ pub mod filter;
 pub mod geoip;
 pub mod hashes;
 pub mod kinds;
+pub mod name_set;
 pub mod pairing;
 pub mod stages;

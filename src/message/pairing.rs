@@ -26,6 +26,49 @@ pub struct Pairing {
     rows: Box<[QueryRow]>,
     hasher: SeededState,
     evicted: u64,
+    /// What the log of exchanges calls each query, by its entry; empty if there is no log.
+    handles: Box<[u32]>,
+}
+
+/// The places that a message has in pairing and in the log of exchanges; numbers of 0 are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExchangeMark {
+    /// A query's entry, plus 1.
+    entry: u32,
+    /// The exchange that a response ends, or that a repeated query is.
+    handle: u32,
+    /// The exchange of a query that had to make room.
+    forgotten: u32,
+}
+
+/// An exchange as the log of exchanges calls it; never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExchangeHandle(pub u32);
+
+impl ExchangeMark {
+    /// Whether the query waits for its response here.
+    #[inline]
+    pub fn is_remembered(self) -> bool {
+        self.entry != 0
+    }
+
+    /// The exchange that a response ends, or that a repeated query is.
+    #[inline]
+    pub fn handle(self) -> Option<ExchangeHandle> {
+        (self.handle != 0).then_some(ExchangeHandle(self.handle))
+    }
+
+    /// The exchange of a query that had to make room.
+    #[inline]
+    pub fn forgotten(self) -> Option<ExchangeHandle> {
+        (self.forgotten != 0).then_some(ExchangeHandle(self.forgotten))
+    }
+
+    /// The entry with another exchange.
+    #[inline]
+    pub fn with(self, handle: Option<ExchangeHandle>) -> Self {
+        ExchangeMark { entry: self.entry, handle: handle.map_or(0, |handle| handle.0), forgotten: 0 }
+    }
 }
 
 /// Entries that share a cache line.
@@ -59,7 +102,28 @@ impl Pairing {
     /// A table for `entries` queries, rounded up to whole rows and a power of two.
     pub fn new(entries: usize) -> Self {
         let rows = limits::table(Self::rows_for(entries), QueryRow::default());
-        Pairing { rows, hasher: seeded_state(), evicted: 0 }
+        Pairing { rows, hasher: seeded_state(), evicted: 0, handles: Box::default() }
+    }
+
+    /// The same table, which remembers an exchange with each query.
+    pub fn with_exchanges(entries: usize) -> Self {
+        let pairing = Pairing::new(entries);
+        let handles = limits::table(pairing.rows.len() * ENTRIES_PER_ROW, 0);
+        Pairing { handles, ..pairing }
+    }
+
+    /// Bytes that remembering the exchanges takes.
+    pub fn exchanges_cost(entries: usize) -> usize {
+        Self::rows_for(entries) * ENTRIES_PER_ROW * size_of::<u32>()
+    }
+
+    /// Remembers the exchange of a query.
+    #[inline]
+    pub fn note(&mut self, mark: ExchangeMark) {
+        let entry = (mark.entry as usize).wrapping_sub(1);
+        if let Some(handle) = self.handles.get_mut(entry) {
+            *handle = mark.handle;
+        }
     }
 
     fn rows_for(entries: usize) -> usize {
@@ -76,11 +140,11 @@ impl Pairing {
         let time = event.time?;
         let key = self.key(event, address, name);
         if event.is_response() {
-            let remembered = key.and_then(|key| self.take(key));
+            let remembered = key.and_then(|key| self.take(key, &mut event.exchange));
             event.latency =
                 event.query_time.or(remembered).and_then(|query_time| Latency::between(query_time, time));
         } else if let Some(key) = key.filter(|_| time.seconds <= SECONDS_MAX) {
-            self.put(key, time);
+            self.put(key, time, &mut event.exchange);
         }
         key
     }
@@ -110,14 +174,15 @@ impl Pairing {
     }
 
     /// The row a key lives in.
-    fn row(&mut self, key: u64) -> Option<&mut QueryRow> {
-        let mask = self.rows.len() - 1;
-        self.rows.get_mut(usize::try_from(key >> 32).unwrap_or(0) & mask)
+    #[inline]
+    fn row(&self, key: u64) -> usize {
+        usize::try_from(key >> 32).unwrap_or(0) & (self.rows.len() - 1)
     }
 
-    fn put(&mut self, key: u64, time: Time) {
+    fn put(&mut self, key: u64, time: Time, mark: &mut ExchangeMark) {
         let time = pack(time);
-        let Some(QueryRow(entries)) = self.row(key) else { return };
+        let row = self.row(key);
+        let Some(QueryRow(entries)) = self.rows.get_mut(row) else { return };
         // Four classes in one number, the least of which goes: the same exchange, asked again; a free entry; one outside
         // of the 60 s around this message; the oldest of the others. At 12:00:00 an entry of 11:59:58 has the rank
         // 58 s, one of 12:00:02 62 s, and one of 11:58:00 wraps around to far above 120 s. So one comparison finds both
@@ -138,13 +203,29 @@ impl Pairing {
         let Some(entry) = entries.get_mut(way) else { return };
         *entry = WaitingQuery { key, time };
         self.evicted += u64::from(least >= 3);
+        let entry = row * ENTRIES_PER_ROW + way;
+        if let Some(handle) = self.handles.get_mut(entry) {
+            // The handle of a query that the filter then leaves out must not be that of the one before it.
+            let held = core::mem::take(handle);
+            mark.entry = entry as u32 + 1;
+            match least {
+                0 => mark.handle = held,
+                1 | 2 => {}
+                _ => mark.forgotten = held,
+            }
+        }
     }
 
-    fn take(&mut self, key: u64) -> Option<Time> {
-        let QueryRow(entries) = self.row(key)?;
+    fn take(&mut self, key: u64, mark: &mut ExchangeMark) -> Option<Time> {
+        let row = self.row(key);
+        let QueryRow(entries) = self.rows.get_mut(row)?;
         let bit = |(way, entry): (usize, &WaitingQuery)| u32::from(entry.key == key) << way;
         let found = entries.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
-        let entry = entries.get_mut(found.trailing_zeros() as usize)?;
+        let way = found.trailing_zeros() as usize;
+        let entry = entries.get_mut(way)?;
+        if let Some(handle) = self.handles.get_mut(row * ENTRIES_PER_ROW + way) {
+            mark.handle = core::mem::take(handle);
+        }
         Some(unpack(core::mem::take(entry).time))
     }
 }
@@ -186,6 +267,7 @@ mod tests {
             dns: Summary { id: Some(id), ..Summary::parse(&[]) },
             query_time: None,
             latency: None,
+            exchange: ExchangeMark::default(),
             location: None,
             rewritten: Default::default(),
         }

@@ -16,15 +16,56 @@
 //!
 //! Nothing is ever asked of the network.
 
-#![allow(dead_code, reason = "the pipeline and the web API come next")]
-
 pub mod files;
+pub mod sources;
 
 use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv6Addr};
 
+use std::collections::BTreeMap;
+
 use crate::limits;
+use crate::section::section;
+use crate::values::{FilePath, KeyError, Text};
 use files::{Fact, Mac, NameSource};
+
+section! {
+    /// Section `names`.
+    pub struct Section {
+        /// Whether devices get names.
+        enable: bool = true,
+        /// Leases, hosts and ethers files, and folders of such; missing ones say nothing.
+        files: Vec<FilePath> = FILES.map(FilePath::new).to_vec(),
+        /// Whether the kernel is asked which addresses belong together.
+        neighbours: bool = true,
+        /// Whether records have a field `device`.
+        records: bool = false,
+        /// Names by address or MAC.
+        r#static: BTreeMap<String, Text> = BTreeMap::new(),
+    }
+}
+
+/// Where OpenWrt and Debian have what their DHCP servers know.
+const FILES: [&str; 5] =
+    ["/tmp/dhcp.leases", "/tmp/hosts", "/var/lib/misc/dnsmasq.leases", "/etc/hosts", "/etc/ethers"];
+
+impl Section {
+    /// The rules between the keys.
+    ///
+    /// # Errors
+    ///
+    /// A static name for something that is neither an address nor a MAC.
+    pub fn check(&self) -> Result<(), KeyError> {
+        let is_known = |key: &&String| key.parse::<IpAddr>().is_ok() || files::parse_mac(key).is_some();
+        match self.r#static.keys().find(|key| !is_known(key)) {
+            Some(key) => {
+                Err(KeyError::new("static", format!("{key:?} is not a device; allowed: an address or a MAC")))
+            }
+            None if self.records => Err(KeyError::new("records", "not there yet; allowed: false".to_owned())),
+            None => Ok(()),
+        }
+    }
+}
 
 /// The devices.
 #[derive(Debug)]
@@ -54,7 +95,7 @@ pub struct Device {
     queries: u32,
     blocked: u32,
     /// Number of its latest new address, plus 1.
-    first_address: u16,
+    first_address: u32,
 }
 
 /// An address of a device.
@@ -64,16 +105,16 @@ struct Address {
     bytes: [u8; 16],
     last_seen: u32,
     /// Number of the device, plus 1; 0 if the place is free.
-    device: u16,
+    device: u32,
     /// The device's next address, plus 1.
-    next: u16,
+    next: u32,
     /// Whether it asked for something.
     has_asked: bool,
 }
 
 /// The number of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DeviceId(u16);
+pub struct DeviceId(u32);
 
 /// Bytes of a name: a label of the DNS is no longer.
 pub const NAME_BYTES: usize = 63;
@@ -100,7 +141,6 @@ impl Devices {
 
     /// An empty table for that many devices.
     pub fn new(devices: usize) -> Self {
-        let devices = devices.min(usize::from(u16::MAX) / (2 * ADDRESSES_EACH));
         Devices {
             devices: limits::table(devices, Device::FREE),
             addresses: limits::table(Self::rows(devices) * ROW, Address::default()),
@@ -163,11 +203,11 @@ impl Devices {
 
     /// The device of that number.
     pub fn device(&self, DeviceId(id): DeviceId) -> Option<&Device> {
-        self.devices.get(usize::from(id)).filter(|device| device.is_used)
+        self.devices.get(id as usize).filter(|device| device.is_used)
     }
 
     fn device_mut(&mut self, DeviceId(id): DeviceId) -> Option<&mut Device> {
-        self.devices.get_mut(usize::from(id))
+        self.devices.get_mut(id as usize)
     }
 
     /// All devices that asked for something.
@@ -192,7 +232,7 @@ impl Devices {
     fn addresses_of(&self, id: DeviceId) -> impl Iterator<Item = (usize, &Address)> {
         let mut next = self.device(id).map_or(0, |device| device.first_address);
         core::iter::from_fn(move || {
-            let place = usize::from(next.checked_sub(1)?);
+            let place = next.checked_sub(1)? as usize;
             let address = self.addresses.get(place)?;
             next = address.next;
             Some((place, address))
@@ -257,7 +297,7 @@ impl Devices {
 
     fn find_mac(&self, mac: Mac) -> Option<DeviceId> {
         let found = self.devices.iter().position(|device| device.is_used && device.mac == Some(mac))?;
-        u16::try_from(found).ok().map(DeviceId)
+        u32::try_from(found).ok().map(DeviceId)
     }
 
     /// A device that did not ask yet. What nothing can be called by has no place.
@@ -286,7 +326,7 @@ impl Devices {
         let first = self.device(id)?.first_address;
         let held = self.addresses.get_mut(place)?;
         *held = Address { bytes, last_seen: 0, device: id.0 + 1, next: first, has_asked: false };
-        self.device_mut(id)?.first_address = place as u16 + 1;
+        self.device_mut(id)?.first_address = place as u32 + 1;
         Some(place)
     }
 
@@ -348,10 +388,8 @@ impl Devices {
     /// Takes an address out of the list of its device.
     fn unlink(&mut self, place: usize, id: DeviceId) {
         let next = self.addresses.get(place).map_or(0, |address| address.next);
-        let before = self
-            .addresses_of(id)
-            .find(|(_, address)| usize::from(address.next) == place + 1)
-            .map(|(at, _)| at);
+        let before =
+            self.addresses_of(id).find(|(_, address)| address.next as usize == place + 1).map(|(at, _)| at);
         match before.and_then(|at| self.addresses.get_mut(at)) {
             Some(address) => address.next = next,
             None => {
@@ -371,7 +409,7 @@ impl Devices {
             (address.device, address.next) = (to.0 + 1, first);
         }
         if let Some(device) = self.device_mut(to) {
-            device.first_address = place as u16 + 1;
+            device.first_address = place as u32 + 1;
         }
         let Some(old) = self.device(from).cloned() else { return };
         if old.first_address != 0 || old.mac.is_some() {
@@ -408,7 +446,7 @@ impl Devices {
         }
         let (is_named, last_seen, at) = best?;
         self.hand = at + 1;
-        let id = DeviceId(u16::try_from(at).ok()?);
+        let id = DeviceId(u32::try_from(at).ok()?);
         if self.device(id).is_some() {
             self.evicted += 1;
             if is_named || now.abs_diff(last_seen) < GRACE_SECONDS {
@@ -416,7 +454,7 @@ impl Devices {
             }
             loop {
                 let first = self.device(id).map_or(0, |device| device.first_address);
-                let Some(place) = usize::from(first).checked_sub(1) else { break };
+                let Some(place) = (first as usize).checked_sub(1) else { break };
                 self.unlink(place, id);
                 if let Some(address) = self.addresses.get_mut(place) {
                     *address = Address::default();

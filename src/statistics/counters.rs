@@ -22,6 +22,9 @@ pub struct Counters {
     latency: [u64; LATENCY_BOUNDS.len()],
     /// Sum of all latencies in microseconds.
     latency_microseconds: u64,
+    /// Responses that were blocked, and queries that found no response, if a history is kept.
+    blocked: u64,
+    unanswered: u64,
     /// Time of the last message that had one.
     last_message: Option<Time>,
 }
@@ -99,6 +102,8 @@ impl Counters {
         messages: [0; MESSAGE_SLOTS],
         latency: [0; LATENCY_BOUNDS.len()],
         latency_microseconds: 0,
+        blocked: 0,
+        unanswered: 0,
         last_message: None,
     };
 
@@ -119,6 +124,16 @@ impl Counters {
             self.observe_latency(latency);
         }
         self.last_message = event.time.or(self.last_message);
+    }
+
+    /// Counts a response that was counted as a message as one that was blocked.
+    pub(super) fn count_blocked(&mut self) {
+        self.blocked += 1;
+    }
+
+    /// Counts a query that found no response.
+    pub(super) fn count_unanswered(&mut self) {
+        self.unanswered += 1;
     }
 
     fn observe_latency(&mut self, latency: Latency) {
@@ -142,6 +157,8 @@ impl Counters {
                 at(&of(direction).rcodes, usize::from(number))
             }
             Counter::Rcode(..) => 0,
+            Counter::Blocked => self.blocked,
+            Counter::Unanswered => self.unanswered,
             Counter::Type(direction, rrtype) => {
                 unknown.find(rrtype).map_or(0, |slot| at(&of(direction).types, slot))
             }
@@ -194,6 +211,8 @@ impl Counters {
         add(&mut self.messages, &other.messages);
         add(&mut self.latency, &other.latency);
         self.latency_microseconds += other.latency_microseconds;
+        self.blocked += other.blocked;
+        self.unanswered += other.unanswered;
         self.last_message = self.last_message.max(other.last_message);
     }
 
@@ -310,6 +329,10 @@ pub enum Counter {
     Type(Direction, RrType),
     /// Responses of one latency class, by index in [`LATENCY_CLASSES`].
     Latency(usize),
+    /// Responses that were blocked.
+    Blocked,
+    /// Queries that found no response.
+    Unanswered,
 }
 
 impl Counter {
@@ -321,8 +344,11 @@ impl Counter {
         };
         let direction = Direction::parse(direction)?;
         let Some(what) = what else { return Some(Counter::Messages(direction)) };
-        if what == "bytes" {
-            return Some(Counter::Bytes(direction));
+        match (direction, what) {
+            (_, "bytes") => return Some(Counter::Bytes(direction)),
+            (Direction::Response, "blocked") => return Some(Counter::Blocked),
+            (Direction::Query, "unanswered") => return Some(Counter::Unanswered),
+            _ => {}
         }
         if let (Direction::Response, Some(class)) =
             (direction, LATENCY_CLASSES.iter().position(|(class, _)| *class == what))
@@ -339,12 +365,12 @@ impl Counter {
 }
 
 /// An rcode by its mnemonic, or by the old spelling of NOTIMP.
-pub(super) fn parse_rcode(what: &str) -> Option<Rcode> {
+pub(crate) fn parse_rcode(what: &str) -> Option<Rcode> {
     if what.eq_ignore_ascii_case("noimp") { Some(Rcode(4)) } else { Rcode::from_mnemonic(what) }
 }
 
 /// A type by its mnemonic, or by the old spellings of TLSA and of type 0.
-pub(super) fn parse_type(what: &str) -> Option<RrType> {
+pub(crate) fn parse_type(what: &str) -> Option<RrType> {
     if what.eq_ignore_ascii_case("tsla") {
         Some(RrType(52))
     } else if what.eq_ignore_ascii_case("none") {

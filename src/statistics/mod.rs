@@ -21,7 +21,7 @@ use crate::message::hashes::{MessageHasher, MessageHashes};
 use crate::message::kinds::{CLIENT_KINDS, MessageKind, MessageKinds};
 use crate::sketch::distinct::DistinctCounts;
 use crate::time::Time;
-use crate::values::{Bounded, KeyError, Seconds, Text};
+use crate::values::{Bounded, FilePath, KeyError, Network, Seconds, Text};
 use crate::wire::iana::{MessageType, Protocol, Rcode, RrType};
 
 use counters::{
@@ -57,6 +57,10 @@ pub struct Section {
     pub clients_of: Vec<MessageKind>,
     /// Rows of each table in `/metrics`.
     pub export_top: ExportTop,
+    /// Addresses that say, as the only answer, that a name is blocked; besides 0.0.0.0 and ::.
+    pub blocked_addresses: Vec<Network>,
+    /// Files of names that are blocked when the answer is NXDOMAIN.
+    pub blocked_names: Vec<FilePath>,
 }
 
 /// The values of `max-items`.
@@ -86,6 +90,8 @@ impl Default for Section {
             forget_after: ForgetAfter::new(21_600),
             clients_of: CLIENT_KINDS.to_vec(),
             export_top: ExportTop::new(0),
+            blocked_addresses: Vec::new(),
+            blocked_names: Vec::new(),
         }
     }
 }
@@ -190,12 +196,12 @@ impl Statistics {
     }
 
     /// Counts one message.
-    pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+    pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> usize {
         let place = match self.streams.find_last(event.identity) {
             Some(place) => place,
             None => self.place_of(event.identity),
         };
-        let Some(stream) = self.streams.get_mut(place) else { return };
+        let Some(stream) = self.streams.get_mut(place) else { return place };
         stream.counters.observe(event, &mut self.unknown_types);
         if let Some(latency) = event.latency {
             stream.latencies.count(latency);
@@ -203,6 +209,7 @@ impl Statistics {
         self.count_distinct(place, CLIENTS, hashes.client);
         self.count_distinct(place, DOMAINS, hashes.domain);
         self.tables.observe(place, event, hashes);
+        place
     }
 
     /// The place of an identity other than that of the last message. A new one may take that of a stream that has been
@@ -215,6 +222,20 @@ impl Statistics {
             self.tables.forget(place);
         }
         place
+    }
+
+    /// Counts a response of the stream at that place as one that was blocked.
+    pub(crate) fn count_blocked(&mut self, place: usize) {
+        if let Some(stream) = self.streams.get_mut(place) {
+            stream.counters.count_blocked();
+        }
+    }
+
+    /// Counts a query of the stream at that place that found no response.
+    pub(crate) fn count_unanswered(&mut self, place: usize) {
+        if let Some(stream) = self.streams.get_mut(place) {
+            stream.counters.count_unanswered();
+        }
     }
 
     /// Counts a client or a name, if it is another one, for the stream at that place and for all.

@@ -25,13 +25,14 @@ mod read;
 mod record;
 mod store;
 
-pub use read::{LogFilter, LogRecord, MessageTerm, Position, SearchProgress};
+pub use read::{FILTER_VALUES, LogFilter, LogRecord, MessageTerm, Position, SearchProgress};
 pub use record::{LatencyClass, Outcome, Status};
 
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 
 use crate::limits;
+use crate::message::pairing::ExchangeHandle;
 use crate::time::{Latency, Time};
 use crate::wire::iana::{Family, MessageType, Protocol, RrType};
 use crate::wire::name::Name;
@@ -110,6 +111,18 @@ pub enum LoggedAnswer<'a> {
 /// A record of the log, as long as it is there: the page in the upper bits, the word in it in the lower ten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Handle(u32);
+
+impl From<ExchangeHandle> for Handle {
+    fn from(handle: ExchangeHandle) -> Self {
+        Handle(handle.0)
+    }
+}
+
+impl From<Handle> for ExchangeHandle {
+    fn from(handle: Handle) -> Self {
+        ExchangeHandle(handle.0)
+    }
+}
 
 const WORD_BITS: u32 = 10;
 /// Pages are at most this large, so that [`WORD_BITS`] suffice.
@@ -363,6 +376,29 @@ impl Log {
         answer: &LoggedAnswer<'_>,
     ) -> Option<Handle> {
         self.finish(handle, outcome, LatencyClass::of(latency), answer)
+    }
+
+    /// Whether an exchange still waits for its response.
+    #[inline]
+    pub fn is_pending(&self, handle: Handle) -> bool {
+        self.outcome_of(handle).is_some_and(|outcome| outcome.status == Status::Pending)
+    }
+
+    /// Whether first answers are kept.
+    #[inline]
+    pub fn keeps_answers(&self) -> bool {
+        self.stride > WORD_BYTES
+    }
+
+    /// Lets go what is older, page by page; `time` is in milliseconds since 1970.
+    pub fn drop_before(&mut self, time: i64) {
+        while self.oldest != self.open.sequence {
+            let page = self.order_of(self.oldest).and_then(|number| self.pages.get(usize::from(number)));
+            if page.is_none_or(|page| page.most >= time) {
+                return;
+            }
+            self.evict();
+        }
     }
 
     /// Gives up the exchange of a query that pairing forgot.

@@ -14,8 +14,10 @@ use super::store::Reference;
 use super::{
     Handle, IPV6_MARK, Log, LoggedAnswer, RecordPage, ShapeKey, WORD_BITS, WORD_BYTES, get_answer, get_word,
 };
+use crate::limits::IDENTITY_BYTES;
 use crate::wire::iana::{Family, MessageType, Protocol, Rcode, RrType};
 use crate::wire::name::{Name, TEXT_MAX};
+use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// An exchange as it is in the log.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +106,7 @@ pub struct LogFilter<'f> {
     pub rcodes: heapless::Vec<Rcode, FILTER_VALUES>,
     /// Sides, or sides and directions.
     pub messages: heapless::Vec<MessageTerm, FILTER_VALUES>,
-    /// Identities as they are sent.
+    /// Identities as people read them.
     pub identities: heapless::Vec<&'f [u8], FILTER_VALUES>,
     /// Statuses.
     pub statuses: heapless::Vec<Status, FILTER_VALUES>,
@@ -160,11 +162,18 @@ impl LogFilter<'_> {
     fn wants_shape(&self, shape: &Shape<'_>) -> [bool; 2] {
         let common = wants(&self.types, shape.qtype)
             && wants(&self.protocols, shape.protocol)
-            && (self.identities.is_empty() || self.identities.contains(&shape.identity));
+            && (self.identities.is_empty() || self.wants_identity(shape.identity));
         [false, true].map(|responded| {
             let message = message(shape.message, responded);
             common && (self.messages.is_empty() || self.messages.iter().any(|term| term.wants(message)))
         })
+    }
+
+    fn wants_identity(&self, identity: &[u8]) -> bool {
+        let mut room = [0; IDENTITY_BYTES * TEXT_PER_BYTE];
+        let identity = if identity.is_empty() { b"-" } else { identity };
+        let text = write_label_text(identity, &mut room).and_then(|length| room.get(..length));
+        text.is_some_and(|text| self.identities.contains(&text))
     }
 
     fn wants_name(&self, name: Option<Name<'_>>) -> bool {

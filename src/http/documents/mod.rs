@@ -1,10 +1,14 @@
 //! The documents of the web API, each written chunk by chunk.
 
 pub(super) mod counters;
+pub(super) mod devices;
 pub(super) mod health;
+pub(super) mod log;
+pub(super) mod log_filter;
 pub(super) mod metrics;
 pub(super) mod metrics_text;
 pub(super) mod page;
+pub(super) mod series;
 pub(super) mod streams;
 pub(super) mod tables;
 
@@ -54,4 +58,7 @@ documents! {
     Streams(streams::StreamList<'a>) JSON;
     Upstreams(health::UpstreamList<'a>) JSON;
     Alarms(health::AlarmList<'a>) JSON;
+    Log(log::LogPage<'a, 'r>) JSON;
+    Series(series::SeriesArrays<'a>) JSON;
+    Devices(devices::DeviceList<'a>) JSON;
 }

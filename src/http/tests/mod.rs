@@ -14,6 +14,7 @@ use std::time::Duration;
 use smol::LocalExecutor;
 
 use super::{App, Section, Settings, Stop, listeners, serve};
+use crate::history::History;
 use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
@@ -45,11 +46,14 @@ impl World {
         let outputs: &'static _ =
             Box::leak(Box::new(Outlets::new([Outlet::new("stdout", Format::Json, b"\n", settings)])));
         let filter = Filter::new(&filter::Section::default());
-        let stages = Stages { pairing: Pairing::new(64), filter, geoip: None };
+        let stages = Stages { pairing: Pairing::with_exchanges(64), filter, geoip: None };
+        let history = History::new(&Default::default(), &limits, Default::default(), 0);
+        let history: &'static _ = Box::leak(Box::new(RefCell::new(history)));
         Box::leak(Box::new(World {
             executor: LocalExecutor::new(),
             statistics,
-            collector: Collector::new(statistics, outputs, stages, statistics::Section::default().hasher()),
+            collector: Collector::new(statistics, outputs, stages, statistics::Section::default().hasher())
+                .with_history(Some(history)),
             outputs,
             inputs: vec![InputCounters::new("tcp-socket"), InputCounters::new("unix-socket")],
             settings: Settings::new(section, &statistics::Section::default()),
@@ -64,6 +68,7 @@ impl World {
             collector: &self.collector,
             outputs: self.outputs,
             inputs: &self.inputs,
+            history: self.collector.history(),
             stop: &self.stop,
         }
     }

@@ -1,0 +1,122 @@
+//! How an exchange ended, as far as its response says it: answered, blocked, no such name, an error.
+//!
+//! A filter in a resolver has many ways to say that it keeps something back: a policy in the dnstap message, an extended DNS error, an address that
+//! leads nowhere, or NXDOMAIN for a name of its list. Each is looked for in that order, and only in responses to clients: an authoritative server may well
+//! answer 0.0.0.0.
+//!
+//! Of the payload only what that needs is read ([`AnswerSummary`]), and mostly that is the header.
+
+use core::net::IpAddr;
+
+use super::log::{LoggedAnswer, Outcome, Status};
+use crate::message::event::Event;
+use crate::message::hashes::MessageHashes;
+use crate::message::name_set::NameSet;
+use crate::values::Network;
+use crate::wire::answers::{AnswerSummary, FirstAnswer, read_name};
+use crate::wire::dns::HEADER_BYTES;
+use crate::wire::dnstap::Message;
+use crate::wire::name::{NAME_MAX, Name};
+
+/// What makes a response a blocked one.
+#[derive(Debug, Default)]
+pub struct StatusRules {
+    /// Addresses that lead nowhere, besides 0.0.0.0 and ::.
+    pub addresses: Vec<Network>,
+    /// Names for which, and for those below, NXDOMAIN is the answer of a list.
+    pub names: Option<NameSet>,
+}
+
+/// A response, judged.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgedResponse<'a> {
+    /// How it ended.
+    pub outcome: Outcome,
+    first: Option<FirstAnswer<'a>>,
+}
+
+/// A policy that lets a message pass (`Policy.Action`).
+const POLICY_PASS: u32 = 3;
+/// Extended DNS errors: Blocked, Censored, Filtered (RFC 8914, 4.16 to 4.18).
+const EDE_BLOCKED: core::ops::RangeInclusive<u16> = 15..=17;
+const NXDOMAIN: u16 = 3;
+
+/// Names for which an address that leads nowhere or NXDOMAIN is no wonder: nobody asks the world for them.
+const OWN_ZONES: &[&[&[u8]]] = &[
+    &[b"localhost"],
+    &[b"local"],
+    &[b"invalid"],
+    &[b"onion"],
+    &[b"home", b"arpa"],
+    &[b"in-addr", b"arpa"],
+    &[b"ip6", b"arpa"],
+];
+
+impl StatusRules {
+    /// Judges a response.
+    #[inline]
+    pub fn judge<'a>(
+        &self,
+        event: &Event<'_>,
+        hashes: &MessageHashes<'_>,
+        message: &Message<'_>,
+        payload: &'a [u8],
+    ) -> JudgedResponse<'a> {
+        let answers = match &event.dns.question {
+            // The records come after the one question that was read.
+            Some(question) if question.qclass.is_some() => {
+                AnswerSummary::parse(payload, HEADER_BYTES + question.name.octets().len() + 4)
+            }
+            _ => AnswerSummary::default(),
+        };
+        let rcode = event.dns.rcode.map(|rcode| rcode.0);
+        let is_blocked = hashes.is_of_client
+            && (message.policy.is_some_and(|policy| policy.action != Some(POLICY_PASS))
+                || answers.ede.is_some_and(|ede| EDE_BLOCKED.contains(&ede))
+                || self.leads_nowhere(&answers, hashes.name)
+                || rcode == Some(NXDOMAIN) && self.is_listed(hashes.name));
+        let status = if is_blocked { Status::Blocked } else { Status::of_rcode(rcode) };
+        JudgedResponse {
+            outcome: Outcome { status, rcode, ede: answers.ede, responded: true },
+            first: answers.first,
+        }
+    }
+
+    /// Whether a name is in a list.
+    fn is_listed(&self, name: Name<'_>) -> bool {
+        self.names.as_ref().is_some_and(|names| names.contains(name)) && !is_own(name)
+    }
+
+    /// Whether the only answer is an address that leads nowhere.
+    fn leads_nowhere(&self, answers: &AnswerSummary<'_>, name: Name<'_>) -> bool {
+        let Some(address) = answers.only_address() else { return false };
+        let is_listed = |address: IpAddr| self.addresses.iter().any(|network| network.contains(address));
+        (address.is_unspecified() || is_listed(address)) && !is_own(name)
+    }
+}
+
+/// Whether a name is one that nobody asks the world for.
+fn is_own(name: Name<'_>) -> bool {
+    OWN_ZONES.iter().any(|zone| {
+        let depth = name.labels().count();
+        depth >= zone.len()
+            && name
+                .labels()
+                .skip(depth - zone.len())
+                .zip(*zone)
+                .all(|(label, own)| label.eq_ignore_ascii_case(own))
+    })
+}
+
+impl JudgedResponse<'_> {
+    /// The first answer; a name is put together in `room`.
+    pub fn answer<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> LoggedAnswer<'r> {
+        match self.first {
+            None => LoggedAnswer::None,
+            Some(FirstAnswer::Address(address)) => LoggedAnswer::Address(address),
+            Some(FirstAnswer::Alias(message, start)) => {
+                read_name(message, start, room).map_or(LoggedAnswer::None, LoggedAnswer::Alias)
+            }
+        }
+    }
+}
