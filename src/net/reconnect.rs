@@ -74,7 +74,7 @@ impl Reconnect {
     /// Waits for the next attempt; `why` says what became of the last one.
     pub(crate) async fn pause(&mut self, why: String) {
         let wait = self.backoff.wait();
-        if self.known.as_ref() == Some(&why) {
+        if self.known.as_ref().is_some_and(|known| is_same(known, &why)) {
             debug!("{}: still so; the next attempt in {} ms", self.who, wait.as_millis() as u64);
         } else {
             warn!("{}: {}; trying again", self.who, why);
@@ -84,6 +84,12 @@ impl Reconnect {
     }
 }
 
+/// Whether two reasons differ in numbers alone: a certificate that expired comes with the time at which it was judged.
+fn is_same(one: &str, other: &str) -> bool {
+    let without_numbers = |text: &'_ str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    without_numbers(one) == without_numbers(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +97,12 @@ mod tests {
     fn check(wait: Duration, seconds: u64) {
         let whole = Duration::from_secs(seconds);
         assert!(whole / 2 <= wait && wait <= whole, "{wait:?} of {whole:?}");
+    }
+
+    #[test]
+    fn a_reason_with_another_number_is_the_same() {
+        assert!(is_same("expired at 1764, judged at 1801", "expired at 1764, judged at 9"));
+        assert!(!is_same("no answer in 10 s", "connection refused"));
     }
 
     #[test]
