@@ -29,9 +29,9 @@ pub struct Event<'a> {
     pub family: Option<Family>,
     /// Transport of the message.
     pub protocol: Option<Protocol>,
-    /// Who query_time.
+    /// Who asked.
     pub query: Endpoint,
-    /// Who answered, or was query_time, as it was sent: few outputs want to know.
+    /// Who answered, or was asked, as it was sent: few outputs want to know.
     pub response_end: RawEndpoint<'a>,
     /// Query time of queries, response time of responses.
     pub time: Option<Time>,
@@ -56,17 +56,8 @@ pub struct Event<'a> {
 /// Fields of an event that are not those of its frame any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rewritten {
-    /// The query address, and with it any client subnet in the payload.
+    /// The query address.
     pub query_address: bool,
-    /// The name in the payload.
-    pub qname: bool,
-}
-
-impl Rewritten {
-    /// Whether the frame may go on as it came.
-    pub fn is_nothing(self) -> bool {
-        self == Rewritten::default()
-    }
 }
 
 impl<'a> Event<'a> {
@@ -104,7 +95,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Who answered, or was query_time.
+    /// Who answered, or was asked.
     pub fn response(&self) -> Endpoint {
         Endpoint::from_wire(self.family, self.response_end.address, self.response_end.port)
     }

@@ -16,6 +16,10 @@ use super::geoip::{Location, LocationDatabase};
 use super::hashes::MessageHashes;
 use super::pairing::Pairing;
 
+/// Whether a stage of the list may note a change in [`Event::rewritten`]: outputs that forward frames then have room to
+/// compose them again.
+pub const STAGES_REWRITE: bool = false;
+
 /// One stage.
 pub trait Stage {
     /// Takes a message on its way, and lets it go on or ends it.

@@ -69,7 +69,7 @@ impl Outlets {
         if self.takes_others {
             for outlet in &self.list {
                 match outlet.kind() {
-                    RecordKind::RawFrames(frames) => frames.offer(outlet, frame),
+                    RecordKind::RawFrames(frames) => frames.offer(outlet, event, frame),
                     RecordKind::SelfMade => outlet.offer_uncoded(),
                     _ => {}
                 }

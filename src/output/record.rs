@@ -1,13 +1,16 @@
 //! The content of a record of an output.
 
 use core::cell::RefCell;
+use core::net::IpAddr;
 
 use super::kafka::KeyedRecords;
 use super::syslog::SyslogComposer;
 use super::{DropReason, Outlet};
 use crate::limits::{self, RECORD_BYTES, SYSLOG_HEADER_BYTES};
+use crate::message::event::Event;
+use crate::message::stages::STAGES_REWRITE;
 use crate::values::Format;
-use crate::wire::compose::replace_identity;
+use crate::wire::compose::{FrameChanges, rewrite};
 use crate::wire::framestream::data_header;
 
 /// The content of one record.
@@ -59,47 +62,63 @@ impl RecordKind {
     }
 }
 
-/// How frames are forwarded.
+/// How frames are forwarded: as they came, unless the output replaces the identity or a stage changed the message.
 #[derive(Debug)]
 pub struct RawFrames {
     /// Bytes of the longest frame with its length.
     longest: usize,
-    replacement: Option<Replacement>,
-}
-
-/// Another identity, and where a frame gets it.
-#[derive(Debug)]
-struct Replacement {
-    identity: Box<[u8]>,
+    identity: Option<Box<[u8]>>,
+    /// Where a changed frame is composed.
     room: RefCell<Box<[u8]>>,
 }
 
 impl RawFrames {
     /// Frames of up to `frame_max` bytes, with `identity` instead of their own if it is given.
     pub fn new(frame_max: usize, identity: Option<&str>) -> Self {
-        let grown = frame_max + identity.map_or(0, |identity| identity.len() + IDENTITY_FIELD_BYTES);
-        let replacement = identity.map(|identity| Replacement {
-            identity: identity.as_bytes().into(),
-            room: RefCell::new(limits::table(grown, 0)),
-        });
-        RawFrames { longest: grown + data_header(0).len(), replacement }
+        let identity_bytes = identity.map_or(0, |identity| identity.len() + FIELD_HEAD_BYTES);
+        let address_bytes = if STAGES_REWRITE { ADDRESS_BYTES + FIELD_HEAD_BYTES } else { 0 };
+        let grown = frame_max + identity_bytes + address_bytes;
+        let room = if identity.is_some() || STAGES_REWRITE { grown } else { 0 };
+        RawFrames {
+            longest: grown + data_header(0).len(),
+            identity: identity.map(|identity| identity.as_bytes().into()),
+            room: RefCell::new(limits::table(room, 0)),
+        }
     }
 
     /// Bytes it takes.
     pub fn cost(&self) -> usize {
-        if self.replacement.is_some() { self.longest } else { 0 }
+        self.room.borrow().len()
     }
 
     /// Puts a frame with its length into the output's queue.
-    pub(super) fn offer(&self, outlet: &Outlet, frame: &[u8]) {
-        let Some(Replacement { identity, room }) = &self.replacement else {
+    pub(super) fn offer(&self, outlet: &Outlet, event: &Event<'_>, frame: &[u8]) {
+        if self.identity.is_none() && event.rewritten == Default::default() {
             return put(outlet, frame);
+        }
+        let mut address = [0; ADDRESS_BYTES];
+        let address = match event.query.address.filter(|_| event.rewritten.query_address) {
+            Some(IpAddr::V4(v4)) => Some(copied(&mut address, &v4.octets())),
+            Some(IpAddr::V6(v6)) => Some(copied(&mut address, &v6.octets())),
+            None => None,
         };
-        let mut room = room.borrow_mut();
-        match replace_identity(frame, identity, &mut room) {
+        let changes = FrameChanges { identity: self.identity.as_deref(), query_address: address };
+        let mut room = self.room.borrow_mut();
+        match rewrite(frame, &changes, &mut room) {
             Some(length) => put(outlet, room.get(..length).unwrap_or_default()),
             None => outlet.offer(Err(DropReason::Oversize)),
         }
+    }
+}
+
+/// An address at the front of some room.
+fn copied<'r>(room: &'r mut [u8; ADDRESS_BYTES], bytes: &[u8]) -> &'r [u8] {
+    match room.get_mut(..bytes.len()) {
+        Some(front) => {
+            front.copy_from_slice(bytes);
+            front
+        }
+        None => &[],
     }
 }
 
@@ -110,5 +129,43 @@ fn put(outlet: &Outlet, frame: &[u8]) {
     }
 }
 
-/// Bytes that an identity takes beside its own: tag and length.
-const IDENTITY_FIELD_BYTES: usize = 6;
+/// Bytes that a changed field takes in addition to its value: tag and length.
+const FIELD_HEAD_BYTES: usize = 6;
+
+/// Bytes of the longest address.
+const ADDRESS_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::section::QueueSettings;
+    use crate::values::WhenFull;
+    use crate::wire::dnstap::{Dnstap, Message};
+    use crate::wire::iana::{Family, MessageType};
+
+    #[test]
+    fn a_stages_change_reaches_the_forwarded_frame() {
+        let message = Message {
+            message_type: MessageType::CLIENT_QUERY,
+            socket_family: Some(Family::INET),
+            query_address: Some(&[192, 0, 2, 1]),
+            ..Message::default()
+        };
+        let dnstap = Dnstap { identity: Some(b"ns1"), message, ..Dnstap::default() };
+        let mut frame = [0; 64];
+        let length = dnstap.compose(&mut frame).unwrap();
+        let mut event = Event::from_dnstap(&dnstap);
+        event.query.address = Some(IpAddr::from([10, 0, 0, 0]));
+        event.rewritten.query_address = true;
+        let settings = QueueSettings { bytes: 4096, when_full: WhenFull::Drop };
+        let outlet = Outlet::of_kind("test", RecordKind::SelfMade, settings);
+        RawFrames::new(256, Some("other")).offer(&outlet, &event, &frame[..length]);
+        let mut sent = Vec::new();
+        outlet.take_batch(&mut sent, 4096);
+        let sent = Dnstap::parse(&sent[data_header(0).len()..]).unwrap();
+        assert_eq!(
+            (sent.identity, sent.message.query_address),
+            (Some(&b"other"[..]), Some(&[10, 0, 0, 0][..]))
+        );
+    }
+}

@@ -1,8 +1,8 @@
-//! A dnstap message into the payload of a data frame, and a frame with another identity.
+//! A dnstap message into the payload of a data frame, and a frame with some fields changed.
 //!
 //! [`Dnstap::compose`] writes any message: micropb does it, by the schema, from the bytes they borrow. [`PacketMessage`] is
 //! what the sniffer knows of a message; it is written by hand, field by field in the order of their numbers, a few million
-//! times an hour, and micropb is its oracle. [`replace_identity`] is for those of others: the fields are copied
+//! times an hour, and micropb is its oracle. [`rewrite`] is for those of others: the fields are copied
 //! as the bytes they are, so one of a newer schema survives, and so does the way a number was written.
 
 use super::cursor::{Composer, Cursor};
@@ -154,24 +154,77 @@ impl PacketMessage<'_> {
     }
 }
 
-/// Copies a data frame's payload to the front of `out` with `identity` instead of its own, and returns the
-/// length. `None` when `out` is too short, or the frame is not made of fields.
+/// Changes to a frame that is sent on. `None` leaves a field as it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameChanges<'a> {
+    /// Another identity, also where there was none.
+    pub identity: Option<&'a [u8]>,
+    /// Another query address, in 4 or 16 bytes, wherever the message has one.
+    pub query_address: Option<&'a [u8]>,
+}
+
+/// Copies a data frame's payload to the front of `out` with some fields changed, and returns the length. `None` when
+/// `out` is too short, or the frame is not made of fields.
 ///
-/// The frame grows by at most the identity and 6 bytes of tag and length.
-pub fn replace_identity(frame: &[u8], identity: &[u8], out: &mut [u8]) -> Option<usize> {
+/// The frame grows by at most the new values and 6 bytes of tag and length for each.
+pub fn rewrite(frame: &[u8], changes: &FrameChanges<'_>, out: &mut [u8]) -> Option<usize> {
     let mut composer = Composer::new(out);
-    composer.put_varint(u64::from(tag::IDENTITY))?;
-    composer.put_varint(u64::try_from(identity.len()).ok()?)?;
-    composer.put(identity)?;
+    if let Some(identity) = changes.identity {
+        put_field(&mut composer, tag::IDENTITY, identity)?;
+    }
     let mut fields = Fields::new(frame);
     loop {
         let before = fields.rest();
         let Some(tag) = fields.next_tag().ok()? else { return Some(composer.written()) };
+        let value = fields;
         fields.skip(tag).ok()?;
-        if tag != tag::IDENTITY {
-            composer.put(Cursor::new(before).take(before.len() - fields.rest().len())?)?;
+        match (tag, changes.query_address) {
+            (tag::IDENTITY, _) if changes.identity.is_some() => {}
+            (tag::MESSAGE, Some(address)) => {
+                let message = { value }.bytes().ok()?;
+                composer.put_varint(tag.into())?;
+                composer.put_varint(u64::try_from(with_address(message, address, None)?).ok()?)?;
+                with_address(message, address, Some(&mut composer))?;
+            }
+            _ => composer.put(between(before, fields.rest())?)?,
         }
     }
+}
+
+/// Copies a message with another query address, and returns its length. It is called twice, first without a composer:
+/// the length comes before the message, and takes more or fewer bytes itself.
+fn with_address(message: &[u8], address: &[u8], mut out: Option<&mut Composer<'_>>) -> Option<usize> {
+    let (mut fields, mut length) = (Fields::new(message), 0);
+    loop {
+        let before = fields.rest();
+        let Some(tag) = fields.next_tag().ok()? else { return Some(length) };
+        fields.skip(tag).ok()?;
+        if tag == tag::QUERY_ADDRESS {
+            // An address is shorter than 128 bytes, so its tag and its length take one byte each.
+            length += 2 + address.len();
+            if let Some(out) = &mut out {
+                put_field(out, tag, address)?;
+            }
+        } else {
+            let field = between(before, fields.rest())?;
+            length += field.len();
+            if let Some(out) = &mut out {
+                out.put(field)?;
+            }
+        }
+    }
+}
+
+/// Writes a field of bytes.
+fn put_field(composer: &mut Composer<'_>, tag: u32, value: &[u8]) -> Option<()> {
+    composer.put_varint(tag.into())?;
+    composer.put_varint(u64::try_from(value.len()).ok()?)?;
+    composer.put(value)
+}
+
+/// The bytes of `before` up to where `rest`, its end, begins.
+fn between<'a>(before: &'a [u8], rest: &[u8]) -> Option<&'a [u8]> {
+    Cursor::new(before).take(before.len() - rest.len())
 }
 
 #[cfg(test)]
@@ -273,17 +326,37 @@ mod tests {
         assert_eq!(&out[..length], b"\x78\x01\x72\x02\x08\x01");
     }
 
+    /// Another identity, and nothing else.
+    fn identity(identity: &[u8]) -> FrameChanges<'_> {
+        FrameChanges { identity: Some(identity), ..FrameChanges::default() }
+    }
+
+    #[test]
+    fn the_query_address_changes_and_its_message_is_as_long_as_it_says() {
+        // A message of an address, an unknown field and a type, and a type.
+        let frame = b"\x72\x0b\x22\x04\x01\x02\x03\x04\xf8\x07\x09\x08\x05\x78\x01";
+        let mut out = [0; 64];
+        let changes = FrameChanges { query_address: Some(&[9; 16]), ..FrameChanges::default() };
+        let length = rewrite(frame, &changes, &mut out).unwrap();
+        let expected = [b"\x72\x17\x22\x10", &[9; 16][..], b"\xf8\x07\x09\x08\x05\x78\x01"].concat();
+        assert_eq!(&out[..length], expected);
+        for short in 0..length {
+            assert_eq!(rewrite(frame, &changes, &mut out[..short]), None);
+        }
+    }
+
     #[test]
     fn only_the_identity_changes() {
+        let new_identity = identity(b"new");
         // Unknown field 17, identity, message of one field, type in two bytes, identity again.
         let frame = b"\x88\x01\x07\x0a\x01a\x72\x02\x08\x05\x78\x81\x00\x0a\x02bb";
         let mut out = [0; 64];
-        let length = replace_identity(frame, b"new", &mut out).unwrap();
+        let length = rewrite(frame, &new_identity, &mut out).unwrap();
         assert_eq!(&out[..length], b"\x0a\x03new\x88\x01\x07\x72\x02\x08\x05\x78\x81\x00");
         for short in 0..length {
-            assert_eq!(replace_identity(frame, b"new", &mut out[..short]), None);
+            assert_eq!(rewrite(frame, &new_identity, &mut out[..short]), None);
         }
-        assert_eq!(replace_identity(b"\x78\x01", b"", &mut out), Some(4));
+        assert_eq!(rewrite(b"\x78\x01", &identity(b""), &mut out), Some(4));
         assert_eq!(&out[..4], b"\x0a\x00\x78\x01");
     }
 
@@ -291,7 +364,7 @@ mod tests {
     fn what_is_no_frame_is_not_copied() {
         let mut out = [0; 64];
         for frame in [&b"\x0a\x05a"[..], b"\x78", b"\x0b", b"\x00\x01"] {
-            assert_eq!(replace_identity(frame, b"x", &mut out), None);
+            assert_eq!(rewrite(frame, &identity(b"x"), &mut out), None);
         }
     }
 }

@@ -11,7 +11,7 @@
 mod generated;
 mod span;
 
-use dnstapd::wire::compose::replace_identity;
+use dnstapd::wire::compose::{FrameChanges, rewrite};
 use dnstapd::wire::dnstap::{Dnstap, Message, Policy, Reject, Time};
 use dnstapd::wire::iana::{Family, HttpProtocol, MessageType, Protocol};
 use generated::dnstap_ as schema;
@@ -39,10 +39,19 @@ fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
     let length = walked.compose(&mut out).expect("room enough");
     assert_eq!(Dnstap::parse(&out[..length]), Ok(*walked));
 
-    let identity = b"another identity";
-    let length = replace_identity(frame, identity, &mut out).expect("room enough");
-    assert!(length <= frame.len() + identity.len() + 6);
-    assert_eq!(Dnstap::parse(&out[..length]), Ok(Dnstap { identity: Some(identity), ..*walked }));
+    let (identity, address): (&[u8], &[u8]) = (b"another identity", &[192, 0, 2, 1]);
+    for (identity, address) in
+        [(Some(identity), None), (None, Some(address)), (Some(identity), Some(address))]
+    {
+        let changes = FrameChanges { identity, query_address: address };
+        let length = rewrite(frame, &changes, &mut out).expect("room enough");
+        let grown = [identity, address].iter().flatten().map(|value| value.len() + 6).sum::<usize>();
+        assert!(length <= frame.len() + grown);
+        let mut expected = Dnstap { identity: identity.or(walked.identity), ..*walked };
+        let kept = walked.message.query_address;
+        expected.message.query_address = kept.map(|kept| address.unwrap_or(kept));
+        assert_eq!(Dnstap::parse(&out[..length]), Ok(expected));
+    }
 }
 
 /// Whether there are bytes that may be a length of more than 32 bits.
