@@ -288,18 +288,14 @@ impl Tasks {
 async fn tick(parts: &'static ProcessTables) {
     let mut last = Instant::now();
     let mut watchdog = Watchdog::from_environment();
+    // So that the series have their dates from the beginning.
+    tick_history(parts);
     loop {
         Timer::after(Duration::from_secs(1)).await;
         let now = Instant::now();
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
-        {
-            let mut statistics = parts.stage.statistics.borrow_mut();
-            statistics.tick(milliseconds);
-            if let Some(history) = parts.receiver.collector.history() {
-                let unanswered = |place| statistics.count_unanswered(usize::from(place));
-                history.borrow_mut().tick(parts::monotonic_ms(), wall_seconds(), unanswered);
-            }
-        }
+        parts.stage.statistics.borrow_mut().tick(milliseconds);
+        tick_history(parts);
         parts.stage.outlets.tick(now);
         parts.receiver.collector.tick(milliseconds);
         log::tick(now);
@@ -311,6 +307,15 @@ async fn tick(parts: &'static ProcessTables) {
         }
         watchdog.tick(now);
         last = now;
+    }
+}
+
+/// Ends the minutes that are over, and the queries that found no response.
+fn tick_history(parts: &ProcessTables) {
+    if let Some(history) = parts.receiver.collector.history() {
+        let mut statistics = parts.stage.statistics.borrow_mut();
+        let unanswered = |place| statistics.count_unanswered(usize::from(place));
+        history.borrow_mut().tick(parts::monotonic_ms(), wall_seconds(), unanswered);
     }
 }
 
