@@ -501,8 +501,8 @@ def test_stalled_clients_do_not_lock_others_out():
         connection.request("GET", "/health")
         assert connection.getresponse().status == 200
         waited = time.monotonic() - started
-        assert 8 < waited < 10.5, waited
-        assert all(client.recv(100) == b"" for client in stalled)
+        assert waited < 0.5, waited
+        assert any(client.recv(100) == b"" for client in stalled)
 
 
 def test_hostile_requests():
