@@ -263,7 +263,7 @@ impl PathRouterService for Service<'_> {
                 self.connection.close_reading();
             }
             let response = Response::from(error);
-            let is_page = path_of(parts.path().encoded()) == "/";
+            let is_page = path_of(parts.path().encoded()) == "/" && page::is_browser(parts.headers());
             match error {
                 HttpError::Credentials | HttpError::Guessing if is_page => response.with_page(page::SIGN_IN),
                 _ => response,

@@ -96,7 +96,7 @@ impl DaemonTarget {
 }
 
 /// Header of a key.
-const KEY: &str = "X-API-KeyPress";
+const KEY: &str = "X-API-Key";
 /// Header of login and password.
 const BASIC: &str = "Authorization";
 
@@ -205,13 +205,13 @@ mod tests {
                 .credentials
                 .map(|(name, secret)| format!("{name}: {}", secret.expose()))
         };
-        assert_eq!(said("http://127.0.0.1", &[]).unwrap(), "X-API-KeyPress: changeme");
+        assert_eq!(said("http://127.0.0.1", &[]).unwrap(), "X-API-Key: changeme");
         assert_eq!(said("http://router", &[]), None);
         assert_eq!(
             said("http://admin:changeme@router", &[]).unwrap(),
             "Authorization: Basic YWRtaW46Y2hhbmdlbWU="
         );
-        assert_eq!(said("http://router", &[("DNSTAPD_API_KEY", "k")]).unwrap(), "X-API-KeyPress: k");
+        assert_eq!(said("http://router", &[("DNSTAPD_API_KEY", "k")]).unwrap(), "X-API-Key: k");
         assert_eq!(
             said("http://router", &[("DNSTAPD_PASSWORD", "changeme")]).unwrap(),
             "Authorization: Basic YWRtaW46Y2hhbmdlbWU="

@@ -146,7 +146,7 @@ pub fn table(
     let heading = StyledLine::new().with(TextStyle::Plain, " ").with(TextStyle::Bold, title);
     let mut lines = vec![fill(heading, TextStyle::Bold, &mut titles.iter().copied())];
     let visible = room.height.saturating_sub(3).max(1);
-    let first = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(visible));
+    let first = chosen.map_or(0, |chosen| chosen.saturating_add(1).saturating_sub(visible));
     for (at, (text, values)) in rows.iter().enumerate().skip(first).take(visible) {
         let style = if chosen == Some(at) { TextStyle::Inverse } else { TextStyle::Plain };
         let mut line = StyledLine::new().with(style, " ");

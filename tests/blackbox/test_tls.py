@@ -285,7 +285,7 @@ def test_web_api_is_not_held_by_the_silent():
         silent[0].sendall(b"\x16\x03\x01")
         status, out, errors = curl(it, "/health")
         assert status == 0 and out.strip() == "ok", errors
-        assert 9 < time.monotonic() - started < 13
+        assert time.monotonic() - started < 1
         for sock in silent:
             sock.close()
 

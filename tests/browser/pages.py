@@ -121,7 +121,7 @@ class Watched:
 
     def check(self, allowed=None):
         """Nobody else was asked, and the console is clean but for what is allowed."""
-        allowed = "status of (400|404|501)" + (f"|{allowed}" if allowed else "")
+        allowed = "status of (400|404|501|503)" + (f"|{allowed}" if allowed else "")
         foreign = [url for url in self.asked if not url.startswith((self.origin + "/", "data:"))]
         assert not foreign, foreign
         complaints = [line for line in self.complaints if not (allowed and re.search(allowed, line))]

@@ -34,7 +34,7 @@ def test_numbers_are_live_and_right():
         page.live()
         page.until(lambda: "No messages yet" in page.page.locator("#rate svg").get_attribute("aria-label"))
         now = lambda: page.page.locator("#figures > div:nth-child(1)").inner_text()
-        page.page.get_by_label("Since start").check(force=True)
+        page.page.get_by_text("Since start", exact=True).click()
         with Traffic(daemon, qps=100):
             page.until(lambda: 40 < number(re.search(r"([0-9.,]+)/s now", now()).group(1)) < 200,
                        why="no rate of queries")
@@ -110,16 +110,16 @@ def test_one_stream_of_several():
         page.until(lambda: len(page.page.locator("#stream option").all()) == 3,
                    why="no streams to choose from")
         page.until(lambda: page.rows("#types") == [["A", "7", "100 %"]], why="not all streams")
-        page.page.get_by_label("Stream").select_option(index=1)
+        page.page.locator("#stream").select_option(index=1)
         page.until(lambda: page.rows("#types") == [["A", "3", "100 %"]], why="not the first stream")
         assert page.page.url.endswith("stream=lb1")
-        page.page.get_by_label("Stream").select_option(index=2)
+        page.page.locator("#stream").select_option(index=2)
         page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]], why="not the second stream")
         # The address remembers.
         page.page.reload()
         page.until(lambda: page.rows("#types") == [["A", "4", "100 %"]], why="the stream is forgotten")
         assert "Zürich" in page.page.locator("#stream option:checked").inner_text()
-        page.page.get_by_label("Stream").select_option(index=0)
+        page.page.locator("#stream").select_option(index=0)
         page.until(lambda: page.rows("#types") == [["A", "7", "100 %"]], why="not all streams")
         page.check()
 
@@ -256,7 +256,7 @@ def test_names_are_text_and_never_markup():
         options = page.page.locator("#stream option").all_inner_texts()
         for place, text in enumerate(evil, 1):
             assert options[place] == text, options[place]
-            page.page.get_by_label("Stream").select_option(index=place)
+            page.page.locator("#stream").select_option(index=place)
             page.until(lambda: page.rows("#types") == [["A", "1", "100 %"]], why=f"no numbers of {text}")
             if not page.has_tables():
                 continue

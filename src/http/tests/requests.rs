@@ -155,7 +155,7 @@ fn credentials_come_before_paths() {
 fn a_wrong_password_is_a_page_where_the_page_would_be() {
     let server = Server::start();
     for _ in 0..12 {
-        let request = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic eDp5\r\n\r\n";
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nAuthorization: Basic eDp5\r\n\r\n";
         let reply = server.connect().ask(request, true);
         assert!([401, 429].contains(&reply.status));
         assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));

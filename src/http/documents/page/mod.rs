@@ -84,6 +84,12 @@ pub(in crate::http) fn respond<'a, 'r>(headers: Headers<'_>) -> Response<'a, 'r>
     if form == Form::Gzip { response.with_header(("Content-Encoding", "gzip")) } else { response }
 }
 
+/// Whether pages are shown where the answer goes.
+pub(in crate::http) fn is_browser(headers: Headers<'_>) -> bool {
+    let mut accepted = headers.into_iter().filter(|(name, _)| *name == "accept");
+    accepted.any(|(_, value)| value.as_str().is_ok_and(|value| value.contains("text/html")))
+}
+
 fn wanted(headers: Headers<'_>) -> Form {
     let mut form = Form::Plain;
     for (name, value) in headers {

@@ -132,7 +132,7 @@ function each(parent, items, fresh, fill) {
 
 /** A part of a view: a title, what it speaks of, and a body. */
 function card(id, title, about, body, size = "") {
-  return make("section", { class: "card " + size, "aria-labelledby": "h-" + id }, make("h2", { id: "h-" + id }, title, about && make("small", {}, about)), body);
+  return make("section", { class: "card " + size, "aria-labelledby": "h-" + id }, make("h2", { id: "h-" + id }, title, " ", about && make("small", {}, about)), body);
 }
 
 const link = (text, view, query = {}, keys = {}) => make("a", { href: address(view, query), ...keys }, text);
@@ -234,7 +234,12 @@ async function round() {
   const { stream, view, query } = state;
   const current = () => stream === state.stream && view === state.view && query === state.query && !state.paused;
   try {
-    if (refresh[view]) await refresh[view](current);
+    try {
+      if (refresh[view]) await refresh[view](current);
+    } catch (error) {
+      if (!(error instanceof Gone)) throw error;
+      if (current()) state.gone = true;
+    }
     if (every(3)) state.ready = await (await ask("ready")).text();
     if (every(3)) showSystem(parse(await (await ask("metrics", { only: "dnstapd_,process_" })).text()));
     if (every(5)) showStreams((await (await ask("streams")).json()).streams);
@@ -243,7 +248,6 @@ async function round() {
     state.tick++;
   } catch (error) {
     if (error instanceof Refused) state.refused = true;
-    else if (error instanceof Gone) { if (current()) state.gone = true; state.tick++; }
     else {
       state.lost ??= new Date();
       state.failures++;
