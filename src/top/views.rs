@@ -157,8 +157,8 @@ fn overview(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<Styl
         ("Domains", count(counter("domains"))),
         ("Queries", format!("{} ({})", count(counter("query")), bytes(counter("query/bytes")))),
         ("Responses", format!("{} ({})", count(counter("response")), bytes(counter("response/bytes")))),
-        ("Queries a second, 1 min", rate(answers.number("qps-1m"))),
-        ("5 min", rate(answers.number("qps-5m"))),
+        ("Queries a second: Average of 1 min", rate(answers.number("qps-1m"))),
+        ("of 5 min", rate(answers.number("qps-5m"))),
     ] {
         if totals.width() + title.len() + value.len() + 3 > width && totals.width() > 0 {
             lines.push(core::mem::take(&mut totals));
