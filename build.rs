@@ -22,7 +22,7 @@ fn main() {
     println!("cargo::rustc-env=DNSTAPD_COMMIT={}", commit());
     let read =
         |name: &str| dense(&fs::read_to_string(Path::new(FOLDER).join(name)).expect("a source of the page"));
-    let (style, script) = (denser(&read("style.css")), read("script.js"));
+    let (style, script) = (denser_style(&read("style.css")), denser_script(&read("script.js")));
     let page = read("index.html")
         .replace("<style></style>", &format!("<style>{style}</style>"))
         .replace("<script></script>", &format!("<script>{script}</script>"));
@@ -75,10 +75,16 @@ fn dense(text: &str) -> String {
 }
 
 /// Leaves out the blanks of a style that mean nothing. No string in the source has one of these in it.
-fn denser(style: &str) -> String {
+fn denser_style(style: &str) -> String {
     let pairs =
         [(": ", ":"), ("; ", ";"), (", ", ","), (" { ", "{"), (" {\n", "{"), (";}", "}"), (" }", "}")];
     pairs.iter().fold(style.to_owned(), |style, (long, short)| style.replace(long, short))
+}
+
+/// Leaves out the blanks around operators that no string in the source has in it.
+fn denser_script(script: &str) -> String {
+    let operators = ["=>", "===", "!==", "&&", "||", "??", "+=", "<=", ">="];
+    operators.iter().fold(script.to_owned(), |script, sign| script.replace(&format!(" {sign} "), sign))
 }
 
 /// How a content security policy names a style or script that may stand in the page (CSP Level 3, 2.3.1).

@@ -95,6 +95,11 @@ impl StyledLine {
         self.width += blanks;
     }
 
+    /// Adds blanks up to a column, and one at least.
+    pub fn gap(&mut self, column: usize) {
+        self.pad(column.max(self.width + 1));
+    }
+
     /// Adds a text that ends at a column.
     pub fn push_right(&mut self, style: TextStyle, text: &str, column: usize) {
         let width: usize = text.chars().map(columns).sum();
@@ -181,7 +186,7 @@ pub fn beside(left: Vec<StyledLine>, right: Vec<StyledLine>, width: usize) -> Ve
     (0..rows)
         .map(|_| {
             let mut line = left.next().unwrap_or_default();
-            line.pad(width);
+            line.gap(width);
             line.append(right.next().unwrap_or_default());
             line
         })

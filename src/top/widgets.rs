@@ -100,7 +100,7 @@ fn list(
         } else {
             line.push_within(TextStyle::Plain, text, name, room.look);
         }
-        line.pad(name + 2);
+        line.gap(name + 2);
         line.push_bar(*value as f64, whole as f64, bar, room.look);
         line.pad(name + 2 + bar);
         number(&mut line, *value, (name + 2 + bar + numbers).min(width.saturating_sub(1)));
@@ -146,7 +146,9 @@ pub fn table(
     let heading = StyledLine::new().with(TextStyle::Plain, " ").with(TextStyle::Bold, title);
     let mut lines = vec![fill(heading, TextStyle::Bold, &mut titles.iter().copied())];
     let visible = room.height.saturating_sub(3).max(1);
-    let first = chosen.map_or(0, |chosen| chosen.saturating_add(1).saturating_sub(visible));
+    // No row is chosen where everything is printed: then the table begins with the first.
+    let shown = chosen.filter(|&chosen| chosen < rows.len());
+    let first = shown.map_or(0, |chosen| (chosen + 1).saturating_sub(visible));
     for (at, (text, values)) in rows.iter().enumerate().skip(first).take(visible) {
         let style = if chosen == Some(at) { TextStyle::Inverse } else { TextStyle::Plain };
         let mut line = StyledLine::new().with(style, " ");

@@ -79,11 +79,12 @@ def test_every_operation_answers_as_described():
                                   for kind in (5, 6)
                                   for name in ("www.example.com.", "\u00e9.test.", "a\"b.org.")))
         daemon.settle()
-        for method, path in operations():
+        for number, (method, path) in enumerate(operations()):
             check_answer(daemon, method, path, expected=204 if method == "DELETE" else 200)
             if path not in ("/health", "/ready"):
                 check_answer(daemon, method, path, headers={}, expected=401)
-                check_answer(daemon, method, path, headers={"X-API-Key": "wrong"}, expected=401)
+                if number < 10:  # the eleventh guess would be 429
+                    check_answer(daemon, method, path, headers={"X-API-Key": "wrong"}, expected=401)
             assert not any("X-API-Key" in str(keys)
                            for keys in API["paths"][path][method.lower()].get("parameters", []))
         for path in API["paths"]:

@@ -76,7 +76,7 @@ def test_top_tables_are_those_of_the_daemon():
 
 
 def test_every_view_says_what_it_lacks_and_keeps_the_period():
-    with Daemon(fmt=None, extra="[history]\nenable = false\n" if has_history() else "") as daemon, \
+    with Daemon(fmt=None, extra="[history]\nenable = false\n") as daemon, \
             browser() as chromium, Watched(chromium, daemon, fragment="#/overview?period=month") as page:
         page.live()
         for view, words in (("Log", "[history] is off"), ("Devices", "[history] is off"),
@@ -87,12 +87,6 @@ def test_every_view_says_what_it_lacks_and_keeps_the_period():
             width, inner = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
             assert width <= inner, view
         page.check()
-
-
-def has_history():
-    """Whether this build has the section at all."""
-    with open(os.path.join(TOP, "Cargo.toml")) as file:
-        return re.search(r"^history = ", file.read(), re.M) is not None
 
 
 def test_the_pill_follows_ready():
@@ -377,7 +371,7 @@ def test_what_a_screen_reader_is_told():
                                                                     daemon) as page, Traffic(daemon):
         page.until(lambda: page.shows("#rcodes", "NOERROR"),
                    why="no traffic")
-        page.until(lambda: "Queries: last" in page.page.locator("#rate svg").get_attribute("aria-label"),
+        page.until(lambda: ": last " in page.page.locator("#rate svg").get_attribute("aria-label"),
                    why="the plot tells nothing")
         tree = page.context.new_cdp_session(page.page).send("Accessibility.getFullAXTree")["nodes"]
         told = [(node["role"]["value"], node.get("name", {}).get("value", ""),
@@ -410,7 +404,7 @@ def test_contrast_of_all_text():
                 page.page.evaluate("tell('The daemon was restarted.'); state.gone = true; state.stream = "
                                    "'x'; showState()")
                 found = page.page.evaluate(CONTRASTS)
-                assert len(found) > 60, len(found)
+                assert len(found) > 50, len(found)
                 low = [(text, round(ratio, 2)) for text, ratio in found if ratio < 4.5]
                 assert not low, (scheme, low)
                 print(f"     {scheme}: {len(found)} texts, the lowest contrast is "

@@ -163,6 +163,7 @@ function route() {
   const view = known.includes(path) ? path : "overview";
   if (stream !== state.stream) { state.stream = stream; state.samples = []; state.gone = false; }
   document.querySelector(`[name=period][value=${state.period}]`).checked = true;
+  showStreams([...$("stream").options].slice(1).map(option => option.value));
   const same = view === state.view && query.toString() === state.query.toString();
   [state.view, state.query] = [view, query];
   if (!same) open();
@@ -530,7 +531,7 @@ function plot(box, times, series, options) {
   const [svg, legend] = box.children, width = svg.clientWidth, height = svg.clientHeight, format = options.format ?? short;
   const left = 52, right = width - 2, top = 8, bottom = height - 22, points = times.length;
   const tops = times.map((_, place) => options.stack ? sum(series.map(({ values }) => values[place])) : Math.max(0, ...series.map(({ values }) => values[place] ?? 0)));
-  const known = series.some(({ values }) => values.some(value => value != null)), most = ceiling(Math.max(0, ...tops));
+  const known = series.some(({ values }) => values.some(value => value != null && (value || !options.stack))), most = ceiling(Math.max(0, ...tops));
   const [first, last] = [times[0] ?? 0, times.at(-1) ?? 1], x = at => left + (at - first) / Math.max(1, last - first) * (right - left), y = value => bottom - value / most * (bottom - top);
   const parts = [];
   for (let line = 0; line <= 4; line++) {
