@@ -151,8 +151,8 @@ fn single_limits_go_over_the_profile() {
         let limits::Limits { streams, connections, pairing, top_names, top_clients, frame, .. } = limits;
         assert_eq!([streams, connections, pairing, top_names, top_clients, frame], expected, "{text}");
     };
-    check("", [64, 64, 16_384, 256, 512, 135_168]);
-    check("profile = 'default'", [64, 64, 16_384, 256, 512, 135_168]);
+    check("", [64, 64, 8192, 256, 512, 135_168]);
+    check("profile = 'default'", [64, 64, 8192, 256, 512, 135_168]);
     check("profile = 'tiny'", [8, 16, 2048, 64, 64, 69_632]);
     check("profile = 'small'", [16, 32, 8192, 256, 256, 69_632]);
     check("profile = 'large'", [256, 256, 262_144, 4096, 4096, 135_168]);

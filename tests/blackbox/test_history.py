@@ -7,7 +7,7 @@ import pathlib
 import time
 
 import pytest
-from harness import Daemon, Sender, dns, message
+from harness import Daemon, Sender, dns, message, temporary_folder
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
 CLIENT_QUERY, CLIENT_RESPONSE = 5, 6
@@ -106,8 +106,12 @@ def test_forms_and_mistakes():
         assert (len(day["queries"]), day["step"]) == (1440, 60) and day["end"] % 60 == 0
 
 
-def test_a_device_is_called_by_its_lease(tmp_path):
-    leases = tmp_path / "leases"
+def test_a_device_is_called_by_its_lease():
+    with temporary_folder() as top:
+        check_lease(pathlib.Path(top) / "leases")
+
+
+def check_lease(leases):
     names = f'[names]\nfiles = ["{leases}"]\nneighbours = false\n[names.static]\n"192.0.2.11" = "tv"'
     with Daemon(extra=names, fmt=None) as daemon:
         sender = Sender(daemon.unix)

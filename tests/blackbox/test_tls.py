@@ -94,7 +94,7 @@ def test_older_versions_are_refused():
 
 def test_big_frames_and_many_connections():
     payload = b"\x12\x34\x01\x00" + bytes(65000)
-    with daemon(fmt=None) as it:
+    with daemon(more="[limits]\nconnections-per-address = 20", fmt=None) as it:
         senders = [TlsSender(it.tcp) for _ in range(20)]
         for _ in range(5):
             for sender in senders:
