@@ -82,9 +82,10 @@ def test_every_operation_answers_as_described():
         for number, (method, path) in enumerate(operations()):
             check_answer(daemon, method, path, expected=204 if method == "DELETE" else 200)
             if path not in ("/health", "/ready"):
-                check_answer(daemon, method, path, headers={}, expected=401)
+                browser = {"Accept": "text/html"} if path == "/" else {}
+                check_answer(daemon, method, path, headers=browser, expected=401)
                 if number < 10:  # the eleventh guess would be 429
-                    check_answer(daemon, method, path, headers={"X-API-Key": "wrong"}, expected=401)
+                    check_answer(daemon, method, path, headers={**browser, "X-API-Key": "wrong"}, expected=401)
             assert not any("X-API-Key" in str(keys)
                            for keys in API["paths"][path][method.lower()].get("parameters", []))
         for path in API["paths"]:

@@ -190,7 +190,12 @@ static DAEMON: &[Metric] = &[
     counter("dnstap_upstream_timeouts_total", "Queries that an upstream server did not answer within 60 s.", MetricSource::Upstream(|server| server.timeouts)),
     counter("dnstap_upstream_servfail_total", "Responses with SERVFAIL of each upstream server.", MetricSource::Upstream(|server| server.servfail)),
     counter("dnstap_upstream_refused_total", "Responses with REFUSED of each upstream server.", MetricSource::Upstream(|server| server.refused)),
-    gauge("dnstap_upstream_latency_seconds", "Time within which that part of an upstream server's responses came lately.", MetricSource::UpstreamLatency),
+    Metric {
+        name: "dnstap_upstream_latency_seconds",
+        help: "Time within which that part of an upstream server's responses came lately.",
+        kind: "summary",
+        source: MetricSource::UpstreamLatency,
+    },
     counter("dnstapd_alarms_total", "Alarms of each kind.", MetricSource::Alarms),
     gauge("dnstapd_sample_rate", "One message in this many is kept.", One(|app| app.collector.sample_rate())),
     gauge("dnstapd_geoip_build_timestamp_seconds", "When the database of cities in force was made.", MetricSource::Maybe(|app| app.collector.geoip_built())),
