@@ -27,7 +27,7 @@ pub struct Collector<'a> {
     statistics: &'a RefCell<Statistics>,
     /// Watches; `None` if nobody asks for it.
     health: RefCell<Option<Health>>,
-    /// What is remembered; `None` if nothing is.
+    /// The memory of exchanges; `None` if history is off.
     history: Option<&'a RefCell<History>>,
     outputs: &'a Outlets,
     malformed: Tally<Malformed>,
@@ -68,7 +68,7 @@ impl<'a> Collector<'a> {
         Collector { history, ..self }
     }
 
-    /// What is remembered; `None` if nothing is.
+    /// The memory of exchanges; `None` if history is off.
     pub fn history(&self) -> Option<&'a RefCell<History>> {
         self.history
     }

@@ -21,7 +21,7 @@
 //!
 //! # Repetitions
 //!
-//! What was read already is not read again, however it is cut; a SYN with the number of the one that began the flow is
+//! Bytes that were read already are not read again, however they are cut; a SYN with the number of the one that began the flow is
 //! the same SYN, its data included.
 //!
 //! Waits run on the clock that comes with each packet, in milliseconds: the monotonic one, and in a replay that of the

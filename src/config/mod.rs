@@ -44,7 +44,7 @@ pub struct Config {
     pub statistics: statistics::Section,
     /// Upstream servers and detectors.
     pub health: health::Section,
-    /// What is remembered.
+    /// The memory of exchanges.
     pub history: history::Section,
     /// Names of devices.
     pub names: names::Section,

@@ -72,7 +72,7 @@ pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> R
     plans.map_err(|(name, error)| StartError(format!("output.{name}{error}")))
 }
 
-/// What makes a response a blocked one: the lists of names are read.
+/// The marks of a blocked response: the lists of names are read.
 pub fn status_rules(config: &Config) -> Result<StatusRules, StartError> {
     let (addresses, lists) = (&config.statistics.blocked_addresses, &config.statistics.blocked_names);
     let names = if config.history.enable && !lists.is_empty() {

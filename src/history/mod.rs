@@ -51,10 +51,10 @@ section! {
     }
 }
 
-/// What `log` takes.
+/// The range of `log`.
 pub type LogSize = ByteSize<0, LOG_MAX>;
 
-/// What `keep` takes.
+/// The range of `keep`.
 pub type KeepDays = Bounded<0, 36_500>;
 
 /// The most memory of the log, in bytes: references have 19 bits, and count units of no more than 128 bytes.
@@ -81,7 +81,7 @@ impl Section {
     }
 }
 
-/// What is remembered.
+/// The memory of exchanges.
 #[derive(Debug)]
 pub struct History {
     log: Option<Log>,
@@ -97,7 +97,7 @@ pub struct History {
 /// The traces of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// What pairing has to remember with the query.
+    /// The note that pairing keeps with the query.
     pub mark: ExchangeMark,
     /// Whether it is a response to a client that was blocked.
     pub is_blocked: bool,

@@ -18,7 +18,7 @@ use crate::wire::dns::HEADER_BYTES;
 use crate::wire::dnstap::Message;
 use crate::wire::name::{NAME_MAX, Name};
 
-/// What makes a response a blocked one.
+/// The marks of a blocked response.
 #[derive(Debug, Default)]
 pub struct StatusRules {
     /// Addresses that lead nowhere, besides 0.0.0.0 and ::.

@@ -83,7 +83,7 @@ pub struct App<'a> {
     pub outputs: &'a Outlets,
     /// The counters of the inputs that are on.
     pub inputs: &'a [InputCounters],
-    /// What is remembered; `None` if nothing is.
+    /// The memory of exchanges; `None` if history is off.
     pub history: Option<&'a RefCell<History>>,
     /// Asks the workers to stop.
     pub stop: &'a Stop,

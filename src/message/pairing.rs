@@ -26,7 +26,7 @@ pub struct Pairing {
     rows: Box<[QueryRow]>,
     hasher: SeededState,
     evicted: u64,
-    /// What the log of exchanges calls each query, by its entry; empty if there is no log.
+    /// The handle of each query in the log of exchanges, by its entry; empty if there is no log.
     handles: Box<[u32]>,
 }
 

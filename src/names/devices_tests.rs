@@ -13,7 +13,7 @@ fn learn(devices: &mut Devices, line: &str) {
     facts.iter().for_each(|fact| devices.learn(fact, 1_000));
 }
 
-/// What the kernel knows of a neighbour.
+/// The kernel's entry of a neighbour.
 fn neighbour(devices: &mut Devices, text: &str, mac: &str) {
     let fact = Fact {
         source: NameSource::Hosts,

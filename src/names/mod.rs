@@ -6,7 +6,7 @@
 //!   fe80::1234 -----+
 //! ```
 //!
-//! What files say ([`files`]) and what the kernel knows of its neighbours joins addresses by their MAC; an address of which nothing is known
+//! The content of files ([`files`]) and the kernel's neighbours join addresses by their MAC; an address of which nothing is known
 //! is a device of its own until something is. A name of the configuration beats one of a lease, which beats one of a hosts file, and a name
 //! stays when its lease ends: a device is known until the place is needed.
 //!

@@ -30,7 +30,7 @@ struct WatchedFile {
     seen: Option<Fingerprint>,
 }
 
-/// What changes when a file does: for a folder, that of its newest file and their number.
+/// The stamp of a file, which changes when it does: for a folder, that of its newest file and their number.
 type Fingerprint = (SystemTime, u64, u64);
 
 /// A fact that does not borrow.
