@@ -89,6 +89,25 @@ def test_every_view_says_what_it_lacks_and_keeps_the_period():
         page.check()
 
 
+def test_from_the_log_to_a_name_and_a_device():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#/log") as page:
+        for number, name in enumerate(("www.example.com.", "other.example.org.")):
+            send(daemon, *(message(kind, dns(name, ident=number, flags=0x8180 if kind == 6 else 0x0100))
+                           for kind in (5, 6)))
+        page.until(lambda: page.page.locator(".row").count() == 2, why="no log")
+        assert page.page.locator(".row").first.inner_text().split()[2:5] == ["A", "other.example.org",
+                                                                             "answered"]
+        page.page.locator(".row a", has_text="www.example.com").click()
+        page.until(lambda: "#/domain?name=www.example.com" in page.page.url
+                   and page.page.locator(".row").count() == 1, why="not the domain's log")
+        page.page.locator(".row a").first.click()
+        page.until(lambda: "#/device?client=192.0.2.10" in page.page.url
+                   and page.page.locator(".row").count() == 2, why="not the device's log")
+        page.page.locator(".row button").first.click()
+        assert "other.example.org" in page.text("#dialog")
+        page.check()
+
+
 def test_the_pill_follows_ready():
     away = "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\n"
     with Daemon(fmt=None, extra=away) as daemon, browser() as chromium, Watched(chromium, daemon) as page:

@@ -241,8 +241,8 @@ async function round() {
       if (!(error instanceof Gone)) throw error;
       if (current()) state.gone = true;
     }
-    if (every(3)) state.ready = await (await ask("ready")).text();
     if (every(3)) showSystem(parse(await (await ask("metrics", { only: "dnstapd_,process_" })).text()));
+    if (every(3)) state.ready = await (await ask("ready")).text();
     if (every(5)) showStreams((await (await ask("streams")).json()).streams);
     state.lost = null;
     state.failures = 0;
@@ -643,8 +643,8 @@ const log = {
     say(this.news, `${count(this.fresh)} new`);
     space.style.height = Math.max(this.rows.length * height, 40) + "px";
     if (!this.rows.length) return space.replaceChildren(note(this.busy ? "Loading …" : this.failed ? "A filter is not understood." : "Nothing matches yet."));
+    if (space.querySelector(".empty")) space.replaceChildren();
     each(space, this.rows.slice(from, to), () => make("div", { class: "row" }, make("button", { type: "button" }), ...Array.from({ length: 6 }, () => make("a"))), (item, row, place) => {
-      if (item.className === "empty") return item.remove();
       const number = from + place;
       item.style.transform = `translateY(${number * height}px)`;
       item.classList.toggle("chosen", number === this.chosen);
@@ -656,7 +656,7 @@ const log = {
       const cell = (element, text, view, query, style = "") => { say(element, text); element.href = address(view, query); element.title = text; element.className = style; };
       cell(client, plain(who), "device", { client: who });
       cell(type, row.rrtype, "log", { ...this.filters, type: row.rrtype });
-      cell(name, domain(row.qname), "domain", { name: row.qbare(name) });
+      cell(name, domain(row.qname), "domain", { name: bare(row.qname) });
       cell(status, row.status, "log", { ...this.filters, status: row.status }, "status " + row.status);
       cell(answer, row.answer && row.answer !== "-" ? row.answer : row.rcode, "log", { ...this.filters, rcode: row.rcode });
       cell(latency, row.latency === "-" ? "" : seconds(+row.latency), "log", { ...this.filters, "min-latency": row.latency });
@@ -735,8 +735,8 @@ function deviceView(main) {
   const key = state.view === "device" ? "client" : "name", subject = state.query.get(key) ?? "";
   main.append(make("div", { class: "title" }, make("h2", {}, state.view === "device" ? plain(subject) : domain(subject)), make("p", { id: "facts" })));
   main.append(make("div", { class: "grid" }, card("day", "Its day", "by the hour, of the last 1,000 exchanges", make("div", { id: "day", class: "plot" }), "wide"),
-    card("pairs", key === "client" ? "Top names" : "Devices that ask", "since start", make("table", { id: "pairs", class: "bars" })),
-    card("errors", "Failed and blocked", "since start", make("table", { id: "errors", class: "bars" }))));
+    card("pairs", key === "client" ? "Top names" : "Devices that ask", "since start", make("table", { id: "pairs", class: "bars" }), "quarter"),
+    card("errors", "Failed and blocked", "since start", make("table", { id: "errors", class: "bars" }), "quarter")));
   main.append(make("h3", {}, "Log"));
   log.open(main, { [key]: subject });
 }
@@ -754,8 +754,8 @@ async function showDevice(current) {
   if (!current() || !$("pairs")) return;
   const list = pairs?.names ?? pairs?.clients ?? [], to = (name, isName) => address(isName ? "domain" : "device", isName ? { name: bare(name) } : { client: name });
   const rows = (list, isName) => list.map(([name, number]) => [isName ? domain(name) : plain(name), number, to(name, isName)]);
-  ranking($("pairs"), key === "client" ? "Name" : "Device", rows(list, key === "client"), 0, pairs ? undefined : OLD);
-  ranking($("errors"), key === "client" ? "Name" : "Device", rows(pairs?.errors ?? [], key === "client"), 0, pairs ? "None." : OLD);
+  ranking($("pairs"), key === "client" ? "Name" : "Device", rows(list, key === "client"), 0, pairs ? undefined : "Not kept by this daemon.");
+  ranking($("errors"), key === "client" ? "Name" : "Device", rows(pairs?.errors ?? [], key === "client"), 0, pairs ? "None." : "Not kept by this daemon.");
   const hours = Array.from({ length: 24 }, (_, place) => Math.ceil(Date.now() / 3600000) * 3600000 - (23 - place) * 3600000), bins = hours.map(() => 0), stopped = hours.map(() => 0);
   for (const row of day?.log ?? []) {
     const place = 23 - Math.floor((hours[23] - Date.parse(row.timestamp)) / 3600000);
