@@ -101,9 +101,10 @@ class Peer:
                 connection = self.listener.accept()[0]
                 self.connections.append(connection)
                 self.received.append(bytearray())
-                self.readers.append(threading.Thread(target=self.run, args=(connection, self.received[-1]),
-                                                     daemon=True))
-                self.readers[-1].start()
+                reader = threading.Thread(target=self.run, args=(connection, self.received[-1]),
+                                          daemon=True)
+                reader.start()
+                self.readers.append(reader)  # once it runs: who waits for readers joins them
 
     def run(self, connection, into):
         with contextlib.suppress(OSError):
