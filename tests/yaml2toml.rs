@@ -41,7 +41,7 @@ fn converted(yaml: &str) -> (String, String) {
 /// A configuration without what it was written as.
 fn parsed(toml: &str) -> Config {
     let config = Config::parse(toml, "converted.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
-    Config { written: RawConfig::default(), ..config }
+    Config { written: RawConfig::default(), started: RawConfig::default(), ..config }
 }
 
 /// The defaults of the old program differ from ours in these keys and in no other.
