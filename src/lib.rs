@@ -48,98 +48,98 @@
 //! | capacity | `limits.rs` | a constant with its unit, reason and cost |
 
 // Foundations: used by all.
-/// Version, target, features and commit of the program.
+// Version, target, features and commit of the program.
 pub(crate) mod build;
 
-/// Values of the configuration: how each is read, and what is said when it is wrong.
+// Values of the configuration: how each is read, and what is said when it is wrong.
 pub mod values;
 
-/// Every capacity: its unit, its reason and its cost.
+// Every capacity: its unit, its reason and its cost.
 pub mod limits;
 
-/// Counters as rows: name, help, and where the value comes from.
+// Counters as rows: name, help, and where the value comes from.
 pub(crate) mod metric;
 
-/// Reasons as types, and one counter for each.
+// Reasons as types, and one counter for each.
 pub mod reasons;
 
-/// Sections of the configuration: the keys that several share, once.
+// Sections of the configuration: the keys that several share, once.
 pub mod section;
 
-/// Numbers as text.
+// Numbers as text.
 pub(crate) mod decimal;
 
-/// Moments and spans of messages.
+// Moments and spans of messages.
 pub mod time;
 
-/// The operating system, in safe types; the only `unsafe`.
+// The operating system, in safe types; the only `unsafe`.
 pub mod sys;
 
 // A message, from bytes to counts.
-/// Bytes to values and back: Frame Streams, dnstap, DNS. No I/O, no clock.
+// Bytes to values and back: Frame Streams, dnstap, DNS. No I/O, no clock.
 pub mod wire;
 
-/// Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, the record queue.
+// Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, the record queue.
 pub mod sketch;
 
-/// One message, and the stages it passes.
+// One message, and the stages it passes.
 pub mod message;
 
-/// Counters and tables.
+// Counters and tables.
 pub mod statistics;
 
-/// Signs of trouble in the DNS: upstream servers, detectors, alarms.
+// Signs of trouble in the DNS: upstream servers, detectors, alarms.
 pub mod health;
 
-/// Who an address is: the devices of a network.
+// Who an address is: the devices of a network.
 pub mod names;
 
-/// The last exchanges, and the minutes of a month.
+// The last exchanges, and the minutes of a month.
 pub mod history;
 
-/// A message as text, JSON and YAML.
+// A message as text, JSON and YAML.
 pub(crate) mod format;
 
-/// Packets to messages.
+// Packets to messages.
 pub mod capture;
 
 // Where messages come from and go to.
-/// Connections: dial, accept, reconnect, time limits, TLS; once, for inputs and outputs.
+// Connections: dial, accept, reconnect, time limits, TLS; once, for inputs and outputs.
 pub mod net;
 
-/// Where messages go.
+// Where messages go.
 pub mod output;
 
-/// The log of the program itself.
+// The log of the program itself.
 pub(crate) mod log;
 
-/// The way of a message, as one function.
+// The way of a message, as one function.
 pub mod pipeline;
 
-/// Where messages come from.
+// Where messages come from.
 pub mod input;
 
-/// The web API and the page.
+// The web API and the page.
 pub mod http;
 
 // The program.
-/// The live screen, `dnstapd top`.
+// The live screen, `dnstapd top`.
 pub mod top;
 
-/// Rights of the process, the pid file, the service manager.
+// Rights of the process, the pid file, the service manager.
 pub(crate) mod process;
 
-/// The configuration file, read and checked as a whole.
+// The configuration file, read and checked as a whole.
 pub mod config;
 
-/// `dnstapd password`.
+// `dnstapd password`.
 pub mod password;
 
-/// The command line.
+// The command line.
 pub mod args;
 
-/// The daemon: everything opened, built and run.
+// The daemon: everything opened, built and run.
 pub mod daemon;
 
-/// `--check`: what would run, and what it would cost.
+// `--check`: what would run, and what it would cost.
 pub mod check;

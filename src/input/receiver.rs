@@ -2,7 +2,7 @@
 //!
 //! All connections read into one buffer, because one thread reads: a thousand idle connections cost nothing, and a
 //! thousand busy ones read at full speed. What a read leaves unfinished stays with its connection: up to
-//! [`TAIL_BYTES`] inline, a longer rest in one of the [`LargeBuffers`]. A connection that may have none reads no further
+//! [`TAIL_BYTES`] inline, a longer rest in one of the `LargeBuffers`. A connection that may have none reads no further
 //! than what it can keep inline, and waits.
 //!
 //! ```text

@@ -9,7 +9,7 @@
 //!        +--- wait <---+--------------------------+
 //! ```
 //!
-//! The wait grows while attempts fail, see [`Reconnect`]; a sender that got through the handshake of Frame Streams
+//! The wait grows while attempts fail, see `Reconnect`; a sender that got through the handshake of Frame Streams
 //! makes it short again. Each remote keeps its lease for good, so that listeners never leave it without one. Why
 //! there is no connection is in the log once, until the reason changes or the connection is there.
 

@@ -1,7 +1,7 @@
 //! Connections to a remote: from its name to a stream.
 //!
 //! A name is resolved again at each attempt, and its addresses are tried in turn, each for
-//! [`PATIENCE_SECONDS`](crate::limits::PATIENCE_SECONDS). The kernel looks after a connection: see [`KeepAlive`].
+//! [`PATIENCE_SECONDS`](crate::limits::PATIENCE_SECONDS). The kernel looks after a connection: see `KeepAlive`.
 
 use core::fmt;
 use std::io;

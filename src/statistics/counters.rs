@@ -327,7 +327,7 @@ pub enum Counter {
     Rcode(Direction, Rcode),
     /// Messages with one question type.
     Type(Direction, RrType),
-    /// Responses of one latency class, by index in [`LATENCY_CLASSES`].
+    /// Responses of one latency class, by index in `LATENCY_CLASSES`.
     Latency(usize),
     /// Responses that were blocked.
     Blocked,

@@ -8,10 +8,10 @@
 //!   at its end, a closed page has its two lists: | shapes | clients |
 //! ```
 //!
-//! A record has eight bytes ([`record`]), and refers to strings that are kept once ([`store`]); with answers it has four
+//! A record has eight bytes (`record`), and refers to strings that are kept once (`store`); with answers it has four
 //! more. [`Log::append`] writes into the open page; when that is full, it is closed and another one opened, for which the
 //! oldest may have to go. [`Log::complete`] changes a record where it is: a response ends the exchange that its query
-//! began. Readers walk back from the newest record ([`read`]), a few thousand records at a time.
+//! began. Readers walk back from the newest record (`read`), a few thousand records at a time.
 //!
 //! Everything is made by [`Log::new`], and nothing is allocated later. What has to go is counted.
 //!

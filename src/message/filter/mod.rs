@@ -3,7 +3,7 @@
 //! A message is kept when every key that is set agrees; the first that does not is counted as the reason.
 //! Patterns are matched on the text that all formats show, in its own case, with the final dot; what is
 //! missing is `-`. The text is made only when a pattern asks for it, and a pattern that is plain alternatives
-//! ([`literals`]) is decided without the engine for regular expressions.
+//! (`literals`) is decided without the engine for regular expressions.
 //!
 //! Sampling comes last: of the messages that pass everything else, one in N is kept, the first included.
 
