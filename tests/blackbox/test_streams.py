@@ -394,6 +394,7 @@ def test_no_loss_at_full_speed():
             assert content.count(b"---\n" if fmt == "yaml" else b"\n") == 100_000
 
 
+@natively("the emulator grows by what it translates")
 def test_a_storm_of_identities_changes_nothing_but_the_others():
     """Thousands of identities beyond the limit, over several connections: the streams that are known stay as
     they are."""
@@ -451,6 +452,7 @@ def numbered_block(first, number, names, clients, identities):
     return b"".join(out)
 
 
+@natively("the emulator grows by what it translates")
 def test_memory_does_not_grow():
     """Names, clients and identities without end change the resident size by nothing, and speed by little:
     DNSTAPD_NAMES of each."""

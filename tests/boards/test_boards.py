@@ -57,9 +57,10 @@ def configuration():
         text = file.read()
     for old, new in (
         ("eth_name 'br-lan'", "eth_name 'any'"),
+        ("password_file '/etc/dnstapd/password'", "password ''"),
+        ("api_key ''", f"api_key '{KEY}'"),
         ("local_address '127.0.0.1'",
-         f"local_address '0.0.0.0'\n\toption api_key '{KEY}'\n\toption password ''\n"
-         f"\toption tls_support '1'\n"
+         "local_address '0.0.0.0'\n\toption tls_support '1'\n"
          "\toption tls_server_cert '/etc/dnstapd/web.crt'\n\toption tls_server_key '/etc/dnstapd/web.key'"),
     ):
         assert text.count(old) == 1, old
