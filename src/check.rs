@@ -10,8 +10,8 @@ use crate::daemon::{kept_files, parts};
 use crate::input::receiver::large_buffer_bytes;
 use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::{
-    HTTP_WORKERS, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS,
-    TLS_CONNECTION_BYTES,
+    HTTP_WORKERS, LOG_QUEUE_BYTES, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES,
+    TAIL_BLOCKS, TLS_CONNECTION_BYTES,
 };
 use crate::message::geoip::LocationDatabase;
 use crate::message::pairing::Pairing;
@@ -204,6 +204,8 @@ fn memory_map(
             if config.health.enable { health::COST } else { 0 },
         ),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
+        // A file has a batch of the same size, which it writes while the queue takes more.
+        ("lines of the log".to_owned(), LOG_QUEUE_BYTES * (1 + usize::from(config.trace.file.is_some()))),
     ];
     map.extend(inputs.iter().flat_map(|input| input.memory.iter().cloned()));
     if config.geoip.enable {

@@ -15,9 +15,10 @@
 //! | 4 blocks for long frames | 540688 |
 //! | health: upstream servers, detectors, alarms | 137088 |
 //! | message on its way | 6944 |
+//! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 151616 |
-//! | in all | 4665940 |
+//! | in all | 4682324 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
