@@ -14,7 +14,7 @@ import time
 import pytest
 
 from harness import (ACCEPT, AsRoot, CONTENT_TYPE, READY, START, Daemon, Sender, control, dns, field, frame,
-                     message, run_binary, temporary_folder)
+                     message, natively, run_binary, temporary_folder)
 
 
 def rejected(daemon, reason, which="unix-socket"):
