@@ -429,6 +429,7 @@ def test_ipk_on_a_busybox():
     path, = package("--format", "ipk", NATIVE)
     _, data, control = check_ipk(path)
     with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)  # the service's user comes through it to its files
         for name, (member, octets) in data.items():
             os.makedirs(os.path.dirname(f"{root}/{name}"), exist_ok=True)
             with open(f"{root}/{name}", "wb") as file:
