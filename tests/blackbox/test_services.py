@@ -20,7 +20,7 @@ reset_cb
 config() { section_name=$2; config_cb "$1" "$2"; }
 option() { eval "got_${section_name}_$1=\$2"; option_cb "$1" "$2"; }
 list() { list_cb "$1" "$2"; }
-config_load() { . "$UCI/$1"; config_cb; }
+config_load() { [ ! -e "$UCI/$1" ] || . "$UCI/$1"; config_cb; }
 config_get() { eval "$1=\${got_$2_$3:-\$4}"; }
 config_get_bool() { config_get "$@"; case $(eval "echo \$$1") in 1|on|true|yes|enabled) eval "$1=1";; *) eval "$1=0";; esac; }
 note() { for word in "$@"; do printf '%s|' "$word"; done >>"$CALLS"; echo >>"$CALLS"; }
@@ -179,6 +179,17 @@ def test_procd_configuration():
                        "kafka": {"rdkafka-config": {"bootstrap.servers": "a:1,b:2", "linger.ms": "5"},
                                  "topic": "dns"}},
         }, router.rendered()
+
+
+def test_procd_names():
+    for shell in ("dash", "busybox ash"):
+        for section in ("", "config names names\nlist static '192.168.1.5=tv'\nlist static 'aa:bb:cc:dd:ee:ff=phone'\n"):
+            router = Router(section + ENABLED)
+            router.write("dhcp", "config dnsmasq\noption leasefile /tmp/dhcp.leases\nconfig odhcpd odhcpd\noption leasefile /srv/odhcpd\n")
+            router.call("start_service", shell=shell)
+            names = router.rendered()["names"]
+            assert names["files"][0] == "/tmp/dhcp.leases" and names["files"][5:] == ["/srv/odhcpd"], names
+            assert not section or names["static"] == {"192.168.1.5": "tv", "aa:bb:cc:dd:ee:ff": "phone"}, names
 
 
 def test_procd_switched_off():
