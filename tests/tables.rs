@@ -158,11 +158,11 @@ fn check_distinct(names: &[String], exact: &Exact<'_>, seed: u64) {
 }
 
 /// The default size finds the first 50 of all streams but the worst, and the results by size are those in the documentation.
-/// A debug build looks at two seeds and the default size only.
+/// A debug build looks at one seed and the default size only.
 #[test]
 fn the_first_fifty_are_found_and_different_names_counted() {
     let is_quick = cfg!(debug_assertions);
-    let (seeds, sizes) = if is_quick { (2, &[256][..]) } else { (20, &[64, 128, 256, 512, 1024][..]) };
+    let (seeds, sizes) = if is_quick { (1, &[256][..]) } else { (20, &[64, 128, 256, 512, 1024][..]) };
     let mut rows = Vec::new();
     for kind in KINDS {
         let zipf = Zipf::new(RANKS, kind.1);

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# Installs what tests/servers needs: the DNS servers and tools by Debian package name, and CoreDNS from
-# its Go module.
+# Installs what tests/servers needs: the DNS servers and tools by Debian package name, and CoreDNS, which
+# Debian does not have, from its Go module with the plugins that the tests use (coredns/main.go).
 #
 #   tests/servers/install.sh
 #
 # What is there already is skipped. Needs root. No service is started: the tests run the servers themselves.
 set -u -o pipefail
 
-# The CoreDNS that the tests were written with, and a Go release that builds it, where there is only an
-# older Go.
-coredns_version=v1.14.6
+# A Go release that builds CoreDNS, where there is only an older Go.
 go_release=go1.25.1
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/bin
@@ -47,7 +45,7 @@ go=$(go_command || fetched_go) || {
     echo "CoreDNS needs Go 1.21 or later, or network access to fetch it" >&2
     exit 1
 }
-echo "building CoreDNS $coredns_version with $("$go" env GOVERSION)"
+echo "building CoreDNS with $("$go" env GOVERSION)"
 mkdir -p "$bin"
-export GOTOOLCHAIN=${GOTOOLCHAIN:-auto} GOBIN=$bin
-cd / && "$go" install "github.com/coredns/coredns@$coredns_version"
+export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
+cd "$here/coredns" && "$go" build -mod=readonly -o "$bin/coredns" .
