@@ -12,6 +12,7 @@ import time
 import pytest
 
 import harness
+from certificates import self_signed
 from harness import AsRoot, Daemon, Sender, message, run_binary
 
 NOBODY = pwd.getpwnam("nobody")
@@ -220,14 +221,45 @@ def test_a_full_backlog_is_not_waited_for():
             assert code == 1 and "another program listens on this socket" in err, err
 
 
+def test_a_key_that_only_root_reads_is_named_at_the_start():
+    """It is in force, and the first reload would not find it."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        cert, key = self_signed(top, "localhost", "DNS:localhost")
+        os.chmod(key, 0o600)
+        tls = f"tls-support = true\ntls-server-cert = '{cert}'\ntls-server-key = '{key}'\n"
+        for section in ("web-api", "input.tcp-socket"):
+            config = {"process": "user = 'nobody'\n", "input.tcp-socket": "local-port = 0\n",
+                      "web-api": "local-port = 0\n"}
+            config[section] += tls
+            path = os.path.join(top, "config")
+            with open(path, "w") as file:
+                file.write("".join(f"[{name}]\n{keys}" for name, keys in config.items()))
+            os.chmod(path, 0o644)
+            process = subprocess.Popen([harness.BINARY, "-c", path], stderr=subprocess.PIPE,
+                                       stdin=subprocess.DEVNULL, text=True)
+            said = []
+            while not said or "Web page: " not in said[-1]:
+                said.append(process.stderr.readline())
+                assert said[-1], said
+            process.terminate()
+            process.communicate(timeout=10)
+            assert process.returncode == 0
+            warnings = [line for line in said if " WARN " in line and key in line]
+            assert len(warnings) == 1 and "this user may not read it, so a reload cannot" in warnings[0], said
+            assert not any(cert in line for line in said), said
+
+
 def test_a_fifo_is_not_waited_for():
-    """As configuration, secret or log."""
+    """As configuration, secret, certificate, log or output."""
     with harness.temporary_folder() as top:
         fifo = os.path.join(top, "fifo")
         os.mkfifo(fifo)
         os.chmod(fifo, 0o666)
         started = time.monotonic()
-        for config in (f"[trace]\nfile = '{fifo}'", f"[web-api]\npassword-file = '{fifo}'"):
+        tls = f"tls-support = true\ntls-server-cert = '{fifo}'\ntls-server-key = '{fifo}'"
+        for config in (f"[trace]\nfile = '{fifo}'", f"[web-api]\npassword-file = '{fifo}'", f"[web-api]\n{tls}",
+                       f"[output.file]\nenable = true\nfile = '{fifo}'"):
             code, _, err = run_binary(config=config + "\n[input.tcp-socket]\nlocal-port = 0\n")
             assert code == 1 and fifo in err, (code, err)
         code, _, err = run_binary("-c", fifo)

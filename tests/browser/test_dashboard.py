@@ -138,6 +138,17 @@ def test_one_stream_of_several():
         page.check()
 
 
+def test_a_stream_without_tables_says_so():
+    with Daemon(fmt=None, extra='[limits]\nprofile = "tiny"\n') as daemon, browser() as chromium, \
+            Watched(chromium, daemon, fragment="#/overview?stream=second") as page:
+        send(daemon, message(identity=b"first"), message(identity=b"second"))
+        page.until(lambda: "Not kept for this stream" in page.text("#domains"), why="no word of it")
+        assert "limits.profile" in page.text("#domains") and page.rows("#types") == [["A", "1", "100 %"]]
+        page.page.locator("#stream").select_option(index=1)
+        page.until(lambda: "Not kept" not in page.text("#domains"), why="the first has tables")
+        page.check()
+
+
 def test_without_the_password_there_is_nothing():
     with Daemon(fmt=None) as daemon, browser() as chromium:
         for login in (None, dict(LOGIN, password="wrong")):

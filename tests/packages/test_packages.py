@@ -104,6 +104,16 @@ def healthy():
     return until(lambda: fetch("/health")[0] == 200)
 
 
+def basic(login, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()}
+
+
+def check_nothing_is_shipped():
+    """No credential that everybody knows opens anything."""
+    for headers in ({}, {"X-API-Key": "changeme"}, {"X-API-Key": ""}, basic("admin", "changeme"), basic("admin", "")):
+        assert fetch("/metrics", headers=headers)[0] == 401, headers
+
+
 def gone():
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", 8080)) != 0
@@ -216,14 +226,20 @@ def test_deb_from_install_to_purge():
 
         # The program runs there with what was installed, as the user who was made, and prints no record.
         as_user = ["chroot", "--userspec=dnstapd:dnstapd", root, "/usr/sbin/dnstapd"]
+        state = f"{root}/var/lib/dnstapd"  # as systemd makes it
+        os.mkdir(state, 0o700)
+        run("chroot", root, "chown", "dnstapd:dnstapd", "/var/lib/dnstapd")
         would_run = run(*as_user, "--check")
         assert "\ninput: tcp-socket " in would_run and "\noutput:" not in would_run, would_run
         with subprocess.Popen(as_user, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
             healthy()
             sender = harness.Sender(("127.0.0.1", 6000))
             sender.sock.sendall(harness.frame(harness.message()))
-            key = {"X-API-Key": "changeme"}
-            until(lambda: "\ndnstap_queries 1\n" in fetch("/metrics", headers=key)[1])
+            made = os.stat(f"{state}/password")
+            assert (stat.S_IMODE(made.st_mode), made.st_uid) == (0o600, os.stat(state).st_uid)
+            password = run("chroot", root, "/usr/sbin/dnstapd", "password").rstrip("\n")
+            until(lambda: "\ndnstap_queries 1\n" in fetch("/metrics", headers=basic("admin", password))[1])
+            check_nothing_is_shipped()
             daemon.terminate()
             out, _ = daemon.communicate(timeout=10)
             assert daemon.returncode == 0 and out == "", (daemon.returncode, out)
@@ -258,6 +274,12 @@ def test_deb_with_systemd():
             call("dpkg", "--install", "/deb/1.deb")
             healthy()
             assert (show("ActiveState"), show("UnitFileState")) == ("active", "enabled")
+            # The password of the first start is kept, for root and the service alone.
+            password = call("dnstapd", "password").rstrip("\n")
+            assert len(password) >= 16 and fetch("/metrics", headers=basic("admin", password))[0] == 200
+            check_nothing_is_shipped()
+            found = call("stat", "--dereference", "--format=%a %U", "/var/lib/dnstapd", "/var/lib/dnstapd/password")
+            assert found == "700 dnstapd\n600 dnstapd\n", found
             process = show("MainPID")
             status = call("cat", f"/proc/{process}/status")
             user = next(line.split(":")[2] for line in read(f"{root}/etc/passwd").splitlines()
@@ -281,6 +303,7 @@ def test_deb_with_systemd():
             assert show("MainPID") != process and show("ActiveState") == "active"
             assert "verbose = true" in read(f"{root}/{CONFIG}")
             assert os.path.exists(f"{root}/{CONFIG}.dpkg-dist")
+            assert call("dnstapd", "password").rstrip("\n") == password
 
             # The sniffer, with the drop-in of the documentation; and a watchdog that does not wait for 30 s.
             drop_ins = f"{root}/etc/systemd/system/dnstapd.service.d"
@@ -324,7 +347,8 @@ def test_deb_with_systemd():
             assert show("LoadState") == "not-found"
             assert "verbose = true" in read(f"{root}/{CONFIG}")
             call("dpkg", "--purge", "dnstapd")
-            assert not [place for place in ("etc/dnstapd", "var/log/dnstapd", "var/log/private/dnstapd")
+            assert not [place for place in ("etc/dnstapd", "var/log/dnstapd", "var/log/private/dnstapd",
+                                            "var/lib/dnstapd", "var/lib/private/dnstapd")
                         if os.path.lexists(f"{root}/{place}")]
 
 
@@ -612,11 +636,10 @@ def test_container():
                 for address in (network.CLIENTS4[0], "::1"):
                     assert fetch("/health", address)[0] == 200
                     harness.Sender((network.CLIENTS4[0], 6000))
-                basic = {"Authorization": "Basic " + base64.b64encode(b"admin:pass word").decode()}
                 assert fetch("/metrics")[0] == 401 and fetch("/metrics",
                                                              headers={"X-API-Key": "changeme"})[0] == 401
                 assert fetch("/metrics", headers={"X-API-Key": "of the container"})[0] == 200
-                assert fetch("/metrics", headers=basic)[0] == 200
+                assert fetch("/metrics", headers=basic("admin", "pass word"))[0] == 200
                 run(*inside, *check)
                 process = run("pgrep", "--full", "--exact", "/usr/sbin/dnstapd").split()[-1]
                 assert re.search(r"(?m)^Uid:\t65532\t65532\t65532\t65532$", read(f"/proc/{process}/status"))

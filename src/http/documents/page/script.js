@@ -431,11 +431,11 @@ async function tables(current) {
     state.flag = "";
     answer = await ask("tables", { n: ROWS, ...scope() });
   }
-  const { tables } = await answer.json();
+  const { tables, "not-kept": limit } = await answer.json();
   if (!current() || !$("domains")) return;
   const flags = Object.keys(tables.domains), flag = flags.includes("hit/query") ? "hit/query" : flags.find(each => tables.domains[each].length) ?? flags[0];
   about("domains", flag === "hit/query" ? "by queries, lately" : `${flag ?? "none kept"}, lately`);
-  const kept = tables.kept === false ? "No tables are kept for this stream: the first streams have them, see limits.profile." : undefined;
+  const kept = limit && `Not kept for this stream: the first ones have tables of their own, as many as ${limit} says.`;
   ranking($("domains"), "Name", (tables.domains[flag] ?? []).map(([name, number]) => [domain(name), number, address("domain", { name: bare(name) })]), 0, kept);
   if (!state.devices) {
     about("devices", "clients, lately");
@@ -444,7 +444,7 @@ async function tables(current) {
   const tail = name => name.replace(/^(query|response)\//, "");
   ranking($("tlds"), "Domain", tables.tlds["hit/query"].map(([name, number]) => [tail(name), number, address("log", { name: tail(name) })]), 0, kept);
   $("h-countries").parentElement.hidden = !tables.countries;
-  if (tables.countries) ranking($("countries"), "Country", tables.countries["hit/query"].map(([name, number]) => [plain(tail(name)), number]));
+  if (tables.countries) ranking($("countries"), "Country", tables.countries["hit/query"].map(([name, number]) => [plain(tail(name)), number]), 0, kept);
 }
 
 function showLists(blocked, alarms) {
