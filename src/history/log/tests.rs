@@ -1,6 +1,8 @@
-use super::read::FILTER_VALUES;
+use super::filter::FILTER_VALUES;
 use super::*;
+use crate::time::Latency;
 use crate::wire::iana::Rcode;
+use core::hash::BuildHasher;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 

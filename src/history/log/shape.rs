@@ -1,0 +1,77 @@
+//! The shape of records: the fields in which few of them differ, written once as a string of the store.
+//!
+//! ```text
+//! | flags, 1 | stream, 2 | type, 4 | message, 4 | family, 4 | protocol, 4 | identity ... |
+//! ```
+//!
+//! A flag says whether the field is there; an identity that was not sent is empty.
+
+use super::Exchange;
+use crate::wire::iana::{Family, MessageType, Protocol, RrType};
+
+/// The fields that make shapes differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct ShapeKey {
+    numbers: [u32; 4],
+    flags: u8,
+    stream: u16,
+    identity: u64,
+}
+
+impl ShapeKey {
+    /// Bytes before the identity.
+    pub(super) const BYTES: usize = 19;
+
+    #[inline]
+    pub(super) fn of(exchange: &Exchange<'_>, identity: u64) -> Self {
+        let Exchange { qtype, family, protocol, .. } = exchange;
+        let flags = [qtype.is_some(), family.is_some(), protocol.is_some()];
+        let numbers = [
+            u32::from(qtype.unwrap_or_default().0),
+            exchange.message.0,
+            family.unwrap_or_default().0,
+            protocol.unwrap_or_default().0,
+        ];
+        let flags = flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag));
+        ShapeKey { numbers, flags, stream: exchange.stream, identity }
+    }
+
+    /// The shape as a string of the store: flags, stream, numbers, identity.
+    pub(super) fn compose<'r>(&self, identity: &[u8], room: &'r mut [u8]) -> &'r [u8] {
+        let [low, high] = self.stream.to_le_bytes();
+        let numbers = self.numbers.iter().flat_map(|number| number.to_le_bytes());
+        let bytes = [self.flags, low, high].into_iter().chain(numbers).chain(identity.iter().copied());
+        let length = room.iter_mut().zip(bytes).map(|(place, byte)| *place = byte).count();
+        room.get(..length).unwrap_or_default()
+    }
+}
+
+/// The fields that records of a page share.
+pub(super) struct Shape<'a> {
+    pub(super) stream: u16,
+    pub(super) identity: &'a [u8],
+    pub(super) qtype: Option<RrType>,
+    pub(super) message: MessageType,
+    pub(super) family: Option<Family>,
+    pub(super) protocol: Option<Protocol>,
+}
+
+impl<'a> Shape<'a> {
+    /// Reads what [`ShapeKey::compose`] wrote.
+    pub(super) fn parse(string: &'a [u8]) -> Option<Shape<'a>> {
+        let (head, identity) = string.split_first_chunk::<{ ShapeKey::BYTES }>()?;
+        let [flags, low, high, numbers @ ..] = head;
+        let mut numbers = numbers.as_chunks().0.iter().map(|number| u32::from_le_bytes(*number));
+        let flag = |bit: u32| flags >> bit & 1 == 1;
+        let (qtype, message, family, protocol) =
+            (numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()?);
+        Some(Shape {
+            stream: u16::from_le_bytes([*low, *high]),
+            identity,
+            qtype: flag(2).then_some(RrType(qtype as u16)),
+            message: MessageType(message),
+            family: flag(1).then_some(Family(family)),
+            protocol: flag(0).then_some(Protocol(protocol)),
+        })
+    }
+}
