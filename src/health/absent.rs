@@ -1,10 +1,14 @@
 //! The health in a build without it: a type with no values, so that nothing else needs to know.
 
+use super::Section;
 use super::alarms::Alarms;
 use super::upstreams::Upstreams;
-use super::{Health, Section};
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
+
+/// Never there in this build.
+#[derive(Debug)]
+pub enum Health {}
 
 impl Health {
     /// Never there.

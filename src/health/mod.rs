@@ -22,6 +22,8 @@ mod bursts;
 #[cfg(feature = "health")]
 mod devices;
 #[cfg(feature = "health")]
+mod domain_table;
+#[cfg(feature = "health")]
 mod domains;
 #[cfg(feature = "health")]
 mod rebinding;
@@ -34,14 +36,11 @@ mod tunnel;
 #[cfg(feature = "health")]
 mod watch;
 
+#[cfg(not(feature = "health"))]
+pub use absent::Health;
 pub use section::Section;
 #[cfg(feature = "health")]
 pub use watch::{COST, Health};
-
-/// Never there in this build.
-#[cfg(not(feature = "health"))]
-#[derive(Debug)]
-pub enum Health {}
 
 /// Bytes that it takes.
 #[cfg(not(feature = "health"))]

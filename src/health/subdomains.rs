@@ -5,22 +5,19 @@
 //! others, 1990): of `m` bits, the hash of a name sets one, and `n = -m ln(free / m)` names were seen. With 512 bits, 200
 //! names are estimated within 3 % (one standard error); above 1,000 it only says "many".
 //!
-//! The table has four ways a bucket. A new domain takes the place of one of an earlier minute, else that of the one with the
-//! fewest names, once in that number + 1 (randomised admission: Ben Basat and others, 2017). So a domain of which
-//! 1 in 100 queries is comes in within its first names, whatever else is asked.
+//! A new domain takes the place of one of an earlier minute, else that of the one with the fewest names, once in that
+//! number + 1 ([`DomainTable`]). So a domain of which 1 in 100 queries is comes in within its first names.
+
+use super::domain_table::{DomainEntry, DomainTable, WAYS};
 
 /// Domains watched at once.
 const DOMAINS: usize = 128;
-const WAYS: usize = 4;
 /// Bits of a bitmap.
 const BITS: u32 = 512;
 
 /// The domains of which most names are asked for.
-#[derive(Debug)]
-pub struct RandomSubdomains {
-    entries: [[WatchedDomain; WAYS]; DOMAINS / WAYS],
-    chance: u64,
-}
+#[derive(Debug, Default)]
+pub struct RandomSubdomains(DomainTable<WatchedDomain, { DOMAINS / WAYS }>);
 
 /// One domain and its bitmap.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +30,31 @@ struct WatchedDomain {
     bits: [u64; BITS as usize / 64],
 }
 
-const FREE: WatchedDomain = WatchedDomain { key: 0, minute: 0, set: 0, bits: [0; BITS as usize / 64] };
+impl DomainEntry for WatchedDomain {
+    const FREE: Self = WatchedDomain { key: 0, minute: 0, set: 0, bits: [0; BITS as usize / 64] };
 
-impl Default for RandomSubdomains {
-    fn default() -> Self {
-        RandomSubdomains { entries: [[FREE; WAYS]; DOMAINS / WAYS], chance: crate::sys::random::number() | 1 }
+    fn begin(key: u64, minute: u64) -> Self {
+        WatchedDomain { key, minute, ..Self::FREE }
+    }
+
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    fn period(&self) -> u64 {
+        self.minute
+    }
+
+    fn renew(&mut self, minute: u64) {
+        *self = Self::begin(self.key, minute);
+    }
+
+    fn size(&self, minute: u64) -> u64 {
+        if self.minute == minute { u64::from(self.set) + 1 } else { 0 }
+    }
+
+    fn odds(&self, minute: u64) -> u64 {
+        self.size(minute).max(1)
     }
 }
 
@@ -45,7 +62,7 @@ impl RandomSubdomains {
     /// Notes a name below a domain, both by their hashes; the estimate, once it reaches the threshold in this minute.
     #[inline]
     pub fn observe(&mut self, (key, name): (u64, u64), minute: u64, threshold: u64) -> Option<u64> {
-        let domain = self.entry(key, minute)?;
+        let domain = self.0.entry(key, minute)?;
         let (word, bit) = ((name >> 58) as usize % (BITS as usize / 64), 1 << (name >> 52 & 63));
         let bits = domain.bits.get_mut(word)?;
         if *bits & bit != 0 {
@@ -55,28 +72,6 @@ impl RandomSubdomains {
         domain.set += 1;
         let (before, after) = (estimate(domain.set - 1), estimate(domain.set));
         (before < threshold && after >= threshold).then_some(after)
-    }
-
-    /// The entry of a domain, if it has or gets one.
-    fn entry(&mut self, key: u64, minute: u64) -> Option<&mut WatchedDomain> {
-        let bucket = self.entries.get_mut(key as usize % (DOMAINS / WAYS))?;
-        let names = |domain: &WatchedDomain| if domain.minute == minute { domain.set + 1 } else { 0 };
-        let held = bucket.iter().position(|domain| domain.key == key);
-        let way = held.or_else(|| (0..WAYS).min_by_key(|&way| bucket.get(way).map_or(0, names)))?;
-        let domain = bucket.get_mut(way)?;
-        if held.is_none() {
-            let against = u64::from(names(domain));
-            self.chance ^= self.chance << 13;
-            self.chance ^= self.chance >> 7;
-            self.chance ^= self.chance << 17;
-            if against > 0 && !self.chance.is_multiple_of(against) {
-                return None;
-            }
-        }
-        if domain.key != key || domain.minute != minute {
-            *domain = WatchedDomain { key, minute, ..FREE };
-        }
-        Some(domain)
     }
 }
 
@@ -104,7 +99,7 @@ mod tests {
                 let mut last = 0;
                 for name in 0..count {
                     table.observe((7, hash(name + seed * 10_000)), 1, u64::MAX);
-                    let entry = table.entry(7, 1).unwrap();
+                    let entry = table.0.entry(7, 1).unwrap();
                     last = estimate(entry.set);
                 }
                 errors += (last as f64 / count as f64 - 1.0).abs() / 20.0;

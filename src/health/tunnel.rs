@@ -8,17 +8,15 @@
 //! Left out: how the names look. Hosts of a large network (video, updates) may have as many bytes in an hour; that is a
 //! matter of the threshold.
 
+use super::domain_table::{DomainEntry, DomainTable, WAYS};
+
 /// Domains watched at once.
 const DOMAINS: usize = 64;
-const WAYS: usize = 4;
 const WORDS: usize = 32;
 
 /// The domains below which most bytes of names were asked for.
-#[derive(Debug)]
-pub struct Tunnels {
-    entries: [[TunnelDomain; WAYS]; DOMAINS / WAYS],
-    chance: u64,
-}
+#[derive(Debug, Default)]
+pub struct Tunnels(DomainTable<TunnelDomain, { DOMAINS / WAYS }>);
 
 /// One domain.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +29,36 @@ struct TunnelDomain {
     bits: [u64; WORDS],
 }
 
-const FREE: TunnelDomain = TunnelDomain { key: 0, hour: 0, bytes: 0, bits: [0; WORDS] };
-
 /// Bytes against which a new domain wins once in two times.
 const UNIT: u64 = 32;
 
-impl Default for Tunnels {
-    fn default() -> Self {
-        Tunnels { entries: [[FREE; WAYS]; DOMAINS / WAYS], chance: crate::sys::random::number() | 1 }
+impl DomainEntry for TunnelDomain {
+    const FREE: Self = TunnelDomain { key: 0, hour: 0, bytes: 0, bits: [0; WORDS] };
+
+    fn begin(key: u64, hour: u64) -> Self {
+        TunnelDomain { key, hour, ..Self::FREE }
+    }
+
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    fn period(&self) -> u64 {
+        self.hour
+    }
+
+    fn renew(&mut self, hour: u64) {
+        // Time may go backwards, when somebody's clock does: that is another hour, too.
+        let passed = hour.abs_diff(self.hour).min(63);
+        *self = TunnelDomain { hour, bytes: self.bytes >> passed, bits: [0; WORDS], ..*self };
+    }
+
+    fn size(&self, _: u64) -> u64 {
+        self.bytes
+    }
+
+    fn odds(&self, _: u64) -> u64 {
+        self.bytes / UNIT + 1
     }
 }
 
@@ -52,7 +72,7 @@ impl Tunnels {
         hour: u64,
         threshold: u64,
     ) -> Option<u64> {
-        let domain = self.entry(key, hour)?;
+        let domain = self.0.entry(key, hour)?;
         let bits = domain.bits.get_mut((name >> 59) as usize % WORDS)?;
         let bit = 1 << (name >> 53 & 63);
         if *bits & bit != 0 {
@@ -62,30 +82,6 @@ impl Tunnels {
         let before = domain.bytes;
         domain.bytes += below as u64;
         (before < threshold && domain.bytes >= threshold).then_some(domain.bytes)
-    }
-
-    /// The entry of a domain, if it has or gets one.
-    fn entry(&mut self, key: u64, hour: u64) -> Option<&mut TunnelDomain> {
-        let bucket = self.entries.get_mut(key as usize % (DOMAINS / WAYS))?;
-        let held = bucket.iter().position(|domain| domain.key == key);
-        let way = held.or_else(|| (0..WAYS).min_by_key(|&way| bucket.get(way).map_or(0, |it| it.bytes)))?;
-        let domain = bucket.get_mut(way)?;
-        if held.is_none() {
-            let against = domain.bytes / UNIT;
-            self.chance ^= self.chance << 13;
-            self.chance ^= self.chance >> 7;
-            self.chance ^= self.chance << 17;
-            if !self.chance.is_multiple_of(against + 1) {
-                return None;
-            }
-            *domain = TunnelDomain { key, hour, ..FREE };
-        }
-        if domain.hour != hour {
-            // Time may go backwards, when somebody's clock does: that is another hour, too.
-            let passed = hour.abs_diff(domain.hour).min(63);
-            *domain = TunnelDomain { key, hour, bytes: domain.bytes >> passed, bits: [0; WORDS] };
-        }
-        Some(domain)
     }
 }
 
