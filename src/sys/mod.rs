@@ -1,6 +1,7 @@
 //! The operating system, in safe types.
 
 pub mod accounts;
+pub(crate) mod bpf;
 pub mod files;
 pub mod interfaces;
 #[cfg(feature = "kafka-plain")]

@@ -13,6 +13,8 @@ use std::io;
 use nix::errno::Errno;
 use nix::libc::{self, c_long};
 
+use super::bpf::{Assembler, Instruction};
+
 /// Whether this machine's processor is one that the filter knows.
 pub const SUPPORTED: bool = MACHINE.is_some();
 
@@ -48,65 +50,43 @@ pub fn install() -> io::Result<()> {
 /// load machine;  other than ours: refuse
 /// load number;   calls of another word size: refuse
 /// one pair of instructions a call: is it this one? allow
-/// clone, socket: look at the first argument
+/// clone, socket: go on where the first argument is looked at
 /// refuse
 /// ```
-fn program(machine: u32) -> Vec<libc::sock_filter> {
-    let mut program = vec![load(MACHINE_AT), skip_if(EQUAL, machine, 1), REFUSE, load(NUMBER_AT)];
+fn program(machine: u32) -> Vec<Instruction> {
+    let mut code = Assembler::default();
+    code.load_word(MACHINE_AT);
+    code.return_unless_equal(machine, REFUSE);
+    code.load_word(NUMBER_AT);
     if cfg!(target_arch = "x86_64") {
-        program.extend([skip_unless(AT_LEAST, X32, 1), REFUSE]);
+        code.return_when_at_least(X32, REFUSE);
     }
     let lists = [ALWAYS, LIBRARY, OLD, NARROW, TIME64, PLACED, MACHINE_OWN].into_iter().flatten();
-    for number in lists.filter_map(|&number| u32::try_from(number).ok()) {
-        program.extend([skip_unless(EQUAL, number, 1), ALLOW]);
-    }
-    let thread = [load(ARGUMENT_AT), skip_unless(ANY_BIT, THREAD, 1), ALLOW, REFUSE];
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(i32::cast_unsigned);
-    let family = families.into_iter().flat_map(|family| [skip_unless(EQUAL, family, 1), ALLOW]);
-    program.extend(when_number(libc::SYS_clone, thread));
-    program.extend(when_number(libc::SYS_socket, [load(ARGUMENT_AT)].into_iter().chain(family)));
-    program.push(REFUSE);
-    program
+    code.return_when_one_of(lists.filter_map(|&number| u32::try_from(number).ok()), ALLOW);
+    let [clone, socket] = [libc::SYS_clone, libc::SYS_socket].map(|number| {
+        let label = code.label();
+        code.jump_when_equal(u32::try_from(number).unwrap_or(u32::MAX), label);
+        label
+    });
+    code.finish(REFUSE);
+
+    code.place(clone);
+    code.load_word(ARGUMENT_AT);
+    code.return_when_set(THREAD, ALLOW);
+    code.finish(REFUSE);
+
+    code.place(socket);
+    code.load_word(ARGUMENT_AT);
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    code.return_when_one_of(families.map(i32::cast_unsigned), ALLOW);
+    code.finish(REFUSE);
+    code.resolve()
 }
 
-/// Instructions for one call only.
-fn when_number(
-    number: c_long,
-    then: impl IntoIterator<Item = libc::sock_filter>,
-) -> impl Iterator<Item = libc::sock_filter> {
-    let then: Vec<_> = then.into_iter().collect();
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    let skip = skip_unless(EQUAL, number, u8::try_from(then.len()).unwrap_or(u8::MAX));
-    core::iter::once(skip).chain(then)
-}
-
-/// Loads a word of `struct seccomp_data`.
-const fn load(at: u32) -> libc::sock_filter {
-    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at, 0, 0)
-}
-
-/// Goes past some instructions when the word compares so with the value.
-const fn skip_if(comparison: u32, value: u32, instructions: u8) -> libc::sock_filter {
-    instruction(libc::BPF_JMP | comparison | libc::BPF_K, value, instructions, 0)
-}
-
-/// Goes past some instructions when it does not.
-const fn skip_unless(comparison: u32, value: u32, instructions: u8) -> libc::sock_filter {
-    instruction(libc::BPF_JMP | comparison | libc::BPF_K, value, 0, instructions)
-}
-
-const ALLOW: libc::sock_filter = instruction(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0);
-const REFUSE: libc::sock_filter =
-    instruction(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned(), 0, 0);
-
-#[allow(clippy::cast_possible_truncation)] // the codes are of 16 bits
-const fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
-    libc::sock_filter { code: code as u16, jt, jf, k }
-}
-
-const EQUAL: u32 = libc::BPF_JEQ;
-const AT_LEAST: u32 = libc::BPF_JGE;
-const ANY_BIT: u32 = libc::BPF_JSET;
+/// The call is made.
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+/// The call fails as one that this kernel does not have.
+const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
 
 /// Offsets in `struct seccomp_data`; arguments are of 64 bits, of which the low half counts here.
 const NUMBER_AT: u32 = 0;

@@ -8,8 +8,9 @@ use std::io;
 
 use super::Section;
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
+use crate::sys::bpf::Instruction;
 use crate::sys::interfaces::{self, Subnet};
-use crate::sys::packet::capture_filter::{CaptureScope, Instruction, compose};
+use crate::sys::packet::capture_filter::{CaptureScope, compose};
 use crate::values::{ListenAddress, Port};
 
 /// The name that means all interfaces.

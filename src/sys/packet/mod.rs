@@ -23,9 +23,9 @@ use nix::sys::socket::{
 };
 use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
+use crate::sys::bpf::Instruction;
 use crate::time::Time;
 use batch::Batch;
-use capture_filter::Instruction;
 use ring::Ring;
 
 /// A packet, from its link-layer header on.
