@@ -1,7 +1,10 @@
 //! JSON (RFC 8259) as a tree of values.
 //!
-//! Our own reader, for `serde-json-core` 0.7 ends the program on a map that is cut off (`{"`). Nothing a server sends
-//! does that here: values within values are bounded, and so is the text, by whoever reads it.
+//! Our own reader, because that of `serde-json-core` 0.7 ends the program on a map that is cut off (`{"`). Nothing a server
+//! sends does that here: values within values are bounded, and so is the text, by whoever reads it. The escapes in strings
+//! are left to that crate.
+
+use serde_json_core::str::{EscapedStr, EscapedStringFragment};
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,34 +148,19 @@ impl JsonReader<'_> {
 
     fn text(&mut self) -> Option<String> {
         self.eat("\"").then_some(())?;
+        let (escaped, rest) = self.rest.split_at_checked(closing_quote(self.rest)?)?;
+        self.rest = rest;
+        self.eat("\"");
         let mut text = String::new();
-        loop {
-            let end = self.rest.find(['"', '\\'])?;
-            let (plain, rest) = self.rest.split_at_checked(end)?;
-            text.push_str(plain);
-            self.rest = rest;
-            if self.eat("\"") {
-                return Some(text);
+        for fragment in EscapedStr(escaped).fragments() {
+            match fragment.ok()? {
+                EscapedStringFragment::NotEscaped(plain) => text.push_str(plain),
+                // A line break or a bell would spoil the screen.
+                EscapedStringFragment::Escaped(letter) if letter.is_control() => text.push(' '),
+                EscapedStringFragment::Escaped(letter) => text.push(letter),
             }
-            text.push(self.escaped()?);
         }
-    }
-
-    /// The character after a backslash. A half of a pair of surrogates is shown as what cannot be shown.
-    fn escaped(&mut self) -> Option<char> {
-        self.eat("\\");
-        let letter = self.rest.chars().next()?;
-        self.rest = self.rest.get(letter.len_utf8()..)?;
-        Some(match letter {
-            'b' | 'f' | 'n' | 'r' | 't' => ' ',
-            'u' => {
-                let digits = self.rest.get(..4)?;
-                self.rest = self.rest.get(4..)?;
-                char::from_u32(u32::from_str_radix(digits, 16).ok()?).unwrap_or(char::REPLACEMENT_CHARACTER)
-            }
-            '"' | '\\' | '/' => letter,
-            _ => return None,
-        })
+        Some(text)
     }
 
     fn skip_blanks(&mut self) {
@@ -192,6 +180,16 @@ impl JsonReader<'_> {
     }
 }
 
+/// Where a string ends: at the first quote that no backslash escapes.
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +202,8 @@ mod tests {
         let items = read.get("a").unwrap().items();
         assert_eq!(items.iter().map(JsonValue::count).collect::<Vec<_>>(), [Some(1), Some(0), None, None]);
         assert_eq!(items[2].text(), Some("xü\"\\ "));
+        assert_eq!(JsonValue::parse(br#""\\""#).unwrap().text(), Some("\\"));
+        assert_eq!(JsonValue::parse(br#""a\u0007\/\t""#).unwrap().text(), Some("a / "));
         assert_eq!(read.get("b"), Some(&JsonValue::Map(Vec::new())));
         assert_eq!(read.entries().count(), 3);
         assert_eq!(JsonValue::parse(b"18446744073709551615").unwrap().count(), Some(u64::MAX));
