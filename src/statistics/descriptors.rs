@@ -16,27 +16,35 @@ pub struct TableDescriptor {
     pub flag: &'static str,
     /// Its name among all tables, for labels; empty for a table of domains.
     pub label: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
     /// Its rows.
     pub table: Table,
 }
 
-const fn row(group: &'static str, flag: &'static str, label: &'static str, table: Table) -> TableDescriptor {
-    TableDescriptor { group, flag, label, table }
+const fn row(
+    group: &'static str,
+    flag: &'static str,
+    label: &'static str,
+    title: &'static str,
+    table: Table,
+) -> TableDescriptor {
+    TableDescriptor { group, flag, label, title, table }
 }
 
 /// All tables but those of domains, in the order of the answer.
 #[rustfmt::skip]
 pub const TABLES: &[TableDescriptor] = &[
-    row("tlds",      "hit/query",    "tlds/hit/query",         Table::Tlds(Query)),
-    row("tlds",      "hit/response", "tlds/hit/response",      Table::Tlds(Response)),
-    row("clients",   "hit/ip",       "hit/ip",                 Table::ClientHits),
-    row("clients",   "length/ip",    "length/ip",              Table::ClientBytes),
-    row("rcodes",    "hit/query",    "rcodes/hit/query",       Table::Rcodes(Query)),
-    row("rcodes",    "hit/response", "rcodes/hit/response",    Table::Rcodes(Response)),
-    row("rrtypes",   "hit/query",    "rrtypes/hit/query",      Table::Types(Query)),
-    row("rrtypes",   "hit/response", "rrtypes/hit/response",   Table::Types(Response)),
-    row("countries", "hit/query",    "countries/hit/query",    Table::Countries(Query)),
-    row("countries", "hit/response", "countries/hit/response", Table::Countries(Response)),
+    row("tlds",      "hit/query",    "tlds/hit/query",         "TLDs, queries",        Table::Tlds(Query)),
+    row("tlds",      "hit/response", "tlds/hit/response",      "TLDs, responses",      Table::Tlds(Response)),
+    row("clients",   "hit/ip",       "hit/ip",                 "Clients by messages",  Table::ClientHits),
+    row("clients",   "length/ip",    "length/ip",              "Clients by bytes",     Table::ClientBytes),
+    row("rcodes",    "hit/query",    "rcodes/hit/query",       "Rcodes, queries",      Table::Rcodes(Query)),
+    row("rcodes",    "hit/response", "rcodes/hit/response",    "Rcodes, responses",    Table::Rcodes(Response)),
+    row("rrtypes",   "hit/query",    "rrtypes/hit/query",      "Types, queries",       Table::Types(Query)),
+    row("rrtypes",   "hit/response", "rrtypes/hit/response",   "Types, responses",     Table::Types(Response)),
+    row("countries", "hit/query",    "countries/hit/query",    "Countries, queries",   Table::Countries(Query)),
+    row("countries", "hit/response", "countries/hit/response", "Countries, responses", Table::Countries(Response)),
 ];
 
 /// The tables of domains come after that many of [`TABLES`].
@@ -45,7 +53,12 @@ pub const DOMAINS_AT: usize = 2;
 impl TableDescriptor {
     /// The table of domains of that number.
     pub const fn domains(number: usize) -> Self {
-        row("domains", "", "", Table::Domains(number))
+        row("domains", "", "", "", Table::Domains(number))
+    }
+
+    /// Whether its numbers are bytes.
+    pub fn is_of_bytes(&self) -> bool {
+        self.flag.starts_with("length/")
     }
 
     /// Whether the table is there only where clients are looked up.

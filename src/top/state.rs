@@ -54,6 +54,18 @@ impl View {
         }
     }
 
+    /// The group of tables that it shows, or shows first; empty for none.
+    pub fn group(self) -> &'static str {
+        match self {
+            View::Domains => "domains",
+            View::Clients => "clients",
+            View::Tlds => "tlds",
+            View::Countries => "countries",
+            View::Types => "rrtypes",
+            View::Overview | View::Streams | View::Outputs => "",
+        }
+    }
+
     /// Whether it shows `/metrics`.
     pub fn wants_metrics(self) -> bool {
         matches!(self, View::Streams | View::Outputs)
@@ -205,14 +217,10 @@ impl ScreenState {
 
     /// Rows that can be gone through.
     fn rows(&self) -> usize {
-        let table = match self.view {
-            View::Streams => return self.streams().len() + 1,
-            View::Domains => "domains",
-            View::Clients => "clients",
-            View::Tlds => "tlds",
-            View::Countries => "countries",
-            View::Types => "rrtypes",
-            View::Overview | View::Outputs => return 1,
+        let table = match (self.view, self.view.group()) {
+            (View::Streams, _) => return self.streams().len() + 1,
+            (_, "") => return 1,
+            (_, group) => group,
         };
         let flags = self.answers.as_ref().and_then(|answers| answers.tables.get(table));
         flags.and_then(|flags| flags.values().map(Vec::len).max()).unwrap_or(0)

@@ -9,7 +9,8 @@ use super::answers::{Answers, SampleGroup};
 use super::numbers::{bytes, count, latency as latency_text, rate, share, span};
 use super::state::{ScreenState, View};
 use super::text::{StyledLine, TerminalStyle, TextStyle, beside};
-use super::widgets::{PanelSize, absent, pair, proportions, ranking, table};
+use super::widgets::{PanelSize, absent, proportions, ranking, table};
+use crate::statistics::descriptors::{TABLES, TableDescriptor};
 
 /// Columns below which only the most important is named.
 const NARROW: usize = 60;
@@ -45,18 +46,7 @@ pub fn view(state: &ScreenState, view: View, room: PanelSize) -> Vec<StyledLine>
     match view {
         View::Overview => overview(state, answers, room),
         View::Domains => domains(state, answers, room),
-        View::Clients => pair(
-            |room| {
-                ranking("Clients by messages", skipped(state, answers.rows("clients", "hit/ip")), count, room)
-            },
-            |room| {
-                ranking("Clients by bytes", skipped(state, answers.rows("clients", "length/ip")), bytes, room)
-            },
-            state.flag,
-            room,
-        ),
-        View::Tlds => directions(state, answers, "tlds", "TLDs", room),
-        View::Countries => directions(state, answers, "countries", "Countries", room),
+        View::Clients | View::Tlds | View::Countries => group(state, answers, view.group(), room),
         View::Types => types(state, answers, room),
         View::Streams => streams(state, room),
         View::Outputs => outputs(state, room),
@@ -208,59 +198,57 @@ fn domains(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<Style
     let Some(flags) = answers.tables.get("domains").filter(|flags| !flags.is_empty()) else {
         return absent("No tables of domains");
     };
-    let panel = |at: usize, room: PanelSize| {
-        let (flag, rows) =
-            flags.iter().nth(at % flags.len()).map_or(("", &[][..]), |(flag, rows)| (flag, rows));
+    pages(flags.len(), state.flag, room, |at, room| {
+        let (flag, rows) = flags.iter().nth(at).map_or(("", &[][..]), |(flag, rows)| (flag, rows));
         ranking(&format!("Domains, {flag}"), skipped(state, rows), count, room)
+    })
+}
+
+/// Some of that many panels: two beside each other where there is room, else one; `page` says which.
+fn pages(
+    panels: usize,
+    page: usize,
+    room: PanelSize,
+    panel: impl Fn(usize, PanelSize) -> Vec<StyledLine>,
+) -> Vec<StyledLine> {
+    let at = |number: usize| number % panels.max(1);
+    if room.is_wide() && panels > 1 {
+        let [one, other] = [at(page * 2), at(page * 2 + 1)].map(|number| panel(number, room.half()));
+        return beside(one, other, room.half().width + 2);
+    }
+    panel(at(page), room)
+}
+
+/// The tables of a group, as the list of the statistics has them.
+fn group(state: &ScreenState, answers: &Answers, group: &str, room: PanelSize) -> Vec<StyledLine> {
+    let tables: Vec<_> = TABLES.iter().filter(|table| table.group == group).collect();
+    pages(tables.len(), state.flag, room, |at, room| {
+        let Some(table) = tables.get(at) else { return Vec::new() };
+        let rows = plain_names(answers.rows(table.group, table.flag));
+        ranking(table.title, skipped(state, &rows), if table.is_of_bytes() { bytes } else { count }, room)
+    })
+}
+
+/// Types of queries and rcodes of responses; after those, by `f`, all other tables that no view has.
+fn types(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
+    let is_first = |table: &TableDescriptor| {
+        matches!((table.group, table.flag), ("rrtypes", "hit/query") | ("rcodes", "hit/response"))
     };
-    if room.is_wide() && flags.len() > 1 {
-        let first = state.flag * 2;
+    let is_elsewhere =
+        |group: &str| View::ALL.into_iter().any(|view| view != View::Types && view.group() == group);
+    let mut tables: Vec<_> = TABLES.iter().filter(|table| !is_elsewhere(table.group)).collect();
+    tables.sort_by_key(|table| (!is_first(table), is_first(table) && table.group != "rrtypes"));
+    let panel = |at: usize, room: PanelSize| {
+        let Some(table) = tables.get(at % tables.len().max(1)) else { return Vec::new() };
+        proportions(table.title, skipped(state, &plain_names(answers.rows(table.group, table.flag))), room)
+    };
+    let first = state.flag * 2;
+    if room.is_wide() {
         return beside(panel(first, room.half()), panel(first + 1, room.half()), room.half().width + 2);
     }
-    panel(state.flag, room)
-}
-
-/// A table with rows for queries and for responses.
-fn directions(
-    state: &ScreenState,
-    answers: &Answers,
-    table: &str,
-    title: &str,
-    room: PanelSize,
-) -> Vec<StyledLine> {
-    let panel = |flag: &str, what: &str, room| {
-        let rows = plain_names(answers.rows(table, flag));
-        ranking(&format!("{title}, {what}"), skipped(state, &rows), count, room)
-    };
-    pair(
-        |room| panel("hit/query", "queries", room),
-        |room| panel("hit/response", "responses", room),
-        state.flag,
-        room,
-    )
-}
-
-fn types(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
-    let panel = |table: &str, flag: &str, title: &str, room: PanelSize| {
-        proportions(title, skipped(state, &plain_names(answers.rows(table, flag))), room)
-    };
-    if room.is_wide() {
-        let types = panel("rrtypes", "hit/query", "Types, queries", room.half());
-        return beside(
-            types,
-            panel("rcodes", "hit/response", "Rcodes, responses", room.half()),
-            room.half().width + 2,
-        );
-    }
-    let upper = room.rows(room.height / 2);
-    let mut lines = panel("rrtypes", "hit/query", "Types, queries", upper);
+    let mut lines = panel(first, room.rows(room.height / 2));
     lines.push(StyledLine::new());
-    lines.extend(panel(
-        "rcodes",
-        "hit/response",
-        "Rcodes, responses",
-        room.rows(room.height.saturating_sub(lines.len())),
-    ));
+    lines.extend(panel(first + 1, room.rows(room.height.saturating_sub(lines.len()))));
     lines
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::numbers::{count, share};
-use super::text::{StyledLine, TerminalStyle, TextStyle, beside};
+use super::text::{StyledLine, TerminalStyle, TextStyle};
 
 /// Columns from which on two panels stand beside each other.
 const TWO_PANELS: usize = 72;
@@ -33,20 +33,6 @@ impl PanelSize {
     /// Whether two panels fit beside each other.
     pub fn is_wide(self) -> bool {
         self.width >= TWO_PANELS
-    }
-}
-
-/// Two panels beside each other, else the one that is chosen.
-pub fn pair(
-    one: impl Fn(PanelSize) -> Vec<StyledLine>,
-    other: impl Fn(PanelSize) -> Vec<StyledLine>,
-    chosen: usize,
-    room: PanelSize,
-) -> Vec<StyledLine> {
-    match (room.is_wide(), chosen % 2) {
-        (true, _) => beside(one(room.half()), other(room.half()), room.half().width + 2),
-        (false, 0) => one(room),
-        (false, _) => other(room),
     }
 }
 

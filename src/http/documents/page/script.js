@@ -445,7 +445,17 @@ async function tables(current) {
   ranking($("tlds"), "Domain", tables.tlds["hit/query"].map(([name, number]) => [tail(name), number, address("log", { name: tail(name) })]), 0, kept);
   $("h-countries").parentElement.hidden = !tables.countries;
   if (tables.countries) ranking($("countries"), "Country", tables.countries["hit/query"].map(([name, number]) => [plain(tail(name)), number]), 0, kept);
+  for (const [group, flags] of Object.entries(tables)) {
+    for (const [flag, rows] of KNOWN_TABLES.includes(group) ? [] : Object.entries(flags)) {
+      const id = `${group}/${flag}`;
+      if (!$(id)) $("h-countries").parentElement.parentElement.append(card(id, id, "lately", make("table", { id, class: "bars" })));
+      ranking($(id), "Name", rows.map(([name, number]) => [plain(tail(name)), number]), 0, kept);
+    }
+  }
 }
+
+// Groups of tables that have a place of their own; any other table is one more card.
+const KNOWN_TABLES = ["domains", "clients", "tlds", "rcodes", "rrtypes", "countries"];
 
 function showLists(blocked, alarms) {
   if (!$("blocked")) return;
