@@ -11,6 +11,89 @@ use crate::message::kinds::MessageKinds;
 use crate::time::{Latency, Time};
 use crate::wire::iana::{Family, MessageType, Protocol, Rcode, RrType};
 
+/// Makes [`PlainCounters`] and [`COUNTERS`] of their rows: the name after `query/` or `response/`, what a message adds, and
+/// for each direction that has the counter, its metric and the help.
+macro_rules! plain_counters {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $name:literal, $amount:expr, {
+            $($direction:ident as $metric:literal: $help:literal,)+
+        }
+    )+) => {
+        /// Counters of one direction that have a name of their own.
+        #[derive(Clone, Debug)]
+        struct PlainCounters {
+            $($(#[$doc])* $field: u64,)+
+        }
+
+        impl PlainCounters {
+            /// Nothing counted yet.
+            const ZERO: PlainCounters = PlainCounters { $($field: 0,)+ };
+
+            /// Counts one message.
+            #[inline]
+            fn observe(&mut self, event: &Event<'_>) {
+                $(self.$field += amount(event, $amount);)+
+            }
+
+            /// Adds what was counted elsewhere.
+            fn add(&mut self, other: &PlainCounters) {
+                $(self.$field += other.$field;)+
+            }
+        }
+
+        /// All rows, in the order of the metrics.
+        pub(crate) const COUNTERS: &[CounterRow] = &[$($(
+            CounterRow {
+                direction: Direction::$direction,
+                name: $name,
+                metric: $metric,
+                help: $help,
+                value: |counters| counters.$field,
+            },
+        )+)+];
+    };
+}
+
+/// A row of [`COUNTERS`].
+pub(crate) struct CounterRow {
+    direction: Direction,
+    /// Name after that of the direction; empty for the direction as a whole.
+    name: &'static str,
+    /// Name among the metrics.
+    pub(crate) metric: &'static str,
+    /// The help of the metric, a sentence.
+    pub(crate) help: &'static str,
+    value: fn(&PlainCounters) -> u64,
+}
+
+/// The amount that a message adds. Each row is a function of its own, which is inlined.
+#[inline(always)]
+fn amount(event: &Event<'_>, of: impl Fn(&Event<'_>) -> u64) -> u64 {
+    of(event)
+}
+
+plain_counters! {
+    /// Bytes of DNS payload.
+    bytes: "bytes", |event| u64::from(event.length), {
+        Query as "dnstap_queries_bytes_total": "Bytes of DNS payload in queries.",
+        Response as "dnstap_responses_bytes_total": "Bytes of DNS payload in responses.",
+    }
+    /// Messages.
+    messages: "", |_| 1, {
+        Query as "dnstap_queries": "Queries.",
+        Response as "dnstap_responses": "Responses.",
+    }
+    /// Responses that were blocked, if a history is kept: the history counts them.
+    blocked: "blocked", |_| 0, {
+        Response as "dnstap_responses_blocked": "Responses to clients that a policy or a list kept back.",
+    }
+    /// Queries that found no response, if a history is kept: the history counts them.
+    unanswered: "unanswered", |_| 0, {
+        Query as "dnstap_queries_unanswered": "Queries without a response within 60 s.",
+    }
+}
+
 /// Everything counted of one stream since start or reset.
 #[derive(Clone, Debug)]
 pub struct Counters {
@@ -22,9 +105,6 @@ pub struct Counters {
     latency: [u64; LATENCY_BOUNDS.len()],
     /// Sum of all latencies in microseconds.
     latency_microseconds: u64,
-    /// Responses that were blocked, and queries that found no response, if a history is kept.
-    blocked: u64,
-    unanswered: u64,
     /// Time of the last message that had one.
     last_message: Option<Time>,
 }
@@ -32,8 +112,7 @@ pub struct Counters {
 /// Counters of one direction.
 #[derive(Clone, Debug)]
 struct DirectionCounters {
-    messages: u64,
-    bytes: u64,
+    plain: PlainCounters,
     /// By number; 0 counts those without or of an unknown one.
     families: [u64; FAMILIES],
     /// By number; the last counts all from 24 up.
@@ -45,8 +124,7 @@ struct DirectionCounters {
 impl DirectionCounters {
     /// Nothing counted yet.
     const ZERO: DirectionCounters = DirectionCounters {
-        messages: 0,
-        bytes: 0,
+        plain: PlainCounters::ZERO,
         families: [0; FAMILIES],
         rcodes: [0; RCODES],
         types: [0; TYPES],
@@ -102,8 +180,6 @@ impl Counters {
         messages: [0; MESSAGE_SLOTS],
         latency: [0; LATENCY_BOUNDS.len()],
         latency_microseconds: 0,
-        blocked: 0,
-        unanswered: 0,
         last_message: None,
     };
 
@@ -111,8 +187,7 @@ impl Counters {
     pub fn observe(&mut self, event: &Event<'_>, unknown: &mut UnknownTypes) {
         bump(&mut self.messages, message_slot(event.message_type, event.protocol));
         let direction = if event.is_response() { &mut self.responses } else { &mut self.queries };
-        direction.messages += 1;
-        direction.bytes += u64::from(event.length);
+        direction.plain.observe(event);
         bump(&mut direction.families, slot(event.family.map_or(0, |Family(number)| number), FAMILIES));
         if let Some(Rcode(number)) = event.dns.rcode {
             bump(&mut direction.rcodes, usize::from(number).min(RCODES - 1));
@@ -128,12 +203,12 @@ impl Counters {
 
     /// Counts a response that was counted as a message as one that was blocked.
     pub(super) fn count_blocked(&mut self) {
-        self.blocked += 1;
+        self.responses.plain.blocked += 1;
     }
 
     /// Counts a query that found no response.
     pub(super) fn count_unanswered(&mut self) {
-        self.unanswered += 1;
+        self.queries.plain.unanswered += 1;
     }
 
     fn observe_latency(&mut self, latency: Latency) {
@@ -142,27 +217,26 @@ impl Counters {
     }
 
     /// The value of one counter.
-    pub fn value(&self, counter: Counter, unknown: &UnknownTypes) -> u64 {
+    pub fn value(&self, counter: CounterName, unknown: &UnknownTypes) -> u64 {
         let at = |slots: &[u64], slot: usize| slots.get(slot).copied().unwrap_or(0);
         let of = |direction| self.of(direction);
         match counter {
-            Counter::Messages(direction) => of(direction).messages,
-            Counter::Bytes(direction) => of(direction).bytes,
-            Counter::Protocol(direction, Protocol(number)) => {
+            CounterName::Plain(row) => {
+                COUNTERS.get(row).map_or(0, |row| (row.value)(&of(row.direction).plain))
+            }
+            CounterName::Protocol(direction, Protocol(number)) => {
                 let is_meant = |slot: &usize| is_of(*slot, direction) && slot % PROTOCOLS == number as usize;
                 (0..MESSAGE_SLOTS).filter(is_meant).map(|slot| at(&self.messages, slot)).sum()
             }
-            Counter::Family(direction, Family(number)) => at(&of(direction).families, number as usize),
-            Counter::Rcode(direction, Rcode(number)) if usize::from(number) < RCODES - 1 => {
+            CounterName::Family(direction, Family(number)) => at(&of(direction).families, number as usize),
+            CounterName::Rcode(direction, Rcode(number)) if usize::from(number) < RCODES - 1 => {
                 at(&of(direction).rcodes, usize::from(number))
             }
-            Counter::Rcode(..) => 0,
-            Counter::Blocked => self.blocked,
-            Counter::Unanswered => self.unanswered,
-            Counter::Type(direction, rrtype) => {
+            CounterName::Rcode(..) => 0,
+            CounterName::Type(direction, rrtype) => {
                 unknown.find(rrtype).map_or(0, |slot| at(&of(direction).types, slot))
             }
-            Counter::Latency(class) => {
+            CounterName::Latency(class) => {
                 let slots = LATENCY_CLASSES.get(class).and_then(|(_, slots)| self.latency.get(slots.clone()));
                 slots.unwrap_or_default().iter().sum()
             }
@@ -171,7 +245,7 @@ impl Counters {
 
     /// Messages of one direction.
     pub fn messages(&self, direction: Direction) -> u64 {
-        self.of(direction).messages
+        self.of(direction).plain.messages
     }
 
     /// Messages of one direction and of some kinds.
@@ -195,15 +269,14 @@ impl Counters {
 
     /// Whether anything was counted.
     pub fn is_heard(&self) -> bool {
-        self.queries.messages > 0 || self.responses.messages > 0
+        self.queries.plain.messages > 0 || self.responses.plain.messages > 0
     }
 
     /// Adds what was counted of another stream.
     pub fn add(&mut self, other: &Counters) {
         let pairs = [(&mut self.queries, &other.queries), (&mut self.responses, &other.responses)];
         for (own, other) in pairs {
-            own.messages += other.messages;
-            own.bytes += other.bytes;
+            own.plain.add(&other.plain);
             add(&mut own.families, &other.families);
             add(&mut own.rcodes, &other.rcodes);
             add(&mut own.types, &other.types);
@@ -211,8 +284,6 @@ impl Counters {
         add(&mut self.messages, &other.messages);
         add(&mut self.latency, &other.latency);
         self.latency_microseconds += other.latency_microseconds;
-        self.blocked += other.blocked;
-        self.unanswered += other.unanswered;
         self.last_message = self.last_message.max(other.last_message);
     }
 
@@ -314,11 +385,9 @@ impl Direction {
 
 /// One counter, by what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counter {
-    /// Messages.
-    Messages(Direction),
-    /// Bytes of DNS payload.
-    Bytes(Direction),
+pub enum CounterName {
+    /// A counter with a row of its own, by the place of that.
+    Plain(usize),
     /// Messages over one transport.
     Protocol(Direction, Protocol),
     /// Messages over one address family.
@@ -329,37 +398,31 @@ pub enum Counter {
     Type(Direction, RrType),
     /// Responses of one latency class, by index in `LATENCY_CLASSES`.
     Latency(usize),
-    /// Responses that were blocked.
-    Blocked,
-    /// Queries that found no response.
-    Unanswered,
 }
 
-impl Counter {
+impl CounterName {
     /// Reads a published name, such as `query/udp`; `None` for a name that counts nothing here.
     pub fn parse(name: &str) -> Option<Self> {
         let (direction, what) = match name.split_once('/') {
-            None => (name, None),
-            Some((direction, what)) => (direction, Some(what)),
+            None => (name, ""),
+            Some((_, "")) => return None,
+            Some(parts) => parts,
         };
         let direction = Direction::parse(direction)?;
-        let Some(what) = what else { return Some(Counter::Messages(direction)) };
-        match (direction, what) {
-            (_, "bytes") => return Some(Counter::Bytes(direction)),
-            (Direction::Response, "blocked") => return Some(Counter::Blocked),
-            (Direction::Query, "unanswered") => return Some(Counter::Unanswered),
-            _ => {}
+        let is_meant = |row: &CounterRow| row.direction == direction && row.name == what;
+        if let Some(row) = COUNTERS.iter().position(is_meant) {
+            return Some(CounterName::Plain(row));
         }
         if let (Direction::Response, Some(class)) =
             (direction, LATENCY_CLASSES.iter().position(|(class, _)| *class == what))
         {
-            return Some(Counter::Latency(class));
+            return Some(CounterName::Latency(class));
         }
         let protocol =
-            || Protocol::from_mnemonic(what).map(|protocol| Counter::Protocol(direction, protocol));
-        let family = || Family::from_mnemonic(what).map(|family| Counter::Family(direction, family));
-        let rcode = || parse_rcode(what).map(|rcode| Counter::Rcode(direction, rcode));
-        let rrtype = || parse_type(what).map(|rrtype| Counter::Type(direction, rrtype));
+            || Protocol::from_mnemonic(what).map(|protocol| CounterName::Protocol(direction, protocol));
+        let family = || Family::from_mnemonic(what).map(|family| CounterName::Family(direction, family));
+        let rcode = || parse_rcode(what).map(|rcode| CounterName::Rcode(direction, rcode));
+        let rrtype = || parse_type(what).map(|rrtype| CounterName::Type(direction, rrtype));
         protocol().or_else(family).or_else(rcode).or_else(rrtype)
     }
 }
@@ -420,11 +483,15 @@ mod tests {
 
     #[test]
     fn a_name_means_the_first_kind_that_knows_it() {
-        use Counter::*;
-        let check =
-            |name: &str, expected: Option<Counter>| assert_eq!(Counter::parse(name), expected, "{name}");
-        check("query", Some(Messages(Direction::Query)));
-        check("response/bytes", Some(Bytes(Direction::Response)));
+        use CounterName::*;
+        let check = |name: &str, expected: Option<CounterName>| {
+            assert_eq!(CounterName::parse(name), expected, "{name}")
+        };
+        check("query", Some(Plain(2)));
+        check("response/bytes", Some(Plain(1)));
+        check("response/blocked", Some(Plain(4)));
+        check("query/blocked", None);
+        check("query/", None);
         check("query/dot", Some(Protocol(Direction::Query, crate::wire::iana::Protocol(3))));
         check("query/dnscryptudp", Some(Protocol(Direction::Query, crate::wire::iana::Protocol(5))));
         check("query/inet6", Some(Family(Direction::Query, crate::wire::iana::Family(2))));
@@ -466,7 +533,7 @@ mod tests {
             counters.observe_latency(Latency::between(asked, answered).unwrap());
         }
         assert_eq!(counters.latency, [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        let class = |class| counters.value(Counter::Latency(class), &UnknownTypes::default());
+        let class = |class| counters.value(CounterName::Latency(class), &UnknownTypes::default());
         assert_eq!([0, 1, 2, 3, 4, 5].map(class), [2, 1, 0, 0, 0, 1]);
     }
 

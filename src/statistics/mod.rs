@@ -25,7 +25,7 @@ use crate::values::{Bounded, FilePath, KeyError, Network, Seconds, Text};
 use crate::wire::iana::{MessageType, Protocol, Rcode, RrType};
 
 use counters::{
-    Counter, Direction, LATENCY_BOUNDS, MESSAGE_SLOTS, OTHER_RCODE, UnknownTypes, message_of_slot,
+    CounterName, Direction, LATENCY_BOUNDS, MESSAGE_SLOTS, OTHER_RCODE, UnknownTypes, message_of_slot,
 };
 use serde::Deserialize;
 use streams::{Stream, StreamId, Streams};
@@ -320,11 +320,16 @@ impl Statistics {
             "clients" => self.distinct(scope, CLIENTS),
             "domains" => self.distinct(scope, DOMAINS),
             "upstream-only" => u64::from(self.is_upstream_only(scope)),
-            _ => match Counter::parse(name) {
-                Some(counter) => self.sum(scope, |s| s.counters.value(counter, &self.unknown_types)),
+            _ => match CounterName::parse(name) {
+                Some(counter) => self.named_counter(scope, counter),
                 None => self.tld_counter(scope, name).unwrap_or(0),
             },
         }
+    }
+
+    /// The value of a counter of the streams.
+    pub(crate) fn named_counter(&self, scope: StreamScope, counter: CounterName) -> u64 {
+        self.sum(scope, |stream| stream.counters.value(counter, &self.unknown_types))
     }
 
     /// The count of a top-level domain: `query/com`, or `query/tld/com` for one that is also something else.

@@ -13,6 +13,7 @@ use crate::input::counters::InputCounters;
 use crate::metric::{MetricRow, Samples};
 use crate::output::OutletCounters;
 use crate::statistics::CounterValue;
+use crate::statistics::counters::{self, CounterRow};
 use crate::sys::proc;
 use MetricSource::{Build, Input, LastMessage, Latency, One, Output, Process, Reasons, Statistic, Tables};
 
@@ -32,6 +33,8 @@ pub struct Metric {
 /// Where the values of a family come from.
 #[derive(Clone, Copy)]
 pub enum MetricSource {
+    /// A row of the traffic's counters, by its place: for all streams, then for each.
+    Traffic(usize),
     /// A published counter of the statistics: for all streams, then for each.
     Statistic(&'static str),
     /// The latencies of responses: for all streams, then for each.
@@ -97,18 +100,22 @@ const fn gauge(name: &'static str, help: &'static str, source: MetricSource) -> 
 pub fn families() -> impl Iterator<Item = Metric> {
     let inputs = InputCounters::METRICS.iter().map(Metric::of_inputs);
     let outputs = OutletCounters::METRICS.iter().map(Metric::of_outputs);
-    TRAFFIC.iter().copied().chain(inputs).chain(outputs).chain(DAEMON.iter().copied())
+    let traffic = counters::COUNTERS.iter().enumerate().map(Metric::of_traffic);
+    traffic.chain(TRAFFIC.iter().copied()).chain(inputs).chain(outputs).chain(DAEMON.iter().copied())
 }
 
 impl Metric {
+    /// The family that a row of the traffic's counters makes.
+    fn of_traffic((place, row): (usize, &CounterRow)) -> Metric {
+        counter(row.metric, row.help, MetricSource::Traffic(place))
+    }
+
     /// The family that a row of the inputs' counters makes.
     fn of_inputs(row: &MetricRow<InputCounters>) -> Metric {
         let &MetricRow { name, help, kind, label, samples } = row;
         Metric { name, help, kind, source: Input(label, samples) }
     }
-}
 
-impl Metric {
     /// The family that a row of the outputs' counters makes.
     fn of_outputs(row: &MetricRow<OutletCounters>) -> Metric {
         let &MetricRow { name, help, kind, label, samples } = row;
@@ -116,11 +123,9 @@ impl Metric {
     }
 }
 
-/// The families before those of the inputs.
+/// The families before those of the inputs; those of the traffic's own counters are rows of [`counters::COUNTERS`].
 #[rustfmt::skip]
 static TRAFFIC: &[Metric] = &[
-    counter("dnstap_queries_bytes_total", "Bytes of DNS payload in queries.", Statistic("query/bytes")),
-    counter("dnstap_responses_bytes_total", "Bytes of DNS payload in responses.", Statistic("response/bytes")),
     gauge("dnstap_pps", "Messages a second.", Statistic("pps")),
     gauge("dnstap_qps", "Queries a second.", Statistic("qps")),
     gauge("dnstap_rps", "Responses a second.", Statistic("rps")),
@@ -132,7 +137,6 @@ static TRAFFIC: &[Metric] = &[
     gauge("dnstap_rps_5m", "Responses a second, average over five minutes.", Statistic("rps-5m")),
     gauge("dnstap_domains", "Different names seen.", Statistic("domains")),
     gauge("dnstap_clients", "Different client addresses seen.", Statistic("clients")),
-    counter("dnstap_queries", "Queries.", Statistic("query")),
     counter("dnstap_queries_udp", "Queries over UDP.", Statistic("query/udp")),
     counter("dnstap_queries_tcp", "Queries over TCP.", Statistic("query/tcp")),
     counter("dnstap_queries_inet", "Queries over IPv4.", Statistic("query/inet")),
@@ -141,7 +145,6 @@ static TRAFFIC: &[Metric] = &[
     counter("dnstap_queries_aaaa", "Queries for AAAA.", Statistic("query/aaaa")),
     counter("dnstap_queries_svr", "Queries for SRV, under the name that older dashboards know.", Statistic("query/srv")),
     counter("dnstap_queries_srv", "Queries for SRV.", Statistic("query/srv")),
-    counter("dnstap_responses", "Responses.", Statistic("response")),
     counter("dnstap_response_udp", "Responses over UDP.", Statistic("response/udp")),
     counter("dnstap_response_tcp", "Responses over TCP.", Statistic("response/tcp")),
     counter("dnstap_response_inet", "Responses over IPv4.", Statistic("response/inet")),
@@ -149,8 +152,6 @@ static TRAFFIC: &[Metric] = &[
     counter("dnstap_responses_noerror", "Responses with NOERROR.", Statistic("response/noerror")),
     counter("dnstap_responses_nxdomain", "Responses with NXDOMAIN.", Statistic("response/nxdomain")),
     counter("dnstap_responses_servfail", "Responses with SERVFAIL.", Statistic("response/servfail")),
-    counter("dnstap_responses_blocked", "Responses to clients that a policy or a list kept back.", Statistic("response/blocked")),
-    counter("dnstap_queries_unanswered", "Queries without a response within 60 s.", Statistic("query/unanswered")),
     counter("dnstap_responses_refused", "Responses with REFUSED.", Statistic("response/refused")),
     counter("dnstap_latency0_1", "Responses within 1 ms.", Statistic("response/latency0_1")),
     counter("dnstap_latency1_10", "Responses after more than 1 ms, within 10 ms.", Statistic("response/latency1_10")),
