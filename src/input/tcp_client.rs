@@ -37,58 +37,15 @@ use crate::limits::TLS_CONNECTION_BYTES;
 use crate::net::dial::{Dialled, KeepAlive, PeerAddress, dial};
 use crate::net::reconnect::Reconnect;
 use crate::net::tls::Client;
-use crate::values::{ClientTls, FilePath, Host, KeyError, PlanError, Port, Seconds, Text, all, required};
+use crate::section::section;
+use crate::values::{Host, KeyError, PlanError, Seconds, all, required};
 
-/// Section `input.tcp-client`, or one of several.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Whether it runs.
-    pub enable: bool,
-    /// Time to the next attempt to connect.
-    pub retry: Seconds,
-    /// Where the sender listens.
-    pub remote_address: Option<Host>,
-    /// Its port.
-    pub remote_port: Option<Port>,
-    /// Encrypt.
-    pub tls_support: Option<bool>,
-    /// Whose certificates the sender may show, PEM; unset = the system's list.
-    pub tls_ca: Option<FilePath>,
-    /// The name in its certificate; unset = `remote-address`.
-    pub tls_server_name: Option<Text>,
-    /// Our own certificate chain, PEM.
-    pub tls_client_cert: Option<FilePath>,
-    /// Our own private key, PEM.
-    pub tls_client_key: Option<FilePath>,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            retry: Seconds::new(1),
-            remote_address: None,
-            remote_port: None,
-            tls_support: None,
-            tls_ca: None,
-            tls_server_name: None,
-            tls_client_cert: None,
-            tls_client_key: None,
-        }
-    }
-}
-
-impl Section {
-    /// The TLS keys together.
-    pub fn tls(&self) -> ClientTls<'_> {
-        ClientTls {
-            support: self.tls_support,
-            ca: &self.tls_ca,
-            server_name: &self.tls_server_name,
-            cert: &self.tls_client_cert,
-            key: &self.tls_client_key,
-        }
+section! {
+    /// Section `input.tcp-client`, or one of several.
+    pub struct Section {
+        ..enable
+        ..remote(retry = 1)
+        ..client_tls
     }
 }
 
@@ -108,12 +65,12 @@ impl InputKind for Section {
         all([
             required("remote-address", &self.remote_address),
             required("remote-port", &self.remote_port),
-            self.tls().check(),
+            self.tls_keys().check(),
         ])
     }
 
     fn uses_tls(&self) -> bool {
-        self.tls().is_on()
+        self.tls_keys().is_on()
     }
 
     fn tls_files(&self) -> Vec<&Path> {
@@ -125,7 +82,7 @@ impl InputKind for Section {
         let (Some(host), Some(port)) = (&self.remote_address, self.remote_port) else {
             return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
         };
-        let tls = Client::load(&self.tls(), host)?;
+        let tls = Client::load(&self.tls_keys(), host)?;
         let peer = PeerAddress::Tcp(host.clone(), port.get());
         let (words, memory) = match &tls {
             None => (format!("to {peer}"), Vec::new()),
@@ -203,7 +160,7 @@ struct ClientShared {
 impl Reloadable for ClientShared {
     fn reload(&self, section: &super::Section) -> Result<(), KeyError> {
         match (&self.tls, section.tcp_client.get(self.at)) {
-            (Some(tls), Some(section)) if section.tls().is_on() => tls.reload(&section.tls()),
+            (Some(tls), Some(section)) if section.tls_keys().is_on() => tls.reload(&section.tls_keys()),
             _ => Ok(()),
         }
     }
