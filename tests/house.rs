@@ -210,7 +210,7 @@ fn without_tests(code: &str) -> String {
 // ------------ Names and words -------------------------------------------------
 
 /// Type names that still stand for more than one thing. The list may only get shorter.
-const NAMES_OF_SEVERAL: &[&str] = &["Counter", "Health", "Source", "Time"];
+const NAMES_OF_SEVERAL: &[&str] = &[];
 
 /// One name, one thing, over the whole crate; the `Section` of each module apart, and a type that is there twice because
 /// a cargo feature chooses one.

@@ -127,8 +127,9 @@ impl Classifier {
             protocol: tuple.protocol,
             query,
             response,
-            time: time
-                .map_or(dnstap::Time::default(), |time| dnstap::Time::new(time.seconds, time.nanoseconds)),
+            time: time.map_or(dnstap::SentTime::default(), |time| {
+                dnstap::SentTime::new(time.seconds, time.nanoseconds)
+            }),
             payload,
         };
         let length = message.compose(&mut self.frame).ok_or(Ignored::Oversize)?;

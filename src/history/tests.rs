@@ -4,7 +4,7 @@ use crate::message::hashes::MessageHasher;
 use crate::message::kinds::{CLIENT_KINDS, MessageKinds};
 use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
-use crate::wire::dnstap::{Dnstap, Policy, Time as WireTime};
+use crate::wire::dnstap::{Dnstap, Policy, SentTime};
 use crate::wire::iana::{Family, MessageType, Protocol};
 
 /// Pairing and a history, as the way of a message has them.
@@ -33,7 +33,7 @@ impl Way {
         payload: &[u8],
         policy: Option<u32>,
     ) -> bool {
-        let time = WireTime { seconds: Some(seconds), nanoseconds: Some(0) };
+        let time = SentTime { seconds: Some(seconds), nanoseconds: Some(0) };
         let is_response = message_type.is_response();
         let message = Message {
             message_type,
@@ -41,8 +41,8 @@ impl Way {
             socket_protocol: Some(Protocol::UDP),
             query_address: Some(&[192, 0, 2, 1]),
             query_port: Some(5_000 + port),
-            query_time: if is_response { WireTime::default() } else { time },
-            response_time: if is_response { time } else { WireTime::default() },
+            query_time: if is_response { SentTime::default() } else { time },
+            response_time: if is_response { time } else { SentTime::default() },
             query_message: (!is_response).then_some(payload),
             response_message: is_response.then_some(payload),
             policy: policy.map(|action| Policy { action: Some(action), ..Policy::default() }),

@@ -135,7 +135,7 @@ impl Endpoint {
 }
 
 /// A time as sent; absent when it is not a moment.
-fn to_time(sent: dnstap::Time) -> Option<Time> {
+fn to_time(sent: dnstap::SentTime) -> Option<Time> {
     let (seconds, nanoseconds) = sent.parts()?;
     Time::new(seconds, nanoseconds)
 }

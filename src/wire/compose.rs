@@ -6,7 +6,7 @@
 //! as the bytes they are, so one of a newer schema survives, and so does the way a number was written.
 
 use super::cursor::{Composer, Cursor};
-use super::dnstap::{Dnstap, Fields, Message, Policy, Time, tag};
+use super::dnstap::{Dnstap, Fields, Message, Policy, SentTime, tag};
 use super::generated::dnstap_ as schema;
 use super::iana::{Family, MessageType, Protocol};
 use core::net::IpAddr;
@@ -77,7 +77,7 @@ pub struct PacketMessage<'a> {
     /// Who answers; of the same family.
     pub response: (IpAddr, u16),
     /// When, if that is known.
-    pub time: Time,
+    pub time: SentTime,
     /// The DNS message.
     pub payload: &'a [u8],
 }
@@ -238,10 +238,10 @@ mod tests {
         let v6 = |port| (IpAddr::from([1, 2, 3, 4, 5, 6, 7, 8]), port);
         let parsed = |bytes: &[u8]| Dnstap::parse(bytes).map(|dnstap| format!("{dnstap:?}")).unwrap();
         for (message_type, ends, time, length) in [
-            (MessageType::CLIENT_QUERY, [v4(53), v4(65_535)], Time::new(1_700_000_000, 999_999_999), 12),
-            (MessageType::CLIENT_RESPONSE, [v6(0), v6(127)], Time::new(u64::MAX, 0), 300),
-            (MessageType::RESOLVER_QUERY, [v4(128), v4(16_384)], Time::default(), 65_535),
-            (MessageType::FORWARDER_RESPONSE, [v6(1), v6(53)], Time::new(0, 5), 0),
+            (MessageType::CLIENT_QUERY, [v4(53), v4(65_535)], SentTime::new(1_700_000_000, 999_999_999), 12),
+            (MessageType::CLIENT_RESPONSE, [v6(0), v6(127)], SentTime::new(u64::MAX, 0), 300),
+            (MessageType::RESOLVER_QUERY, [v4(128), v4(16_384)], SentTime::default(), 65_535),
+            (MessageType::FORWARDER_RESPONSE, [v6(1), v6(53)], SentTime::new(0, 5), 0),
         ] {
             let payload = vec![7; length];
             let [query, response] = ends;
@@ -300,10 +300,10 @@ mod tests {
             response_address: Some(&[2; 16]),
             query_port: Some(65535),
             response_port: Some(0),
-            query_time: Time::new(u64::MAX, u32::MAX),
+            query_time: SentTime::new(u64::MAX, u32::MAX),
             query_message: Some(b"query"),
             query_zone: Some(b"\0"),
-            response_time: Time { seconds: None, nanoseconds: Some(1) },
+            response_time: SentTime { seconds: None, nanoseconds: Some(1) },
             response_message: Some(&[3; 300]),
             policy: Some(policy),
             http_protocol: Some(HttpProtocol(3)),

@@ -52,13 +52,13 @@ pub struct Message<'a> {
     /// The port of who answers.
     pub response_port: Option<u32>,
     /// When the query passed.
-    pub query_time: Time,
+    pub query_time: SentTime,
     /// The query in DNS wire form.
     pub query_message: Option<&'a [u8]>,
     /// The zone the query was about, as a name in wire form.
     pub query_zone: Option<&'a [u8]>,
     /// When the response passed.
-    pub response_time: Time,
+    pub response_time: SentTime,
     /// The response in DNS wire form.
     pub response_message: Option<&'a [u8]>,
     /// The action of a policy on it.
@@ -69,7 +69,7 @@ pub struct Message<'a> {
 
 /// A time since 1970 in UTC, as it was sent: the two halves are fields of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Time {
+pub struct SentTime {
     /// Whole seconds.
     pub seconds: Option<u64>,
     /// And nanoseconds; a billion and more comes up.
@@ -367,10 +367,10 @@ impl<'a> Policy<'a> {
     }
 }
 
-impl Time {
+impl SentTime {
     /// A time of both halves.
     pub const fn new(seconds: u64, nanoseconds: u32) -> Self {
-        Time { seconds: Some(seconds), nanoseconds: Some(nanoseconds) }
+        SentTime { seconds: Some(seconds), nanoseconds: Some(nanoseconds) }
     }
 
     /// Seconds and nanoseconds, when there are seconds; nanoseconds that were not sent are 0.

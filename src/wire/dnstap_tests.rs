@@ -37,9 +37,9 @@ fn a_response_as_it_is_sent() {
             response_address: Some(&[192, 0, 2, 53]),
             query_port: Some(50000),
             response_port: Some(53),
-            query_time: Time::new(1_600_275_801, 542_838_144),
+            query_time: SentTime::new(1_600_275_801, 542_838_144),
             query_zone: Some(b"\x03com\0"),
-            response_time: Time::new(1_600_275_801, 590_834_944),
+            response_time: SentTime::new(1_600_275_801, 590_834_944),
             response_message: Some(b"\x1a\x2b\x81\x80\0\0\0\0\0\0\0\0"),
             ..Message::default()
         },
@@ -121,7 +121,7 @@ fn numbers_are_kept_as_they_are() {
     assert_eq!(message(b"\x88\x80\x00\x05").0, 5);
     // A billion nanoseconds, and no seconds.
     let time = message(b"\x08\x05\x4d\x00\xca\x9a\x3b").2;
-    assert_eq!(time, Time { seconds: None, nanoseconds: Some(1_000_000_000) });
+    assert_eq!(time, SentTime { seconds: None, nanoseconds: Some(1_000_000_000) });
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //! from there, as if it had read the fields before itself; so the shapes decide how quickly a message is read and nothing
 //! else. That walker is their oracle.
 
-use super::dnstap::Time;
+use super::dnstap::SentTime;
 
 /// Type, family and transport, and what follows.
 #[inline]
@@ -61,7 +61,7 @@ pub(super) fn port(bytes: &[u8], tag: u32) -> Option<(u32, &[u8])> {
 
 /// A time of those two tags, and what follows.
 #[inline]
-pub(super) fn time(bytes: &[u8], [seconds_tag, nanoseconds_tag]: [u32; 2]) -> Option<(Time, &[u8])> {
+pub(super) fn time(bytes: &[u8], [seconds_tag, nanoseconds_tag]: [u32; 2]) -> Option<(SentTime, &[u8])> {
     /// The tags, and the top bits of the seconds: set in the first four bytes, clear in the last.
     const MASK: u64 = u64::from_le_bytes([0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0xff, 0]);
     let (field, rest) = bytes.split_first_chunk::<11>()?;
@@ -75,7 +75,7 @@ pub(super) fn time(bytes: &[u8], [seconds_tag, nanoseconds_tag]: [u32; 2]) -> Op
     let pairs = groups & 0x7f_007f_007f | (groups & 0x7f00_7f00) >> 1;
     let seconds = pairs & 0x3fff | (pairs & 0x3fff_0000) >> 2 | (pairs & 0x7f_0000_0000) >> 4;
     let nanoseconds = u32::from_le_bytes(*field.last_chunk()?);
-    Some((Time::new(seconds, nanoseconds), rest))
+    Some((SentTime::new(seconds, nanoseconds), rest))
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
             prop_assert_eq!(super::port(&field, 0x38), None);
             let field = [varint_field(0x40, seconds), vec![0x4d], nanoseconds.to_le_bytes().to_vec()].concat();
             let expected = (1u64 << 28..1 << 35).contains(&seconds);
-            let expected = expected.then_some((Time::new(seconds, nanoseconds), &[9u8][..]));
+            let expected = expected.then_some((SentTime::new(seconds, nanoseconds), &[9u8][..]));
             let longer = [&field[..], &[9]].concat();
             prop_assert_eq!(time(&longer, [0x40, 0x4d]), expected);
             prop_assert_eq!(time(&field, [0x60, 0x6d]), None);

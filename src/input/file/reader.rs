@@ -7,13 +7,13 @@ use async_io::Async;
 
 /// A capture, open.
 pub struct CaptureReader {
-    source: Source,
+    source: ByteSource,
     /// The first bytes, read to know the content, and how many of them are still to be handed out.
     first: heapless::Vec<u8, 4>,
     left: usize,
 }
 
-enum Source {
+enum ByteSource {
     /// Read directly: it does not block for long.
     File(File),
     /// Read when there is something.
@@ -23,7 +23,7 @@ enum Source {
 impl CaptureReader {
     /// Of a file.
     pub fn of_file(file: File) -> Self {
-        CaptureReader::new(Source::File(file))
+        CaptureReader::new(ByteSource::File(file))
     }
 
     /// Of a pipe, or of whatever standard input is.
@@ -35,10 +35,10 @@ impl CaptureReader {
         if file.metadata()?.is_file() {
             return Ok(CaptureReader::of_file(file));
         }
-        Ok(CaptureReader::new(Source::Pipe(Async::new(file)?)))
+        Ok(CaptureReader::new(ByteSource::Pipe(Async::new(file)?)))
     }
 
-    fn new(source: Source) -> Self {
+    fn new(source: ByteSource) -> Self {
         CaptureReader { source, first: heapless::Vec::new(), left: 0 }
     }
 
@@ -48,7 +48,7 @@ impl CaptureReader {
     ///
     /// Those of the source.
     pub async fn peek(&mut self) -> io::Result<&[u8]> {
-        if let Source::Pipe(pipe) = &self.source {
+        if let ByteSource::Pipe(pipe) = &self.source {
             // Until somebody opens it to write, a read would tell of an end.
             pipe.readable().await?;
         }
@@ -80,11 +80,11 @@ impl CaptureReader {
     }
 }
 
-impl Source {
+impl ByteSource {
     async fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         match self {
-            Source::File(file) => file.read(room),
-            Source::Pipe(pipe) => pipe.read_with(|mut pipe| pipe.read(room)).await,
+            ByteSource::File(file) => file.read(room),
+            ByteSource::Pipe(pipe) => pipe.read_with(|mut pipe| pipe.read(room)).await,
         }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::section::QueueSettings;
     use crate::values::WhenFull;
-    use crate::wire::dnstap::{Dnstap, Message, Time as WireTime};
+    use crate::wire::dnstap::{Dnstap, Message, SentTime};
     use crate::wire::iana::MessageType;
 
     /// The bytes of one message from the queue.
@@ -134,7 +134,7 @@ mod tests {
         let envelope = SyslogComposer::new(format, header, framing, (Facility::Local7, Severity::Debug));
         let settings = QueueSettings { bytes: 1 << 16, when_full: WhenFull::Drop };
         let outlet = Outlet::of_kind("test", RecordKind::SelfMade, settings);
-        let query_time = if timed { WireTime::new(1_599_004_313, 591_736_999) } else { WireTime::default() };
+        let query_time = if timed { SentTime::new(1_599_004_313, 591_736_999) } else { SentTime::default() };
         let message = Message { message_type: MessageType::CLIENT_QUERY, query_time, ..Message::default() };
         let event = Event::from_dnstap(&Dnstap { message, identity: Some(identity), ..Dnstap::default() });
         let mut record = crate::format::Record::default();

@@ -3,7 +3,7 @@
 //! One file an input, with a name that says what it is. The frames are composed here; of captures (Frame Streams
 //! files) the first frame of each message type and size class is taken too.
 
-use dnstapd::wire::dnstap::{Dnstap, Message, Policy, Time};
+use dnstapd::wire::dnstap::{Dnstap, Message, Policy, SentTime};
 use dnstapd::wire::framestream::{Deframer, Unit, data_header};
 use dnstapd::wire::handshake::{READY, START, STOP};
 use dnstapd::wire::iana::{Family, HttpProtocol, MessageType, Protocol};
@@ -160,10 +160,10 @@ fn frame(payload: &[u8], message_type: MessageType) -> Vec<u8> {
         response_address: Some(&[192, 0, 2, 53]),
         query_port: Some(50000),
         response_port: Some(443),
-        query_time: Time::new(1_700_000_000, 999_999_999),
+        query_time: SentTime::new(1_700_000_000, 999_999_999),
         query_message: Some(payload),
         query_zone: Some(b"\x03com\0"),
-        response_time: Time::new(1_700_000_001, 0),
+        response_time: SentTime::new(1_700_000_001, 0),
         response_message: message_type.is_response().then_some(payload),
         policy: Some(policy),
         http_protocol: Some(HttpProtocol(2)),

@@ -12,7 +12,7 @@ mod generated;
 mod span;
 
 use dnstapd::wire::compose::{FrameChanges, rewrite};
-use dnstapd::wire::dnstap::{Dnstap, Message, Policy, Reject, Time};
+use dnstapd::wire::dnstap::{Dnstap, Message, Policy, Reject, SentTime};
 use dnstapd::wire::iana::{Family, HttpProtocol, MessageType, Protocol};
 use generated::dnstap_ as schema;
 use micropb::{MessageDecode, PbDecoder};
@@ -84,10 +84,13 @@ fn message<'a>(frame: &'a [u8], decoded: &schema::Message) -> Option<Message<'a>
         response_address: decoded.response_address.of(frame),
         query_port: decoded.query_port,
         response_port: decoded.response_port,
-        query_time: Time { seconds: decoded.query_time_sec, nanoseconds: decoded.query_time_nsec },
+        query_time: SentTime { seconds: decoded.query_time_sec, nanoseconds: decoded.query_time_nsec },
         query_message: decoded.query_message.of(frame),
         query_zone: decoded.query_zone.of(frame),
-        response_time: Time { seconds: decoded.response_time_sec, nanoseconds: decoded.response_time_nsec },
+        response_time: SentTime {
+            seconds: decoded.response_time_sec,
+            nanoseconds: decoded.response_time_nsec,
+        },
         response_message: decoded.response_message.of(frame),
         policy: decoded.policy.as_ref().map(|decoded| policy(frame, decoded)),
         http_protocol: decoded.http_protocol.map(|protocol| HttpProtocol(protocol.0)),
