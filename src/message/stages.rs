@@ -16,12 +16,12 @@ use super::geoip::{Location, LocationDatabase};
 use super::hashes::MessageHashes;
 use super::pairing::Pairing;
 
-/// Whether a stage of the list may note a change in [`Event::rewritten`]: outputs that forward frames then have room to
-/// compose them again.
-pub const STAGES_REWRITE: bool = false;
-
 /// One stage.
 pub trait Stage {
+    /// Whether it may note a change in [`Event::rewritten`]: outputs that forward frames then have room to compose them
+    /// again.
+    const REWRITES: bool = false;
+
     /// Takes a message on its way, and lets it go on or ends it.
     fn pass<'e>(
         &'e mut self,
@@ -38,6 +38,9 @@ macro_rules! stages {
         pub struct Stages {
             $($(#[$doc])* pub $name: $stage,)+
         }
+
+        /// Whether any stage of the list may change what a forwarded frame shows.
+        pub const STAGES_REWRITE: bool = $(<$stage as Stage>::REWRITES)||+;
 
         impl Stages {
             /// Takes a message through all of them, or as far as it comes.
@@ -95,6 +98,8 @@ impl Stage for LocationDatabase {
 
 /// A stage that may be off.
 impl<S: Stage> Stage for Option<S> {
+    const REWRITES: bool = S::REWRITES;
+
     #[inline(always)]
     fn pass<'e>(
         &'e mut self,
