@@ -257,10 +257,14 @@ impl RegisterSketch {
         if before == FULL || rank <= self.base + before {
             return;
         }
-        // 1 / p, to the nearest.
+        // 1 / p, to the nearest, with the p of before the change: that was the chance that this hash had to change anything, so
+        // on the average 1 / p new things come for each change. Of four registers with the ranks 0 0 0 0, p = 1 and the first
+        // thing counts 1. With 1 0 0 0, a register of rank 1 is raised by every other hash only: p = (1/2 + 1 + 1 + 1) / 4, and
+        // the next change counts 8/7. After the change p would be too low, and each count too high.
         let one = 1 << (index_bits + OPEN_BITS + PART_BITS);
         self.seen += (one + self.open / 2) / self.open.max(1);
         let after = (rank - self.base).min(FULL);
+        // A full register takes no part in p from here on, because nothing can change it.
         *pair = *pair & !((FULL << shift(index)) as u8) | (after << shift(index)) as u8;
         self.open =
             self.open - open(self.base + before) + if after < FULL { open(self.base + after) } else { 0 };
