@@ -171,7 +171,7 @@ struct Counts {
 }
 
 /// A line without its end.
-type Line = heapless::String<256>;
+type MetricsLine = heapless::String<256>;
 
 impl Counts {
     /// Since start or reset.
@@ -203,9 +203,9 @@ impl Counts {
         }
     }
 
-    fn line(&self, time: Time, tenths: u64) -> Result<Line, core::fmt::Error> {
+    fn line(&self, time: Time, tenths: u64) -> Result<MetricsLine, core::fmt::Error> {
         let Counts { queries, clients, inet, inet6, udp, tcp, domains } = self;
-        let mut line = Line::new();
+        let mut line = MetricsLine::new();
         write_comma_time(&mut line, time)?;
         write!(
             line,

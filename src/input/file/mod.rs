@@ -53,7 +53,7 @@ pub struct Section {
     #[serde(rename = "loop")]
     pub repeat: bool,
     /// Frames a second; unset = as fast as it goes.
-    pub rate: Option<Rate>,
+    pub rate: Option<FramesPerSecond>,
     /// After the last frame; unset = `exit` when it is the only input and does not loop.
     pub at_end: Option<AtEnd>,
 }
@@ -69,7 +69,7 @@ choice! {
 }
 
 /// The values of `rate`.
-pub type Rate = Bounded<1, 1_000_000_000>;
+pub type FramesPerSecond = Bounded<1, 1_000_000_000>;
 
 /// Name of the input in metrics and log.
 pub const NAME: &str = "file";

@@ -23,15 +23,15 @@ pub struct CaptureTarget {
     /// Where packets begin with an Ethernet header and both ends are this machine.
     loopback: bool,
     /// `eth-ip`; `None` if the interface's own addresses are to be followed.
-    fixed: Option<Addresses>,
+    fixed: Option<OwnAddresses>,
     ports: Vec<u16>,
     /// Of all interfaces, those that belong to another; of several, their own numbers.
-    members: Members,
+    members: MemberInterfaces,
     promiscuous: bool,
 }
 
-type Addresses = heapless::Vec<IpAddr, SNIFFER_ADDRESSES>;
-type Members = heapless::Vec<u32, SNIFFER_INTERFACES>;
+type OwnAddresses = heapless::Vec<IpAddr, SNIFFER_ADDRESSES>;
+type MemberInterfaces = heapless::Vec<u32, SNIFFER_INTERFACES>;
 
 /// The fate of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,13 @@ impl CaptureTarget {
     pub fn new(section: &Section) -> io::Result<Self> {
         let names: Vec<String> =
             section.interfaces().filter(|name| *name != ALL).map(str::to_owned).collect();
-        let fixed: Addresses = section.eth_ip.iter().copied().map(ListenAddress::get).collect();
+        let fixed: OwnAddresses = section.eth_ip.iter().copied().map(ListenAddress::get).collect();
         let mut target = CaptureTarget {
             loopback: names.iter().any(|name| interfaces::is_loopback(name)),
             names,
             fixed: (!fixed.is_empty()).then_some(fixed),
             ports: section.dns_port.iter().copied().map(Port::get).collect(),
-            members: Members::new(),
+            members: MemberInterfaces::new(),
             promiscuous: section.promiscuous,
         };
         target.look_for_members()?;
@@ -77,7 +77,7 @@ impl CaptureTarget {
     }
 
     /// The numbers of those that are there and switched on.
-    pub fn numbers(&self) -> Members {
+    pub fn numbers(&self) -> MemberInterfaces {
         let up = self.names.iter().filter(|name| interfaces::is_up(name));
         up.filter_map(|name| interfaces::number(name)).take(SNIFFER_INTERFACES).collect()
     }
@@ -101,7 +101,7 @@ impl CaptureTarget {
     }
 
     /// The addresses of this machine there. On loopback packets go to and from all that it has.
-    pub fn local(&self) -> Addresses {
+    pub fn local(&self) -> OwnAddresses {
         match &self.fixed {
             Some(fixed) => fixed.clone(),
             None if self.is_all() || self.loopback => interfaces::addresses(None),
