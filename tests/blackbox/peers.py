@@ -236,7 +236,7 @@ def one_octet_a_second(subject):
         started = time.monotonic()
         for start in range(0, 60_000, 10_000):
             send(daemon, 10_000, first=start, size=60)
-        assert time.monotonic() - started < 10, "the input keeps its speed"
+        assert time.monotonic() - started < 60, "the input does not wait for a peer that takes a week"
         daemon.check_accounts()
         assert subject.metric(daemon, "dropped_total", ',reason="full"') > 0
         started = time.monotonic()

@@ -82,7 +82,8 @@ def works_again(daemon, lines):
     assert all(LINE.fullmatch(line) for line in lines()), lines()
     times = [datetime.datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f") for line in lines()]
     gaps = sorted(round((later - earlier).total_seconds()) for earlier, later in zip(times, times[1:]))
-    assert gaps[:-1] == [1] * (len(gaps) - 1) and gaps[-1] > 1, gaps
+    # A line that comes half a second late, on a busy machine, is no gap.
+    assert gaps[-1] >= 10 and max(gaps[:-1]) <= 2 and sum(gaps[:-1]) < 1.2 * len(gaps), gaps
 
 
 def metrics_output(more):
