@@ -49,8 +49,8 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     errors.keep(parts::status_rules(config));
     let context = PlanContext { limits: &limits, identity: identity.as_ref() };
     let mut outputs = Vec::new();
-    for kind in config.output.enabled() {
-        let plan = kind.plan(&context).map_err(|error| StartError(format!("output.{}{error}", kind.name())));
+    for (path, kind) in config.output.enabled() {
+        let plan = kind.plan(&context).map_err(|error| StartError(format!("output.{path}{error}")));
         outputs.extend(errors.keep(plan));
     }
     errors.keep(Certificates::load(config, &inputs, &outputs));

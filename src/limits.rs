@@ -488,8 +488,8 @@ pub const LOG_KINDS: usize = 128;
 /// Bytes of the beginning of a line that stands for others that were left out.
 pub const LOG_EXAMPLE_BYTES: usize = 80;
 
-/// Outputs that can be on at once: one of each kind.
-pub const OUTPUTS: usize = 8;
+/// Outputs that can be on at once, of whatever kinds.
+pub const OUTPUTS: usize = 16;
 
 /// A table of `length` times `value`, in memory that is there from now on: every page is written, so that a
 /// later load cannot make the program grow.

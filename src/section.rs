@@ -10,7 +10,7 @@
 //!         format: Format = Format::Text,
 //!         ..remote(retry = 5)
 //!         ..client_tls
-//!         ..queue
+//!         ..output
 //!     }
 //! }
 //! ```
@@ -23,7 +23,7 @@
 //! | `..enable` | `enable`, off |
 //! | `..remote(retry = S)` | `retry`, `remote-address`, `remote-port` |
 //! | `..client_tls` | `tls-support` and the files; also the method `tls_keys` |
-//! | `..queue` | `queue`, `when-full`; also the method `queue_settings` |
+//! | `..output` | `name`, `queue`, `when-full`; also the method `output_keys` |
 //! | `..rotation(size = B, count = N)` | `file-max-size`, `file-count` |
 
 /// Makes a section of its table.
@@ -75,8 +75,10 @@ macro_rules! section {
             }
         }
     };
-    (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..queue $($rest:tt)*) => {
+    (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..output $($rest:tt)*) => {
         $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
+            /// Name in metrics and log, to tell several of a kind apart; unset = the kind.
+            name: Option<$crate::values::Label> = None,
             /// Bytes kept while the other end is slow or away.
             queue: $crate::limits::QueueSize = $crate::limits::QUEUE,
             /// The fate of records when they are used up.
@@ -84,9 +86,15 @@ macro_rules! section {
         ] $($rest)* }
 
         impl $name {
-            /// The keys of the queue together.
-            pub fn queue_settings(&self) -> $crate::section::QueueSettings {
-                $crate::section::QueueSettings { bytes: self.queue.in_memory(), when_full: self.when_full }
+            /// The keys that every output has.
+            pub fn output_keys(&self) -> $crate::section::OutputKeys<'_> {
+                $crate::section::OutputKeys {
+                    name: self.name.as_ref().map($crate::values::Label::as_str),
+                    queue: $crate::section::QueueSettings {
+                        bytes: self.queue.in_memory(),
+                        when_full: self.when_full,
+                    },
+                }
             }
         }
     };
@@ -122,6 +130,15 @@ use crate::values::{Bounded, WhenFull};
 
 /// The values of `file-count`.
 pub type FileCount = Bounded<0, 9999>;
+
+/// The keys that every output has.
+#[derive(Debug, Clone, Copy)]
+pub struct OutputKeys<'s> {
+    /// Its name, if it has one of its own.
+    pub name: Option<&'s str>,
+    /// The keys of its queue.
+    pub queue: QueueSettings,
+}
 
 /// The keys `queue` and `when-full`.
 #[derive(Debug, Clone, Copy)]

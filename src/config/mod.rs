@@ -257,9 +257,10 @@ impl Config {
         for (path, kind) in input.enabled() {
             one(true, &format!("input.{path}"), &|| kind.check());
         }
-        for kind in output.enabled() {
-            one(true, &format!("output.{}", kind.name()), &|| kind.check());
+        for (path, kind) in output.enabled() {
+            one(true, &format!("output.{path}"), &|| kind.check());
         }
+        wrong.extend(output.check().into_iter().map(|(path, fault)| (format!("output.{path}"), fault)));
         wrong
     }
 
@@ -359,7 +360,6 @@ mod missing_features {
     use super::Config;
     use crate::message::geoip;
     use crate::net::tls;
-    use crate::output::OutputKind;
     use crate::values::KeyError;
 
     /// The key to name, what to say, whether a configuration asks for it.
@@ -375,9 +375,11 @@ mod missing_features {
             .input
             .enabled()
             .filter_map(|(path, kind)| Some((format!("input.{path}"), kind.missing_feature()?)));
-        let missing =
-            |kind: &dyn OutputKind| Some((format!("output.{}", kind.name()), kind.missing_feature()?));
-        rows.chain(inputs).chain(config.output.enabled().filter_map(missing))
+        let outputs = config
+            .output
+            .enabled()
+            .filter_map(|(path, kind)| Some((format!("output.{path}"), kind.missing_feature()?)));
+        rows.chain(inputs).chain(outputs)
     }
 
     /// For TLS in a build without it.

@@ -43,7 +43,7 @@ pub const TAKEN_OVER: &[&str] = &[
     "*.tls-client-key",
 ];
 
-/// The dotted keys whose values differ, in alphabetical order; an array is one value.
+/// The dotted keys whose values differ, in alphabetical order; an array is one value, unless it is of as many tables as before.
 pub fn changed_keys(old: &BTreeMap<String, RawValue>, new: &BTreeMap<String, RawValue>) -> Vec<String> {
     let mut changed = Vec::new();
     compare("", old, new, &mut changed);
@@ -83,6 +83,14 @@ fn vanished(prefix: &str, old: &BTreeMap<String, RawValue>, new: &BTreeMap<Strin
         match (value, new.get(name)) {
             (RawValue::Table(old), Some(RawValue::Table(new))) => gone.extend(vanished(&key, old, new)),
             (RawValue::Table(old), None) => gone.extend(vanished(&key, old, &empty)),
+            (RawValue::List(old), new) if old.iter().any(|value| matches!(value, RawValue::Table(_))) => {
+                let new: &[RawValue] = if let Some(RawValue::List(new)) = new { new } else { &[] };
+                for (at, old) in old.iter().enumerate() {
+                    let RawValue::Table(old) = old else { continue };
+                    let new = namesake(new, at, old).unwrap_or(&empty);
+                    gone.extend(vanished(&format!("{key}[{at}]"), old, new));
+                }
+            }
             (RawValue::List(list), None) if list.is_empty() && !key.ends_with("access-control-list") => {}
             (RawValue::Text(text), None) if text == "none" => {}
             (RawValue::Scalar(text), None) if text == "1" && name == "sample-rate" => {}
@@ -111,6 +119,24 @@ fn is_one_of(list: &[&str], key: &str) -> bool {
     })
 }
 
+/// Whether two lists have the same number of tables, and nothing else.
+fn are_tables(old: &[RawValue], new: &[RawValue]) -> bool {
+    old.len() == new.len() && old.iter().chain(new).all(|value| matches!(value, RawValue::Table(_)))
+}
+
+/// The table of a list that has the name of another one, or else the table at its place.
+fn namesake<'v>(
+    list: &'v [RawValue],
+    at: usize,
+    old: &BTreeMap<String, RawValue>,
+) -> Option<&'v BTreeMap<String, RawValue>> {
+    let table = |value: &'v RawValue| if let RawValue::Table(table) = value { Some(table) } else { None };
+    match old.get("name") {
+        Some(name) => list.iter().filter_map(table).find(|table| table.get("name") == Some(name)),
+        None => list.get(at).and_then(table),
+    }
+}
+
 /// Adds the keys that differ in one table. A table that is absent is an empty one.
 fn compare(
     prefix: &str,
@@ -124,6 +150,13 @@ fn compare(
         let empty = RawValue::Table(BTreeMap::new());
         match (old.get(name).unwrap_or(&empty), new.get(name).unwrap_or(&empty)) {
             (RawValue::Table(old), RawValue::Table(new)) => compare(&key, old, new, changed),
+            (RawValue::List(old), RawValue::List(new)) if are_tables(old, new) => {
+                for (at, pair) in old.iter().zip(new).enumerate() {
+                    if let (RawValue::Table(old), RawValue::Table(new)) = pair {
+                        compare(&format!("{key}[{at}]"), old, new, changed);
+                    }
+                }
+            }
             (old, new) if old != new => changed.push(key),
             _ => {}
         }

@@ -3,6 +3,7 @@
 use super::document::ConfigDocument;
 use super::*;
 use crate::input::file::AtEnd;
+use crate::limits::OUTPUTS;
 use crate::values::Value;
 
 /// The example that shows every key.
@@ -40,13 +41,13 @@ fn enabled(config: &Config) -> String {
         ("unix-socket", input.unix_socket.enable),
         ("sniffer", input.sniffer.enable),
         ("file", input.file.enable),
-        (">stdout", output.stdout.enable == Some(true)),
-        (">file", output.file.enable),
-        (">tcp-socket", output.tcp_socket.enable),
-        (">syslog", output.syslog.enable),
-        (">metrics", output.metrics.enable),
-        (">dnstap", output.dnstap.enable),
-        (">kafka", output.kafka.enable),
+        (">stdout", output.stdout[0].enable == Some(true)),
+        (">file", output.file[0].enable),
+        (">tcp-socket", output.tcp_socket[0].enable),
+        (">syslog", output.syslog[0].enable),
+        (">metrics", output.metrics[0].enable),
+        (">dnstap", output.dnstap[0].enable),
+        (">kafka", output.kafka[0].enable),
     ];
     all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
 }
@@ -135,7 +136,7 @@ fn a_file_alone_ends_the_program() {
 fn the_syslog_port_follows_the_transport() {
     let port = |text: &str| {
         let text = format!("[output.syslog]\nenable = true\nremote-address = 'a'\n{text}");
-        understand(&text, &CommandLine::default()).unwrap().output.syslog.port()
+        understand(&text, &CommandLine::default()).unwrap().output.syslog[0].port()
     };
     assert_eq!(port(""), 514);
     assert_eq!(port("transport = 'tcp'"), 514);
@@ -226,7 +227,23 @@ fn the_example_can_be_switched_on_as_a_whole() {
          >stdout >file >tcp-socket >syslog >metrics >dnstap >kafka"
     );
     assert!(config.geoip.enable);
-    assert_eq!(config.output.kafka.rdkafka_config.value("bootstrap.servers"), Some("10.0.0.3:9092"));
+    assert_eq!(config.output.kafka[0].rdkafka_config.value("bootstrap.servers"), Some("10.0.0.3:9092"));
+}
+
+#[test]
+fn a_kind_of_output_may_be_there_several_times() {
+    let section = |number: usize| format!("[[output.file]]\nenable = true\nname = 'f{number}'\n");
+    let read = |text: String| understand(&text, &CommandLine::default());
+    let config = read((0..OUTPUTS).map(section).collect()).unwrap();
+    let names: Vec<_> =
+        config.output.enabled().map(|(path, kind)| format!("{path} {}", kind.name())).collect();
+    assert_eq!(names.len(), OUTPUTS);
+    assert_eq!(names[3], "file[3] f3");
+    assert_eq!(config.output.path_of("f3"), "file[3]");
+    let error = read((0..=OUTPUTS).map(section).collect()).unwrap_err().to_string();
+    assert!(error.contains("output.file[16].enable: too many outputs; allowed: at most 16"), "{error}");
+    // What is off needs no name.
+    assert!(read("[[output.file]]\n[[output.file]]\n[[output.file]]\nenable = true".to_owned()).is_ok());
 }
 
 #[test]
@@ -256,6 +273,10 @@ fn changes_are_named_by_key_and_sorted_out() {
         "web-api.tls-server-cert",
         "web-api.api-key",
     );
+    let two = |a: &str, b: &str| format!("[[output.syslog]]\n{a}\n[[output.syslog]]\nname = 'b'\n{b}");
+    check(&two("retry = 1", "retry = 1"), &two("retry = 1", "retry = 2"), "", "output.syslog[1].retry");
+    check(&two("", ""), &two("", "tls-ca = '/x'"), "output.syslog[1].tls-ca", "");
+    check("[[output.syslog]]", &two("", ""), "", "output.syslog");
     check("[geoip]\ncountry-iso = true", "[limits]\nstreams = 8", "geoip.country-iso", "limits.streams");
     check(
         "[[input.tcp-client]]\nretry = 1",

@@ -112,7 +112,7 @@ fn warn_of_unreadable(config: &Config) {
     for path in config.input.enabled().flat_map(|(_, kind)| kind.tls_files()) {
         files.push(("", Some(path)));
     }
-    for tls in output.enabled().filter_map(|kind| kind.tls()) {
+    for tls in output.enabled().filter_map(|(_, kind)| kind.tls()) {
         files.push(("", tls.key.as_deref()));
     }
     if config.geoip.enable {
@@ -147,7 +147,7 @@ pub(crate) fn kept_files(config: &Config, outputs: &[Plan]) -> Vec<KeptFile> {
     });
     let outputs = outputs.iter().filter_map(|plan| {
         let ReopenedFile { path, rotates } = plan.sink.file()?;
-        Some(KeptFile { key: format!("output.{}.file", plan.name), path, rotates })
+        Some(KeptFile { key: format!("output.{}.file", config.output.path_of(&plan.name)), path, rotates })
     });
     trace.into_iter().chain(outputs).collect()
 }

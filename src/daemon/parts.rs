@@ -69,7 +69,7 @@ pub fn inputs(config: &Config, limits: &Limits) -> Result<Vec<InputPlan>, StartE
 /// The outputs that are enabled, opened as far as they can be; files go to `identity`.
 pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> Result<Vec<Plan>, StartError> {
     let plans = config.output.plans(&PlanContext { limits, identity });
-    plans.map_err(|(name, error)| StartError(format!("output.{name}{error}")))
+    plans.map_err(|(path, error)| StartError(format!("output.{path}{error}")))
 }
 
 /// The marks of a blocked response: the lists of names are read.

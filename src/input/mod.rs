@@ -18,7 +18,7 @@ pub mod tcp_client;
 pub mod tcp_server;
 pub mod unix_socket;
 
-use crate::values::PlanError;
+use crate::values::{PlanError, Several};
 use file::AtEnd;
 use serde::Deserialize;
 
@@ -33,7 +33,7 @@ pub struct Section {
     /// Listens on TCP.
     pub tcp_socket: tcp_server::Section,
     /// Connects to senders that listen; one table or several.
-    pub tcp_client: tcp_client::Sections,
+    pub tcp_client: Several<tcp_client::Section>,
     /// Listens on a Unix socket.
     pub unix_socket: unix_socket::Section,
     /// Reads packets from an interface.
@@ -47,10 +47,9 @@ impl Section {
     pub fn kinds(&self) -> Vec<(String, &dyn InputKind)> {
         let Section { tcp_socket, tcp_client, unix_socket, sniffer, file } = self;
         let mut kinds: Vec<(String, &dyn InputKind)> = vec![(tcp_socket.name().to_owned(), tcp_socket)];
-        for (at, client) in tcp_client.iter().enumerate() {
-            let index = if tcp_client.len() > 1 { format!("[{at}]") } else { String::new() };
-            kinds.push((format!("{}{index}", client.name()), client));
-        }
+        kinds.extend(
+            tcp_client.paths(tcp_client::NAME).map(|(path, client)| (path, client as &dyn InputKind)),
+        );
         let others: [&dyn InputKind; 3] = [unix_socket, sniffer, file];
         kinds.extend(others.map(|kind| (kind.name().to_owned(), kind)));
         kinds

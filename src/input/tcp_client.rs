@@ -16,16 +16,12 @@
 use std::fmt;
 use std::io;
 use std::net::TcpStream;
-use std::ops::Deref;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use async_io::Async;
 use defmt_or_log::info;
-use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::connections::{ConnectionLease, Origin};
 use super::counters::InputCounters;
@@ -95,50 +91,6 @@ impl InputKind for Section {
         let shared = Rc::new(ClientShared { at: at.unwrap_or(0), tls });
         let source = TcpClient { host: host.clone(), port: port.get(), retry: self.retry, shared };
         Ok(InputPlan { name: NAME, words, memory, source: Box::new(source) })
-    }
-}
-
-/// All of them: written as one table, `[input.tcp-client]`, or as several, `[[input.tcp-client]]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sections(Vec<Section>);
-
-/// One, switched off, as every other section is when it is absent.
-impl Default for Sections {
-    fn default() -> Self {
-        Sections(vec![Section::default()])
-    }
-}
-
-impl Deref for Sections {
-    type Target = [Section];
-
-    fn deref(&self) -> &[Section] {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Sections {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOrSeveral)
-    }
-}
-
-/// serde's half of [`Sections`].
-struct OneOrSeveral;
-
-impl<'de> Visitor<'de> for OneOrSeveral {
-    type Value = Sections;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table, [input.tcp-client], or several, [[input.tcp-client]]")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Sections, A::Error> {
-        Section::deserialize(MapAccessDeserializer::new(table)).map(|section| Sections(vec![section]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, tables: A) -> Result<Sections, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(tables)).map(Sections)
     }
 }
 

@@ -9,7 +9,7 @@ use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
 use super::{OutputKind, Plan, PlanContext, RawFrames, RecordKind};
 use crate::net::dial::PeerAddress;
-use crate::section::section;
+use crate::section::{OutputKeys, section};
 use crate::values::{ClientTls, FilePath, KeyError, PlanError, Text, all, required};
 
 section! {
@@ -22,13 +22,17 @@ section! {
         /// The identity every message gets; unset = the sender's.
         dnstap_identity: Option<Text> = None,
         ..client_tls
-        ..queue
+        ..output
     }
 }
 
 impl OutputKind for Section {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "dnstap"
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
     }
 
     fn is_enabled(&self) -> bool {
@@ -71,10 +75,10 @@ impl OutputKind for Section {
         let identity = self.dnstap_identity.as_ref().map(|identity| identity.as_str());
         let sink = StreamSink { peer, tls, retry: self.retry, protocol: StreamProtocol::FrameStreams };
         Ok(Plan {
-            name: self.name(),
+            name: self.name().to_owned(),
             words: sink.to_string(),
             kind: RecordKind::RawFrames(RawFrames::new(context.limits.frame, identity)),
-            queue: self.queue_settings(),
+            queue: self.output_keys().queue,
             sink: Box::new(sink),
         })
     }

@@ -22,7 +22,7 @@ use super::{
     TaskContext, TaskStep, WriteState,
 };
 use crate::limits::FILE_BATCH_BYTES;
-use crate::section::section;
+use crate::section::{OutputKeys, section};
 use crate::values::{FilePath, Format, PlanError, choice};
 
 section! {
@@ -34,7 +34,7 @@ section! {
         /// The live file.
         file: FilePath = FilePath::new("/var/log/dnstap.log"),
         ..rotation(size = 10 << 20, count = 10)
-        ..queue
+        ..output
     }
 }
 
@@ -53,8 +53,12 @@ choice! {
 }
 
 impl OutputKind for Section {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "file"
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
     }
 
     fn is_enabled(&self) -> bool {
@@ -78,10 +82,10 @@ impl OutputKind for Section {
             batch: FILE_BATCH_BYTES.max(kind.longest()),
         };
         Ok(Plan {
-            name: self.name(),
+            name: self.name().to_owned(),
             words: format!("{}, {}", self.file.display(), self.format),
             kind,
-            queue: self.queue_settings(),
+            queue: self.output_keys().queue,
             sink: Box::new(open(settings, context)?),
         })
     }

@@ -25,7 +25,7 @@ use super::{
     Outlet, OutputKind, Plan, PlanContext, RecordKind, ReopenedFile, RunningSink, Sink, TaskContext, file,
 };
 use crate::limits::RECORD_BYTES;
-use crate::section::section;
+use crate::section::{OutputKeys, section};
 use crate::statistics::{Statistics, StreamScope};
 use crate::time::{Time, write_comma_time};
 use crate::values::{FilePath, PlanError, Seconds};
@@ -41,13 +41,17 @@ section! {
         /// The live file; unset = stdout.
         file: Option<FilePath> = None,
         ..rotation(size = 10 << 20, count = 10)
-        ..queue
+        ..output
     }
 }
 
 impl OutputKind for Section {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "metrics"
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
     }
 
     fn is_enabled(&self) -> bool {
@@ -71,10 +75,10 @@ impl OutputKind for Section {
         };
         let interval = self.interval.duration();
         Ok(Plan {
-            name: self.name(),
+            name: self.name().to_owned(),
             words: format!("every {} s to {target}", interval.as_secs()),
             kind: RecordKind::SelfMade,
-            queue: self.queue_settings(),
+            queue: self.output_keys().queue,
             sink: Box::new(MetricsSink { writer, interval, cumulative: self.cumulative }),
         })
     }

@@ -33,7 +33,8 @@ mod stream_sink;
 pub mod syslog;
 pub mod tcp_socket;
 
-use crate::values::PlanError;
+use crate::limits::OUTPUTS;
+use crate::values::{KeyError, PlanError, Several};
 use serde::Deserialize;
 
 pub use counters::{DropReason, OutletCounters};
@@ -48,17 +49,22 @@ pub use syslog::SyslogComposer;
 /// Makes the section `output` of the table of kinds.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $field:ident: $kind:ident,)*) => {
-        /// Section `output`: one table for each kind of output.
+        /// Section `output`: one table or several for each kind of output.
         #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         pub struct Section {
-            $($(#[$doc])* pub $field: $kind::Section,)*
+            $($(#[$doc])* pub $field: Several<$kind::Section>,)*
         }
 
         impl Section {
-            /// All kinds, whether they are enabled or not.
-            pub fn kinds(&self) -> [&dyn OutputKind; [$(stringify!($field)),*].len()] {
-                [$(&self.$field),*]
+            /// All outputs, whether they are enabled or not, each with the path of its section below `output`.
+            pub fn kinds(&self) -> Vec<(String, &dyn OutputKind)> {
+                let mut kinds: Vec<(String, &dyn OutputKind)> = Vec::new();
+                $(
+                    let kind = self.$field.first().map_or("", OutputKind::kind);
+                    kinds.extend(self.$field.paths(kind).map(|(path, section)| (path, section as &dyn OutputKind)));
+                )*
+                kinds
             }
         }
     };
@@ -84,21 +90,47 @@ kinds! {
 impl Section {
     /// Settles whatever depends on the other outputs: `stdout.enable`.
     pub fn resolve(&mut self) {
-        let others = self.enabled().any(|kind| kind.name() != stdout::NAME);
-        self.stdout.enable.get_or_insert(!others);
+        let others = self.enabled().next().is_some();
+        for stdout in self.stdout.iter_mut() {
+            stdout.enable.get_or_insert(!others);
+        }
     }
 
-    /// The kinds that are to run.
-    pub fn enabled(&self) -> impl Iterator<Item = &dyn OutputKind> {
-        self.kinds().into_iter().filter(|kind| kind.is_enabled())
+    /// The outputs that are to run, each with the path of its section below `output`.
+    pub fn enabled(&self) -> impl Iterator<Item = (String, &dyn OutputKind)> {
+        self.kinds().into_iter().filter(|(_, kind)| kind.is_enabled())
+    }
+
+    /// The path of the section of the output with that name.
+    pub fn path_of(&self, name: &str) -> String {
+        let named = self.enabled().find(|(_, kind)| kind.name() == name);
+        named.map_or_else(|| name.to_owned(), |(path, _)| path)
+    }
+
+    /// The rules between the outputs that are to run: no two names alike, and not too many; what is wrong, with the path
+    /// of the section.
+    pub fn check(&self) -> Vec<(String, KeyError)> {
+        let (mut wrong, mut names) = (Vec::new(), Vec::new());
+        for (number, (path, kind)) in self.enabled().enumerate() {
+            if names.contains(&kind.name()) {
+                let text =
+                    format!("`{}` is the name of another output, too; allowed: one of its own", kind.name());
+                wrong.push((path, KeyError::new("name", text)));
+            } else if number == OUTPUTS {
+                let text = format!("too many outputs; allowed: at most {OUTPUTS} with `enable = true`");
+                wrong.push((path, KeyError::new("enable", text)));
+            }
+            names.push(kind.name());
+        }
+        wrong
     }
 
     /// The outputs that are to run, opened as far as they can be.
     ///
     /// # Errors
     ///
-    /// The section that cannot work on this machine, and why.
-    pub fn plans(&self, context: &PlanContext<'_>) -> Result<Vec<Plan>, (&'static str, PlanError)> {
-        self.enabled().map(|kind| kind.plan(context).map_err(|error| (kind.name(), error))).collect()
+    /// The path of the section that cannot work on this machine, and why.
+    pub fn plans(&self, context: &PlanContext<'_>) -> Result<Vec<Plan>, (String, PlanError)> {
+        self.enabled().map(|(path, kind)| kind.plan(context).map_err(|error| (path, error))).collect()
     }
 }

@@ -441,7 +441,7 @@ impl Outlet {
         &self.counters
     }
 
-    /// Name in metrics and log: its section's.
+    /// Name in metrics and log.
     pub fn name(&self) -> &'static str {
         self.name
     }

@@ -27,7 +27,7 @@ pub struct Outlets {
 }
 
 impl Outlets {
-    /// All outputs that are on; at most [`OUTPUTS`], one of each kind.
+    /// All outputs that are on; at most [`OUTPUTS`].
     pub fn new(list: impl IntoIterator<Item = Outlet>) -> Self {
         let list: heapless::Vec<Outlet, OUTPUTS> = list.into_iter().take(OUTPUTS).collect();
         Outlets {

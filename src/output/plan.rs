@@ -18,7 +18,7 @@ use std::rc::Rc;
 use super::{Outlet, Outlets, RecordKind};
 use crate::limits::Limits;
 use crate::net::tls::{self, Client};
-use crate::section::QueueSettings;
+use crate::section::{OutputKeys, QueueSettings};
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 use crate::sys::privileges::Identity;
@@ -26,8 +26,16 @@ use crate::values::{ClientTls, Host, KeyError, PlanError};
 
 /// One kind of output, as its section of the configuration.
 pub trait OutputKind {
-    /// Name of the section, which is that of the output in metrics and log.
-    fn name(&self) -> &'static str;
+    /// Name of the section.
+    fn kind(&self) -> &'static str;
+
+    /// The keys that every output has.
+    fn keys(&self) -> OutputKeys<'_>;
+
+    /// Name of the output in metrics and log: its own, or that of the kind.
+    fn name(&self) -> &str {
+        self.keys().name.unwrap_or(self.kind())
+    }
 
     /// Whether it runs.
     fn is_enabled(&self) -> bool;
@@ -75,8 +83,8 @@ pub struct PlanContext<'a> {
 
 /// One output, opened as far as it can be before anything runs.
 pub struct Plan {
-    /// Name in metrics and log: its section's.
-    pub name: &'static str,
+    /// Name in metrics and log.
+    pub name: String,
     /// A description in words, for `--check`.
     pub words: String,
     /// The kind of its records.
@@ -133,9 +141,9 @@ impl Plan {
         RecordQueue::cost(self.queue.bytes) + self.kind.cost() + self.sink.cost()
     }
 
-    /// The output with its queue, and its second half.
+    /// The output with its queue, and its second half. Like the output, its name lives until the process ends.
     pub fn build(self) -> (Outlet, Box<dyn Sink>) {
-        (Outlet::of_kind(self.name, self.kind, self.queue), self.sink)
+        (Outlet::of_kind(self.name.leak(), self.kind, self.queue), self.sink)
     }
 }
 
@@ -152,23 +160,24 @@ pub(super) fn load_tls(keys: &ClientTls<'_>, host: &Host) -> Result<Option<Rc<Cl
 
 /// The certificates of all outputs that encrypt, to be read again at a reload.
 #[derive(Debug, Default)]
-pub struct OutputCertificates(Vec<(&'static str, Rc<Client>)>);
+pub struct OutputCertificates(Vec<(String, Rc<Client>)>);
 
 impl OutputCertificates {
     /// Those of some plans.
     pub fn of(plans: &[Plan]) -> Self {
-        let clients = plans.iter().filter_map(|plan| Some((plan.name, plan.sink.tls()?)));
+        let clients = plans.iter().filter_map(|plan| Some((plan.name.clone(), plan.sink.tls()?)));
         OutputCertificates(clients.collect())
     }
 
-    /// Reads all files again, as `section` names them now. `complain` gets each section whose files are of no use; the
-    /// certificates in force there stay.
-    pub fn reload(&self, section: &super::Section, mut complain: impl FnMut(&'static str, KeyError)) {
+    /// Reads all files again, as `section` names them now. `complain` gets the path of each section whose files are of no
+    /// use; the certificates in force there stay.
+    pub fn reload(&self, section: &super::Section, mut complain: impl FnMut(&str, KeyError)) {
+        let kinds = section.kinds();
         for (name, client) in &self.0 {
-            let kind = section.kinds().into_iter().find(|kind| kind.name() == *name);
-            let Some(keys) = kind.and_then(OutputKind::tls).filter(ClientTls::is_on) else { continue };
+            let Some((path, kind)) = kinds.iter().find(|(_, kind)| kind.name() == name) else { continue };
+            let Some(keys) = kind.tls().filter(ClientTls::is_on) else { continue };
             if let Err(error) = client.reload(&keys) {
-                complain(name, error);
+                complain(path, error);
             }
         }
     }

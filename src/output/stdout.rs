@@ -21,7 +21,7 @@ use super::{
     DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, RecordKind, RunningSink, Sink, TaskContext,
     TaskStep, WriteState,
 };
-use crate::section::section;
+use crate::section::{OutputKeys, section};
 use crate::sys::stdio;
 use crate::values::Format;
 use crate::values::PlanError;
@@ -34,7 +34,7 @@ section! {
         enable: Option<bool> = None,
         /// How a record is written.
         format: Format = Format::Text,
-        ..queue
+        ..output
     }
 }
 
@@ -42,8 +42,12 @@ section! {
 pub const NAME: &str = "stdout";
 
 impl OutputKind for Section {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         NAME
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
     }
 
     fn is_enabled(&self) -> bool {
@@ -52,10 +56,10 @@ impl OutputKind for Section {
 
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         Ok(Plan {
-            name: NAME,
+            name: self.name().to_owned(),
             words: self.format.to_string(),
             kind: RecordKind::Plain { format: self.format, terminator: (*b"\n").into() },
-            queue: self.queue_settings(),
+            queue: self.output_keys().queue,
             sink: Box::new(StdoutWriter::open()?),
         })
     }

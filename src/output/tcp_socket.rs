@@ -6,7 +6,7 @@ use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
 use super::{OutputKind, Plan, PlanContext, RecordKind};
 use crate::net::dial::PeerAddress;
-use crate::section::section;
+use crate::section::{OutputKeys, section};
 use crate::values::{ClientTls, Format, KeyError, PlanError, all, required};
 
 section! {
@@ -19,13 +19,17 @@ section! {
         delimiter: String = "\n".to_owned(),
         ..remote(retry = 5)
         ..client_tls
-        ..queue
+        ..output
     }
 }
 
 impl OutputKind for Section {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "tcp-socket"
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
     }
 
     fn is_enabled(&self) -> bool {
@@ -56,10 +60,10 @@ impl OutputKind for Section {
             protocol: StreamProtocol::Bare,
         };
         Ok(Plan {
-            name: self.name(),
+            name: self.name().to_owned(),
             words: format!("{sink}, {}", self.format),
             kind: RecordKind::Plain { format: self.format, terminator: self.delimiter.as_bytes().into() },
-            queue: self.queue_settings(),
+            queue: self.output_keys().queue,
             sink: Box::new(sink),
         })
     }

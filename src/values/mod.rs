@@ -16,6 +16,7 @@ pub(crate) mod encoding;
 mod number;
 mod plan_error;
 mod raw_value;
+mod several;
 mod text;
 mod tls;
 
@@ -25,7 +26,8 @@ pub use choice::{Format, WhenFull};
 pub use number::{Bounded, ByteSize, ListenPort, Port, PortNumber, Seconds};
 pub use plan_error::PlanError;
 pub use raw_value::RawValue;
-pub use text::{Account, FilePath, Secret, Text};
+pub use several::Several;
+pub use text::{Account, FilePath, Label, Secret, Text};
 pub use tls::{ClientTls, ServerTls};
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};

@@ -35,6 +35,33 @@ impl Value for Text {
     }
 }
 
+/// A name that somebody gives to a thing, to find it in metrics and log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label(String);
+
+impl Label {
+    /// Bytes at most.
+    const MAX: usize = 64;
+
+    /// The string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Label {
+    fn allowed() -> String {
+        format!("a name of 1 to {} octets, without control characters", Label::MAX)
+    }
+
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        if !(1..=Label::MAX).contains(&text.len()) || text.chars().any(char::is_control) {
+            return Err(Invalid::Value);
+        }
+        Ok(Label(text.to_owned()))
+    }
+}
+
 /// The path of a file, not opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePath(PathBuf);
@@ -140,7 +167,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-deserialize!(Text, FilePath, Account);
+deserialize!(Text, Label, FilePath, Account);
 
 #[cfg(test)]
 mod tests {

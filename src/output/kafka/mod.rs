@@ -31,7 +31,7 @@ pub use record::{KeyedRecords, split};
 use sink::KafkaSink;
 
 use super::{OutputKind, Plan, PlanContext, RecordKind};
-use crate::section::section;
+use crate::section::{OutputKeys, section};
 use crate::values::{Format, KeyError, PlanError, Text, choice, required};
 
 section! {
@@ -46,7 +46,7 @@ section! {
         rdkafka_config: Properties = Properties::default(),
         /// The key of each record.
         key: RecordKey = RecordKey::None,
-        ..queue
+        ..output
     }
 }
 
@@ -65,8 +65,12 @@ choice! {
 }
 
 impl OutputKind for Section {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         NAME
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
     }
 
     fn is_enabled(&self) -> bool {
@@ -98,10 +102,10 @@ impl OutputKind for Section {
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         let sink = KafkaSink::new(self)?;
         Ok(Plan {
-            name: NAME,
+            name: self.name().to_owned(),
             words: format!("{sink}, {}", self.format),
             kind: RecordKind::Keyed(KeyedRecords { format: self.format, key: self.key }),
-            queue: self.queue_settings(),
+            queue: self.output_keys().queue,
             sink: Box::new(sink),
         })
     }

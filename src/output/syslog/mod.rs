@@ -15,7 +15,7 @@ use super::stream_sink::{StreamProtocol, StreamSink};
 use super::{OutputKind, Plan, PlanContext, RecordKind, Sink};
 use crate::net::dial::PeerAddress;
 use crate::net::tls;
-use crate::section::section;
+use crate::section::{OutputKeys, section};
 use crate::values::{ClientTls, FilePath, Format, KeyError, PlanError, required};
 
 section! {
@@ -38,7 +38,7 @@ section! {
         /// The severity of every message.
         severity: Severity = Severity::Info,
         ..client_tls
-        ..queue
+        ..output
     }
 }
 
@@ -60,8 +60,12 @@ impl Section {
 }
 
 impl OutputKind for Section {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "syslog"
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
     }
 
     fn is_enabled(&self) -> bool {
@@ -141,10 +145,10 @@ impl OutputKind for Section {
             Box::new(DatagramSink { peer, retry: self.retry })
         };
         Ok(Plan {
-            name: self.name(),
+            name: self.name().to_owned(),
             words,
             kind: RecordKind::Syslog(SyslogComposer::new(self.format, self.header, framing, priority)),
-            queue: self.queue_settings(),
+            queue: self.output_keys().queue,
             sink,
         })
     }
