@@ -36,10 +36,13 @@ pub const TARGET: &str = {
 const FEATURES: &[(&str, bool)] = &[
     ("geoip", cfg!(feature = "geoip")),
     ("health", cfg!(feature = "health")),
+    ("history", cfg!(feature = "history")),
     ("kafka", cfg!(feature = "kafka")),
     ("kafka-plain", cfg!(feature = "kafka-plain")),
     ("log", cfg!(feature = "log")),
+    ("push", cfg!(feature = "push")),
     ("tls", cfg!(feature = "tls")),
+    ("top", cfg!(feature = "top")),
 ];
 
 #[cfg(test)]

@@ -47,6 +47,9 @@
 //! | record field | `format/` | a row |
 //! | capacity | `limits.rs` | a constant with its unit, reason and cost |
 
+// Lines of the log are left out with their arguments.
+#![cfg_attr(not(feature = "log"), allow(unused_variables))]
+
 // Foundations: used by all.
 // Version, target, features and commit of the program.
 pub(crate) mod build;

@@ -7,7 +7,7 @@ use core::cell::{Ref, RefCell};
 use core::ops::ControlFlow;
 
 use crate::health::{self, Health};
-use crate::history::History;
+use crate::history::{self, History};
 use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason};
 use crate::message::geoip::LocationDatabase;
@@ -69,8 +69,9 @@ impl<'a> Collector<'a> {
     }
 
     /// The memory of exchanges; `None` if history is off.
+    #[inline]
     pub fn history(&self) -> Option<&'a RefCell<History>> {
-        self.history
+        if history::BUILT { self.history } else { None }
     }
 
     /// Takes one frame, and tells what became of it, for the counters of its input.
@@ -92,7 +93,7 @@ impl<'a> Collector<'a> {
         let mut statistics = self.statistics.borrow_mut();
         let place = statistics.observe(&event, &hashes);
         let mut mark = None;
-        if let Some(history) = self.history {
+        if let Some(history) = self.history() {
             let observed = history.borrow_mut().observe(&event, &hashes, &dnstap.message, place as u16);
             if observed.is_blocked {
                 statistics.count_blocked(place);

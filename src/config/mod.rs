@@ -361,6 +361,7 @@ mod missing_features {
     use crate::message::geoip;
     use crate::net::tls;
     use crate::values::KeyError;
+    use crate::{health, history, names};
 
     /// The key to name, what to say, whether a configuration asks for it.
     type Row = (&'static str, &'static str, fn(&Config) -> bool);
@@ -385,6 +386,10 @@ mod missing_features {
     /// For TLS in a build without it.
     const WITHOUT_TLS: &str = "needs the cargo feature `tls`, which this build is without; allowed: `false`";
 
+    /// For what is remembered, in a build without it.
+    const WITHOUT_HISTORY: &str =
+        "needs the cargo feature `history`, which this build is without; allowed: `enable = false`";
+
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
         (
@@ -392,6 +397,13 @@ mod missing_features {
             "needs the cargo feature `geoip`, which this build is without; allowed: `enable = false`",
             |c| !geoip::BUILT && c.geoip.enable,
         ),
+        (
+            "health.enable",
+            "needs the cargo feature `health`, which this build is without; allowed: `enable = false`",
+            |c| !health::BUILT && c.health.enable,
+        ),
+        ("history.enable", WITHOUT_HISTORY, |c| !history::BUILT && c.history.enable),
+        ("names.enable", WITHOUT_HISTORY, |c| !names::BUILT && c.names.enable),
         ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),
     ];
 }

@@ -53,6 +53,24 @@ fn enabled(config: &Config) -> String {
 }
 
 #[test]
+fn a_build_says_which_feature_it_lacks() {
+    for (section, feature, is_built) in [
+        ("health", "health", health::BUILT),
+        ("history", "history", history::BUILT),
+        ("names", "history", names::BUILT),
+    ] {
+        for (value, is_fine) in [(true, is_built), (false, true)] {
+            let settled = Config::parse(&format!("[{section}]\nenable = {value}\n"), "test.toml");
+            assert_eq!(settled.is_ok(), is_fine, "{section}");
+            let reason = format!("test.toml:2:10: {section}.enable: needs the cargo feature `{feature}`");
+            assert!(settled.err().is_none_or(|error| error.to_string().starts_with(&reason)), "{section}");
+        }
+        // Nobody asks for it who does not say so.
+        assert!(Config::parse(&format!("[{section}]\n"), "test.toml").is_ok());
+    }
+}
+
+#[test]
 fn what_is_enabled_when_nobody_says() {
     let check = |line: &str, text: &str, expected: &str| {
         let config = understand(text, &overlay(line)).unwrap();

@@ -35,7 +35,7 @@ use crate::sys::files as sys_files;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::stdio;
 use crate::time::Time;
-use crate::{http, log, password};
+use crate::{http, log, names, password};
 
 use certificates::Certificates;
 use parts::{ProcessTables, Sockets};
@@ -215,7 +215,10 @@ impl Tasks {
             )));
         }
         running.others.push(executor.spawn(tick(parts)));
-        if let Some(history) = parts.receiver.collector.history().filter(|_| config.names.enable) {
+        if names::BUILT
+            && config.names.enable
+            && let Some(history) = parts.receiver.collector.history()
+        {
             let sources = NameSources::new(&config.names);
             running.others.push(executor.spawn(learn_names(history, sources)));
         }

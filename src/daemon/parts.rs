@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use super::certificates::Certificates;
 use crate::config::Config;
-use crate::history::History;
 use crate::history::status::StatusRules;
+use crate::history::{self, History};
 use crate::http;
 use crate::input::counters::InputCounters;
 use crate::input::receiver::Receiver;
@@ -75,7 +75,7 @@ pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> R
 /// The marks of a blocked response: the lists of names are read.
 pub fn status_rules(config: &Config) -> Result<StatusRules, StartError> {
     let (addresses, lists) = (&config.statistics.blocked_addresses, &config.statistics.blocked_names);
-    let names = if config.history.enable && !lists.is_empty() {
+    let names = if history::BUILT && config.history.enable && !lists.is_empty() {
         let names = NameSet::read(&mut lists.iter().map(|path| File::open(&**path)));
         Some(names.map_err(StartError::of("statistics.blocked-names"))?)
     } else {
@@ -128,7 +128,7 @@ impl ProcessTables {
         };
         let stage: &'static TaskContext =
             Box::leak(Box::new(TaskContext { outlets: Outlets::new(outlets), statistics }));
-        let remembers = config.history.enable;
+        let remembers = history::BUILT && config.history.enable;
         let history: Option<&'static RefCell<History>> = remembers.then(|| {
             let history = History::new(&config.history, &limits, rules, monotonic_ms());
             &*Box::leak(Box::new(RefCell::new(history)))
@@ -169,7 +169,6 @@ impl ProcessTables {
             collector: self.receiver.collector,
             outputs: &self.stage.outlets,
             inputs: &self.inputs,
-            history: self.receiver.collector.history(),
             stop: &self.api_stop,
         }
     }

@@ -31,7 +31,7 @@ pub struct Section {
 impl Default for Section {
     fn default() -> Self {
         Section {
-            enable: true,
+            enable: super::BUILT,
             random_subdomains: Default::default(),
             tunnel: Default::default(),
             rebinding: Default::default(),

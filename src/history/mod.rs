@@ -14,6 +14,9 @@
 //! * [`status`]: how an exchange ended, as far as a response says it
 //!
 //! [`History::observe`] is on the way of a message: no allocation, no clock. Time comes from [`History::tick`], once a second.
+//!
+//! A build without the cargo feature `history` has no collector that remembers: all of this is checked by the compiler there, and left
+//! out of the program because [`BUILT`] says so in the few places that lead here.
 
 pub mod log;
 pub mod series;
@@ -39,7 +42,7 @@ section! {
     /// Section `history`.
     pub struct Section {
         /// Whether anything is remembered.
-        enable: bool = true,
+        enable: bool = BUILT,
         /// Memory for the last exchanges; unset = the profile's, 0 = none.
         log: Option<LogSize> = None,
         /// Whether the first answer is kept, too.
@@ -50,6 +53,9 @@ section! {
         exclude_clients: Vec<Network> = Vec::new(),
     }
 }
+
+/// Whether this build has it, and the names of devices with it.
+pub const BUILT: bool = cfg!(feature = "history");
 
 /// The range of `log`.
 pub type LogSize = ByteSize<0, LOG_MAX>;

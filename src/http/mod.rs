@@ -83,13 +83,17 @@ pub struct App<'a> {
     pub outputs: &'a Outlets,
     /// The counters of the inputs that are on.
     pub inputs: &'a [InputCounters],
-    /// The memory of exchanges; `None` if history is off.
-    pub history: Option<&'a RefCell<History>>,
     /// Asks the workers to stop.
     pub stop: &'a Stop,
 }
 
-impl App<'_> {
+impl<'a> App<'a> {
+    /// The memory of exchanges; `None` if history is off.
+    #[inline]
+    pub fn history(self) -> Option<&'a RefCell<History>> {
+        self.collector.history()
+    }
+
     /// The input or output that is down, if any, in words.
     fn down(&self) -> Option<Words> {
         let output = self.outputs.iter().find(|output| !output.is_connected());

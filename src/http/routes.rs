@@ -30,7 +30,7 @@ use super::error::HttpError;
 use super::guesses::Guesses;
 use super::query::{BadParameter, Parameters, PercentEncoded};
 use super::response::{BodyMode, JSON, Response, Words};
-use crate::history::series::SeriesPeriod;
+use crate::history::{self, series::SeriesPeriod};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
 use crate::statistics::StreamScope;
 use crate::wire::text::TEXT_PER_BYTE;
@@ -147,7 +147,10 @@ const LOG_PARAMETERS: &[&str] = &[
 ];
 
 fn log<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
-    let is_kept = request.app.history.is_some_and(|history| history.borrow().log().is_some());
+    if !history::BUILT {
+        return Err(HttpError::History);
+    }
+    let is_kept = request.app.history().is_some_and(|history| history.borrow().log().is_some());
     let page = LogPage::new(request.app, request.parameters)?;
     if !is_kept {
         return Err(HttpError::History);
@@ -167,7 +170,7 @@ fn series<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, Http
         None => SeriesPeriod::Hour,
         Some(_) => period.ok_or(HttpError::Filter("period"))?,
     };
-    request.app.history.ok_or(HttpError::History)?;
+    request.app.history().ok_or(HttpError::History)?;
     Ok(Response::document(SeriesArrays::new(request.app, period)))
 }
 
@@ -180,12 +183,12 @@ fn devices<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, Htt
             limit.ok_or(HttpError::Filter("limit"))?
         }
     };
-    request.app.history.ok_or(HttpError::History)?;
+    request.app.history().ok_or(HttpError::History)?;
     Ok(Response::document(DeviceList::new(request.app, limit)))
 }
 
 fn forget<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
-    request.app.history.ok_or(HttpError::History)?.borrow_mut().clear();
+    request.app.history().ok_or(HttpError::History)?.borrow_mut().clear();
     Ok(Response::no_content())
 }
 

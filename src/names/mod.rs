@@ -33,7 +33,7 @@ section! {
     /// Section `names`.
     pub struct Section {
         /// Whether devices get names.
-        enable: bool = true,
+        enable: bool = BUILT,
         /// Leases, hosts and ethers files, and folders of such; missing ones say nothing.
         files: Vec<FilePath> = FILES.map(FilePath::new).to_vec(),
         /// Whether the kernel is asked which addresses belong together.
@@ -44,6 +44,9 @@ section! {
         r#static: BTreeMap<String, Text> = BTreeMap::new(),
     }
 }
+
+/// Whether this build has it: devices are part of the history.
+pub const BUILT: bool = cfg!(feature = "history");
 
 /// Where OpenWrt and Debian have what their DHCP servers know.
 const FILES: [&str; 5] =

@@ -40,6 +40,9 @@ use target::DaemonTarget;
 pub use target::TopOptions;
 use text::{TerminalStyle, screen};
 
+/// Whether this build has it.
+pub const BUILT: bool = cfg!(feature = "top");
+
 /// Rows asked for in each table, on a screen of any height.
 const ROWS: usize = 100;
 
@@ -58,6 +61,9 @@ const PRINTED: (usize, usize) = (100, 24);
 ///
 /// Why there is nothing to show, and the exit status: 2 when the words are wrong, else 1.
 pub fn run(options: &TopOptions) -> Result<(), (String, u8)> {
+    if !BUILT {
+        return Err(("top needs the cargo feature `top`, which this build is without".to_owned(), 2));
+    }
     let target = DaemonTarget::new(options, |name| std::env::var(name).ok()).map_err(|why| (why, 2))?;
     if !io::stdout().is_terminal() {
         return block_on(print(&target)).map_err(|why| (why, 1));

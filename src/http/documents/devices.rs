@@ -79,7 +79,7 @@ fn write_device(
 
 impl ChunkedDocument for DeviceList<'_> {
     fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
-        let Some(history) = self.app.history else { return Ok(()) };
+        let Some(history) = self.app.history() else { return Ok(()) };
         let history = history.borrow();
         if !self.is_open {
             chunk.whole(|out| out.write_str("{\"devices\": ["))?;

@@ -152,7 +152,7 @@ impl<'a, 'r> LogPage<'a, 'r> {
 
     /// Writes as many records as fit. `Ok` when there are no more to be written.
     fn fill_records(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
-        let Some(history) = self.app.history else { return Ok(()) };
+        let Some(history) = self.app.history() else { return Ok(()) };
         let history = history.borrow();
         let Some(log) = history.log() else { return Ok(()) };
         let Ok(texts) = FilterTexts::read(self.parameters) else { return Ok(()) };

@@ -60,7 +60,7 @@ fn write_value(array: usize, slot: &SeriesSlot, out: &mut BodyChunk<'_>) -> fmt:
 
 impl ChunkedDocument for SeriesArrays<'_> {
     fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
-        let Some(history) = self.app.history else { return Ok(()) };
+        let Some(history) = self.app.history() else { return Ok(()) };
         let history = history.borrow();
         let series = history.series();
         if self.arrays == 0 {

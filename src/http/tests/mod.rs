@@ -68,7 +68,6 @@ impl World {
             collector: &self.collector,
             outputs: self.outputs,
             inputs: &self.inputs,
-            history: self.collector.history(),
             stop: &self.stop,
         }
     }
