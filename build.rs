@@ -1,5 +1,5 @@
-//! Makes the dashboard's page out of its three sources, in `src/http/documents/page`: one document, the same in gzip, and
-//! what the answer's head says of it. So nobody can forget to make them anew.
+//! Makes the dashboard's page out of its three sources, in `src/http/documents/page`: one document in gzip, and what the
+//! answer's head says of it. So nobody can forget to make them anew.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a build may fail, and says why")]
 
@@ -38,7 +38,10 @@ fn main() {
     );
     // Weak, for it is the same in each form (RFC 9110, 8.8.1).
     let tag = format!("W/\"{version}\"");
-    let constants = format!("const POLICY: &str = {policy:?};\nconst TAG: &str = {tag:?};\n");
+    let length = page.len();
+    let constants = format!(
+        "const POLICY: &str = {policy:?};\nconst TAG: &str = {tag:?};\nconst LENGTH: usize = {length};\n"
+    );
 
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where"));
     fs::write(out.join("page.html"), &page).expect("a writable folder");

@@ -7,6 +7,8 @@
 
 use core::fmt::{self, Write as _};
 
+use std::rc::Rc;
+
 use picoserve::ResponseSent;
 use picoserve::io::{Read, Write};
 use picoserve::response::chunked::{ChunkWriter, ChunkedResponse, Chunks, ChunksWritten};
@@ -37,6 +39,8 @@ enum Body<'a, 'r> {
     Empty,
     /// Bytes that are part of the program.
     Static(&'static [u8]),
+    /// Such bytes, unpacked.
+    Unpacked(Rc<Vec<u8>>),
     /// A few words: "ok".
     Words(Words),
     /// An error, as JSON.
@@ -100,18 +104,19 @@ impl<'a, 'r> Response<'a, 'r> {
         Response::new(status, PLAIN, Body::Words(words))
     }
 
-    /// Bytes that are part of the program; `None` if the client has them already. Headers take the place of those
-    /// that other answers have.
-    pub(crate) fn page(
-        bytes: Option<&'static [u8]>,
-        content_type: &'static str,
-        fixed: &'static [HeaderField],
-    ) -> Self {
-        let (status, body) = match bytes {
-            Some(bytes) => (StatusCode::OK, Body::Static(bytes)),
-            None => (StatusCode::NOT_MODIFIED, Body::Empty),
-        };
-        Response { fixed, ..Response::new(status, content_type, body) }
+    /// A page that the client has already, until it gets bytes. Headers take the place of those that other answers have.
+    pub(crate) fn page(content_type: &'static str, fixed: &'static [HeaderField]) -> Self {
+        Response { fixed, ..Response::new(StatusCode::NOT_MODIFIED, content_type, Body::Empty) }
+    }
+
+    /// The page with bytes that are part of the program.
+    pub(crate) fn with_bytes(self, bytes: &'static [u8]) -> Self {
+        Response { status: StatusCode::OK, body: Body::Static(bytes), ..self }
+    }
+
+    /// The page with such bytes unpacked.
+    pub(crate) fn with_unpacked(self, bytes: Rc<Vec<u8>>) -> Self {
+        Response { status: StatusCode::OK, body: Body::Unpacked(bytes), ..self }
     }
 
     /// The answer with a page as its body, for a browser that was asked for a password in vain.
@@ -167,9 +172,10 @@ impl<'a, 'r> Response<'a, 'r> {
                 }
                 sent
             }
-            Body::Static(_) | Body::Words(_) | Body::Error(_) => {
+            Body::Static(_) | Body::Unpacked(_) | Body::Words(_) | Body::Error(_) => {
                 let bytes = match body {
-                    Body::Static(bytes) => bytes,
+                    Body::Static(bytes) => *bytes,
+                    Body::Unpacked(bytes) => bytes.as_slice(),
                     Body::Words(words) => written(room, words),
                     Body::Error(error) => written(room, error),
                     Body::Empty | Body::Document(_) => &[],

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! index.html  what stands where          \
-//! style.css   how it looks                >  build.rs: one document, as it is and in gzip
+//! style.css   how it looks                >  build.rs: one document, in gzip
 //! script.js   asks, and fills it in      /
 //! ```
 //!
 //! The sources are plain HTML, CSS and JavaScript, written by hand; nothing else is needed to work on them.
 //! `build.rs` puts style and script into the document and takes their hashes for the content security policy. The
 //! page lies in the program's read-only data, so it costs no memory until somebody asks, and goes out in pieces
-//! like every answer.
+//! like every answer. It lies there in gzip alone: who does not take that gets it unpacked, from memory that all such
+//! answers share and that is given back with the last of them.
 //!
 //! # What it promises
 //!
@@ -32,6 +33,11 @@
 //!
 //! `tests/browser` opens it in Chromium and leaves screenshots in `target/browser`. The page must stay below
 //! [`PAGE_MAX`] bytes.
+
+mod inflate;
+
+use core::cell::RefCell;
+use std::rc::{Rc, Weak};
 
 use picoserve::request::Headers;
 
@@ -58,10 +64,9 @@ const HEADERS: &[HeaderField] = &[
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ];
 
-// POLICY, the content security policy; TAG, which names this version of the page.
+// POLICY, the content security policy; TAG, which names this version of the page; LENGTH, its bytes before gzip.
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
 const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 
 /// The page in place of the dashboard for who gives up on the browser's question for a password.
@@ -75,13 +80,31 @@ pub(in crate::http) const SIGN_IN: &[u8] = b"<!doctype html><html lang=en><meta 
 /// Bytes of the page at most, before gzip and after it.
 const PAGE_MAX: usize = 64 << 10;
 const GZIP_MAX: usize = 22 << 10;
-const _: () = assert!(PLAIN.len() <= PAGE_MAX && GZIP.len() <= GZIP_MAX);
+const _: () = assert!(LENGTH <= PAGE_MAX && GZIP.len() <= GZIP_MAX);
 
 /// The page, in the form that suits a request with these headers.
 pub(in crate::http) fn respond<'a, 'r>(headers: Headers<'_>) -> Response<'a, 'r> {
     let form = wanted(headers);
-    let response = Response::page(form.bytes(), "text/html; charset=utf-8", HEADERS);
-    if form == Form::Gzip { response.with_header(("Content-Encoding", "gzip")) } else { response }
+    let response = Response::page("text/html; charset=utf-8", HEADERS);
+    match form {
+        Form::Gzip => response.with_bytes(GZIP).with_header(("Content-Encoding", "gzip")),
+        Form::Plain => response.with_unpacked(unpacked()),
+        Form::Unchanged => response,
+    }
+}
+
+/// The page before gzip.
+fn unpacked() -> Rc<Vec<u8>> {
+    thread_local! {
+        static SHARED: RefCell<Weak<Vec<u8>>> = const { RefCell::new(Weak::new()) };
+    }
+    SHARED.with_borrow_mut(|shared| {
+        shared.upgrade().unwrap_or_else(|| {
+            let page = Rc::new(inflate::gunzip(GZIP, LENGTH).unwrap_or_default());
+            *shared = Rc::downgrade(&page);
+            page
+        })
+    })
 }
 
 /// Whether pages are shown where the answer goes.
@@ -104,17 +127,6 @@ fn wanted(headers: Headers<'_>) -> Form {
     form
 }
 
-impl Form {
-    /// The bytes of the body, if there is one.
-    fn bytes(self) -> Option<&'static [u8]> {
-        match self {
-            Form::Plain => Some(PLAIN),
-            Form::Gzip => Some(GZIP),
-            Form::Unchanged => None,
-        }
-    }
-}
-
 /// Whether `If-None-Match` names this version (RFC 9110, 13.1.2).
 fn knows_version(value: &str) -> bool {
     let tags = value.split(',').map(str::trim);
@@ -134,6 +146,17 @@ fn takes_gzip(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    pub(super) const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
+
+    #[test]
+    fn answers_share_the_unpacked_page() {
+        let (one, two) = (unpacked(), unpacked());
+        assert_eq!(**one, *PLAIN);
+        assert!(Rc::ptr_eq(&one, &two));
+        drop((one, two));
+        assert_eq!(unpacked().len(), LENGTH);
+    }
 
     #[test]
     fn gzip_is_sent_to_whom_takes_it() {
