@@ -17,7 +17,7 @@ use crate::output::Outlets;
 use crate::reasons::Tally;
 use crate::statistics::Statistics;
 use crate::wire::dns::Malformed;
-use crate::wire::dnstap::{Dnstap, Reject};
+use crate::wire::dnstap::{Dnstap, Policy, Reject};
 
 /// Everything a message passes.
 #[derive(Debug)]
@@ -94,7 +94,9 @@ impl<'a> Collector<'a> {
         let place = statistics.observe(&event, &hashes);
         let mut mark = None;
         if let Some(history) = self.history() {
-            let observed = history.borrow_mut().observe(&event, &hashes, &dnstap.message, place as u16);
+            // Not the whole message, which would have to lie in memory for it, also while nothing is remembered.
+            let policy_intervened = dnstap.message.policy.is_some_and(Policy::intervenes);
+            let observed = history.borrow_mut().observe(&event, &hashes, policy_intervened, place as u16);
             if observed.is_blocked {
                 statistics.count_blocked(place);
             }

@@ -32,7 +32,6 @@ use crate::names::Devices;
 use crate::section::section;
 use crate::time::Time;
 use crate::values::{Bounded, ByteSize, Network};
-use crate::wire::dnstap::Message;
 use crate::wire::name::NAME_MAX;
 use log::{Exchange, LatencyClass, Log, LoggedAnswer, Outcome, Status};
 use series::{Series, SeriesCount};
@@ -124,13 +123,13 @@ impl History {
         }
     }
 
-    /// Remembers a message of the stream at that place.
+    /// Remembers a message of the stream at that place; `policy_intervened` where a policy of the server did not let it pass.
     #[inline]
     pub fn observe(
         &mut self,
         event: &Event<'_>,
         hashes: &MessageHashes<'_>,
-        message: &Message<'_>,
+        policy_intervened: bool,
         stream: u16,
     ) -> Observed {
         let mark = event.exchange;
@@ -144,7 +143,7 @@ impl History {
             self.count(event, hashes);
         }
         if event.is_response() {
-            self.observe_response(event, hashes, message, stream)
+            self.observe_response(event, hashes, policy_intervened, stream)
         } else {
             self.observe_query(event, hashes, stream)
         }
@@ -196,10 +195,10 @@ impl History {
         &mut self,
         event: &Event<'_>,
         hashes: &MessageHashes<'_>,
-        message: &Message<'_>,
+        policy_intervened: bool,
         stream: u16,
     ) -> Observed {
-        let judged = self.rules.judge(event, hashes, message, message.response_message.unwrap_or_default());
+        let judged = self.rules.judge(event, hashes, policy_intervened);
         let is_blocked = judged.outcome.status == Status::Blocked;
         if is_blocked {
             self.series.count(SeriesCount::Blocked);

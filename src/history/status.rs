@@ -15,7 +15,6 @@ use crate::message::name_set::NameSet;
 use crate::values::Network;
 use crate::wire::answers::{AnswerSummary, FirstAnswer, read_name};
 use crate::wire::dns::HEADER_BYTES;
-use crate::wire::dnstap::Message;
 use crate::wire::name::{NAME_MAX, Name};
 
 /// The marks of a blocked response.
@@ -35,8 +34,6 @@ pub struct JudgedResponse<'a> {
     first: Option<FirstAnswer<'a>>,
 }
 
-/// A policy that lets a message pass (`Policy.Action`).
-const POLICY_PASS: u32 = 3;
 /// Extended DNS errors: Blocked, Censored, Filtered (RFC 8914, 4.16 to 4.18).
 const EDE_BLOCKED: core::ops::RangeInclusive<u16> = 15..=17;
 const NXDOMAIN: u16 = 3;
@@ -57,21 +54,20 @@ impl StatusRules {
     #[inline]
     pub fn judge<'a>(
         &self,
-        event: &Event<'_>,
+        event: &Event<'a>,
         hashes: &MessageHashes<'_>,
-        message: &Message<'_>,
-        payload: &'a [u8],
+        policy_intervened: bool,
     ) -> JudgedResponse<'a> {
         let answers = match &event.dns.question {
             // The records come after the one question that was read.
             Some(question) if question.qclass.is_some() => {
-                AnswerSummary::parse(payload, HEADER_BYTES + question.name.octets().len() + 4)
+                AnswerSummary::parse(event.payload, HEADER_BYTES + question.name.octets().len() + 4)
             }
             _ => AnswerSummary::default(),
         };
         let rcode = event.dns.rcode.map(|rcode| rcode.0);
         let is_blocked = hashes.is_of_client
-            && (message.policy.is_some_and(|policy| policy.action != Some(POLICY_PASS))
+            && (policy_intervened
                 || answers.ede.is_some_and(|ede| EDE_BLOCKED.contains(&ede))
                 || self.leads_nowhere(&answers, hashes.name)
                 || rcode == Some(NXDOMAIN) && self.is_listed(hashes.name));

@@ -4,7 +4,7 @@ use crate::message::hashes::MessageHasher;
 use crate::message::kinds::{CLIENT_KINDS, MessageKinds};
 use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
-use crate::wire::dnstap::{Dnstap, Policy, SentTime};
+use crate::wire::dnstap::{Dnstap, Message, Policy, SentTime};
 use crate::wire::iana::{Family, MessageType, Protocol};
 
 /// Pairing and a history, as the way of a message has them.
@@ -52,7 +52,8 @@ impl Way {
         let mut event = Event::from_dnstap(&dnstap);
         let hashes = self.hasher.hash(&event);
         self.pairing.observe(&mut event, hashes.address, hashes.folded);
-        let observed = self.history.observe(&event, &hashes, &dnstap.message, 0);
+        let policy_intervened = dnstap.message.policy.is_some_and(Policy::intervenes);
+        let observed = self.history.observe(&event, &hashes, policy_intervened, 0);
         self.pairing.note(observed.mark);
         observed.is_blocked
     }

@@ -91,6 +91,17 @@ pub struct Policy<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+impl Policy<'_> {
+    /// The action that lets a message pass.
+    const PASS: u32 = 3;
+
+    /// Whether it does something else to a message than let it pass.
+    #[inline]
+    pub fn intervenes(self) -> bool {
+        self.action != Some(Self::PASS)
+    }
+}
+
 reasons! {
     /// Why a frame is of no use.
     pub enum Reject {
