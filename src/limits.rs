@@ -7,8 +7,8 @@
 //! | table | bytes |
 //! |---|---|
 //! | statistics of 64 streams and the others | 377780 |
-//! | different clients and names, for each and all | 646368 |
-//! | tables of 8 streams and the others | 976896 |
+//! | different clients and names, for each and all | 416992 |
+//! | tables of 8 streams and the others | 872064 |
 //! | pairing of 8192 queries | 131072 |
 //! | history | 1337040 |
 //! | receive buffer | 65536 |
@@ -18,7 +18,7 @@
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 151616 |
-//! | in all | 4682324 |
+//! | in all | 4348116 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -82,6 +82,10 @@ pub struct Limits {
     pub devices: usize,
     /// Bytes of the log of exchanges.
     pub history_log: usize,
+    /// Bytes of an output's queue that does not say how many.
+    pub queue: usize,
+    /// Connections to the web API that are served at once.
+    pub http_workers: usize,
     /// The longest data frame taken, in bytes.
     pub frame: usize,
     /// Bytes that all connections read into, one at a time.
@@ -153,8 +157,12 @@ impl Limits {
             Profile::Default => HISTORY_LOG_BYTES,
             Profile::Large => 16 << 20,
         };
+        let (queue, http_workers) = match profile {
+            Profile::Tiny | Profile::Small => (QUEUE_SMALL, HTTP_WORKERS / 2),
+            Profile::Default | Profile::Large => (QUEUE.get() as usize, HTTP_WORKERS),
+        };
         let distinct = match profile {
-            Profile::Tiny => [DISTINCT_BYTES, DISTINCT_BYTES_MIN, DISTINCT_BYTES_MIN],
+            Profile::Tiny => [DISTINCT_BYTES, DISTINCT_BYTES / 2, DISTINCT_BYTES_MIN],
             Profile::Small => [DISTINCT_BYTES, DISTINCT_BYTES, DISTINCT_BYTES_MIN],
             Profile::Default => [2 * DISTINCT_BYTES, DISTINCT_BYTES, DISTINCT_BYTES_MIN],
             Profile::Large => [2 * DISTINCT_BYTES, 2 * DISTINCT_BYTES, DISTINCT_BYTES],
@@ -162,6 +170,8 @@ impl Limits {
         Limits {
             distinct,
             history_log,
+            queue,
+            http_workers,
             streams,
             connections,
             connections_per_address: 0,
@@ -185,6 +195,8 @@ pub type QueueSize = ByteSize<QUEUE_MIN, QUEUE_MAX>;
 
 /// `queue` of every output when it is absent.
 pub const QUEUE: QueueSize = QueueSize::new(256 << 10);
+/// The same in the profiles `tiny` and `small`, in bytes: some 600 records.
+pub const QUEUE_SMALL: usize = 64 << 10;
 
 /// The least an output's queue holds, in bytes: some records of the longest kind.
 pub const QUEUE_MIN: u64 = 8 << 10;
@@ -209,7 +221,8 @@ pub const HTTP_TRUSTED_MS: u64 = 300;
 /// Milliseconds that a TLS handshake may take then: two journeys, and the arithmetic of a slow processor.
 pub const HTTP_HANDSHAKE_MS: u64 = 300;
 
-/// Connections to the web API that are served at once; more wait in the kernel's backlog.
+/// Connections to the web API that are served at once, half as many with the profiles `tiny` and `small`; more wait in the kernel's
+/// backlog.
 pub const HTTP_WORKERS: usize = 8;
 
 /// Bytes of a request's line and headers: the longest identity as a parameter, percent-encoded, is 1,536.
@@ -260,6 +273,9 @@ pub const STREAMS: usize = 64;
 /// See [`STREAMS_MIN`].
 pub const STREAMS_MAX: u32 = 65_536;
 
+/// Counts of top-level domains that may pass four thousand million, of each stream.
+pub const TLD_CARRIES: usize = 32;
+
 /// Connections open at once: least, default, most.
 pub const CONNECTIONS_MIN: u32 = 1;
 /// See [`CONNECTIONS_MIN`].
@@ -309,9 +325,11 @@ pub const TOP_COUNTRIES: usize = 256;
 pub const TABLE_STREAMS: usize = 8;
 
 /// Bytes to count different things in: least, default. Their error is in [`crate::sketch::distinct`].
-pub const DISTINCT_BYTES_MIN: usize = 4 << 10;
+pub const DISTINCT_BYTES_MIN: usize = 2 << 10;
 /// See [`DISTINCT_BYTES_MIN`].
 pub const DISTINCT_BYTES: usize = 8 << 10;
+/// Bytes of them in which few things are counted exactly, at most.
+pub const DISTINCT_EXACT_BYTES: usize = 4 << 10;
 
 /// Buckets of a stream's latencies, of four bytes each: they tell a sixteenth from 8 microseconds to a minute.
 pub const LATENCY_BUCKETS: usize = 191;

@@ -6,7 +6,12 @@ use std::process::ExitCode;
 
 use dnstapd::args::{Answer, Args, Command, FALLBACK};
 use dnstapd::config::Config;
+use dnstapd::sys::table_memory::TableMemory;
 use dnstapd::{check, daemon, password, top};
+
+/// Tables lie side by side in one block.
+#[global_allocator]
+static MEMORY: TableMemory = TableMemory;
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {

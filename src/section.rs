@@ -79,8 +79,8 @@ macro_rules! section {
         $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
             /// Name in metrics and log, to tell several of a kind apart; unset = the kind.
             name: Option<$crate::values::Label> = None,
-            /// Bytes kept while the other end is slow or away.
-            queue: $crate::limits::QueueSize = $crate::limits::QUEUE,
+            /// Bytes kept while the other end is slow or away; unset = the profile's.
+            queue: Option<$crate::limits::QueueSize> = None,
             /// The fate of records when they are used up.
             when_full: $crate::values::WhenFull = $crate::values::WhenFull::Drop,
         ] $($rest)* }
@@ -91,7 +91,7 @@ macro_rules! section {
                 $crate::section::OutputKeys {
                     name: self.name.as_ref().map($crate::values::Label::as_str),
                     queue: $crate::section::QueueSettings {
-                        bytes: self.queue.in_memory(),
+                        bytes: self.queue.map_or(0, $crate::limits::QueueSize::in_memory),
                         when_full: self.when_full,
                     },
                 }
@@ -143,7 +143,7 @@ pub struct OutputKeys<'s> {
 /// The keys `queue` and `when-full`.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueSettings {
-    /// Bytes kept while the other end is slow or away.
+    /// Bytes kept while the other end is slow or away; 0 until it is the profile's.
     pub bytes: usize,
     /// The fate of records beyond.
     pub when_full: WhenFull,

@@ -24,7 +24,7 @@ use smol::{LocalExecutor, Task};
 use crate::config::{CommandLine, Config, Reload, refusal};
 use crate::history::History;
 use crate::input::{BrokenOff, InputContext, InputPlan};
-use crate::limits::{DRAIN_SECONDS, HTTP_WORKERS, Limits};
+use crate::limits::{DRAIN_SECONDS, Limits};
 use crate::message::filter::Filter;
 use crate::message::geoip;
 use crate::names::sources::{self, NameSources, OwnedFact};
@@ -33,7 +33,7 @@ use crate::process::privileges::KeptFile;
 use crate::process::{PidFile, StartError, descriptors, privileges, service};
 use crate::sys::files as sys_files;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
-use crate::sys::stdio;
+use crate::sys::{stdio, table_memory};
 use crate::time::Time;
 use crate::{http, log, names, password};
 
@@ -73,10 +73,12 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
     }
     opened.inputs.iter().for_each(|input| input.source.warn_of_lost_rights());
     warn_of_unreadable(&config);
-    let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
     let rules = std::mem::take(&mut opened.status_rules);
-    let parts: &'static ProcessTables =
-        Box::leak(Box::new(ProcessTables::build(&config, certificates, &opened.inputs, outlets, rules)));
+    let (parts, sinks) = table_memory::while_open(|| {
+        let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
+        let parts = ProcessTables::build(&config, certificates, &opened.inputs, outlets, rules);
+        (&*Box::leak(Box::new(parts)), sinks)
+    });
     parts.receiver.collector.set_geoip(opened.geoip.take());
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
@@ -98,7 +100,8 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
 /// each listener some of its own.
 fn descriptors_needed(config: &Config) -> u64 {
     const OTHERS: u64 = 64;
-    (Limits::resolve(&config.limits).connections + HTTP_WORKERS) as u64 + OTHERS
+    let limits = Limits::resolve(&config.limits);
+    (limits.connections + limits.http_workers) as u64 + OTHERS
 }
 
 /// Names the files that a reload will read again and this user may not read.

@@ -156,7 +156,7 @@ impl ProcessTables {
             receiver: Receiver::new(collector, &limits),
             certificates,
             inputs: counters(inputs),
-            api: http::Settings::new(&config.web_api, &config.statistics),
+            api: http::Settings::new(&config.web_api, &config.statistics, limits.http_workers),
             api_stop: http::Stop::default(),
         }
     }

@@ -26,11 +26,11 @@ use async_io::{Async, Timer};
 use event_listener::{Event as Notice, listener};
 use smol::future::or;
 
-use crate::limits::{HTTP_HANDSHAKE_MS, HTTP_PRESSED_MS, HTTP_TRUSTED_MS, HTTP_WAITING, HTTP_WORKERS};
+use crate::limits::{HTTP_HANDSHAKE_MS, HTTP_PRESSED_MS, HTTP_TRUSTED_MS, HTTP_WAITING};
 
 /// The seats, and those who wait for one.
 pub(super) struct Admission {
-    seats: [Seat; HTTP_WORKERS],
+    seats: Box<[Seat]>,
     waiting: RefCell<heapless::Vec<Visitor, HTTP_WAITING>>,
     /// Somebody came to wait, or a place to wait is free.
     waiting_changed: Notice,
@@ -85,17 +85,18 @@ impl Phase {
 }
 
 impl Admission {
-    /// All seats are free.
-    pub(super) fn new() -> Self {
+    /// That many seats, all of them free.
+    pub(super) fn new(seats: usize) -> Self {
+        let free = |_| Seat {
+            address: Cell::new(None),
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(Instant::now()),
+            is_trusted: Cell::new(false),
+            is_evicted: Cell::new(false),
+            evicted: Notice::new(),
+        };
         Admission {
-            seats: [(); HTTP_WORKERS].map(|()| Seat {
-                address: Cell::new(None),
-                phase: Cell::new(Phase::Idle),
-                since: Cell::new(Instant::now()),
-                is_trusted: Cell::new(false),
-                is_evicted: Cell::new(false),
-                evicted: Notice::new(),
-            }),
+            seats: (0..seats).map(free).collect(),
             waiting: RefCell::default(),
             waiting_changed: Notice::new(),
             any_changed: Notice::new(),
@@ -216,7 +217,7 @@ impl Admission {
             .iter()
             .filter(|seat| seat.address.get() == Some(address) && seat.is_evicted.get())
             .count();
-        self.seats_of(address) - evicted > HTTP_WORKERS / 2
+        self.seats_of(address) - evicted > self.seats.len() / 2
             && self.waiting.borrow().iter().any(|visitor| visitor.address != address)
     }
 }

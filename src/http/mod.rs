@@ -68,7 +68,7 @@ use host::HostNames;
 use response::Words;
 
 pub use section::{Section, address, listeners};
-pub use server::{COST, Stop, serve};
+pub use server::{Stop, cost, serve};
 
 /// The sources of all answers. All of it is borrowed for a moment at a time.
 #[derive(Clone, Copy)]
@@ -126,11 +126,13 @@ pub struct Settings {
     export_top: usize,
     /// The tables of domains that are kept, with commas between them.
     tracked: &'static str,
+    /// Connections that are served at once.
+    workers: usize,
 }
 
 impl Settings {
     /// Takes over what concerns the API; the secret files were read.
-    pub fn new(section: &Section, statistics: &statistics::Section) -> Self {
+    pub fn new(section: &Section, statistics: &statistics::Section, workers: usize) -> Self {
         let mut default_counters: Vec<Text> = Vec::new();
         for name in &statistics.default_counters {
             if !default_counters.contains(name) {
@@ -147,6 +149,7 @@ impl Settings {
             export_top: statistics.export_top.get() as usize,
             default_tables: TrackedTable::of(&only_defaults).map_or(0, |tables| tables.len()),
             tracked: list(&tracked).leak(),
+            workers,
         }
     }
 }

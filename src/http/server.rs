@@ -25,14 +25,15 @@ use super::send_buffer::SendBuffer;
 use super::stream::MaybeTls;
 use crate::limits::{
     HTTP_CHUNK_BYTES, HTTP_HEAD_BYTES, HTTP_LINGER_MS, HTTP_SEND_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS,
-    HTTP_WORKERS, table,
+    table,
 };
 use crate::net::accept::Acceptor;
 use crate::net::tls::{self, Refused};
 
-/// Bytes that all workers cost.
-pub const COST: usize = HTTP_WORKERS
-    * (HTTP_HEAD_BYTES + HTTP_SEND_BYTES + HTTP_CHUNK_BYTES + size_of::<Snapshot>() + FUTURE_BYTES);
+/// Bytes that so many workers cost.
+pub const fn cost(workers: usize) -> usize {
+    workers * (HTTP_HEAD_BYTES + HTTP_SEND_BYTES + HTTP_CHUNK_BYTES + size_of::<Snapshot>() + FUTURE_BYTES)
+}
 
 /// Bytes of a worker's task at most.
 const FUTURE_BYTES: usize = 8 << 10;
@@ -76,7 +77,8 @@ pub async fn serve<'a>(
     app: App<'a>,
     tls: Option<&'a tls::Server>,
 ) {
-    let desk = Rc::new(Desk::new(tls));
+    let number = app.settings.workers;
+    let desk = Rc::new(Desk::new(tls, number));
     let mut tasks = Vec::new();
     for listener in listeners {
         match Async::new(listener) {
@@ -86,9 +88,8 @@ pub async fn serve<'a>(
     }
     let guard = Rc::clone(&desk);
     tasks.push(executor.spawn(async move { or(guard.admission.guard(), app.stop.asked()).await }));
-    let workers = core::array::from_fn::<_, HTTP_WORKERS, _>(|worker| {
-        executor.spawn(work(Rc::clone(&desk), worker, app))
-    });
+    let workers =
+        Vec::from_iter((0..number).map(|worker| executor.spawn(work(Rc::clone(&desk), worker, app))));
     drop(desk);
     for task in tasks {
         task.await;
@@ -108,8 +109,13 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    fn new(tls: Option<&'a tls::Server>) -> Self {
-        Desk { admission: Admission::new(), guesses: Guesses::default(), tls, met_plain: Cell::new(false) }
+    fn new(tls: Option<&'a tls::Server>, workers: usize) -> Self {
+        Desk {
+            admission: Admission::new(workers),
+            guesses: Guesses::default(),
+            tls,
+            met_plain: Cell::new(false),
+        }
     }
 
     /// Does the TLS handshake, if TLS is spoken here; `None` when it comes to nothing.
@@ -196,7 +202,7 @@ mod tests {
     #[test]
     fn a_worker_costs_no_more_than_is_said() {
         let world = World::new(&Default::default(), 1);
-        let bytes = size_of_val(&work(Rc::new(Desk::new(None)), 0, world.app()));
+        let bytes = size_of_val(&work(Rc::new(Desk::new(None, 1)), 0, world.app()));
         assert!((FUTURE_BYTES / 2..FUTURE_BYTES).contains(&bytes), "{bytes}");
     }
 }

@@ -131,6 +131,7 @@ impl Section {
     ///
     /// The path of the section that cannot work on this machine, and why.
     pub fn plans(&self, context: &PlanContext<'_>) -> Result<Vec<Plan>, (String, PlanError)> {
-        self.enabled().map(|(path, kind)| kind.plan(context).map_err(|error| (path, error))).collect()
+        let plan = |kind: &dyn OutputKind| Ok(kind.plan(context)?.settled(context.limits));
+        self.enabled().map(|(path, kind)| plan(kind).map_err(|error| (path, error))).collect()
     }
 }

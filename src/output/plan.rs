@@ -136,6 +136,14 @@ pub struct TaskContext {
 }
 
 impl Plan {
+    /// The same plan, whose queue is that of the profile unless its section says another one.
+    pub fn settled(mut self, limits: &Limits) -> Self {
+        if self.queue.bytes == 0 {
+            self.queue.bytes = limits.queue;
+        }
+        self
+    }
+
     /// Bytes it takes: queue, making of records, buffers and TLS.
     pub fn cost(&self) -> usize {
         RecordQueue::cost(self.queue.bytes) + self.kind.cost() + self.sink.cost()

@@ -2,18 +2,32 @@
 //!
 //! The list is `tlds.txt`, made by `scripts/tlds` from Debian's package `publicsuffix`, and the three domains that homes
 //! and companies use among themselves: `internal`, `lan` and `local`. The last label of a name counts, in any case, and
-//! nothing but the last. All other names, the root among them, are `other`. The list is closed, so the counts are exact.
+//! nothing but the last. All other names, the root among them, are `other`. The list is closed, so the counts are exact. They
+//! have 32 bits; the few that need more, four thousand million messages of one domain, have a carry in a list beside.
 //!
 //! A label is looked for by its last eight bytes, as one number: most domains have no more.
 
 use super::counters::Direction;
-use crate::limits::table;
+use crate::limits::{TLD_CARRIES, table};
 use crate::wire::hash::{END_BYTES, fold_case, label_end, label_end_after};
 use crate::wire::name::Name;
 
 /// Counts of one stream, by number of the domain: of queries and of responses.
 #[derive(Debug)]
-pub struct TldCounts(Box<[[u64; 2]]>);
+pub struct TldCounts {
+    /// The lower 32 bits.
+    rows: Box<[[u32; 2]]>,
+    carries: [Carry; TLD_CARRIES],
+}
+
+/// The upper 32 bits of a count.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carry {
+    /// Number of the domain and direction, see [`carry_place`].
+    place: u16,
+    /// 0 if the entry is free.
+    upper: u32,
+}
 
 /// All domains in lower case, one a line.
 const LIST: &str = concat!(include_str!("tlds.txt"), "internal\nlan\nlocal\n");
@@ -52,44 +66,77 @@ const _: () = assert!(LIST.len() < u16::MAX as usize);
 
 impl TldCounts {
     /// Bytes of the counts.
-    pub const COST: usize = size_of::<Self>() + ROWS * size_of::<[u64; 2]>();
+    pub const COST: usize = size_of::<Self>() + ROWS * size_of::<[u32; 2]>();
 
     /// Nothing counted yet.
     pub fn new() -> Self {
-        TldCounts(table(ROWS, [0; 2]))
+        TldCounts { rows: table(ROWS, [0; 2]), carries: Default::default() }
     }
 
     /// Counts a name by its last label.
     #[inline]
     pub fn count(&mut self, direction: Direction, name: &Name<'_>) {
-        let found = find_by(name.last_label_end(), name.last_label());
-        if let Some([queries, responses]) = self.0.get_mut(found.unwrap_or(OTHER)) {
+        let found = find_by(name.last_label_end(), name.last_label()).unwrap_or(OTHER);
+        if let Some([queries, responses]) = self.rows.get_mut(found) {
             // Both are written, which is quicker than a branch that nobody can predict.
-            *queries += u64::from(direction == Direction::Query);
-            *responses += u64::from(direction == Direction::Response);
+            let (one, is_over) = queries.overflowing_add(u32::from(direction == Direction::Query));
+            let (two, is_over_too) = responses.overflowing_add(u32::from(direction == Direction::Response));
+            (*queries, *responses) = (one, two);
+            if is_over | is_over_too {
+                self.carry(direction, found, 1);
+            }
+        }
+    }
+
+    /// Adds to the upper half of a count. Where no entry is free the count begins again, which takes more messages than there are.
+    #[cold]
+    fn carry(&mut self, direction: Direction, number: usize, upper: u32) {
+        let place = carry_place(direction, number);
+        let mut carries = self.carries.iter_mut();
+        if let Some(carry) = carries.find(|carry| carry.upper == 0 || carry.place == place) {
+            *carry = Carry { place, upper: carry.upper.saturating_add(upper) };
         }
     }
 
     /// The count of a domain.
     pub fn value(&self, direction: Direction, number: usize) -> u64 {
-        let [queries, responses] = self.0.get(number).copied().unwrap_or_default();
-        match direction {
+        let [queries, responses] = self.rows.get(number).copied().unwrap_or_default();
+        let lower = match direction {
             Direction::Query => queries,
             Direction::Response => responses,
-        }
+        };
+        let place = carry_place(direction, number);
+        let carry = self.carries.iter().find(|carry| carry.upper > 0 && carry.place == place);
+        u64::from(lower) | carry.map_or(0, |carry| u64::from(carry.upper) << 32)
     }
 
     /// Takes over the counts of another stream, which begins at zero again.
     pub fn take_from(&mut self, other: &mut TldCounts) {
-        for (own, other) in self.0.iter_mut().zip(&mut other.0) {
-            let counts = core::mem::take(other);
-            own.iter_mut().zip(counts).for_each(|(own, count)| *own += count);
+        for number in 0..ROWS {
+            for direction in [Direction::Query, Direction::Response] {
+                self.add(direction, number, other.value(direction, number));
+            }
+        }
+        other.reset();
+    }
+
+    fn add(&mut self, direction: Direction, number: usize, count: u64) {
+        let Some([queries, responses]) = self.rows.get_mut(number) else { return };
+        let lower = match direction {
+            Direction::Query => queries,
+            Direction::Response => responses,
+        };
+        let sum = u64::from(*lower) + count;
+        *lower = sum as u32;
+        if sum > u64::from(u32::MAX) {
+            self.carry(direction, number, (sum >> 32) as u32);
         }
     }
 
     /// Counts from zero again.
     pub fn reset(&mut self) {
-        self.0.fill([0; 2]);
+        self.rows.fill([0; 2]);
+        self.carries = Default::default();
     }
 }
 
@@ -97,6 +144,11 @@ impl Default for TldCounts {
     fn default() -> Self {
         TldCounts::new()
     }
+}
+
+/// The mark of a count among the carries.
+fn carry_place(direction: Direction, number: usize) -> u16 {
+    (number as u16) << 1 | u16::from(direction == Direction::Response)
 }
 
 /// The number of a domain, in any case, or of `other`.
@@ -210,6 +262,25 @@ mod tests {
         ] {
             assert_eq!(find(none.as_bytes()), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_count_goes_beyond_32_bits() {
+        let com = Name::parse(b"\x03com\0").unwrap().0;
+        let number = find(b"com").unwrap();
+        let values = |counts: &TldCounts| {
+            [Direction::Query, Direction::Response].map(|direction| counts.value(direction, number))
+        };
+        let (mut one, mut two) = (TldCounts::new(), TldCounts::new());
+        one.rows[number] = [u32::MAX, 7];
+        one.count(Direction::Query, &com);
+        one.count(Direction::Query, &com);
+        assert_eq!(values(&one), [(1 << 32) + 1, 7]);
+        two.rows[number] = [u32::MAX, u32::MAX];
+        two.take_from(&mut one);
+        assert_eq!((values(&one), values(&two)), ([0, 0], [2 << 32, (1 << 32) + 6]));
+        two.reset();
+        assert_eq!(values(&two), [0, 0]);
     }
 
     #[test]

@@ -17,5 +17,6 @@ pub mod random;
 pub mod seccomp;
 pub mod signals;
 pub mod stdio;
+pub mod table_memory;
 pub mod terminal;
 pub mod unix_listener;

@@ -56,7 +56,7 @@ impl World {
                 .with_history(Some(history)),
             outputs,
             inputs: vec![InputCounters::new("tcp-socket"), InputCounters::new("unix-socket")],
-            settings: Settings::new(section, &statistics::Section::default()),
+            settings: Settings::new(section, &statistics::Section::default(), limits.http_workers),
             stop: Stop::default(),
         }))
     }

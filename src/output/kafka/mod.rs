@@ -86,7 +86,7 @@ impl OutputKind for Section {
                 "no `bootstrap.servers`, and it is needed here; allowed: \"host:port\", several apart by commas",
             ));
         }
-        client::check(&self.rdkafka_config, self.queue.in_memory())
+        client::check(&self.rdkafka_config, self.queue.unwrap_or(crate::limits::QUEUE).in_memory())
     }
 
     fn missing_feature(&self) -> Option<KeyError> {

@@ -24,7 +24,8 @@ impl KafkaSink {
     /// A file that librdkafka cannot use; no topic, which the rules of the section refused before.
     pub fn new(section: &Section) -> io::Result<Self> {
         let topic = section.topic.as_ref().ok_or(io::ErrorKind::InvalidInput)?.as_str().to_owned();
-        let (properties, queue) = (&section.rdkafka_config, section.queue.in_memory());
+        let (properties, queue) =
+            (&section.rdkafka_config, section.queue.unwrap_or(crate::limits::QUEUE).in_memory());
         Ok(KafkaSink {
             client: client::make(properties, queue)?,
             brokers: client::brokers(properties),
