@@ -8,7 +8,7 @@
 //! |---|---|
 //! | statistics of 64 streams and the others | 377780 |
 //! | different clients and names, for each and all | 416992 |
-//! | tables of 8 streams and the others | 872064 |
+//! | tables of 8 streams and the others | 871704 |
 //! | pairing of 8192 queries | 131072 |
 //! | history | 1337040 |
 //! | receive buffer | 65536 |
@@ -18,7 +18,7 @@
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 151616 |
-//! | in all | 4348116 |
+//! | in all | 4347756 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
