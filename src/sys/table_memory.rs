@@ -130,7 +130,7 @@ mod tests {
                 ]
             });
             assert!([one, two, zeros].into_iter().all(is_of_block));
-            assert!(two as usize % 64 == 0 && zeros as usize % 64 == 0);
+            assert!([two, zeros].into_iter().all(|piece| (piece as usize).is_multiple_of(64)));
             assert!(two as usize >= one as usize + 2_001 && one as usize >= zeros as usize + 3_000);
             assert!((0..3_000).all(|at| *zeros.add(at) == 0));
             assert!(!is_of_block(small) && !is_of_block(large));
