@@ -25,6 +25,8 @@ CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
 # The emulator that runs the binary, when it is one for another processor (tests/blackbox/run).
 EMULATOR = os.environ.get("DNSTAPD_EMULATOR")
+# An emulated program has so many times as long for what it is waited for.
+PATIENCE = 5 if EMULATOR else 1
 # The processor it was built for, as in the name of its target.
 MACHINE = EMULATOR.split("-")[1] if EMULATOR else os.uname().machine
 # How the system says that nobody listens. qemu-user does not translate the number that SO_ERROR gives: on
@@ -240,7 +242,7 @@ format = "{fmt or 'text'}"
                   lambda: f"no line with {text!r} in the log:\n{self.log()}")
 
     def wait(self, condition, seconds=10, why=lambda: "the condition did not come true"):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE * seconds
         while not condition():
             assert self.process.poll() is None, f"the daemon ended:\n{self.log()}"
             assert time.monotonic() < end, why()

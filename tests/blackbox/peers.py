@@ -11,9 +11,8 @@ import time
 
 import pytest
 
-from harness import (ACCEPT, CONTENT_TYPE, DATA, READY, REFUSED, START, Daemon, Sender, capture_frames,
-                     control, dns, field,
-                     free_port, message, temporary_folder)
+from harness import (ACCEPT, CONTENT_TYPE, DATA, PATIENCE, READY, REFUSED, START, Daemon, Sender,
+                     capture_frames, control, dns, field, free_port, message, temporary_folder)
 
 
 def delivered(daemon, output):
@@ -346,7 +345,7 @@ def drained_at_a_stop(subject):
     config = subject.config(peer.port).replace("queue = '64K'", "queue = '16M'")
     with Daemon(fmt=None, extra=config) as daemon:
         daemon.wait(lambda: subject.metric(daemon, "connected") == 1)
-        send(daemon, 60_000, size=60)
+        send(daemon, 60_000 // PATIENCE, size=60)
         assert subject.metric(daemon, "queued") > 0
         started = time.monotonic()
         threading.Timer(1, begin.set).start()
@@ -356,7 +355,7 @@ def drained_at_a_stop(subject):
         assert time.monotonic() - started < (7 if not subject.greet else 12)
     # What the kernel has taken the peer may still be reading.
     peer.wait_until_all_is_read()
-    assert subject.records(peer) == list(range(60_000))
+    assert subject.records(peer) == list(range(60_000 // PATIENCE))
     peer.close()
 
 

@@ -177,6 +177,7 @@ def test_unfinished_handshakes_and_frames_are_closed():
                    and "timeout" in k) == 2
 
 
+@natively("an emulated program reads the others for longer than the slow are given")
 def test_long_partial_frames_share_four_blocks():
     """Six peers stop in the middle of a long frame: others go on, and all six are closed in time."""
     with Daemon() as daemon:
