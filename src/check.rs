@@ -67,7 +67,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
             }
         }
     }
-    config.sort_by_place(&mut errors.0);
+    config.locate(&mut errors.0);
     if let Some(error) = StartError::all(errors.0) {
         return Err(error);
     }

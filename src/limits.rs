@@ -495,13 +495,16 @@ pub const LOG_LINE_BYTES: usize = 1 << 10;
 /// Bytes of lines that wait for a log file, and of the batch that is written to it.
 pub const LOG_QUEUE_BYTES: usize = 16 << 10;
 
-/// Lines of one kind that are written at once before they are limited to one a minute.
+/// Lines of one kind that are written at once before they are limited to one a minute, of what we dialled or opened
+/// ourselves; of those who connect it is one.
 pub const LOG_BURST: u32 = 10;
 /// The same for debug lines, which somebody asked for.
 pub const LOG_BURST_DEBUG: u32 = 1_000;
 
 /// Kinds of lines that are told apart: the places in the program that make one are fewer.
 pub const LOG_KINDS: usize = 128;
+/// Of one place that strangers cause, told apart by their words.
+pub const LOG_KINDS_OF_A_PLACE: usize = 8;
 
 /// Bytes of the beginning of a line that stands for others that were left out.
 pub const LOG_EXAMPLE_BYTES: usize = 80;

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Err(Answer::Usage(text)) => return complain(text.trim_end(), 2),
     };
     if let Command::Top(options) = &args.command {
-        return match top::run(options) {
+        return match top::run(options, || of_this_machine(&args)) {
             Ok(()) => ExitCode::SUCCESS,
             Err((why, status)) => complain(format_args!("dnstapd: {why}"), status),
         };
@@ -48,6 +48,16 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => complain(failure, 1),
     }
+}
+
+/// The credentials of this machine's daemon, for who may read its configuration.
+fn of_this_machine(args: &Args) -> Option<top::LocalCredentials> {
+    let api = args.configuration(Path::new(FALLBACK)).ok()?.web_api;
+    if !api.api_key.is_off() {
+        return Some(top::LocalCredentials::Key(api.api_key));
+    }
+    let login = api.login.as_str().to_owned();
+    (!api.password.is_off()).then_some(top::LocalCredentials::Password(login, api.password))
 }
 
 /// Says on standard error why the program ends.

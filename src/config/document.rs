@@ -69,7 +69,12 @@ impl<'t> ConfigDocument<'t> {
 
     /// An error of a dotted key, at its place or that of the nearest table around it.
     pub(super) fn error(&self, key: &str, text: &str) -> ConfigError {
-        ConfigError::words(self.name, position(self.text.as_bytes(), self.start_of(key)), key, text)
+        ConfigError::words(self.name, self.position(self.start_of(key).unwrap_or(0)), key, text)
+    }
+
+    /// Line and column of a byte.
+    pub(super) fn position(&self, byte: usize) -> (usize, usize) {
+        position(self.text.as_bytes(), byte)
     }
 
     /// The error of a section's fault.
@@ -77,9 +82,9 @@ impl<'t> ConfigDocument<'t> {
         self.error(&format!("{section}.{}", fault.key), &fault.text)
     }
 
-    /// Where a key stands: the byte its last known part begins with.
-    pub(super) fn start_of(&self, key: &str) -> usize {
-        let mut start = 0;
+    /// Where a key stands: the byte its last known part begins with; `None` if nothing of it is there.
+    pub(super) fn start_of(&self, key: &str) -> Option<usize> {
+        let mut start = None;
         let mut table = self.root.as_table();
         for part in key.split('.') {
             let (name, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
@@ -87,14 +92,14 @@ impl<'t> ConfigDocument<'t> {
                 None => (part, 0),
             };
             let Some((name, value)) = table.and_then(|table| table.get_key_value(name)) else { break };
-            start = name.span().start;
+            start = Some(name.span().start);
             let element = match value.get_ref() {
                 DeValue::Array(elements) => elements.get(index),
                 _ => Some(value),
             };
             table = element.and_then(|element| element.get_ref().as_table());
             if let (Some(_), Some(element)) = (table, element) {
-                start = element.span().start;
+                start = Some(element.span().start);
             }
         }
         start
@@ -171,12 +176,16 @@ fn in_our_words(message: &str) -> String {
 /// The word among those that are allowed that was probably meant.
 fn suggestion(wrong: &str, allowed: &str) -> String {
     let given = wrong.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
-    let given = given
-        .or_else(|| wrong.strip_prefix("invalid value: string \"").and_then(|rest| rest.strip_suffix('"')));
+    let given = given.or_else(|| {
+        let text = ["invalid value: string \"", "invalid type: string \""];
+        text.iter().find_map(|before| wrong.strip_prefix(before)).and_then(|rest| rest.strip_suffix('"'))
+    });
     let words = allowed.split('`').skip(1).step_by(2);
+    let is_flag = allowed == "true or false";
+    let words = words.chain(["true", "false"].into_iter().filter(|_| is_flag));
     match given.and_then(|given| nearest(given, words)) {
         Some(word) => format!(" (did you mean `{word}`?)"),
-        None if allowed == "true or false" => as_flag(given.unwrap_or_default()),
+        None if is_flag => as_flag(given.unwrap_or_default()),
         None => String::new(),
     }
 }

@@ -251,6 +251,9 @@ impl Config {
         };
         let Config { web_api, geoip, input, output, .. } = self;
         one(true, "statistics", &|| self.statistics.check());
+        one(true, "statistics", &|| {
+            self.statistics.check_streams(limits::Limits::resolve(&self.limits).streams)
+        });
         one(web_api.enable, "web-api", &|| web_api.check());
         one(self.names.enable, "names", &|| self.names.check());
         one(geoip.enable, "geoip", &|| geoip.check());
@@ -299,14 +302,25 @@ impl Config {
         self.web_api.check_exposure().map_err(|fault| document.fault("web-api", &fault))
     }
 
-    /// Puts texts that begin with a dotted key and `: ` in the order in which the keys are in the file.
-    pub fn sort_by_place(&self, texts: &mut [String]) {
-        let Some(bytes) = self.file.as_ref().and_then(|path| files::read_whole(path, FILE_MAX).ok()) else {
+    /// Puts texts that begin with a dotted key and `: ` in the order in which the keys are in the file, with file, line
+    /// and column before those that are there.
+    pub fn locate(&self, texts: &mut [String]) {
+        let Some(path) = &self.file else { return };
+        let Some(text) =
+            files::read_whole(path, FILE_MAX).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+        else {
             return;
         };
-        let Ok(text) = String::from_utf8(bytes) else { return };
-        let Ok(document) = ConfigDocument::parse(&text, "") else { return };
-        texts.sort_by_key(|text| document.start_of(text.split(": ").next().unwrap_or_default()));
+        let name = path.display().to_string();
+        let Ok(document) = ConfigDocument::parse(&text, &name) else { return };
+        let start = |text: &String| document.start_of(text.split(": ").next().unwrap_or_default());
+        texts.sort_by_key(start);
+        for text in texts {
+            if let Some(start) = start(text) {
+                let (line, column) = document.position(start);
+                *text = format!("{name}:{line}:{column}: {text}");
+            }
+        }
     }
 }
 

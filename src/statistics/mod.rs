@@ -109,6 +109,23 @@ impl Section {
     pub fn check(&self) -> Result<(), KeyError> {
         tables::TrackedTable::of(self).map(|_| ())
     }
+
+    /// That all of `streams` find a place among so many.
+    ///
+    /// # Errors
+    /// More names than places.
+    pub fn check_streams(&self, places: usize) -> Result<(), KeyError> {
+        let names = self.streams.len();
+        if names <= places {
+            return Ok(());
+        }
+        Err(KeyError::new(
+            "streams",
+            format!(
+                "{names} names, and `limits.streams` has {places} places; allowed: at most {places} names"
+            ),
+        ))
+    }
 }
 
 /// All statistics.

@@ -17,6 +17,8 @@ pub struct Answers {
     pub counters: BTreeMap<String, f64>,
     /// `/tables`, by name and flag.
     pub tables: BTreeMap<String, BTreeMap<String, Rows>>,
+    /// The limit for which the stream that was asked for has no tables of its own.
+    pub not_kept: Option<String>,
     /// `/streams`
     pub streams: Vec<String>,
     /// `/metrics`, when it was asked for.
@@ -61,6 +63,11 @@ pub fn tables(body: &[u8]) -> Result<BTreeMap<String, BTreeMap<String, Rows>>, S
         |value: &JsonValue| value.entries().map(|(flag, value)| (flag.clone(), rows(value))).collect();
     let answer = member(body, "/tables", "tables")?;
     Ok(answer.entries().map(|(name, value)| (name.clone(), flags(value))).collect())
+}
+
+/// The limit that `/tables` names when it has no tables of a stream.
+pub fn not_kept(body: &[u8]) -> Option<String> {
+    JsonValue::parse(body)?.get("not-kept")?.text().map(str::to_owned)
 }
 
 /// Reads `/streams`.
@@ -220,6 +227,8 @@ mod tests {
         assert_eq!((found.counter("qps-1m"), found.number("qps-1m")), (0, 0.25));
         let body = br#"{"stream": "a", "tables": {"domains": {"noerror/query": [["a\\032.", 2], ["b.", 1]]}, "tlds": {}}}"#;
         let found = Answers { tables: tables(body).unwrap(), ..Answers::default() };
+        assert_eq!(not_kept(body), None);
+        assert_eq!(not_kept(br#"{"tables": {}, "not-kept": "limits.x"}"#).as_deref(), Some("limits.x"));
         assert_eq!(found.rows("domains", "noerror/query"), [(r"a\032.".to_owned(), 2), ("b.".to_owned(), 1)]);
         assert_eq!(found.rows("tlds", "hit/query"), []);
         assert_eq!(streams(r#"{"streams": ["ü", "a\"b"]}"#.as_bytes()).unwrap(), ["ü", "a\"b"]);

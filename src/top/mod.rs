@@ -37,7 +37,7 @@ use keys::{KeyDecoder, KeyPress};
 use request::ApiClient;
 use state::{KeyAction, ScreenState, View};
 use target::DaemonTarget;
-pub use target::TopOptions;
+pub use target::{LocalCredentials, TopOptions};
 use text::{TerminalStyle, screen};
 
 /// Whether this build has it.
@@ -55,16 +55,21 @@ const METRICS: &str = "/metrics?only=dnstapd_,process_,dnstap_qps,dnstap_rps,dns
 /// Columns of what is printed once, and rows of each part.
 const PRINTED: (usize, usize) = (100, 24);
 
-/// Shows the screen until somebody quits; without a terminal on standard output prints everything once.
+/// Shows the screen until somebody quits; without a terminal on standard output prints everything once. `configured` has
+/// the credentials of this machine's configuration.
 ///
 /// # Errors
 ///
 /// Why there is nothing to show, and the exit status: 2 when the words are wrong, else 1.
-pub fn run(options: &TopOptions) -> Result<(), (String, u8)> {
+pub fn run(
+    options: &TopOptions,
+    configured: impl FnOnce() -> Option<LocalCredentials>,
+) -> Result<(), (String, u8)> {
     if !BUILT {
         return Err(("top needs the cargo feature `top`, which this build is without".to_owned(), 2));
     }
-    let target = DaemonTarget::new(options, |name| std::env::var(name).ok()).map_err(|why| (why, 2))?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let target = DaemonTarget::new(options, variable, configured).map_err(|why| (why, 2))?;
     if !io::stdout().is_terminal() {
         return block_on(print(&target)).map_err(|why| (why, 1));
     }
@@ -80,7 +85,7 @@ pub fn run(options: &TopOptions) -> Result<(), (String, u8)> {
 enum Wakeup {
     Keys(usize),
     Signal(Request),
-    Answers(Result<Answers, String>),
+    Answers(Box<Result<Answers, String>>),
 }
 
 async fn show(target: &DaemonTarget, terminal: &Terminal, signals: AsyncSignals) -> io::Result<()> {
@@ -94,7 +99,7 @@ async fn show(target: &DaemonTarget, terminal: &Terminal, signals: AsyncSignals)
         terminal.write(screen(&lines, size, look).as_bytes()).await?;
         let typed = async { terminal.read(&mut bytes).await.map(Wakeup::Keys) };
         let signalled = async { signals.next().await.map(Wakeup::Signal) };
-        let answered = async { Ok(Wakeup::Answers((&mut round).await)) };
+        let answered = async { Ok(Wakeup::Answers(Box::new((&mut round).await))) };
         match or(or(typed, signalled), answered).await? {
             Wakeup::Keys(0) | Wakeup::Signal(Request::Stop | Request::Reload) => return Ok(()),
             Wakeup::Keys(length) => {
@@ -112,7 +117,7 @@ async fn show(target: &DaemonTarget, terminal: &Terminal, signals: AsyncSignals)
             }
             Wakeup::Signal(Request::Resize) => {}
             Wakeup::Answers(answers) => {
-                state.take(answers);
+                state.take(*answers);
                 if state.paused {
                     round = pending().boxed_local();
                     continue;
@@ -179,6 +184,7 @@ async fn ask(target: &DaemonTarget, stream: Option<&str>, metrics: bool) -> Resu
     let metrics = if metrics { Some(Metrics::parse(&connection.get(METRICS).await?)) } else { None };
     Ok(Answers {
         counters: answers::counters(&counters)?,
+        not_kept: tables.as_deref().and_then(answers::not_kept),
         tables: tables.map_or(Ok(Default::default()), |body| answers::tables(&body))?,
         streams: answers::streams(&streams)?,
         metrics,

@@ -255,7 +255,7 @@ mod tests {
             }
         });
         let options = super::super::target::TopOptions { url: Some(url), api_key_file: None };
-        let target = DaemonTarget::new(&options, |_| None).unwrap();
+        let target = DaemonTarget::new(&options, |_| None, || None).unwrap();
         let answers = cuts
             .map(|_| async_io::block_on(async { ApiClient::open(&target).await.unwrap().get("/x").await }));
         server.join().unwrap();

@@ -17,6 +17,15 @@ pub struct TopOptions {
     pub api_key_file: Option<PathBuf>,
 }
 
+/// The credentials of the web API of this machine, as its configuration has them.
+#[derive(Clone, Debug)]
+pub enum LocalCredentials {
+    /// A key.
+    Key(Secret),
+    /// Login and password.
+    Password(String, Secret),
+}
+
 /// Where requests go.
 pub struct DaemonTarget {
     /// As it is shown: without credentials.
@@ -43,13 +52,17 @@ const KEY_FILE_MAX: u64 = 1 << 16;
 
 impl DaemonTarget {
     /// The daemon that the options name. Credentials come from the file, else from the URL, else from the environment
-    /// variables `DNSTAPD_API_KEY` or `DNSTAPD_PASSWORD` (with `DNSTAPD_LOGIN`); on this machine, else the key that
-    /// daemons are shipped with is tried.
+    /// variables `DNSTAPD_API_KEY` or `DNSTAPD_PASSWORD` (with `DNSTAPD_LOGIN`); on this machine, else from the
+    /// configuration, for who may read it, and else the key that daemons are shipped with is tried.
     ///
     /// # Errors
     ///
     /// The fault of the URL or the file, in words.
-    pub fn new(options: &TopOptions, environment: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn new(
+        options: &TopOptions,
+        environment: impl Fn(&str) -> Option<String>,
+        configured: impl FnOnce() -> Option<LocalCredentials>,
+    ) -> Result<Self, String> {
         let url = options.url.as_deref().unwrap_or(DEFAULT_URL);
         let wrong =
             |why: &str| format!("--url: {why}; allowed: http://[USER:PASSWORD@]HOST[:PORT][/PATH], or https");
@@ -78,7 +91,7 @@ impl DaemonTarget {
             (None, Some(user)) => {
                 Some((BASIC, Secret::new(basic(&decoded(user).ok_or_else(|| wrong("no login"))?))))
             }
-            (None, None) => from(&environment, local),
+            (None, None) => from(&environment, configured, local),
         };
         if credentials.as_ref().is_some_and(|(_, secret)| secret.expose().contains(char::is_control)) {
             return Err("the credentials hold a control character".to_owned());
@@ -101,7 +114,11 @@ const KEY: &str = "X-API-Key";
 const BASIC: &str = "Authorization";
 
 /// The credentials of the environment, else what may be tried.
-fn from(environment: &impl Fn(&str) -> Option<String>, local: bool) -> Option<(&'static str, Secret)> {
+fn from(
+    environment: &impl Fn(&str) -> Option<String>,
+    configured: impl FnOnce() -> Option<LocalCredentials>,
+    local: bool,
+) -> Option<(&'static str, Secret)> {
     if let Some(key) = environment("DNSTAPD_API_KEY") {
         return Some((KEY, Secret::new(key)));
     }
@@ -109,7 +126,13 @@ fn from(environment: &impl Fn(&str) -> Option<String>, local: bool) -> Option<(&
         let login = environment("DNSTAPD_LOGIN").unwrap_or_else(|| "admin".to_owned());
         return Some((BASIC, Secret::new(basic(&format!("{login}:{password}")))));
     }
-    local.then(|| (KEY, Secret::new(Secret::SHIPPED)))
+    local.then(|| match configured() {
+        Some(LocalCredentials::Key(key)) => (KEY, key),
+        Some(LocalCredentials::Password(login, password)) => {
+            (BASIC, Secret::new(basic(&format!("{login}:{}", password.expose()))))
+        }
+        None => (KEY, Secret::new(Secret::SHIPPED)),
+    })
 }
 
 /// The first line of a file.
@@ -165,7 +188,9 @@ mod tests {
 
     fn target(url: &str, variables: &[(&str, &str)]) -> Result<DaemonTarget, String> {
         let options = TopOptions { url: Some(url.to_owned()), api_key_file: None };
-        DaemonTarget::new(&options, |name| Some(variables.iter().find(|row| row.0 == name)?.1.to_owned()))
+        let configured = || Some(LocalCredentials::Password("me".to_owned(), Secret::new("mine")));
+        let variable = |name: &str| Some(variables.iter().find(|row| row.0 == name)?.1.to_owned());
+        DaemonTarget::new(&options, variable, || configured().filter(|_| url.ends_with('1')))
     }
 
     #[test]
@@ -205,7 +230,8 @@ mod tests {
                 .credentials
                 .map(|(name, secret)| format!("{name}: {}", secret.expose()))
         };
-        assert_eq!(said("http://127.0.0.1", &[]).unwrap(), "X-API-Key: changeme");
+        assert_eq!(said("http://127.0.0.2", &[]).unwrap(), "X-API-Key: changeme");
+        assert_eq!(said("http://127.0.0.1", &[]).unwrap(), "Authorization: Basic bWU6bWluZQ==");
         assert_eq!(said("http://router", &[]), None);
         assert_eq!(
             said("http://admin:changeme@router", &[]).unwrap(),

@@ -31,8 +31,14 @@ pub fn draw(
         lines.extend(help());
     } else if state.answers.is_none() && state.trouble.is_none() {
         lines.push(StyledLine::new().with(TextStyle::Dim, " Asking ..."));
-    } else if state.answers.is_some() {
-        lines.push(StyledLine::new());
+    } else if let Some(answers) = &state.answers {
+        lines.push(match &answers.not_kept {
+            Some(limit) => StyledLine::new().with(
+                TextStyle::Dim,
+                &format!(" No names, clients and countries are kept for this stream: {limit}"),
+            ),
+            None => StyledLine::new(),
+        });
         let room = PanelSize { width, height: height.saturating_sub(lines.len()), look };
         lines.extend(view(state, state.view, room));
     }

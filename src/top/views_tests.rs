@@ -100,6 +100,20 @@ fn drops_and_sampling_are_in_sight() {
 }
 
 #[test]
+fn a_stream_without_tables_says_so() {
+    let mut state = full();
+    let look = TerminalStyle { styles: false, colours: false, unicode: true };
+    let text = |state: &ScreenState| {
+        let mut text = String::new();
+        draw(state, "x", (80, 24), look).iter().for_each(|line| line.write(80, look, &mut text));
+        text
+    };
+    assert!(!text(&state).contains("kept"));
+    state.answers.as_mut().unwrap().not_kept = Some("limits.profile".to_owned());
+    assert!(text(&state).contains("are kept for this stream: limits.profile"), "{}", text(&state));
+}
+
+#[test]
 fn no_address_is_cut_on_a_small_screen() {
     let mut state = full();
     let addresses = ["2001:0db8:1111:2222:3333:4444:5555:6666".to_owned(), "192.168.100.120".to_owned()];

@@ -191,8 +191,10 @@ city-database = "/absent/mmdb"
 """
     code, _, err = run_binary("--check", config=config)
     lines = err.splitlines()
-    keys = [line.split(": ")[0] for line in lines]
+    keys = [line.split(": ")[1] for line in lines]
     assert code == 1, err
+    # Each with the line of its key, or of its section.
+    assert [int(line.split(": ")[0].split(":")[1]) for line in lines] == [2, 3, 5, 6, 9, 10, 15], err
     assert keys == ["process.pid-file", "process.user", "trace.file", "input.unix-socket", "input.unix-socket.owner",
                     "output.file", "geoip.city-database"], err
     code, out, err = run_binary("--check", "-i", "absent0")

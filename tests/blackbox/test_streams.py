@@ -137,7 +137,8 @@ def test_violations_end_their_connection_alone():
         assert rejects == len(violations), rejects
         for what in ("TLS", "HTTP", "protobuf"):
             assert what in daemon.log(), what
-        assert daemon.log().count(" WARN ") == len(violations), daemon.log()
+        # Lines of one kind are limited: two of them are about the length of a control frame.
+        assert daemon.log().count(" WARN ") == len(violations) - 1, daemon.log()
 
 
 def test_noise():
@@ -365,7 +366,7 @@ def test_a_storm_of_connects_stops_nothing():
                   f"{max(healths):.3f} s at most, a scrape within {median(scrapes):.3f} s, {max(scrapes):.3f} s at "
                   f"most, of {len(healths)} and {len(scrapes)}; {sent} frames; {lines} lines logged")
             assert median(healths) <= 0.5 and median(scrapes) <= 1, (healths, scrapes)
-            assert lines <= 30, daemon.log()
+            assert lines <= 10, daemon.log()
             sender.stop()
             daemon.check_accounts()
 

@@ -89,7 +89,7 @@ def test_older_versions_are_refused():
             assert (done.returncode == 0) == works, (version, done.stdout, done.stderr)
             assert not works or "Verify return code: 0 (ok)" in done.stdout, done.stdout
         counted(it, 'dnstapd_connections_refused_total{input="tcp-socket",reason="tls"}', 2)
-        assert it.log().count("no TLS: ") == 2, it.log()
+        assert 1 <= it.log().count("no TLS: ") <= 2, it.log()
 
 
 def test_big_frames_and_many_connections():
@@ -172,7 +172,7 @@ def test_plain_octets_on_the_tls_port():
                 except ConnectionResetError:
                     pass
         counted(it, 'dnstapd_rejected_total{input="tcp-socket",reason="plaintext"}', 2)
-        assert it.log().count("this port speaks TLS") == 2, it.log()
+        assert it.log().count("this port speaks TLS") == 1, "lines of one kind are limited"
         it.check_accounts()
 
 

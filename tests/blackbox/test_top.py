@@ -168,6 +168,20 @@ def test_every_view_on_screens_of_every_size():
                 assert screen.is_left_as_found(), screen.raw[-100:]
 
 
+def test_a_stream_without_tables_says_so():
+    with Daemon(extra='[limits]\nprofile = "tiny"', fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        sender.send(message(identity=b"first"), message(identity=b"second"))
+        sender.stop()
+        daemon.settle()
+        with Screen(url=url(daemon)) as screen:
+            screen.wait("all 2 streams")
+            screen.press(">")
+            assert "are kept for this stream" not in screen.wait("stream first")
+            screen.press(">")
+            screen.wait("clients and countries are kept for this stream: limits.profile")
+
+
 def test_a_screen_says_what_the_api_says():
     with traffic() as daemon:
         with Screen(size=(100, 30), url=url(daemon)) as screen:

@@ -616,14 +616,15 @@ def test_container():
         files = run(*storage, "mount", container).strip()
         found = sorted(os.path.relpath(os.path.join(folder, name), files) for folder, _,
                        names in os.walk(files) for name in names)
-        assert found == ["etc/dnstapd/dnstap.toml", "usr/sbin/dnstapd"], found
+        assert found == ["etc/dnstapd/dnstap.toml", "usr/sbin/dnstapd", "var/lib/dnstapd/.keep"], found
+        assert os.stat(f"{files}/var/lib/dnstapd").st_uid == 65532 and "/var/lib/dnstapd" in config["Volumes"]
 
-        for name, secret in (("api-key", "of the container"), ("password", "pass word")):
-            write(f"{top}/secrets/{name}", secret + "\n", mode=0o400)
-            os.chown(f"{top}/secrets/{name}", 65532, 65532)
+        volume = f"{top}/volume"
+        os.mkdir(volume)
+        os.chown(volume, 65532, 65532)
         os.chmod(top, 0o755)
-        inside = [*storage, "run", "--isolation", "chroot", "--volume", f"{top}/secrets:/run/secrets:ro",
-                  container, "--"]
+        inside = [*storage, "run", "--isolation", "chroot", "--volume", f"{volume}:/var/lib/dnstapd", container,
+                  "--"]
         check, kind = config["Healthcheck"]["Test"][1:], config["Healthcheck"]["Test"][0]
         assert kind == "CMD"
         assert "Connection refused" in subprocess.run([*inside, *check], capture_output=True,
@@ -636,10 +637,11 @@ def test_container():
                 for address in (network.CLIENTS4[0], "::1"):
                     assert fetch("/health", address)[0] == 200
                     harness.Sender((network.CLIENTS4[0], 6000))
-                assert fetch("/metrics")[0] == 401 and fetch("/metrics",
-                                                             headers={"X-API-Key": "changeme"})[0] == 401
-                assert fetch("/metrics", headers={"X-API-Key": "of the container"})[0] == 200
-                assert fetch("/metrics", headers=basic("admin", "pass word"))[0] == 200
+                made = os.stat(f"{volume}/password")
+                assert (stat.S_IMODE(made.st_mode), made.st_uid) == (0o600, 65532)
+                password = run(*inside, "/usr/sbin/dnstapd", "password").rstrip("\n")
+                assert fetch("/metrics", headers=basic("admin", password))[0] == 200
+                check_nothing_is_shipped()
                 run(*inside, *check)
                 process = run("pgrep", "--full", "--exact", "/usr/sbin/dnstapd").split()[-1]
                 assert re.search(r"(?m)^Uid:\t65532\t65532\t65532\t65532$", read(f"/proc/{process}/status"))

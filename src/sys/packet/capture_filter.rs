@@ -5,13 +5,17 @@
 //!
 //! ```text
 //! Ethernet, loopback  | 6 to | 6 from | VLAN tags, 0 to 2 of 4 | 2 type | IP ...
+//! Ethernet with PPPoE | 6 to | 6 from | VLAN tags | 2 type | 6 PPPoE | 2 protocol | IP ...
 //! tun, ppp, wireguard | IP ...
 //! ```
 //!
+//! IPv6 in IPv4 is looked into like this, too. What is in GRE, VXLAN and IPv4 in IPv4 would take all of it again; it
+//! passes on the tunnel's own interface.
+//!
 //! On loopback the kernel shows each packet twice, on its way out and on its way in; it passes once, on its way
 //! in. On all interfaces together a packet is shown by a bridge and by its port, by a VLAN and by the interface
-//! below: it passes on the upper one, where it is to whom it concerns. So tagged packets and the interfaces that
-//! belong to another are left out there.
+//! below: it passes on the upper one, where it is to whom it concerns. So tagged packets, those in tunnels and the
+//! interfaces that belong to another are left out there.
 //!
 //! In an IPv6 packet the first [`EXTENSIONS`] extension headers are stepped over; what has more passes, and so does
 //! what has an authentication header. Of the rest the packet path makes sure.
@@ -51,6 +55,7 @@ pub enum CaptureScope<'a> {
 pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     let mut code = Assembler::default();
     let [ethernet, raw, ipv4, ipv6] = [(); 4].map(|()| code.label());
+    let looks_into_tunnels = !matches!(scope, CaptureScope::All(_));
     match scope {
         CaptureScope::One => {}
         CaptureScope::All(without) => {
@@ -100,6 +105,17 @@ pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     }
     code.jump_when_equal(0x0800, ipv4);
     code.jump_when_equal(0x86dd, ipv6);
+    if looks_into_tunnels {
+        // RFC 2516, 4 and RFC 1661, 2: six bytes, then what follows.
+        code.return_unless_equal(0x8864, DROP);
+        code.load(LoadSize::Two, 6);
+        code.remember();
+        code.set(8);
+        code.add_to_x();
+        code.recall();
+        code.jump_when_equal(0x0021, ipv4);
+        code.jump_when_equal(0x0057, ipv6);
+    }
     code.finish(DROP);
 
     code.place(raw);
@@ -111,7 +127,7 @@ pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     code.finish(DROP);
 
     let transport = code.label();
-    compose_ipv4(&mut code, ipv4, transport);
+    compose_ipv4(&mut code, ipv4, looks_into_tunnels.then_some(ipv6), transport);
     compose_ipv6(&mut code, ipv6, transport);
     code.place(transport);
     for at in [0, 2] {
@@ -122,22 +138,36 @@ pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     code.resolve()
 }
 
-/// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does.
-fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, transport: JumpLabel) {
+/// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does, or at `ipv6` where that of a
+/// packet inside does (RFC 4213, 3). Of packets inside, no fragments are read.
+fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, ipv6: Option<JumpLabel>, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv4);
     code.load(LoadSize::Byte, 9);
     code.jump_when_equal(UDP, known);
-    code.return_unless_equal(TCP, DROP);
+    code.jump_when_equal(TCP, known);
+    if let Some(ipv6) = ipv6 {
+        code.return_unless_equal(IPV6_IN_IPV4, DROP);
+        code.load(LoadSize::Two, 6);
+        code.return_when_set(0x3fff, DROP);
+        step_over_ipv4(code);
+        code.jump(ipv6);
+    } else {
+        code.finish(DROP);
+    }
     code.place(known);
     code.load(LoadSize::Two, 6);
     code.return_when_set(0x1fff, PASS);
-    // The header's length, in units of four bytes.
+    step_over_ipv4(code);
+    code.jump(transport);
+}
+
+/// X = where the IPv4 header at X ends: it has its length, in units of four bytes.
+fn step_over_ipv4(code: &mut Assembler) {
     code.load(LoadSize::Byte, 0);
     code.and(0x0f);
     code.shift_left(2);
     code.add_to_x();
-    code.jump(transport);
 }
 
 /// RFC 8200, 3 and 4; X is where the header begins, and at `transport` where that of UDP or TCP does.
@@ -194,6 +224,7 @@ const PASS: u32 = 1 << 18;
 
 const HOP_BY_HOP: u32 = 0;
 const TCP: u32 = 6;
+const IPV6_IN_IPV4: u32 = 41;
 const UDP: u32 = 17;
 const ROUTING: u32 = 43;
 const FRAGMENT: u32 = 44;

@@ -195,6 +195,34 @@ fn extension_headers_are_stepped_over() {
     check(&ethernet(&[], &ipv6(17, &[(51, short)], &ports(4000, 54))), ON_ETHERNET, true);
 }
 
+/// PPPoE and IPv6 in IPv4, on one interface; on all the tunnel's own shows it.
+#[test]
+fn tunnels_are_looked_into() {
+    let pppoe = |protocol: [u8; 2], ip: &[u8]| {
+        [&[2; 12][..], &[0x88, 0x64, 0x11, 0, 0, 1, 0, 0], &protocol, ip].concat()
+    };
+    for (port, passes) in [(53, true), (54, false)] {
+        let inside4 = ipv4(17, 0, 4, &ports(4000, port));
+        let inside6 = ipv6(6, &[(60, &[0, 1, 4, 0, 0, 0, 0])], &ports(port, 4000));
+        let tunnel = ipv4(41, 0x4000, 4, &inside6);
+        let packets = [
+            pppoe([0, 0x21], &inside4),
+            pppoe([0, 0x57], &inside6),
+            pppoe([0, 0x21], &tunnel),
+            ethernet(&[], &tunnel),
+            ethernet(&[0x8100], &tunnel),
+        ];
+        for packet in packets {
+            check(&packet, ON_ETHERNET, passes);
+            assert!(!run(&compose(&[53], CaptureScope::All(&[])), &packet, ON_ETHERNET));
+            assert_eq!(run(&compose(&[53], CaptureScope::Some(&[2])), &packet, ON_ETHERNET), passes);
+        }
+        check(&pppoe([0xc0, 0x21], &inside4), ON_ETHERNET, false);
+        check(&ethernet(&[], &ipv4(41, 0x2000, 0, &inside6)), ON_ETHERNET, false);
+        check(&ethernet(&[], &ipv4(47, 0, 0, &inside6)), ON_ETHERNET, false);
+    }
+}
+
 #[test]
 fn a_packet_cut_short_is_dropped_unless_it_has_said_enough() {
     for packet in [ipv4(17, 0, 0, &ports(53, 4000)), ipv6(6, &[], &ports(53, 4000))] {
