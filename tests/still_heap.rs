@@ -348,7 +348,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
         std::thread::spawn(move || {
             let theirs: tcp_client::Section = toml::from_str(&theirs).unwrap();
             let client =
-                Client::load(&theirs.tls(), &theirs.remote_address.clone().unwrap()).unwrap().unwrap();
+                Client::load(&theirs.tls_keys(), &theirs.remote_address.clone().unwrap()).unwrap().unwrap();
             async_io::block_on(async {
                 let stream = async_net::TcpStream::connect(address).await.unwrap();
                 let mut stream = client.connect(stream).await.unwrap();
@@ -466,7 +466,7 @@ fn made_by_rustls(folder: &std::path::Path) -> (u64, u64) {
     let section = format!("tls-support = true\ntls-ca = '{}'\nremote-address = 'localhost'", identity[0]);
     let section: dnstapd::input::tcp_client::Section = toml::from_str(&section).unwrap();
     let host = section.remote_address.clone().unwrap();
-    let client = dnstapd::net::tls::Client::load(&section.tls(), &host).unwrap().unwrap();
+    let client = dnstapd::net::tls::Client::load(&section.tls_keys(), &host).unwrap().unwrap();
     async_io::block_on(async {
         let stream = async_net::TcpStream::connect(address).await.unwrap();
         let mut stream = client.connect(stream).await.unwrap();
