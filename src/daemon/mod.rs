@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use async_io::{Timer, block_on};
 use defmt_or_log::{debug, info, warn};
-use smol::future::{or, pending, zip};
+use smol::future::{or, pending, yield_now, zip};
 use smol::{LocalExecutor, Task};
 
 use crate::config::{CommandLine, Config, Reload, refusal};
@@ -264,6 +264,9 @@ impl Tasks {
         for input in self.inputs {
             input.cancel().await;
         }
+        // What was written before is read yet, where a connection paused.
+        parts.receiver.gather.finish();
+        yield_now().await;
         parts.receiver.connections.close_all();
         parts.stage.outlets.finish();
         parts.api_stop.ask();
@@ -344,7 +347,7 @@ async fn learn_names(history: &'static RefCell<History>, mut sources: NameSource
             // A few at a time: each may walk the table of devices.
             for facts in facts.chunks(FACTS_AT_ONCE) {
                 learn(history, facts);
-                smol::future::yield_now().await;
+                yield_now().await;
             }
         }
         sources.learn_neighbours(history.borrow_mut().devices_mut(), now_seconds());

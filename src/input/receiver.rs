@@ -13,7 +13,7 @@
 //! When an output that is owed a turn has no room, the frames not yet taken stay in the buffer, and the connection keeps
 //! it until there is room: nobody else could do better in the meantime.
 //!
-//! After every read the task yields: the executor has no fairness of its own.
+//! After every read the task yields, as the executor has no fairness of its own, or pauses where little came (`gather`).
 
 use core::cell::{Cell, RefCell};
 use core::fmt::Display;
@@ -32,6 +32,7 @@ use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::connections::{ConnectionLease, ConnectionTable};
 use super::frame_reader::{FeedOutcome, FrameReader, Pace};
+use super::gather::{Gather, Rhythm};
 use super::large_buffers::{LOOK_EVERY, LargeBuffer, LargeBuffers};
 use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BYTES};
@@ -49,6 +50,8 @@ pub struct Receiver<'a> {
     /// Whether frames wait in the buffer.
     held: Cell<bool>,
     large_buffers: LargeBuffers,
+    /// Pauses between small reads.
+    pub gather: Gather,
 }
 
 impl<'a> Receiver<'a> {
@@ -61,6 +64,7 @@ impl<'a> Receiver<'a> {
             buffer: RefCell::new(limits::table(limits.receive, 0)),
             held: Cell::new(false),
             large_buffers: LargeBuffers::new(large_buffer_bytes(limits.frame)),
+            gather: Gather::default(),
         }
     }
 }
@@ -131,6 +135,7 @@ struct FrameConnection<'a, S> {
     lease: &'a ConnectionLease,
     frame_reader: FrameReader<'a>,
     partial: Partial<'a>,
+    rhythm: Rhythm,
 }
 
 /// The unfinished unit after a read.
@@ -182,6 +187,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             lease,
             frame_reader,
             partial: Partial::Short(heapless::Vec::new()),
+            rhythm: Rhythm::new(Instant::now()),
         }
     }
 
@@ -194,7 +200,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                 self.watch();
             }
             let units = self.frame_reader.units();
-            match poll_fn(|context| self.poll_progress(context, peer)).await {
+            let mut waited = false;
+            let progress = poll_fn(|context| {
+                let progress = self.poll_progress(context, peer);
+                waited |= progress.is_pending();
+                progress
+            });
+            match progress.await {
                 Ok(ReadProgress::Read | ReadProgress::Busy) => {}
                 Ok(ReadProgress::End) => return ConnectionEnd::Closed,
                 Ok(ReadProgress::Suspended(suspended)) => {
@@ -209,8 +221,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                 self.lease.clear_deadline();
             }
             self.watch();
-            yield_now().await;
+            let now = Instant::now();
+            match self.rhythm.after_read(self.frame_reader.units().wrapping_sub(units), waited, now) {
+                Some(pause) if self.may_pause() => self.receiver.gather.pause(pause, now).await,
+                _ => yield_now().await,
+            }
         }
+    }
+
+    /// Whether what comes next may wait in the socket a little.
+    fn may_pause(&self) -> bool {
+        self.frame_reader.has_started() && matches!(self.partial, Partial::Short(_))
     }
 
     /// Waits until reading makes sense: the buffer is free, the partial frame can grow, the outputs have room.
@@ -528,6 +549,7 @@ mod tests {
     #[test]
     fn a_stream_is_read_alike_wherever_it_is_split() {
         let receiver = receiver(64 << 10);
+        receiver.gather.finish(); // for the sake of time
         let stream = [READY, START, &data(3), &data(2_000), &data(70_000), &data(0), STOP].concat();
         let borders = (1..stream.len()).filter(|&at| at < 300 || at % 997 == 0);
         for at in borders {
