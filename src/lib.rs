@@ -32,8 +32,9 @@
 //!
 //! # One thread
 //!
-//! One executor on the main thread does all the work. Beside it there is only the helper thread of `async-io`,
-//! which sleeps. State is shared through `Cell` and `RefCell`, borrowed for a moment and never over an await.
+//! One executor on the main thread does all the work, and [`reactor`] wakes it. Beside it there is a thread of a pool
+//! only while a name is resolved or a file is written. State is shared through `Cell` and `RefCell`, borrowed for a
+//! moment and never over an await.
 //!
 //! # Where a new thing goes
 //!
@@ -74,6 +75,9 @@ pub(crate) mod decimal;
 
 // Moments and spans of messages.
 pub mod time;
+
+// Waiting: descriptors, moments, other threads.
+pub mod reactor;
 
 // The operating system, in safe types; the only `unsafe`.
 pub mod sys;

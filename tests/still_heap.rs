@@ -290,8 +290,8 @@ fn almost_none_from_socket_to_peer() {
         let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
         let target = stdout::StdoutWriter::from_descriptor(null.into()).unwrap();
         executor.spawn(stdout::run(outputs.iter().next().unwrap(), outputs, target)).detach();
-        let made = async_io::block_on(executor.run(async {
-            let stream = async_io::Async::new(ours).unwrap();
+        let made = dnstapd::reactor::block_on(executor.run(async {
+            let stream = dnstapd::reactor::Async::new(ours).unwrap();
             let place = shared.connections.group(1, 1).take(Origin::Remote).unwrap();
             let before = allocations();
             serve(&stream, &"test", counters, shared, &place).await;
@@ -349,8 +349,8 @@ fn tls_allocates_what_rustls_does_for_a_record() {
             let theirs: tcp_client::Section = toml::from_str(&theirs).unwrap();
             let client =
                 Client::load(&theirs.tls_keys(), &theirs.remote_address.clone().unwrap()).unwrap().unwrap();
-            async_io::block_on(async {
-                let stream = async_net::TcpStream::connect(address).await.unwrap();
+            dnstapd::reactor::block_on(async {
+                let stream = dnstapd::reactor::connect(address).await.unwrap();
                 let mut stream = client.connect(stream).await.unwrap();
                 for record in bytes.chunks(RECORD_BYTES) {
                     stream.write_all(record).await.unwrap();
@@ -363,11 +363,12 @@ fn tls_allocates_what_rustls_does_for_a_record() {
     let shared: &'static Receiver<'static> = leak(Receiver::new(collector, &limits));
     let counters = leak(InputCounters::new("test"));
     let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
-    let (forgotten, served) = async_io::block_on(executor.run(async {
+    let (forgotten, served) = dnstapd::reactor::block_on(executor.run(async {
         let mut made = [0, 0];
         for (is_served, made) in [false, true].into_iter().zip(&mut made) {
-            let listener = async_net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let sender = send(listener.local_addr().unwrap());
+            let listener = dnstapd::reactor::Async::new(listener).unwrap();
             let mut stream = server.accept(listener.accept().await.unwrap().0).await.unwrap();
             let place = shared.connections.group(1, 1).take(Origin::Remote).unwrap();
             let mut buffer = vec![0; 256 << 10];
@@ -395,7 +396,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
 }
 
 /// A peer that reads everything and forgets it, in a thread of its own; answers as a Frame Streams reader if asked to.
-fn reader(stream: impl std::io::Read + std::io::Write + Send + 'static, greets: bool) {
+fn reader(stream: impl std::io::Read + std::io::Write, greets: bool) {
     const ACCEPT: &[u8] = b"\0\0\0\0\0\0\0\x22\0\0\0\x01\0\0\0\x01\0\0\0\x16protobuf:dnstap.Dnstap";
     let mut stream = stream;
     let mut buffer = vec![0; 1 << 16];
@@ -404,6 +405,28 @@ fn reader(stream: impl std::io::Read + std::io::Write + Send + 'static, greets: 
         stream.write_all(ACCEPT).unwrap();
     }
     while stream.read(&mut buffer).is_ok_and(|length| length > 0) {}
+}
+
+/// A stream of the reactor's, waited for.
+#[cfg(feature = "tls")]
+struct Blocking<S>(S);
+
+#[cfg(feature = "tls")]
+impl<S: smol::io::AsyncRead + Unpin> std::io::Read for Blocking<S> {
+    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        dnstapd::reactor::block_on(smol::io::AsyncReadExt::read(&mut self.0, room))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<S: smol::io::AsyncWrite + Unpin> std::io::Write for Blocking<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        dnstapd::reactor::block_on(smol::io::AsyncWriteExt::write(&mut self.0, bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        dnstapd::reactor::block_on(smol::io::AsyncWriteExt::flush(&mut self.0))
+    }
 }
 
 /// The records of TLS that peers were sent.
@@ -425,11 +448,8 @@ fn tls_reader(listener: std::net::TcpListener, [certificate, key]: &[String; 2],
         std::thread::spawn(move || {
             let section: dnstapd::input::tcp_server::Section = toml::from_str(&section).unwrap();
             let server = dnstapd::net::tls::Server::load(&section.tls()).unwrap().unwrap();
-            async_io::block_on(async {
-                let stream = async_io::Async::new(inner.accept().unwrap().0).unwrap();
-                let stream = server.accept(stream.into()).await.unwrap();
-                reader(smol::io::BlockOn::new(stream), greets);
-            });
+            let stream = dnstapd::reactor::Async::new(inner.accept().unwrap().0).unwrap();
+            reader(Blocking(dnstapd::reactor::block_on(server.accept(stream)).unwrap()), greets);
         });
         let mut record = vec![0; 5 + (1 << 15)];
         while ours.read_exact(&mut record[..5]).is_ok() {
@@ -467,8 +487,8 @@ fn made_by_rustls(folder: &std::path::Path) -> (u64, u64) {
     let section: dnstapd::input::tcp_client::Section = toml::from_str(&section).unwrap();
     let host = section.remote_address.clone().unwrap();
     let client = dnstapd::net::tls::Client::load(&section.tls_keys(), &host).unwrap().unwrap();
-    async_io::block_on(async {
-        let stream = async_net::TcpStream::connect(address).await.unwrap();
+    dnstapd::reactor::block_on(async {
+        let stream = dnstapd::reactor::connect(address).await.unwrap();
         let mut stream = client.connect(stream).await.unwrap();
         let before = (allocations(), records());
         for _ in 0..1_000 {
@@ -568,7 +588,7 @@ fn no_output_allocates_per_message() {
         let output = stage.outlets.iter().next().unwrap();
         let counters = leak(InputCounters::new("test"));
         const ROUNDS: usize = 100;
-        let (made, records) = async_io::block_on(executor.run(async {
+        let (made, records) = dnstapd::reactor::block_on(executor.run(async {
             let round = async || {
                 for frame in &frames {
                     stage.outlets.room(WaitPolicy::Forever).await;
@@ -665,7 +685,7 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
         };
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());
         executor.spawn(http::serve(executor, listeners, app, None)).detach();
-        async_io::block_on(executor.run(async {
+        dnstapd::reactor::block_on(executor.run(async {
             while let Ok(answer) = asked.recv().await {
                 answer.send(allocations()).unwrap();
             }

@@ -16,7 +16,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use async_io::{Timer, block_on};
 use defmt_or_log::{debug, info, warn};
 use smol::future::{or, pending, yield_now, zip};
 use smol::{LocalExecutor, Task};
@@ -31,6 +30,7 @@ use crate::names::sources::{self, NameSources, OwnedFact};
 use crate::output::{Plan, ReopenedFile, Sink};
 use crate::process::privileges::KeptFile;
 use crate::process::{PidFile, StartError, descriptors, privileges, service};
+use crate::reactor::{Timer, block_on};
 use crate::sys::files as sys_files;
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::{stdio, table_memory};

@@ -22,11 +22,11 @@ use core::cell::{Cell, RefCell};
 use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use async_io::{Async, Timer};
 use event_listener::{Event as Notice, listener};
 use smol::future::or;
 
 use crate::limits::{HTTP_HANDSHAKE_MS, HTTP_PRESSED_MS, HTTP_TRUSTED_MS, HTTP_WAITING};
+use crate::reactor::{Async, Timer};
 
 /// The seats, and those who wait for one.
 pub(super) struct Admission {

@@ -24,7 +24,6 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use picoserve::io::{BaseWrite, ErrorKind, ErrorType, Read, Socket, Write};
 use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
 use picoserve::{KeepAlive, Timeouts};
@@ -36,6 +35,7 @@ use super::stream::MaybeTls;
 use crate::limits::{
     HTTP_BODY_BYTES, HTTP_HEAD_BYTES, HTTP_IDLE_SECONDS, HTTP_LINGER_MS, HTTP_SEND_BYTES, HTTP_SLOW_SECONDS,
 };
+use crate::reactor::Timer;
 
 /// Marks our executor among the runtimes picoserve knows.
 pub struct Runtime;

@@ -8,7 +8,6 @@ use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_io::{Async, Timer};
 use defmt_or_log::{debug, warn};
 use event_listener::{Event as Notice, listener};
 use picoserve::{Router, Server};
@@ -29,6 +28,7 @@ use crate::limits::{
 };
 use crate::net::accept::Acceptor;
 use crate::net::tls::{self, Refused};
+use crate::reactor::{Async, Timer};
 
 /// Bytes that so many workers cost.
 pub const fn cost(workers: usize) -> usize {
@@ -120,7 +120,6 @@ impl<'a> Desk<'a> {
 
     /// Does the TLS handshake, if TLS is spoken here; `None` when it comes to nothing.
     async fn shake(&self, stream: Async<TcpStream>) -> Option<MaybeTls> {
-        let stream = async_net::TcpStream::from(stream);
         let Some(tls) = self.tls else { return Some(MaybeTls::plain(stream)) };
         let shaken = async { Some(tls.accept(stream.clone()).await) };
         let given_up = async {

@@ -8,33 +8,31 @@ use core::task::{Context, Poll};
 use std::future::poll_fn;
 use std::io::{self, Read as _};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
 
-use async_io::Async;
 use smol::io::{AsyncRead, AsyncWrite};
 
 use super::send_buffer::SendBuffer;
 use crate::net::tls::ServerStream;
+use crate::reactor::Async;
 
 /// An accepted connection, after its TLS handshake if there is one.
 pub struct MaybeTls {
-    socket: Arc<Async<TcpStream>>,
+    socket: Async<TcpStream>,
     tls: Option<RefCell<Box<ServerStream>>>,
 }
 
 impl MaybeTls {
     /// Bytes as they are.
-    pub fn plain(stream: async_net::TcpStream) -> Self {
+    pub fn plain(stream: Async<TcpStream>) -> Self {
         MaybeTls::new(stream, None)
     }
 
     /// Bytes over TLS; `stream` is the same socket.
-    pub fn over_tls(stream: async_net::TcpStream, tls: ServerStream) -> Self {
+    pub fn over_tls(stream: Async<TcpStream>, tls: ServerStream) -> Self {
         MaybeTls::new(stream, Some(RefCell::new(Box::new(tls))))
     }
 
-    fn new(stream: async_net::TcpStream, tls: Option<RefCell<Box<ServerStream>>>) -> Self {
-        let socket: Arc<Async<TcpStream>> = stream.into();
+    fn new(socket: Async<TcpStream>, tls: Option<RefCell<Box<ServerStream>>>) -> Self {
         // Answers leave in whole pieces, so waiting for more only costs time. Works without, too.
         let _ = socket.get_ref().set_nodelay(true);
         MaybeTls { socket, tls }
@@ -42,7 +40,7 @@ impl MaybeTls {
 
     /// Reads; 0 when the peer sends no more.
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Some(tls) = &self.tls else { return Pin::new(&mut &*self.socket).poll_read(context, buffer) };
+        let Some(tls) = &self.tls else { return Pin::new(&mut &self.socket).poll_read(context, buffer) };
         Pin::new(&mut **tls.borrow_mut()).poll_read(context, buffer).map(|read| match read {
             // Gone without a word (close_notify), as many do.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
@@ -54,7 +52,7 @@ impl MaybeTls {
     pub(super) fn poll_write(&self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
         let parts = parts.map(io::IoSlice::new);
         match &self.tls {
-            None => Pin::new(&mut &*self.socket).poll_write_vectored(context, &parts),
+            None => Pin::new(&mut &self.socket).poll_write_vectored(context, &parts),
             Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_write_vectored(context, &parts),
         }
     }

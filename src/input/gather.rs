@@ -19,7 +19,7 @@
 use core::cell::Cell;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
+use crate::reactor::Timer;
 use event_listener::{Event as Notice, listener};
 use smol::future::{or, yield_now};
 
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(gather.end_of(PAUSE / 4, now + PAUSE / 2), now + 3 * PAUSE / 4);
         assert_eq!(gather.end_of(PAUSE, end), end + PAUSE);
         let hour = Duration::from_secs(3_600);
-        smol::block_on(async {
+        crate::reactor::block_on(async {
             smol::future::zip(gather.pause(hour, Instant::now()), async { gather.finish() }).await;
             gather.pause(hour, Instant::now()).await;
         });

@@ -24,7 +24,6 @@ use core::task::{Context, Poll, ready};
 use std::io;
 use std::time::Instant;
 
-use async_io::Timer;
 use defmt_or_log::{debug, warn};
 use event_listener::listener;
 use smol::future::{or, pending, yield_now};
@@ -38,6 +37,7 @@ use crate::input::counters::{InputCounters, RefuseReason, Rejection};
 use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BYTES};
 use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
+use crate::reactor::Timer;
 
 /// The state that all connections share.
 pub struct Receiver<'a> {
@@ -485,9 +485,9 @@ mod tests {
     use crate::message::pairing::Pairing;
     use crate::message::stages::Stages;
     use crate::output::Outlets;
+    use crate::reactor::Async;
     use crate::statistics::{self, Statistics};
     use crate::wire::handshake::{ACCEPT, FINISH, READY, START, STOP};
-    use async_io::Async;
     use smol::io::AsyncReadExt;
     use std::os::unix::net::UnixStream;
 
@@ -536,7 +536,7 @@ mod tests {
             let _ = theirs.get_ref().shutdown(std::net::Shutdown::Write);
             let _ = theirs.read_to_end(&mut answers).await;
         };
-        smol::block_on(async {
+        crate::reactor::block_on(async {
             let served = async {
                 serve(&ours, &"test", &counters, receiver, &lease).await;
                 drop(ours);

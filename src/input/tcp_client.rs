@@ -15,12 +15,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use async_io::Async;
 use defmt_or_log::info;
 
 use super::connections::{ConnectionLease, Origin};
@@ -157,10 +154,7 @@ impl TcpClient {
                 Ok(dialled) => {
                     info!("Input {}: connected to {}", NAME, self.to_string());
                     let started = match dialled {
-                        Dialled::Plain(stream) => {
-                            let stream: Arc<Async<TcpStream>> = stream.into();
-                            serve(&*stream, self, counters, receiver, &lease).await
-                        }
+                        Dialled::Plain(stream) => serve(stream, self, counters, receiver, &lease).await,
                         Dialled::Tls(stream) => serve(*stream, self, counters, receiver, &lease).await,
                     };
                     if started {

@@ -5,11 +5,10 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::rc::Rc;
 
-use async_io::Async;
 use defmt_or_log::{debug, warn};
 use serde::Deserialize;
 use smol::future::or;
@@ -24,6 +23,7 @@ use crate::limits::{PATIENCE_SECONDS, TLS_CONNECTION_BYTES};
 use crate::net::accept::Acceptor;
 use crate::net::dial::KeepAlive;
 use crate::net::tls::{Refused, Server, ServerStream};
+use crate::reactor::Async;
 use crate::sys::privileges::{Identity, may_listen_on};
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, PlanError, ServerTls};
 
@@ -233,7 +233,7 @@ async fn accept(
             let shared = Rc::clone(&shared);
             executor.spawn(async move {
                 let Some(tls) = &shared.tls else { return };
-                if let Some(stream) = shake(tls, stream.into(), &peer, counters, &lease).await {
+                if let Some(stream) = shake(tls, stream, &peer, counters, &lease).await {
                     serve(stream, &peer, counters, receiver, &lease).await;
                 }
             })
@@ -244,7 +244,7 @@ async fn accept(
 /// Does the TLS handshake, and says in the log and the counters why it came to nothing.
 async fn shake(
     tls: &Server,
-    stream: async_net::TcpStream,
+    stream: Async<TcpStream>,
     peer: &SocketAddr,
     counters: &InputCounters,
     lease: &ConnectionLease,

@@ -9,7 +9,6 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use async_io::Async;
 use defmt_or_log::{debug, warn};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -21,6 +20,7 @@ use super::file_mode::FileMode;
 use super::plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
 use super::receiver::serve;
 use crate::net::accept::Acceptor;
+use crate::reactor::Async;
 use crate::sys::privileges::Identity;
 use crate::sys::{accounts, files, unix_listener};
 use crate::values::{Account, FilePath, KeyError, PlanError, required};

@@ -23,11 +23,11 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use log::{Level, LevelFilter, Metadata, Record};
 
 use crate::limits::{LOG_LINE_BYTES, LOG_QUEUE_BYTES};
 use crate::output::rotating_file::{FileSettings, RotatingFile};
+use crate::reactor::Timer;
 use crate::section::section;
 use crate::sys::privileges::Identity;
 use crate::sys::stdio;

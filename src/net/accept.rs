@@ -11,7 +11,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use async_io::{Async, Timer};
+use crate::reactor::{Async, Timer};
 use defmt_or_log::warn;
 use smol::future::yield_now;
 
@@ -41,7 +41,7 @@ impl Listener for Async<UnixListener> {
     type Peer = ();
 
     async fn next(&self) -> io::Result<(Self::Stream, ())> {
-        self.accept().await.map(|(stream, _)| (stream, ()))
+        Ok((self.accept().await?, ()))
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
                 yield_now().await;
             }
         };
-        smol::block_on(or(flood, others));
+        crate::reactor::block_on(or(flood, others));
         assert!((100..=2_000).contains(&acceptor.listener.0.get()));
     }
 }

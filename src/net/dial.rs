@@ -5,13 +5,11 @@
 
 use core::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use async_io::Async;
-use async_net::TcpStream;
 use defmt_or_log::debug;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
@@ -19,6 +17,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, set
 use super::timeout::in_time;
 use super::tls::{Client, ClientStream};
 use crate::limits::{DIAL_ADDRESSES, UNACKNOWLEDGED_SECONDS};
+use crate::reactor::{self, Async};
 use crate::values::Host;
 
 /// Where the other end is.
@@ -48,9 +47,8 @@ impl fmt::Display for PeerAddress {
 ///
 /// When the name has none, or nobody answers.
 pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
-    // Not cut short: it waits on another thread, and each attempt given up would leave one behind.
-    let addresses = async_net::resolve((host.as_str(), port)).await;
-    let addresses = addresses
+    let addresses = look_up(host.as_str(), port)
+        .await
         .map_err(|error| io::Error::new(error.kind(), format!("the name cannot be resolved: {error}")))?;
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
@@ -58,10 +56,24 @@ pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr
     Ok(addresses.into_iter().take(DIAL_ADDRESSES).collect())
 }
 
+/// The socket addresses of a name or an address. It is not to be cut short: a name is looked up on another thread, and
+/// each attempt given up would leave one behind.
+///
+/// # Errors
+///
+/// When the name has none, or nobody answers.
+pub(crate) async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let host = host.to_owned();
+    smol::unblock(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await
+}
+
 /// A connection to a remote.
 pub(crate) enum Dialled {
     /// Without TLS.
-    Plain(TcpStream),
+    Plain(Async<TcpStream>),
     /// Over TLS; in a box, as those without need no room for it.
     Tls(Box<ClientStream>),
 }
@@ -80,7 +92,7 @@ pub(crate) async fn dial(
     let mut result = Err(io::ErrorKind::NotFound.into());
     for address in resolve(host, port).await? {
         let attempt = in_time(async {
-            let stream = TcpStream::connect(address).await?;
+            let stream = reactor::connect(address).await?;
             keep_alive.set(&stream, &address);
             match tls {
                 None => Ok(Dialled::Plain(stream)),

@@ -8,10 +8,10 @@
 
 use core::time::Duration;
 
-use async_io::Timer;
 use defmt_or_log::{debug, warn};
 
 use crate::limits::RETRY_MAX_SECONDS;
+use crate::reactor::Timer;
 use crate::values::Seconds;
 
 /// The waits between attempts.

@@ -4,10 +4,10 @@ use core::future::Future;
 use core::time::Duration;
 use std::io;
 
-use async_io::Timer;
 use smol::future::or;
 
 use crate::limits::PATIENCE_SECONDS;
+use crate::reactor::Timer;
 
 /// Gives a peer [`PATIENCE_SECONDS`] for what it has to do.
 ///

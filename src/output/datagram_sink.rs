@@ -5,12 +5,11 @@
 //! does, and asks for the name again; each attempt costs one record, which counts as delivered.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use async_io::{Async, Timer};
 use defmt_or_log::info;
 use nix::libc;
 use smol::future::{or, yield_now};
@@ -19,6 +18,7 @@ use super::{DropReason, Outlet, Outlets, RunningSink, Sink, TaskContext, TaskSte
 use crate::limits::DATAGRAM_BYTES;
 use crate::net::dial::{PeerAddress, resolve};
 use crate::net::reconnect::Reconnect;
+use crate::reactor::{Async, Timer};
 use crate::values::{Host, Seconds};
 
 /// A peer that takes datagrams.
@@ -72,19 +72,17 @@ impl DatagramSocket {
 
 async fn udp(host: &Host, port: u16) -> io::Result<Async<UdpSocket>> {
     let address = resolve(host, port).await?.into_iter().next().ok_or(io::ErrorKind::NotFound)?;
-    let socket = if address.is_ipv4() {
-        Async::<UdpSocket>::bind((Ipv4Addr::UNSPECIFIED, 0))?
-    } else {
-        Async::<UdpSocket>::bind((Ipv6Addr::UNSPECIFIED, 0))?
-    };
-    socket.get_ref().connect(address)?;
-    Ok(socket)
+    let any =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(address)?;
+    Async::new(socket)
 }
 
 fn unix(path: &PathBuf) -> io::Result<Async<UnixDatagram>> {
-    let socket = Async::<UnixDatagram>::unbound()?;
-    socket.get_ref().connect(path)?;
-    Ok(socket)
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    Async::new(socket)
 }
 
 /// Sends records until the daemon stops.

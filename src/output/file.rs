@@ -12,7 +12,6 @@
 use std::io;
 use std::time::Duration;
 
-use async_io::Timer;
 use defmt_or_log::{info, warn};
 use smol::future::{or, pending};
 
@@ -22,6 +21,7 @@ use super::{
     TaskContext, TaskStep, WriteState,
 };
 use crate::limits::FILE_BATCH_BYTES;
+use crate::reactor::Timer;
 use crate::section::{OutputKeys, section};
 use crate::values::{FilePath, Format, PlanError, choice};
 

@@ -15,9 +15,7 @@ use core::future::poll_fn;
 use core::task::Poll;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use smol::future::{or, pending};
-use smol::stream::StreamExt;
 
 use super::rotating_file::FileSettings;
 use super::stdout::StdoutWriter;
@@ -25,6 +23,7 @@ use super::{
     Outlet, OutputKind, Plan, PlanContext, RecordKind, ReopenedFile, RunningSink, Sink, TaskContext, file,
 };
 use crate::limits::RECORD_BYTES;
+use crate::reactor::Timer;
 use crate::section::{OutputKeys, section};
 use crate::statistics::{Statistics, StreamScope};
 use crate::time::{Time, write_comma_time};
@@ -123,12 +122,17 @@ async fn write_lines(
     }
     let mut last = Counts::default();
     let mut begun = Instant::now();
-    let mut ticks = Timer::interval(interval);
+    let mut next = begun + interval;
     // The writer waits in the same task, and is woken at a stop; this is polled before it each time, so the last line is in
     // the queue when the writer looks for the end.
     let mut stop = poll_fn(|_| if outlet.is_stopping() { Poll::Ready(()) } else { Poll::Pending });
     loop {
-        let is_last = or(async { ticks.next().await.is_none() }, async {
+        let tick = async {
+            Timer::at(next).await;
+            next += interval;
+            false
+        };
+        let is_last = or(tick, async {
             (&mut stop).await;
             true
         });

@@ -14,13 +14,13 @@ use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use async_io::{Async, Timer};
 use smol::future::yield_now;
 
 use super::{
     DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, RecordKind, RunningSink, Sink, TaskContext,
     TaskStep, WriteState,
 };
+use crate::reactor::{Async, Timer};
 use crate::section::{OutputKeys, section};
 use crate::sys::stdio;
 use crate::values::Format;

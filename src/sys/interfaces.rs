@@ -7,7 +7,6 @@ use core::net::IpAddr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use async_io::Async;
 use nix::errno::Errno;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc::{self, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK, ifinfomsg, nlattr, nlmsghdr};
@@ -18,6 +17,7 @@ use nix::sys::socket::{
 };
 
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
+use crate::reactor::Async;
 
 /// The number of an interface; `None` if there is none of that name.
 pub fn number(name: &str) -> Option<u32> {

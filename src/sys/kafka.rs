@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
-use async_io::Async;
+use crate::reactor::Async;
 use rdkafka::bindings::{
     rd_kafka_brokers_add, rd_kafka_flush, rd_kafka_queue_destroy, rd_kafka_queue_get_main,
     rd_kafka_queue_io_event_enable, rd_kafka_queue_length, rd_kafka_queue_t,

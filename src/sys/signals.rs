@@ -2,7 +2,7 @@
 
 use std::io;
 
-use async_io::Async;
+use crate::reactor::Async;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};

@@ -3,10 +3,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use async_io::Async;
+use crate::reactor::Async;
 use nix::libc;
 use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
@@ -52,7 +52,7 @@ impl Terminal {
         let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: TIOCGWINSZ writes one `winsize` to where it is told, which is borrowed for writing here; the
         // descriptor is open as long as `self` lives.
-        let asked = unsafe { libc::ioctl(self.file.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+        let asked = unsafe { libc::ioctl(self.file.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
         match (asked, size.ws_col, size.ws_row) {
             (0, 1.., 1..) => (usize::from(size.ws_col), usize::from(size.ws_row)),
             _ => (80, 24),

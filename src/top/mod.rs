@@ -26,9 +26,9 @@ mod widgets;
 
 use std::io::{self, IsTerminal, Write};
 
-use async_io::{Timer, block_on};
 use smol::future::{FutureExt, or, pending};
 
+use crate::reactor::{Timer, block_on};
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::terminal::Terminal;
 use crate::values::encoding::percent_encoded;

@@ -4,14 +4,15 @@
 //! [`BODY_MAX`], and [`PATIENCE_SECONDS`] for each answer. Left out: redirections, compression, trailers.
 
 use std::io;
+use std::net::TcpStream;
 use std::time::Duration;
 
-use async_io::Timer;
-use async_net::TcpStream;
 use smol::future::or;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::target::DaemonTarget;
+use crate::net::dial::look_up;
+use crate::reactor::{self, Async, Timer};
 
 /// Bytes of an answer's head at most.
 const HEAD_MAX: usize = 16 << 10;
@@ -30,6 +31,18 @@ pub struct ApiClient<'t> {
     rest: Vec<u8>,
 }
 
+/// Connects to the first address of a host that answers.
+async fn connect(host: &str, port: u16) -> io::Result<Async<TcpStream>> {
+    let mut result = Err(io::ErrorKind::NotFound.into());
+    for address in look_up(host, port).await? {
+        result = reactor::connect(address).await;
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
 /// The parts of a connection.
 trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
 
@@ -43,8 +56,8 @@ impl<'t> ApiClient<'t> {
     /// Why not, in words.
     pub async fn open(target: &'t DaemonTarget) -> Result<Self, String> {
         let dialled = async {
-            let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
-            stream.set_nodelay(true)?;
+            let stream = connect(target.host.as_str(), target.port).await?;
+            stream.get_ref().set_nodelay(true)?;
             let stream: Box<dyn ByteStream> = match &target.tls {
                 None => Box::new(stream),
                 Some(tls) => Box::new(tls.connect(stream).await?),
@@ -257,7 +270,7 @@ mod tests {
         let options = super::super::target::TopOptions { url: Some(url), api_key_file: None };
         let target = DaemonTarget::new(&options, |_| None, || None).unwrap();
         let answers = cuts
-            .map(|_| async_io::block_on(async { ApiClient::open(&target).await.unwrap().get("/x").await }));
+            .map(|_| reactor::block_on(async { ApiClient::open(&target).await.unwrap().get("/x").await }));
         server.join().unwrap();
         answers.into()
     }

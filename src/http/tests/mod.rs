@@ -144,7 +144,7 @@ impl Server {
                     job(world);
                 }
             });
-            async_io::block_on(world.executor.run(server));
+            crate::reactor::block_on(world.executor.run(server));
             drop(worker);
         });
         Server { address, jobs, thread }

@@ -23,7 +23,6 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use defmt_or_log::{info, warn};
 use nix::libc;
 use serde::Deserialize;
@@ -39,6 +38,7 @@ use crate::capture::is_pcap;
 use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::pipeline::Collector;
+use crate::reactor::Timer;
 use crate::values::{Bounded, FilePath, KeyError, PlanError, choice, required};
 
 /// Section `input.file`.

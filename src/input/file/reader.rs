@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use async_io::Async;
+use crate::reactor::Async;
 
 /// A capture, open.
 pub struct CaptureReader {
@@ -101,7 +101,7 @@ mod tests {
         writer.write_all(b"capture").unwrap();
         drop(writer);
         let mut reader = CaptureReader::of_pipe(File::from(OwnedFd::from(reader))).unwrap();
-        smol::block_on(async {
+        crate::reactor::block_on(async {
             assert_eq!(reader.peek().await.unwrap(), b"capt");
             let (mut read, mut room) = (Vec::new(), [0; 3]);
             loop {

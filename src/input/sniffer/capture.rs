@@ -16,7 +16,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use defmt_or_log::{debug, info, warn};
 use smol::future::{or, pending, yield_now};
 
@@ -29,6 +28,7 @@ use crate::limits::Limits;
 use crate::net::reconnect::Backoff;
 use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
+use crate::reactor::Timer;
 use crate::sys::interfaces::{AsyncRouteSocket, RouteSocket};
 use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};
 use crate::sys::packet::{AsyncPacketSocket, Packet, PacketSocket};
@@ -176,7 +176,7 @@ pub async fn run(
                 };
                 let look_again = async {
                     match again {
-                        Some(wait) => drop(Timer::after(wait).await),
+                        Some(wait) => Timer::after(wait).await,
                         None => pending().await,
                     }
                     Ok(())
@@ -184,7 +184,7 @@ pub async fn run(
                 let deadline = listener.dissector.deadline();
                 let give_up = async {
                     match deadline {
-                        Some(clock) => drop(Timer::at(listener.opened + Duration::from_millis(clock)).await),
+                        Some(clock) => Timer::at(listener.opened + Duration::from_millis(clock)).await,
                         None => pending().await,
                     }
                     Ok(())

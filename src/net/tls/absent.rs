@@ -3,11 +3,12 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io;
+use std::net::TcpStream;
 
-use async_net::TcpStream;
 use smol::io::{AsyncRead, AsyncWrite};
 
 use super::Refused;
+use crate::reactor::Async;
 use crate::values::{ClientTls, Host, KeyError, ServerTls};
 
 /// Never there.
@@ -54,7 +55,7 @@ impl Server {
     /// # Errors
     ///
     /// None.
-    pub async fn accept(&self, _: TcpStream) -> Result<ServerStream, Refused> {
+    pub async fn accept(&self, _: Async<TcpStream>) -> Result<ServerStream, Refused> {
         match *self {}
     }
 }
@@ -83,7 +84,7 @@ impl Client {
     /// # Errors
     ///
     /// None.
-    pub async fn connect(&self, _: TcpStream) -> io::Result<ClientStream> {
+    pub async fn connect(&self, _: Async<TcpStream>) -> io::Result<ClientStream> {
         match *self {}
     }
 }

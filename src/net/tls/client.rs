@@ -2,19 +2,20 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 
-use async_net::TcpStream;
 use futures_rustls::TlsConnector;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 
 use super::files::{self, Named};
+use crate::reactor::Async;
 use crate::values::{ClientTls, Host, KeyError};
 
 /// A connection after its handshake.
-pub type ClientStream = futures_rustls::client::TlsStream<TcpStream>;
+pub type ClientStream = futures_rustls::client::TlsStream<Async<TcpStream>>;
 
 /// Whom to trust, under which name, and our own certificate if there is one.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Client {
     ///
     /// The peer closed, is not trusted, or does not trust us. With TLS 1.3 it judges our certificate only after
     /// the handshake is over for us: then the first read fails.
-    pub async fn connect(&self, stream: TcpStream) -> io::Result<ClientStream> {
+    pub async fn connect(&self, stream: Async<TcpStream>) -> io::Result<ClientStream> {
         let connector = TlsConnector::from(Arc::clone(&self.configuration.borrow()));
         connector.connect(self.name.clone(), stream).await
     }

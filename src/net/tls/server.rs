@@ -2,19 +2,20 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 
-use async_net::TcpStream;
 use futures_rustls::TlsAcceptor;
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use super::Refused;
 use super::files::{self, Named};
+use crate::reactor::Async;
 use crate::values::{KeyError, ServerTls};
 
 /// A connection after its handshake.
-pub type ServerStream = futures_rustls::server::TlsStream<TcpStream>;
+pub type ServerStream = futures_rustls::server::TlsStream<Async<TcpStream>>;
 
 /// A certificate, its key, and whom to let in.
 pub struct Server(RefCell<Arc<ServerConfig>>);
@@ -45,9 +46,9 @@ impl Server {
     /// # Errors
     ///
     /// See [`Refused`]; the peer has been told why, if it speaks TLS at all.
-    pub async fn accept(&self, stream: TcpStream) -> Result<ServerStream, Refused> {
+    pub async fn accept(&self, stream: Async<TcpStream>) -> Result<ServerStream, Refused> {
         let mut first = [0];
-        match stream.peek(&mut first).await {
+        match stream.read_with(|stream| stream.peek(&mut first)).await {
             Ok(1..) if first == [HANDSHAKE] => {}
             Ok(1..) => return Err(Refused::Plain),
             Ok(0) | Err(_) => return Err(Refused::Closed),

@@ -13,7 +13,6 @@
 use core::ops::ControlFlow;
 use core::time::Duration;
 
-use async_io::Timer;
 use defmt_or_log::{info, warn};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer};
@@ -23,6 +22,7 @@ use super::super::{DropReason, Outlet, Outlets, WriteState};
 use super::client::Client;
 use super::record::{KeyedRecords, split};
 use crate::limits::{KAFKA_HURRY_MS, KAFKA_TURN_RECORDS};
+use crate::reactor::Timer;
 use crate::sys::kafka::Signal;
 
 /// Sends records until the daemon stops and librdkafka has reported on all of them.

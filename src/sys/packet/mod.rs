@@ -15,7 +15,6 @@ mod ring;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use async_io::Async;
 use nix::errno::Errno;
 use nix::libc::{self, c_int, packet_mreq, sock_fprog, sockaddr_ll};
 use nix::sys::socket::{
@@ -23,6 +22,7 @@ use nix::sys::socket::{
 };
 use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
+use crate::reactor::Async;
 use crate::sys::bpf::Instruction;
 use crate::time::Time;
 use batch::Batch;

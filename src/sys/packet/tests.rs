@@ -31,14 +31,14 @@ fn listen_to(port: u16, with_ring: bool) -> Option<AsyncPacketSocket> {
 /// Packets that are there now and in the next half second, until there are that many.
 fn take(socket: &mut AsyncPacketSocket, wanted: usize) -> Vec<(Vec<u8>, u16, Time)> {
     let mut packets = Vec::new();
-    async_io::block_on(async {
+    crate::reactor::block_on(async {
         while packets.len() < wanted {
             if let Some(packet) = socket.next_packet().unwrap() {
                 packets.push((packet.bytes.to_vec(), packet.kind, packet.time));
                 continue;
             }
             let late = async {
-                async_io::Timer::after(Duration::from_millis(500)).await;
+                crate::reactor::Timer::after(Duration::from_millis(500)).await;
                 Err(io::ErrorKind::TimedOut.into())
             };
             if smol::future::or(socket.readable(), late).await.is_err() {
