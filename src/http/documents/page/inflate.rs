@@ -10,7 +10,7 @@
 pub(super) fn gunzip(packed: &[u8], length: usize) -> Option<Vec<u8>> {
     const HEAD: usize = 10;
     let mut out = Vec::with_capacity(length);
-    let mut bits = Bits { bytes: packed.get(HEAD..)?, at: 0 };
+    let mut bits = BitReader { bytes: packed.get(HEAD..)?, at: 0 };
     loop {
         let is_last = bits.take(1)? == 1;
         match bits.take(2)? {
@@ -19,7 +19,13 @@ pub(super) fn gunzip(packed: &[u8], length: usize) -> Option<Vec<u8>> {
                 let mut lengths = [8; LITERALS];
                 lengths.get_mut(144..256)?.fill(9);
                 lengths.get_mut(256..280)?.fill(7);
-                compressed(&mut bits, &Code::new(&lengths)?, &Code::new(&[5; 30])?, &mut out, length)?;
+                compressed(
+                    &mut bits,
+                    &HuffmanCode::new(&lengths)?,
+                    &HuffmanCode::new(&[5; 30])?,
+                    &mut out,
+                    length,
+                )?;
             }
             2 => {
                 let (literals, distances) = codes(&mut bits)?;
@@ -34,7 +40,7 @@ pub(super) fn gunzip(packed: &[u8], length: usize) -> Option<Vec<u8>> {
 }
 
 /// A block that is not packed (RFC 1951, 3.2.4).
-fn stored(bits: &mut Bits<'_>, out: &mut Vec<u8>, most: usize) -> Option<()> {
+fn stored(bits: &mut BitReader<'_>, out: &mut Vec<u8>, most: usize) -> Option<()> {
     bits.at = bits.at.next_multiple_of(8);
     let count = bits.take(16)?;
     bits.take(16)?;
@@ -45,7 +51,7 @@ fn stored(bits: &mut Bits<'_>, out: &mut Vec<u8>, most: usize) -> Option<()> {
 }
 
 /// The two codes of a block, packed by a third (RFC 1951, 3.2.7).
-fn codes(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
+fn codes(bits: &mut BitReader<'_>) -> Option<(HuffmanCode, HuffmanCode)> {
     const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     let literals = bits.take(5)? as usize + 257;
     let all = literals + bits.take(5)? as usize + 1;
@@ -53,7 +59,7 @@ fn codes(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
     for place in ORDER.iter().take(bits.take(4)? as usize + 4) {
         *lengths.get_mut(usize::from(*place))? = bits.take(3)? as u8;
     }
-    let code = Code::new(&lengths)?;
+    let code = HuffmanCode::new(&lengths)?;
     let mut lengths = [0; SYMBOLS];
     let mut at = 0;
     while at < all {
@@ -69,14 +75,14 @@ fn codes(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
         at = end;
     }
     let (literals, distances) = lengths.get(..all)?.split_at_checked(literals)?;
-    Some((Code::new(literals)?, Code::new(distances)?))
+    Some((HuffmanCode::new(literals)?, HuffmanCode::new(distances)?))
 }
 
 /// The symbols of a block: bytes, and lengths with distances, which repeat what went out before (RFC 1951, 3.2.5).
 fn compressed(
-    bits: &mut Bits<'_>,
-    literals: &Code,
-    distances: &Code,
+    bits: &mut BitReader<'_>,
+    literals: &HuffmanCode,
+    distances: &HuffmanCode,
     out: &mut Vec<u8>,
     most: usize,
 ) -> Option<()> {
@@ -117,13 +123,13 @@ fn push(out: &mut Vec<u8>, byte: u8, most: usize) -> Option<()> {
 }
 
 /// Bits, the lowest of a byte first.
-struct Bits<'p> {
+struct BitReader<'p> {
     bytes: &'p [u8],
     /// The number of the next bit.
     at: usize,
 }
 
-impl Bits<'_> {
+impl BitReader<'_> {
     /// A number of so many bits.
     fn take(&mut self, count: u32) -> Option<u32> {
         let mut number = 0;
@@ -137,7 +143,7 @@ impl Bits<'_> {
 }
 
 /// A Huffman code: how many symbols have codes of each length, and the symbols in the order of their codes.
-struct Code {
+struct HuffmanCode {
     counts: [u16; 16],
     symbols: [u16; SYMBOLS],
 }
@@ -147,10 +153,10 @@ const LITERALS: usize = 288;
 /// Those, and those of distances.
 const SYMBOLS: usize = LITERALS + 32;
 
-impl Code {
+impl HuffmanCode {
     /// The code whose symbols have codes of these lengths (RFC 1951, 3.2.2); 0 is no code.
     fn new(lengths: &[u8]) -> Option<Self> {
-        let mut code = Code { counts: [0; 16], symbols: [0; SYMBOLS] };
+        let mut code = HuffmanCode { counts: [0; 16], symbols: [0; SYMBOLS] };
         let used = || lengths.iter().enumerate().filter(|(_, length)| **length > 0);
         for (_, length) in used() {
             *code.counts.get_mut(usize::from(*length))? += 1;
@@ -170,7 +176,7 @@ impl Code {
     }
 
     /// The next symbol. Codes of one length follow each other, and those of the next length follow them.
-    fn next(&self, bits: &mut Bits<'_>) -> Option<u32> {
+    fn next(&self, bits: &mut BitReader<'_>) -> Option<u32> {
         let (mut code, mut first, mut index) = (0, 0, 0);
         for count in self.counts.iter().skip(1) {
             let count = u32::from(*count);
