@@ -4,8 +4,8 @@
 //! as `-vc FILE` are taken apart first; what is left is argh's, messages included.
 
 use crate::config::{CommandLine, Config, ConfigErrors};
-use crate::values::{FilePath, ListenAddress, ListenPort, Text, from_argument};
-use crate::{build, password, top};
+use crate::values::{FilePath, Format, ListenAddress, ListenPort, Text, from_argument};
+use crate::{build, completions, password, top};
 use argh::FromArgs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,19 @@ pub enum Command {
     Top(top::TopOptions),
     /// `password`: show the password of the web API, or make another one.
     Password(password::Action),
+    /// `cat`: print a capture.
+    Cat(CatOptions),
+}
+
+/// The options of `cat`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatOptions {
+    /// How a message is printed.
+    pub format: Format,
+    /// Conditions, as `KEY=VALUE`.
+    pub filters: Vec<String>,
+    /// The capture; `-` is standard input.
+    pub file: FilePath,
 }
 
 /// A command line that is answered at once.
@@ -59,6 +72,10 @@ impl Args {
             Some((first, words)) if first == "top" => {
                 return Ok(Args { command: Command::Top(TopLine::parse(words)?), ..Args::default() });
             }
+            Some((first, words)) if first == "cat" => {
+                return Ok(Args { command: Command::Cat(CatLine::parse(words)?), ..Args::default() });
+            }
+            Some((first, words)) if first == "completions" => return Err(completions_for(words)),
             Some((first, words)) if first == "password" => return PasswordLine::parse(words),
             Some((first, words)) if first == "help" => return Err(help(words)),
             _ => {}
@@ -109,8 +126,9 @@ pub const FALLBACK: &str = "/etc/dnstapd/dnstap.toml";
 
 /// Collects dnstap messages from DNS servers: prints, counts and forwards them.
 ///
-/// Other programs in this one: `dnstapd top` shows a running daemon in the terminal, `dnstapd password` the password of
-/// its web API, `dnstapd help top` and `dnstapd help password` their options.
+/// Other programs in this one: `dnstapd top` shows a running daemon in the terminal, `dnstapd cat` prints a capture,
+/// `dnstapd password` shows the password of the web API, `dnstapd completions bash` (or zsh, fish) prints completions for
+/// a shell, and `dnstapd help PROGRAM` their options.
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct Line {
@@ -203,10 +221,25 @@ fn help(words: &[String]) -> Answer {
         None => Line::from_args(&[NAME], &["--help"]).err().map(help),
         Some("top") => TopLine::from_args(&[NAME, "top"], &["--help"]).err().map(help),
         Some("password") => PasswordLine::from_args(&[NAME, "password"], &["--help"]).err().map(help),
+        Some("cat") => CatLine::from_args(&[NAME, "cat"], &["--help"]).err().map(help),
+        Some("completions") => Some(Answer::Help(format!("{COMPLETIONS_USAGE}\n"))),
         Some(_) => None,
     }
-    .unwrap_or_else(|| usage("help is there for: top, password"))
+    .unwrap_or_else(|| usage("help is there for: top, cat, password, completions"))
 }
+
+/// The completions of a shell.
+fn completions_for(words: &[String]) -> Answer {
+    match words {
+        [word] if word == "-h" || word == "--help" => Some(Answer::Help(format!("{COMPLETIONS_USAGE}\n"))),
+        [shell] => completions::of(shell).map(|text| Answer::Help(text.to_owned())),
+        _ => None,
+    }
+    .unwrap_or_else(|| Answer::Usage(format!("{COMPLETIONS_USAGE}\n")))
+}
+
+/// The help of `completions`.
+const COMPLETIONS_USAGE: &str = "Usage: dnstapd completions bash|zsh|fish";
 
 /// The version, and what was built when all of it is asked for.
 fn version(in_full: bool) -> String {
@@ -240,13 +273,7 @@ struct TopLine {
 
 impl TopLine {
     fn parse(words: &[String]) -> Result<top::TopOptions, Answer> {
-        let words: Vec<&str> = words
-            .iter()
-            .flat_map(|word| match word.split_once('=').filter(|_| word.starts_with("--")) {
-                Some((name, value)) => vec![name, value],
-                None => vec![word.as_str()],
-            })
-            .collect();
+        let words = split_long(words);
         let line = TopLine::from_args(&[NAME, "top"], &words).map_err(|exit| match exit.status {
             Ok(()) => Answer::Help(exit.output),
             Err(()) => Answer::Usage(format!("{TOP_USAGE}\n{NAME}: {}\n", exit.output.trim_end())),
@@ -254,6 +281,56 @@ impl TopLine {
         Ok(top::TopOptions { url: line.url, api_key_file: line.api_key_file })
     }
 }
+
+/// Prints a capture (Frame Streams, pcap, pcapng), a folder of such, or standard input: on a terminal aligned and in colours
+/// (unless NO_COLOR is set), else as the outputs do.
+#[derive(FromArgs)]
+#[argh(help_triggers("-h", "--help"))]
+struct CatLine {
+    /// how a message is printed: text (default), json, yaml
+    #[argh(option, arg_name = "format", default = "Format::Text", from_str_fn(from_argument))]
+    format: Format,
+
+    /// print only what matches; a parameter of /log, such as name=example.com or status=blocked,error; may be repeated
+    #[argh(option, arg_name = "key=value")]
+    filter: Vec<String>,
+
+    /// capture (default: standard input)
+    #[argh(positional, from_str_fn(from_argument))]
+    file: Option<FilePath>,
+}
+
+impl CatLine {
+    fn parse(words: &[String]) -> Result<CatOptions, Answer> {
+        let mut words = split_long(words);
+        // A lone dash is no option, and is meant anyway.
+        if words.last() == Some(&"-") {
+            words.pop();
+        }
+        let refuse = |why: &str| Answer::Usage(format!("{CAT_USAGE}\n{NAME}: {why}\n"));
+        let line = CatLine::from_args(&[NAME, "cat"], &words).map_err(|exit| match exit.status {
+            Ok(()) => Answer::Help(exit.output),
+            Err(()) => refuse(exit.output.trim_end()),
+        })?;
+        let file = line.file.map_or_else(|| from_argument("-"), Ok).map_err(|why| refuse(&why))?;
+        Ok(CatOptions { format: line.format, filters: line.filter, file })
+    }
+}
+
+/// Splits `--name=value` into the words argh knows.
+fn split_long(words: &[String]) -> Vec<&str> {
+    words
+        .iter()
+        .flat_map(|word| match word.split_once('=').filter(|_| word.starts_with("--")) {
+            Some((name, value)) => [Some(name), Some(value)],
+            None => [Some(word.as_str()), None],
+        })
+        .flatten()
+        .collect()
+}
+
+/// The first line of the help of `cat`, for errors.
+const CAT_USAGE: &str = "Usage: dnstapd cat [--format FORMAT] [--filter KEY=VALUE]... [FILE]";
 
 /// The first line of the help of `top`, for errors.
 const TOP_USAGE: &str = "Usage: dnstapd top [--url URL] [--api-key-file FILE]";

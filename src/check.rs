@@ -201,10 +201,7 @@ fn memory_map(
         ("history".to_owned(), history_bytes(config, limits)),
         ("receive buffer".to_owned(), limits.receive),
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * large_buffer_bytes(limits.frame)),
-        (
-            "health: upstream servers, detectors, alarms".to_owned(),
-            if config.health.enable { health::COST } else { 0 },
-        ),
+        ("health: upstream servers, detectors, alarms".to_owned(), health::cost(&config.health)),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
         // A file has a batch of the same size, which it writes while the queue takes more.
         ("lines of the log".to_owned(), LOG_QUEUE_BYTES * (1 + usize::from(config.trace.file.is_some()))),

@@ -142,11 +142,17 @@ pub mod config;
 // `dnstapd password`.
 pub mod password;
 
+// Completions for shells.
+pub(crate) mod completions;
+
 // The command line.
 pub mod args;
 
 // The daemon: everything opened, built and run.
 pub mod daemon;
+
+// `dnstapd cat`: a capture, printed.
+pub mod cat;
 
 // `--check`: what would run, and what it would cost.
 pub mod check;

@@ -6,19 +6,19 @@
 //!
 //! | table | bytes |
 //! |---|---|
-//! | statistics of 64 streams and the others | 377780 |
+//! | statistics of 64 streams and the others | 379860 |
 //! | different clients and names, for each and all | 416992 |
 //! | tables of 8 streams and the others | 871704 |
 //! | pairing of 8192 queries | 131072 |
 //! | history | 1337040 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
-//! | health: upstream servers, detectors, alarms | 137088 |
-//! | message on its way | 6944 |
+//! | health: upstream servers, detectors, alarms | 141288 |
+//! | message on its way | 7000 |
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 151616 |
-//! | in all | 4347756 |
+//! | in all | 4354092 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -485,6 +485,9 @@ pub const HEALTH_UPSTREAMS: usize = 64;
 
 /// Queries to upstream servers that wait for their response.
 pub const HEALTH_OUTSTANDING: usize = 1 << 10;
+
+/// Domains that are remembered, in two generations of half as many, where newly observed ones are watched for.
+pub const NEW_DOMAINS: usize = 100_000;
 
 /// Alarms that are kept.
 pub const HEALTH_ALARMS: usize = 256;

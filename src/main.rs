@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use dnstapd::args::{Answer, Args, Command, FALLBACK};
 use dnstapd::config::Config;
 use dnstapd::sys::table_memory::TableMemory;
-use dnstapd::{check, daemon, password, top};
+use dnstapd::{cat, check, daemon, password, top};
 
 /// Tables lie side by side in one block.
 #[global_allocator]
@@ -26,6 +26,12 @@ fn main() -> ExitCode {
         return match top::run(options, || of_this_machine(&args)) {
             Ok(()) => ExitCode::SUCCESS,
             Err((why, status)) => complain(format_args!("dnstapd: {why}"), status),
+        };
+    }
+    if let Command::Cat(options) = &args.command {
+        return match cat::run(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err((why, status)) => complain(why, status),
         };
     }
     let config = match args.configuration(Path::new(FALLBACK)) {

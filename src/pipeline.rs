@@ -3,7 +3,7 @@
 //! [`Collector::ingest`] takes one whole frame from parsing to the last queue: no await, no allocation, no I/O.
 //! It tells what became of the frame, and the input that brought it counts that.
 
-use core::cell::{Ref, RefCell};
+use core::cell::{Cell, Ref, RefCell};
 use core::ops::ControlFlow;
 
 use crate::health::{self, Health};
@@ -11,7 +11,7 @@ use crate::history::{self, History};
 use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason};
 use crate::message::geoip::LocationDatabase;
-use crate::message::hashes::MessageHasher;
+use crate::message::hashes::{MessageHasher, MessageHashes};
 use crate::message::stages::Stages;
 use crate::output::Outlets;
 use crate::reasons::Tally;
@@ -30,7 +30,15 @@ pub struct Collector<'a> {
     /// The memory of exchanges; `None` if history is off.
     history: Option<&'a RefCell<History>>,
     outputs: &'a Outlets,
+    /// Messages that go to the outputs; `None` = all.
+    selection: Cell<Option<&'static dyn Selection>>,
     malformed: Tally<Malformed>,
+}
+
+/// A choice of messages for the outputs; what it leaves out is counted all the same.
+pub trait Selection: core::fmt::Debug {
+    /// Whether a message goes to the outputs; `policy_intervened` where a policy of the server did not let it pass.
+    fn wants(&self, event: &Event<'_>, hashes: &MessageHashes<'_>, policy_intervened: bool) -> bool;
 }
 
 /// The end of a frame's way.
@@ -59,6 +67,7 @@ impl<'a> Collector<'a> {
             health: RefCell::new(None),
             history: None,
             outputs,
+            selection: Cell::new(None),
             malformed: Tally::default(),
         }
     }
@@ -104,9 +113,18 @@ impl<'a> Collector<'a> {
         }
         drop(statistics);
         if let Some(health) = &mut *self.health.borrow_mut() {
-            health.observe(&event, &hashes);
+            if let Some(was_cached) = health.observe(&event, &hashes, place) {
+                self.statistics.borrow_mut().count_cached(place, was_cached);
+            }
+            if health.has_news() {
+                health.tell(|alarm| self.outputs.offer_alarm(alarm));
+            }
         }
-        self.outputs.offer(&event, frame);
+        if self.selection.get().is_none_or(|selection| {
+            selection.wants(&event, &hashes, dnstap.message.policy.is_some_and(Policy::intervenes))
+        }) {
+            self.outputs.offer(&event, frame);
+        }
         if let Some(mark) = mark {
             stages.pairing.note(mark);
         }
@@ -116,6 +134,11 @@ impl<'a> Collector<'a> {
     /// All outputs.
     pub fn outputs(&self) -> &'a Outlets {
         self.outputs
+    }
+
+    /// Hands the outputs only what is selected.
+    pub fn select(&self, selection: &'static dyn Selection) {
+        self.selection.set(Some(selection));
     }
 
     /// Puts another filter in force.
@@ -146,6 +169,7 @@ impl<'a> Collector<'a> {
     pub fn tick(&self, milliseconds: u64) {
         if let Some(health) = &mut *self.health.borrow_mut() {
             health.tick(milliseconds);
+            health.tell(|alarm| self.outputs.offer_alarm(alarm));
         }
     }
 

@@ -24,6 +24,7 @@
 //! | `..remote(retry = S)` | `retry`, `remote-address`, `remote-port` |
 //! | `..client_tls` | `tls-support` and the files; also the method `tls_keys` |
 //! | `..output` | `name`, `queue`, `when-full`; also the method `output_keys` |
+//! | `..record_output` | those and `alarms`, for outputs of records |
 //! | `..rotation(size = B, count = N)` | `file-max-size`, `file-count` |
 
 /// Makes a section of its table.
@@ -93,6 +94,33 @@ macro_rules! section {
                     queue: $crate::section::QueueSettings {
                         bytes: self.queue.map_or(0, $crate::limits::QueueSize::in_memory),
                         when_full: self.when_full,
+                        alarms: false,
+                    },
+                }
+            }
+        }
+    };
+    (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..record_output $($rest:tt)*) => {
+        $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
+            /// Name in metrics and log, to tell several of a kind apart; unset = the kind.
+            name: Option<$crate::values::Label> = None,
+            /// Bytes kept while the other end is slow or away; unset = the profile's.
+            queue: Option<$crate::limits::QueueSize> = None,
+            /// The fate of records when they are used up.
+            when_full: $crate::values::WhenFull = $crate::values::WhenFull::Drop,
+            /// Whether the alarms of the detectors come as records, too.
+            alarms: bool = false,
+        ] $($rest)* }
+
+        impl $name {
+            /// The keys that every output has.
+            pub fn output_keys(&self) -> $crate::section::OutputKeys<'_> {
+                $crate::section::OutputKeys {
+                    name: self.name.as_ref().map($crate::values::Label::as_str),
+                    queue: $crate::section::QueueSettings {
+                        bytes: self.queue.map_or(0, $crate::limits::QueueSize::in_memory),
+                        when_full: self.when_full,
+                        alarms: self.alarms,
                     },
                 }
             }
@@ -140,11 +168,13 @@ pub struct OutputKeys<'s> {
     pub queue: QueueSettings,
 }
 
-/// The keys `queue` and `when-full`.
+/// The keys `queue`, `when-full` and `alarms`.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueSettings {
     /// Bytes kept while the other end is slow or away; 0 until it is the profile's.
     pub bytes: usize,
     /// The fate of records beyond.
     pub when_full: WhenFull,
+    /// Whether alarms come, too.
+    pub alarms: bool,
 }

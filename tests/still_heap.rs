@@ -117,7 +117,7 @@ fn collector_of(
     formats: &[Format],
 ) -> (&'static Collector<'static>, &'static Outlets, Limits, &'static RefCell<Statistics>) {
     let limits = Limits::resolve(&limits::Section::default());
-    let settings = QueueSettings { bytes: 256 << 10, when_full: WhenFull::Drop };
+    let settings = QueueSettings { bytes: 256 << 10, when_full: WhenFull::Drop, alarms: false };
     let outputs =
         leak(Outlets::new(formats.iter().map(|&format| Outlet::new("stdout", format, b"\n", settings))));
     let statistics = leak(RefCell::new(everything(&limits)));

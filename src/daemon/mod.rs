@@ -27,7 +27,8 @@ use crate::limits::{DRAIN_SECONDS, Limits};
 use crate::message::filter::Filter;
 use crate::message::geoip;
 use crate::names::sources::{self, NameSources, OwnedFact};
-use crate::output::{Plan, ReopenedFile, Sink};
+use crate::output::{Outlets, Plan, ReopenedFile, Sink};
+use crate::pipeline::Selection;
 use crate::process::privileges::KeptFile;
 use crate::process::{PidFile, StartError, descriptors, privileges, service};
 use crate::reactor::{Timer, block_on};
@@ -47,10 +48,30 @@ use service::Watchdog;
 ///
 /// The missing part of the machine: a port, a file, a permission.
 pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
+    run_with(config, overlay, None)
+}
+
+/// Runs until a capture is replayed and printed, or nobody reads on: what is not selected is not printed.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub fn print(config: Config, selection: &'static dyn Selection) -> Result<(), StartError> {
+    run_with(config, CommandLine::default(), Some(selection))
+}
+
+fn run_with(
+    config: Config,
+    overlay: CommandLine,
+    selection: Option<&'static dyn Selection>,
+) -> Result<(), StartError> {
     let signals = Signals::block().map_err(StartError::of("signals"))?;
     let identity = privileges::identity(&config.process)?;
     log::start(&config.trace, Some(&identity))
         .map_err(StartError::of(format!("trace.file: {}", parts::shown(config.trace.file.as_deref()))))?;
+    if selection.is_some() {
+        log::only_warnings();
+    }
     debug!("Start dnstapd...");
     if config.file.is_some() {
         debug!("External config file loaded");
@@ -80,6 +101,9 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
         (&*Box::leak(Box::new(parts)), sinks)
     });
     parts.receiver.collector.set_geoip(opened.geoip.take());
+    if let Some(selection) = selection {
+        parts.receiver.collector.select(selection);
+    }
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
     let result = block_on(executor.run(Box::pin(async {
@@ -87,12 +111,34 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
         executor.spawn(log::run()).detach();
         let mut running = Tasks::start(&config, opened, sinks, parts, executor)?;
         service::ready();
-        let result = running.until_stop(config, &overlay, parts, &signals).await;
+        let stopped = running.until_stop(config, &overlay, parts, &signals);
+        let result = match selection {
+            Some(_) => printed(stopped, &parts.stage.outlets, &signals).await,
+            None => stopped.await,
+        };
         running.stop(parts).await;
         log::finish().await;
         result
     })));
     drop(pid_file);
+    result
+}
+
+/// Waits for the end of a capture, and for whoever reads what is printed of it, or for a signal.
+async fn printed(
+    stopped: impl Future<Output = Result<(), StartError>>,
+    outlets: &Outlets,
+    signals: &AsyncSignals,
+) -> Result<(), StartError> {
+    let unread = async {
+        outlets.closed().await;
+        Ok(())
+    };
+    let result = or(stopped, unread).await;
+    let asked = async {
+        let _ = signals.next().await;
+    };
+    or(outlets.drained(), asked).await;
     result
 }
 

@@ -8,6 +8,7 @@
 //! The size of the longest record is the sum of its parts (see `limits::RECORD_BYTES`), so a record that does
 //! not fit cannot happen; if it did, it would be dropped and counted as `oversize`.
 
+pub mod alarm;
 pub mod json;
 pub mod text;
 

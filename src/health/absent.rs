@@ -1,7 +1,7 @@
 //! The health in a build without it: a type with no values, so that nothing else needs to know.
 
 use super::Section;
-use super::alarms::Alarms;
+use super::alarms::{Alarm, Alarms};
 use super::upstreams::Upstreams;
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
@@ -22,7 +22,7 @@ impl Health {
     }
 
     /// Never called.
-    pub fn observe(&mut self, _: &Event<'_>, _: &MessageHashes<'_>) {
+    pub fn observe(&mut self, _: &Event<'_>, _: &MessageHashes<'_>, _: usize) -> Option<bool> {
         match *self {}
     }
 
@@ -38,6 +38,16 @@ impl Health {
 
     /// Never called.
     pub fn alarms(&self) -> &Alarms {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn has_news(&self) -> bool {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn tell(&mut self, _: impl FnMut(&Alarm)) {
         match *self {}
     }
 

@@ -38,6 +38,9 @@ choice! {
 /// Kinds of alarms.
 pub const KINDS: usize = AlarmKind::ALL.len();
 
+/// Seconds for which no subject is heard again, whatever is configured.
+const HOLD_OFF_MIN: u32 = 60;
+
 /// Bytes of a subject that are kept.
 const SUBJECT_BYTES: usize = 64;
 
@@ -87,6 +90,8 @@ pub struct Alarms {
     list: Box<[Option<Alarm>]>,
     /// Where the next one goes.
     next: usize,
+    /// How many of the newest nobody was told of.
+    untold: usize,
     totals: [u64; KINDS],
 }
 
@@ -130,7 +135,7 @@ impl Alarms {
         let Finding { kind, subject, count, seconds, example } = finding;
         let is_held = |alarm: &&mut Alarm| {
             let passed = seconds.abs_diff(alarm.first);
-            alarm.kind == kind && alarm.subject == subject && passed < u64::from(hold_off)
+            alarm.kind == kind && alarm.subject == subject && passed < u64::from(hold_off.max(HOLD_OFF_MIN))
         };
         if let Some(alarm) = self.list.iter_mut().flatten().find(is_held) {
             alarm.count = alarm.count.max(count);
@@ -141,10 +146,26 @@ impl Alarms {
             *place = Some(Alarm { kind, subject, count, first: seconds, last: seconds, example });
         }
         self.next = (self.next + 1) % self.list.len().max(1);
+        self.untold = (self.untold + 1).min(self.list.len());
         if let Some(total) = self.totals.get_mut(kind as usize) {
             *total += 1;
         }
         true
+    }
+
+    /// Whether there are alarms that nobody was told of.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.untold > 0
+    }
+
+    /// Tells of them, oldest first.
+    pub fn tell(&mut self, mut tell: impl FnMut(&Alarm)) {
+        for number in (0..core::mem::take(&mut self.untold)).rev() {
+            if let Some(alarm) = self.iter().nth(number) {
+                tell(alarm);
+            }
+        }
     }
 
     /// The alarms, newest first.
@@ -161,7 +182,7 @@ impl Alarms {
 
 impl Default for Alarms {
     fn default() -> Self {
-        Alarms { list: table(HEALTH_ALARMS, None), next: 0, totals: [0; KINDS] }
+        Alarms { list: table(HEALTH_ALARMS, None), next: 0, untold: 0, totals: [0; KINDS] }
     }
 }
 
@@ -227,6 +248,19 @@ mod tests {
         let shown: Vec<_> = alarms.iter().map(|alarm| (alarm.count, alarm.first, alarm.last)).collect();
         assert_eq!(shown, [(1, 1_060, 1_060), (2, 1_059, 1_059), (1, 1_000, 1_059)]);
         assert_eq!(alarms.totals().map(|(_, total)| total).sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn each_alarm_is_told_once() {
+        let mut alarms = Alarms::default();
+        for (number, seconds) in [(1, 1_000), (2, 1_001), (1, 1_030), (1, 1_060)] {
+            alarms.raise(finding(number, seconds), 1);
+        }
+        let mut told = Vec::new();
+        alarms.tell(|alarm| told.push((alarm.count, alarm.first)));
+        assert_eq!(told, [(1, 1_000), (2, 1_001), (1, 1_060)], "a minute apart at least");
+        assert!(!alarms.has_news());
+        alarms.tell(|alarm| panic!("{alarm}"));
     }
 
     #[test]

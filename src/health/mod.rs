@@ -20,11 +20,15 @@ mod absent;
 #[cfg(feature = "health")]
 mod bursts;
 #[cfg(feature = "health")]
+mod cache;
+#[cfg(feature = "health")]
 mod devices;
 #[cfg(feature = "health")]
 mod domain_table;
 #[cfg(feature = "health")]
 mod domains;
+#[cfg(feature = "health")]
+mod new_domains;
 #[cfg(feature = "health")]
 mod rebinding;
 #[cfg(feature = "health")]
@@ -40,11 +44,17 @@ mod watch;
 pub use absent::Health;
 pub use section::Section;
 #[cfg(feature = "health")]
-pub use watch::{COST, Health};
+pub use watch::{COST, Health, cost};
 
 /// Bytes that it takes.
 #[cfg(not(feature = "health"))]
 pub const COST: usize = 0;
+
+/// Bytes that a section asks for.
+#[cfg(not(feature = "health"))]
+pub fn cost(_: &Section) -> usize {
+    0
+}
 
 /// Whether this build has it.
 pub const BUILT: bool = cfg!(feature = "health");

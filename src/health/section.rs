@@ -26,6 +26,8 @@ pub struct Section {
     pub new_device: DetectorSection<false, 1>,
     /// A client that asks a server elsewhere.
     pub resolver_bypass: DetectorSection<false, 1>,
+    /// A domain that was not seen before.
+    pub newly_observed: DetectorSection<false, 1>,
 }
 
 impl Default for Section {
@@ -40,6 +42,7 @@ impl Default for Section {
             slow_upstream: Default::default(),
             new_device: Default::default(),
             resolver_bypass: Default::default(),
+            newly_observed: Default::default(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Health in a build with it: which message goes to which detector.
 
-use super::alarms::{AlarmKind, Alarms, Finding};
+use super::alarms::{Alarm, AlarmKind, Alarms, Finding};
 use super::bursts::Burst;
+use super::cache::AskedOthers;
 use super::devices::SeenDevices;
 use super::domains::RegisteredDomain;
+use super::new_domains::SeenDomains;
 use super::rebinding;
 use super::section::{DetectorSection, Section};
 use super::subdomains::RandomSubdomains;
@@ -21,11 +23,13 @@ pub struct Health {
     section: Section,
     upstreams: Upstreams,
     outstanding: Outstanding,
+    asked: Box<AskedOthers>,
     nxdomain: Burst,
     servfail: Burst,
     subdomains: Option<Box<RandomSubdomains>>,
     tunnels: Option<Box<Tunnels>>,
     devices: Option<Box<SeenDevices>>,
+    domains: Option<Box<SeenDomains>>,
     alarms: Alarms,
     hasher: SeededState,
     /// The time of the last message, and milliseconds since.
@@ -37,9 +41,16 @@ pub struct Health {
 pub const COST: usize = size_of::<Health>()
     + Upstreams::COST
     + Outstanding::COST
+    + size_of::<AskedOthers>()
     + size_of::<RandomSubdomains>()
     + size_of::<Tunnels>()
     + Alarms::COST;
+
+/// Bytes that a section asks for.
+pub fn cost(section: &Section) -> usize {
+    let domains = if section.newly_observed.enable { SeenDomains::COST } else { 0 };
+    if section.enable { COST + domains } else { 0 }
+}
 
 impl Health {
     /// Watches as the section says; `None` if it is off.
@@ -52,11 +63,13 @@ impl Health {
             section: section.clone(),
             upstreams: Upstreams::default(),
             outstanding: Outstanding::new(),
+            asked: Box::default(),
             nxdomain: Burst::default(),
             servfail: Burst::default(),
             subdomains: None,
             tunnels: None,
             devices: None,
+            domains: None,
             alarms: Alarms::default(),
             hasher: seeded_state(),
             clock: 0,
@@ -72,19 +85,28 @@ impl Health {
         switch(&mut self.subdomains, &section.random_subdomains);
         switch(&mut self.tunnels, &section.tunnel);
         switch(&mut self.devices, &section.new_device);
+        switch(&mut self.domains, &section.newly_observed);
     }
 
-    /// Looks at one message.
+    /// Looks at one message of the stream at that place. Of a response to a client: whether it came from the cache,
+    /// where that is known.
     #[inline]
-    pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+    pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) -> Option<bool> {
         if let Some(time) = event.time {
             (self.clock, self.passed_ms) = (time.seconds, 0);
         }
         if is_upstream(event.message_type) {
+            if !event.is_response() {
+                self.asked.note(event, hashes, stream);
+            }
             self.observe_upstream(event, hashes);
         } else if hashes.is_of_client {
             self.observe_client(event, hashes);
+            if event.message_type == MessageType::CLIENT_RESPONSE {
+                return self.asked.judge(event, hashes, stream);
+            }
         }
+        None
     }
 
     fn observe_upstream(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
@@ -140,7 +162,7 @@ impl Health {
             let finding = Finding::address(AlarmKind::ResolverBypass, client, 1, self.clock);
             self.alarms.raise(finding.with_example(server), section.resolver_bypass.hold_off.get());
         }
-        if self.subdomains.is_some() || self.tunnels.is_some() {
+        if self.subdomains.is_some() || self.tunnels.is_some() || self.domains.is_some() {
             self.observe_name(event, hashes);
         }
     }
@@ -149,6 +171,13 @@ impl Health {
         let Some(domain) = RegisteredDomain::of(&hashes.name) else { return };
         let key = domain.hash(&self.hasher);
         let section = &self.section;
+        if let Some(domains) = &mut self.domains
+            && domains.is_new(key, self.clock)
+        {
+            let mut finding = Finding::name(AlarmKind::NewlyObserved, domain.suffix, 1, self.clock);
+            finding.example = event.query.address;
+            self.alarms.raise(finding, section.newly_observed.hold_off.get());
+        }
         if let Some(subdomains) = &mut self.subdomains
             && let Some(count) = subdomains.observe(
                 (key, hashes.folded),
@@ -197,6 +226,17 @@ impl Health {
     /// The finding.
     pub fn alarms(&self) -> &Alarms {
         &self.alarms
+    }
+
+    /// Whether alarms were raised that nobody was told of.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.alarms.has_news()
+    }
+
+    /// Tells of the alarms that were raised since the last time, oldest first.
+    pub fn tell(&mut self, tell: impl FnMut(&Alarm)) {
+        self.alarms.tell(tell);
     }
 
     /// Counts from zero again. What was found stays.

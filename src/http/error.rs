@@ -107,6 +107,17 @@ impl fmt::Display for HttpError {
 }
 
 impl HttpError {
+    /// The reason in words.
+    pub(crate) fn reason(self) -> impl fmt::Display {
+        struct Reason(HttpError);
+        impl fmt::Display for Reason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write_reason(f)
+            }
+        }
+        Reason(self)
+    }
+
     fn write_reason(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             HttpError::TransferEncoding => "bodies in a transfer encoding are not understood",

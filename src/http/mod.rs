@@ -67,6 +67,7 @@ use auth::Credentials;
 use host::HostNames;
 use response::Words;
 
+pub(crate) use documents::log_filter::FilterTexts;
 pub use section::{Section, address, listeners};
 pub use server::{Stop, cost, serve};
 

@@ -81,6 +81,11 @@ pub fn start(section: &Section, owner: Option<&Identity>) -> io::Result<()> {
     Ok(())
 }
 
+/// Leaves out what is not a warning at least.
+pub fn only_warnings() {
+    log::set_max_level(LevelFilter::Warn);
+}
+
 /// Takes over another section; opens the file again, so a rotated one is let go. The task of [`run`] does that, since it
 /// may block, and says when it fails; the log then goes on as before.
 pub fn reconfigure(section: &Section) {

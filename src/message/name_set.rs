@@ -7,9 +7,10 @@
 //! numbers        | sorted in a group: 31 of a million names |
 //! ```
 //!
-//! A name takes four bytes, whatever its length, so a million fit 4 MiB. What is looked up is found by a binary search in
-//! one group. A name that is not in the set is taken for one that is with a probability of 31 in 2^32; the hash is
-//! seeded, so nobody can choose such a name.
+//! An entry takes four bytes, whatever its length, so a million fit 4 MiB; while they are read, they take 8 MiB more. The
+//! hash is of the name and of what the entry stands for: itself, what is below, or both. Only what the set has entries of
+//! is looked for, once for each label, by a binary search in one group. A name that is not in the set is taken for one
+//! that is with a probability of 31 in 2^32 each time; the hash is seeded, so nobody can choose such a name.
 //!
 //! A list is a file of one of these forms, which are told line by line:
 //!
@@ -37,6 +38,8 @@ pub struct NameSet {
     groups: Box<[u32]>,
     numbers: Box<[u32]>,
     hasher: SeededState,
+    /// Bit n: there are entries of scope n.
+    scopes: u8,
 }
 
 /// The names that an entry stands for.
@@ -46,6 +49,14 @@ enum EntryScope {
     Alone,
     /// Names below it.
     Below,
+    /// Both.
+    Both,
+}
+
+impl EntryScope {
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
 }
 
 const GROUP_BITS: u32 = 15;
@@ -62,7 +73,7 @@ impl NameSet {
     /// Those of the files.
     pub fn read(files: &mut dyn Iterator<Item = io::Result<std::fs::File>>) -> io::Result<Self> {
         let hasher = seeded_state();
-        let mut hashes = Vec::new();
+        let (mut hashes, mut scopes) = (Vec::new(), 0);
         for file in files {
             let mut reader = BufReader::new(file?);
             let mut line = Vec::new();
@@ -78,14 +89,15 @@ impl NameSet {
                         && let Some(hash) = hash_text(&hasher, name, scope)
                     {
                         hashes.push(hash);
+                        scopes |= scope.bit();
                     }
                 });
             }
         }
-        Ok(NameSet::of(hashes, hasher))
+        Ok(NameSet::of(hashes, scopes, hasher))
     }
 
-    fn of(mut hashes: Vec<u64>, hasher: SeededState) -> Self {
+    fn of(mut hashes: Vec<u64>, scopes: u8, hasher: SeededState) -> Self {
         hashes.sort_unstable();
         hashes.dedup();
         let mut groups = vec![0u32; (1 << GROUP_BITS) + 1];
@@ -100,10 +112,15 @@ impl NameSet {
             *group = sum;
         }
         let numbers = hashes.iter().map(|hash| number(*hash)).collect();
-        NameSet { groups: groups.into(), numbers, hasher }
+        NameSet { groups: groups.into(), numbers, hasher, scopes }
     }
 
-    /// Names in the set.
+    /// Bytes it takes.
+    pub fn cost(&self) -> usize {
+        size_of_val(&*self.groups) + size_of_val(&*self.numbers)
+    }
+
+    /// Entries in the set.
     pub fn len(&self) -> usize {
         self.numbers.len()
     }
@@ -115,20 +132,31 @@ impl NameSet {
 
     /// Whether an entry is the name, or one that it is below.
     pub fn contains(&self, name: Name<'_>) -> bool {
-        if self.has(hash_wire(&self.hasher, name.octets(), EntryScope::Alone)) {
+        if self.has_entry(name.octets(), [EntryScope::Alone, EntryScope::Both]) {
             return true;
+        }
+        if self.scopes == EntryScope::Alone.bit() {
+            return false;
         }
         let mut rest = name.octets();
         while let Some((length, after)) = rest.split_first() {
             let Some(parent) = after.get(usize::from(*length)..).filter(|parent| parent.len() > 1) else {
                 return false;
             };
-            if self.has(hash_wire(&self.hasher, parent, EntryScope::Below)) {
+            if self.has_entry(parent, [EntryScope::Below, EntryScope::Both]) {
                 return true;
             }
             rest = parent;
         }
         false
+    }
+
+    /// Whether there is an entry of one of two scopes.
+    fn has_entry(&self, wire: &[u8], scopes: [EntryScope; 2]) -> bool {
+        let has = |scope: EntryScope| {
+            self.scopes & scope.bit() != 0 && self.has(hash_wire(&self.hasher, wire, scope))
+        };
+        scopes.into_iter().any(has)
     }
 
     fn has(&self, hash: u64) -> bool {
@@ -177,8 +205,7 @@ fn read_entry<'l>(line: &'l str, mut take: impl FnMut(&'l str, EntryScope)) {
     let line = line.split(['#', ';']).next().unwrap_or_default().trim();
     let mut both = |name: &'l str| {
         if is_name(name) {
-            take(name, EntryScope::Alone);
-            take(name, EntryScope::Below);
+            take(name, EntryScope::Both);
         }
     };
     if let Some(rule) = line.strip_prefix("||") {
@@ -229,11 +256,14 @@ mod tests {
 
     fn set(text: &str) -> NameSet {
         let hasher = seeded_state();
-        let mut hashes = Vec::new();
+        let (mut hashes, mut scopes) = (Vec::new(), 0);
         for line in text.lines() {
-            read_entry(line, |name, scope| hashes.extend(hash_text(&hasher, name, scope)));
+            read_entry(line, |name, scope| {
+                hashes.extend(hash_text(&hasher, name, scope));
+                scopes |= scope.bit();
+            });
         }
-        NameSet::of(hashes, hasher)
+        NameSet::of(hashes, scopes, hasher)
     }
 
     fn contains(set: &NameSet, text: &str) -> bool {
@@ -285,9 +315,9 @@ mod tests {
         let names = |prefix: &'static str| {
             (0..1_000_000u32).map(move |number| format!("{prefix}{number}.example.net"))
         };
-        let hashes = names("a").filter_map(|name| hash_text(&hasher, &name, EntryScope::Alone)).collect();
-        let set = NameSet::of(hashes, hasher.clone());
-        assert!(size_of_val(&*set.groups) + size_of_val(&*set.numbers) <= 4 << 20);
+        let hashes = names("a").filter_map(|name| hash_text(&hasher, &name, EntryScope::Both)).collect();
+        let set = NameSet::of(hashes, EntryScope::Both.bit(), hasher.clone());
+        assert!(set.cost() <= 4 << 20);
         assert!(names("a").step_by(97).all(|name| contains(&set, &name)));
         let false_ones = names("b").filter(|name| contains(&set, name)).count();
         // One in 2^27 each, and each name is looked up four times.
@@ -300,7 +330,7 @@ mod tests {
         std::fs::write(&path, "0.0.0.0 one.example\r\n\u{fffd}\n||two.example^\nthree.example").unwrap();
         let set = NameSet::read(&mut [std::fs::File::open(&path)].into_iter()).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(set.len(), 5);
+        assert_eq!(set.len(), 3);
         assert!(["one.example", "two.example", "x.three.example"].iter().all(|name| contains(&set, name)));
     }
 }

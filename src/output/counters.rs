@@ -1,6 +1,6 @@
 //! The counters of an output.
 //!
-//! At any instant `received = delivered + dropped + queued`, in messages. That holds by construction: a message that comes
+//! At any instant `received + alarms = delivered + dropped + queued`, in messages and alarms. That holds by construction: a message that comes
 //! in is queued or dropped, and one that leaves the queue is delivered or dropped.
 
 use crate::metric::{Counter, counters};
@@ -11,6 +11,8 @@ counters! {
     pub struct OutletCounters {
         /// Messages that were offered.
         pub received: Counter;
+        /// Alarms that were offered.
+        pub alarms: Counter = counter("dnstapd_output_alarms_total");
         /// Records written to the last byte.
         pub delivered: Counter = counter("dnstapd_output_delivered_total");
         /// Records that went nowhere.

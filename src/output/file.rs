@@ -23,7 +23,7 @@ use super::{
 use crate::limits::FILE_BATCH_BYTES;
 use crate::reactor::Timer;
 use crate::section::{OutputKeys, section};
-use crate::values::{FilePath, Format, PlanError, choice};
+use crate::values::{FilePath, Format, KeyError, PlanError, choice};
 
 section! {
     /// Section `output.file`.
@@ -34,7 +34,7 @@ section! {
         /// The live file.
         file: FilePath = FilePath::new("/var/log/dnstap.log"),
         ..rotation(size = 10 << 20, count = 10)
-        ..output
+        ..record_output
     }
 }
 
@@ -63,6 +63,17 @@ impl OutputKind for Section {
 
     fn is_enabled(&self) -> bool {
         self.enable
+    }
+
+    /// A capture has messages alone.
+    fn check(&self) -> Result<(), KeyError> {
+        if self.alarms && self.format == FileFormat::Dnstap {
+            return Err(KeyError::new(
+                "alarms",
+                "a capture has no place for alarms; allowed with `dnstap`: `false`",
+            ));
+        }
+        Ok(())
     }
 
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, PlanError> {

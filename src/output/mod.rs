@@ -16,6 +16,7 @@
 //! At any instant `received = delivered + dropped + queued`, in messages, or in lines for the output that makes its own.
 
 mod capture_file;
+mod columns;
 mod counters;
 mod datagram_sink;
 pub mod dnstap;

@@ -33,6 +33,8 @@ pub struct Outlet {
     /// Whether the output is to end once its queue is empty.
     finishing: Cell<bool>,
     counters: OutletCounters,
+    /// Whether it takes alarms, too.
+    takes_alarms: bool,
     /// Whether it was ever connected.
     was_connected: Cell<bool>,
     drops: RefCell<DropReport>,
@@ -116,6 +118,7 @@ impl Outlet {
             reopen: Cell::new(false),
             finishing: Cell::new(false),
             counters,
+            takes_alarms: settings.alarms,
             was_connected: Cell::new(false),
             drops: RefCell::default(),
             lines: RefCell::default(),
@@ -135,6 +138,17 @@ impl Outlet {
             Ok(()) => self.counters.queued.count(),
             Err(reason) => self.counters.dropped.count(reason),
         }
+    }
+
+    /// Whether alarms are to come.
+    pub(super) fn takes_alarms(&self) -> bool {
+        self.takes_alarms
+    }
+
+    /// What was offered last was an alarm, not a message.
+    pub(super) fn was_alarm(&self) {
+        self.counters.received.uncount();
+        self.counters.alarms.count();
     }
 
     /// Takes one message that a line to come will count.
@@ -449,6 +463,11 @@ impl Outlet {
     /// Messages that wait.
     pub fn queued(&self) -> u64 {
         self.counters.queued.get()
+    }
+
+    /// Whether the other end is gone for good.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.get() == WriteState::Closed
     }
 
     /// Whether the other end is there.

@@ -9,9 +9,11 @@ use super::outlet::WaitPolicy;
 use super::record::RecordKind;
 use super::{DropReason, Outlet};
 use crate::format::{self, Record};
+use crate::health::alarms::Alarm;
 use crate::limits::OUTPUTS;
 use crate::message::event::Event;
 use crate::values::Format;
+use crate::wire::dnstap::Dnstap;
 use defmt_or_log::warn;
 
 /// All outputs that are on.
@@ -77,6 +79,25 @@ impl Outlets {
         }
     }
 
+    /// Encodes an alarm for every output that wants alarms.
+    #[cold]
+    pub fn offer_alarm(&self, alarm: &Alarm) {
+        let mut record = self.record.borrow_mut();
+        let mut event = Event::from_dnstap(&Dnstap::default());
+        event.time = Some(format::alarm::time(alarm));
+        for outlet in self.list.iter().filter(|outlet| outlet.takes_alarms()) {
+            let Some(format) = outlet.kind().format() else { continue };
+            let encoded = format::alarm::encode(format, alarm, &mut record);
+            let encoded =
+                encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| DropReason::Oversize);
+            match (outlet.kind(), encoded) {
+                (RecordKind::Syslog(envelope), Ok(record)) => envelope.offer_alarm(outlet, &event, record),
+                (_, encoded) => offer_encoded(outlet, &event, encoded),
+            }
+            outlet.was_alarm();
+        }
+    }
+
     /// Whether no output makes an input with this policy wait before its next message.
     pub fn has_room(&self, policy: WaitPolicy) -> bool {
         self.list.iter().all(|outlet| outlet.has_room(policy))
@@ -90,6 +111,11 @@ impl Outlets {
     /// Waits until nothing is queued any more.
     pub async fn drained(&self) {
         self.wait_until(|| self.list.iter().all(Outlet::is_drained)).await;
+    }
+
+    /// Waits until nobody takes anything any more.
+    pub async fn closed(&self) {
+        self.wait_until(|| self.list.iter().all(Outlet::is_closed)).await;
     }
 
     /// Asks all outputs to open their files again.
@@ -153,7 +179,7 @@ mod tests {
     use crate::output::syslog::choices::{Facility, HeaderFormat, Severity};
     use crate::section::QueueSettings;
     use crate::values::WhenFull;
-    use crate::wire::dnstap::{Dnstap, Message};
+    use crate::wire::dnstap::Message;
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
 
@@ -164,7 +190,7 @@ mod tests {
 
     #[test]
     fn two_outputs_of_one_format_encode_once() {
-        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop, alarms: false };
         let of = |format, end: &[u8]| Outlet::new("test", format, end, settings);
         let syslog =
             SyslogComposer::new(Format::Json, HeaderFormat::None, None, (Facility::Daemon, Severity::Info));
@@ -192,7 +218,7 @@ mod tests {
 
     /// One output with the smallest queue.
     fn outlets(when_full: WhenFull) -> Outlets {
-        let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full };
+        let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full, alarms: false };
         Outlets::new([Outlet::new("test", Format::Json, b"\n", settings)])
     }
 

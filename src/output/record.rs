@@ -157,7 +157,7 @@ mod tests {
         let mut event = Event::from_dnstap(&dnstap);
         event.query.address = Some(IpAddr::from([10, 0, 0, 0]));
         event.rewritten.query_address = true;
-        let settings = QueueSettings { bytes: 4096, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: 4096, when_full: WhenFull::Drop, alarms: false };
         let outlet = Outlet::of_kind("test", RecordKind::SelfMade, settings);
         RawFrames::new(256, Some("other")).offer(&outlet, &event, &frame[..length]);
         let mut sent = Vec::new();

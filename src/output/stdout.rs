@@ -10,22 +10,24 @@
 //! Standard output does not come back. Any other error, such as a full disk, is tried again every second.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use smol::future::yield_now;
 
+use super::columns::Columns;
 use super::{
     DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, RecordKind, RunningSink, Sink, TaskContext,
     TaskStep, WriteState,
 };
+use crate::limits::RECORD_BYTES;
 use crate::reactor::{Async, Timer};
 use crate::section::{OutputKeys, section};
 use crate::sys::stdio;
 use crate::values::Format;
 use crate::values::PlanError;
-use defmt_or_log::warn;
+use defmt_or_log::{info, warn};
 
 section! {
     /// Section `output.stdout`.
@@ -34,7 +36,7 @@ section! {
         enable: Option<bool> = None,
         /// How a record is written.
         format: Format = Format::Text,
-        ..output
+        ..record_output
     }
 }
 
@@ -55,12 +57,17 @@ impl OutputKind for Section {
     }
 
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        let writer = StdoutWriter::open()?;
+        let sink: Box<dyn Sink> = match self.format == Format::Text && io::stdout().is_terminal() {
+            true => Box::new(TerminalSink { writer, columns: Columns::new() }),
+            false => Box::new(writer),
+        };
         Ok(Plan {
             name: self.name().to_owned(),
             words: self.format.to_string(),
             kind: RecordKind::Plain { format: self.format, terminator: (*b"\n").into() },
             queue: self.output_keys().queue,
-            sink: Box::new(StdoutWriter::open()?),
+            sink,
         })
     }
 }
@@ -74,6 +81,63 @@ impl Sink for StdoutWriter {
         Box::pin(run(outlet, &context.outlets, *self))
     }
 }
+
+/// A terminal, which shows lines aligned and in colours.
+struct TerminalSink {
+    writer: StdoutWriter,
+    columns: Columns,
+}
+
+impl Sink for TerminalSink {
+    fn cost(&self) -> usize {
+        BATCH_BYTES + SHOWN_BYTES
+    }
+
+    fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
+        Box::pin(show(outlet, &context.outlets, *self))
+    }
+}
+
+/// Shows records until the terminal goes away.
+async fn show(outlet: &Outlet, outlets: &Outlets, terminal: TerminalSink) {
+    let TerminalSink { writer, mut columns } = terminal;
+    let (mut batch, mut shown) = (Vec::with_capacity(BATCH_BYTES), Vec::with_capacity(SHOWN_BYTES));
+    while outlet.next_step().await != TaskStep::End {
+        batch.clear();
+        shown.clear();
+        outlet.take_batch(&mut batch, BATCH_BYTES);
+        columns.show(&batch, &mut shown);
+        let mut rest = shown.as_slice();
+        while !rest.is_empty() {
+            match writer.write([rest, &[]]) {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    outlet.set_write_state(WriteState::Blocked);
+                    outlets.progressed();
+                    if writer.writable().await.is_err() {
+                        yield_now().await;
+                    }
+                }
+                Err(_) => {
+                    outlet.set_write_state(WriteState::Closed);
+                    outlet.discard(DropReason::Closed);
+                    outlets.progressed();
+                    return;
+                }
+            }
+        }
+        outlet.batch_written();
+        outlet.set_write_state(WriteState::Ready);
+        outlets.progressed();
+        yield_now().await;
+    }
+}
+
+/// Bytes of records that are taken at once: the longest fits.
+const BATCH_BYTES: usize = 2 * RECORD_BYTES;
+/// Room for what becomes of them. The shortest records grow most, by colours and spaces.
+const SHOWN_BYTES: usize = 8 * BATCH_BYTES;
 
 /// Standard output as something to write to.
 #[derive(Debug)]
@@ -170,7 +234,7 @@ pub async fn run(outlet: &Outlet, outlets: &Outlets, target: StdoutWriter) {
                 }
             }
             Err(error) if is_final(&error) => {
-                warn!("Output {}: the reader is gone, records are dropped from now on", outlet.name());
+                info!("Output {}: the reader is gone, records are dropped from now on", outlet.name());
                 outlet.set_write_state(WriteState::Closed);
                 outlet.discard(DropReason::Closed);
                 outlets.progressed();

@@ -19,7 +19,7 @@ section! {
         delimiter: String = "\n".to_owned(),
         ..remote(retry = 5)
         ..client_tls
-        ..output
+        ..record_output
     }
 }
 

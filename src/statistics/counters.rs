@@ -88,6 +88,14 @@ plain_counters! {
     blocked: "blocked", |_| 0, {
         Response as "dnstap_responses_blocked": "Responses to clients that a policy or a list kept back.",
     }
+    /// Responses to clients from the cache, as far as health knows: it counts them, and the next ones.
+    cached: "cached", |_| 0, {
+        Response as "dnstap_responses_cached": "Responses to clients from the resolver's cache, where that is known.",
+    }
+    /// Responses to clients for which other servers were asked.
+    fetched: "fetched", |_| 0, {
+        Response as "dnstap_responses_fetched": "Responses to clients for which other servers were asked.",
+    }
     /// Queries that found no response, if a history is kept: the history counts them.
     unanswered: "unanswered", |_| 0, {
         Query as "dnstap_queries_unanswered": "Queries without a response within 60 s.",
@@ -204,6 +212,12 @@ impl Counters {
     /// Counts a response that was counted as a message as one that was blocked.
     pub(super) fn count_blocked(&mut self) {
         self.responses.plain.blocked += 1;
+    }
+
+    /// Counts a response that was counted as a message as one from the cache, or not.
+    pub(super) fn count_cached(&mut self, was_cached: bool) {
+        let plain = &mut self.responses.plain;
+        *(if was_cached { &mut plain.cached } else { &mut plain.fetched }) += 1;
     }
 
     /// Counts a query that found no response.

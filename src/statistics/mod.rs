@@ -248,6 +248,13 @@ impl Statistics {
         }
     }
 
+    /// Counts a response of the stream at that place as one from the cache, or as one for which others were asked.
+    pub(crate) fn count_cached(&mut self, place: usize, was_cached: bool) {
+        if let Some(stream) = self.streams.get_mut(place) {
+            stream.counters.count_cached(was_cached);
+        }
+    }
+
     /// Counts a query of the stream at that place that found no response.
     pub(crate) fn count_unanswered(&mut self, place: usize) {
         if let Some(stream) = self.streams.get_mut(place) {

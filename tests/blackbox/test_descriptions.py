@@ -19,7 +19,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import harness
-from harness import TOP, Daemon, Sender, dns, free_port, message, natively, temporary_folder
+from harness import TOP, Daemon, Sender, dns, field, free_port, message, natively, temporary_folder
 
 CONFIGS = os.path.join(TOP, "configs")
 
@@ -279,6 +279,19 @@ def test_promtool_takes_the_configuration():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_promtool_takes_the_rules():
+    """The alerts come and go over an hour of made-up series, and name only metrics that there are."""
+    for words in (["check", "rules", os.path.join(CONFIGS, "alerts.yml")],
+                  ["test", "rules", os.path.join(TOP, "tests/data/alerts.yml")]):
+        done = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+    with open(os.path.join(TOP, "docs/metrics.md"), encoding="utf-8") as file:
+        known = set(re.findall(r"`(dnstapd?_\w+)", file.read()))
+    expressions = re.sub(r"(record|alert|summary): .*", "", read("alerts.yml")).split("groups:")[1]
+    named = set(re.findall(r"(?<![\w:])dnstapd?_\w+(?![\w:])", expressions))
+    assert named and named <= known, named - known
+
+
 def test_the_dashboard_is_one_for_grafana():
     """Grafana's own schema, in the form of its library, takes the file and gives it back."""
     dashboard = json.loads(read("grafana.json"))
@@ -320,12 +333,16 @@ def test_every_panel_has_data_in_a_real_prometheus():
           Prometheus(daemon, folder) as prometheus):
         sender = Sender(daemon.tcp)
         at = int(time.time())
+        server = field(5, bytes([192, 0, 2, 53])) + field(7, 53)
         def send():
             for identity in (b"ns1", b"ns 2"):
                 sender.send(message(identity=identity, when=(at, 0)),
                             message(identity=identity, payload=dns(qtype=28), when=(at, 0)),
                             *(message(6, payload=dns(flags=0x8180 | rcode), asked=(at, 0),
-                                      when=(at, 20_000_000), identity=identity) for rcode in (0, 2, 3, 5)))
+                                      when=(at, 20_000_000), identity=identity) for rcode in (0, 2, 3, 5)),
+                            message(7, when=(at, 0), identity=identity, more=server),
+                            message(8, payload=dns(flags=0x8180), asked=(at, 0), when=(at, 20_000_000), identity=identity,
+                                    more=server))
         send()
         daemon.wait(lambda: prometheus.query("up == 1"), 30, lambda: "Prometheus does not scrape")
         for _ in range(10):

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Upstream servers and alarms: what /upstreams, /alarms and the metrics say of scripted scenes."""
+import os
+import socket
 import struct
 
-from harness import Daemon, Sender, dns, field, message
+from harness import Daemon, Sender, dns, field, message, run_binary, temporary_folder
 
 CLIENT_QUERY, CLIENT_RESPONSE, FORWARDER_QUERY, FORWARDER_RESPONSE = 5, 6, 7, 8
 NOW = 1700000000
@@ -97,6 +99,82 @@ def test_bursts_and_new_devices():
         assert kinds(daemon) == [("nxdomain-burst", "lb1", 50)]
         send(daemon, *[client(CLIENT_QUERY, "www.example.com.")] * 3)
         assert kinds(daemon)[0] == ("new-device", "192.0.2.10", 1) and len(kinds(daemon)) == 2
+
+
+def random_subdomains(domain="victim.net.", when=NOW):
+    return [client(CLIENT_QUERY, f"x{number}.{domain}", when=when) for number in range(300)]
+
+
+def test_alarms_go_to_the_outputs_that_want_them():
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    server.settimeout(20)
+    syslog = (f"[output.syslog]\nenable = true\nalarms = true\nremote-address = '127.0.0.1'\nformat = 'text'\n"
+              f"remote-port = {server.getsockname()[1]}\n")
+    with temporary_folder() as folder:
+        path = os.path.join(folder, "plain")
+        files = f"[output.file]\nenable = true\nformat = 'json'\nfile = '{path}'\n"
+        with Daemon(extra=syslog + files, stdout_keys="alarms = true") as daemon:
+            send(daemon, *random_subdomains())
+            (alarm,) = [record for record in daemon.records() if record["message"] == "ALARM"]
+            assert list(alarm) == ["timestamp", "message", "kind", "subject", "count", "first", "last"]
+            (listed,) = daemon.json("/alarms")["alarms"]
+            assert (alarm["kind"], alarm["subject"]) == ("random-subdomains", "victim.net."), alarm
+            assert alarm["timestamp"] == alarm["first"] == listed["first"], (alarm, listed)
+            # 4 is the severity, whatever that of the messages is.
+            told = [line for line in (server.recv(9000) for _ in range(301)) if b" ALARM " in line]
+            assert len(told) == 1 and told[0].startswith(f"<28>1 {alarm['first']} - dnstapd - - - ALARM ".encode()), told
+            fields = told[0].split(b" - - - ")[1].split(b" ")
+            assert fields[1:3] == [b"random-subdomains", b"victim.net."] and len(fields) == 6, fields
+            with open(path) as file:
+                assert "ALARM" not in file.read()
+            metrics = daemon.metrics()
+            for which, alarms in (("stdout", 1), ("syslog", 1), ("file", 0)):
+                label = f'output="{which}"'
+                assert metrics[f"dnstapd_output_alarms_total{{{label}}}"] == alarms
+                delivered = metrics[f"dnstapd_output_delivered_total{{{label}}}"]
+                assert delivered + metrics[f"dnstapd_output_queued{{{label}}}"] == 300 + alarms, which
+            # Within the hold-off nothing is told again.
+            send(daemon, *random_subdomains(when=NOW + 120))
+            assert daemon.metrics()['dnstapd_output_alarms_total{output="stdout"}'] == 1
+
+
+def test_outputs_that_cannot_take_alarms():
+    for section in ("[output.dnstap]\nenable = true\nremote-address = 'localhost'\nremote-port = 1\n",
+                    "[output.metrics]\nenable = true\n", "[output.file]\nenable = true\nformat = 'dnstap'\nfile = '/tmp/x'\n"):
+        status, out, err = run_binary("--check", config=section + "alarms = true\n")
+        assert status == 2 and "alarms" in err and not out, (section, err)
+
+
+def test_newly_observed_domains_are_told_after_a_week():
+    day = 86_400
+    with Daemon(fmt=None, extra="[health.newly-observed]\nenable = true") as daemon:
+        send(daemon, *(client(CLIENT_QUERY, f"www.site{hour % 24}.org.", when=NOW + hour * 3600) for hour in range(7 * 24 - 1)))
+        assert kinds(daemon) == []
+        send(daemon, *(client(CLIENT_QUERY, name, when=NOW + 8 * day)
+                       for name in ("www.site1.org.", "a.b.fresh.net.", "c.fresh.net.", "mail.site2.org.")))
+        assert kinds(daemon) == [("newly-observed", "fresh.net.", 1)]
+        assert "192.0.2.10" in daemon.json("/alarms")["alarms"][0]["text"]
+
+
+def test_the_cache_of_a_resolver():
+    """Three fetched, two from the cache; of a stream without an upstream side nothing is said."""
+    def answer(number, name, when, identity):
+        return message(6, dns(name, ident=number, flags=0x8180), when=(NOW + when, 60_000_000), asked=(NOW + when, 0), identity=identity)
+
+    with Daemon(fmt=None) as daemon:
+        messages = []
+        for when, (name, fetched) in enumerate((("a.example.", True), ("a.example.", False), ("b.example.", True), ("c.example.", True),
+                                                ("b.example.", False))):
+            if fetched:
+                messages.append(message(7, dns(name, ident=99), when=(NOW + when, 10_000_000), identity=b"both", more=SERVER))
+            messages += [answer(when, name, when, b"both"), answer(when, name, when, b"one-sided")]
+        send(daemon, *messages)
+        for stream, expected in (("both", [2, 3]), ("one-sided", [0, 0])):
+            counters = daemon.json(f"/counters?stream={stream}&more=response/cached,response/fetched")["counters"]
+            assert [counters["response/cached"], counters["response/fetched"]] == expected, (stream, counters)
+        metrics = daemon.metrics()
+        assert (metrics["dnstap_responses_cached"], metrics["dnstap_responses_fetched"]) == (2, 3)
 
 
 def test_off():

@@ -157,7 +157,7 @@ impl<'a, 'r> LogPage<'a, 'r> {
         let Some(log) = history.log() else { return Ok(()) };
         let Ok(texts) = FilterTexts::read(self.parameters) else { return Ok(()) };
         let Ok(filter) = texts.filter(self.parameters, self.now) else { return Ok(()) };
-        let client = |address| texts.wants_client(&history, address);
+        let client = |address| texts.wants_client(Some(&history), address);
         let before = chunk.used();
         loop {
             if self.left == Some(0) {

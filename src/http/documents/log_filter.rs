@@ -20,6 +20,7 @@ const VALUE_BYTES: usize = 512;
 const TEXT_BYTES: usize = crate::limits::HTTP_HEAD_BYTES;
 
 /// The texts that a filter borrows.
+#[derive(Debug)]
 pub(crate) struct FilterTexts {
     bytes: heapless::Vec<u8, TEXT_BYTES>,
     /// Ends of the texts; names come first, then identities, then devices.
@@ -96,7 +97,7 @@ impl FilterTexts {
     }
 
     /// Whether an address is one of a client that is asked for.
-    pub(crate) fn wants_client(&self, history: &History, address: Option<IpAddr>) -> bool {
+    pub(crate) fn wants_client(&self, history: Option<&History>, address: Option<IpAddr>) -> bool {
         let mut devices = self.texts().skip(self.names + self.identities).peekable();
         if self.networks.is_empty() && devices.peek().is_none() {
             return true;
@@ -104,7 +105,7 @@ impl FilterTexts {
         let Some(address) = address else { return false };
         self.networks.iter().any(|network| network.contains(address))
             || history
-                .name(Some(address))
+                .and_then(|history| history.name(Some(address)))
                 .is_some_and(|name| devices.any(|device| name.as_bytes().eq_ignore_ascii_case(device)))
     }
 }

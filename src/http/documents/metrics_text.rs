@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn there_is_room_for_the_counters_of_all_inputs_and_outputs() {
         let counters = InputCounters::new("tcp-socket");
-        let settings = QueueSettings { bytes: 8192, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: 8192, when_full: WhenFull::Drop, alarms: false };
         let output = Outlet::new("stdout", Format::Text, b"\n", settings);
         let counters: usize = families()
             .map(|metric| match metric.source {

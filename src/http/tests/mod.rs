@@ -42,7 +42,7 @@ impl World {
     pub(super) fn new(section: &Section, streams: usize) -> &'static World {
         let limits = Limits { streams, ..Limits::resolve(&Default::default()) };
         let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
-        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop, alarms: false };
         let outputs: &'static _ =
             Box::leak(Box::new(Outlets::new([Outlet::new("stdout", Format::Json, b"\n", settings)])));
         let filter = Filter::new(&filter::Section::default());

@@ -46,7 +46,7 @@ section! {
         rdkafka_config: Properties = Properties::default(),
         /// The key of each record.
         key: RecordKey = RecordKey::None,
-        ..output
+        ..record_output
     }
 }
 

@@ -98,7 +98,7 @@ mod tests {
     /// The content of the queue after an event with these fields was offered.
     fn queued(key: RecordKey, identity: Option<&[u8]>, address: Option<&[u8]>, query: &[u8]) -> Vec<u8> {
         let keyed = KeyedRecords { format: Format::Text, key };
-        let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full: WhenFull::Drop, alarms: false };
         let outlet = Outlet::of_kind("test", RecordKind::Keyed(keyed), settings);
         let message = Message {
             message_type: MessageType::CLIENT_QUERY,

@@ -30,6 +30,8 @@ pub struct SyslogComposer {
     framing: Option<MessageFraming>,
     /// `<PRI>`
     priority: heapless::String<8>,
+    /// That of alarms.
+    alarm_priority: heapless::String<8>,
 }
 
 /// The header before a record.
@@ -46,15 +48,28 @@ impl SyslogComposer {
         framing: Option<MessageFraming>,
         (facility, severity): (Facility, Severity),
     ) -> Self {
-        let mut priority = heapless::String::new();
-        let _ = write!(priority, "<{}>", 8 * facility as u16 + severity as u16);
-        SyslogComposer { format, header, framing, priority }
+        let priority_of = |severity: Severity| {
+            let mut priority = heapless::String::new();
+            let _ = write!(priority, "<{}>", 8 * facility as u16 + severity as u16);
+            priority
+        };
+        let (priority, alarm_priority) = (priority_of(severity), priority_of(Severity::Warning));
+        SyslogComposer { format, header, framing, priority, alarm_priority }
     }
 
     /// Puts the message of an encoded event into the output's queue.
     pub fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+        self.offer_with(&self.priority, outlet, event, record);
+    }
+
+    /// The same for an encoded alarm; `event` has its time.
+    pub fn offer_alarm(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+        self.offer_with(&self.alarm_priority, outlet, event, record);
+    }
+
+    fn offer_with(&self, priority: &str, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
         let mut head = Head::new();
-        if self.write_head(event, &mut head).is_err() {
+        if self.write_head(priority, event, &mut head).is_err() {
             return outlet.offer(Err(DropReason::Oversize));
         }
         let record = self.body(record);
@@ -69,11 +84,11 @@ impl SyslogComposer {
         outlet.offer(Ok(&[count.as_bytes(), head.as_bytes(), record, end]));
     }
 
-    fn write_head(&self, event: &Event<'_>, out: &mut Head) -> fmt::Result {
+    fn write_head(&self, priority: &str, event: &Event<'_>, out: &mut Head) -> fmt::Result {
         match self.header {
             HeaderFormat::None => Ok(()),
             HeaderFormat::Rfc5424 => {
-                out.write_ascii(self.priority.as_bytes())?;
+                out.write_ascii(priority.as_bytes())?;
                 out.write_ascii(b"1 ")?;
                 match event.time {
                     Some(time) => write_timestamp(out, time)?,
@@ -84,7 +99,7 @@ impl SyslogComposer {
                 out.write_ascii(b" dnstapd - - - ")
             }
             HeaderFormat::Rfc3164 => {
-                out.write_ascii(self.priority.as_bytes())?;
+                out.write_ascii(priority.as_bytes())?;
                 // There is no way to write a missing time.
                 write_month_time(out, event.time.unwrap_or_else(Time::now))?;
                 out.write_char(' ')?;
@@ -132,7 +147,7 @@ mod tests {
         timed: bool,
     ) -> String {
         let envelope = SyslogComposer::new(format, header, framing, (Facility::Local7, Severity::Debug));
-        let settings = QueueSettings { bytes: 1 << 16, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: 1 << 16, when_full: WhenFull::Drop, alarms: false };
         let outlet = Outlet::of_kind("test", RecordKind::SelfMade, settings);
         let query_time = if timed { SentTime::new(1_599_004_313, 591_736_999) } else { SentTime::default() };
         let message = Message { message_type: MessageType::CLIENT_QUERY, query_time, ..Message::default() };

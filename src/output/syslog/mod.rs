@@ -38,7 +38,7 @@ section! {
         /// The severity of every message.
         severity: Severity = Severity::Info,
         ..client_tls
-        ..output
+        ..record_output
     }
 }
 

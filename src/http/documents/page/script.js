@@ -313,7 +313,7 @@ const refresh = {
   async health(current) {
     if (!every(2)) return;
     const upstreams = (await maybe("upstreams"))?.upstreams ?? null, alarms = (await maybe("alarms"))?.alarms ?? null;
-    const { counters } = await (await ask("counters", { more: "query/unanswered,query,response,response/servfail", ...scope() })).json();
+    const { counters } = await (await ask("counters", { more: "query/unanswered,query,response,response/servfail,response/cached,response/fetched", ...scope() })).json();
     if (current()) showHealth(upstreams, alarms, counters);
   },
 };
@@ -789,7 +789,9 @@ function showHealth(upstreams, alarms, counters) {
     make("tbody", {}, ...upstreams.map(each => make("tr", {}, make("th", { scope: "row" }, each.server + (each.port && each.port !== 53 ? " port " + each.port : ""), make("small", {}, plain(each.stream ?? ""))),
       ...columns.map(([key, , show]) => make("td", { class: "count" }, show(each[key]))))))));
   const share = (part, all) => `${count(part ?? 0)} (${percent(all ? (part ?? 0) / all : null)})`;
-  $("loss").replaceChildren(...[["Unanswered queries", share(counters["query/unanswered"], counters.query)], ["SERVFAIL", share(counters["response/servfail"], counters.response)]].flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)]));
+  const hits = counters["response/cached"], known = hits + counters["response/fetched"];
+  $("loss").replaceChildren(...[["Unanswered queries", share(counters["query/unanswered"], counters.query)],
+    ["Cached", known ? share(hits, known) : "unknown"], ["SERVFAIL", share(counters["response/servfail"], counters.response)]].flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)]));
   events($("alarms"), alarms ?? [], alarms ? "No alarms." : "Alarms are off, or not in this build.");
 }
 

@@ -1,0 +1,132 @@
+//! Alarms as records, for the outputs that want them.
+//!
+//! ```text
+//! timestamp - ALARM kind subject count first last
+//! {"timestamp":"...","message":"ALARM","kind":"tunnel","subject":"example.com.","count":4100,"first":"...","last":"..."}
+//! ```
+//!
+//! YAML has the keys of JSON. Formats that people read in columns get the text, all others the JSON object.
+
+use core::fmt::{self, Write};
+
+use super::Record;
+use super::json::Style;
+use crate::decimal::{Ascii, write_decimal};
+use crate::health::alarms::Alarm;
+use crate::time::Time;
+use crate::values::Format;
+
+/// Writes an alarm into `record`, which is cleared first.
+///
+/// # Errors
+///
+/// When the record is too small.
+pub fn encode(format: Format, alarm: &Alarm, record: &mut Record) -> fmt::Result {
+    record.used = 0;
+    match format {
+        Format::Text => text(alarm, record),
+        Format::Yaml => members(alarm, Style::Yaml, record),
+        _ => members(alarm, Style::Json, record),
+    }
+}
+
+/// The time of an alarm is that of its last finding.
+pub fn time(alarm: &Alarm) -> Time {
+    Time { seconds: alarm.last, nanoseconds: 0 }
+}
+
+fn text(alarm: &Alarm, out: &mut Record) -> fmt::Result {
+    out.write_timestamp(time(alarm))?;
+    write!(out, " - {MESSAGE} {} {} ", alarm.kind, alarm.subject)?;
+    write_decimal(out, alarm.count)?;
+    for seconds in [alarm.first, alarm.last] {
+        out.write_ascii(b" ")?;
+        out.write_timestamp(Time { seconds, nanoseconds: 0 })?;
+    }
+    Ok(())
+}
+
+fn members(alarm: &Alarm, style: Style, out: &mut Record) -> fmt::Result {
+    let key = |out: &mut Record, name: &str| {
+        let [before, after] = match style {
+            Style::Json if out.used == 0 => ["{\"", "\":"],
+            Style::Json => [",\"", "\":"],
+            Style::Yaml if out.used == 0 => ["---\n", ": "],
+            Style::Yaml => ["\n", ": "],
+        };
+        [before, name, after].iter().try_for_each(|text| out.write_str(text))
+    };
+    let moment = |out: &mut Record, seconds: u64| {
+        out.write_ascii(b"\"")?;
+        out.write_timestamp(Time { seconds, nanoseconds: 0 })?;
+        out.write_ascii(b"\"")
+    };
+    key(out, "timestamp")?;
+    moment(out, alarm.last)?;
+    key(out, "message")?;
+    write!(out, "\"{MESSAGE}\"")?;
+    key(out, "kind")?;
+    write!(out, "\"{}\"", alarm.kind)?;
+    key(out, "subject")?;
+    out.write_ascii(b"\"")?;
+    write!(Escaping(out), "{}", alarm.subject)?;
+    out.write_ascii(b"\"")?;
+    key(out, "count")?;
+    write_decimal(out, alarm.count)?;
+    key(out, "first")?;
+    moment(out, alarm.first)?;
+    key(out, "last")?;
+    moment(out, alarm.last)?;
+    if style == Style::Json { out.write_ascii(b"}") } else { Ok(()) }
+}
+
+/// The message type of an alarm.
+const MESSAGE: &str = "ALARM";
+
+/// Puts a backslash before each quote and backslash, the only ones of a subject that JSON wants escaped.
+struct Escaping<'r>(&'r mut Record);
+
+impl Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if matches!(byte, b'"' | b'\\') {
+                self.0.write_ascii(b"\\")?;
+            }
+            self.0.write_ascii(&[byte])?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::alarms::{AlarmKind, Alarms, Finding};
+
+    #[test]
+    fn an_alarm_in_each_format() {
+        let mut alarms = Alarms::default();
+        let wire = b"\x04a\"b\\\x07example\x03com\0";
+        alarms.raise(Finding::name(AlarmKind::Tunnel, wire, 4_100, 1_700_000_000), 3_600);
+        alarms.raise(Finding::name(AlarmKind::Tunnel, wire, 4_000, 1_700_000_060), 3_600);
+        let alarm = alarms.iter().next().unwrap();
+        let mut record = Record::default();
+        for (format, expected) in [
+            (
+                Format::Text,
+                r#"2023-11-14T22:14:20.000000+00:00 - ALARM tunnel a\"b\\.example.com. 4100 2023-11-14T22:13:20.000000+00:00 2023-11-14T22:14:20.000000+00:00"#,
+            ),
+            (
+                Format::Json,
+                r#"{"timestamp":"2023-11-14T22:14:20.000000+00:00","message":"ALARM","kind":"tunnel","subject":"a\\\"b\\\\.example.com.","count":4100,"first":"2023-11-14T22:13:20.000000+00:00","last":"2023-11-14T22:14:20.000000+00:00"}"#,
+            ),
+            (
+                Format::Yaml,
+                "---\ntimestamp: \"2023-11-14T22:14:20.000000+00:00\"\nmessage: \"ALARM\"\nkind: \"tunnel\"\nsubject: \"a\\\\\\\"b\\\\\\\\.example.com.\"\ncount: 4100\nfirst: \"2023-11-14T22:13:20.000000+00:00\"\nlast: \"2023-11-14T22:14:20.000000+00:00\"",
+            ),
+        ] {
+            encode(format, alarm, &mut record).unwrap();
+            assert_eq!(str::from_utf8(record.as_slice()).unwrap(), expected);
+        }
+    }
+}
