@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::config::{Config, Reload, refusal};
 use crate::daemon::certificates::Certificates;
 use crate::daemon::{kept_files, parts};
+use crate::history::saver::SaveSettings;
 use crate::input::receiver::large_buffer_bytes;
 use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::{
@@ -114,9 +115,13 @@ fn without_rights(config: &Config) -> Vec<String> {
         let denied = io::Error::from_raw_os_error(nix::libc::EACCES);
         errors.push(format!("web-api: {}: {denied}", http::address(api)));
     }
+    // A folder that is not there is made; then the one it is in has to let that happen.
+    let folder = config.history.saving().map(|saving| saving.folder);
+    let saved = folder.map(|folder| if folder.exists() { folder.join("history.tmp") } else { folder });
     for (key, path) in [
         ("process.pid-file", config.process.pid_file.as_deref()),
         ("web-api.password-file", config.password_to_make.as_deref()),
+        ("history.path", saved.as_deref()),
     ] {
         let Some(path) = path else { continue };
         errors.extend(cannot_make(path).map(|why| format!("{key}: {}: {why}", path.display())));
@@ -166,6 +171,18 @@ fn print(
         let tls = config.web_api.tls().words();
         writeln!(out, "web API: on {}{tls}", http::address(&config.web_api))?;
     }
+    match config.history.saving() {
+        Some(SaveSettings { folder, interval, budget: 0 }) => {
+            let (folder, seconds) = (folder.display(), interval.as_secs());
+            writeln!(out, "history: saved in {folder} every {seconds} s, without a limit of bytes a day")?;
+        }
+        Some(SaveSettings { folder, interval, budget }) => {
+            let (folder, seconds) = (folder.display(), interval.as_secs());
+            writeln!(out, "history: saved in {folder} every {seconds} s, at most {budget} bytes a day")?;
+        }
+        None if config.history.enable => writeln!(out, "history: in memory alone")?,
+        None => {}
+    }
     writeln!(out, "memory, in bytes:")?;
     let mut total = 0;
     for (table, bytes) in memory_map(config, limits, inputs, outputs) {
@@ -214,7 +231,7 @@ fn memory_map(
         map.push((format!("queue and buffers of output {}", output.name), output.cost()));
     }
     if config.web_api.enable {
-        map.push(("web API".to_owned(), http::cost(limits.http_workers)));
+        map.push(("web API".to_owned(), http::cost(limits.http_workers, limits.live_readers)));
         if config.web_api.tls().is_on() {
             let workers = limits.http_workers;
             let what = format!("TLS of {workers} connections of the web API, at most");

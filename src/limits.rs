@@ -17,8 +17,8 @@
 //! | message on its way | 7000 |
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
-//! | web API | 151616 |
-//! | in all | 4355132 |
+//! | web API | 193056 |
+//! | in all | 4396572 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -86,6 +86,8 @@ pub struct Limits {
     pub queue: usize,
     /// Connections to the web API that are served at once.
     pub http_workers: usize,
+    /// Readers of `/live` at once.
+    pub live_readers: usize,
     /// The longest data frame taken, in bytes.
     pub frame: usize,
     /// Bytes that all connections read into, one at a time.
@@ -172,6 +174,7 @@ impl Limits {
             history_log,
             queue,
             http_workers,
+            live_readers: if matches!(profile, Profile::Tiny) { 1 } else { 4 },
             streams,
             connections,
             connections_per_address: 0,
@@ -254,6 +257,15 @@ pub const HTTP_COUNTERS: usize = 256;
 /// Counters of inputs and outputs that a scrape reads at one instant; those beyond, one by one.
 pub const HTTP_SNAPSHOT_COUNTERS: usize = 320;
 
+/// Bytes of a place for a reader of `/live`: its query, and the events that are about to be sent.
+pub const HTTP_LIVE_BYTES: usize = 4 << 10;
+
+/// Bytes of the query of such a reader at most.
+pub const HTTP_LIVE_QUERY_BYTES: usize = 2 << 10;
+
+/// Rows of `/pairs` that are counted at once, and so the most that it tells.
+pub const HTTP_PAIRS: usize = 128;
+
 /// Seconds a connection to the web API may stay without a request.
 pub const HTTP_IDLE_SECONDS: u64 = 5;
 
@@ -302,6 +314,9 @@ pub const TOP_NAMES_MAX: u32 = 1_048_576;
 
 /// Bytes of the log of exchanges in the default profile: a home's last 80,000.
 pub const HISTORY_LOG_BYTES: usize = 1 << 20;
+
+/// Bytes of a block of a segment of the history: what is made at once, and written at once.
+pub const HISTORY_SAVE_BYTES: usize = 16 << 10;
 
 /// Addresses kept in a table of clients: least, default, most.
 pub const TOP_CLIENTS_MIN: u32 = 16;

@@ -176,6 +176,9 @@ impl<'a> Collector<'a> {
     /// Counts from zero again.
     pub fn reset(&self) {
         self.statistics.borrow_mut().reset();
+        if let Some(history) = self.history {
+            history.borrow_mut().reset_pairs();
+        }
         if let Some(health) = &mut *self.health.borrow_mut() {
             health.reset();
         }

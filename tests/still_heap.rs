@@ -676,11 +676,12 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
             inputs[0].count(collector.ingest(&frame));
         }
         let app = http::App {
-            settings: leak(http::Settings::new(&section, &Default::default(), 8)),
+            settings: leak(http::Settings::new(&section, &Default::default(), [8, 4])),
             statistics,
             collector,
             outputs,
             inputs,
+            saver: None,
             stop: leak(http::Stop::default()),
         };
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());

@@ -31,6 +31,8 @@ pub const TAKEN_OVER: &[&str] = &[
     "*.filter",
     "geoip",
     "names",
+    "statistics.blocked-addresses",
+    "statistics.blocked-names",
     "privacy",
     "health",
     "trace",

@@ -26,6 +26,7 @@ use crate::input::{BrokenOff, InputContext, InputPlan};
 use crate::limits::{DRAIN_SECONDS, Limits};
 use crate::message::filter::Filter;
 use crate::message::geoip;
+use crate::names::files::NameSource;
 use crate::names::sources::{self, NameSources, OwnedFact};
 use crate::output::{Outlets, Plan, ReopenedFile, Sink};
 use crate::pipeline::Selection;
@@ -91,6 +92,11 @@ fn run_with(
     privileges::give_up(&config.process, &identity, &kept_files(&config, &opened.outputs))?;
     if let Some(file) = &pid_file {
         file.warn_if_it_stays();
+    }
+    if let Some(saving) = config.history.saving()
+        && let Some(error) = sys_files::cannot_make(&saving.folder.join("history.tmp"))
+    {
+        return Err(StartError(format!("history.path: {}: {error}", saving.folder.display())));
     }
     opened.inputs.iter().for_each(|input| input.source.warn_of_lost_rights());
     warn_of_unreadable(&config);
@@ -264,12 +270,17 @@ impl Tasks {
             )));
         }
         running.others.push(executor.spawn(tick(parts)));
+        let saver = parts.saver.borrow_mut().take();
+        if let (Some(saver), Some(control), Some(history)) =
+            (saver, parts.saver_control.as_ref(), parts.receiver.collector.history())
+        {
+            running.others.push(executor.spawn(saver.run(history, control)));
+        }
         if names::BUILT
-            && config.names.enable
             && let Some(history) = parts.receiver.collector.history()
         {
             let sources = NameSources::new(&config.names);
-            running.others.push(executor.spawn(learn_names(history, sources)));
+            running.others.push(executor.spawn(learn_names(history, sources, &parts.new_names)));
         }
         Ok(running)
     }
@@ -321,6 +332,14 @@ impl Tasks {
                 output.await;
             }
         };
+        let saved = async {
+            if let Some(saver) = &parts.saver_control {
+                or(saver.end(), async {
+                    Timer::after(Duration::from_millis(SAVE_STOP_MS)).await;
+                })
+                .await;
+            }
+        };
         let answered = async {
             if let Some(api) = self.api {
                 api.await;
@@ -328,7 +347,7 @@ impl Tasks {
         };
         or(
             async {
-                zip(written, answered).await;
+                zip(written, zip(answered, saved)).await;
             },
             async {
                 Timer::after(Duration::from_secs(DRAIN_SECONDS)).await;
@@ -338,6 +357,9 @@ impl Tasks {
         parts.stage.outlets.give_up();
     }
 }
+
+/// Milliseconds that saving may take at a stop.
+const SAVE_STOP_MS: u64 = 1_000;
 
 /// Once a second: rates and deadlines.
 async fn tick(parts: &'static ProcessTables) {
@@ -384,9 +406,18 @@ fn wall_seconds() -> Option<u64> {
 const BUILT_SECONDS: u64 = 1_793_491_200;
 
 /// Looks again and again at what says who is who.
-async fn learn_names(history: &'static RefCell<History>, mut sources: NameSources) {
+async fn learn_names(
+    history: &'static RefCell<History>,
+    mut sources: NameSources,
+    changed: &'static RefCell<Option<NameSources>>,
+) {
     learn(history, sources.statics());
     loop {
+        if let Some(new) = changed.borrow_mut().take() {
+            sources = new;
+            history.borrow_mut().devices_mut().forget_names(NameSource::Static);
+            learn(history, sources.statics());
+        }
         let changed = sources.changed();
         if !changed.is_empty() {
             let facts = smol::unblock(move || sources::read(&changed)).await;
@@ -441,6 +472,15 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     parts.receiver.collector.set_filter(Filter::new(&new.filter));
     parts.receiver.collector.set_health(&new.health);
     parts.certificates.reload(&new);
+    if let Some(history) = parts.receiver.collector.history() {
+        if new.names != config.names {
+            *parts.new_names.borrow_mut() = Some(NameSources::new(&new.names));
+        }
+        match parts::status_rules(&new) {
+            Ok(rules) => history.borrow_mut().set_rules(rules),
+            Err(failure) => warn!("{}: the list in force stays", failure.to_string()),
+        }
+    }
     match parts::geoip(&new) {
         Ok(database) => parts.receiver.collector.set_geoip(database),
         Err(failure) => warn!("{}: the database in force stays", failure.to_string()),

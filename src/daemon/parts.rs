@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::certificates::Certificates;
 use crate::config::Config;
+use crate::history::saver::{Saver, SaverControl};
 use crate::history::status::StatusRules;
 use crate::history::{self, History};
 use crate::http;
@@ -21,10 +22,12 @@ use crate::message::geoip::LocationDatabase;
 use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
 use crate::message::stages::Stages;
+use crate::names::sources::NameSources;
 use crate::output::{Outlet, Outlets, Plan, PlanContext, TaskContext};
 use crate::pipeline::Collector;
 use crate::process::StartError;
 use crate::statistics::Statistics;
+use crate::sys::files as sys_files;
 use crate::sys::privileges::Identity;
 
 /// Sockets and files, open, before anything runs.
@@ -51,6 +54,10 @@ impl Sockets {
         for input in &mut sockets.inputs {
             let failure = StartError::of(format!("input.{}", input.name));
             input.source.open(identity).map_err(failure)?;
+        }
+        if let Some(saving) = config.history.saving() {
+            sys_files::make_folder(&saving.folder, identity)
+                .map_err(StartError::of(format!("history.path: {}", saving.folder.display())))?;
         }
         if api.enable {
             let failure = StartError::of(format!("web-api: {}", http::address(api)));
@@ -110,6 +117,11 @@ pub struct ProcessTables {
     pub inputs: Vec<InputCounters>,
     pub api: http::Settings,
     pub api_stop: http::Stop,
+    /// The task that saves the history, until it runs.
+    pub saver: RefCell<Option<Saver>>,
+    pub saver_control: Option<SaverControl>,
+    /// Sources of names to be learned from after a reload.
+    pub new_names: RefCell<Option<NameSources>>,
 }
 
 impl ProcessTables {
@@ -129,8 +141,10 @@ impl ProcessTables {
         let stage: &'static TaskContext =
             Box::leak(Box::new(TaskContext { outlets: Outlets::new(outlets), statistics }));
         let remembers = history::BUILT && config.history.enable;
+        let mut saver = None;
         let history: Option<&'static RefCell<History>> = remembers.then(|| {
-            let history = History::new(&config.history, &limits, rules, monotonic_ms());
+            let mut history = History::new(&config.history, &limits, rules, monotonic_ms());
+            saver = config.history.saving().map(|settings| Saver::load(settings, &mut history));
             &*Box::leak(Box::new(RefCell::new(history)))
         });
         let collector: &'static Collector<'static> = Box::leak(Box::new(
@@ -156,8 +170,15 @@ impl ProcessTables {
             receiver: Receiver::new(collector, &limits),
             certificates,
             inputs: counters(inputs),
-            api: http::Settings::new(&config.web_api, &config.statistics, limits.http_workers),
+            api: http::Settings::new(
+                &config.web_api,
+                &config.statistics,
+                [limits.http_workers, limits.live_readers],
+            ),
             api_stop: http::Stop::default(),
+            saver_control: saver.as_ref().map(|_| SaverControl::default()),
+            saver: RefCell::new(saver),
+            new_names: RefCell::new(None),
         }
     }
 
@@ -169,6 +190,7 @@ impl ProcessTables {
             collector: self.receiver.collector,
             outputs: &self.stage.outlets,
             inputs: &self.inputs,
+            saver: self.saver_control.as_ref(),
             stop: &self.api_stop,
         }
     }

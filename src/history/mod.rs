@@ -19,10 +19,13 @@
 //! out of the program because [`BUILT`] says so in the few places that lead here.
 
 pub mod log;
+pub mod saved;
+pub mod saver;
 pub mod series;
 pub mod status;
 
 use core::net::IpAddr;
+use std::time::Duration;
 
 use crate::limits::Limits;
 use crate::message::event::Event;
@@ -31,9 +34,10 @@ use crate::message::pairing::ExchangeMark;
 use crate::names::Devices;
 use crate::section::section;
 use crate::time::Time;
-use crate::values::{Bounded, ByteSize, Network};
+use crate::values::{Bounded, ByteSize, FilePath, Network};
 use crate::wire::name::NAME_MAX;
 use log::{Exchange, LatencyClass, Log, LoggedAnswer, Outcome, Status};
+use saver::{SaveSettings, Saver};
 use series::{Series, SeriesCount};
 use status::StatusRules;
 
@@ -50,6 +54,12 @@ section! {
         keep: KeepDays = KeepDays::new(0),
         /// Clients that leave no trace but in the counts.
         exclude_clients: Vec<Network> = Vec::new(),
+        /// The folder that all of it is saved in; unset = in memory alone.
+        path: Option<FilePath> = None,
+        /// Seconds after which what is new is saved.
+        save_interval: SaveSeconds = SaveSeconds::new(600),
+        /// Bytes that are written a day at most; 0 = no limit.
+        write_budget: ByteSize = ByteSize::new(1 << 20),
     }
 }
 
@@ -58,6 +68,9 @@ pub const BUILT: bool = cfg!(feature = "history");
 
 /// The range of `log`.
 pub type LogSize = ByteSize<0, LOG_MAX>;
+
+/// The range of `save-interval`.
+pub type SaveSeconds = Bounded<1, 86_400>;
 
 /// The range of `keep`.
 pub type KeepDays = Bounded<0, 36_500>;
@@ -82,7 +95,15 @@ impl Section {
             0 => 0,
             bytes => Log::cost(bytes, limits.streams + 1),
         };
-        log + Series::COST + Devices::cost(limits.devices)
+        let saver = if self.path.is_some() { Saver::COST } else { 0 };
+        log + Series::COST + Devices::cost(limits.devices) + saver
+    }
+
+    /// Where and how all of it is saved; `None` if it is not.
+    pub fn saving(&self) -> Option<SaveSettings> {
+        let folder = self.path.as_ref().filter(|_| BUILT && self.enable)?.to_path_buf();
+        let interval = Duration::from_secs(u64::from(self.save_interval.get()));
+        Some(SaveSettings { folder, interval, budget: self.write_budget.get() })
     }
 }
 
@@ -272,6 +293,35 @@ impl History {
         }
         self.series.clear();
         self.devices.clear();
+    }
+
+    /// Judges by other lists from now on.
+    pub fn set_rules(&mut self, rules: StatusRules) {
+        self.rules = rules;
+    }
+
+    /// Counts pairs from now on.
+    pub fn reset_pairs(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.reset_pairs();
+        }
+    }
+
+    /// The log, to have it keep in mind what is saved.
+    pub(crate) fn log_mut(&mut self) -> Option<&mut Log> {
+        self.log.as_mut()
+    }
+
+    /// Everything that was saved is loaded.
+    pub(crate) fn end_loading(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.end_loading();
+        }
+    }
+
+    /// Exchanges that had to go before they were saved.
+    pub fn unsaved(&self) -> u64 {
+        self.log.as_ref().map_or(0, Log::unsaved)
     }
 
     /// The log; `None` if none is kept.

@@ -211,6 +211,13 @@ impl SlotTrack {
             NonZeroU64::new(newest).map(|end| (end, target)).filter(|(_, at)| *at < self.slots.len());
     }
 
+    /// The counts of a slot that was loaded and has not ended yet: it ends at `end`.
+    fn unfinished(&self, end: u64) -> [u32; COUNTS.len()] {
+        let unfinished = self.loaded.filter(|(newest, _)| newest.get() == end);
+        let slot = unfinished.and_then(|(_, at)| self.slots.get(at));
+        slot.map_or([0; COUNTS.len()], |slot| slot.counts)
+    }
+
     /// Takes a slot from a file, which ended at `end`. Only before the first slot has ended; a slot that is there is kept.
     fn load(&mut self, end: u64, slot: SeriesSlot) {
         let Some(end) =
@@ -227,7 +234,10 @@ impl SlotTrack {
             }
             None => at + ((newest.get() - end.get()) / self.step) as usize,
         };
-        if let Some(held) = self.slots.get_mut(place).filter(|held| !held.is_known) {
+        // A slot that ran when it was saved is there again, with more, once it ended.
+        let messages = |slot: &SeriesSlot| slot.counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+        let is_less = |held: &&mut SeriesSlot| !held.is_known || messages(held) < messages(&slot);
+        if let Some(held) = self.slots.get_mut(place).filter(is_less) {
             *held = slot;
         }
     }
@@ -298,10 +308,24 @@ impl Series {
             None => (wall / MINUTE + 1) * MINUTE,
             Some(_) => (predicted + MINUTE / 2) / MINUTE * MINUTE,
         };
+        if self.end.is_none() {
+            self.go_on(end);
+        }
         self.end = Some(end);
         self.ends = now.saturating_add_signed((end as i64 - wall as i64) * 1_000);
         self.minutes.place(end);
         self.hours.place(end.next_multiple_of(HOUR));
+    }
+
+    /// Goes on counting what was saved of the slots that run now. The minute is part of the hour.
+    fn go_on(&mut self, end: u64) {
+        let minute = self.minutes.unfinished(end);
+        let hour = self.hours.unfinished(end.next_multiple_of(HOUR));
+        let counts = self.minute.counts.iter_mut().zip(&mut self.hour.counts);
+        for ((in_minute, in_hour), (minute, hour)) in counts.zip(minute.into_iter().zip(hour)) {
+            *in_minute = in_minute.saturating_add(minute);
+            *in_hour = in_hour.saturating_add(hour.saturating_sub(minute));
+        }
     }
 
     fn end_minute(&mut self) {

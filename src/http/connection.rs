@@ -65,6 +65,8 @@ pub struct HttpConnection<'w> {
     answered: Cell<bool>,
     /// Nothing is sent any more.
     ended: Cell<bool>,
+    /// The connection goes on at another place.
+    moves_on: Cell<bool>,
     /// Time spent waiting for the peer to take the answer.
     write_wait: Cell<Duration>,
 }
@@ -88,6 +90,7 @@ impl<'w> HttpConnection<'w> {
             read_closed: Cell::new(false),
             answered: Cell::new(false),
             ended: Cell::new(false),
+            moves_on: Cell::new(false),
             write_wait: Cell::new(Duration::ZERO),
         }
     }
@@ -101,6 +104,16 @@ impl<'w> HttpConnection<'w> {
     pub fn end(&self) {
         self.close_reading();
         self.ended.set(true);
+    }
+
+    /// The connection goes on at another place: it is not closed when this one is done with it.
+    pub(super) fn move_on(&self) {
+        self.moves_on.set(true);
+    }
+
+    /// The bytes for another place, if the connection goes on there.
+    pub(super) fn into_moved(self) -> Option<MaybeTls> {
+        self.moves_on.get().then_some(self.stream)
     }
 
     /// Whether the connection ends.
@@ -233,6 +246,9 @@ impl<'w> HttpConnection<'w> {
     /// Sends what is left, and closes the connection so that it arrives; `more` says that the peer was not heard
     /// to the end.
     async fn close(&self, more: bool) {
+        if self.moves_on.get() {
+            return;
+        }
         let _ = self.drain().await;
         self.seat.enter(Phase::Closing);
         let more = more || self.has_ended() || self.stream.discard_now(self.send_buffer) > 0;

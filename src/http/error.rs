@@ -51,6 +51,10 @@ pub enum HttpError {
     Filter(&'static str),
     /// Nothing is remembered.
     History,
+    /// All places of `/live` are taken.
+    LiveFull,
+    /// Neither or both of `client` and `name` are given.
+    OneSide,
 }
 
 impl HttpError {
@@ -62,6 +66,8 @@ impl HttpError {
             }
             HttpError::Filter(_) => StatusCode::BAD_REQUEST,
             HttpError::History => StatusCode::NOT_FOUND,
+            HttpError::LiveFull => StatusCode::SERVICE_UNAVAILABLE,
+            HttpError::OneSide => StatusCode::BAD_REQUEST,
             HttpError::ContentLength
             | HttpError::NoHost
             | HttpError::StreamEncoding
@@ -83,6 +89,7 @@ impl HttpError {
         match self {
             HttpError::Credentials => Some(CHALLENGE),
             HttpError::Guessing => Some(("Retry-After", "60")),
+            HttpError::LiveFull => Some(("Retry-After", "10")),
             HttpError::Method(allowed) => Some(("Allow", allowed)),
             _ => None,
         }
@@ -140,6 +147,8 @@ impl HttpError {
             HttpError::Rows => "`n` is not a number from 0 up",
             HttpError::Detail => "`detail` is neither 0 nor 1",
             HttpError::History => "nothing of this is remembered: the history is off",
+            HttpError::LiveFull => "all places for live readers are taken",
+            HttpError::OneSide => "either `client` or `name` is to be given",
             HttpError::Filter(name) => return write!(f, "`{name}` is not understood"),
             HttpError::Untracked(tracked) => {
                 return write!(f, "`more` names a table that is not tracked; tracked: {tracked}");

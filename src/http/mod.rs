@@ -13,6 +13,7 @@
 //!   v
 //! response    a few words, an error, or a document, as bodies of picoserve
 //!   v
+//! live        the connection stays for events, at a place of its own
 //! documents   metrics_text: /metrics, over the table in metrics
 //!             counters, streams, tables: JSON
 //!             page: /, which asks for the others
@@ -42,6 +43,7 @@ mod documents;
 mod error;
 mod guesses;
 mod host;
+mod live;
 pub mod query;
 mod response;
 mod routes;
@@ -56,6 +58,7 @@ use core::cell::RefCell;
 use std::time::Instant;
 
 use crate::history::History;
+use crate::history::saver::SaverControl;
 use crate::input::counters::InputCounters;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outlets;
@@ -84,6 +87,8 @@ pub struct App<'a> {
     pub outputs: &'a Outlets,
     /// The counters of the inputs that are on.
     pub inputs: &'a [InputCounters],
+    /// Saves the history; `None` if it is in memory alone.
+    pub saver: Option<&'a SaverControl>,
     /// Asks the workers to stop.
     pub stop: &'a Stop,
 }
@@ -123,6 +128,8 @@ pub struct Settings {
     max_items: usize,
     /// How many of what is tracked are shown unasked: the first ones.
     default_tables: usize,
+    /// Readers of `/live` at once.
+    live_readers: usize,
     /// Rows of each table in `/metrics`.
     export_top: usize,
     /// The tables of domains that are kept, with commas between them.
@@ -133,7 +140,11 @@ pub struct Settings {
 
 impl Settings {
     /// Takes over what concerns the API; the secret files were read.
-    pub fn new(section: &Section, statistics: &statistics::Section, workers: usize) -> Self {
+    pub fn new(
+        section: &Section,
+        statistics: &statistics::Section,
+        [workers, live_readers]: [usize; 2],
+    ) -> Self {
         let mut default_counters: Vec<Text> = Vec::new();
         for name in &statistics.default_counters {
             if !default_counters.contains(name) {
@@ -147,6 +158,7 @@ impl Settings {
             hosts: HostNames::new(&section.hosts),
             default_counters,
             max_items: statistics.max_items.get() as usize,
+            live_readers,
             export_top: statistics.export_top.get() as usize,
             default_tables: TrackedTable::of(&only_defaults).map_or(0, |tables| tables.len()),
             tracked: list(&tracked).leak(),

@@ -47,6 +47,8 @@ enum Body<'a, 'r> {
     Error(HttpError),
     /// A document of any length.
     Document(Document<'a, 'r>),
+    /// Events, which somebody else sends on this connection.
+    Live,
 }
 
 /// A short text that depends on the state of the daemon.
@@ -92,6 +94,20 @@ impl<'a, 'r> Response<'a, 'r> {
     /// The answer with another content type than that of its kind.
     pub(crate) fn of_type(self, content_type: &'static str) -> Self {
         Response { content_type, ..self }
+    }
+
+    /// The head of events to come, after which the connection moves on.
+    pub(crate) fn live() -> Self {
+        let response = Response::new(StatusCode::OK, "text/event-stream", Body::Live);
+        Response { is_last: true, ..response }
+    }
+
+    /// Goes on with what has to be known before the answer is sent; `false` if nothing is left to be done.
+    pub(super) fn prepare(&mut self) -> bool {
+        match &mut self.body {
+            Body::Document(document) => document.prepare(),
+            _ => false,
+        }
     }
 
     /// Success, and nothing to say about it: 204.
@@ -150,6 +166,12 @@ impl<'a, 'r> Response<'a, 'r> {
         let (status, content_type, fixed) = (*status, *content_type, *fixed);
         let close = (*is_last || connection.is_to_end()).then_some(("Connection", "close"));
         let own = own.as_slice();
+        let is_live = matches!(body, Body::Live) && !mode.head_only;
+        let next = match body {
+            Body::Document(document) => document.next_cursor(),
+            _ => None,
+        };
+        let next = next.as_ref().map(|cursor| ("X-Next", cursor.as_str()));
         let sent = match body {
             Body::Document(document) if mode.chunked && !mode.head_only => {
                 let body = InChunks(Cutter { document, room, connection, is_done: false });
@@ -157,15 +179,18 @@ impl<'a, 'r> Response<'a, 'r> {
                 response
                     .with_headers(fixed)
                     .with_headers(own)
+                    .with_headers(next)
                     .with_headers(close)
                     .write_to(request, writer)
                     .await
             }
-            Body::Empty | Body::Document(_) => {
+            Body::Empty | Body::Document(_) | Body::Live => {
                 let is_document = matches!(body, Body::Document(_));
-                let kind = is_document.then_some(("Content-Type", content_type));
+                let kind = (!matches!(body, Body::Empty)).then_some(("Content-Type", content_type));
                 let chunked = (is_document && mode.chunked).then_some(("Transfer-Encoding", "chunked"));
-                let head = (status, kind, chunked, fixed, own, close, NoContent);
+                let several: heapless::Vec<_, 4> =
+                    [kind, chunked, next, close].into_iter().flatten().collect();
+                let head = (status, fixed, own, several.as_slice(), NoContent);
                 let sent = head.write_to(request, writer).await;
                 if let (Body::Document(document), false) = (body, mode.head_only) {
                     UntilClose(Cutter { document, room, connection, is_done: false }).send().await;
@@ -178,13 +203,17 @@ impl<'a, 'r> Response<'a, 'r> {
                     Body::Unpacked(bytes) => bytes.as_slice(),
                     Body::Words(words) => written(room, words),
                     Body::Error(error) => written(room, error),
-                    Body::Empty | Body::Document(_) => &[],
+                    Body::Empty | Body::Document(_) | Body::Live => &[],
                 };
                 let content = Whole { bytes, content_type, head_only: mode.head_only };
                 (status, fixed, own, close, content).write_to(request, writer).await
             }
         }?;
-        if connection.drain().await.is_err() || close.is_some() {
+        let is_sent = connection.drain().await.is_ok();
+        if is_live && is_sent {
+            connection.move_on();
+        }
+        if !is_sent || close.is_some() {
             connection.end();
         }
         Ok(sent)

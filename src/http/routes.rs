@@ -11,8 +11,9 @@ use picoserve::io::Read;
 use picoserve::request::{Headers, Path, Request, RequestParts};
 use picoserve::response::{ResponseWriter, StatusCode};
 use picoserve::routing::PathRouterService;
+use smol::future::{or, yield_now};
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::App;
 use super::auth::Admitted;
@@ -23,15 +24,18 @@ use super::documents::health::{AlarmList, UpstreamList};
 use super::documents::log::{LogForm, LogPage};
 use super::documents::metrics_text::{Exposition, Snapshot};
 use super::documents::page;
+use super::documents::pairs::{PairCounts, PairList};
 use super::documents::series::SeriesArrays;
 use super::documents::streams::StreamList;
 use super::documents::tables::TableList;
 use super::error::HttpError;
 use super::guesses::Guesses;
+use super::live::{self, LiveDesk};
 use super::query::{BadParameter, Parameters, PercentEncoded};
 use super::response::{BodyMode, JSON, Response, Words};
 use crate::history::{self, series::SeriesPeriod};
-use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, IDENTITY_BYTES};
+use crate::limits::{HTTP_BODY_BYTES, HTTP_COUNTER_BYTES, HTTP_SLOW_SECONDS, IDENTITY_BYTES};
+use crate::reactor::Timer;
 use crate::statistics::StreamScope;
 use crate::wire::text::TEXT_PER_BYTE;
 
@@ -55,6 +59,11 @@ pub(crate) struct ApiRequest<'a, 'r> {
     pub(crate) app: App<'a>,
     pub(crate) parameters: Parameters<'r>,
     headers: Headers<'r>,
+    /// Places of live readers, and the worker that answers.
+    live: (&'a LiveDesk, usize),
+    head_only: bool,
+    /// Room for what `/pairs` counts.
+    pairs: &'a RefCell<PairCounts>,
     /// Room for the values of a scrape that must be of one instant.
     snapshot: &'a RefCell<Snapshot>,
 }
@@ -97,8 +106,10 @@ const ROUTES: &[Route] = &[
     Route { path: "/upstreams", methods: Get, access: Credentials, parameters: &[], others: Refused, handler: |request| Ok(Response::document(UpstreamList::new(request.app))) },
     Route { path: "/alarms", methods: Get, access: Credentials, parameters: &[], others: Refused, handler: |request| Ok(Response::document(AlarmList::new(request.app))) },
     Route { path: "/log", methods: Get, access: Credentials, parameters: LOG_PARAMETERS, others: Refused, handler: log },
+    Route { path: "/live", methods: Get, access: Credentials, parameters: FILTER_PARAMETERS, others: Refused, handler: follow },
     Route { path: "/series", methods: Get, access: Credentials, parameters: &["period"], others: Refused, handler: series },
     Route { path: "/devices", methods: Get, access: Credentials, parameters: &["limit"], others: Refused, handler: devices },
+    Route { path: "/pairs", methods: Get, access: Credentials, parameters: &["client", "name", "n"], others: Refused, handler: pairs },
     Route { path: "/history", methods: Delete, access: Credentials, parameters: &[], others: Refused, handler: forget },
     Route { path: "/reset", methods: Delete, access: Credentials, parameters: &[], others: PassedOver, handler: reset },
     Route { path: "/health", methods: Get, access: Open, parameters: &[], others: PassedOver, handler: |_| Ok(Response::words(StatusCode::OK, OK)) },
@@ -146,6 +157,9 @@ const LOG_PARAMETERS: &[&str] = &[
     "format",
 ];
 
+/// Those of the filter alone.
+const FILTER_PARAMETERS: &[&str] = LOG_PARAMETERS.split_at(11).0;
+
 fn log<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
     if !history::BUILT {
         return Err(HttpError::History);
@@ -161,6 +175,30 @@ fn log<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpErr
         LogForm::Csv => "text/csv; charset=utf-8",
     };
     Ok(Response::document(page).of_type(content_type))
+}
+
+fn follow<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
+    if !history::BUILT {
+        return Err(HttpError::History);
+    }
+    live::check(request.parameters)?;
+    let (desk, worker) = request.live;
+    let cursor = request.headers.get("last-event-id").and_then(|cursor| cursor.as_str().ok());
+    if request.head_only {
+        request.app.history().ok_or(HttpError::History)?;
+    } else {
+        desk.keep(worker, request.app, request.parameters.0, cursor)?;
+    }
+    Ok(Response::live())
+}
+
+fn pairs<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
+    if !history::BUILT {
+        return Err(HttpError::History);
+    }
+    let list = PairList::new(request.app, request.parameters, request.pairs)?;
+    let is_kept = request.app.history().is_some_and(|history| history.borrow().log().is_some());
+    if is_kept { Ok(Response::document(list)) } else { Err(HttpError::History) }
 }
 
 fn series<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
@@ -189,6 +227,9 @@ fn devices<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, Htt
 
 fn forget<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
     request.app.history().ok_or(HttpError::History)?.borrow_mut().clear();
+    if let Some(saver) = request.app.saver {
+        saver.erase();
+    }
     Ok(Response::no_content())
 }
 
@@ -243,7 +284,10 @@ pub(super) struct Service<'a> {
     pub(super) app: App<'a>,
     pub(super) connection: &'a HttpConnection<'a>,
     pub(super) guesses: &'a Guesses,
+    /// Places of live readers, and the worker.
+    pub(super) live: (&'a LiveDesk, usize),
     pub(super) snapshot: &'a RefCell<Snapshot>,
+    pub(super) pairs: &'a RefCell<PairCounts>,
     /// Room for one chunk of a document; taken while an answer is sent.
     pub(super) room: Cell<&'a mut [u8]>,
 }
@@ -272,6 +316,16 @@ impl PathRouterService for Service<'_> {
                 _ => response,
             }
         });
+        if let Some(saver) = self.app.saver {
+            // After the answer to a request to forget nothing is left on the disk, unless that stalls.
+            or(saver.erased(), async {
+                Timer::after(Duration::from_secs(HTTP_SLOW_SECONDS)).await;
+            })
+            .await;
+        }
+        while response.prepare() {
+            yield_now().await;
+        }
         let request = request.body_connection.finalize().await?;
         let room = self.room.take();
         let sent = response.send(mode, self.connection, room, request, writer).await;
@@ -305,8 +359,15 @@ impl<'a> Service<'a> {
         if route.others == Refused && !parameters.are_among(route.parameters) {
             return Err(HttpError::Parameter);
         }
-        let request =
-            ApiRequest { app: self.app, parameters, headers: parts.headers(), snapshot: self.snapshot };
+        let request = ApiRequest {
+            app: self.app,
+            parameters,
+            headers: parts.headers(),
+            live: self.live,
+            head_only: parts.method() == "HEAD",
+            pairs: self.pairs,
+            snapshot: self.snapshot,
+        };
         (route.handler)(&request)
     }
 }

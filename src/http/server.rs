@@ -18,10 +18,13 @@ use super::App;
 use super::admission::{Admission, Visitor};
 use super::connection::{CONFIG, Clock, Halves, HttpConnection};
 use super::documents::metrics_text::Snapshot;
+use super::documents::pairs::PairCounts;
 use super::guesses::Guesses;
+use super::live::{LiveDesk, PLACE_COST};
 use super::routes::Service;
 use super::send_buffer::SendBuffer;
 use super::stream::MaybeTls;
+use crate::history;
 use crate::limits::{
     HTTP_CHUNK_BYTES, HTTP_HEAD_BYTES, HTTP_LINGER_MS, HTTP_SEND_BYTES, HTTP_SLOW_SECONDS, HTTP_STOP_MS,
     table,
@@ -30,9 +33,11 @@ use crate::net::accept::Acceptor;
 use crate::net::tls::{self, Refused};
 use crate::reactor::{Async, Timer};
 
-/// Bytes that so many workers cost.
-pub const fn cost(workers: usize) -> usize {
-    workers * (HTTP_HEAD_BYTES + HTTP_SEND_BYTES + HTTP_CHUNK_BYTES + size_of::<Snapshot>() + FUTURE_BYTES)
+/// Bytes that so many workers cost, and the places of so many live readers.
+pub const fn cost(workers: usize, live_readers: usize) -> usize {
+    let rooms = HTTP_HEAD_BYTES + HTTP_SEND_BYTES + HTTP_CHUNK_BYTES;
+    let scratch = size_of::<Snapshot>() + size_of::<PairCounts>();
+    workers * (rooms + scratch + FUTURE_BYTES) + live_readers * PLACE_COST
 }
 
 /// Bytes of a worker's task at most.
@@ -78,7 +83,7 @@ pub async fn serve<'a>(
     tls: Option<&'a tls::Server>,
 ) {
     let number = app.settings.workers;
-    let desk = Rc::new(Desk::new(tls, number));
+    let desk = Rc::new(Desk::new(tls, number, app.settings.live_readers));
     let mut tasks = Vec::new();
     for listener in listeners {
         match Async::new(listener) {
@@ -90,6 +95,12 @@ pub async fn serve<'a>(
     tasks.push(executor.spawn(async move { or(guard.admission.guard(), app.stop.asked()).await }));
     let workers =
         Vec::from_iter((0..number).map(|worker| executor.spawn(work(Rc::clone(&desk), worker, app))));
+    let places = if history::BUILT { desk.live.places() } else { 0 };
+    let attend = |place| {
+        let desk = Rc::clone(&desk);
+        executor.spawn(async move { desk.live.attend(place, app).await })
+    };
+    tasks.extend((0..places).map(attend));
     drop(desk);
     for task in tasks {
         task.await;
@@ -103,16 +114,18 @@ pub async fn serve<'a>(
 struct Desk<'a> {
     admission: Admission,
     guesses: Guesses,
+    live: LiveDesk,
     tls: Option<&'a tls::Server>,
     /// Whether the log says already that a client spoke plain text where TLS is spoken.
     met_plain: Cell<bool>,
 }
 
 impl<'a> Desk<'a> {
-    fn new(tls: Option<&'a tls::Server>, workers: usize) -> Self {
+    fn new(tls: Option<&'a tls::Server>, workers: usize, live_readers: usize) -> Self {
         Desk {
             admission: Admission::new(workers),
             guesses: Guesses::default(),
+            live: LiveDesk::new(live_readers),
             tls,
             met_plain: Cell::new(false),
         }
@@ -157,6 +170,7 @@ async fn work(desk: Rc<Desk<'_>>, worker: usize, app: App<'_>) {
     let (mut head, mut room) = (table(HTTP_HEAD_BYTES, 0), table(HTTP_CHUNK_BYTES, 0));
     let send_buffer = RefCell::new(SendBuffer::new());
     let snapshot = Box::new(RefCell::new(Snapshot::new()));
+    let pairs = Box::new(RefCell::new(PairCounts::new()));
     let next = async || {
         or(async { Some(desk.admission.next(seat).await) }, async {
             app.stop.asked().await;
@@ -168,11 +182,16 @@ async fn work(desk: Rc<Desk<'_>>, worker: usize, app: App<'_>) {
         let served = async {
             if let Some(stream) = desk.shake(visitor.stream).await {
                 let connection = HttpConnection::new(stream, &send_buffer, &desk.admission, seat);
-                serve_connection(&connection, app, &desk.guesses, [&mut head, &mut room], &snapshot).await;
+                let scratch = (&*snapshot, &*pairs);
+                serve_connection(&connection, app, (&desk, worker), [&mut head, &mut room], scratch).await;
+                if let Some(stream) = connection.into_moved() {
+                    desk.live.begin(worker, stream);
+                }
             }
         };
         // Who has to make room for others, or keeps a stop waiting, is dropped wherever it is.
         or(served, or(seat.evicted(), app.stop.overdue())).await;
+        desk.live.give_up(worker);
         desk.admission.leave(seat);
     }
 }
@@ -180,11 +199,13 @@ async fn work(desk: Rc<Desk<'_>>, worker: usize, app: App<'_>) {
 async fn serve_connection(
     connection: &HttpConnection<'_>,
     app: App<'_>,
-    guesses: &Guesses,
+    (desk, worker): (&Desk<'_>, usize),
     [head, room]: [&mut [u8]; 2],
-    snapshot: &RefCell<Snapshot>,
+    (snapshot, pairs): (&RefCell<Snapshot>, &RefCell<PairCounts>),
 ) {
-    let router = Router::from_service(Service { app, connection, guesses, snapshot, room: Cell::new(room) });
+    let (guesses, live) = (&desk.guesses, (&desk.live, worker));
+    let room = Cell::new(room);
+    let router = Router::from_service(Service { app, connection, guesses, live, snapshot, pairs, room });
     let patience = picoserve::time::Duration::from_millis(HTTP_STOP_MS);
     // However it ended, the next connection is served.
     let _ = Server::custom(&router, Clock, &CONFIG, head)
@@ -201,7 +222,7 @@ mod tests {
     #[test]
     fn a_worker_costs_no_more_than_is_said() {
         let world = World::new(&Default::default(), 1);
-        let bytes = size_of_val(&work(Rc::new(Desk::new(None, 1)), 0, world.app()));
+        let bytes = size_of_val(&work(Rc::new(Desk::new(None, 1, 4)), 0, world.app()));
         assert!((FUTURE_BYTES / 2..FUTURE_BYTES).contains(&bytes), "{bytes}");
     }
 }

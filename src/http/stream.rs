@@ -8,7 +8,9 @@ use core::task::{Context, Poll};
 use std::future::poll_fn;
 use std::io::{self, Read as _};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use smol::io::{AsyncRead, AsyncWrite};
 
 use super::send_buffer::SendBuffer;
@@ -63,6 +65,13 @@ impl MaybeTls {
             None => Poll::Ready(Ok(())),
             Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_flush(context),
         }
+    }
+
+    /// Has the kernel give up a peer that acknowledges nothing for so long (`TCP_USER_TIMEOUT`).
+    pub(super) fn give_up_after(&self, patience: Duration) {
+        let milliseconds = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+        // Works without, too, only later.
+        let _ = setsockopt(self.socket.get_ref(), sockopt::TcpUserTimeout, &milliseconds);
     }
 
     /// Tells the peer that no more will come.

@@ -17,6 +17,7 @@
 //! Nothing is ever asked of the network.
 
 pub mod files;
+mod saved;
 pub mod sources;
 
 use core::hash::BuildHasher;
@@ -89,6 +90,8 @@ pub struct Devices {
 #[derive(Clone, Debug)]
 pub struct Device {
     is_used: bool,
+    /// Whether it is saved as it is.
+    is_saved: bool,
     source: Option<NameSource>,
     name: heapless::String<NAME_BYTES, u8>,
     mac: Option<Mac>,
@@ -161,6 +164,7 @@ impl Devices {
         let Some(id) = self.see(client, now) else { return };
         let Some(device) = self.device_mut(id) else { return };
         device.queries = device.queries.saturating_add(1);
+        device.is_saved = false;
         device.last_seen = device.last_seen.max(now);
     }
 
@@ -170,6 +174,7 @@ impl Devices {
         let Some(id) = self.find(client) else { return };
         let Some(device) = self.device_mut(id) else { return };
         device.blocked = device.blocked.saturating_add(1);
+        device.is_saved = false;
     }
 
     /// The device of an address that asks, which gets a place if it has none.
@@ -252,6 +257,14 @@ impl Devices {
         core::mem::take(&mut self.has_strangers)
     }
 
+    /// Forgets the names that a source gave, which is to be asked again.
+    pub fn forget_names(&mut self, source: NameSource) {
+        for device in self.devices.iter_mut().filter(|device| device.source == Some(source)) {
+            (device.source, device.is_saved) = (None, false);
+            device.name.clear();
+        }
+    }
+
     /// Forgets all devices.
     pub fn clear(&mut self) {
         self.devices.fill(Device::FREE);
@@ -290,7 +303,9 @@ impl Devices {
             (None, None) => self.add_known(fact, now),
         };
         let Some(device) = id.and_then(|id| self.device_mut(id)) else { return };
-        device.mac = fact.mac.or(device.mac);
+        if fact.mac.is_some() && fact.mac != device.mac {
+            (device.mac, device.is_saved) = (fact.mac, false);
+        }
         if let Some(name) = fact.name
             && device.source.is_none_or(|source| source <= fact.source)
         {
@@ -474,6 +489,7 @@ impl Devices {
 impl Device {
     const FREE: Device = Device {
         is_used: false,
+        is_saved: false,
         source: None,
         name: heapless::String::new(),
         mac: None,
@@ -485,7 +501,10 @@ impl Device {
     };
 
     fn set_name(&mut self, name: &str, source: NameSource) {
-        self.source = Some(source);
+        if self.source == Some(source) && self.name == name {
+            return;
+        }
+        (self.source, self.is_saved) = (Some(source), false);
         self.name.clear();
         for letter in name.chars() {
             if self.name.push(letter).is_err() {

@@ -1,9 +1,9 @@
 //! Small files: made new, read whole, and whether one may be made at all.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, UnlinkatFlags, access, unlinkat};
 
 use super::owned_file::Folder;
+use super::privileges::Identity;
 
 /// Makes a file that is new, in place of what is at the path: neither a link there nor a second name of another file
 /// is written to.
@@ -30,6 +31,20 @@ pub fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     Ok(openat(&folder.descriptor, name, flags, Mode::from_bits_truncate(mode))?.into())
+}
+
+/// Makes a folder that is not there, for `identity` alone; one that is there has to be a folder, of whomever.
+///
+/// # Errors
+///
+/// Those of the file system; something else is there.
+pub fn make_folder(path: &Path, identity: &Identity) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        made => made?,
+    }
+    let (user, group) = (identity.user.map(|user| user.as_raw()), identity.group.map(|group| group.as_raw()));
+    lchown(path, user, group)
 }
 
 /// Why a file cannot be made in the folder of a path.

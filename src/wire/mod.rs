@@ -40,3 +40,4 @@ mod expected;
 mod generated;
 
 pub mod compose;
+pub mod segment;

@@ -80,7 +80,10 @@ def test_every_operation_answers_as_described():
                                   for name in ("www.example.com.", "\u00e9.test.", "a\"b.org.")))
         daemon.settle()
         for number, (method, path) in enumerate(operations()):
-            check_answer(daemon, method, path, expected=204 if method == "DELETE" else 200)
+            if path == "/live" and method == "GET":
+                continue  # it does not end; test_history.py has readers of it
+            needed = "?name=example.com" if path == "/pairs" else ""
+            check_answer(daemon, method, path + needed, expected=204 if method == "DELETE" else 200)
             if path not in ("/health", "/ready"):
                 browser = {"Accept": "text/html"} if path == "/" else {}
                 check_answer(daemon, method, path, headers=browser, expected=401)
@@ -105,7 +108,7 @@ def test_every_parameter_does_what_is_described():
         # The examples work.
         for path, item in API["paths"].items():
             for parameter in item.get("get", {}).get("parameters", []):
-                if "example" in parameter:
+                if "example" in parameter and path != "/live":
                     check_answer(daemon, "GET",
                                  f"{path}?{parameter['name']}={urllib.parse.quote(str(parameter['example']))}")
         assert check_answer(daemon, "GET", "/counters?stream=lb1&more=query/a")["counters"]["query/a"] == 3

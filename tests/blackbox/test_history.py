@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """The log of exchanges beside the text output of the same run, its filters beside a walk over all, and names of devices."""
+import collections
 import csv
 import io
+import itertools
 import json
 import pathlib
+import random
+import socket
 import time
 
 import pytest
@@ -132,3 +136,222 @@ def check_lease(leases):
         assert daemon.json("/log?client=tv")["log"] == []
         assert daemon.request("/history", method="DELETE")[0].status == 204
         assert daemon.json("/log")["log"] == [] and daemon.json("/devices")["devices"] == []
+
+
+def live(daemon, filters="", cursor=None, receive=None):
+    """A reader of /live, after its head: socket and what is read so far."""
+    sock = socket.socket()
+    if receive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    sock.settimeout(20)
+    sock.connect(daemon.api)
+    last = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
+    sock.sendall(f"GET /live?{filters} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: changeme\r\n{last}\r\n".encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = sock.recv(1)
+        assert part, head
+        head += part
+    return sock, head.decode()
+
+
+def read_events(sock):
+    """One event after the other: kind, cursor, data."""
+    text = ""
+    while True:
+        part = sock.recv(65536)
+        assert part, text
+        text += part.decode()
+        *whole, text = text.split("\n\n")
+        for event in whole:
+            fields = dict(line.split(": ", 1) for line in event.splitlines() if ": " in line)
+            if fields:
+                yield fields["event"], fields.get("id"), json.loads(fields["data"])
+
+
+def events(sock, wanted):
+    return list(itertools.islice(read_events(sock), wanted))
+
+
+def exchanges(names, first=1):
+    for number, name in enumerate(names, first):
+        yield message(CLIENT_QUERY, dns(name, ident=number, flags=0x0100))
+        yield message(CLIENT_RESPONSE, dns(name, ident=number, flags=0x8180))
+
+
+def test_live_readers_see_exchanges_once_and_go_on_where_they_were():
+    with Daemon(fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        reader, head = live(daemon, "name=example.org,example.net")
+        assert head.startswith("HTTP/1.1 200 ") and "text/event-stream" in head, head
+        sender.send(message(CLIENT_QUERY, dns("waits.example.org.", ident=99, flags=0x0100)),
+                    *exchanges(["a.example.org.", "b.example.com.", "c.example.net."]))
+        first, second = events(reader, 2)
+        assert [first[0], first[2]["qname"], first[2]["status"]] == ["record", "a.example.org.", "answered"], first
+        assert second[2]["qname"] == "c.example.net.", second
+        assert first[2] in daemon.json("/log?name=a.example.org")["log"]
+        assert [row["qname"] for row in daemon.json(f"/log?before={second[1]}&name=example.com,example.org")["log"]][0] == "b.example.com."
+        reader.close()
+        again, _ = live(daemon, cursor=first[1])
+        assert [event[2]["qname"] for event in events(again, 2)] == ["b.example.com.", "c.example.net."]
+        # The place of the one that left is free again, and there are four.
+        others = [live(daemon)[0] for _ in range(3)]
+        assert live(daemon)[1].startswith("HTTP/1.1 503 ")
+        assert daemon.request("/live", "HEAD")[0].status == 200
+        for wrong in ["limit=3", "type=NONSENSE", f"name={'a' * 3000}"]:
+            assert daemon.request(f"/live?{wrong}")[0].status == 400, wrong
+        for sock in [again, *others]:
+            sock.close()
+        sender.stop()
+
+
+def test_a_reader_that_stands_still_is_told_of_the_gap():
+    with Daemon(extra='[history]\nlog = "64K"', fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        reader, _ = live(daemon, receive=4096)
+        for turn in range(10):
+            sender.send(*exchanges([f"{'x' * 60}.{'y' * 60}.{number}.example." for number in range(turn * 600, turn * 600 + 600)]))
+            daemon.settle()
+        seen = missed = 0
+        for kind, _, data in read_events(reader):
+            seen, missed = (seen + 1, missed) if kind == "record" else (seen, missed + data["missed"])
+            if seen + missed >= 6000:
+                break
+        assert seen + missed == 6000 and missed > 0 and seen > 0, (seen, missed)
+        reader.close()
+        sender.stop()
+
+
+def test_pairs_are_those_of_the_log():
+    with replayed("unbound.fstrm") as daemon:
+        daemon.settle()
+        records = whole_log(daemon)
+        address = records[0]["query-ip"]
+        names = collections.Counter(row["qname"].lower() for row in records if row["query-ip"] == address)
+        answer = daemon.json(f"/pairs?client={address}&n=5")
+        assert answer["client"] == address and len(answer["names"]) == min(5, len(names)), answer
+        assert all(names[name.lower()] == number for name, number in answer["names"]), (answer, names)
+        assert [number for _, number in answer["names"]] == [number for _, number in names.most_common(5)]
+        assert answer["rest"] + sum(number for _, number in answer["names"]) == sum(names.values())
+        assert [name for name, _ in answer["errors"]] == [name for name, _ in answer["names"]]
+        name = answer["names"][0][0]
+        clients = collections.Counter(row["query-ip"] for row in whole_log(daemon, f"&name={name}"))
+        answer = daemon.json(f"/pairs?name={name}")
+        assert answer["name"] == name and dict(answer["clients"]) == dict(clients.most_common(10)), answer
+        for wrong in ["", "client=1.2.3.4&name=a", "client=1.2.3.4&n=x", "client=1.2.3.4&type=A"]:
+            assert daemon.request(f"/pairs?{wrong}")[0].status == 400, wrong
+        daemon.request("/reset", method="DELETE")
+        assert daemon.json(f"/pairs?client={address}")["names"] == [] and whole_log(daemon) == records
+
+
+def test_pages_of_lines_name_the_next_one_in_their_head():
+    with replayed("unbound.fstrm") as daemon:
+        daemon.settle()
+        records, read, before = whole_log(daemon), [], ""
+        while before is not None:
+            answer, body = daemon.request(f"/log?format=ndjson&limit=37{before}")
+            read += [json.loads(line) for line in body.splitlines()]
+            before = answer.getheader("X-Next") and f"&before={answer.getheader('X-Next')}"
+        assert read == records
+        assert daemon.request("/log?format=csv&limit=0")[0].getheader("X-Next") is None
+
+
+def saving(folder, more="save-interval = 1"):
+    return f'[history]\npath = "{folder}"\n{more}\n[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"'
+
+
+def await_files(folder, number, seconds=30):
+    deadline = time.monotonic() + seconds
+    while len(list(folder.glob("*.seg"))) < number:
+        assert time.monotonic() < deadline, sorted(folder.iterdir())
+        time.sleep(0.1)
+
+
+def test_a_restart_forgets_nothing_and_doubles_nothing():
+    with temporary_folder() as top:
+        folder = pathlib.Path(top) / "history"
+        with Daemon(extra=saving(folder, "answers = true"), fmt=None) as daemon:
+            sender = Sender(daemon.unix)
+            sender.send(*exchanges([f"{number % 90}.example." for number in range(300)]),
+                        message(CLIENT_QUERY, dns("waits.example.", ident=999, flags=0x0100)))
+            daemon.settle()
+            log, devices = whole_log(daemon), daemon.json("/devices")
+            counts = sum(filter(None, daemon.json("/series?period=month")["queries"]))
+            assert len(log) == 301 and counts == 301 and not list(folder.glob("*.seg"))
+            daemon.stop()
+        (segment,) = folder.iterdir()
+        assert segment.stat().st_mode & 0o777 == 0o600 and folder.stat().st_mode & 0o777 == 0o700
+        for _ in range(2):
+            with Daemon(extra=saving(folder, "answers = true"), fmt=None) as daemon:
+                again = whole_log(daemon)
+                assert again[1:] == log[1:] and again[0] == {**log[0], "status": "unknown"}
+                assert daemon.json("/devices") == devices
+                for period in ("month", "day"):
+                    assert sum(filter(None, daemon.json(f"/series?period={period}")["queries"])) == counts, period
+                daemon.stop()
+        with Daemon(extra=saving(folder), fmt=None) as daemon:
+            assert daemon.request("/history", method="DELETE")[0].status == 204
+            assert list(folder.iterdir()) == []
+            daemon.stop()
+
+
+def test_what_is_none_of_ours_is_set_aside():
+    with temporary_folder() as top:
+        folder = pathlib.Path(top)
+        with Daemon(extra=saving(folder), fmt=None) as daemon:
+            Sender(daemon.unix).send(*exchanges(["a.example."]))
+            await_files(folder, 1)
+            daemon.stop()
+        whole = min(folder.glob("*.seg")).read_bytes()
+        for path in folder.glob("*.seg"):
+            path.unlink()
+        (folder / "history-0000000001.seg").write_bytes(whole[:-5])
+        (folder / "history-0000000002.seg").write_bytes(b"MZ\x90")
+        (folder / "history-0000000003.seg").write_bytes(whole.replace(b"example", b"exbmple"))
+        (folder / "history-0000000004.seg").write_bytes(whole)
+        (folder / "history.tmp").write_bytes(whole[:20])
+        (folder / "notes.txt").write_text("mine", encoding="ascii")
+        with Daemon(extra=saving(folder, ""), fmt=None) as daemon:
+            assert [row["qname"] for row in whole_log(daemon)] == ["a.example."]
+            assert daemon.log().count("set aside") == 3, daemon.log()
+            assert sorted(path.name for path in folder.iterdir()) == [
+                *(f"history-000000000{number}.broken" for number in (1, 2, 3)), "history-0000000004.seg", "notes.txt"]
+            daemon.stop()
+
+
+def test_a_kill_at_any_moment_leaves_files_that_can_be_read():
+    chance = random.Random(5)
+    with temporary_folder() as top:
+        folder, before = pathlib.Path(top), 0
+        for turn in range(30):
+            with Daemon(extra=saving(folder, 'save-interval = 1\nwrite-budget = 0'), fmt=None) as daemon:
+                assert "set aside" not in daemon.log()
+                kept = len(whole_log(daemon))
+                assert kept >= before, (turn, kept, before)
+                Sender(daemon.unix).send(*exchanges([f"{turn}.{number}.example." for number in range(200)]))
+                before = kept
+                if turn % 3 == 0:
+                    daemon.settle()
+                    await_files(folder, len(list(folder.glob("*.seg"))) + 1)
+                    before = kept + 200
+                time.sleep(chance.random() * 0.3)
+                daemon.process.kill()
+                daemon.process.wait()
+
+
+def test_the_budget_is_kept():
+    with temporary_folder() as top:
+        folder = pathlib.Path(top) / "history"
+        extra = saving(folder, 'save-interval = 1\nwrite-budget = "32K"\nlog = "64K"')
+        with Daemon(extra=extra, fmt=None) as daemon:
+            sender = Sender(daemon.unix)
+            for turn in range(4):
+                sender.send(*exchanges([f"{'x' * 50}.{turn}.{number}.example." for number in range(2000)]))
+                time.sleep(1)
+            daemon.settle()
+            written = sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.glob("*.seg"))
+            assert 16384 <= written <= 32768, written
+            assert daemon.metrics()["dnstapd_history_unsaved_total"] > 1000
+            daemon.stop()
+        written = sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.iterdir())
+        assert written <= 32768, written

@@ -134,6 +134,7 @@ def test_procd_instance():
         uci = file.read().replace("option enable '1'\n\toption eth_name", "option enable '0'\n\toption eth_name")
     router = Router(uci)
     uci = uci.replace("/var/run/dnstapd", f"{router.top}/run").replace("/etc/dnstapd", f"{router.top}/kept")
+    uci = uci.replace("/tmp/dnstapd", f"{router.top}/history")
     router.configure(uci.replace("option user 'dnstapd'", "option user 'nobody'"))
     for shell in ("dash", "busybox ash"):
         calls = router.call("start_service", shell=shell)
@@ -143,6 +144,7 @@ def test_procd_instance():
         conf = f"{router.top}/var/dnstapd.toml"
         assert calls == [
             ("chown", "nobody", f"{router.top}/run"),
+            ("chown", "nobody", f"{router.top}/history"),
             ("open",),
             ("command", harness.BINARY, "--config", conf),
             ("respawn", "3600", "5", "5"),

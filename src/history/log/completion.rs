@@ -212,9 +212,19 @@ impl Log {
         self.record(self.done.get((number % length) as usize).copied()?)
     }
 
-    /// Exchanges that are kept in the order in which they were over.
-    pub fn over_capacity(&self) -> u64 {
-        self.done.len() as u64
+    /// The number of the oldest exchange that is kept in the order in which they were over.
+    pub fn over_oldest(&self) -> u64 {
+        self.over.saturating_sub(self.done.len() as u64).max(self.over_first)
+    }
+
+    /// Exchanges that were over before everything was forgotten.
+    pub fn over_first(&self) -> u64 {
+        self.over_first
+    }
+
+    /// A number that tells this run of the program from others.
+    pub fn run(&self) -> u16 {
+        self.run
     }
 
     #[inline]
@@ -228,7 +238,7 @@ impl Log {
 }
 
 /// The bytes copied into the room, as many as fit.
-fn copy<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r [u8] {
+pub(super) fn copy<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r [u8] {
     let length = room.iter_mut().zip(bytes).map(|(place, byte)| *place = *byte).count();
     room.get(..length).unwrap_or_default()
 }

@@ -24,14 +24,17 @@
 mod completion;
 mod filter;
 mod pages;
+mod pairs;
 mod read;
 mod record;
+mod saved;
 mod shape;
 mod store;
 
 pub use filter::{FILTER_VALUES, LogFilter, MessageTerm};
 pub use read::{LogRecord, Position, SearchProgress};
 pub use record::{LatencyClass, Outcome, Status};
+pub use saved::{ExchangeReader, ExchangeWriter};
 
 use core::net::IpAddr;
 
@@ -63,6 +66,16 @@ pub struct Log {
     done: Box<[Handle]>,
     /// Exchanges ever that are over.
     over: u64,
+    /// Those of them that were before everything was forgotten.
+    over_first: u64,
+    /// A number that tells this run of the program from others.
+    run: u16,
+    /// The place up to which exchanges are saved; `None` if none ever are.
+    saved: Option<Position>,
+    /// Exchanges that had to go before they were saved.
+    unsaved: u64,
+    /// Exchanges before this are not counted as pairs any more.
+    pairs_since: Position,
     records: u64,
     evicted: u64,
     hasher: crate::sys::random::SeededState,
@@ -219,6 +232,11 @@ impl Log {
             clocks: limits::table(streams.max(1), StreamClock::default()),
             done: limits::table(plan.done, Handle::default()),
             over: 0,
+            over_first: 0,
+            saved: None,
+            unsaved: 0,
+            pairs_since: Position::default(),
+            run: crate::sys::random::number() as u16,
             records: 0,
             evicted: 0,
             hasher: crate::sys::random::seeded_state(),
@@ -238,6 +256,7 @@ impl Log {
         let next = self.open.sequence.wrapping_add(1);
         self.store.clear();
         self.records = 0;
+        self.over_first = self.over;
         self.open.sequence = next;
         self.oldest = next;
         if let Ok(page) = self.store.take_page() {

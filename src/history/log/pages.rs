@@ -58,6 +58,7 @@ impl Log {
         if self.oldest == self.open.sequence {
             // Its strings take all other pages.
             self.evicted += self.records;
+            self.count_unsaved_open();
             self.clear();
             return;
         }
@@ -67,6 +68,7 @@ impl Log {
         let Some(page) = self.pages.get(usize::from(number)).copied() else { return };
         self.records -= u64::from(page.records);
         self.evicted += u64::from(page.records);
+        self.count_unsaved(sequence, page.words, page.records);
         let stamp = sequence as u16;
         for at in 0..page.words {
             let bytes = self.store.page(number);
@@ -213,7 +215,7 @@ impl Log {
 
 /// An address as a string of the store: 4 or 16 bytes, or a single 0 for none.
 #[inline]
-fn pack_address(address: Option<IpAddr>, room: &mut [u8; 16]) -> &[u8] {
+pub(super) fn pack_address(address: Option<IpAddr>, room: &mut [u8; 16]) -> &[u8] {
     let length = match address {
         None => 1,
         Some(IpAddr::V4(v4)) => {

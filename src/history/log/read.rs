@@ -60,7 +60,7 @@ pub(super) fn message(query: MessageType, responded: bool) -> MessageType {
 }
 
 /// A place between two records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     page: u32,
     word: u16,
@@ -69,6 +69,16 @@ pub struct Position {
 impl Position {
     /// After the newest record.
     pub const NEWEST: Position = Position { page: u32::MAX, word: u16::MAX };
+
+    /// The place before a word of a page.
+    pub(crate) fn at(page: u32, word: u16) -> Position {
+        Position { page, word }
+    }
+
+    /// The page and the word.
+    pub(crate) fn parts(self) -> (u32, u16) {
+        (self.page, self.word)
+    }
 
     /// The position as a number, larger for newer ones.
     pub fn to_number(self) -> u64 {

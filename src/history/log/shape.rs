@@ -6,7 +6,7 @@
 //!
 //! A flag says whether the field is there; an identity that was not sent is empty.
 
-use super::Exchange;
+use super::{Exchange, LogRecord};
 use crate::wire::iana::{Family, MessageType, Protocol, RrType};
 
 /// The fields that make shapes differ.
@@ -57,6 +57,34 @@ pub(super) struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
+    /// The shape of a record, of no stream.
+    pub(super) fn of(record: &LogRecord<'a>) -> Self {
+        Shape {
+            stream: 0,
+            identity: record.identity,
+            qtype: record.qtype,
+            message: record.query_message,
+            family: record.family,
+            protocol: record.protocol,
+        }
+    }
+
+    /// The key that [`ShapeKey::compose`] writes, for a segment.
+    pub(super) fn key(&self) -> ShapeKey {
+        let flags = [self.qtype.is_some(), self.family.is_some(), self.protocol.is_some()];
+        ShapeKey {
+            numbers: [
+                u32::from(self.qtype.unwrap_or_default().0),
+                self.message.0,
+                self.family.unwrap_or_default().0,
+                self.protocol.unwrap_or_default().0,
+            ],
+            flags: flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag)),
+            stream: self.stream,
+            identity: 0,
+        }
+    }
+
     /// Reads what [`ShapeKey::compose`] wrote.
     pub(super) fn parse(string: &'a [u8]) -> Option<Shape<'a>> {
         let (head, identity) = string.split_first_chunk::<{ ShapeKey::BYTES }>()?;

@@ -400,6 +400,25 @@ proptest! {
     }
 
     #[test]
+    fn what_is_saved_comes_back_as_it_was(steps in steps(), answers: bool) {
+        let mut log = Log::new(LOG_BYTES_MIN, answers, 2);
+        log.end_loading();
+        run(&mut log, steps);
+        let again = loaded(&saved(&mut log), answers);
+        let mut expected = all(&log);
+        for model in &mut expected {
+            model.stream = 0;
+            if model.outcome.status == Status::Pending {
+                model.outcome.status = Status::Unknown;
+            }
+        }
+        let found = all(&again);
+        prop_assert_eq!(&expected[..found.len()], &found[..]);
+        prop_assert!(found.len() as u64 == again.records() && found.len() * 10 >= expected.len() * 9);
+        prop_assert_eq!((again.evicted(), again.unsaved(), again.over_first()), (0, 0, again.over()));
+    }
+
+    #[test]
     fn a_filter_is_a_walk_over_all(steps in steps(), filter in 0..14usize, budget in 1u32..400) {
         let mut log = Log::new(64 << 10, false, 2);
         run(&mut log, steps);
@@ -430,6 +449,55 @@ proptest! {
         });
         prop_assert_eq!(search(&log, &wanted, budget, &*client), expected);
     }
+}
+
+/// The log as a segment, block by block.
+fn saved(log: &mut Log) -> Vec<u8> {
+    let mut writer = ExchangeWriter::new(Position::default());
+    let (mut segment, mut block) = (crate::wire::segment::MAGIC.to_vec(), Vec::with_capacity(4096));
+    loop {
+        let mut out = crate::wire::segment::Output::begin(&mut block, 4096);
+        let has_more = log.write_saved(&mut writer, true, &mut out);
+        if out.end() {
+            segment.extend_from_slice(&block);
+        }
+        if !has_more {
+            break;
+        }
+    }
+    assert_eq!(writer.position, log.end());
+    segment.extend_from_slice(&crate::wire::segment::END);
+    segment
+}
+
+fn loaded(segment: &[u8], answers: bool) -> Log {
+    let mut log = Log::new(LOG_BYTES_MIN, answers, 2);
+    let mut reader = ExchangeReader::of_file();
+    let read = crate::wire::segment::entries(segment, |kind, input| {
+        assert_eq!(kind, crate::wire::segment::EXCHANGE);
+        reader.read(input, &mut log)
+    });
+    assert_eq!(read, Some(()));
+    log.end_loading();
+    log
+}
+
+#[test]
+fn a_saved_exchange_of_a_home_is_small_and_waits_for_its_response() {
+    let mut log = Log::new(1 << 20, false, 64);
+    log.end_loading();
+    home(&mut log, &mut Random(3), 20_000, false);
+    let bytes = saved(&mut log).len();
+    assert!(bytes < 20_000 * 20, "{bytes}");
+    let waits = Model::new(1_700_100_000_000, 1, "waits.example").append(&mut log);
+    home(&mut log, &mut Random(4), 10, false);
+    let (mut writer, mut block) = (ExchangeWriter::new(log.saved().unwrap()), Vec::with_capacity(1 << 20));
+    let mut out = crate::wire::segment::Output::begin(&mut block, 1 << 20);
+    while log.write_saved(&mut writer, false, &mut out) {}
+    let before = writer.position;
+    assert!(log.complete(waits, &ANSWERED, None, &LoggedAnswer::None).is_some());
+    while log.write_saved(&mut writer, false, &mut out) {}
+    assert!(before < writer.position && writer.position == log.end());
 }
 
 #[test]

@@ -35,7 +35,12 @@ pub struct LogPage<'a, 'r> {
     step: PageStep,
     is_first: bool,
     has_more: bool,
+    /// Where the page ends, and the records that may come before that; of forms whose cursor is in the head.
+    ahead: Option<(Position, u32)>,
 }
+
+/// A cursor as text.
+pub type CursorText = heapless::String<16>;
 
 /// The form of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +115,10 @@ impl<'a, 'r> LogPage<'a, 'r> {
         let position = match parameters.find("before") {
             None => Position::NEWEST,
             Some(cursor) => {
-                let text = cursor.decode::<24>().map_err(|_| HttpError::Filter("before"))?;
-                let number = u64::from_str_radix(&text, 16).ok();
+                let text = cursor.decode::<64>().map_err(|_| HttpError::Filter("before"))?;
+                // What follows is for live readers.
+                let text = text.split('-').next().unwrap_or_default();
+                let number = u64::from_str_radix(text, 16).ok();
                 number.and_then(Position::of_number).ok_or(HttpError::Filter("before"))?
             }
         };
@@ -128,7 +135,35 @@ impl<'a, 'r> LogPage<'a, 'r> {
             step: PageStep::Opening,
             is_first: true,
             has_more: true,
+            ahead: (limit > 0 && form != LogForm::Json).then_some((position, limit)),
         })
+    }
+
+    /// Looks ahead for the end of the page; `false` if it is known.
+    pub fn prepare(&mut self) -> bool {
+        let Some((position, left)) = self.ahead.as_mut().filter(|(_, left)| *left > 0) else { return false };
+        let Some(history) = self.app.history() else { return false };
+        let history = history.borrow();
+        let Some(log) = history.log() else { return false };
+        let Ok(texts) = FilterTexts::read(self.parameters) else { return false };
+        let Ok(filter) = texts.filter(self.parameters, self.now) else { return false };
+        let client = |address| texts.wants_client(Some(&history), address);
+        let progress = log.search(position, &filter, &client, STEP_RECORDS, &mut |_| {
+            *left -= 1;
+            *left > 0
+        });
+        if progress == SearchProgress::Done {
+            self.ahead = None;
+        }
+        self.ahead.is_some_and(|(_, left)| left > 0)
+    }
+
+    /// The cursor of the page that follows; `None` if there is none, or it is in the body.
+    pub fn next_cursor(&self) -> Option<CursorText> {
+        let (position, _) = self.ahead?;
+        let mut cursor = CursorText::new();
+        write!(cursor, "{:x}", position.to_number()).ok()?;
+        Some(cursor)
     }
 
     /// The content type.
@@ -159,14 +194,19 @@ impl<'a, 'r> LogPage<'a, 'r> {
         let Ok(filter) = texts.filter(self.parameters, self.now) else { return Ok(()) };
         let client = |address| texts.wants_client(Some(&history), address);
         let before = chunk.used();
+        let end = self.ahead.map(|(position, _)| position);
         loop {
             if self.left == Some(0) {
                 return Ok(());
             }
             let mut resume = self.position;
-            let mut is_full = false;
+            let (mut is_full, mut is_over) = (false, false);
             let (form, left, is_first) = (self.form, &mut self.left, &mut self.is_first);
             let progress = log.search(&mut self.position, &filter, &client, STEP_RECORDS, &mut |record| {
+                if end.is_some_and(|end| record.position < end) {
+                    is_over = true;
+                    return false;
+                }
                 let written = chunk.whole(|out| write_record(out, form, *is_first, &history, record));
                 if written.is_err() {
                     is_full = true;
@@ -181,7 +221,7 @@ impl<'a, 'r> LogPage<'a, 'r> {
                 self.position = resume;
                 return Err(fmt::Error);
             }
-            if progress == SearchProgress::Done {
+            if progress == SearchProgress::Done || is_over {
                 self.has_more = false;
                 return Ok(());
             }
@@ -344,7 +384,7 @@ fn write_some(out: &mut impl Write, value: Option<impl fmt::Display>) -> Result<
     Ok(true)
 }
 
-fn write_name(out: &mut impl Write, name: Option<Name<'_>>) -> Result<bool, fmt::Error> {
+pub(super) fn write_name(out: &mut impl Write, name: Option<Name<'_>>) -> Result<bool, fmt::Error> {
     let Some(name) = name else { return Ok(false) };
     let mut room = [0; TEXT_MAX];
     let length = name.write_text(&mut room).ok_or(fmt::Error)?;

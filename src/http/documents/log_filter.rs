@@ -15,7 +15,7 @@ use crate::values::{Network, Value};
 use crate::wire::iana::Protocol;
 
 /// Bytes of one value; an identity is the longest.
-const VALUE_BYTES: usize = 512;
+pub(super) const VALUE_BYTES: usize = 512;
 /// Bytes of all texts of a filter: no more come in a request's head.
 const TEXT_BYTES: usize = crate::limits::HTTP_HEAD_BYTES;
 

@@ -186,6 +186,7 @@ static DAEMON: &[Metric] = &[
         ("history", |app| app.history().map_or(0, |history| history.borrow().evicted())),
         ("devices", |app| app.history().map_or(0, |history| history.borrow().devices().evicted())),
     ])),
+    counter("dnstapd_history_unsaved_total", "Exchanges that had to go before they were saved: the write budget was short.", One(|app| app.history().map_or(0, |history| history.borrow().unsaved()))),
     counter("dnstap_upstream_queries_total", "Queries to each upstream server.", MetricSource::Upstream(|server| server.queries)),
     counter("dnstap_upstream_responses_total", "Responses of each upstream server.", MetricSource::Upstream(|server| server.responses)),
     counter("dnstap_upstream_timeouts_total", "Queries that an upstream server did not answer within 60 s.", MetricSource::Upstream(|server| server.timeouts)),

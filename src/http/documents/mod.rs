@@ -8,6 +8,7 @@ pub(super) mod log_filter;
 pub(super) mod metrics;
 pub(super) mod metrics_text;
 pub(super) mod page;
+pub(super) mod pairs;
 pub(super) mod series;
 pub(super) mod streams;
 pub(super) mod tables;
@@ -61,4 +62,25 @@ documents! {
     Log(log::LogPage<'a, 'r>) JSON;
     Series(series::SeriesArrays<'a>) JSON;
     Devices(devices::DeviceList<'a>) JSON;
+    Pairs(pairs::PairList<'a, 'r>) JSON;
+}
+
+impl Document<'_, '_> {
+    /// Goes on with what has to be known before the head of the answer is sent; `false` if nothing is left to be done. Other work has its
+    /// turn in between.
+    pub(super) fn prepare(&mut self) -> bool {
+        match self {
+            Document::Log(page) => page.prepare(),
+            Document::Pairs(pairs) => pairs.prepare(),
+            _ => false,
+        }
+    }
+
+    /// The cursor of the page that follows, if the head of the answer says it.
+    pub(super) fn next_cursor(&self) -> Option<log::CursorText> {
+        match self {
+            Document::Log(page) => page.next_cursor(),
+            _ => None,
+        }
+    }
 }

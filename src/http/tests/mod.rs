@@ -56,7 +56,7 @@ impl World {
                 .with_history(Some(history)),
             outputs,
             inputs: vec![InputCounters::new("tcp-socket"), InputCounters::new("unix-socket")],
-            settings: Settings::new(section, &statistics::Section::default(), limits.http_workers),
+            settings: Settings::new(section, &statistics::Section::default(), [limits.http_workers, 4]),
             stop: Stop::default(),
         }))
     }
@@ -68,6 +68,7 @@ impl World {
             collector: &self.collector,
             outputs: self.outputs,
             inputs: &self.inputs,
+            saver: None,
             stop: &self.stop,
         }
     }
