@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import (ACCEPT, CONTENT_TYPE, DATA, PATIENCE, READY, REFUSED, START, Daemon, Sender,
+from harness import (ACCEPT, CONTENT_TYPE, DATA, EMULATOR, READY, REFUSED, START, Daemon, Sender,
                      capture_frames, control, dns, field, free_port, message, temporary_folder)
 
 
@@ -71,7 +71,7 @@ def file_output(path, more=""):
 
 def trouble(daemon, output="file"):
     return [line for line in daemon.log().splitlines() if f"Output {output}:" in line
-            and "may be" not in line]
+            and "may be" not in line and "still so" not in line]
 
 
 def listener_at(place, address="127.0.0.1", **more):
@@ -335,6 +335,8 @@ def socket_of(daemon, port):
 
 def drained_at_a_stop(subject):
     """What is queued at a stop goes out first, to a peer that takes its time."""
+    if EMULATOR:
+        pytest.skip("how much goes out in four seconds says nothing of an emulated program")
     begin = threading.Event()
 
     def late(connection, into):
@@ -345,7 +347,7 @@ def drained_at_a_stop(subject):
     config = subject.config(peer.port).replace("queue = '64K'", "queue = '16M'")
     with Daemon(fmt=None, extra=config) as daemon:
         daemon.wait(lambda: subject.metric(daemon, "connected") == 1)
-        send(daemon, 60_000 // PATIENCE, size=60)
+        send(daemon, 60_000, size=60)
         assert subject.metric(daemon, "queued") > 0
         started = time.monotonic()
         threading.Timer(1, begin.set).start()
@@ -355,7 +357,7 @@ def drained_at_a_stop(subject):
         assert time.monotonic() - started < (7 if not subject.greet else 12)
     # What the kernel has taken the peer may still be reading.
     peer.wait_until_all_is_read()
-    assert subject.records(peer) == list(range(60_000 // PATIENCE))
+    assert subject.records(peer) == list(range(60_000))
     peer.close()
 
 
