@@ -86,6 +86,9 @@ pub mod sys;
 // Bytes to values and back: Frame Streams, dnstap, DNS. No I/O, no clock.
 pub mod wire;
 
+// Local time: the zone of the machine.
+pub(crate) mod zone;
+
 // Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, the record queue.
 pub mod sketch;
 

@@ -204,6 +204,19 @@ def test_syslog_local_socket():
             daemon.check_accounts()
 
 
+def test_the_header_of_rfc3164_has_local_time():
+    with folder() as top:
+        for more, hour in (("", 13), ("utc = true", 18)):
+            path = os.path.join(top, f"log{hour}")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+                server.settimeout(20)
+                server.bind(path)
+                extra = syslog_output(f"path = '{path}'\nheader = 'rfc3164'\n{more}")
+                with Daemon(fmt=None, extra=extra, under=("env", "TZ=XXX5")) as daemon:
+                    send(daemon, 1)
+                    assert server.recv(9000).startswith(b"<30>Sep 16 %d:51:53 lb1 " % hour)
+
+
 def test_syslog_to_the_machines_own_rsyslog():
     """rsyslog on a local socket takes what stands behind the time as the program's name, as from every local
     program."""

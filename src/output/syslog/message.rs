@@ -6,7 +6,7 @@
 //! none      MSG
 //! ```
 //!
-//! Time and host are the message's own: the host is the identity. So a text record is sent without these two, unless
+//! Time and host are the message's own: the host is the identity. RFC 3164 means local time. So a text record is sent without these two, unless
 //! there is no header. On a stream the length in digits and a space are before each message, or a newline after it
 //! (RFC 6587, 3.4).
 
@@ -19,6 +19,7 @@ use crate::limits::{DATAGRAM_BYTES, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::message::event::Event;
 use crate::time::{Time, write_month_time, write_timestamp};
 use crate::values::Format;
+use crate::zone::Zone;
 
 /// How messages are put together.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct SyslogComposer {
     priority: heapless::String<8>,
     /// That of alarms.
     alarm_priority: heapless::String<8>,
+    /// Of `rfc3164`; UTC unless it is set.
+    zone: Zone,
 }
 
 /// The header before a record.
@@ -54,7 +57,12 @@ impl SyslogComposer {
             priority
         };
         let (priority, alarm_priority) = (priority_of(severity), priority_of(Severity::Warning));
-        SyslogComposer { format, header, framing, priority, alarm_priority }
+        SyslogComposer { format, header, framing, priority, alarm_priority, zone: Zone::default() }
+    }
+
+    /// The same, with the time of a zone where the header has local time.
+    pub(crate) fn in_zone(self, zone: Zone) -> Self {
+        SyslogComposer { zone, ..self }
     }
 
     /// Puts the message of an encoded event into the output's queue.
@@ -101,7 +109,7 @@ impl SyslogComposer {
             HeaderFormat::Rfc3164 => {
                 out.write_ascii(priority.as_bytes())?;
                 // There is no way to write a missing time.
-                write_month_time(out, event.time.unwrap_or_else(Time::now))?;
+                write_month_time(out, self.zone.local(event.time.unwrap_or_else(Time::now)))?;
                 out.write_char(' ')?;
                 write_host(event.identity, out)?;
                 out.write_char(' ')

@@ -17,6 +17,7 @@ use crate::net::dial::PeerAddress;
 use crate::net::tls;
 use crate::section::{OutputKeys, section};
 use crate::values::{ClientTls, FilePath, Format, KeyError, PlanError, required};
+use crate::zone::Zone;
 
 section! {
     /// Section `output.syslog`. The port when it is unset: 514, with TLS 6514.
@@ -33,6 +34,8 @@ section! {
         header: HeaderFormat = HeaderFormat::Rfc5424,
         /// How a stream tells messages apart.
         framing: MessageFraming = MessageFraming::OctetCounting,
+        /// UTC in the header of RFC 3164, instead of local time.
+        utc: bool = false,
         /// The facility of every message.
         facility: Facility = Facility::Daemon,
         /// The severity of every message.
@@ -137,6 +140,10 @@ impl OutputKind for Section {
         let is_stream = self.transport != Transport::Udp;
         let framing = is_stream.then_some(self.framing);
         let priority = (self.facility, self.severity);
+        let zone = match self.header {
+            HeaderFormat::Rfc3164 if !self.utc => Zone::of_machine(),
+            _ => Zone::default(),
+        };
         let transport = if self.path.is_some() { "local" } else { self.transport.as_str() };
         let words = format!("{peer}, {transport}, {}, {}", self.header, self.format);
         let sink: Box<dyn Sink> = if is_stream {
@@ -144,10 +151,11 @@ impl OutputKind for Section {
         } else {
             Box::new(DatagramSink { peer, retry: self.retry })
         };
+        let composer = SyslogComposer::new(self.format, self.header, framing, priority);
         Ok(Plan {
             name: self.name().to_owned(),
             words,
-            kind: RecordKind::Syslog(SyslogComposer::new(self.format, self.header, framing, priority)),
+            kind: RecordKind::Syslog(composer.in_zone(zone)),
             queue: self.output_keys().queue,
             sink,
         })
