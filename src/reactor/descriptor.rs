@@ -29,7 +29,7 @@ pub struct Async<T>(Rc<Registered<T>>);
 
 struct Registered<T> {
     io: Rc<T>,
-    source: Rc<Source>,
+    source: Rc<DescriptorEntry>,
 }
 
 impl<T> Clone for Async<T> {
@@ -173,7 +173,7 @@ impl Async<UnixListener> {
 pub async fn connect(address: SocketAddr) -> io::Result<Async<TcpStream>> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket = socket(family, SockType::Stream, flags, None)?;
+    let socket = socket(family, SockType::ByteDescriptor, flags, None)?;
     match connect_socket(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
         Ok(()) | Err(Errno::EINPROGRESS) => {}
         Err(errno) => return Err(errno.into()),
@@ -187,7 +187,7 @@ pub async fn connect(address: SocketAddr) -> io::Result<Async<TcpStream>> {
 }
 
 /// A stream of bytes, as the kernel has them.
-pub trait Stream {
+pub trait ByteDescriptor {
     /// Tells the other end that no more will come.
     ///
     /// # Errors
@@ -198,15 +198,15 @@ pub trait Stream {
     }
 }
 
-impl Stream for TcpStream {
+impl ByteDescriptor for TcpStream {
     fn end(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
 }
 
-impl Stream for UnixStream {}
+impl ByteDescriptor for UnixStream {}
 
-impl Stream for File {}
+impl ByteDescriptor for File {}
 
 impl<T> AsyncRead for &Async<T>
 where
@@ -234,7 +234,7 @@ where
     }
 }
 
-impl<T: Stream> AsyncWrite for &Async<T>
+impl<T: ByteDescriptor> AsyncWrite for &Async<T>
 where
     for<'a> &'a T: Write,
 {
@@ -259,7 +259,7 @@ where
     }
 }
 
-impl<T: Stream> AsyncWrite for Async<T>
+impl<T: ByteDescriptor> AsyncWrite for Async<T>
 where
     for<'a> &'a T: Write,
 {
@@ -296,20 +296,20 @@ impl<T> Drop for Registered<T> {
     }
 }
 
-// -- Source -----------------------------------------------------------------------------------------------------------
+// -- DescriptorEntry ---------------------------------------------------------------------------------------------------
 
 /// A descriptor, and who waits for it.
-pub(super) struct Source {
+pub(super) struct DescriptorEntry {
     descriptor: Rc<dyn AsFd>,
     key: u64,
     /// The kernel's interest; `None` = it is not in its list.
     interest: Cell<Option<EpollFlags>>,
-    directions: [Direction; 2],
+    directions: [DescriptorSide; 2],
 }
 
 /// One of the two ways of a descriptor.
 #[derive(Default)]
-struct Direction {
+struct DescriptorSide {
     waiting: RefCell<Vec<Waker>>,
     /// Times that it was ready.
     times: Cell<u32>,
@@ -324,8 +324,8 @@ const FLAGS: [EpollFlags; 2] = [EpollFlags::EPOLLIN, EpollFlags::EPOLLOUT];
 /// An end or an error concerns both.
 const BOTH: EpollFlags = EpollFlags::EPOLLHUP.union(EpollFlags::EPOLLERR);
 
-impl Source {
-    fn direction(&self, number: usize) -> (&Direction, EpollFlags) {
+impl DescriptorEntry {
+    fn direction(&self, number: usize) -> (&DescriptorSide, EpollFlags) {
         let [read, write] = &self.directions;
         let [readable, writable] = FLAGS;
         if number == READ { (read, readable) } else { (write, writable) }
@@ -409,18 +409,22 @@ impl Source {
 /// All descriptors of a thread, by key: place in the low half, and how many were before it in the high one.
 #[derive(Default)]
 pub(super) struct Descriptors {
-    places: Vec<Option<Rc<Source>>>,
+    places: Vec<Option<Rc<DescriptorEntry>>>,
     inserted: u32,
 }
 
 impl Descriptors {
-    fn insert(&mut self, descriptor: Rc<dyn AsFd>) -> Rc<Source> {
+    fn insert(&mut self, descriptor: Rc<dyn AsFd>) -> Rc<DescriptorEntry> {
         self.inserted = self.inserted.wrapping_add(1);
         let free = self.places.iter().position(Option::is_none);
         let place = free.unwrap_or(self.places.len());
         let key = u64::from(self.inserted) << 32 | place as u64;
-        let source =
-            Rc::new(Source { descriptor, key, interest: Cell::new(None), directions: Default::default() });
+        let source = Rc::new(DescriptorEntry {
+            descriptor,
+            key,
+            interest: Cell::new(None),
+            directions: Default::default(),
+        });
         match self.places.get_mut(place) {
             Some(free) => *free = Some(source.clone()),
             None => self.places.push(Some(source.clone())),
@@ -441,7 +445,7 @@ impl Descriptors {
     }
 
     /// The descriptor of a key, if it is there yet.
-    pub(super) fn get(&self, key: u64) -> Option<Rc<Source>> {
+    pub(super) fn get(&self, key: u64) -> Option<Rc<DescriptorEntry>> {
         self.places.get(place(key))?.clone().filter(|source| source.key == key)
     }
 }

@@ -33,8 +33,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-pub use descriptor::{Async, Stream, connect};
-use descriptor::{Descriptors, Source};
+pub use descriptor::{Async, ByteDescriptor, connect};
+use descriptor::{DescriptorEntry, Descriptors};
 pub use timer::Timer;
 use timer::Timers;
 
@@ -161,7 +161,7 @@ impl Kernel {
                 let _ = self.call.read();
                 continue;
             }
-            let source: Option<Rc<Source>> = descriptors.borrow().get(event.data());
+            let source: Option<Rc<DescriptorEntry>> = descriptors.borrow().get(event.data());
             if let Some(source) = source {
                 source.came(event.events(), self, due);
             }
