@@ -173,7 +173,7 @@ impl Async<UnixListener> {
 pub async fn connect(address: SocketAddr) -> io::Result<Async<TcpStream>> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket = socket(family, SockType::ByteDescriptor, flags, None)?;
+    let socket = socket(family, SockType::Stream, flags, None)?;
     match connect_socket(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
         Ok(()) | Err(Errno::EINPROGRESS) => {}
         Err(errno) => return Err(errno.into()),

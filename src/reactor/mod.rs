@@ -62,7 +62,7 @@ thread_local! {
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     REACTOR.with(|reactor| {
-        let alarm = Arc::new(Alarm {
+        let alarm = Arc::new(SleepAlarm {
             rings: AtomicBool::new(false),
             sleeps: AtomicBool::new(false),
             call: reactor.kernel.as_ref().ok().map(|kernel| kernel.call.clone()),
@@ -80,13 +80,13 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Ends the sleep of a thread.
-struct Alarm {
+struct SleepAlarm {
     rings: AtomicBool,
     sleeps: AtomicBool,
     call: Option<Arc<EventFd>>,
 }
 
-impl Wake for Alarm {
+impl Wake for SleepAlarm {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -117,7 +117,7 @@ impl Reactor {
     }
 
     /// Sleeps until something is due or the alarm rings, and wakes who waits for it. It does not sleep if it rang already.
-    fn look(&self, alarm: &Alarm) {
+    fn look(&self, alarm: &SleepAlarm) {
         #[cfg(test)]
         LOOKS.set(LOOKS.get() + 1);
         // In this order: who rings after the second line sees that we sleep, and calls.
@@ -148,7 +148,7 @@ impl Kernel {
     fn look(
         &self,
         wait: Option<Duration>,
-        alarm: &Alarm,
+        alarm: &SleepAlarm,
         descriptors: &RefCell<Descriptors>,
         due: &mut Vec<Waker>,
     ) {
