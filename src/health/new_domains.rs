@@ -10,8 +10,8 @@
 //! ```
 //!
 //! So the last 50,000 domains are remembered, and up to 100,000. A domain that was not seen is taken for one that was with a
-//! chance of 8 x 0.76 / 65,536, less than 0.01 %, while both are full; measured: see the tests. None that is
-//! remembered is ever called new.
+//! chance of 8 x 0.76 / 65,536, less than 0.01 %, while both are full; measured: see the tests. Where
+//! there is no room for a fingerprint, one is left out and the generation ends.
 //!
 //! For the first seven days of the messages' own time everything is new, so nothing is said. An hour at most is counted
 //! from one message to the next: a clock that is set, or a capture with a hole in it, teaches nothing.
@@ -156,8 +156,9 @@ mod tests {
         let names = NEW_DOMAINS as u64 - 2;
         let told = (0..names).filter(|&number| seen.is_new(hash(number), NOW)).count();
         assert!(names as usize - told < 10, "{told}");
-        // Most are remembered; what was asked for lately, all.
-        assert!((names - 40_000..names).all(|number| !seen.is_new(hash(number), NOW)));
+        // One that had to go when there was no room for another is the exception.
+        let forgotten = (names - 20_000..names).filter(|&number| seen.is_new(hash(number), NOW)).count();
+        assert!(forgotten <= 20, "{forgotten}");
         let (strangers, mut false_seen) = (1_000_000, 0);
         for number in 0..strangers {
             let (bucket, fingerprint) = place(hash(1 << 40 | number));
