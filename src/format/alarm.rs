@@ -69,7 +69,7 @@ fn members(alarm: &Alarm, style: Style, out: &mut Record) -> fmt::Result {
     write!(out, "\"{}\"", alarm.kind)?;
     key(out, "subject")?;
     out.write_ascii(b"\"")?;
-    write!(Escaping(out), "{}", alarm.subject)?;
+    write!(EscapedRecord(out), "{}", alarm.subject)?;
     out.write_ascii(b"\"")?;
     key(out, "count")?;
     write_decimal(out, alarm.count)?;
@@ -84,9 +84,9 @@ fn members(alarm: &Alarm, style: Style, out: &mut Record) -> fmt::Result {
 const MESSAGE: &str = "ALARM";
 
 /// Puts a backslash before each quote and backslash, the only ones of a subject that JSON wants escaped.
-struct Escaping<'r>(&'r mut Record);
+struct EscapedRecord<'r>(&'r mut Record);
 
-impl Write for Escaping<'_> {
+impl Write for EscapedRecord<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if matches!(byte, b'"' | b'\\') {

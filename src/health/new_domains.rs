@@ -32,8 +32,8 @@ const STEP_SECONDS: u64 = 3_600;
 /// Domains that were seen.
 #[derive(Debug)]
 pub struct SeenDomains {
-    young: Filter,
-    old: Filter,
+    young: CuckooFilter,
+    old: CuckooFilter,
     /// The time of the last message, and how much of it went by.
     last: u64,
     learned: u64,
@@ -41,7 +41,7 @@ pub struct SeenDomains {
 
 /// A cuckoo filter.
 #[derive(Debug)]
-struct Filter {
+struct CuckooFilter {
     /// 0 is free.
     buckets: Box<[[u16; WAYS]]>,
     used: usize,
@@ -75,7 +75,7 @@ impl SeenDomains {
 
 impl Default for SeenDomains {
     fn default() -> Self {
-        let filter = || Filter { buckets: limits::table(BUCKETS, [0; WAYS]), used: 0 };
+        let filter = || CuckooFilter { buckets: limits::table(BUCKETS, [0; WAYS]), used: 0 };
         SeenDomains { young: filter(), old: filter(), last: 0, learned: 0 }
     }
 }
@@ -90,7 +90,7 @@ fn other(bucket: usize, fingerprint: u16) -> usize {
     (bucket ^ (usize::from(fingerprint).wrapping_mul(0x5bd1_e995) >> 5)) % BUCKETS
 }
 
-impl Filter {
+impl CuckooFilter {
     fn contains(&self, bucket: usize, fingerprint: u16) -> bool {
         let has =
             |bucket: usize| self.buckets.get(bucket).is_some_and(|places| places.contains(&fingerprint));

@@ -116,13 +116,13 @@ impl fmt::Display for HttpError {
 impl HttpError {
     /// The reason in words.
     pub(crate) fn reason(self) -> impl fmt::Display {
-        struct Reason(HttpError);
-        impl fmt::Display for Reason {
+        struct ReasonText(HttpError);
+        impl fmt::Display for ReasonText {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.write_reason(f)
             }
         }
-        Reason(self)
+        ReasonText(self)
     }
 
     fn write_reason(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -101,7 +101,7 @@ pub enum SearchProgress {
 }
 
 /// The wishes of a filter for one page: bits by number.
-struct Wanted {
+struct PageSelection {
     /// Shapes of exchanges without a response, and with.
     shapes: [u128; 2],
     clients: [u64; 8],
@@ -357,9 +357,14 @@ impl PageSearch<'_> {
             || self.filter.until.is_some_and(|until| page.least > until)
     }
 
-    fn wanted(&self, number: u16, page: &RecordPage, client: &dyn Fn(Option<IpAddr>) -> bool) -> Wanted {
+    fn wanted(
+        &self,
+        number: u16,
+        page: &RecordPage,
+        client: &dyn Fn(Option<IpAddr>) -> bool,
+    ) -> PageSelection {
         let log = self.log;
-        let mut wanted = Wanted { shapes: [0; 2], clients: [0; 8] };
+        let mut wanted = PageSelection { shapes: [0; 2], clients: [0; 8] };
         for shape in 0..usize::from(page.shapes) {
             let Some(found) = log.shape(number, page, shape) else { continue };
             let [lone, responded] = self.filter.wants_shape(&found).map(|wants| u128::from(wants) << shape);
@@ -376,7 +381,7 @@ impl PageSearch<'_> {
     }
 
     #[inline]
-    fn takes(&mut self, wanted: &Wanted, view: &WordView, time: i64) -> bool {
+    fn takes(&mut self, wanted: &PageSelection, view: &WordView, time: i64) -> bool {
         let word = view.word;
         let bit = |bits: &[u64], number: usize| {
             bits.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
