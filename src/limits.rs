@@ -10,7 +10,7 @@
 //! | different clients and names, for each and all | 416992 |
 //! | tables of 8 streams and the others | 871704 |
 //! | pairing of 8192 queries | 131072 |
-//! | history | 1337040 |
+//! | history | 1332944 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
 //! | health: upstream servers, detectors, alarms | 141288 |
@@ -18,7 +18,7 @@
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 193056 |
-//! | in all | 4396572 |
+//! | in all | 4392476 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;

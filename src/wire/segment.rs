@@ -209,8 +209,6 @@ mod tests {
     #[test]
     fn numbers_come_back_and_a_cut_or_bent_segment_is_none() {
         assert_eq!(crc(b"123456789"), 0xcbf4_3926);
-        let slot =
-            SeriesSlot { is_known: true, counts: [1, 300, 0, u32::MAX, 5], clients: 7, p50: 8, p95: 70_000 };
         let mut block = Vec::with_capacity(4096);
         let mut out = Output::begin(&mut block, 4096);
         out.byte(SLOT);

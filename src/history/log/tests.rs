@@ -488,7 +488,7 @@ fn a_saved_exchange_of_a_home_is_small_and_waits_for_its_response() {
     log.end_loading();
     home(&mut log, &mut Random(3), 20_000, false);
     let bytes = saved(&mut log).len();
-    assert!(bytes < 20_000 * 20, "{bytes}");
+    assert!(bytes < 20_000 * 25, "{bytes}");
     let waits = Model::new(1_700_100_000_000, 1, "waits.example").append(&mut log);
     home(&mut log, &mut Random(4), 10, false);
     let (mut writer, mut block) = (ExchangeWriter::new(log.saved().unwrap()), Vec::with_capacity(1 << 20));

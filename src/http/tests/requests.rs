@@ -250,7 +250,10 @@ fn head_has_the_headers_of_get_and_no_body() {
     let server = Server::start();
     for path in ["/metrics", "/counters", "/streams", "/tables", "/health", "/nowhere"] {
         let (get, head) = (server.ask("GET", path), server.ask("HEAD", path));
-        assert_eq!((get.status, &get.headers), (head.status, &head.headers), "{path}");
+        let (mut of_get, mut of_head) = (get.headers.clone(), head.headers.clone());
+        of_get.sort();
+        of_head.sort();
+        assert_eq!((get.status, of_get), (head.status, of_head), "{path}");
     }
     // On one connection nothing is left over from the first.
     let mut client = server.connect();
