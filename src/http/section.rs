@@ -185,9 +185,6 @@ fn listener(address: SocketAddr, is_one_of_several: bool) -> io::Result<TcpListe
     }
     setsockopt(&socket, sockopt::SndBuf, &HTTP_KERNEL_BYTES)?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&socket, Backlog::new(BACKLOG)?)?;
+    listen(&socket, Backlog::MAXALLOWABLE)?;
     Ok(socket.into())
 }
-
-/// Connections that the kernel holds until we take them.
-const BACKLOG: i32 = 128;

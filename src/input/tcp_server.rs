@@ -164,6 +164,9 @@ impl Source for TcpServer {
     fn open(&mut self, _: &Identity) -> io::Result<()> {
         let listener = TcpListener::bind(self.address)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.address)))?;
+        // As many may wait in the kernel as the system lets wait, not the 128 of std: what a storm of connects pushes
+        // out there comes again only a second later.
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXALLOWABLE)?;
         self.listener = Some(listener);
         Ok(())
     }
