@@ -1,7 +1,7 @@
 //! Lines on a terminal: fields under each other, and in colours.
 //!
-//! A line's fields stand apart by one space, which no field has in it. Each column is as wide as its widest field so far, up to
-//! [`WIDTH_MAX`]; numbers stand at its right. A field's colour comes from what it says: how it ended, which side, a name.
+//! A line's fields stand apart by one space, which no field has in it. Each column is as wide as its widest field so far, those
+//! of the lines that are shown together with it among them, up to [`WIDTH_MAX`]; numbers stand at its right. A field's colour comes from what it says: how it ended, which side, a name.
 //! `NO_COLOR` and a terminal called `dumb` take the colours away.
 
 use std::env;
@@ -23,8 +23,15 @@ impl Columns {
 
     /// Puts whole lines at the end of `shown`.
     pub(super) fn show(&mut self, lines: &[u8], shown: &mut Vec<u8>) {
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let lines = || {
+            lines.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        };
+        for line in lines() {
+            for (column, field) in self.widths.iter_mut().zip(line.split(|byte| *byte == b' ')) {
+                *column = (*column).max(u8::try_from(width(field).min(WIDTH_MAX)).unwrap_or_default());
+            }
+        }
+        for line in lines() {
             let mut fields = line.split(|byte| *byte == b' ').enumerate().peekable();
             while let Some((number, field)) = fields.next() {
                 self.show_field(number, field, fields.peek().is_none(), shown);
@@ -33,13 +40,10 @@ impl Columns {
         }
     }
 
-    fn show_field(&mut self, number: usize, field: &[u8], is_last: bool, shown: &mut Vec<u8>) {
-        let width = field.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
-        let column = self.widths.get_mut(number).map_or(0, |column| {
-            *column = (*column).max(u8::try_from(width.min(WIDTH_MAX)).unwrap_or_default());
-            usize::from(*column)
-        });
-        let pad = |shown: &mut Vec<u8>| shown.resize(shown.len() + column.saturating_sub(width), b' ');
+    fn show_field(&self, number: usize, field: &[u8], is_last: bool, shown: &mut Vec<u8>) {
+        let column = self.widths.get(number).map_or(0, |column| usize::from(*column));
+        let missing = column.saturating_sub(width(field));
+        let pad = |shown: &mut Vec<u8>| shown.resize(shown.len() + missing, b' ');
         let is_number = is_number(field);
         if is_number {
             pad(shown);
@@ -59,6 +63,11 @@ impl Columns {
             shown.push(b' ');
         }
     }
+}
+
+/// Characters of a field.
+fn width(field: &[u8]) -> usize {
+    field.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 /// Whether a field is a port, a length such as `59b`, or a time in seconds.
@@ -113,7 +122,7 @@ mod tests {
     fn fields_stand_under_each_other() {
         assert_eq!(
             shown(false, "T lb1 50000 159b a. A 0.048\nT é 53 9b bb.example. AAAA -\nT lb1 7 1b - - 11.5\n"),
-            "T lb1 50000 159b a. A 0.048\nT é      53   9b bb.example. AAAA -\nT lb1     7   1b -           -     11.5\n"
+            "T lb1 50000 159b a.          A    0.048\nT é      53   9b bb.example. AAAA -\nT lb1     7   1b -           -     11.5\n"
         );
         let long = format!("{}. A\na. A\n", "x".repeat(80));
         assert_eq!(shown(false, &long).lines().last(), Some(&*format!("a.{} A", " ".repeat(38))));

@@ -42,7 +42,7 @@ def test_cat_prints_what_a_replay_prints():
         assert status == 0 and err == "", (status, err)
         lines = out.splitlines()
         assert len(lines) == 20
-        assert lines[1] == ("2023-11-14T22:13:20.050000+00:00 lb1 CLIENT_RESPONSE NOERROR 192.0.2.0 50000 INET UDP 35b "
+        assert lines[1] == ("2023-11-14T22:13:20.050000+00:00 lb1 CLIENT_RESPONSE NOERROR 192.0.2.0 50000 INET UDP 32b "
                             "n0.example.org. A 0.050"), lines[1]
         with open(path, "rb") as file:
             read = subprocess.run([BINARY, "cat", "-"], stdin=file, capture_output=True, text=True, timeout=20)
