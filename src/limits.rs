@@ -478,6 +478,61 @@ pub const KAFKA_LOG_SECONDS: u64 = 60;
 /// Milliseconds between two demands to librdkafka, at a stop, to send what it has.
 pub const KAFKA_HURRY_MS: u64 = 50;
 
+/// The sizes that `batch` of the output over HTTP takes.
+pub type PushBatchSize = ByteSize<PUSH_BATCH_MIN, PUSH_BATCH_MAX>;
+
+/// Bytes of a batch that is sent over HTTP: least, default, most.
+pub const PUSH_BATCH_MIN: u64 = 1 << 10;
+/// See [`PUSH_BATCH_MIN`].
+pub const PUSH_BATCH: PushBatchSize = PushBatchSize::new(64 << 10);
+/// See [`PUSH_BATCH_MIN`].
+pub const PUSH_BATCH_MAX: u64 = 16 << 20;
+
+/// Bytes that the longest record becomes in a batch: in a JSON string each quote and backslash is two.
+pub const PUSH_RECORD_BYTES: usize = 2 * RECORD_BYTES + (2 << 10);
+
+/// Bytes of the table that a batch is compressed with.
+pub const PUSH_GZIP_BYTES: usize = 16 << 10;
+
+/// Bytes of the shortest item of a bulk request; those in use are longer.
+pub const PUSH_ITEM_BYTES: usize = 64;
+
+/// Bytes of an answer that are read at once, and of its head at most.
+pub const PUSH_ANSWER_BYTES: usize = 8 << 10;
+
+/// Fields in the head of an answer at most.
+pub const PUSH_ANSWER_FIELDS: usize = 64;
+
+/// Seconds that a request and its answer may take.
+pub const PUSH_EXCHANGE_SECONDS: u64 = 30;
+
+/// Milliseconds that a server or broker has for its answer before nobody waits for it any more.
+pub const PUSH_TURN_MS: u64 = 20;
+
+/// Bytes of an answer that refuses, for the log.
+pub const PUSH_REASON_BYTES: usize = 200;
+
+/// Seconds that a server may ask for (`Retry-After`) at most.
+pub const PUSH_RETRY_AFTER_SECONDS: u64 = 3_600;
+
+/// Messages that are on their way to a broker at once.
+pub const MQTT_WINDOW: usize = 32;
+
+/// Bytes of such messages beyond which there are no more.
+pub const MQTT_BATCH_BYTES: usize = 16 << 10;
+
+/// Seconds that a broker has to acknowledge them.
+pub const MQTT_ACKNOWLEDGE_SECONDS: u64 = 30;
+
+/// Seconds without a packet of ours after which a broker may publish our will.
+pub const MQTT_KEEP_ALIVE_SECONDS: u16 = 60;
+
+/// Bytes of the longest packet of a broker that is read.
+pub const MQTT_PACKET_BYTES: usize = 1 << 10;
+
+/// Bytes of the counters as JSON, and of what Home Assistant is told of one of them.
+pub const MQTT_STATE_BYTES: usize = 2 << 10;
+
 /// Bytes of the name of a country or city that count; the longest in use have some 60.
 pub const PLACE_BYTES: usize = 128;
 

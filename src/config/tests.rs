@@ -48,6 +48,8 @@ fn enabled(config: &Config) -> String {
         (">metrics", output.metrics[0].enable),
         (">dnstap", output.dnstap[0].enable),
         (">kafka", output.kafka[0].enable),
+        (">http", output.http[0].enable),
+        (">mqtt", output.mqtt[0].enable),
     ];
     all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
 }
@@ -229,8 +231,9 @@ fn the_example_can_be_switched_on_as_a_whole() {
             rest.contains(" = ") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
         });
         // Two ways to the same place: one is enough.
-        let second_way =
-            line.starts_with("# path") && ["[output.syslog]", "[output.dnstap]"].contains(&section);
+        let second_way = (line.starts_with("# path")
+            && ["[output.syslog]", "[output.dnstap]"].contains(&section))
+            || line.starts_with("# bearer-file");
         match key {
             Some(_) if second_way => {}
             Some(key) => text.push_str(key),
@@ -242,7 +245,7 @@ fn the_example_can_be_switched_on_as_a_whole() {
     assert_eq!(
         enabled(&config),
         "tcp-socket tcp-client unix-socket sniffer file \
-         >stdout >file >tcp-socket >syslog >metrics >dnstap >kafka"
+         >stdout >file >tcp-socket >syslog >metrics >dnstap >kafka >http >mqtt"
     );
     assert!(config.geoip.enable);
     assert_eq!(config.output.kafka[0].rdkafka_config.value("bootstrap.servers"), Some("10.0.0.3:9092"));

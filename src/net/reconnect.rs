@@ -74,6 +74,11 @@ impl Reconnect {
     /// Waits for the next attempt; `why` says what became of the last one.
     pub(crate) async fn pause(&mut self, why: String) {
         let wait = self.backoff.wait();
+        self.pause_for(wait, why).await;
+    }
+
+    /// The same for a time that the remote asked for.
+    pub(crate) async fn pause_for(&mut self, wait: Duration, why: String) {
         if self.known.as_ref().is_some_and(|known| is_same(known, &why)) {
             debug!("{}: still so; the next attempt in {} ms", self.who, wait.as_millis() as u64);
         } else {

@@ -41,6 +41,8 @@ reasons! {
         Oversize = "oversize", "longer than a record may be";
         /// The other end refused it, or did not take it in time.
         Delivery = "delivery", "not taken by the other end";
+        /// The other end does not want it.
+        Refused = "refused", "refused by the other end";
         /// The daemon stopped before the other end took it.
         Shutdown = "shutdown", "stopped before they were taken";
     }

@@ -22,8 +22,10 @@ mod datagram_sink;
 pub mod dnstap;
 mod drop_report;
 pub mod file;
+pub mod http;
 pub mod kafka;
 pub mod metrics;
+pub mod mqtt;
 mod outlet;
 mod outlets;
 mod plan;
@@ -46,6 +48,14 @@ pub use plan::{
 };
 pub use record::{RawFrames, RecordKind};
 pub use syslog::SyslogComposer;
+
+/// What to say of an output that pushes in a build without it.
+fn without_push() -> KeyError {
+    KeyError::new(
+        "enable",
+        "needs the cargo feature `push`, which this build is without; allowed: `enable = false`",
+    )
+}
 
 /// Makes the section `output` of the table of kinds.
 macro_rules! kinds {
@@ -86,6 +96,10 @@ kinds! {
     dnstap: dnstap,
     /// Sends to a Kafka topic.
     kafka: kafka,
+    /// Sends to a server over HTTP.
+    http: http,
+    /// Tells a broker of MQTT.
+    mqtt: mqtt,
 }
 
 impl Section {

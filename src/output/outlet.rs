@@ -418,6 +418,12 @@ impl Outlet {
         }
     }
 
+    /// Whether the last attempt to write went through.
+    #[cfg(feature = "push")]
+    pub(super) fn is_ready(&self) -> bool {
+        self.state.get() == WriteState::Ready
+    }
+
     /// Asks for the file to be opened again.
     pub(super) fn ask_to_reopen(&self) {
         self.reopen.set(true);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use event_listener::{Event as Notice, listener};
 
+use super::http::loki;
 use super::outlet::WaitPolicy;
 use super::record::RecordKind;
 use super::{DropReason, Outlet};
@@ -166,6 +167,7 @@ fn offer_encoded(outlet: &Outlet, event: &Event<'_>, encoded: Result<&[u8], Drop
         (RecordKind::Plain { terminator, .. }, Ok(record)) => outlet.offer(Ok(&[record, terminator])),
         (RecordKind::Syslog(envelope), Ok(record)) => envelope.offer(outlet, event, record),
         (RecordKind::Keyed(keyed), Ok(record)) => keyed.offer(outlet, event, record),
+        (RecordKind::Loki, Ok(record)) => loki::offer(outlet, event, record),
         (RecordKind::RawFrames(_) | RecordKind::SelfMade, _) => {}
         (_, Err(loss)) => outlet.offer(Err(loss)),
     }

@@ -22,6 +22,8 @@ use crate::section::{OutputKeys, QueueSettings};
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 use crate::sys::privileges::Identity;
+#[cfg(feature = "push")]
+use crate::values::Secret;
 use crate::values::{ClientTls, Host, KeyError, PlanError};
 
 /// One kind of output, as its section of the configuration.
@@ -56,12 +58,7 @@ pub trait OutputKind {
 
     /// The key that asks for what this build is without.
     fn missing_feature(&self) -> Option<KeyError> {
-        self.tls().filter(|tls| tls.is_on() && !tls::BUILT).map(|_| {
-            KeyError::new(
-                "tls-support",
-                "needs the cargo feature `tls`, which this build is without; allowed: `false`",
-            )
-        })
+        self.tls().and_then(|tls| without_tls(&tls))
     }
 
     /// The output of an enabled section, opened as far as it can be: files are, connections are not.
@@ -160,6 +157,33 @@ impl fmt::Debug for Plan {
         f.debug_struct("Plan").field("name", &self.name).field("words", &self.words).finish_non_exhaustive()
     }
 }
+
+/// What to say of TLS in a build without it.
+pub(super) fn without_tls(keys: &ClientTls<'_>) -> Option<KeyError> {
+    (keys.is_on() && !tls::BUILT).then(|| {
+        KeyError::new(
+            "tls-support",
+            "needs the cargo feature `tls`, which this build is without; allowed: `false`",
+        )
+    })
+}
+
+/// The first line of a file with a secret, without its end.
+#[cfg(feature = "push")]
+pub(super) fn read_secret(key: &'static str, path: &std::path::Path) -> Result<Secret, KeyError> {
+    let fault = |what: &dyn fmt::Display| KeyError::new(key, format!("{}: {what}", path.display()));
+    let bytes = crate::sys::files::read_whole(path, SECRET_BYTES).map_err(|error| fault(&error))?;
+    let text = String::from_utf8(bytes).map_err(|_| fault(&"not UTF-8"))?;
+    let line = text.lines().next().unwrap_or_default();
+    match line.is_empty() || line.chars().any(char::is_control) {
+        true => Err(fault(&"the first line is empty, or has control characters")),
+        false => Ok(Secret::new(line)),
+    }
+}
+
+/// Bytes of a file with a secret at most.
+#[cfg(feature = "push")]
+const SECRET_BYTES: u64 = 64 << 10;
 
 /// The certificates for connections to `host`; `None` when TLS is off.
 pub(super) fn load_tls(keys: &ClientTls<'_>, host: &Host) -> Result<Option<Rc<Client>>, PlanError> {

@@ -3,6 +3,7 @@
 use core::cell::RefCell;
 use core::net::IpAddr;
 
+use super::http::loki;
 use super::kafka::KeyedRecords;
 use super::syslog::SyslogComposer;
 use super::{DropReason, Outlet};
@@ -27,6 +28,8 @@ pub enum RecordKind {
     Syslog(SyslogComposer),
     /// The event in a format, with a key beside it.
     Keyed(KeyedRecords),
+    /// The event as JSON, with its time and identity beside it.
+    Loki,
     /// The message's frame as it came, or with another identity.
     RawFrames(RawFrames),
     /// Lines that the output makes itself; it takes no messages.
@@ -40,6 +43,7 @@ impl RecordKind {
             RecordKind::Plain { format, .. } => Some(*format),
             RecordKind::Syslog(envelope) => Some(envelope.format),
             RecordKind::Keyed(keyed) => Some(keyed.format),
+            RecordKind::Loki => Some(Format::Json),
             RecordKind::RawFrames(_) | RecordKind::SelfMade => None,
         }
     }
@@ -55,6 +59,7 @@ impl RecordKind {
             RecordKind::Plain { terminator, .. } => RECORD_BYTES + terminator.len(),
             RecordKind::Syslog(_) => RECORD_BYTES + SYSLOG_HEADER_BYTES + 8,
             RecordKind::Keyed(_) => KeyedRecords::LONGEST,
+            RecordKind::Loki => RECORD_BYTES + loki::HEAD_BYTES,
             RecordKind::RawFrames(frames) => frames.longest,
             // No input waits for it.
             RecordKind::SelfMade => 0,

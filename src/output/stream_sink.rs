@@ -77,15 +77,20 @@ impl Sink for StreamSink {
 
 impl StreamSink {
     async fn connect(&self) -> io::Result<Box<dyn OutputStream>> {
-        let (host, port) = match &self.peer {
-            PeerAddress::Unix(path) => return Ok(Box::new(connect_unix(path)?)),
-            PeerAddress::Tcp(host, port) => (host, *port),
-        };
-        Ok(match dial(host, port, self.tls.as_deref(), KeepAlive::READER).await? {
-            Dialled::Plain(stream) => Box::new(stream),
-            Dialled::Tls(stream) => Box::new(FlushingStream::new(*stream)),
-        })
+        open(&self.peer, self.tls.as_deref()).await
     }
+}
+
+/// A connection to a peer.
+pub(super) async fn open(peer: &PeerAddress, tls: Option<&Client>) -> io::Result<Box<dyn OutputStream>> {
+    let (host, port) = match peer {
+        PeerAddress::Unix(path) => return Ok(Box::new(connect_unix(path)?)),
+        PeerAddress::Tcp(host, port) => (host, *port),
+    };
+    Ok(match dial(host, port, tls, KeepAlive::READER).await? {
+        Dialled::Plain(stream) => Box::new(stream),
+        Dialled::Tls(stream) => Box::new(FlushingStream::new(*stream)),
+    })
 }
 
 /// Sends records until the daemon stops, over as many connections as it takes.

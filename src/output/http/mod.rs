@@ -1,0 +1,249 @@
+//! Output `http`: sends batches of records to a server over HTTP: ClickHouse, Elasticsearch, OpenSearch, Loki, any webhook.
+//!
+//! One request at a time, each with a batch as its body (`body`): what came within `flush-interval`, `batch` bytes at most.
+//! Delivered is what the server answered with 2xx. With 408, 429, 5xx and when the connection breaks the same batch goes out
+//! again, after the time that the server asked for (`Retry-After`) or the waits of every output. What any other answer
+//! refuses is dropped as `refused`. Elasticsearch judges each item of a bulk request, and so do we (`bulk`).
+//!
+//! Left out: HTTP/2, redirections, proxies, answers in gzip.
+//!
+//! A build without the cargo feature `push` knows the section and refuses it when it is enabled.
+
+#[cfg(feature = "push")]
+mod answer;
+#[cfg(feature = "push")]
+mod body;
+#[cfg(feature = "push")]
+mod bulk;
+#[cfg(feature = "push")]
+mod clickhouse;
+#[cfg(feature = "push")]
+mod gzip;
+mod headers;
+pub(super) mod loki;
+#[cfg(feature = "push")]
+mod task;
+mod url;
+
+#[cfg(feature = "push")]
+pub(crate) use bulk::BulkAnswer;
+pub use headers::Headers;
+pub use url::{Url, UrlParts};
+
+#[cfg(feature = "push")]
+use super::RecordKind;
+use super::{OutputKind, Plan, PlanContext};
+use crate::limits::{PUSH_BATCH, PushBatchSize};
+use crate::net::tls;
+use crate::section::{OutputKeys, section};
+#[cfg(feature = "push")]
+use crate::values::Format;
+use crate::values::{ClientTls, FilePath, KeyError, PlanError, Seconds, Text, choice, required};
+
+section! {
+    /// Section `output.http`.
+    pub struct Section {
+        ..enable
+        /// Where requests go.
+        url: Option<Url> = None,
+        /// How a batch is written.
+        format: BodyFormat = BodyFormat::Ndjson,
+        /// Bytes of a batch at most, before compression.
+        batch: PushBatchSize = PUSH_BATCH,
+        /// Time that a record waits for others.
+        flush_interval: Seconds = Seconds::new(1),
+        /// How a batch is compressed.
+        compress: Compression = Compression::Gzip,
+        /// Who we are, with a password.
+        user: Option<Text> = None,
+        /// The file with the password.
+        password_file: Option<FilePath> = None,
+        /// The file with a token instead.
+        bearer_file: Option<FilePath> = None,
+        /// Further fields of each request.
+        headers: Headers = Headers::default(),
+        /// Time to the next attempt.
+        retry: Seconds = Seconds::new(1),
+        ..client_tls
+        ..output
+    }
+}
+
+choice! {
+    /// How a batch is written.
+    BodyFormat {
+        /// A JSON record a line.
+        Ndjson = "ndjson",
+        /// ClickHouse's JSONEachRow.
+        ClickHouse = "clickhouse",
+        /// A bulk request of Elasticsearch and OpenSearch.
+        Elastic = "elastic",
+        /// A push to Loki.
+        Loki = "loki",
+    }
+}
+
+choice! {
+    /// How a batch is compressed.
+    Compression {
+        /// RFC 1952.
+        Gzip = "gzip",
+        /// Not at all.
+        None = "none",
+    }
+}
+
+#[cfg(feature = "push")]
+impl BodyFormat {
+    /// The content of the queue.
+    fn records(self) -> RecordKind {
+        match self {
+            BodyFormat::Ndjson | BodyFormat::ClickHouse => plain(Format::Json),
+            BodyFormat::Elastic => plain(Format::Json),
+            BodyFormat::Loki => RecordKind::Loki,
+        }
+    }
+}
+
+#[cfg(feature = "push")]
+fn plain(format: Format) -> RecordKind {
+    RecordKind::Plain { format, terminator: (*b"\n").into() }
+}
+
+/// The judgement of a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The server has it.
+    Taken,
+    /// Not now.
+    Again,
+    /// Never.
+    Refused,
+}
+
+impl Verdict {
+    /// That of a status.
+    pub fn of(status: u16) -> Self {
+        match status {
+            200..300 => Verdict::Taken,
+            408 | 429 | 500.. => Verdict::Again,
+            _ => Verdict::Refused,
+        }
+    }
+}
+
+impl Section {
+    /// The address, if it is one.
+    fn address(&self) -> Option<&UrlParts> {
+        self.url.as_ref()?.0.as_ref().ok()
+    }
+
+    /// The TLS keys, with `https` as the switch; `tls-support` may repeat it, not contradict it.
+    fn tls_of_url(&self) -> ClientTls<'_> {
+        let is_tls = self.address().is_some_and(|url| url.is_tls);
+        ClientTls { support: if is_tls { Some(true) } else { self.tls_support }, ..self.tls_keys() }
+    }
+}
+
+impl OutputKind for Section {
+    fn kind(&self) -> &'static str {
+        "http"
+    }
+
+    fn keys(&self) -> OutputKeys<'_> {
+        self.output_keys()
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enable
+    }
+
+    /// No address, or none that is one; TLS keys that disagree with it; two kinds of credentials; fields that are ours.
+    fn check(&self) -> Result<(), KeyError> {
+        required("url", &self.url)?;
+        let url = match &self.url {
+            Some(Url(Ok(url))) => url,
+            Some(Url(Err(why))) => return Err(KeyError::new("url", *why)),
+            None => return Ok(()),
+        };
+        if self.tls_support.is_some_and(|support| support != url.is_tls) {
+            return Err(KeyError::new(
+                "tls-support",
+                "does not go with `url`; allowed: an address that begins with `https://` for TLS, `http://` without",
+            ));
+        }
+        if self.bearer_file.is_some() && (self.user.is_some() || self.password_file.is_some()) {
+            return Err(KeyError::new(
+                "bearer-file",
+                "given beside a user or password; allowed: one of the two",
+            ));
+        }
+        if self.password_file.is_some() {
+            required("user", &self.user)?;
+        }
+        if self.user.as_ref().is_some_and(|user| user.as_str().contains(':')) {
+            return Err(KeyError::new("user", "has a colon (RFC 7617); allowed: one without"));
+        }
+        self.headers.check(self.bearer_file.is_some() || self.user.is_some())?;
+        self.tls_of_url().check()
+    }
+
+    fn tls(&self) -> Option<ClientTls<'_>> {
+        Some(self.tls_of_url())
+    }
+
+    fn missing_feature(&self) -> Option<KeyError> {
+        if !BUILT {
+            return Some(super::without_push());
+        }
+        (self.tls_of_url().is_on() && !tls::BUILT).then(|| {
+            KeyError::new(
+                "url",
+                "`https` needs the cargo feature `tls`, which this build is without; allowed: `http://`",
+            )
+        })
+    }
+
+    #[cfg(feature = "push")]
+    fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        let sink = task::HttpSink::new(self)?;
+        Ok(Plan {
+            name: self.name().to_owned(),
+            words: format!("{sink}, {}, {}", self.format, self.compress),
+            kind: self.format.records(),
+            queue: self.output_keys().queue,
+            sink: Box::new(sink),
+        })
+    }
+
+    #[cfg(not(feature = "push"))]
+    fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
+        Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
+    }
+}
+
+/// Whether this build knows it.
+const BUILT: bool = cfg!(feature = "push");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_judged_as_documented() {
+        for (status, verdict) in [
+            (200, Verdict::Taken),
+            (204, Verdict::Taken),
+            (301, Verdict::Refused),
+            (400, Verdict::Refused),
+            (404, Verdict::Refused),
+            (408, Verdict::Again),
+            (413, Verdict::Refused),
+            (429, Verdict::Again),
+            (500, Verdict::Again),
+            (599, Verdict::Again),
+        ] {
+            assert_eq!(Verdict::of(status), verdict, "{status}");
+        }
+    }
+}
