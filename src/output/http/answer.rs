@@ -14,7 +14,7 @@ use crate::time::{Time, parse_time};
 
 /// An answer, but for its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
+pub struct ServerAnswer {
     /// 200 to 999.
     pub status: u16,
     /// The time that the server wants to be left alone.
@@ -22,12 +22,12 @@ pub struct Answer {
     /// Whether the connection is of no further use.
     pub closes: bool,
     /// The end of its body.
-    pub body: BodyFraming,
+    pub body: AnswerFraming,
 }
 
 /// The end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFraming {
+pub enum AnswerFraming {
     /// After so many bytes.
     Bytes(u64),
     /// After the last chunk.
@@ -70,9 +70,9 @@ impl AnswerBuffer {
         &mut self,
         stream: &mut dyn OutputStream,
         take: &mut dyn FnMut(u16, &[u8]),
-    ) -> io::Result<Answer> {
+    ) -> io::Result<ServerAnswer> {
         let answer = loop {
-            match Answer::parse(&self.0)? {
+            match ServerAnswer::parse(&self.0)? {
                 // Continue and its like: the answer is still to come.
                 Some((answer, used)) if answer.status < 200 => drop(self.0.drain(..used)),
                 Some((answer, used)) => {
@@ -84,9 +84,9 @@ impl AnswerBuffer {
         };
         let mut take = |bytes: &[u8]| take(answer.status, bytes);
         match answer.body {
-            BodyFraming::Bytes(bytes) => self.read_bytes(stream, bytes, &mut take).await?,
-            BodyFraming::Chunks => self.read_chunks(stream, &mut take).await?,
-            BodyFraming::ToTheEnd => while self.read_some(stream, u64::MAX, &mut take).await? > 0 {},
+            AnswerFraming::Bytes(bytes) => self.read_bytes(stream, bytes, &mut take).await?,
+            AnswerFraming::Chunks => self.read_chunks(stream, &mut take).await?,
+            AnswerFraming::ToTheEnd => while self.read_some(stream, u64::MAX, &mut take).await? > 0 {},
         }
         Ok(answer)
     }
@@ -172,7 +172,7 @@ impl AnswerBuffer {
     }
 }
 
-impl Answer {
+impl ServerAnswer {
     /// The head at the front of some bytes, and its length; `None` while it is not whole.
     fn parse(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
         let mut fields = [httparse::EMPTY_HEADER; PUSH_ANSWER_FIELDS];
@@ -190,20 +190,20 @@ impl Answer {
         };
         let is_old = head.version == Some(0);
         let body = if status < 200 || matches!(status, 204 | 304) {
-            BodyFraming::Bytes(0)
+            AnswerFraming::Bytes(0)
         } else if has("transfer-encoding", "chunked") {
-            BodyFraming::Chunks
+            AnswerFraming::Chunks
         } else {
             match field("content-length") {
-                Some(length) => BodyFraming::Bytes(length.parse().map_err(|_| invalid("a broken length"))?),
-                None => BodyFraming::ToTheEnd,
+                Some(length) => AnswerFraming::Bytes(length.parse().map_err(|_| invalid("a broken length"))?),
+                None => AnswerFraming::ToTheEnd,
             }
         };
         let stays = !has("connection", "close") && (!is_old || has("connection", "keep-alive"));
-        let answer = Answer {
+        let answer = ServerAnswer {
             status,
             retry_after: field("retry-after").and_then(|text| wait(text, Time::now().seconds)),
-            closes: !stays || body == BodyFraming::ToTheEnd,
+            closes: !stays || body == AnswerFraming::ToTheEnd,
             body,
         };
         Ok(Some((answer, used)))

@@ -10,7 +10,7 @@
 //! A batch stays as it is until it was settled: what is sent again is the same to the octet. Of a bulk request those
 //! items stay that are to be sent again.
 
-use super::{BodyFormat, BulkAnswer, Compression, Verdict};
+use super::{BodyFormat, BulkAnswer, Compression, StatusVerdict};
 use crate::limits::{self, PUSH_RECORD_BYTES};
 use crate::output::{DropReason, Outlet};
 
@@ -19,7 +19,7 @@ use super::loki;
 
 /// A batch, and the buffers for it.
 #[derive(Debug)]
-pub struct Batch {
+pub struct RecordBatch {
     format: BodyFormat,
     /// Bytes of a batch at most, unless one record has more.
     full: usize,
@@ -35,13 +35,13 @@ pub struct Batch {
     packed: bool,
 }
 
-impl Batch {
+impl RecordBatch {
     /// Buffers for batches of that many bytes.
     pub fn new(format: BodyFormat, bytes: usize, compression: Compression) -> Self {
         let most = body_max(bytes);
         let gzip = (compression == Compression::Gzip && most <= gzip::INPUT_MAX)
             .then(|| (Gzip::new(), reserved(packed_max(most))));
-        Batch {
+        RecordBatch {
             format,
             full: bytes,
             body: reserved(most),
@@ -167,17 +167,17 @@ impl Batch {
             let end = from + end.unwrap_or(rest.len());
             let bytes = end - from - ACTION.len().min(end - from);
             match answer.verdict(item) {
-                Verdict::Taken => outlet.settle_delivered(1, bytes),
-                Verdict::Refused => {
+                StatusVerdict::Taken => outlet.settle_delivered(1, bytes),
+                StatusVerdict::Refused => {
                     outlet.settle_lost(1, bytes, DropReason::Refused);
                     refused += 1;
                 }
-                Verdict::Again => {
+                StatusVerdict::Again => {
                     self.body.copy_within(from..end, to);
                     to += end - from;
                 }
             }
-            if answer.verdict(item) != Verdict::Again {
+            if answer.verdict(item) != StatusVerdict::Again {
                 self.records = self.records.saturating_sub(1);
                 self.queued = self.queued.saturating_sub(bytes);
             }

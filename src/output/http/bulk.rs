@@ -7,7 +7,7 @@
 //!
 //! It is read as it comes, octet by octet, and nothing of it is kept but a verdict for each item.
 
-use super::Verdict;
+use super::StatusVerdict;
 
 /// The reader of an answer.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub struct BulkAnswer {
     status: Option<u16>,
     /// Items that were read.
     items: usize,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<StatusVerdict>,
     /// Items there are places for.
     most: usize,
 }
@@ -42,8 +42,8 @@ impl BulkAnswer {
     }
 
     /// The verdict on an item; one that the answer does not speak of was taken with the others.
-    pub fn verdict(&self, item: usize) -> Verdict {
-        self.verdicts.get(item).copied().unwrap_or(Verdict::Taken)
+    pub fn verdict(&self, item: usize) -> StatusVerdict {
+        self.verdicts.get(item).copied().unwrap_or(StatusVerdict::Taken)
     }
 
     /// Reads on.
@@ -92,7 +92,7 @@ impl BulkAnswer {
     /// Keeps the verdict of a status that was read.
     fn judge(&mut self) {
         if let Some(status) = self.status.take().filter(|_| self.verdicts.len() < self.most) {
-            self.verdicts.push(Verdict::of(status));
+            self.verdicts.push(StatusVerdict::of(status));
         }
     }
 
@@ -100,7 +100,7 @@ impl BulkAnswer {
     fn end_item(&mut self) {
         self.items += 1;
         if self.verdicts.len() < self.items.min(self.most) {
-            self.verdicts.push(Verdict::Taken);
+            self.verdicts.push(StatusVerdict::Taken);
         }
     }
 }
@@ -108,9 +108,9 @@ impl BulkAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{Again, Refused, Taken};
+    use StatusVerdict::{Again, Refused, Taken};
 
-    fn check(answer: &str, expected: &[Verdict]) {
+    fn check(answer: &str, expected: &[StatusVerdict]) {
         for cut in 0..answer.len() {
             let mut bulk = BulkAnswer::new(4);
             bulk.begin();

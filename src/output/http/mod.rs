@@ -112,7 +112,7 @@ fn plain(format: Format) -> RecordKind {
 
 /// The judgement of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StatusVerdict {
     /// The server has it.
     Taken,
     /// Not now.
@@ -121,13 +121,13 @@ pub enum Verdict {
     Refused,
 }
 
-impl Verdict {
+impl StatusVerdict {
     /// That of a status.
     pub fn of(status: u16) -> Self {
         match status {
-            200..300 => Verdict::Taken,
-            408 | 429 | 500.. => Verdict::Again,
-            _ => Verdict::Refused,
+            200..300 => StatusVerdict::Taken,
+            408 | 429 | 500.. => StatusVerdict::Again,
+            _ => StatusVerdict::Refused,
         }
     }
 }
@@ -232,18 +232,18 @@ mod tests {
     #[test]
     fn statuses_are_judged_as_documented() {
         for (status, verdict) in [
-            (200, Verdict::Taken),
-            (204, Verdict::Taken),
-            (301, Verdict::Refused),
-            (400, Verdict::Refused),
-            (404, Verdict::Refused),
-            (408, Verdict::Again),
-            (413, Verdict::Refused),
-            (429, Verdict::Again),
-            (500, Verdict::Again),
-            (599, Verdict::Again),
+            (200, StatusVerdict::Taken),
+            (204, StatusVerdict::Taken),
+            (301, StatusVerdict::Refused),
+            (400, StatusVerdict::Refused),
+            (404, StatusVerdict::Refused),
+            (408, StatusVerdict::Again),
+            (413, StatusVerdict::Refused),
+            (429, StatusVerdict::Again),
+            (500, StatusVerdict::Again),
+            (599, StatusVerdict::Again),
         ] {
-            assert_eq!(Verdict::of(status), verdict, "{status}");
+            assert_eq!(StatusVerdict::of(status), verdict, "{status}");
         }
     }
 }

@@ -22,9 +22,9 @@ use smol::io::AsyncWriteExt;
 use super::super::plan::{load_tls, read_secret};
 use super::super::stream_sink::{OutputStream, open};
 use super::super::{DropReason, Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
-use super::answer::{Answer, AnswerBuffer};
-use super::body::Batch;
-use super::{BodyFormat, BulkAnswer, Compression, Section, UrlParts, Verdict};
+use super::answer::{AnswerBuffer, ServerAnswer};
+use super::body::RecordBatch;
+use super::{BodyFormat, BulkAnswer, Compression, Section, StatusVerdict, UrlParts};
 use crate::limits::{
     PUSH_ANSWER_BYTES, PUSH_EXCHANGE_SECONDS, PUSH_ITEM_BYTES, PUSH_REASON_BYTES, PUSH_RETRY_AFTER_SECONDS,
     PUSH_TURN_MS, TLS_CONNECTION_BYTES,
@@ -118,7 +118,7 @@ impl fmt::Display for HttpSink {
 impl Sink for HttpSink {
     fn cost(&self) -> usize {
         let tls = if self.tls.is_some() { TLS_CONNECTION_BYTES } else { 0 };
-        Batch::cost(self.batch, self.compress) + PUSH_ANSWER_BYTES + self.items() + tls
+        RecordBatch::cost(self.batch, self.compress) + PUSH_ANSWER_BYTES + self.items() + tls
     }
 
     fn tls(&self) -> Option<Rc<Client>> {
@@ -130,7 +130,7 @@ impl Sink for HttpSink {
             outlet,
             outlets: &context.outlets,
             reconnect: Reconnect::new(format!("Output {}: {}", outlet.name(), self.origin), self.retry),
-            batch: Batch::new(self.format, self.batch, self.compress),
+            batch: RecordBatch::new(self.format, self.batch, self.compress),
             buffer: AnswerBuffer::new(),
             bulk: BulkAnswer::new(self.items()),
             reason: heapless::Vec::new(),
@@ -149,7 +149,7 @@ struct Sender {
     outlet: &'static Outlet,
     outlets: &'static Outlets,
     reconnect: Reconnect,
-    batch: Batch,
+    batch: RecordBatch,
     buffer: AnswerBuffer,
     bulk: BulkAnswer,
     /// The beginning of an answer that refuses, for the log.
@@ -161,8 +161,8 @@ struct Sender {
     is_lost: bool,
 }
 
-/// What becomes of a batch after a request.
-enum Outcome {
+/// The fate of a batch after a request.
+enum BatchOutcome {
     /// Nothing is left of it.
     Settled,
     /// It goes out again: why, and the time that the server asked for.
@@ -272,14 +272,14 @@ impl Sender {
                     }
                     self.is_used = true;
                     match self.judge(&answer) {
-                        Outcome::Settled => {
+                        BatchOutcome::Settled => {
                             if self.reconnect.is_troubled() {
                                 info!("Output {}: taken by {} again", self.outlet.name(), self.sink.origin);
                             }
                             self.reconnect.succeeded();
                             self.outlet.set_write_state(WriteState::Ready);
                         }
-                        Outcome::Again(why, after) => {
+                        BatchOutcome::Again(why, after) => {
                             // Who asks for time is there; who is broken is not.
                             let state =
                                 if answer.status < 500 { WriteState::Blocked } else { WriteState::Away };
@@ -302,19 +302,19 @@ impl Sender {
     }
 
     /// Settles the batch, or what of it can be.
-    fn judge(&mut self, answer: &Answer) -> Outcome {
+    fn judge(&mut self, answer: &ServerAnswer) -> BatchOutcome {
         let Sender { batch, outlet, bulk, reason, sink, .. } = self;
         let all = batch.records();
-        let refused = match Verdict::of(answer.status) {
-            Verdict::Taken if sink.format == BodyFormat::Elastic => batch.settle_items(outlet, bulk),
-            Verdict::Taken => {
+        let refused = match StatusVerdict::of(answer.status) {
+            StatusVerdict::Taken if sink.format == BodyFormat::Elastic => batch.settle_items(outlet, bulk),
+            StatusVerdict::Taken => {
                 batch.settle(outlet, None);
                 0
             }
-            Verdict::Again => {
-                return Outcome::Again(format!("the answer is {}", answer.status), answer.retry_after);
+            StatusVerdict::Again => {
+                return BatchOutcome::Again(format!("the answer is {}", answer.status), answer.retry_after);
             }
-            Verdict::Refused => {
+            StatusVerdict::Refused => {
                 batch.settle(outlet, Some(DropReason::Refused));
                 all
             }
@@ -331,13 +331,13 @@ impl Sender {
         }
         if !batch.is_empty() {
             let why = format!("the answer is {}, but some items are to be sent again", answer.status);
-            return Outcome::Again(why, answer.retry_after);
+            return BatchOutcome::Again(why, answer.retry_after);
         }
-        Outcome::Settled
+        BatchOutcome::Settled
     }
 
     /// Sends the batch once, and reads the answer.
-    async fn request(&mut self) -> io::Result<Answer> {
+    async fn request(&mut self) -> io::Result<ServerAnswer> {
         let Sender { batch, buffer, bulk, reason, sink, stream, .. } = self;
         while !batch.pack_on() {
             yield_now().await;
@@ -366,7 +366,7 @@ impl Sender {
             let answer = buffer.read(stream, &mut take).await;
             match (written, answer) {
                 (Ok(()), answer) => answer,
-                (Err(_), Ok(answer)) if answer.status >= 300 => Ok(Answer { closes: true, ..answer }),
+                (Err(_), Ok(answer)) if answer.status >= 300 => Ok(ServerAnswer { closes: true, ..answer }),
                 (Err(error), _) => Err(error),
             }
         };

@@ -83,10 +83,10 @@ pub struct Names<'a> {
 }
 
 /// A text of bounded length.
-pub type Text = heapless::String<MQTT_STATE_BYTES>;
+pub type JsonText = heapless::String<MQTT_STATE_BYTES>;
 
 /// Writes the state.
-pub fn write_state(statistics: &Statistics, out: &mut Text) -> fmt::Result {
+pub fn write_state(statistics: &Statistics, out: &mut JsonText) -> fmt::Result {
     for (number, sensor) in SENSORS.iter().enumerate() {
         out.write_str(if number == 0 { "{\"" } else { ",\"" })?;
         out.write_str(sensor.counter)?;
@@ -101,12 +101,12 @@ pub fn write_state(statistics: &Statistics, out: &mut Text) -> fmt::Result {
 
 impl Sensor {
     /// Writes the topic of the discovery, without prefix.
-    pub fn write_topic(&self, names: Names<'_>, out: &mut Text) -> fmt::Result {
+    pub fn write_topic(&self, names: Names<'_>, out: &mut JsonText) -> fmt::Result {
         write!(out, "/sensor/{}_{}/config", names.client_id, self.key)
     }
 
     /// Writes the discovery.
-    pub fn write(&self, Names { client_id, topic }: Names<'_>, out: &mut Text) -> fmt::Result {
+    pub fn write(&self, Names { client_id, topic }: Names<'_>, out: &mut JsonText) -> fmt::Result {
         let (class, more) = match self.kind {
             SensorKind::Total => ("total_increasing", ""),
             SensorKind::Now => ("measurement", ""),
@@ -139,7 +139,7 @@ impl Sensor {
 }
 
 /// A topic has no control characters; these two are what is left.
-fn write_escaped(text: &str, out: &mut Text) -> fmt::Result {
+fn write_escaped(text: &str, out: &mut JsonText) -> fmt::Result {
     text.chars().try_for_each(|letter| {
         if matches!(letter, '"' | '\\') {
             out.write_char('\\')?;
@@ -160,14 +160,14 @@ mod tests {
     fn the_longest_texts_have_room() {
         let long = "\"".repeat(NAME_MAX);
         for sensor in SENSORS {
-            let (mut text, mut topic) = (Text::new(), Text::new());
+            let (mut text, mut topic) = (JsonText::new(), JsonText::new());
             let names = Names { client_id: &"c".repeat(NAME_MAX), topic: &long };
             sensor.write(names, &mut text).unwrap();
             sensor.write_topic(names, &mut topic).unwrap();
             assert!(text.len() + topic.len() + 2 * NAME_MAX < MQTT_STATE_BYTES, "{}", text.len());
         }
         let limits = Limits::resolve(&crate::limits::Section::default());
-        let mut state = Text::new();
+        let mut state = JsonText::new();
         write_state(&Statistics::new(&limits), &mut state).unwrap();
         assert!(state.len() + SENSORS.len() * 20 < MQTT_STATE_BYTES, "{state}");
         assert!(state.starts_with("{\"query\":0,") && state.ends_with('}'), "{state}");

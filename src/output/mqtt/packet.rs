@@ -148,7 +148,7 @@ pub enum Incoming<'a> {
     Other,
 }
 
-/// What a broker says of itself.
+/// The limits that a broker names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Welcome {
     /// 0, or why it does not want us.
@@ -163,7 +163,7 @@ pub struct Welcome {
     pub keep_alive: Option<u16>,
 }
 
-/// What comes is no MQTT.
+/// No MQTT comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Broken;
 

@@ -16,9 +16,9 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use super::super::plan::read_secret;
 use super::super::stream_sink::{OutputStream, open};
 use super::super::{Outlet, RunningSink, Sink, TaskContext, TaskStep, WriteState};
-use super::discovery::{Names, SENSORS, Text, write_state};
+use super::discovery::{JsonText, Names, SENSORS, write_state};
 use super::packet::{Broken, GOODBYE, Greeting, Incoming, PINGREQ, Publish, Welcome, compose_subscribe};
-use super::window::{self, Manner, Window};
+use super::window::{self, Manner, MessageWindow};
 use super::{ClientId, Section, Version, packet};
 use crate::limits::{
     MQTT_ACKNOWLEDGE_SECONDS, MQTT_KEEP_ALIVE_SECONDS, MQTT_PACKET_BYTES, MQTT_STATE_BYTES, MQTT_WINDOW,
@@ -94,7 +94,7 @@ impl Sink for MqttSink {
 /// Keeps sessions with the broker until the daemon stops.
 async fn run(sink: MqttSink, context: &'static TaskContext, outlet: &'static Outlet) {
     let mut reconnect = Reconnect::new(format!("Output {}: {}", outlet.name(), sink.peer), sink.retry);
-    let mut window = Window::new(sink.qos);
+    let mut window = MessageWindow::new(sink.qos);
     outlet.set_write_state(WriteState::Away);
     loop {
         let ended = async {
@@ -174,7 +174,7 @@ struct Session<'a> {
     sink: &'a MqttSink,
     context: &'static TaskContext,
     outlet: &'static Outlet,
-    window: &'a mut Window,
+    window: &'a mut MessageWindow,
     stream: Box<dyn OutputStream>,
     input: Input,
     welcome: Welcome,
@@ -188,7 +188,7 @@ struct Session<'a> {
 }
 
 /// The next thing to see to.
-enum Event {
+enum SessionEvent {
     Packet,
     Records,
     Time,
@@ -233,26 +233,26 @@ impl Session<'_> {
             let Session { input, stream, window, .. } = &mut *self;
             let packet = async {
                 input.next(&mut **stream).await?;
-                Ok::<_, io::Error>(Event::Packet)
+                Ok::<_, io::Error>(SessionEvent::Packet)
             };
             let records = async {
                 match window.is_empty() {
                     true => match outlet.next_step().await {
-                        TaskStep::Write | TaskStep::Reopen => Ok(Event::Records),
+                        TaskStep::Write | TaskStep::Reopen => Ok(SessionEvent::Records),
                         TaskStep::End if is_told => pending().await,
-                        TaskStep::End => Ok(Event::Records),
+                        TaskStep::End => Ok(SessionEvent::Records),
                     },
                     false => pending().await,
                 }
             };
             let time = async {
                 Timer::at(deadline).await;
-                Ok(Event::Time)
+                Ok(SessionEvent::Time)
             };
             match or(packet, or(records, time)).await? {
-                Event::Packet => self.receive().await?,
-                Event::Records => {}
-                Event::Time => self.look_at_the_clock().await?,
+                SessionEvent::Packet => self.receive().await?,
+                SessionEvent::Records => {}
+                SessionEvent::Time => self.look_at_the_clock().await?,
             }
         }
     }
@@ -383,7 +383,7 @@ impl Session<'_> {
         let Some(prefix) = &sink.discovery else { return Ok(()) };
         let names = Names { client_id: &sink.client_id, topic: &sink.topic };
         for sensor in SENSORS {
-            let (mut topic, mut text) = (Text::new(), Text::new());
+            let (mut topic, mut text) = (JsonText::new(), JsonText::new());
             let written = sensor.write_topic(names, &mut topic).and_then(|()| sensor.write(names, &mut text));
             if written.is_ok() {
                 self.publish((prefix, &topic), true, text.as_bytes(), None).await?;
@@ -395,7 +395,7 @@ impl Session<'_> {
     /// Publishes the counters; without records as the line that stands for the messages since the last one.
     async fn tell_state(&mut self) -> io::Result<()> {
         let sink = self.sink;
-        let mut text = Text::new();
+        let mut text = JsonText::new();
         if write_state(&self.context.statistics.borrow(), &mut text).is_err() {
             return Ok(());
         }
@@ -451,7 +451,7 @@ const PATIENCE: Duration = Duration::from_secs(PATIENCE_SECONDS as u64);
 const ACKNOWLEDGE: Duration = Duration::from_secs(MQTT_ACKNOWLEDGE_SECONDS);
 const TURN: Duration = Duration::from_millis(PUSH_TURN_MS);
 
-/// What the broker sends, packet by packet; one that is too long is none for us, and is passed over.
+/// The packets of the broker, one by packet; one that is too long is none for us, and is passed over.
 struct Input {
     bytes: Vec<u8>,
     skip: usize,

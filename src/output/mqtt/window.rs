@@ -16,7 +16,7 @@ use crate::output::{DropReason, Outlet};
 
 /// The messages that are on their way.
 #[derive(Debug)]
-pub struct Window {
+pub struct MessageWindow {
     bytes: Vec<u8>,
     written: usize,
     messages: heapless::Vec<OnItsWay, MQTT_WINDOW>,
@@ -51,10 +51,10 @@ pub struct Manner<'a> {
 /// Bytes of the buffer.
 pub const COST: usize = MQTT_BATCH_BYTES + RECORD_BYTES + NAME_MAX + 8 + PUBLISH_BYTES;
 
-impl Window {
+impl MessageWindow {
     /// Nothing is on its way.
     pub fn new(qos: u32) -> Self {
-        Window {
+        MessageWindow {
             bytes: Vec::with_capacity(COST),
             written: 0,
             messages: heapless::Vec::new(),
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn what_was_written_is_delivered_and_the_rest_goes_out_again() {
         let outlet = outlet(&["one", "two", "three", "four"]);
-        let mut window = Window::new(0);
+        let mut window = MessageWindow::new(0);
         window.fill(&outlet, MANNER);
         let packet = 4 + "t/record".len();
         window.written(packet + 3 + 1, &outlet);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn what_was_acknowledged_is_delivered() {
         let outlet = outlet(&["one", "two", &"x".repeat(100), "three"]);
-        let mut window = Window::new(1);
+        let mut window = MessageWindow::new(1);
         window.fill(&outlet, MANNER);
         assert_eq!(account(&outlet), (0, 1, 3), "one is longer than the broker takes");
         window.written(window.rest().len(), &outlet);
