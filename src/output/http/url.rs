@@ -18,7 +18,7 @@ pub struct UrlParts {
     pub host: Host,
     /// Its port.
     pub port: u16,
-    /// What the header `Host` bears: the server, and the port unless it is the scheme's own.
+    /// The header `Host`: the server, and the port unless it is the scheme's own.
     pub authority: String,
     /// Path and query, in percent encoding.
     pub target: String,

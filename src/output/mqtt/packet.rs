@@ -37,7 +37,7 @@ pub struct Greeting<'a> {
     pub credentials: Option<(&'a str, Option<&'a str>)>,
     /// Seconds without a packet of ours after which the broker may give us up.
     pub keep_alive: u16,
-    /// What the broker says in our place when we are gone: topic, payload, quality of service; retained.
+    /// The words of the broker in our place when we are gone: topic, payload, quality of service; retained.
     pub will: (&'a str, &'a [u8], u8),
 }
 
