@@ -276,7 +276,7 @@ mod tests {
         let mut body = Vec::new();
         let mut take = |_: u16, bytes: &[u8]| body.extend_from_slice(bytes);
         let mut buffer = AnswerBuffer::new();
-        let answer = async_io::block_on(buffer.read(&mut wire, &mut take))?;
+        let answer = crate::reactor::block_on(buffer.read(&mut wire, &mut take))?;
         Ok((answer.status, answer.closes, String::from_utf8(body).unwrap()))
     }
 

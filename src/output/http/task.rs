@@ -14,7 +14,6 @@ use core::time::Duration;
 use std::io;
 use std::rc::Rc;
 
-use async_io::Timer;
 use defmt_or_log::{info, warn};
 use smol::future::{or, pending, yield_now};
 use smol::io::AsyncWriteExt;
@@ -32,6 +31,7 @@ use crate::limits::{
 use crate::net::dial::PeerAddress;
 use crate::net::reconnect::Reconnect;
 use crate::net::tls::Client;
+use crate::reactor::Timer;
 use crate::values::encoding::base64;
 use crate::values::{KeyError, PlanError, Seconds};
 

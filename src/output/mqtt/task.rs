@@ -8,7 +8,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use async_io::Timer;
 use defmt_or_log::info;
 use smol::future::{or, pending};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,6 +27,7 @@ use crate::net::dial::PeerAddress;
 use crate::net::reconnect::Reconnect;
 use crate::net::timeout::in_time;
 use crate::net::tls::Client;
+use crate::reactor::Timer;
 use crate::values::{PlanError, Seconds, Secret};
 
 /// A broker, and what it is told.
