@@ -166,6 +166,12 @@ impl OutputKind for Section {
             Some(Url(Err(why))) => return Err(KeyError::new("url", *why)),
             None => return Ok(()),
         };
+        if self.format == BodyFormat::Elastic {
+            return Err(KeyError::new(
+                "format",
+                "`elastic` needs records in ECS, which this build does not write; allowed: `ndjson`, `clickhouse`, `loki`",
+            ));
+        }
         if self.tls_support.is_some_and(|support| support != url.is_tls) {
             return Err(KeyError::new(
                 "tls-support",
