@@ -138,9 +138,9 @@ async fn run(sink: MqttSink, context: &'static TaskContext, outlet: &'static Out
 }
 
 /// Connects and greets.
-async fn connect(sink: &MqttSink) -> io::Result<(Box<dyn OutputStream>, Input, Welcome)> {
+async fn connect(sink: &MqttSink) -> io::Result<(Box<dyn OutputStream>, BrokerPackets, Welcome)> {
     let mut stream = open(&sink.peer, sink.tls.as_deref()).await?;
-    let mut input = Input { bytes: Vec::with_capacity(MQTT_PACKET_BYTES), skip: 0 };
+    let mut input = BrokerPackets { bytes: Vec::with_capacity(MQTT_PACKET_BYTES), skip: 0 };
     let password = sink.password.as_ref().map(Secret::expose);
     let greeting = Greeting {
         version: sink.version,
@@ -176,7 +176,7 @@ struct Session<'a> {
     outlet: &'static Outlet,
     window: &'a mut MessageWindow,
     stream: Box<dyn OutputStream>,
-    input: Input,
+    input: BrokerPackets,
     welcome: Welcome,
     /// Where a packet is composed that is not in the window.
     scratch: Vec<u8>,
@@ -452,12 +452,12 @@ const ACKNOWLEDGE: Duration = Duration::from_secs(MQTT_ACKNOWLEDGE_SECONDS);
 const TURN: Duration = Duration::from_millis(PUSH_TURN_MS);
 
 /// The packets of the broker, one by packet; one that is too long is none for us, and is passed over.
-struct Input {
+struct BrokerPackets {
     bytes: Vec<u8>,
     skip: usize,
 }
 
-impl Input {
+impl BrokerPackets {
     /// Waits until a whole packet is at the front.
     async fn next(&mut self, stream: &mut dyn OutputStream) -> io::Result<()> {
         loop {
