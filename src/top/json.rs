@@ -155,8 +155,8 @@ impl JsonReader<'_> {
         for fragment in EscapedStr(escaped).fragments() {
             match fragment.ok()? {
                 EscapedStringFragment::NotEscaped(plain) => text.push_str(plain),
-                // A line break or a bell would spoil the screen.
-                EscapedStringFragment::Escaped(letter) if letter.is_control() => text.push(' '),
+                // A line break would spoil a line; the screen shows other control characters in its own way.
+                EscapedStringFragment::Escaped('\x08' | '\x0c' | '\n' | '\r' | '\t') => text.push(' '),
                 EscapedStringFragment::Escaped(letter) => text.push(letter),
             }
         }
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(items.iter().map(JsonValue::count).collect::<Vec<_>>(), [Some(1), Some(0), None, None]);
         assert_eq!(items[2].text(), Some("xü\"\\ "));
         assert_eq!(JsonValue::parse(br#""\\""#).unwrap().text(), Some("\\"));
-        assert_eq!(JsonValue::parse(br#""a\u0007\/\t""#).unwrap().text(), Some("a / "));
+        assert_eq!(JsonValue::parse(br#""a\u0007\/\t""#).unwrap().text(), Some("a\u{7}/ "));
         assert_eq!(read.get("b"), Some(&JsonValue::Map(Vec::new())));
         assert_eq!(read.entries().count(), 3);
         assert_eq!(JsonValue::parse(b"18446744073709551615").unwrap().count(), Some(u64::MAX));
