@@ -152,7 +152,7 @@ mod tests {
     use crate::values::{Format, WhenFull};
 
     fn outlet(records: &[&str]) -> Outlet {
-        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop };
+        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop, alarms: false };
         let kind = RecordKind::Plain { format: Format::Json, terminator: [].into() };
         let outlet = Outlet::of_kind("test", kind, settings);
         records.iter().for_each(|record| outlet.offer(Ok(&[record.as_bytes()])));
