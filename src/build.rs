@@ -40,6 +40,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("kafka", cfg!(feature = "kafka")),
     ("kafka-plain", cfg!(feature = "kafka-plain")),
     ("log", cfg!(feature = "log")),
+    ("privacy", cfg!(feature = "privacy")),
     ("push", cfg!(feature = "push")),
     ("tls", cfg!(feature = "tls")),
     ("top", cfg!(feature = "top")),

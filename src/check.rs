@@ -47,6 +47,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
         inputs.extend(errors.keep(plan));
     }
     let geoip = errors.keep(parts::geoip(config)).flatten();
+    errors.keep(parts::privacy(config));
     errors.keep(parts::status_rules(config));
     let context = PlanContext { limits: &limits, identity: identity.as_ref() };
     let mut outputs = Vec::new();
@@ -164,6 +165,9 @@ fn print(
         let path = parts::shown(config.geoip.city_database.as_deref());
         writeln!(out, "geoip: {path}, {}", database.kind())?;
     }
+    if config.privacy.hides_clients() {
+        writeln!(out, "privacy: client, {}", config.privacy.client)?;
+    }
     for output in outputs {
         writeln!(out, "output: {}, {}", output.name, output.words)?;
     }
@@ -226,6 +230,10 @@ fn memory_map(
     map.extend(inputs.iter().flat_map(|input| input.memory.iter().cloned()));
     if config.geoip.enable {
         map.push((format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES));
+    }
+    if config.privacy.hides_clients() {
+        let bytes = outputs.iter().map(|output| output.kind.rewriting_cost()).sum();
+        map.push(("frames that are composed again, to hide clients".to_owned(), bytes));
     }
     for output in outputs {
         map.push((format!("queue and buffers of output {}", output.name), output.cost()));

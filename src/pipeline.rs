@@ -12,6 +12,7 @@ use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason};
 use crate::message::geoip::LocationDatabase;
 use crate::message::hashes::{MessageHasher, MessageHashes};
+use crate::message::privacy::Privacy;
 use crate::message::stages::Stages;
 use crate::output::Outlets;
 use crate::reasons::Tally;
@@ -99,6 +100,9 @@ impl<'a> Collector<'a> {
         if let ControlFlow::Break(reason) = stages.pass(&mut event, &mut hashes) {
             return Ingested::Filtered(reason);
         }
+        if event.rewritten.query_address {
+            self.hasher.hash_address_again(&event, &mut hashes);
+        }
         let mut statistics = self.statistics.borrow_mut();
         let place = statistics.observe(&event, &hashes);
         let mut mark = None;
@@ -149,6 +153,26 @@ impl<'a> Collector<'a> {
     /// Puts another database in force, or none.
     pub fn set_geoip(&self, database: Option<LocationDatabase>) {
         self.stages.borrow_mut().geoip = database;
+    }
+
+    /// Hides who asks in this way from now on; whether it is another way than before.
+    pub fn set_privacy(&self, privacy: Option<Privacy>) -> bool {
+        if privacy.is_some() {
+            self.outputs.prepare_to_rewrite();
+        }
+        let in_force = &mut self.stages.borrow_mut().privacy;
+        let differs = in_force.as_ref().map(Privacy::sample) != privacy.as_ref().map(Privacy::sample);
+        *in_force = privacy;
+        differs
+    }
+
+    /// Forgets everything with an address of a client in it: tables, pairs, exchanges, devices, alarms. Counters and series stay.
+    pub fn forget_clients(&self, health: &health::Section) {
+        self.statistics.borrow_mut().forget_clients();
+        if let Some(history) = self.history {
+            history.borrow_mut().forget_clients();
+        }
+        *self.health.borrow_mut() = Health::start(health);
     }
 
     /// Watches as the section says, from now on. What was found stays unless it is off.

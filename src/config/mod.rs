@@ -16,7 +16,7 @@ mod reload;
 pub use error::{ConfigError, ConfigErrors, ExitClass};
 pub use reload::{Reload, TAKEN_OVER, changed_keys, refusal};
 
-use crate::message::{filter, geoip};
+use crate::message::{filter, geoip, privacy};
 use crate::sys::files;
 use crate::sys::new_password::new_password;
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret, Text};
@@ -48,6 +48,8 @@ pub struct Config {
     pub history: history::Section,
     /// Names of devices.
     pub names: names::Section,
+    /// Who asked, hidden.
+    pub privacy: privacy::Section,
     /// Which messages are kept.
     pub filter: filter::Section,
     /// Country and city.
@@ -257,6 +259,7 @@ impl Config {
         one(web_api.enable, "web-api", &|| web_api.check());
         one(self.names.enable, "names", &|| self.names.check());
         one(geoip.enable, "geoip", &|| geoip.check());
+        one(true, "privacy", &|| self.privacy.check());
         for (path, kind) in input.enabled() {
             one(true, &format!("input.{path}"), &|| kind.check());
         }
@@ -372,7 +375,7 @@ const SECRET_MAX: u64 = 1 << 16;
 /// row, or not in this build.
 mod missing_features {
     use super::Config;
-    use crate::message::geoip;
+    use crate::message::{geoip, privacy};
     use crate::net::tls;
     use crate::values::KeyError;
     use crate::{health, history, names};
@@ -418,6 +421,11 @@ mod missing_features {
         ),
         ("history.enable", WITHOUT_HISTORY, |c| !history::BUILT && c.history.enable),
         ("names.enable", WITHOUT_HISTORY, |c| !names::BUILT && c.names.enable),
+        (
+            "privacy.client",
+            "needs the cargo feature `privacy`, which this build is without; allowed: `none`",
+            |c| !privacy::BUILT && c.privacy.hides_clients(),
+        ),
         ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),
     ];
 }

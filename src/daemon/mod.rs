@@ -107,6 +107,7 @@ fn run_with(
         (&*Box::leak(Box::new(parts)), sinks)
     });
     parts.receiver.collector.set_geoip(opened.geoip.take());
+    parts.receiver.collector.set_privacy(opened.privacy.take());
     if let Some(selection) = selection {
         parts.receiver.collector.select(selection);
     }
@@ -413,6 +414,10 @@ async fn learn_names(
 ) {
     learn(history, sources.statics());
     loop {
+        if !history.borrow().has_devices() {
+            Timer::after(Duration::from_secs(sources::LOOK_SECONDS)).await;
+            continue;
+        }
         if let Some(new) = changed.borrow_mut().take() {
             sources = new;
             history.borrow_mut().devices_mut().forget_names(NameSource::Static);
@@ -427,7 +432,9 @@ async fn learn_names(
                 yield_now().await;
             }
         }
-        sources.learn_neighbours(history.borrow_mut().devices_mut(), now_seconds());
+        if history.borrow().has_devices() {
+            sources.learn_neighbours(history.borrow_mut().devices_mut(), now_seconds());
+        }
         Timer::after(Duration::from_secs(sources::LOOK_SECONDS)).await;
     }
 }
@@ -435,6 +442,9 @@ async fn learn_names(
 /// Has the devices learn some facts.
 fn learn(history: &RefCell<History>, facts: &[OwnedFact]) {
     let mut history = history.borrow_mut();
+    if !history.has_devices() {
+        return;
+    }
     facts.iter().for_each(|fact| history.devices_mut().learn(&fact.as_fact(), now_seconds()));
 }
 
@@ -445,6 +455,17 @@ fn now_seconds() -> u32 {
 
 /// Facts learned before other work has its turn.
 const FACTS_AT_ONCE: usize = 32;
+
+/// Addresses are hidden in another way from now on: nothing stays that has them in the old one.
+fn forget_clients(new: &Config, parts: &ProcessTables) {
+    if let Some(history) = parts.receiver.collector.history() {
+        history.borrow_mut().set_devices(!new.privacy.hides_clients());
+    }
+    parts.receiver.collector.forget_clients(&new.health);
+    if let Some(saver) = &parts.saver_control {
+        saver.erase();
+    }
+}
 
 /// Takes over what can change while running; an invalid file leaves everything as it is.
 fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
@@ -467,13 +488,30 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
             return;
         }
     };
+    let privacy = match parts::privacy(&new) {
+        Ok(privacy) => Some(privacy),
+        Err(failure) if new.privacy == config.privacy => {
+            warn!("{}: the key in force stays", failure.to_string());
+            None
+        }
+        Err(failure) => {
+            warn!("Not reloaded: {}", failure.to_string());
+            log::reconfigure(&config.trace);
+            return;
+        }
+    };
     log::reconfigure(&new.trace);
     let changes = Reload::between(config, &new);
     parts.receiver.collector.set_filter(Filter::new(&new.filter));
     parts.receiver.collector.set_health(&new.health);
+    if let Some(privacy) = privacy
+        && parts.receiver.collector.set_privacy(privacy)
+    {
+        forget_clients(&new, parts);
+    }
     parts.certificates.reload(&new);
     if let Some(history) = parts.receiver.collector.history() {
-        if new.names != config.names {
+        if new.names != config.names || new.privacy.hides_clients() != config.privacy.hides_clients() {
             *parts.new_names.borrow_mut() = Some(NameSources::new(&new.names));
         }
         match parts::status_rules(&new) {

@@ -21,6 +21,7 @@ use crate::message::filter::Filter;
 use crate::message::geoip::LocationDatabase;
 use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
+use crate::message::privacy::Privacy;
 use crate::message::stages::Stages;
 use crate::names::sources::NameSources;
 use crate::output::{Outlet, Outlets, Plan, PlanContext, TaskContext};
@@ -36,6 +37,7 @@ pub struct Sockets {
     pub outputs: Vec<Plan>,
     pub web_api: Vec<TcpListener>,
     pub geoip: Option<LocationDatabase>,
+    pub privacy: Option<Privacy>,
     pub status_rules: StatusRules,
 }
 
@@ -46,6 +48,7 @@ impl Sockets {
         let api = &config.web_api;
         let mut sockets = Sockets {
             geoip: geoip(config)?,
+            privacy: privacy(config)?,
             status_rules: status_rules(config)?,
             outputs: plans(config, &limits, Some(identity))?,
             inputs: inputs(config, &limits)?,
@@ -103,6 +106,12 @@ pub fn geoip(config: &Config) -> Result<Option<LocationDatabase>, StartError> {
         .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
 }
 
+/// The way in which clients are hidden, with its key.
+pub fn privacy(config: &Config) -> Result<Option<Privacy>, StartError> {
+    Privacy::load(&config.privacy)
+        .map_err(|fault| StartError(format!("privacy.{}: {}", fault.key, fault.text)))
+}
+
 /// A path for a message.
 pub fn shown(path: Option<&Path>) -> String {
     path.unwrap_or(Path::new("")).display().to_string()
@@ -144,6 +153,7 @@ impl ProcessTables {
         let mut saver = None;
         let history: Option<&'static RefCell<History>> = remembers.then(|| {
             let mut history = History::new(&config.history, &limits, rules, monotonic_ms());
+            history.set_devices(!config.privacy.hides_clients());
             saver = config.history.saving().map(|settings| Saver::load(settings, &mut history));
             &*Box::leak(Box::new(RefCell::new(history)))
         });
@@ -159,6 +169,7 @@ impl ProcessTables {
                     },
                     filter: Filter::new(&config.filter),
                     geoip: None,
+                    privacy: None,
                 },
                 config.statistics.hasher(),
             )

@@ -113,6 +113,8 @@ pub struct History {
     log: Option<Log>,
     series: Series,
     devices: Devices,
+    /// Whether clients are devices: not while their addresses are hidden.
+    has_devices: bool,
     rules: StatusRules,
     exclude: Vec<Network>,
     keep_days: u32,
@@ -137,6 +139,7 @@ impl History {
             log: (bytes > 0).then(|| Log::new(bytes, section.answers, limits.streams + 1)),
             series: Series::new(now),
             devices: Devices::new(limits.devices),
+            has_devices: true,
             rules,
             exclude: section.exclude_clients.clone(),
             keep_days: section.keep.get(),
@@ -198,7 +201,7 @@ impl History {
         {
             return Observed { mark: mark.with(Some(handle)), is_blocked: false };
         }
-        if self.is_excluded(event) {
+        if self.is_excluded(hashes) {
             return Observed { mark: mark.with(None), is_blocked: false };
         }
         self.count_device(event, hashes, event.time);
@@ -225,7 +228,7 @@ impl History {
             self.series.count(SeriesCount::Blocked);
         }
         let observed = Observed { mark: ExchangeMark::default(), is_blocked };
-        if self.is_excluded(event) {
+        if self.is_excluded(hashes) {
             return observed;
         }
         let mut room;
@@ -247,7 +250,10 @@ impl History {
         if !is_complete && self.log.is_some() {
             self.count_device(event, hashes, event.query_time.or(event.time));
         }
-        if is_blocked && let (Some(client), Some(_)) = (event.query.address, hashes.client) {
+        if is_blocked
+            && self.has_devices
+            && let (Some(client), Some(_)) = (event.query.address, hashes.client)
+        {
             self.devices.count_blocked(client);
         }
         if let (Some(log), false) = (&mut self.log, is_complete) {
@@ -259,15 +265,17 @@ impl History {
     }
 
     #[inline]
-    fn is_excluded(&self, event: &Event<'_>) -> bool {
-        let address = event.query.address;
+    fn is_excluded(&self, hashes: &MessageHashes<'_>) -> bool {
+        let address = hashes.sent_address;
         !self.exclude.is_empty()
             && address.is_some_and(|address| self.exclude.iter().any(|network| network.contains(address)))
     }
 
     #[inline]
     fn count_device(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, time: Option<Time>) {
-        if let (Some(client), Some(_)) = (event.query.address, hashes.client) {
+        if self.has_devices
+            && let (Some(client), Some(_)) = (event.query.address, hashes.client)
+        {
             let seconds = time.map_or(0, |time| u32::try_from(time.seconds).unwrap_or(u32::MAX));
             self.devices.count_query(client, seconds);
         }
@@ -293,6 +301,25 @@ impl History {
         }
         self.series.clear();
         self.devices.clear();
+    }
+
+    /// Forgets everything with an address of a client in it; the series stay.
+    pub fn forget_clients(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.clear();
+            log.reset_pairs();
+        }
+        self.devices.clear();
+    }
+
+    /// Whether clients are devices.
+    pub fn has_devices(&self) -> bool {
+        self.has_devices
+    }
+
+    /// Has clients be devices from now on, or not.
+    pub fn set_devices(&mut self, has_devices: bool) {
+        self.has_devices = has_devices;
     }
 
     /// Judges by other lists from now on.

@@ -413,7 +413,8 @@ fn load_segment(path: &Path, history: &mut History, ends: &mut [u64; 2]) -> io::
             *newest = (*newest).max(end.saturating_sub(period.step()));
             Some(())
         }
-        DEVICE => history.devices.read_saved(input),
+        DEVICE if history.has_devices => history.devices.read_saved(input),
+        DEVICE => skip_rest(input),
         EXCHANGE => match &mut history.log {
             Some(log) => reader.read(input, log),
             None => skip_rest(input),

@@ -496,7 +496,7 @@ mod tests {
         let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
         let outlets: &'static _ = Box::leak(Box::new(Outlets::new([])));
         let filter = Filter::new(&filter::Section::default());
-        let stages = Stages { pairing: Pairing::new(64), filter, geoip: None };
+        let stages = Stages { pairing: Pairing::new(64), filter, geoip: None, privacy: None };
         let hasher = statistics::Section::default().hasher();
         let collector: &'static _ = Box::leak(Box::new(Collector::new(statistics, outlets, stages, hasher)));
         Box::leak(Box::new(Receiver::new(collector, &limits)))

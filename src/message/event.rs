@@ -13,6 +13,7 @@ use core::num::NonZeroU16;
 use crate::limits::IDENTITY_BYTES;
 use crate::message::geoip::Location;
 use crate::message::pairing::ExchangeMark;
+use crate::message::privacy::Privacy;
 use crate::time::{Latency, Time};
 use crate::wire::dns::Summary;
 use crate::wire::dnstap::{self, Dnstap};
@@ -50,14 +51,23 @@ pub struct Event<'a> {
     /// Where the query address is; `None` if nobody looks.
     pub location: Option<Location<'a>>,
     /// The changes of a stage, for outputs that send on the frame as it came.
-    pub rewritten: Rewritten,
+    pub rewritten: Rewritten<'a>,
 }
 
 /// Fields of an event that are not those of its frame any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rewritten {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rewritten<'a> {
     /// The query address.
     pub query_address: bool,
+    /// The EDNS client subnets in the payload, by who knows how.
+    pub client_subnets: Option<&'a Privacy>,
+}
+
+impl Rewritten<'_> {
+    /// Whether the frame is as it was.
+    pub fn is_nothing(&self) -> bool {
+        !self.query_address && self.client_subnets.is_none()
+    }
 }
 
 impl<'a> Event<'a> {

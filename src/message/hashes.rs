@@ -22,6 +22,8 @@ pub struct MessageHashes<'a> {
     pub is_of_client: bool,
     /// Of the query address where it is a client; `None` for the unspecified one.
     pub client: Option<u64>,
+    /// The query address as it was sent, for lists of addresses; nothing that stays may have it.
+    pub sent_address: Option<IpAddr>,
     /// Of the name, in lower case if so configured.
     pub domain: Option<u64>,
     /// The name as it was sent; the root without one.
@@ -62,9 +64,16 @@ impl MessageHasher {
             exchange: None,
             is_of_client,
             client: address.filter(|_| is_client),
+            sent_address: event.query.address,
             domain: if self.lowercase { folded } else { own() },
             name: name.unwrap_or(Name::ROOT),
         }
+    }
+
+    /// The hashes of the query address, which is another one now.
+    pub fn hash_address_again(&self, event: &Event<'_>, hashes: &mut MessageHashes<'_>) {
+        hashes.address = event.query.address.map(|address| self.hash_address(address));
+        hashes.client = hashes.address.filter(|_| hashes.client.is_some());
     }
 
     /// The hash of an address.

@@ -7,4 +7,5 @@ pub mod hashes;
 pub mod kinds;
 pub mod name_set;
 pub mod pairing;
+pub mod privacy;
 pub mod stages;

@@ -15,6 +15,7 @@ use super::filter::{Filter, FilterReason, Verdict};
 use super::geoip::{Location, LocationDatabase};
 use super::hashes::MessageHashes;
 use super::pairing::Pairing;
+use super::privacy::Privacy;
 
 /// One stage.
 pub trait Stage {
@@ -64,6 +65,8 @@ stages! {
     filter: Filter,
     /// Fills in country and city; `None` if nobody asks for them.
     geoip: Option<LocationDatabase>,
+    /// Hides who asked from all that follows; `None` if nobody asks for that.
+    privacy: Option<Privacy>,
 }
 
 impl Stage for Pairing {
@@ -128,6 +131,7 @@ mod tests {
             pairing: Pairing::new(16),
             filter: Filter::new(&toml::from_str("message-types = ['CLIENT_RESPONSE']").unwrap()),
             geoip: None,
+            privacy: None,
         };
         let hasher = MessageHasher::new(true, MessageKinds::of(&CLIENT_KINDS));
         let mut pass = |message_type| {

@@ -119,6 +119,15 @@ impl Outlets {
         self.wait_until(|| self.list.iter().all(Outlet::is_closed)).await;
     }
 
+    /// Makes room in all outputs that forward frames to compose them again.
+    pub fn prepare_to_rewrite(&self) {
+        for outlet in &self.list {
+            if let RecordKind::RawFrames(frames) = outlet.kind() {
+                frames.prepare_to_rewrite();
+            }
+        }
+    }
+
     /// Asks all outputs to open their files again.
     pub fn reopen(&self) {
         self.list.iter().for_each(Outlet::ask_to_reopen);

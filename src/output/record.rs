@@ -11,6 +11,7 @@ use crate::limits::{self, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::message::event::Event;
 use crate::message::stages::STAGES_REWRITE;
 use crate::values::Format;
+use crate::wire::client_subnet;
 use crate::wire::compose::{FrameChanges, rewrite};
 use crate::wire::framestream::data_header;
 
@@ -53,6 +54,11 @@ impl RecordKind {
         if let RecordKind::RawFrames(frames) = self { frames.cost() } else { 0 }
     }
 
+    /// Bytes that it takes in addition once a stage changes messages.
+    pub fn rewriting_cost(&self) -> usize {
+        if let RecordKind::RawFrames(frames) = self { frames.rewriting_cost() } else { 0 }
+    }
+
     /// Bytes of the longest record.
     pub fn longest(&self) -> usize {
         match self {
@@ -73,7 +79,7 @@ pub struct RawFrames {
     /// Bytes of the longest frame with its length.
     longest: usize,
     identity: Option<Box<[u8]>>,
-    /// Where a changed frame is composed.
+    /// Where a changed frame is composed; empty while no frame is changed.
     room: RefCell<Box<[u8]>>,
 }
 
@@ -83,7 +89,7 @@ impl RawFrames {
         let identity_bytes = identity.map_or(0, |identity| identity.len() + FIELD_HEAD_BYTES);
         let address_bytes = if STAGES_REWRITE { ADDRESS_BYTES + FIELD_HEAD_BYTES } else { 0 };
         let grown = frame_max + identity_bytes + address_bytes;
-        let room = if identity.is_some() || STAGES_REWRITE { grown } else { 0 };
+        let room = if identity.is_some() { grown } else { 0 };
         RawFrames {
             longest: grown + data_header(0).len(),
             identity: identity.map(|identity| identity.as_bytes().into()),
@@ -96,21 +102,42 @@ impl RawFrames {
         self.room.borrow().len()
     }
 
+    /// Bytes that it takes in addition once a stage changes messages.
+    pub fn rewriting_cost(&self) -> usize {
+        self.longest - data_header(0).len() - self.cost()
+    }
+
+    /// Makes room for changed frames. A stage that changes messages is in force after that.
+    pub fn prepare_to_rewrite(&self) {
+        if self.rewriting_cost() > 0 {
+            *self.room.borrow_mut() = limits::table(self.longest - data_header(0).len(), 0);
+        }
+    }
+
     /// Puts a frame with its length into the output's queue.
     pub(super) fn offer(&self, outlet: &Outlet, event: &Event<'_>, frame: &[u8]) {
-        if self.identity.is_none() && event.rewritten == Default::default() {
+        if self.identity.is_none() && event.rewritten.is_nothing() {
             return put(outlet, frame);
         }
         let mut address = [0; ADDRESS_BYTES];
-        let address = match event.query.address.filter(|_| event.rewritten.query_address) {
-            Some(IpAddr::V4(v4)) => Some(copied(&mut address, &v4.octets())),
-            Some(IpAddr::V6(v6)) => Some(copied(&mut address, &v6.octets())),
-            None => None,
-        };
+        let address = event.rewritten.query_address.then(|| match event.query.address {
+            Some(IpAddr::V4(v4)) => copied(&mut address, &v4.octets()),
+            Some(IpAddr::V6(v6)) => copied(&mut address, &v6.octets()),
+            // Of a length that is not an address: who knows what is in it.
+            None => &[],
+        });
         let changes = FrameChanges { identity: self.identity.as_deref(), query_address: address };
         let mut room = self.room.borrow_mut();
         match rewrite(frame, &changes, &mut room) {
-            Some(length) => put(outlet, room.get(..length).unwrap_or_default()),
+            Some(length) => {
+                let frame = room.get_mut(..length).unwrap_or_default();
+                if let Some(privacy) = event.rewritten.client_subnets {
+                    client_subnet::hide(frame, &|family, bits, prefix| {
+                        privacy.hide_subnet(family, bits, prefix);
+                    });
+                }
+                put(outlet, frame);
+            }
             None => outlet.offer(Err(DropReason::Oversize)),
         }
     }
@@ -164,7 +191,9 @@ mod tests {
         event.rewritten.query_address = true;
         let settings = QueueSettings { bytes: 4096, when_full: WhenFull::Drop, alarms: false };
         let outlet = Outlet::of_kind("test", RecordKind::SelfMade, settings);
-        RawFrames::new(256, Some("other")).offer(&outlet, &event, &frame[..length]);
+        let frames = RawFrames::new(256, Some("other"));
+        frames.prepare_to_rewrite();
+        frames.offer(&outlet, &event, &frame[..length]);
         let mut sent = Vec::new();
         outlet.take_batch(&mut sent, 4096);
         let sent = Dnstap::parse(&sent[data_header(0).len()..]).unwrap();

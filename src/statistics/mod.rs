@@ -309,6 +309,15 @@ impl Statistics {
         self.tables.reset();
     }
 
+    /// Empties what is kept by client: tables and distinct counts. Counters and rates stay.
+    pub fn forget_clients(&mut self) {
+        self.distincts.reset();
+        if let Some(interval) = &mut self.interval {
+            interval.reset();
+        }
+        self.tables.reset();
+    }
+
     /// The streams and their names, in order of first appearance; `other` last, once it was used.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, &str)> {
         self.streams.iter().map(|(id, stream)| (id, stream.name()))

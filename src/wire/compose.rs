@@ -159,7 +159,8 @@ impl PacketMessage<'_> {
 pub struct FrameChanges<'a> {
     /// Another identity, also where there was none.
     pub identity: Option<&'a [u8]>,
-    /// Another query address, in 4 or 16 bytes, wherever the message has one.
+    /// Another query address, in 4 or 16 bytes, or none, wherever the message has one. A policy that matched the address keeps
+    /// neither its rule nor its value, which may have it, too.
     pub query_address: Option<&'a [u8]>,
 }
 
@@ -198,12 +199,22 @@ fn with_address(message: &[u8], address: &[u8], mut out: Option<&mut Composer<'_
     loop {
         let before = fields.rest();
         let Some(tag) = fields.next_tag().ok()? else { return Some(length) };
+        let value = fields;
         fields.skip(tag).ok()?;
+        let policy = if tag == tag::POLICY { { value }.bytes().ok() } else { None };
         if tag == tag::QUERY_ADDRESS {
             // An address is shorter than 128 bytes, so its tag and its length take one byte each.
             length += 2 + address.len();
             if let Some(out) = &mut out {
                 put_field(out, tag, address)?;
+            }
+        } else if let Some(policy) = policy.filter(|policy| is_of_client(policy)) {
+            let policy_length = without_client(policy, None)?;
+            length += 1 + varint_bytes(policy_length) + policy_length;
+            if let Some(out) = &mut out {
+                out.put_varint(tag.into())?;
+                out.put_varint(u64::try_from(policy_length).ok()?)?;
+                without_client(policy, Some(out))?;
             }
         } else {
             let field = between(before, fields.rest())?;
@@ -213,6 +224,47 @@ fn with_address(message: &[u8], address: &[u8], mut out: Option<&mut Composer<'_
             }
         }
     }
+}
+
+/// Whether a policy matched the address of a client.
+fn is_of_client(policy: &[u8]) -> bool {
+    let mut fields = Fields::new(policy);
+    let mut is_of_client = false;
+    while let Ok(Some(tag)) = fields.next_tag() {
+        let before = fields.rest();
+        if fields.skip(tag).is_err() {
+            break;
+        }
+        if tag == tag::POLICY_MATCH {
+            is_of_client = Cursor::new(before).varint().is_ok_and(|matched| matched as u32 == CLIENT_IP);
+        }
+    }
+    is_of_client
+}
+
+/// Copies a policy without rule and value, and returns its length; called twice, as [`with_address`] is.
+fn without_client(policy: &[u8], mut out: Option<&mut Composer<'_>>) -> Option<usize> {
+    let (mut fields, mut length) = (Fields::new(policy), 0);
+    loop {
+        let before = fields.rest();
+        let Some(tag) = fields.next_tag().ok()? else { return Some(length) };
+        fields.skip(tag).ok()?;
+        if !matches!(tag, tag::POLICY_RULE | tag::POLICY_VALUE) {
+            let field = between(before, fields.rest())?;
+            length += field.len();
+            if let Some(out) = &mut out {
+                out.put(field)?;
+            }
+        }
+    }
+}
+
+/// `Policy.Match` of the schema: the address of who asked.
+const CLIENT_IP: u32 = 2;
+
+/// Bytes of a number as a varint.
+fn varint_bytes(number: usize) -> usize {
+    1 + number.checked_ilog2().map_or(0, |log| log as usize / 7)
 }
 
 /// Writes a field of bytes.
@@ -342,6 +394,35 @@ mod tests {
         assert_eq!(&out[..length], expected);
         for short in 0..length {
             assert_eq!(rewrite(frame, &changes, &mut out[..short]), None);
+        }
+    }
+
+    /// What a policy says of the address goes with it; what it says of anything else stays.
+    #[test]
+    fn a_policy_of_the_client_keeps_neither_rule_nor_value() {
+        for (matched, [rule, value]) in
+            [(2, [None, None]), (1, [Some(&b"32.1.2.0.192"[..]), Some(&[192, 0, 2, 1][..])])]
+        {
+            let policy = Policy {
+                policy_type: Some(b"RPZ"),
+                rule: Some(b"32.1.2.0.192"),
+                action: Some(1),
+                matched: Some(matched),
+                value: Some(&[192, 0, 2, 1]),
+            };
+            let message = Message {
+                message_type: MessageType::CLIENT_QUERY,
+                query_address: Some(&[192, 0, 2, 1]),
+                policy: Some(policy),
+                ..Message::default()
+            };
+            let (mut frame, mut out) = ([0; 128], [0; 128]);
+            let length = Dnstap { message, ..Dnstap::default() }.compose(&mut frame).unwrap();
+            let changes = FrameChanges { query_address: Some(&[10, 0, 0, 0]), ..FrameChanges::default() };
+            let length = rewrite(&frame[..length], &changes, &mut out).unwrap();
+            let policy = Policy { rule, value, ..policy };
+            let message = Message { query_address: Some(&[10, 0, 0, 0]), policy: Some(policy), ..message };
+            assert_eq!(Dnstap::parse(&out[..length]).unwrap().message, message);
         }
     }
 

@@ -136,7 +136,7 @@ const VARINT: u32 = 0;
 /// Wire type: 8 bytes.
 const FIXED64: u32 = 1;
 /// Wire type: a length and that many bytes.
-const LENGTH: u32 = 2;
+pub(super) const LENGTH: u32 = 2;
 /// Wire types: the ends of a group.
 const GROUPS: [u32; 2] = [3, 4];
 /// Wire type: 4 bytes.

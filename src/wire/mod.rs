@@ -39,5 +39,6 @@ mod expected;
 #[rustfmt::skip]
 mod generated;
 
+pub mod client_subnet;
 pub mod compose;
 pub mod segment;

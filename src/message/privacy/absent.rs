@@ -1,0 +1,45 @@
+//! Privacy in a build without it: a type with no values, so that nothing else needs to know.
+
+use core::ops::ControlFlow;
+
+use super::Section;
+use crate::message::event::Event;
+use crate::message::filter::FilterReason;
+use crate::message::hashes::MessageHashes;
+use crate::message::stages::Stage;
+use crate::values::KeyError;
+
+/// Never there.
+#[derive(Debug)]
+pub enum Privacy {}
+
+impl Privacy {
+    /// None.
+    ///
+    /// # Errors
+    ///
+    /// It is asked for; the configuration refuses that before.
+    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+        if section.hides_clients() {
+            Err(KeyError::new("client", "needs the cargo feature `privacy`"))
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Never called.
+    pub fn sample(&self) -> [u128; 2] {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn hide_subnet(&self, _: u16, _: u8, _: &mut [u8]) {
+        match *self {}
+    }
+}
+
+impl Stage for Privacy {
+    fn pass<'e>(&'e mut self, _: &mut Event<'e>, _: &mut MessageHashes<'e>) -> ControlFlow<FilterReason> {
+        match *self {}
+    }
+}
