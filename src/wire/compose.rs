@@ -397,7 +397,7 @@ mod tests {
         }
     }
 
-    /// What a policy says of the address goes with it; what it says of anything else stays.
+    /// A policy that matched the address loses what tells of it; one that matched a name keeps everything.
     #[test]
     fn a_policy_of_the_client_keeps_neither_rule_nor_value() {
         for (matched, [rule, value]) in

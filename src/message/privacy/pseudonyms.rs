@@ -72,7 +72,7 @@ impl Privacy {
         prefix.iter_mut().zip(hidden).for_each(|(byte, hidden)| *byte = hidden);
     }
 
-    /// What becomes of two addresses: the same for the same method and key.
+    /// Two addresses as it hides them: the same for the same method and key.
     pub fn sample(&self) -> [u128; 2] {
         [32, 128].map(|bits| self.0.hide(mask(bits), bits, bits))
     }
