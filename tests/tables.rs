@@ -212,6 +212,7 @@ impl Queries {
             exchange: None,
             is_of_client: true,
             client: None,
+            sent_address: None,
             domain: Some(self.hasher.hash_one(&wire)),
             name: Name::parse(&wire).unwrap().0,
         };

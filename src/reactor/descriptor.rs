@@ -318,7 +318,7 @@ struct DescriptorSide {
 const READ: usize = 0;
 const WRITE: usize = 1;
 
-/// What the kernel says of each direction.
+/// The answers of the kernel for each direction.
 const FLAGS: [EpollFlags; 2] = [EpollFlags::EPOLLIN, EpollFlags::EPOLLOUT];
 
 /// An end or an error concerns both.

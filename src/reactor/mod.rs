@@ -38,7 +38,7 @@ use descriptor::{DescriptorEntry, Descriptors};
 pub use timer::Timer;
 use timer::Timers;
 
-/// What one thread waits for.
+/// All that one thread waits for.
 struct Reactor {
     /// The kernel's list, or why there is none.
     kernel: Result<Kernel, Errno>,

@@ -1,6 +1,6 @@
 //! The address of a server: `https://host:port/path?query`, as far as a client needs it.
 //!
-//! What is wrong with one is kept until the rules of the section are asked for: an error of the parser would show the
+//! The fault of one is kept until the rules of the section are asked for: an error of the parser would show the
 //! whole text, and a path or a query may hold a token.
 
 use crate::values::{Host, Invalid, Value, deserialize};
