@@ -68,12 +68,12 @@ fn timers_end_in_their_order_and_can_be_given_up() {
         }
     };
     let begun = std::time::Instant::now();
-    block_on(or(zip(zip(timer(20), timer(5)), zip(timer(10), pending())), async {
-        or(timer(40), Timer::after(Duration::MAX)).await;
+    block_on(or(zip(zip(timer(400), timer(100)), zip(timer(200), pending())), async {
+        or(timer(800), Timer::after(Duration::MAX)).await;
         (((), ()), ((), ()))
     }));
-    assert_eq!(*ended.borrow(), [5, 10, 20, 40]);
-    assert!(begun.elapsed() >= Duration::from_millis(40));
+    assert_eq!(*ended.borrow(), [100, 200, 400, 800]);
+    assert!(begun.elapsed() >= Duration::from_millis(800));
     REACTOR.with(|reactor| assert!(reactor.timers.borrow().next_in().is_none(), "the one given up is gone"));
 }
 

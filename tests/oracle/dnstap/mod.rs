@@ -51,7 +51,16 @@ fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
         let mut expected = Dnstap { identity: identity.or(walked.identity), ..*walked };
         let kept = walked.message.query_address;
         expected.message.query_address = kept.map(|kept| address.unwrap_or(kept));
-        assert_eq!(Dnstap::parse(&out[..length]), Ok(expected));
+        let mut found = Dnstap::parse(&out[..length]).unwrap();
+        // What a policy that matched the client tells of it goes with the address: unit tests of the rewriting say when.
+        if address.is_some() {
+            for policy in
+                [&mut found, &mut expected].into_iter().filter_map(|frame| frame.message.policy.as_mut())
+            {
+                (policy.rule, policy.value) = (None, None);
+            }
+        }
+        assert_eq!(found, expected);
     }
 }
 
