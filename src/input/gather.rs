@@ -10,9 +10,10 @@
 //!           '-------'-------'         '-------'
 //! ```
 //!
-//! Nobody is held up by it. A Unix socket of the usual size takes some 270 small writes, so a pause is no longer than
-//! [`FRAMES_A_PAUSE`] frames take at the rate of the last milliseconds; where that is less than [`SHORTEST`], or after a read
-//! that brought more, there is none. A connection whose pauses bring nothing makes them more and more rarely.
+//! Nobody is held up by it. A pause is no longer than a third of a Unix socket of the usual size ([`ROOM`]) takes to fill at
+//! the rate of the last milliseconds; where that is less than [`SHORTEST`], or after a read that brought more, there is none.
+//! When a pause brought clearly more the sender may have waited for room, and the rate is the one that we let it have: then
+//! nothing pauses until the rate is known. A connection whose pauses bring nothing makes them more and more rarely.
 //!
 //! Pauses of several connections end together where they can, and share a wake-up.
 
@@ -71,10 +72,10 @@ impl Gather {
 /// The rate at which one connection brings frames, and the pause that suits it.
 #[derive(Debug)]
 pub struct Rhythm {
-    /// Since when frames are counted, and how many there were.
+    /// Since when it is counted what the frames took up in the socket, and how much that was.
     since: Instant,
-    frames: u32,
-    /// Time that [`FRAMES_A_PAUSE`] frames took.
+    load: u32,
+    /// Time in which [`ROOM`] fills.
     fair: Duration,
     /// Whether a pause went before this read.
     paused: bool,
@@ -86,23 +87,28 @@ pub struct Rhythm {
 impl Rhythm {
     /// A connection that begins now.
     pub fn new(now: Instant) -> Self {
-        Rhythm { since: now, frames: 0, fair: PAUSE, paused: false, rest: 0, resting: 0 }
+        Rhythm { since: now, load: 0, fair: PAUSE, paused: false, rest: 0, resting: 0 }
     }
 
-    /// The pause after a read of `frames` frames, before which there was nothing to read for a while if `waited`.
-    /// `None` = read on.
-    pub fn after_read(&mut self, frames: u32, waited: bool, now: Instant) -> Option<Duration> {
-        self.frames = self.frames.saturating_add(frames);
+    /// The pause after a read of `frames` frames in `bytes` bytes, before which there was nothing to read for a while if
+    /// `waited`. `None` = read on.
+    pub fn after_read(&mut self, frames: u32, bytes: u32, waited: bool, now: Instant) -> Option<Duration> {
+        let load = frames.saturating_mul(WRITE_BYTES).saturating_add(bytes.saturating_mul(2));
+        self.load = self.load.saturating_add(load);
+        let paused = core::mem::take(&mut self.paused);
+        if paused && load > 2 * ROOM {
+            (self.since, self.load, self.fair) = (now, 0, Duration::ZERO);
+        }
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= WINDOW {
-            self.fair = (elapsed.min(Duration::from_secs(1)) * FRAMES_A_PAUSE) / self.frames.max(1);
-            (self.since, self.frames) = (now, 0);
+            self.fair = (elapsed.min(Duration::from_secs(1)) * (ROOM / UNIT)) / (self.load / UNIT).max(1);
+            (self.since, self.load) = (now, 0);
         }
-        if core::mem::take(&mut self.paused) {
+        if paused {
             self.rest = if waited { (2 * self.rest + 1).min(LONGEST_REST) } else { 0 };
             self.resting = self.rest;
         }
-        if frames == 0 || frames > 2 * FRAMES_A_PAUSE {
+        if frames == 0 || load > 3 * ROOM {
             return None;
         }
         if self.resting > 0 {
@@ -121,8 +127,14 @@ const PAUSE: Duration = Duration::from_millis(12);
 /// No pause is shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Frames that may come in a pause, each in a write of its own.
-const FRAMES_A_PAUSE: u32 = 110;
+/// Bytes of a socket that may fill in a pause: a third of the 212,992 that Linux gives it (`net.core.wmem_default`).
+const ROOM: u32 = 70_000;
+
+/// Bytes that a write takes up there beside twice its own: the kernel's buffers have sizes of powers of two, and a head.
+const WRITE_BYTES: u32 = 600;
+
+/// The unit in which these are divided.
+const UNIT: u32 = 100;
 
 /// Time over which the rate is taken.
 const WINDOW: Duration = Duration::from_millis(4);
@@ -147,7 +159,7 @@ mod tests {
             let frames = (at * per_ms - read).floor();
             read += frames;
             let now = start + Duration::from_micros((at * 1e3) as u64);
-            let pause = rhythm.after_read(frames as u32, waited, now);
+            let pause = rhythm.after_read(frames as u32, 80 * frames as u32, waited, now);
             pauses.extend(pause.map(|pause| pause.as_secs_f64() * 1e3));
             at += pause.map_or(0.01, |pause| pause.as_secs_f64() * 1e3);
         }
@@ -173,7 +185,7 @@ mod tests {
             (0..200)
                 .filter(|n| {
                     let now = start + Duration::from_millis(from + n * 50);
-                    rhythm.after_read(1, true, now).is_some()
+                    rhythm.after_read(1, 80, true, now).is_some()
                 })
                 .count()
         };
@@ -181,12 +193,12 @@ mod tests {
         assert!(made(&mut rhythm, 10_000) <= 7);
         // Once one pays, they are back.
         let mut now = start + Duration::from_secs(30);
-        while rhythm.after_read(1, true, now).is_none() {
+        while rhythm.after_read(1, 80, true, now).is_none() {
             now += Duration::from_millis(50);
         }
         for _ in 0..5 {
             now += PAUSE;
-            assert_eq!(rhythm.after_read(5, false, now), Some(PAUSE));
+            assert_eq!(rhythm.after_read(5, 400, false, now), Some(PAUSE));
         }
     }
 
@@ -194,10 +206,27 @@ mod tests {
     fn a_large_read_is_followed_by_the_next() {
         let start = Instant::now();
         let mut rhythm = Rhythm::new(start);
-        assert_eq!(rhythm.after_read(1_500, true, start), None);
-        assert_eq!(rhythm.after_read(0, false, start), None, "an unfinished frame");
+        assert_eq!(rhythm.after_read(1_500, 120_000, true, start), None);
+        assert_eq!(rhythm.after_read(0, 0, false, start), None, "an unfinished frame");
         // The rate shows a window later.
-        assert_eq!(rhythm.after_read(50, false, start + WINDOW), None);
+        assert_eq!(rhythm.after_read(50, 4_000, false, start + WINDOW), None);
+    }
+
+    /// A sender that fills the socket in each pause is not taken for one that is as slow as the pauses make it.
+    #[test]
+    fn a_full_socket_is_no_rate() {
+        for (frames, bytes) in [(270, 21_600), (92, 82_000)] {
+            let mut now = Instant::now();
+            let mut rhythm = Rhythm::new(now);
+            let mut paused = Duration::ZERO;
+            for _ in 0..20 {
+                let pause = rhythm.after_read(frames, bytes, false, now);
+                paused += pause.unwrap_or_default();
+                // The sender fills it at once.
+                now += pause.unwrap_or(Duration::from_micros(200));
+            }
+            assert!(paused <= 2 * PAUSE, "{frames}: {paused:?}");
+        }
     }
 
     #[test]

@@ -136,6 +136,8 @@ struct FrameConnection<'a, S> {
     frame_reader: FrameReader<'a>,
     partial: Partial<'a>,
     rhythm: Rhythm,
+    /// Bytes read so far; wraps.
+    read: u32,
 }
 
 /// The unfinished unit after a read.
@@ -188,6 +190,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             frame_reader,
             partial: Partial::Short(heapless::Vec::new()),
             rhythm: Rhythm::new(Instant::now()),
+            read: 0,
         }
     }
 
@@ -199,7 +202,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                 self.room().await;
                 self.watch();
             }
-            let units = self.frame_reader.units();
+            let (units, bytes) = (self.frame_reader.units(), self.read);
             let mut waited = false;
             let progress = poll_fn(|context| {
                 let progress = self.poll_progress(context, peer);
@@ -222,7 +225,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             }
             self.watch();
             let now = Instant::now();
-            match self.rhythm.after_read(self.frame_reader.units().wrapping_sub(units), waited, now) {
+            let (units, bytes) =
+                (self.frame_reader.units().wrapping_sub(units), self.read.wrapping_sub(bytes));
+            match self.rhythm.after_read(units, bytes, waited, now) {
                 Some(pause) if self.may_pause() => self.receiver.gather.pause(pause, now).await,
                 _ => yield_now().await,
             }
@@ -336,6 +341,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
+        self.read = self.read.wrapping_add(read as u32);
         self.lease.note_read(read);
         self.partial = Partial::Short(heapless::Vec::new());
         drop(buffer);
@@ -362,6 +368,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
+        self.read = self.read.wrapping_add(read as u32);
         self.lease.note_read(read);
         if long.len() < wanted {
             return Poll::Ready(Ok(ReadProgress::Read));
