@@ -10,10 +10,10 @@
 //!           '-------'-------'         '-------'
 //! ```
 //!
-//! Nobody is held up by it. A pause is no longer than a small part of a Unix socket of the usual size ([`ROOM`]) takes to fill
-//! at the rate of the last milliseconds; where that is less than [`SHORTEST`], or after a read that brought more, there is none.
-//! When a pause brought clearly more the sender may have waited for room, and the rate is the one that we let it have: then
-//! nothing pauses until the rate is known. A connection whose pauses bring nothing makes them more and more rarely.
+//! Nobody may be held up by it: a socket takes some 70 small writes of who polls for room, and a server that finds none
+//! loses messages. So a connection that brings more than [`FEW`] frames at a time is busy, and does not pause for a while:
+//! longer each time that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more
+//! rarely.
 //!
 //! Pauses of several connections end together where they can, and share a wake-up.
 
@@ -69,14 +69,12 @@ impl Gather {
     }
 }
 
-/// The rate at which one connection brings frames, and the pause that suits it.
+/// How a connection brings its frames, and the pause that suits it.
 #[derive(Debug)]
 pub struct Rhythm {
-    /// Since when it is counted what the frames took up in the socket, and how much that was.
-    since: Instant,
-    load: u32,
-    /// Time in which [`ROOM`] fills.
-    fair: Duration,
+    /// Until when it does not pause, because it was busy, and for how long that was so.
+    busy_until: Instant,
+    busy: Duration,
     /// Whether a pause went before this read.
     paused: bool,
     /// Reads without a pause after each pause that brought nothing, and those still to come.
@@ -87,58 +85,41 @@ pub struct Rhythm {
 impl Rhythm {
     /// A connection that begins now.
     pub fn new(now: Instant) -> Self {
-        Rhythm { since: now, load: 0, fair: PAUSE, paused: false, rest: 0, resting: 0 }
+        Rhythm { busy_until: now, busy: Duration::ZERO, paused: false, rest: 0, resting: 0 }
     }
 
-    /// The pause after a read of `frames` frames in `bytes` bytes, before which there was nothing to read for a while if
-    /// `waited`. `None` = read on.
-    pub fn after_read(&mut self, frames: u32, bytes: u32, waited: bool, now: Instant) -> Option<Duration> {
-        let load = frames.saturating_mul(WRITE_BYTES).saturating_add(bytes.saturating_mul(2));
-        self.load = self.load.saturating_add(load);
-        let paused = core::mem::take(&mut self.paused);
-        if paused && load > 2 * ROOM {
-            (self.since, self.load, self.fair) = (now, 0, Duration::ZERO);
-        }
-        let elapsed = now.saturating_duration_since(self.since);
-        if elapsed >= WINDOW {
-            self.fair = (elapsed.min(Duration::from_secs(1)) * (ROOM / UNIT)) / (self.load / UNIT).max(1);
-            (self.since, self.load) = (now, 0);
-        }
-        if paused {
+    /// The pause after a read of `frames` frames, before which there was nothing to read for a while if `waited`.
+    /// `None` = read on.
+    pub fn after_read(&mut self, frames: u32, waited: bool, now: Instant) -> Option<Duration> {
+        if core::mem::take(&mut self.paused) {
             self.rest = if waited { (2 * self.rest + 1).min(LONGEST_REST) } else { 0 };
             self.resting = self.rest;
+            self.busy = if frames > FEW { (2 * self.busy).clamp(BUSY, LONGEST_BUSY) } else { Duration::ZERO };
         }
-        if frames == 0 || load > 3 * ROOM {
+        if frames > FEW {
+            self.busy_until = now + self.busy.max(BUSY);
+        }
+        if frames == 0 || now < self.busy_until {
             return None;
         }
         if self.resting > 0 {
             self.resting -= 1;
             return None;
         }
-        let pause = self.fair.min(PAUSE);
-        self.paused = pause >= SHORTEST;
-        self.paused.then_some(pause)
+        self.paused = true;
+        Some(PAUSE)
     }
 }
 
-/// The usual pause: with what else takes time, a message is seen within 20 ms.
-const PAUSE: Duration = Duration::from_millis(12);
+/// A pause: what comes meanwhile has room in the socket and in the queues of servers, at 40,000 messages a second, too.
+const PAUSE: Duration = Duration::from_millis(6);
 
-/// No pause is shorter.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// Frames that a read brings from a connection that is not busy.
+const FEW: u32 = 16;
 
-/// Bytes of a socket that may fill in a pause. Linux gives it 212,992 (`net.core.wmem_default`), but tells who polls that it
-/// has room only while less than a quarter is taken; this is a third of that quarter.
-const ROOM: u32 = 18_000;
-
-/// Bytes that a write takes up there beside twice its own: the kernel's buffers have sizes of powers of two, and a head.
-const WRITE_BYTES: u32 = 600;
-
-/// The unit in which these are divided.
-const UNIT: u32 = 100;
-
-/// Time over which the rate is taken.
-const WINDOW: Duration = Duration::from_millis(4);
+/// Time for which a connection counts as busy, at first and at most.
+const BUSY: Duration = Duration::from_millis(500);
+const LONGEST_BUSY: Duration = Duration::from_secs(8);
 
 /// Reads without a pause, where pauses bring nothing.
 const LONGEST_REST: u32 = 31;
@@ -160,7 +141,7 @@ mod tests {
             let frames = (at * per_ms - read).floor();
             read += frames;
             let now = start + Duration::from_micros((at * 1e3) as u64);
-            let pause = rhythm.after_read(frames as u32, 80 * frames as u32, waited, now);
+            let pause = rhythm.after_read(frames as u32, waited, now);
             pauses.extend(pause.map(|pause| pause.as_secs_f64() * 1e3));
             at += pause.map_or(0.01, |pause| pause.as_secs_f64() * 1e3);
         }
@@ -168,14 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_long_where_little_comes_and_short_where_much_does() {
-        assert_eq!(pauses(0.2), [12.0; 84][..pauses(0.2).len()], "two frames each");
-        assert!(pauses(1.0).iter().all(|&pause| pause == 12.0));
-        let fast = pauses(10.0);
-        let settled = fast.get(8..).unwrap();
-        assert!(settled.iter().all(|pause| (1.5..3.5).contains(pause)), "{fast:?}");
-        assert!(pauses(60.0).len() <= 4);
-        assert!(pauses(1_000.0).len() <= 4, "a busy line does not wait");
+    fn there_are_pauses_where_little_comes_and_hardly_any_where_much_does() {
+        assert!(pauses(0.2).len() > 50, "more than one frame each");
+        assert!(pauses(1.0).len() > 100);
+        for fast in [10.0, 60.0, 1_000.0] {
+            assert!(pauses(fast).len() <= 3, "{fast}: a busy line does not wait");
+        }
     }
 
     #[test]
@@ -187,7 +166,7 @@ mod tests {
             (0..200)
                 .filter(|n| {
                     let now = start + Duration::from_millis(from + n * 50);
-                    rhythm.after_read(1, 80, true, now).is_some()
+                    rhythm.after_read(1, true, now).is_some()
                 })
                 .count()
         };
@@ -195,39 +174,30 @@ mod tests {
         assert!(made(&mut rhythm, 10_000) <= 7);
         // Once one pays, they are back.
         let mut now = start + Duration::from_secs(30);
-        while rhythm.after_read(1, 80, true, now).is_none() {
+        while rhythm.after_read(1, true, now).is_none() {
             now += Duration::from_millis(50);
         }
         for _ in 0..5 {
             now += PAUSE;
-            assert_eq!(rhythm.after_read(5, 400, false, now), Some(PAUSE));
+            assert_eq!(rhythm.after_read(5, false, now), Some(PAUSE));
         }
     }
 
     #[test]
-    fn a_large_read_is_followed_by_the_next() {
+    fn a_busy_connection_does_not_pause() {
         let start = Instant::now();
         let mut rhythm = Rhythm::new(start);
-        assert_eq!(rhythm.after_read(1_500, 120_000, true, start), None);
-        assert_eq!(rhythm.after_read(0, 0, false, start), None, "an unfinished frame");
-        // The rate shows a window later.
-        assert_eq!(rhythm.after_read(50, 4_000, false, start + WINDOW), None);
-    }
-
-    /// A sender that fills the socket in each pause is not taken for one that is as slow as the pauses make it.
-    #[test]
-    fn a_full_socket_is_no_rate() {
-        for (frames, bytes) in [(278, 22_000), (93, 82_000), (69, 9_000), (24, 18_648), (12, 36_000)] {
-            let mut now = Instant::now();
-            let mut rhythm = Rhythm::new(now);
-            let mut paused = Duration::ZERO;
-            for _ in 0..20 {
-                let pause = rhythm.after_read(frames, bytes, false, now);
-                paused += pause.unwrap_or_default();
-                // The sender fills it at once.
-                now += pause.unwrap_or(Duration::from_micros(200));
-            }
-            assert!(paused <= 2 * PAUSE, "{frames}: {paused:?}");
+        assert_eq!(rhythm.after_read(FEW + 1, true, start), None);
+        assert_eq!(rhythm.after_read(0, false, start), None, "an unfinished frame");
+        assert_eq!(rhythm.after_read(1, false, start + BUSY / 2), None);
+        let mut now = start + BUSY;
+        assert_eq!(rhythm.after_read(1, false, now), Some(PAUSE));
+        // Each pause that finds it busy is followed by a longer time without.
+        for busy in [BUSY, 2 * BUSY, 4 * BUSY, 8 * BUSY, LONGEST_BUSY, LONGEST_BUSY] {
+            assert_eq!(rhythm.after_read(100, false, now), None);
+            assert_eq!(rhythm.after_read(1, false, now + busy - PAUSE), None);
+            now += busy;
+            assert_eq!(rhythm.after_read(1, false, now), Some(PAUSE), "{busy:?}");
         }
     }
 

@@ -136,8 +136,6 @@ struct FrameConnection<'a, S> {
     frame_reader: FrameReader<'a>,
     partial: Partial<'a>,
     rhythm: Rhythm,
-    /// Bytes read so far; wraps.
-    read: u32,
 }
 
 /// The unfinished unit after a read.
@@ -190,7 +188,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             frame_reader,
             partial: Partial::Short(heapless::Vec::new()),
             rhythm: Rhythm::new(Instant::now()),
-            read: 0,
         }
     }
 
@@ -202,7 +199,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                 self.room().await;
                 self.watch();
             }
-            let (units, bytes) = (self.frame_reader.units(), self.read);
+            let units = self.frame_reader.units();
             let mut waited = false;
             let progress = poll_fn(|context| {
                 let progress = self.poll_progress(context, peer);
@@ -225,9 +222,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             }
             self.watch();
             let now = Instant::now();
-            let (units, bytes) =
-                (self.frame_reader.units().wrapping_sub(units), self.read.wrapping_sub(bytes));
-            match self.rhythm.after_read(units, bytes, waited, now) {
+            match self.rhythm.after_read(self.frame_reader.units().wrapping_sub(units), waited, now) {
                 Some(pause) if self.may_pause() => self.receiver.gather.pause(pause, now).await,
                 _ => yield_now().await,
             }
@@ -341,7 +336,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
-        self.read = self.read.wrapping_add(read as u32);
         self.lease.note_read(read);
         self.partial = Partial::Short(heapless::Vec::new());
         drop(buffer);
@@ -368,7 +362,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
-        self.read = self.read.wrapping_add(read as u32);
         self.lease.note_read(read);
         if long.len() < wanted {
             return Poll::Ready(Ok(ReadProgress::Read));
