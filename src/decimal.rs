@@ -36,6 +36,7 @@ pub fn write_decimal(out: &mut impl Ascii, number: u64) -> fmt::Result {
 /// # Errors
 ///
 /// When there is no room.
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 pub fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt::Result {
     let mut digits = [b'0'; DIGITS_MAX];
@@ -58,6 +59,7 @@ pub fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt:
 /// # Errors
 ///
 /// When there is no room.
+#[cfg_attr(for_size, optimize(speed))]
 pub fn write_millionths(out: &mut impl Ascii, number: u64) -> fmt::Result {
     write_decimal(out, number / 1_000_000)?;
     let (mut fraction, mut width) = (number % 1_000_000, 6);
@@ -95,6 +97,7 @@ const PAIRS: [[u8; 2]; 100] = {
 /// # Errors
 ///
 /// When there is no room.
+#[cfg_attr(for_size, optimize(speed))]
 pub fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Result {
     match address {
         IpAddr::V4(address) => write_v4(out, address),
@@ -103,6 +106,7 @@ pub fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Result {
 }
 
 /// Four bytes at a time, of which the next number overwrites those that are too many: `1.00` and `10.0` become `1.10.`.
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 fn write_v4(out: &mut impl Ascii, address: Ipv4Addr) -> fmt::Result {
     let mut text = [0; 16]; // 255.255.255.255 and a dot

@@ -48,6 +48,9 @@
 //! | record field | `format/` | a row |
 //! | capacity | `limits.rs` | a constant with its unit, reason and cost |
 
+// Small programs (scripts/cross) are made for size but for the functions on the way of a message, which say
+// `#[cfg_attr(for_size, optimize(speed))]`: an attribute that is not stable yet.
+#![cfg_attr(for_size, feature(optimize_attribute))]
 // Lines of the log are left out with their arguments.
 #![cfg_attr(not(feature = "log"), allow(unused_variables))]
 

@@ -85,6 +85,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes one frame, and tells what became of it, for the counters of its input.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn ingest(&self, frame: &[u8]) -> Ingested {
         let dnstap = match Dnstap::parse(frame) {
             Ok(dnstap) => dnstap,

@@ -49,6 +49,7 @@ impl Latency {
     const MAX: i128 = 60 * NANOSECONDS as i128;
 
     /// From `asked` to `answered`; absent when negative or over 60 s.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn between(asked: Time, answered: Time) -> Option<Self> {
         let nanoseconds = answered.nanoseconds_total() - asked.nanoseconds_total();
         (0..=Self::MAX)
@@ -129,6 +130,7 @@ impl Default for TimestampText {
 
 impl TimestampText {
     /// `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; the fraction is cut, not rounded.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn of(&mut self, time: Time) -> [u8; TIMESTAMP_BYTES] {
         if time.seconds != self.seconds {

@@ -107,6 +107,7 @@ impl Classifier {
     }
 
     /// Hands on a DNS payload as a data frame.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn message(
         &mut self,
         tuple: FiveTuple,
@@ -138,6 +139,7 @@ impl Classifier {
     }
 
     /// Hands on a DNS payload, or counts why not.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn message_or_count(
         &mut self,
         tuple: FiveTuple,
@@ -152,6 +154,7 @@ impl Classifier {
     }
 
     /// The kind of a message, by its flags and its two ends.
+    #[cfg_attr(for_size, optimize(speed))]
     fn kind(&self, tuple: FiveTuple, payload: &[u8]) -> Result<MessageType, Ignored> {
         const HEADER_BYTES: usize = 12;
         let Some(&[_, _, flags, ..]) = payload.first_chunk::<HEADER_BYTES>() else {

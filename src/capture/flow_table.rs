@@ -66,6 +66,7 @@ impl<T: Clone> FlowTable<T> {
     }
 
     /// Where a flow is, if it is known.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn find(&self, tuple: &FiveTuple) -> Option<u32> {
         let mut at = *self.buckets.get(self.bucket(tuple) as usize)?;
         while let Some(entry) = self.entry(at) {

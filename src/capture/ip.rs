@@ -47,6 +47,7 @@ pub(super) const PPPOE_SESSION: u16 = 0x8864;
 
 impl<'a> Datagram<'a> {
     /// Reads the headers of a packet, through tunnels to the innermost IP header.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn parse(link: LinkLayer, bytes: &'a [u8]) -> Result<Self, Ignored> {
         let (mut link, mut rest) = (link, Cursor::new(bytes));
         for _ in 0..LAYERS {
@@ -124,6 +125,7 @@ impl<'a> Datagram<'a> {
         Some(if kind == ETHERNET_IN_GRE { LinkLayer::Ethernet } else { LinkLayer::Cooked(kind) })
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn parse_ip(rest: Cursor<'a>) -> Result<Self, Ignored> {
         match rest.rest().first().map(|byte| byte >> 4) {
             Some(4) => Datagram::parse_v4(rest).ok_or(Ignored::Malformed),
@@ -133,6 +135,7 @@ impl<'a> Datagram<'a> {
     }
 
     /// RFC 791, 3.1.
+    #[cfg_attr(for_size, optimize(speed))]
     fn parse_v4(mut rest: Cursor<'a>) -> Option<Self> {
         let whole = rest.rest();
         let [version, _] = rest.array()?;
@@ -160,6 +163,7 @@ impl<'a> Datagram<'a> {
     }
 
     /// RFC 8200, 3 and 4.
+    #[cfg_attr(for_size, optimize(speed))]
     fn parse_v6(mut rest: Cursor<'a>) -> Option<Self> {
         rest.take(4)?;
         let length = usize::from(rest.u16()?);

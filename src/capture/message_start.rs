@@ -35,6 +35,7 @@ const RECORD_BYTES: usize = 11;
 
 impl Start {
     /// Looks at bytes of a stream, up to where something is missing.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn of(bytes: &[u8]) -> Self {
         let mut rest = Cursor::new(bytes);
         let mut is_message = false;
@@ -50,6 +51,7 @@ impl Start {
     }
 
     /// Looks at one message, and steps over it; over all that is left when it is not whole.
+    #[cfg_attr(for_size, optimize(speed))]
     fn of_one(rest: &mut Cursor<'_>) -> Self {
         let Some(length) = rest.u16().map(usize::from) else { return Start::Undecided };
         if length < HEADER_BYTES + QUESTION_BYTES {

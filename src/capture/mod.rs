@@ -169,6 +169,7 @@ impl Dissector {
 
     /// Takes a packet; hands each message that it completes to `emit`, as the payload of a data frame. What goes no
     /// further is counted in `ignored`, by the reasons of [`Ignored`].
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn take(&mut self, captured: Captured<'_>, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
         self.expire(captured.clock, ignored, emit);
         if let Err(reason) = self.pass(captured, ignored, emit) {
@@ -201,6 +202,7 @@ impl Dissector {
         });
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn pass(
         &mut self,
         captured: Captured<'_>,

@@ -117,6 +117,7 @@ impl TcpReassembler {
     }
 
     /// Takes a segment, captured at `time` and `clock`; hands on the messages that it completes.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn take(
         &mut self,
         tuple: FiveTuple,
@@ -389,6 +390,7 @@ impl TcpReassembler {
     }
 
     /// Moves the beginning of a flow on, over what was read or given up.
+    #[cfg_attr(for_size, optimize(speed))]
     fn advance(&mut self, at: u32, bytes: usize, clock: u64) {
         let Some(flow) = self.flows.get_mut(at) else { return };
         if bytes == 0 {

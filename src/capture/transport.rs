@@ -47,6 +47,7 @@ pub(super) fn vxlan_payload<'a>(datagram: &Datagram<'a>, dns_ports: &[u16]) -> O
 
 impl<'a> Transport<'a> {
     /// Reads the header of a datagram that is whole.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn parse(datagram: &Datagram<'a>) -> Result<Self, Ignored> {
         let rest = Cursor::new(datagram.payload);
         match datagram.protocol {
@@ -57,6 +58,7 @@ impl<'a> Transport<'a> {
     }
 
     /// RFC 768. What is beyond its length is padding; 0 is that of a jumbogram (RFC 2675, 4).
+    #[cfg_attr(for_size, optimize(speed))]
     fn parse_udp(mut rest: Cursor<'a>) -> Option<Self> {
         let ports = (rest.u16()?, rest.u16()?);
         let length = usize::from(rest.u16()?);
@@ -65,6 +67,7 @@ impl<'a> Transport<'a> {
         Some(Transport::Udp { ports, payload: rest.take(payload)? })
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn parse_tcp(mut rest: Cursor<'a>) -> Option<Self> {
         let whole = rest.rest();
         let ports = (rest.u16()?, rest.u16()?);

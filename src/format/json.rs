@@ -36,6 +36,7 @@ macro_rules! key {
 }
 
 /// Writes the object or document, without line break at the end.
+#[cfg_attr(for_size, optimize(speed))]
 pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result {
     match style {
         Style::Json => members::<true>(event, out),
@@ -44,6 +45,7 @@ pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result 
 }
 
 /// Writes the object or document: of each style code of its own, in which keys are constants.
+#[cfg_attr(for_size, optimize(speed))]
 fn members<const JSON: bool>(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     let mut out = Members::<JSON> { out };
     let question = event.dns.question.as_ref();
@@ -126,6 +128,7 @@ impl<const JSON: bool> Members<'_, JSON> {
     }
 
     /// A string whose backslashes and quotes need escaping.
+    #[cfg_attr(for_size, optimize(speed))]
     fn escaped<T>(
         &mut self,
         key: Key,

@@ -52,6 +52,7 @@ impl Record {
 
     /// The same, with a backslash put before each quote and backslash of the text: the only two characters of
     /// an escaped name that JSON wants escaped once more. Most texts have none.
+    #[cfg_attr(for_size, optimize(speed))]
     fn append_escaped_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> fmt::Result {
         let start = self.used;
         self.append_with(write)?;
@@ -101,6 +102,7 @@ impl Ascii for Record {
 
 /// Copies bytes to a place of the same length. Nearly all have up to 32; of those the first and the last half are copied,
 /// which overlap: 11 bytes are 0 to 8 and 3 to 11. That is cheaper than a call that asks for the length first.
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 fn copy_short(to: &mut [u8], from: &[u8]) {
     fn both<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {

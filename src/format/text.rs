@@ -14,6 +14,7 @@ use crate::time::write_seconds;
 use crate::wire::text::write_label_text;
 
 /// Writes the line, without line break.
+#[cfg_attr(for_size, optimize(speed))]
 pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     match event.time {
         Some(time) => out.write_timestamp(time)?,

@@ -54,6 +54,7 @@ const CLOUDS: &[(&[u8], &[u8])] = &[
 
 impl<'a> RegisteredDomain<'a> {
     /// The registered domain of a name; `None` for one that is none or has nothing below it.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn of(name: &Name<'a>) -> Option<Self> {
         let bytes = name.octets();
         let mut starts: heapless::Vec<u8, LABELS_MAX> = heapless::Vec::new();
@@ -80,6 +81,7 @@ impl<'a> RegisteredDomain<'a> {
     }
 
     /// A hash without regard to case.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn hash(&self, state: &SeededState) -> u64 {
         let mut hasher = state.build_hasher();
         if let Ok((name, _)) = Name::parse(self.suffix) {

@@ -20,6 +20,7 @@ const INSIDE: &[&[u8]] =
     &[b"\x03lan", b"\x05local", b"\x08internal", b"\x09localhost", b"\x04home\x04arpa", b"\x0blocaldomain"];
 
 /// The private address that a response gives for a public name.
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 pub fn find(event: &Event<'_>) -> Option<IpAddr> {
     let question = event.dns.question.as_ref()?;

@@ -84,6 +84,7 @@ impl Upstreams {
     }
 
     /// The place of a server, if it has or gets one.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn place_of(&mut self, address: IpAddr) -> Option<u8> {
         let key = fold(address);
@@ -115,6 +116,7 @@ impl Upstreams {
     }
 
     /// A query went to the server at that place.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn count_query(&mut self, place: u8, event: &Event<'_>) {
         let Some(server) = self.servers.get_mut(usize::from(place)) else { return };
@@ -127,6 +129,7 @@ impl Upstreams {
     }
 
     /// A response came from the server at that place.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn count_response(&mut self, place: u8, event: &Event<'_>) {
         let Some(server) = self.servers.get_mut(usize::from(place)) else { return };

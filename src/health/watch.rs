@@ -90,6 +90,7 @@ impl Health {
 
     /// Looks at one message of the stream at that place. Of a response to a client: whether it came from the cache,
     /// where that is known.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) -> Option<bool> {
         if let Some(time) = event.time {
@@ -109,6 +110,7 @@ impl Health {
         None
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn observe_upstream(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let Some(server) = event.response().address else { return };
         let Some(place) = self.upstreams.place_of(server) else { return };
@@ -125,6 +127,7 @@ impl Health {
         }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn observe_client(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let section = &self.section;
         if event.is_response() {
@@ -167,6 +170,7 @@ impl Health {
         }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn observe_name(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let Some(domain) = RegisteredDomain::of(&hashes.name) else { return };
         let key = domain.hash(&self.hasher);

@@ -148,6 +148,7 @@ impl History {
     }
 
     /// Remembers a message of the stream at that place; `policy_intervened` where a policy of the server did not let it pass.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn observe(
         &mut self,
@@ -193,6 +194,7 @@ impl History {
         }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn observe_query(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: u16) -> Observed {
         let mark = event.exchange;
         // Asked once more, it is the exchange that it was.
@@ -215,6 +217,7 @@ impl History {
         Observed { mark: mark.with(Some(handle.into())), is_blocked: false }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn observe_response(
         &mut self,
         event: &Event<'_>,
@@ -383,6 +386,7 @@ impl History {
 }
 
 /// An event as an exchange that begins with it.
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 fn exchange<'e>(
     event: &Event<'e>,

@@ -51,6 +51,7 @@ const OWN_ZONES: &[&[&[u8]]] = &[
 
 impl StatusRules {
     /// Judges a response.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn judge<'a>(
         &self,

@@ -82,6 +82,7 @@ impl<'a> FrameReader<'a> {
     /// # Errors
     ///
     /// The rejection that ends the stream: the peer does not speak Frame Streams, or breaks its rules. It is counted already.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn feed(
         &mut self,
         input: &mut &[u8],

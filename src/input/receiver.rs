@@ -285,6 +285,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn poll_progress(
         &mut self,
         context: &mut Context<'_>,
@@ -381,6 +382,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
     }
 
     /// Feeds a part of the receive buffer, and keeps what is unfinished.
+    #[cfg_attr(for_size, optimize(speed))]
     fn feed(&mut self, bytes: Range<usize>, peer: &impl Display) -> Result<ReadProgress, ConnectionEnd> {
         let buffer = self.receiver.buffer.borrow();
         let mut input = buffer.get(bytes.clone()).unwrap_or_default();

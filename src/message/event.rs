@@ -136,6 +136,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Reads the dnstap fields: 4 or 16 bytes, and a port in 32 bits.
+    #[cfg_attr(for_size, optimize(speed))]
     fn from_wire(family: Option<Family>, address: Option<&[u8]>, port: Option<u32>) -> Self {
         Endpoint {
             address: address.and_then(|bytes| parse_address(family, bytes)),
@@ -145,12 +146,14 @@ impl Endpoint {
 }
 
 /// A time as sent; absent when it is not a moment.
+#[cfg_attr(for_size, optimize(speed))]
 fn to_time(sent: dnstap::SentTime) -> Option<Time> {
     let (seconds, nanoseconds) = sent.parts()?;
     Time::new(seconds, nanoseconds)
 }
 
 /// An address by the length of its bytes; family INET in 16 bytes is unmapped, as older CoreDNS sends it.
+#[cfg_attr(for_size, optimize(speed))]
 fn parse_address(family: Option<Family>, bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(IpAddr::V4(Ipv4Addr::from(v4)));

@@ -46,6 +46,7 @@ impl MessageHasher {
     }
 
     /// The hashes of a message.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn hash<'e>(&self, event: &Event<'e>) -> MessageHashes<'e> {
         let name = event.dns.question.as_ref().map(|question| question.name);

@@ -136,6 +136,7 @@ impl Pairing {
     /// `address` is the hash of the query address, `name` that of the name in lower case.
     ///
     /// Gives the hash of the exchange, for who keeps something of it, too.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn observe(&mut self, event: &mut Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
         let time = event.time?;
         let key = self.key(event, address, name);
@@ -155,6 +156,7 @@ impl Pairing {
     }
 
     /// The exchange an event belongs to, never 0; `None` without query address, port or DNS id.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn key(&self, event: &Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
         let (address, port, id) = (address?, event.query.port?, event.dns.id?);
@@ -179,6 +181,7 @@ impl Pairing {
         usize::try_from(key >> 32).unwrap_or(0) & (self.rows.len() - 1)
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn put(&mut self, key: u64, time: Time, mark: &mut ExchangeMark) {
         let time = pack(time);
         let row = self.row(key);
@@ -216,6 +219,7 @@ impl Pairing {
         }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn take(&mut self, key: u64, mark: &mut ExchangeMark) -> Option<Time> {
         let row = self.row(key);
         let QueryRow(entries) = self.rows.get_mut(row)?;

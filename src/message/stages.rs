@@ -82,6 +82,7 @@ impl Stage for Pairing {
 }
 
 impl Stage for Filter {
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline(always)]
     fn pass<'e>(&'e mut self, event: &mut Event<'e>, _: &mut MessageHashes<'e>) -> ControlFlow<FilterReason> {
         match self.judge(event) {

@@ -159,6 +159,7 @@ impl Devices {
     }
 
     /// Counts a query of a client; `now` is its time in seconds since 1970.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn count_query(&mut self, client: IpAddr, now: u32) {
         let Some(id) = self.see(client, now) else { return };
@@ -178,6 +179,7 @@ impl Devices {
     }
 
     /// The device of an address that asks, which gets a place if it has none.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn see(&mut self, client: IpAddr, now: u32) -> Option<DeviceId> {
         let bytes = bytes(client);
@@ -349,6 +351,7 @@ impl Devices {
     }
 
     /// Where an address is.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn place(&self, bytes: &[u8; 16]) -> Option<usize> {
         let start = self.row(bytes);

@@ -132,6 +132,7 @@ impl Outlet {
 
     /// Takes the record of one message, made of `parts`, into the queue, or counts it as dropped; wakes the task that
     /// waits for it.
+    #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn offer(&self, parts: Result<&[&[u8]], DropReason>) {
         self.counters.received.count();
         match self.push(parts) {
@@ -152,6 +153,7 @@ impl Outlet {
     }
 
     /// Takes one message that a line to come will count.
+    #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn offer_uncoded(&self) {
         self.counters.received.count();
         if self.state.get() == WriteState::Closed {
@@ -162,6 +164,7 @@ impl Outlet {
     }
 
     /// Takes a line, made of `parts`, which stands for all messages since the last one.
+    #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn offer_line(&self, parts: &[&[u8]]) {
         let pushed = self.push(Ok(parts));
         let mut lines = self.lines.borrow_mut();
@@ -177,6 +180,7 @@ impl Outlet {
         self.lines.borrow().uncounted > 0
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn push(&self, parts: Result<&[&[u8]], DropReason>) -> Result<(), DropReason> {
         if self.state.get() == WriteState::Closed {
             return Err(DropReason::Closed);
@@ -494,6 +498,7 @@ struct LineWeights {
 }
 
 impl LineWeights {
+    #[cfg_attr(for_size, optimize(speed))]
     fn push(&mut self, messages: u64) {
         if let Err(messages) = self.waiting.push_back(messages)
             && let Some(newest) = self.waiting.back_mut()

@@ -51,6 +51,7 @@ impl Outlets {
     }
 
     /// Last synchronous step of a message: encodes it for every output. `frame` is the data frame it came in.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn offer(&self, event: &Event<'_>, frame: &[u8]) {
         if self.list.is_empty() {
             return;

@@ -115,6 +115,7 @@ impl RawFrames {
     }
 
     /// Puts a frame with its length into the output's queue.
+    #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn offer(&self, outlet: &Outlet, event: &Event<'_>, frame: &[u8]) {
         if self.identity.is_none() && event.rewritten.is_nothing() {
             return put(outlet, frame);
@@ -144,6 +145,7 @@ impl RawFrames {
 }
 
 /// An address at the front of some room.
+#[cfg_attr(for_size, optimize(speed))]
 fn copied<'r>(room: &'r mut [u8; ADDRESS_BYTES], bytes: &[u8]) -> &'r [u8] {
     match room.get_mut(..bytes.len()) {
         Some(front) => {
@@ -154,6 +156,7 @@ fn copied<'r>(room: &'r mut [u8; ADDRESS_BYTES], bytes: &[u8]) -> &'r [u8] {
     }
 }
 
+#[cfg_attr(for_size, optimize(speed))]
 fn put(outlet: &Outlet, frame: &[u8]) {
     match u32::try_from(frame.len()) {
         Ok(length) => outlet.offer(Ok(&[&data_header(length), frame])),

@@ -118,6 +118,7 @@ impl DistinctCounts {
     }
 
     /// Notes one thing in a set by the hash of it. `false` when it is sure that it was there before.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn insert(&mut self, number: usize, hash: u64) -> bool {
         let Some(count) = self.counts.get_mut(number) else { return false };
@@ -183,6 +184,7 @@ fn shift(index: usize) -> u32 {
 
 impl CountedSet {
     /// The answer of [`DistinctCounts::insert`].
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline(never)]
     fn insert(&mut self, memory: &mut [u8], hash: u64) -> bool {
         let index_bits = self.index_bits;
@@ -236,6 +238,7 @@ fn slot(memory: &mut [u8], hash: u64) -> Option<&mut [u8; 8]> {
 
 impl RegisterSketch {
     /// Makes registers of `count` hashes.
+    #[cfg_attr(for_size, optimize(speed))]
     fn from_hashes(memory: &mut [u8], index_bits: u32, count: u16) -> Self {
         let mut hashes = [[0; 8]; SLOTS];
         hashes.iter_mut().zip(memory.as_chunks::<8>().0).for_each(|(hash, held)| *hash = *held);
@@ -259,6 +262,7 @@ impl RegisterSketch {
     }
 
     /// Raises the register that a hash falls on, if its rank is higher.
+    #[cfg_attr(for_size, optimize(speed))]
     fn insert(&mut self, memory: &mut [u8], index_bits: u32, hash: u64) {
         let (rank, index) = (rank(hash, index_bits), index(hash, index_bits));
         let Some(pair) = memory.get_mut(index / 2) else { return };

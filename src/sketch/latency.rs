@@ -45,6 +45,7 @@ impl LatencyHistogram {
     pub const NONE: LatencyHistogram = LatencyHistogram { buckets: [0; LATENCY_BUCKETS] };
 
     /// Counts one response.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn count(&mut self, latency: Latency) {
         let Some(bucket) = self.buckets.get_mut(bucket(latency.microseconds() as u32)) else { return };

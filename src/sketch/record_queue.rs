@@ -60,6 +60,7 @@ impl RecordQueue {
     /// # Errors
     ///
     /// [`Full`] when it does not fit; the queue is as before.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn push(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if !self.has_room(length) {
@@ -77,6 +78,7 @@ impl RecordQueue {
     }
 
     /// Copies `part` after what is there; the caller made sure that it fits.
+    #[cfg_attr(for_size, optimize(speed))]
     fn append(&mut self, part: &[u8]) {
         let capacity = self.bytes.len();
         let start = (self.head + self.used) % capacity;

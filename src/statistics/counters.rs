@@ -192,6 +192,7 @@ impl Counters {
     };
 
     /// Counts one message.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn observe(&mut self, event: &Event<'_>, unknown: &mut UnknownTypes) {
         bump(&mut self.messages, message_slot(event.message_type, event.protocol));
         let direction = if event.is_response() { &mut self.responses } else { &mut self.queries };
@@ -287,6 +288,7 @@ impl Counters {
     }
 
     /// Adds what was counted of another stream.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn add(&mut self, other: &Counters) {
         let pairs = [(&mut self.queries, &other.queries), (&mut self.responses, &other.responses)];
         for (own, other) in pairs {
@@ -357,6 +359,7 @@ fn slot(number: u32, slots: usize) -> usize {
     usize::try_from(number).ok().filter(|&slot| slot < slots).unwrap_or(0)
 }
 
+#[cfg_attr(for_size, optimize(speed))]
 fn add(slots: &mut [u64], others: &[u64]) {
     slots.iter_mut().zip(others).for_each(|(slot, other)| *slot += other);
 }

@@ -213,6 +213,7 @@ impl Statistics {
     }
 
     /// Counts one message.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> usize {
         let place = match self.streams.find_last(event.identity) {
             Some(place) => place,
@@ -263,6 +264,7 @@ impl Statistics {
     }
 
     /// Counts a client or a name, if it is another one, for the stream at that place and for all.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn count_distinct(&mut self, place: usize, set: usize, hash: Option<u64>) {
         let Some(hash) = hash else { return };

@@ -164,6 +164,7 @@ impl Streams {
     }
 
     /// The place of an identity if it is that of the last message, too.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn find_last(&self, identity: &[u8]) -> Option<usize> {
         let identity = if identity.is_empty() { ABSENT } else { identity };
@@ -172,6 +173,7 @@ impl Streams {
     }
 
     /// The place of an identity, and whether it was another's until now.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn find_or_insert(&mut self, identity: &[u8]) -> (usize, bool) {
         let identity = if identity.is_empty() { ABSENT } else { identity };
         let (place, forgot) = match self.find(identity) {

@@ -218,6 +218,7 @@ impl Tables {
     }
 
     /// Counts a message of the stream at that place.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn observe(&mut self, place: usize, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let place = place.min(self.sets.len().saturating_sub(1));

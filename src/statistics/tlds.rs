@@ -74,6 +74,7 @@ impl TldCounts {
     }
 
     /// Counts a name by its last label.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn count(&mut self, direction: Direction, name: &Name<'_>) {
         let found = find_by(name.last_label_end(), name.last_label()).unwrap_or(OTHER);
@@ -152,6 +153,7 @@ fn carry_place(direction: Direction, number: usize) -> u16 {
 }
 
 /// The number of a domain, in any case, or of `other`.
+#[cfg_attr(for_size, optimize(speed))]
 pub fn find(label: &[u8]) -> Option<usize> {
     let is_other = label.eq_ignore_ascii_case(OTHER_NAME.as_bytes());
     find_by(label_end(label), label).or(is_other.then_some(OTHER))
@@ -161,6 +163,7 @@ pub fn find(label: &[u8]) -> Option<usize> {
 const OTHER_NAME: &str = "other";
 
 /// The same by the label and the end of it, see [`label_end`].
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 fn find_by(end: u64, label: &[u8]) -> Option<usize> {
     let key = fold_case(end);

@@ -59,6 +59,7 @@ impl<'a> AnswerSummary<'a> {
         answers
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn read(&mut self, message: &'a [u8], start: usize) -> Option<()> {
         let [_, _, _, _, _, _, an1, an0, ns1, ns0, ar1, ar0] =
@@ -102,6 +103,7 @@ impl<'a> AnswerSummary<'a> {
         Some(())
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn take_answer(&mut self, message: &'a [u8], number: u16, record: &AnswerRecord<'a>) {
         let address = (record.class == Class::IN).then(|| record.address()).flatten();
         if number == 0 {

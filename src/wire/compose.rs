@@ -15,6 +15,7 @@ use micropb::{MessageEncode, PbEncoder};
 impl Dnstap<'_> {
     /// Writes the payload of a data frame to the front of `out` and returns its length; `None` when `out`
     /// is too short.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn compose(&self, out: &mut [u8]) -> Option<usize> {
         let dnstap = schema::Dnstap {
             identity: self.identity,
@@ -89,6 +90,7 @@ const PACKET_HEAD_BYTES: usize = 3 * 2 + 2 * 18 + 2 * 4 + 11 + 5 + 6;
 impl PacketMessage<'_> {
     /// Writes the payload of a data frame to the front of `out` and returns its length; `None` when `out`
     /// is too short.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn compose(&self, out: &mut [u8]) -> Option<usize> {
         let mut head = [0; PACKET_HEAD_BYTES];
         let mut composer = Composer::new(&mut head);
@@ -108,6 +110,7 @@ impl PacketMessage<'_> {
     }
 
     /// Writes the fields before the payload, and its tag and length.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn compose_head(&self, composer: &mut Composer<'_>) -> Option<()> {
         // All three are below 128, as those of the schema are, so that each is its own varint.

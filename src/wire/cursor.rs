@@ -134,6 +134,7 @@ impl<'a> Cursor<'a> {
     ///
     /// The cursor goes in and out by value: a reference to it, passed to what is not inlined, would keep it in
     /// memory instead of registers for the whole of a walk.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline(never)]
     fn long_varint(self) -> Result<(u64, Self), VarintError> {
         const TOPS: u64 = 0x8080_8080_8080_8080;
@@ -153,6 +154,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A varint, byte by byte, and what is after it: near the end of the bytes, or of nine and ten.
+    #[cfg_attr(for_size, optimize(speed))]
     #[cold]
     fn slow_varint(mut self) -> Result<(u64, Self), VarintError> {
         let mut value = 0;

@@ -81,6 +81,7 @@ pub const FLAGS_TEXT_BYTES: usize = 7 * 3;
 
 impl<'a> Summary<'a> {
     /// Reads what can be read of a DNS message.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn parse(payload: &'a [u8]) -> Self {
         let mut cursor = Cursor::new(payload);
@@ -115,6 +116,7 @@ impl<'a> Summary<'a> {
     }
 
     /// Reads what is after the header.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn read_sections(&mut self, header: &DnsHeader, mut cursor: Cursor<'a>) -> Result<(), Malformed> {
         if header.questions > 0 {
@@ -148,6 +150,7 @@ struct DnsHeader {
 
 impl DnsHeader {
     /// Reads a header.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn parse(bytes: [u8; HEADER_BYTES]) -> DnsHeader {
         let [id1, id0, flags1, flags0, qd1, qd0, an1, an0, ns1, ns0, ar1, ar0] = bytes;
@@ -163,6 +166,7 @@ impl DnsHeader {
 
     /// Steps over all after the first question, and takes the upper rcode bits of the first OPT record among
     /// the additional ones; `None` when it runs off the end.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn walk(&self, mut cursor: Cursor<'_>, upper: &mut Option<u8>) -> Option<()> {
         for _ in 1..self.questions {
@@ -191,6 +195,7 @@ struct ResourceRecord {
 
 impl ResourceRecord {
     /// Steps over a record; `None` when it is not whole.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn parse(cursor: &mut Cursor<'_>) -> Option<ResourceRecord> {
         name::skip(cursor)?;

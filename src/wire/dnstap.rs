@@ -187,6 +187,7 @@ impl<'a> Dnstap<'a> {
     /// # Errors
     ///
     /// [`Reject`], for the first thing that is wrong with the bytes, or else the first that is missing.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn parse(frame: &'a [u8]) -> Result<Self, Reject> {
         let mut dnstap = Dnstap::default();
@@ -244,6 +245,7 @@ impl<'a> Message<'a> {
     }
 
     /// Reads the fields of a message over what has been read before.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn read(&mut self, bytes: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
         let mut fields = Fields::new(bytes);
@@ -338,6 +340,7 @@ impl<'a> Message<'a> {
 
 impl<'a> Message<'a> {
     /// Reads addresses and ports that have the expected shape, in either order; what follows them.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn read_expected_ends(&mut self, mut rest: &'a [u8]) -> &'a [u8] {
         if let Some((address, after)) = expected::address(rest, tag::QUERY_ADDRESS) {
@@ -361,6 +364,7 @@ impl<'a> Message<'a> {
 
 impl<'a> Policy<'a> {
     /// Reads the fields of a policy over what has been read before.
+    #[cfg_attr(for_size, optimize(speed))]
     #[cold]
     fn read(&mut self, bytes: &'a [u8]) -> Result<(), Reject> {
         let mut fields = Fields::new(bytes);
@@ -416,6 +420,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether the next field has that tag, of one byte, which then is behind.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn passes(&mut self, tag: u32) -> bool {
         match self.cursor.rest() {
@@ -464,6 +469,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Steps over the value of a field.
+    #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn skip(&mut self, tag: u32) -> Result<(), Reject> {
         let (number, wire_type) = (tag >> 3, tag & 0x07);
         match wire_type {

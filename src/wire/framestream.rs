@@ -119,6 +119,7 @@ impl Deframer {
     /// # Errors
     ///
     /// A [`Violation`] of framing. `input` is left before the frame, and there is no going on.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Unit<'a>>, Violation> {
         if self.skip > 0 && !self.skip_some(input) {
@@ -138,6 +139,7 @@ impl Deframer {
 
     /// How many bytes the unfinished frame `tail` is going to have, as far as its lengths say; with a
     /// length unfinished, up to the end of that.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn wanted(&self, tail: &[u8]) -> usize {
         let mut cursor = Cursor::new(tail);
         let behind =
@@ -171,6 +173,7 @@ impl Deframer {
     }
 
     /// A data frame, after its length.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn data<'a>(&mut self, length: u32, cursor: &mut Cursor<'a>) -> Result<Option<Unit<'a>>, Violation> {
         if !self.started {

@@ -63,6 +63,7 @@ impl<'a> Name<'a> {
     /// # Errors
     ///
     /// [`NameError`], for the first thing that is wrong.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<(Name<'a>, &'a [u8]), NameError> {
         let (mut end, mut last) = (0, 0);
@@ -120,6 +121,7 @@ impl<'a> Name<'a> {
     /// Such a text is the wire form without its first byte and with a dot for every later length byte, so
     /// the bytes are copied in one go and the dots set after. Then the special ones are counted: as many as
     /// there are labels means that they are our dots and nothing else. 255 fits the counter.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn write_plain_text(&self, out: &mut [u8]) -> Option<usize> {
         let (_, tail) = self.bytes.split_first()?;
@@ -185,6 +187,7 @@ impl fmt::Debug for Name<'_> {
 
 /// Moves a cursor after a name without reading it; `None` when it is cut short or of no known kind.
 /// Pointers are not followed.
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 pub(crate) fn skip(cursor: &mut Cursor<'_>) -> Option<()> {
     loop {

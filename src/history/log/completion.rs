@@ -20,6 +20,7 @@ use crate::wire::name::Name;
 
 impl Log {
     /// Ends the exchange of a query. `None` if it is not pending any more: it was too old, or had to go.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn complete(
         &mut self,
@@ -50,6 +51,7 @@ impl Log {
         }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     fn finish(
         &mut self,
         handle: Handle,
@@ -111,6 +113,7 @@ impl Log {
     }
 
     /// Appends a record once more with another outcome, for which it has no room where it is.
+    #[cfg_attr(for_size, optimize(speed))]
     #[cold]
     fn replace(
         &mut self,

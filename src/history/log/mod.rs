@@ -288,6 +288,7 @@ impl Log {
     }
 
     /// Adds an exchange.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn append(&mut self, exchange: &Exchange<'_>) -> Handle {
         loop {
@@ -298,6 +299,7 @@ impl Log {
         }
     }
 
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn try_append(&mut self, exchange: &Exchange<'_>) -> Result<Handle, NoPage> {
         if !self.has_room() {
@@ -329,6 +331,7 @@ impl Log {
     }
 
     /// Writes a record into the open page.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn write(
         &mut self,

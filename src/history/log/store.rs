@@ -173,6 +173,7 @@ impl Store {
     /// The reference of a string, which is stored if it was not there. A record of the page `stamp` is about to refer to it.
     ///
     /// `hash` is a seeded hash of the string; 1 to [`STRING_MAX`] bytes are kept of it.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub(super) fn intern(&mut self, hash: u64, string: &[u8], stamp: u16) -> Result<Reference, NoPage> {
         match self.find(hash, string) {
@@ -185,6 +186,7 @@ impl Store {
     }
 
     /// The reference of a string that is there. Upper and lower case letters differ.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn find(&self, hash: u64, string: &[u8]) -> Option<Reference> {
         let tag = tag(hash);
@@ -208,6 +210,7 @@ impl Store {
     }
 
     /// The page of a string, and where it begins in there.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     fn place(&self, Reference(reference): Reference) -> (usize, usize) {
         let start = (reference.wrapping_sub(1) as usize) << self.unit_bits;

@@ -151,6 +151,7 @@ impl Filter {
     }
 
     /// Decides about one message.
+    #[cfg_attr(for_size, optimize(speed))]
     pub fn judge(&mut self, event: &Event<'_>) -> Verdict {
         if self.is_open {
             return Verdict::Keep;

@@ -11,6 +11,7 @@ impl<const N: usize> HeavyHitters<N> {
     /// An attack with random names calls this for every message, so its cheapest test comes first. Say the bucket is full,
     /// its lightest entry has 5, and the key has left no mark: it cannot win, whatever chance says, so neither the
     /// entries nor the names are read. Only the mark (one byte) and the cell (one number) are touched.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline(never)]
     pub(super) fn admit(&mut self, key: u64, amounts: [u64; N], name: &[u8]) {
         while weight(self.bound(key)) > WEIGHT_MAX {
@@ -48,6 +49,7 @@ impl<const N: usize> HeavyHitters<N> {
     }
 
     /// Gives a key an entry if it wins it.
+    #[cfg_attr(for_size, optimize(speed))]
     fn replace(&mut self, key: u64, amounts: [u64; N], name: &[u8], contest: &AdmissionContest) -> bool {
         // Read before room is made: an entry that goes may raise this very cell, with counts that are not the key's.
         let unseen = self.bound(key);

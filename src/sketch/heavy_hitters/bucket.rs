@@ -42,6 +42,7 @@ pub const ADDRESS_BYTES: usize = 16;
 
 impl<const N: usize> HotBucket<N> {
     /// The entry of a key; of 0 a free one.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub(super) fn find(&self, key: u64) -> Option<usize> {
         // Without a branch for each: which one it is nobody can predict.
@@ -90,6 +91,7 @@ impl<const N: usize> ColdBucket<N> {
     }
 
     /// Puts in the name of an entry that has none, for which there is room, and gives its place.
+    #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn put<'b>(&mut self, way: usize, name: &[u8], block: &'b mut [u8]) -> Option<&'b mut [u8]> {
         let (start, end) = (self.start(way), self.start(WAYS));
         let used = block.get_mut(..end + name.len())?;
@@ -101,6 +103,7 @@ impl<const N: usize> ColdBucket<N> {
     }
 
     /// Takes out the name of an entry.
+    #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn take(&mut self, way: usize, block: &mut [u8]) {
         let (start, end) = (self.start(way), self.start(WAYS));
         let Some(length) = self.lengths.get_mut(way) else { return };

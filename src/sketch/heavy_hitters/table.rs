@@ -88,6 +88,7 @@ impl<const N: usize> HeavyHitters<N> {
     }
 
     /// Counts `amounts` for the name with that hash.
+    #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub fn count(&mut self, hash: u64, amounts: [u64; N], name: &[u8]) {
         let key = hash.max(1);
