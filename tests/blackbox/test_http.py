@@ -445,6 +445,7 @@ def test_scrapes_under_full_load_cost_no_frame():
         assert sum(value for key, value in values.items() if key.startswith("dnstapd_output_dropped")) == 0
 
 
+@natively("a full load leaves an emulated program no time")
 def test_a_scrape_of_16_streams_under_full_load_delays_no_frame_for_long():
     """The time from a frame to the queues: that from sending it, and STOP behind it, to FINISH, while others
     send all they can."""

@@ -72,7 +72,7 @@ def test_any_split():
         for octet in stream:
             slow.sock.sendall(bytes([octet]))
         slow.sock.close()
-        assert [record["identity"] for record in daemon.records()].count("b") == len(stream)
+        daemon.wait(lambda: [record["identity"] for record in daemon.records()].count("b") == len(stream))
         daemon.check_accounts()
 
 
