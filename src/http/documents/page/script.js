@@ -598,8 +598,7 @@ const log = {
     this.news = make("button", { type: "button", class: "fresh", hidden: true, onclick: () => { this.box.scrollTop = 0; this.draw(); } });
     on(this.box, "scroll", () => this.draw(), { passive: true });
     parent.append(this.news, this.box);
-    this.more();
-    this.listen();
+    this.more().then(() => this.listen());
   },
   close() {
     this.source?.close();
@@ -622,17 +621,19 @@ const log = {
     this.draw();
   },
   listen() {
-    if (!this.live || state.paused || document.hidden || state.off.live || !this.box) return;
+    if (!this.live || state.paused || document.hidden || state.off.live || !this.box || this.source) return;
     this.source = new EventSource(here + "live?" + new URLSearchParams(this.words()));
+    on(this.source, "open", () => this.latest()); // what came before it was open
     on(this.source, "record", event => this.add([JSON.parse(event.data)]));
     on(this.source, "gap", event => tell(`${plural(JSON.parse(event.data).missed, "exchange")} passed faster than this page could show.`));
     this.source.onerror = () => { this.source?.close(); this.source = null; state.off.live = true; };
   },
   /** Every two seconds, where live reading does not work. */
-  async poll() {
-    if (!this.box || this.source || !this.live) return;
-    const answer = await maybe("log", { ...this.words(), limit: 100 });
-    if (!answer) { if (state.off.log && this.box) { this.box.replaceWith(off("log")); this.close(); } return; }
+  poll() { if (this.box && !this.source && this.live) return this.latest(); },
+  async latest() {
+    const box = this.box, answer = await maybe("log", { ...this.words(), limit: 100 });
+    if (box !== this.box) return;
+    if (!answer) { if (state.off.log && box) { box.replaceWith(off("log")); this.close(); } return; }
     const key = row => row.timestamp + row.qname + row.rrtype + row["query-ip"], known = new Set(this.rows.slice(0, 200).map(key));
     this.add(answer.log.filter(row => !known.has(key(row))).reverse());
   },
