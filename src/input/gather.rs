@@ -11,9 +11,9 @@
 //! ```
 //!
 //! Nobody may be held up by it: a socket takes some 70 small writes of who polls for room, and a server that finds none
-//! loses messages. So a connection that brings more than [`FEW`] frames at a time is busy, and does not pause for a while:
-//! longer each time that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more
-//! rarely.
+//! loses messages. So a pause is as long as brings some [`FEW`] frames: shorter after one that brought more, longer after one
+//! that brought less. Where the shortest pause brings more, the connection is busy, and does not pause for a while: longer each
+//! time that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more rarely.
 //!
 //! Pauses of several connections end together where they can, and share a wake-up.
 
@@ -72,6 +72,8 @@ impl Gather {
 /// How a connection brings its frames, and the pause that suits it.
 #[derive(Debug)]
 pub struct Rhythm {
+    /// The next pause: what it brings says how long the one after it is.
+    pause: Duration,
     /// Until when it does not pause, because it was busy, and for how long that was so.
     busy_until: Instant,
     busy: Duration,
@@ -85,7 +87,14 @@ pub struct Rhythm {
 impl Rhythm {
     /// A connection that begins now.
     pub fn new(now: Instant) -> Self {
-        Rhythm { busy_until: now, busy: Duration::ZERO, paused: false, rest: 0, resting: 0 }
+        Rhythm {
+            pause: LONGEST_PAUSE,
+            busy_until: now,
+            busy: Duration::ZERO,
+            paused: false,
+            rest: 0,
+            resting: 0,
+        }
     }
 
     /// The pause after a read of `frames` frames, before which there was nothing to read for a while if `waited`.
@@ -94,9 +103,8 @@ impl Rhythm {
         if core::mem::take(&mut self.paused) {
             self.rest = if waited { (2 * self.rest + 1).min(LONGEST_REST) } else { 0 };
             self.resting = self.rest;
-            self.busy = if frames > FEW { (2 * self.busy).clamp(BUSY, LONGEST_BUSY) } else { Duration::ZERO };
-        }
-        if frames > FEW {
+            self.learn(frames, now);
+        } else if frames > FEW {
             self.busy_until = now + self.busy.max(BUSY);
         }
         if frames == 0 || now < self.busy_until {
@@ -107,14 +115,31 @@ impl Rhythm {
             return None;
         }
         self.paused = true;
-        Some(PAUSE)
+        Some(self.pause)
+    }
+
+    /// What the last pause brought decides about the next.
+    fn learn(&mut self, frames: u32, now: Instant) {
+        if frames > FEW {
+            self.pause = self.pause * FEW / frames;
+        } else if frames < FEW / 2 {
+            self.pause = (2 * self.pause).min(LONGEST_PAUSE);
+        }
+        if self.pause >= SHORTEST_PAUSE {
+            self.busy = Duration::ZERO;
+            return;
+        }
+        self.pause = SHORTEST_PAUSE;
+        self.busy = (2 * self.busy).clamp(BUSY, LONGEST_BUSY);
+        self.busy_until = now + self.busy;
     }
 }
 
-/// A pause: what comes meanwhile has room in the socket and in the queues of servers, at 40,000 messages a second, too.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Pauses: the longest delays nobody who looks; the kernel's clock of sleeps knows nothing below the shortest.
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// Frames that a read brings from a connection that is not busy.
+/// Frames that a pause should bring: a third of what a socket takes of small ones, most of what it takes of large ones.
 const FEW: u32 = 20;
 
 /// Time for which a connection counts as busy, at first and at most.
@@ -138,8 +163,9 @@ mod tests {
             if waited {
                 at = (read + 1.0) / per_ms;
             }
-            let frames = (at * per_ms - read).floor();
-            read += frames;
+            // The socket takes no more.
+            let frames = (at * per_ms - read).floor().min(69.0);
+            read = (read + frames).max(at * per_ms - 69.0);
             let now = start + Duration::from_micros((at * 1e3) as u64);
             let pause = rhythm.after_read(frames as u32, waited, now);
             pauses.extend(pause.map(|pause| pause.as_secs_f64() * 1e3));
@@ -149,12 +175,40 @@ mod tests {
     }
 
     #[test]
-    fn there_are_pauses_where_little_comes_and_hardly_any_where_much_does() {
+    fn pauses_are_as_long_as_brings_a_few_frames() {
         assert!(pauses(0.2).len() > 50, "more than one frame each");
-        assert!(pauses(1.0).len() > 80);
-        for fast in [10.0, 60.0, 1_000.0] {
-            assert!(pauses(fast).len() <= 3, "{fast}: a busy line does not wait");
+        for (per_ms, longest) in [(1.0, 10.0), (4.0, 6.0), (10.0, 2.5)] {
+            let pauses = pauses(per_ms);
+            let (begin, rest) = pauses.split_at(4);
+            assert!(begin.iter().chain(rest).sum::<f64>() > 900.0, "{per_ms}: {pauses:?}");
+            assert!(
+                rest.iter().all(|&pause| pause <= longest && pause * per_ms <= 25.0),
+                "{per_ms}: {pauses:?}"
+            );
         }
+        for fast in [60.0, 1_000.0] {
+            let pauses = pauses(fast);
+            assert!(
+                pauses.len() <= 5 && pauses.iter().sum::<f64>() < 17.0,
+                "{fast}: a busy line does not wait"
+            );
+        }
+    }
+
+    #[test]
+    fn a_burst_in_between_is_soon_forgotten() {
+        let mut now = Instant::now();
+        let mut rhythm = Rhythm::new(now);
+        let mut read = |frames| {
+            let pause = rhythm.after_read(frames, false, now);
+            now += pause.unwrap_or_default();
+            pause
+        };
+        assert_eq!(
+            [10, 10, 50].map(&mut read),
+            [Some(LONGEST_PAUSE), Some(LONGEST_PAUSE), Some(LONGEST_PAUSE * 2 / 5)]
+        );
+        assert_eq!([4, 8].map(&mut read), [Some(LONGEST_PAUSE * 4 / 5), Some(LONGEST_PAUSE)]);
     }
 
     #[test]
@@ -178,8 +232,8 @@ mod tests {
             now += Duration::from_millis(50);
         }
         for _ in 0..5 {
-            now += PAUSE;
-            assert_eq!(rhythm.after_read(5, false, now), Some(PAUSE));
+            now += LONGEST_PAUSE;
+            assert_eq!(rhythm.after_read(5, false, now), Some(LONGEST_PAUSE));
         }
     }
 
@@ -191,13 +245,14 @@ mod tests {
         assert_eq!(rhythm.after_read(0, false, start), None, "an unfinished frame");
         assert_eq!(rhythm.after_read(1, false, start + BUSY / 2), None);
         let mut now = start + BUSY;
-        assert_eq!(rhythm.after_read(1, false, now), Some(PAUSE));
+        let mut pause = LONGEST_PAUSE;
         // Each pause that finds it busy is followed by a longer time without.
         for busy in [BUSY, 2 * BUSY, 4 * BUSY, 8 * BUSY, LONGEST_BUSY, LONGEST_BUSY] {
-            assert_eq!(rhythm.after_read(100, false, now), None);
-            assert_eq!(rhythm.after_read(1, false, now + busy - PAUSE), None);
+            assert_eq!(rhythm.after_read(1, false, now), Some(pause), "{busy:?}");
+            assert_eq!(rhythm.after_read(300, false, now), None);
+            assert_eq!(rhythm.after_read(1, false, now + busy - SHORTEST_PAUSE), None);
             now += busy;
-            assert_eq!(rhythm.after_read(1, false, now), Some(PAUSE), "{busy:?}");
+            pause = SHORTEST_PAUSE;
         }
     }
 
@@ -205,10 +260,10 @@ mod tests {
     fn pauses_end_together_and_at_a_stop() {
         let gather = Gather::default();
         let now = Instant::now();
-        let end = gather.end_of(PAUSE, now);
-        assert_eq!(gather.end_of(PAUSE, now + PAUSE / 2), end);
-        assert_eq!(gather.end_of(PAUSE / 4, now + PAUSE / 2), now + 3 * PAUSE / 4);
-        assert_eq!(gather.end_of(PAUSE, end), end + PAUSE);
+        let end = gather.end_of(LONGEST_PAUSE, now);
+        assert_eq!(gather.end_of(LONGEST_PAUSE, now + LONGEST_PAUSE / 2), end);
+        assert_eq!(gather.end_of(LONGEST_PAUSE / 4, now + LONGEST_PAUSE / 2), now + 3 * LONGEST_PAUSE / 4);
+        assert_eq!(gather.end_of(LONGEST_PAUSE, end), end + LONGEST_PAUSE);
         let hour = Duration::from_secs(3_600);
         crate::reactor::block_on(async {
             smol::future::zip(gather.pause(hour, Instant::now()), async { gather.finish() }).await;
