@@ -84,10 +84,11 @@ fn denser_style(style: &str) -> String {
     pairs.iter().fold(style.to_owned(), |style, (long, short)| style.replace(long, short))
 }
 
-/// Leaves out the blanks around operators that no string in the source has in it.
+/// Leaves out the blanks around operators, and before braces, that no string in the source has in it.
 fn denser_script(script: &str) -> String {
-    let operators = ["=>", "===", "!==", "&&", "||", "??", "+=", "<=", ">="];
-    operators.iter().fold(script.to_owned(), |script, sign| script.replace(&format!(" {sign} "), sign))
+    let operators = ["=>", "===", "!==", "&&", "||", "??", "+=", "<=", ">=", "<", "*"];
+    let script = script.replace(") {", "){");
+    operators.iter().fold(script, |script, sign| script.replace(&format!(" {sign} "), sign))
 }
 
 /// How a content security policy names a style or script that may stand in the page (CSP Level 3, 2.3.1).
