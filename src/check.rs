@@ -49,6 +49,8 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     let geoip = errors.keep(parts::geoip(config)).flatten();
     errors.keep(parts::privacy(config));
     errors.keep(parts::status_rules(config));
+    let filters = errors.keep(parts::Filters::load(&parts::FilterSections::of(config)));
+    let filter_bytes = filters.as_ref().map_or(0, parts::Filters::cost);
     let context = PlanContext { limits: &limits, identity: identity.as_ref() };
     let mut outputs = Vec::new();
     for (path, kind) in config.output.enabled() {
@@ -73,7 +75,8 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     if let Some(error) = StartError::all(errors.0) {
         return Err(error);
     }
-    print(config, &limits, (&inputs, geoip.as_ref()), &outputs, out).map_err(StartError::of("output"))
+    print(config, &limits, (&inputs, geoip.as_ref(), filter_bytes), &outputs, out)
+        .map_err(StartError::of("output"))
 }
 
 /// Says which changes against the configuration in force a SIGHUP would take over, and which need a restart.
@@ -133,7 +136,7 @@ fn without_rights(config: &Config) -> Vec<String> {
 fn print(
     config: &Config,
     limits: &Limits,
-    (inputs, geoip): (&[InputPlan], Option<&LocationDatabase>),
+    (inputs, geoip, filter_bytes): (&[InputPlan], Option<&LocationDatabase>, usize),
     outputs: &[Plan],
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -160,6 +163,12 @@ fn print(
     for (key, pattern) in config.filter.patterns() {
         let how = if pattern.is_literal() { "plain text, fast" } else { "regular expression, slow" };
         writeln!(out, "filter: {key}, {how}")?;
+    }
+    for (path, kind) in config.output.enabled() {
+        for (key, pattern) in kind.keys().filter.patterns() {
+            let how = if pattern.is_literal() { "plain text, fast" } else { "regular expression, slow" };
+            writeln!(out, "filter of output.{path}: {key}, {how}")?;
+        }
     }
     if let Some(database) = geoip {
         let path = parts::shown(config.geoip.city_database.as_deref());
@@ -188,8 +197,12 @@ fn print(
         None => {}
     }
     writeln!(out, "memory, in bytes:")?;
+    let mut map = memory_map(config, limits, inputs, outputs);
+    if filter_bytes > 0 {
+        map.push(("names of filters".to_owned(), filter_bytes));
+    }
     let mut total = 0;
-    for (table, bytes) in memory_map(config, limits, inputs, outputs) {
+    for (table, bytes) in map {
         writeln!(out, "{bytes:>12}  {table}")?;
         total += bytes;
     }

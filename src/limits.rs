@@ -255,7 +255,7 @@ pub const HTTP_LIST_BYTES: usize = 1536;
 pub const HTTP_COUNTERS: usize = 256;
 
 /// Counters of inputs and outputs that a scrape reads at one instant; those beyond, one by one.
-pub const HTTP_SNAPSHOT_COUNTERS: usize = 320;
+pub const HTTP_SNAPSHOT_COUNTERS: usize = 360;
 
 /// Bytes of a place for a reader of `/live`: its query, and the events that are about to be sent.
 pub const HTTP_LIVE_BYTES: usize = 4 << 10;

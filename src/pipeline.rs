@@ -7,6 +7,7 @@ use core::cell::{Cell, Ref, RefCell};
 use core::ops::ControlFlow;
 
 use crate::health::{self, Health};
+use crate::history::status::StatusRules;
 use crate::history::{self, History};
 use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason};
@@ -14,6 +15,7 @@ use crate::message::geoip::LocationDatabase;
 use crate::message::hashes::{MessageHasher, MessageHashes};
 use crate::message::privacy::Privacy;
 use crate::message::stages::Stages;
+use crate::message::status::ExchangeStatus;
 use crate::output::Outlets;
 use crate::reasons::Tally;
 use crate::statistics::Statistics;
@@ -98,10 +100,14 @@ impl<'a> Collector<'a> {
             self.malformed.count(reason);
         }
         let mut hashes = self.hasher.hash(&event);
+        if stages.filter.asks_for_status() || self.outputs.asks_for_status() {
+            let policy_intervened = dnstap.message.policy.is_some_and(Policy::intervenes);
+            event.status = Some(self.status(&event, &hashes, policy_intervened));
+        }
         if let ControlFlow::Break(reason) = stages.pass(&mut event, &mut hashes) {
             return Ingested::Filtered(reason);
         }
-        if event.rewritten.query_address {
+        if event.query_rewritten {
             self.hasher.hash_address_again(&event, &mut hashes);
         }
         let mut statistics = self.statistics.borrow_mut();
@@ -128,12 +134,26 @@ impl<'a> Collector<'a> {
         if self.selection.get().is_none_or(|selection| {
             selection.wants(&event, &hashes, dnstap.message.policy.is_some_and(Policy::intervenes))
         }) {
-            self.outputs.offer(&event, frame);
+            self.outputs.offer(&event, hashes.sent_address, frame);
         }
         if let Some(mark) = mark {
             stages.pairing.note(mark);
         }
         Ingested::Received
+    }
+
+    /// How the exchange of a message ended, as far as the message says it.
+    #[cold]
+    fn status(
+        &self,
+        event: &Event<'_>,
+        hashes: &MessageHashes<'_>,
+        policy_intervened: bool,
+    ) -> ExchangeStatus {
+        match self.history {
+            Some(history) => history.borrow().status(event, hashes, policy_intervened),
+            None => StatusRules::default().status(event, hashes, policy_intervened),
+        }
     }
 
     /// All outputs.

@@ -23,7 +23,7 @@
 //! | `..enable` | `enable`, off |
 //! | `..remote(retry = S)` | `retry`, `remote-address`, `remote-port` |
 //! | `..client_tls` | `tls-support` and the files; also the method `tls_keys` |
-//! | `..output` | `name`, `queue`, `when-full`; also the method `output_keys` |
+//! | `..output` | `name`, `filter`, `queue`, `when-full`; also the method `output_keys`; `OutputKeys` and `FilterSection` must be in scope |
 //! | `..record_output` | those and `alarms`, for outputs of records |
 //! | `..rotation(size = B, count = N)` | `file-max-size`, `file-count` |
 
@@ -80,6 +80,8 @@ macro_rules! section {
         $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
             /// Name in metrics and log, to tell several of a kind apart; unset = the kind.
             name: Option<$crate::values::Label> = None,
+            /// The messages that it takes.
+            filter: FilterSection = FilterSection::default(),
             /// Bytes kept while the other end is slow or away; unset = the profile's.
             queue: Option<$crate::limits::QueueSize> = None,
             /// The fate of records when they are used up.
@@ -88,9 +90,10 @@ macro_rules! section {
 
         impl $name {
             /// The keys that every output has.
-            pub fn output_keys(&self) -> $crate::section::OutputKeys<'_> {
-                $crate::section::OutputKeys {
+            pub fn output_keys(&self) -> OutputKeys<'_> {
+                OutputKeys {
                     name: self.name.as_ref().map($crate::values::Label::as_str),
+                    filter: &self.filter,
                     queue: $crate::section::QueueSettings {
                         bytes: self.queue.map_or(0, $crate::limits::QueueSize::in_memory),
                         when_full: self.when_full,
@@ -104,6 +107,8 @@ macro_rules! section {
         $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
             /// Name in metrics and log, to tell several of a kind apart; unset = the kind.
             name: Option<$crate::values::Label> = None,
+            /// The messages that it takes.
+            filter: FilterSection = FilterSection::default(),
             /// Bytes kept while the other end is slow or away; unset = the profile's.
             queue: Option<$crate::limits::QueueSize> = None,
             /// The fate of records when they are used up.
@@ -114,9 +119,10 @@ macro_rules! section {
 
         impl $name {
             /// The keys that every output has.
-            pub fn output_keys(&self) -> $crate::section::OutputKeys<'_> {
-                $crate::section::OutputKeys {
+            pub fn output_keys(&self) -> OutputKeys<'_> {
+                OutputKeys {
                     name: self.name.as_ref().map($crate::values::Label::as_str),
+                    filter: &self.filter,
                     queue: $crate::section::QueueSettings {
                         bytes: self.queue.map_or(0, $crate::limits::QueueSize::in_memory),
                         when_full: self.when_full,
@@ -158,15 +164,6 @@ use crate::values::{Bounded, WhenFull};
 
 /// The values of `file-count`.
 pub type FileCount = Bounded<0, 9999>;
-
-/// The keys that every output has.
-#[derive(Debug, Clone, Copy)]
-pub struct OutputKeys<'s> {
-    /// Its name, if it has one of its own.
-    pub name: Option<&'s str>,
-    /// The keys of its queue.
-    pub queue: QueueSettings,
-}
 
 /// The keys `queue`, `when-full` and `alarms`.
 #[derive(Debug, Clone, Copy)]

@@ -93,7 +93,11 @@ fn known_keys(section: &str) -> Vec<String> {
     let (_, allowed) = message.split_once("; allowed: ").unwrap();
     let names = allowed.split('`').skip(1).step_by(2);
     let below = |name: &str| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
-    names.flat_map(|name| known_keys(&below(name))).collect()
+    // The filter of an output has the keys of section `filter`.
+    let is_filter = |name: &str| name == "filter" && section.starts_with("output.");
+    names
+        .flat_map(|name| if is_filter(name) { vec![below(name)] } else { known_keys(&below(name)) })
+        .collect()
 }
 
 /// The other ready-made files are fine too.

@@ -24,7 +24,6 @@ use crate::config::{CommandLine, Config, Reload, refusal};
 use crate::history::History;
 use crate::input::{BrokenOff, InputContext, InputPlan};
 use crate::limits::{DRAIN_SECONDS, Limits};
-use crate::message::filter::Filter;
 use crate::message::geoip;
 use crate::names::files::NameSource;
 use crate::names::sources::{self, NameSources, OwnedFact};
@@ -40,7 +39,7 @@ use crate::time::Time;
 use crate::{http, log, names, password};
 
 use certificates::Certificates;
-use parts::{ProcessTables, Sockets};
+use parts::{FilterSections, Filters, ProcessTables, Sockets};
 use service::Watchdog;
 
 /// Runs until a signal asks to stop, or until the capture is replayed that was the only input.
@@ -100,7 +99,7 @@ fn run_with(
     }
     opened.inputs.iter().for_each(|input| input.source.warn_of_lost_rights());
     warn_of_unreadable(&config);
-    let rules = std::mem::take(&mut opened.status_rules);
+    let (rules, filters) = (std::mem::take(&mut opened.status_rules), opened.filters.take());
     let (parts, sinks) = table_memory::while_open(|| {
         let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
         let parts = ProcessTables::build(&config, certificates, &opened.inputs, outlets, rules);
@@ -110,6 +109,9 @@ fn run_with(
     parts.receiver.collector.set_privacy(opened.privacy.take());
     if let Some(selection) = selection {
         parts.receiver.collector.select(selection);
+    }
+    if let Some(filters) = filters {
+        filters.apply(parts.receiver.collector);
     }
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     // On the heap: who runs it moves it several times, and each place would stay on the stack.
@@ -306,7 +308,7 @@ impl Tasks {
             // Who closes the terminal means the program, too.
             while let (Ok(Request::Reload), false) = (signals.next().await, has_terminal) {
                 service::reloading();
-                reload(&mut config, overlay, parts);
+                reload(&mut config, overlay, parts).await;
                 service::ready();
             }
             Ok(())
@@ -467,8 +469,9 @@ fn forget_clients(new: &Config, parts: &ProcessTables) {
     }
 }
 
-/// Takes over what can change while running; an invalid file leaves everything as it is.
-fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
+/// Takes over what can change while running; an invalid file leaves everything as it is. Files of names are read on
+/// another thread, since a million take a while, and until they are read, the filters are as before.
+async fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     parts.stage.outlets.reopen();
     let Some(path) = config.file.clone() else {
         log::reconfigure(&config.trace);
@@ -502,7 +505,11 @@ fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     };
     log::reconfigure(&new.trace);
     let changes = Reload::between(config, &new);
-    parts.receiver.collector.set_filter(Filter::new(&new.filter));
+    let sections = FilterSections::of(&new);
+    match smol::unblock(move || Filters::load(&sections)).await {
+        Ok(filters) => filters.apply(parts.receiver.collector),
+        Err(failure) => warn!("{}: the filters in force stay", failure.to_string()),
+    }
     parts.receiver.collector.set_health(&new.health);
     if let Some(privacy) = privacy
         && parts.receiver.collector.set_privacy(privacy)

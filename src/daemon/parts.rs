@@ -17,7 +17,7 @@ use crate::input::counters::InputCounters;
 use crate::input::receiver::Receiver;
 use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::Limits;
-use crate::message::filter::Filter;
+use crate::message::filter::{self, Filter};
 use crate::message::geoip::LocationDatabase;
 use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
@@ -39,6 +39,8 @@ pub struct Sockets {
     pub geoip: Option<LocationDatabase>,
     pub privacy: Option<Privacy>,
     pub status_rules: StatusRules,
+    /// `None` once they are in force.
+    pub filters: Option<Filters>,
 }
 
 impl Sockets {
@@ -50,6 +52,7 @@ impl Sockets {
             geoip: geoip(config)?,
             privacy: privacy(config)?,
             status_rules: status_rules(config)?,
+            filters: Some(Filters::load(&FilterSections::of(config))?),
             outputs: plans(config, &limits, Some(identity))?,
             inputs: inputs(config, &limits)?,
             web_api: Vec::new(),
@@ -80,6 +83,62 @@ pub fn inputs(config: &Config, limits: &Limits) -> Result<Vec<InputPlan>, StartE
 pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> Result<Vec<Plan>, StartError> {
     let plans = config.output.plans(&PlanContext { limits, identity });
     plans.map_err(|(path, error)| StartError(format!("output.{path}{error}")))
+}
+
+/// The sections of all filters, to be read elsewhere.
+pub struct FilterSections {
+    all: filter::Section,
+    /// Those of the outputs that have one: path, name, section.
+    outputs: Vec<(String, String, filter::Section)>,
+}
+
+impl FilterSections {
+    /// Those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let own =
+            config.output.enabled().filter(|(_, kind)| *kind.keys().filter != filter::Section::default());
+        let outputs =
+            own.map(|(path, kind)| (path, kind.name().to_owned(), kind.keys().filter.clone())).collect();
+        FilterSections { all: config.filter.clone(), outputs }
+    }
+}
+
+/// The filter that all messages pass, and those of the outputs that have one.
+pub struct Filters {
+    all: Filter,
+    /// By the name of the output.
+    outputs: Vec<(String, Filter)>,
+}
+
+impl Filters {
+    /// Reads the files of names.
+    ///
+    /// # Errors
+    ///
+    /// The key whose file cannot be read.
+    pub fn load(sections: &FilterSections) -> Result<Self, StartError> {
+        let load = |path: &str, section: &filter::Section| {
+            Filter::load(section).map_err(|fault| StartError(format!("{path}.{}: {}", fault.key, fault.text)))
+        };
+        let own = sections.outputs.iter().map(|(path, name, section)| {
+            Ok((name.clone(), load(&format!("output.{path}.filter"), section)?))
+        });
+        Ok(Filters { all: load("filter", &sections.all)?, outputs: own.collect::<Result<_, StartError>>()? })
+    }
+
+    /// Bytes of the lists of names.
+    pub fn cost(&self) -> usize {
+        self.all.cost() + self.outputs.iter().map(|(_, filter)| filter.cost()).sum::<usize>()
+    }
+
+    /// Puts them in force.
+    pub fn apply(mut self, collector: &Collector<'_>) {
+        collector.set_filter(self.all);
+        collector.outputs().set_filters(|name| {
+            let at = self.outputs.iter().position(|(own, _)| own == name)?;
+            Some(self.outputs.swap_remove(at).1)
+        });
+    }
 }
 
 /// The marks of a blocked response: the lists of names are read.

@@ -31,6 +31,7 @@ use crate::limits::Limits;
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
 use crate::message::pairing::ExchangeMark;
+use crate::message::status::ExchangeStatus;
 use crate::names::Devices;
 use crate::section::section;
 use crate::time::Time;
@@ -295,6 +296,16 @@ impl History {
                 log.drop_before(wall as i64 * 1_000 - i64::from(self.keep_days) * DAY_MS);
             }
         }
+    }
+
+    /// How the exchange of a message ended, as far as the message says it.
+    pub fn status(
+        &self,
+        event: &Event<'_>,
+        hashes: &MessageHashes<'_>,
+        policy_intervened: bool,
+    ) -> ExchangeStatus {
+        self.rules.status(event, hashes, policy_intervened)
     }
 
     /// Forgets everything.

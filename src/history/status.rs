@@ -12,6 +12,7 @@ use super::log::{LoggedAnswer, Outcome, Status};
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
 use crate::message::name_set::NameSet;
+use crate::message::status::ExchangeStatus;
 use crate::values::Network;
 use crate::wire::answers::{AnswerSummary, FirstAnswer, read_name};
 use crate::wire::dns::HEADER_BYTES;
@@ -76,6 +77,27 @@ impl StatusRules {
         JudgedResponse {
             outcome: Outcome { status, rcode, ede: answers.ede, responded: true },
             first: answers.first,
+        }
+    }
+
+    /// How the exchange of a message ended, as far as the message says it.
+    pub fn status(
+        &self,
+        event: &Event<'_>,
+        hashes: &MessageHashes<'_>,
+        policy_intervened: bool,
+    ) -> ExchangeStatus {
+        if !event.is_response() {
+            return ExchangeStatus::Pending;
+        }
+        match self.judge(event, hashes, policy_intervened).outcome.status {
+            Status::Pending => ExchangeStatus::Pending,
+            Status::Answered => ExchangeStatus::Answered,
+            Status::Blocked => ExchangeStatus::Blocked,
+            Status::Nxdomain => ExchangeStatus::Nxdomain,
+            Status::Error => ExchangeStatus::Error,
+            Status::Unanswered => ExchangeStatus::Unanswered,
+            Status::Unknown => ExchangeStatus::Unknown,
         }
     }
 

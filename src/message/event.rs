@@ -14,6 +14,7 @@ use crate::limits::IDENTITY_BYTES;
 use crate::message::geoip::Location;
 use crate::message::pairing::ExchangeMark;
 use crate::message::privacy::Privacy;
+use crate::message::status::ExchangeStatus;
 use crate::time::{Latency, Time};
 use crate::wire::dns::Summary;
 use crate::wire::dnstap::{self, Dnstap};
@@ -50,24 +51,12 @@ pub struct Event<'a> {
     pub exchange: ExchangeMark,
     /// Where the query address is; `None` if nobody looks.
     pub location: Option<Location<'a>>,
-    /// The changes of a stage, for outputs that send on the frame as it came.
-    pub rewritten: Rewritten<'a>,
-}
-
-/// Fields of an event that are not those of its frame any more.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rewritten<'a> {
-    /// The query address.
-    pub query_address: bool,
-    /// The EDNS client subnets in the payload, by who knows how.
+    /// How its exchange ended, as far as it says; `None` if nobody asks.
+    pub status: Option<ExchangeStatus>,
+    /// Whether a stage changed the query address: outputs that send frames on must not show that of the frame.
+    pub query_rewritten: bool,
+    /// Who changes the EDNS client subnets in the payload for them, if anybody.
     pub client_subnets: Option<&'a Privacy>,
-}
-
-impl Rewritten<'_> {
-    /// Whether the frame is as it was.
-    pub fn is_nothing(&self) -> bool {
-        !self.query_address && self.client_subnets.is_none()
-    }
 }
 
 impl<'a> Event<'a> {
@@ -101,13 +90,20 @@ impl<'a> Event<'a> {
             latency: None,
             exchange: ExchangeMark::default(),
             location: None,
-            rewritten: Rewritten::default(),
+            status: None,
+            query_rewritten: false,
+            client_subnets: None,
         }
     }
 
     /// Who answered, or was asked.
     pub fn response(&self) -> Endpoint {
         Endpoint::from_wire(self.family, self.response_end.address, self.response_end.port)
+    }
+
+    /// Whether a stage changed something that its frame shows.
+    pub fn is_rewritten(&self) -> bool {
+        self.query_rewritten || self.client_subnets.is_some()
     }
 
     /// Whether the message answers another one.

@@ -9,3 +9,4 @@ pub mod name_set;
 pub mod pairing;
 pub mod privacy;
 pub mod stages;
+pub mod status;

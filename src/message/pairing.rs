@@ -273,7 +273,9 @@ mod tests {
             latency: None,
             exchange: ExchangeMark::default(),
             location: None,
-            rewritten: Default::default(),
+            status: None,
+            query_rewritten: false,
+            client_subnets: None,
         }
     }
 

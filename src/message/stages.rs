@@ -5,7 +5,7 @@
 //! and one call after the other, known when the program is built: no table of functions, no pointer to follow. A stage
 //! that may be off is an `Option`, which costs one comparison while it is `None`.
 //!
-//! A stage that changes what a forwarded frame must not show any longer notes it in [`Event::rewritten`], and gives the
+//! A stage that changes what a forwarded frame must not show any longer notes it (see [`Event::is_rewritten`]), and gives the
 //! event its new value; the outputs that send frames on then compose them again.
 
 use core::ops::ControlFlow;
@@ -19,7 +19,7 @@ use super::privacy::Privacy;
 
 /// One stage.
 pub trait Stage {
-    /// Whether it may note a change in [`Event::rewritten`]: outputs that forward frames then have room to compose them
+    /// Whether it may note such a change ([`Event::is_rewritten`]): outputs that forward frames then have room to compose them
     /// again.
     const REWRITES: bool = false;
 
@@ -85,7 +85,7 @@ impl Stage for Filter {
     #[cfg_attr(for_size, optimize(speed))]
     #[inline(always)]
     fn pass<'e>(&'e mut self, event: &mut Event<'e>, _: &mut MessageHashes<'e>) -> ControlFlow<FilterReason> {
-        match self.judge(event) {
+        match self.judge(event, event.query.address) {
             Verdict::Keep => ControlFlow::Continue(()),
             Verdict::Drop(reason) => ControlFlow::Break(reason),
         }

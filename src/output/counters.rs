@@ -1,9 +1,12 @@
 //! The counters of an output.
 //!
-//! At any instant `received + alarms = delivered + dropped + queued`, in messages and alarms. That holds by construction: a message that comes
-//! in is queued or dropped, and one that leaves the queue is delivered or dropped.
+//! At any instant `received + alarms = filtered + delivered + dropped + queued`, in messages and alarms. That holds by
+//! construction: a message that comes in is filtered, queued or dropped, and one that leaves the queue is delivered or dropped.
 
-use crate::metric::{Counter, counters};
+use core::cell::Cell;
+
+use crate::message::filter::FilterReason;
+use crate::metric::{Counter, Samples, counters};
 use crate::reasons::{Tally, reasons};
 
 counters! {
@@ -13,6 +16,8 @@ counters! {
         pub received: Counter;
         /// Alarms that were offered.
         pub alarms: Counter = counter("dnstapd_output_alarms_total");
+        /// Messages that the output's own filter left out.
+        pub filtered: FilteredTally = counter("dnstapd_output_filtered_total", "filter");
         /// Records written to the last byte.
         pub delivered: Counter = counter("dnstapd_output_delivered_total");
         /// Records that went nowhere.
@@ -45,6 +50,21 @@ reasons! {
         Refused = "refused", "refused by the other end";
         /// The daemon stopped before the other end took it.
         Shutdown = "shutdown", "stopped before they were taken";
+    }
+}
+
+/// Messages by the key of the filter that left them out: samples once there is a filter, which few outputs have.
+#[derive(Debug, Default)]
+pub struct FilteredTally {
+    /// By key.
+    pub tally: Tally<FilterReason>,
+    /// Whether there is a filter, or was.
+    pub is_shown: Cell<bool>,
+}
+
+impl Samples for FilteredTally {
+    fn sample(&self, index: usize) -> Option<(&'static str, u64)> {
+        self.tally.sample(index).filter(|_| self.is_shown.get())
     }
 }
 

@@ -7,9 +7,9 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{OutputKind, Plan, PlanContext, RawFrames, RecordKind};
+use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RawFrames, RecordKind};
 use crate::net::dial::PeerAddress;
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 use crate::values::{ClientTls, FilePath, KeyError, PlanError, Text, all, required};
 
 section! {

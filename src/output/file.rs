@@ -17,12 +17,12 @@ use smol::future::{or, pending};
 
 use super::rotating_file::{self, FileSettings, RotatingFile};
 use super::{
-    Outlet, Outlets, OutputKind, Plan, PlanContext, RawFrames, RecordKind, ReopenedFile, RunningSink, Sink,
-    TaskContext, TaskStep, WriteState,
+    FilterSection, Outlet, Outlets, OutputKeys, OutputKind, Plan, PlanContext, RawFrames, RecordKind,
+    ReopenedFile, RunningSink, Sink, TaskContext, TaskStep, WriteState,
 };
 use crate::limits::FILE_BATCH_BYTES;
 use crate::reactor::Timer;
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 use crate::values::{FilePath, Format, KeyError, PlanError, choice};
 
 section! {

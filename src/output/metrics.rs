@@ -20,14 +20,15 @@ use smol::future::{or, pending};
 use super::rotating_file::FileSettings;
 use super::stdout::StdoutWriter;
 use super::{
-    Outlet, OutputKind, Plan, PlanContext, RecordKind, ReopenedFile, RunningSink, Sink, TaskContext, file,
+    FilterSection, Outlet, OutputKeys, OutputKind, Plan, PlanContext, RecordKind, ReopenedFile, RunningSink,
+    Sink, TaskContext, file,
 };
 use crate::limits::RECORD_BYTES;
 use crate::reactor::Timer;
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 use crate::statistics::{Statistics, StreamScope};
 use crate::time::{Time, write_comma_time};
-use crate::values::{FilePath, PlanError, Seconds};
+use crate::values::{FilePath, KeyError, PlanError, Seconds};
 
 section! {
     /// Section `output.metrics`.
@@ -55,6 +56,17 @@ impl OutputKind for Section {
 
     fn is_enabled(&self) -> bool {
         self.enable
+    }
+
+    /// A line counts all messages.
+    fn check(&self) -> Result<(), KeyError> {
+        if self.filter == FilterSection::default() {
+            return Ok(());
+        }
+        Err(KeyError::new(
+            "filter",
+            "the lines count all messages; allowed: none here, section `filter` for all",
+        ))
     }
 
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, PlanError> {

@@ -13,7 +13,9 @@
 //! speed. An output whose write would have blocked had its turn; from then on its records are dropped when
 //! its queue is full, or, with `when-full = "wait"`, the inputs wait for it.
 //!
-//! At any instant `received = delivered + dropped + queued`, in messages, or in lines for the output that makes its own.
+//! **Filters.** An output may have a filter of its own, besides the one that all messages pass.
+//!
+//! At any instant `received = filtered + delivered + dropped + queued`, in messages, or in lines for the output that makes its own.
 
 mod capture_file;
 mod columns;
@@ -40,11 +42,13 @@ use crate::limits::OUTPUTS;
 use crate::values::{KeyError, PlanError, Several};
 use serde::Deserialize;
 
+pub use crate::message::filter::Section as FilterSection;
 pub use counters::{DropReason, OutletCounters};
 pub use outlet::{Outlet, TaskStep, WaitPolicy, WriteState};
 pub use outlets::Outlets;
 pub use plan::{
-    OutputCertificates, OutputKind, Plan, PlanContext, ReopenedFile, RunningSink, Sink, TaskContext,
+    OutputCertificates, OutputKeys, OutputKind, Plan, PlanContext, ReopenedFile, RunningSink, Sink,
+    TaskContext,
 };
 pub use record::{RawFrames, RecordKind};
 pub use syslog::SyslogComposer;

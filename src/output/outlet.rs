@@ -2,6 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
+use core::net::IpAddr;
 use core::task::{Context, Poll, Waker};
 
 use std::time::Instant;
@@ -9,6 +10,8 @@ use std::time::Instant;
 use super::counters::{DropReason, OutletCounters};
 use super::drop_report::DropReport;
 use super::record::RecordKind;
+use crate::message::event::Event;
+use crate::message::filter::{Filter, Verdict};
 use crate::section::QueueSettings;
 use crate::sketch::record_queue::{Full, RecordQueue};
 use crate::values::{Format, WhenFull};
@@ -32,6 +35,8 @@ pub struct Outlet {
     reopen: Cell<bool>,
     /// Whether the output is to end once its queue is empty.
     finishing: Cell<bool>,
+    /// The messages that it takes; `None` if all.
+    filter: RefCell<Option<Box<Filter>>>,
     counters: OutletCounters,
     /// Whether it takes alarms, too.
     takes_alarms: bool,
@@ -117,6 +122,7 @@ impl Outlet {
             wake_at: Cell::new(0),
             reopen: Cell::new(false),
             finishing: Cell::new(false),
+            filter: RefCell::default(),
             counters,
             takes_alarms: settings.alarms,
             was_connected: Cell::new(false),
@@ -128,6 +134,36 @@ impl Outlet {
     /// The kind of its records.
     pub fn kind(&self) -> &RecordKind {
         &self.kind
+    }
+
+    /// Puts another filter in force.
+    pub(super) fn set_filter(&self, filter: Option<Filter>) {
+        let filter = filter.filter(|filter| !filter.is_open());
+        if filter.is_some() {
+            self.counters.filtered.is_shown.set(true);
+        }
+        *self.filter.borrow_mut() = filter.map(Box::new);
+    }
+
+    /// Whether it takes some messages only.
+    pub(super) fn has_filter(&self) -> bool {
+        self.filter.borrow().is_some()
+    }
+
+    /// Whether its filter must know how an exchange ended.
+    pub(super) fn asks_for_status(&self) -> bool {
+        self.filter.borrow().as_ref().is_some_and(|filter| filter.asks_for_status())
+    }
+
+    /// Whether its filter leaves a message out, which is then counted.
+    pub(super) fn leaves_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>) -> bool {
+        let mut filter = self.filter.borrow_mut();
+        let Some(Verdict::Drop(reason)) = filter.as_mut().map(|filter| filter.judge(event, asked_by)) else {
+            return false;
+        };
+        self.counters.received.count();
+        self.counters.filtered.tally.count(reason);
+        true
     }
 
     /// Takes the record of one message, made of `parts`, into the queue, or counts it as dropped; wakes the task that

@@ -1,6 +1,7 @@
 //! All outputs together: the last step of a message, and who waits for whom.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
+use core::net::IpAddr;
 use std::time::Instant;
 
 use event_listener::{Event as Notice, listener};
@@ -13,6 +14,7 @@ use crate::format::{self, Record};
 use crate::health::alarms::Alarm;
 use crate::limits::OUTPUTS;
 use crate::message::event::Event;
+use crate::message::filter::Filter;
 use crate::values::Format;
 use crate::wire::dnstap::Dnstap;
 use defmt_or_log::warn;
@@ -23,6 +25,10 @@ pub struct Outlets {
     list: heapless::Vec<Outlet, OUTPUTS>,
     /// Whether one of them takes messages without a format: as frames, or only to count them.
     takes_others: bool,
+    /// Whether one of them has a filter.
+    has_filters: Cell<bool>,
+    /// Whether a filter must know how an exchange ended.
+    asks_for_status: Cell<bool>,
     /// Where a record is encoded before it is copied into the queues.
     record: RefCell<Record>,
     /// Told whenever a queue got shorter.
@@ -40,6 +46,26 @@ impl Outlets {
         }
     }
 
+    /// Puts other filters in force; an output that has none takes all messages.
+    pub fn set_filters(&self, mut filter_of: impl FnMut(&str) -> Option<Filter>) {
+        self.list.iter().for_each(|outlet| outlet.set_filter(filter_of(outlet.name())));
+        self.has_filters.set(self.list.iter().any(Outlet::has_filter));
+        self.asks_for_status.set(self.list.iter().any(Outlet::asks_for_status));
+    }
+
+    /// Whether a filter must know how an exchange ended.
+    #[inline]
+    pub fn asks_for_status(&self) -> bool {
+        self.asks_for_status.get()
+    }
+
+    /// The outputs that leave a message out: bit n for the one at place n.
+    #[cold]
+    fn left_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>) -> u32 {
+        let bit = |(at, outlet): (usize, &Outlet)| u32::from(outlet.leaves_out(event, asked_by)) << at;
+        self.list.iter().enumerate().map(bit).sum()
+    }
+
     /// The output of that name.
     pub fn find(&self, name: &str) -> Option<&Outlet> {
         self.list.iter().find(|outlet| outlet.name() == name)
@@ -50,16 +76,21 @@ impl Outlets {
         self.list.iter()
     }
 
-    /// Last synchronous step of a message: encodes it for every output. `frame` is the data frame it came in.
+    /// Last synchronous step of a message: encodes it for every output. `asked_by` is the query
+    /// address as it was sent, for filters alone; `frame` the data frame it came in.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn offer(&self, event: &Event<'_>, frame: &[u8]) {
+    pub fn offer(&self, event: &Event<'_>, asked_by: Option<IpAddr>, frame: &[u8]) {
         if self.list.is_empty() {
             return;
         }
+        let left_out = if self.has_filters.get() { self.left_out(event, asked_by) } else { 0 };
+        let takers = || {
+            let takes = move |(at, _): &(usize, &Outlet)| left_out >> at & 1 == 0;
+            self.list.iter().enumerate().filter(takes).map(|(_, outlet)| outlet)
+        };
         let mut record = self.record.borrow_mut();
         for &format in Format::ALL {
-            let mut wanted =
-                self.list.iter().filter(|outlet| outlet.kind().format() == Some(format)).peekable();
+            let mut wanted = takers().filter(|outlet| outlet.kind().format() == Some(format)).peekable();
             if wanted.peek().is_none() {
                 continue;
             }
@@ -71,7 +102,7 @@ impl Outlets {
             wanted.for_each(|outlet| offer_encoded(outlet, event, encoded));
         }
         if self.takes_others {
-            for outlet in &self.list {
+            for outlet in takers() {
                 match outlet.kind() {
                     RecordKind::RawFrames(frames) => frames.offer(outlet, event, frame),
                     RecordKind::SelfMade => outlet.offer_uncoded(),
@@ -188,6 +219,7 @@ mod tests {
     use super::super::{SyslogComposer, WriteState};
     use super::*;
     use crate::limits::QUEUE_MIN;
+    use crate::message::filter::FilterReason;
     use crate::output::syslog::choices::{Facility, HeaderFormat, Severity};
     use crate::section::QueueSettings;
     use crate::values::WhenFull;
@@ -197,7 +229,7 @@ mod tests {
 
     std::thread_local! {
         /// Events that were encoded.
-        pub static ENCODED: core::cell::Cell<u64> = const { core::cell::Cell::new(0) };
+        pub static ENCODED: Cell<u64> = const { Cell::new(0) };
     }
 
     #[test]
@@ -213,7 +245,7 @@ mod tests {
             of(Format::Text, b"\n"),
         ]);
         offer(&outlets);
-        assert_eq!(ENCODED.with(core::cell::Cell::get), 2, "JSON and text");
+        assert_eq!(ENCODED.with(Cell::get), 2, "JSON and text");
         let records: Vec<_> = outlets
             .iter()
             .map(|outlet| {
@@ -228,6 +260,40 @@ mod tests {
         assert!(records[3].starts_with("- - CLIENT_QUERY"));
     }
 
+    #[test]
+    fn each_output_has_a_filter_of_its_own() {
+        let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop, alarms: false };
+        let of = |name| Outlet::new(name, Format::Text, b"\n", settings);
+        let outlets = Outlets::new([of("all"), of("responses"), of("queries")]);
+        outlets.set_filters(|name| {
+            let types = match name {
+                "responses" => "message-types = ['CLIENT_RESPONSE']",
+                "queries" => "message-types = ['CLIENT_QUERY']",
+                _ => return None,
+            };
+            Some(Filter::new(&toml::from_str(types).unwrap()))
+        });
+        offer(&outlets);
+        let account = |name| {
+            let counters = outlets.find(name).unwrap().counters();
+            (
+                counters.received.get(),
+                counters.filtered.tally.of(FilterReason::MessageTypes),
+                counters.queued.get(),
+            )
+        };
+        assert_eq!(
+            [account("all"), account("responses"), account("queries")],
+            [(1, 0, 1), (1, 1, 0), (1, 0, 1)]
+        );
+        outlets.set_filters(|_| None);
+        offer(&outlets);
+        assert_eq!(
+            [account("all"), account("responses"), account("queries")],
+            [(2, 0, 2), (2, 1, 1), (2, 0, 2)]
+        );
+    }
+
     /// One output with the smallest queue.
     fn outlets(when_full: WhenFull) -> Outlets {
         let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full, alarms: false };
@@ -236,7 +302,7 @@ mod tests {
 
     fn offer(outlets: &Outlets) {
         let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
-        outlets.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), b"");
+        outlets.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), None, b"");
     }
 
     /// Offers until an input would have to wait, or for a while.

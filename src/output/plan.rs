@@ -17,14 +17,26 @@ use std::rc::Rc;
 
 use super::{Outlet, Outlets, RecordKind};
 use crate::limits::Limits;
+use crate::message::filter;
 use crate::net::tls::{self, Client};
-use crate::section::{OutputKeys, QueueSettings};
+use crate::section::QueueSettings;
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 use crate::sys::privileges::Identity;
 #[cfg(feature = "push")]
 use crate::values::Secret;
 use crate::values::{ClientTls, Host, KeyError, PlanError};
+
+/// The keys that every output has.
+#[derive(Debug, Clone, Copy)]
+pub struct OutputKeys<'s> {
+    /// Its name, if it has one of its own.
+    pub name: Option<&'s str>,
+    /// The messages that it takes.
+    pub filter: &'s filter::Section,
+    /// The keys of its queue.
+    pub queue: QueueSettings,
+}
 
 /// One kind of output, as its section of the configuration.
 pub trait OutputKind {

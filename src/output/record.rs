@@ -117,11 +117,11 @@ impl RawFrames {
     /// Puts a frame with its length into the output's queue.
     #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn offer(&self, outlet: &Outlet, event: &Event<'_>, frame: &[u8]) {
-        if self.identity.is_none() && event.rewritten.is_nothing() {
+        if self.identity.is_none() && !event.is_rewritten() {
             return put(outlet, frame);
         }
         let mut address = [0; ADDRESS_BYTES];
-        let address = event.rewritten.query_address.then(|| match event.query.address {
+        let address = event.query_rewritten.then(|| match event.query.address {
             Some(IpAddr::V4(v4)) => copied(&mut address, &v4.octets()),
             Some(IpAddr::V6(v6)) => copied(&mut address, &v6.octets()),
             // Of a length that is not an address: who knows what is in it.
@@ -132,7 +132,7 @@ impl RawFrames {
         match rewrite(frame, &changes, &mut room) {
             Some(length) => {
                 let frame = room.get_mut(..length).unwrap_or_default();
-                if let Some(privacy) = event.rewritten.client_subnets {
+                if let Some(privacy) = event.client_subnets {
                     client_subnet::hide(frame, &|family, bits, prefix| {
                         privacy.hide_subnet(family, bits, prefix);
                     });
@@ -191,7 +191,7 @@ mod tests {
         let length = dnstap.compose(&mut frame).unwrap();
         let mut event = Event::from_dnstap(&dnstap);
         event.query.address = Some(IpAddr::from([10, 0, 0, 0]));
-        event.rewritten.query_address = true;
+        event.query_rewritten = true;
         let settings = QueueSettings { bytes: 4096, when_full: WhenFull::Drop, alarms: false };
         let outlet = Outlet::of_kind("test", RecordKind::SelfMade, settings);
         let frames = RawFrames::new(256, Some("other"));

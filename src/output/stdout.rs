@@ -18,12 +18,12 @@ use smol::future::yield_now;
 
 use super::columns::Columns;
 use super::{
-    DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, RecordKind, RunningSink, Sink, TaskContext,
-    TaskStep, WriteState,
+    DropReason, FilterSection, Outlet, Outlets, OutputKeys, OutputKind, Plan, PlanContext, RecordKind,
+    RunningSink, Sink, TaskContext, TaskStep, WriteState,
 };
 use crate::limits::RECORD_BYTES;
 use crate::reactor::{Async, Timer};
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 use crate::sys::stdio;
 use crate::values::Format;
 use crate::values::PlanError;

@@ -4,9 +4,9 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{OutputKind, Plan, PlanContext, RecordKind};
+use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RecordKind};
 use crate::net::dial::PeerAddress;
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 use crate::values::{ClientTls, Format, KeyError, PlanError, all, required};
 
 section! {

@@ -316,7 +316,8 @@ format = "{fmt or 'text'}"
                    if key.startswith("dnstapd_output_queued{")}
         for which in outputs:
             label = f'output="{which}"'
-            parts = [total("dnstapd_output_delivered_total", label),
+            parts = [total("dnstapd_output_filtered_total", label),
+                     total("dnstapd_output_delivered_total", label),
                      total("dnstapd_output_dropped_total", label),
                      total("dnstapd_output_queued", label)]
             assert received + total("dnstapd_output_alarms_total", label) == sum(parts), (which, received, parts)

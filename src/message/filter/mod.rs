@@ -5,6 +5,9 @@
 //! missing is `-`. The text is made only when a pattern asks for it, and a pattern that is plain alternatives
 //! (`literals`) is decided without the engine for regular expressions.
 //!
+//! Lists of names are files (see [`NameSet`](super::name_set::NameSet)), read by [`Filter::load`]; who reads them again while messages come does that
+//! elsewhere, and puts the whole filter in the place of the old one.
+//!
 //! Sampling comes last: of the messages that pass everything else, one in N is kept, the first included.
 
 mod literals;
@@ -12,12 +15,18 @@ mod pattern;
 
 pub use pattern::Pattern;
 
-use serde::Deserialize;
+use core::net::IpAddr;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use std::fs::File;
 
 use crate::limits::IDENTITY_BYTES;
 use crate::message::event::Event;
+use crate::message::name_set::NameSet;
+use crate::message::status::ExchangeStatus;
 use crate::reasons::{Reason, reasons};
-use crate::values::{Bounded, choice};
+use crate::values::{Bounded, FilePath, Invalid, KeyError, Network, RawValue, Value, choice, deserialize};
+use crate::wire::iana::{Rcode, RrType};
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
@@ -37,6 +46,72 @@ pub struct Section {
     pub message_types: Vec<MessageName>,
     /// Keep one message in this many.
     pub sample_rate: SampleRate,
+    /// Keep these rcodes; empty = all.
+    pub rcodes: Vec<RcodeName>,
+    /// Keep questions for these types; empty = all.
+    pub qtypes: Vec<TypeName>,
+    /// Keep query addresses in these networks; empty = all.
+    pub clients: Vec<Network>,
+    /// Leave out query addresses in these networks.
+    pub exclude_clients: Vec<Network>,
+    /// Keep exchanges that ended so; empty = all.
+    pub statuses: Vec<ExchangeStatus>,
+    /// Keep what took at least so long.
+    pub min_latency: Option<LeastLatency>,
+    /// Keep names that a file lists.
+    pub names_file: Option<FilePath>,
+    /// Leave out names that a file lists.
+    pub exclude_names_file: Option<FilePath>,
+}
+
+/// A response code by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RcodeName(Rcode);
+
+impl Value for RcodeName {
+    fn allowed() -> String {
+        "a response code such as `NOERROR`, `NXDOMAIN` or `RCODE12`".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        Rcode::from_mnemonic(text).map(RcodeName).ok_or(Invalid::Value)
+    }
+}
+
+/// A type of records by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypeName(RrType);
+
+impl Value for TypeName {
+    fn allowed() -> String {
+        "a type such as `A`, `HTTPS` or `TYPE1234`".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        RrType::from_mnemonic(text).map(TypeName).ok_or(Invalid::Value)
+    }
+}
+
+deserialize!(RcodeName, TypeName);
+
+/// A latency from which on messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeastLatency {
+    nanoseconds: u64,
+}
+
+impl<'de> Deserialize<'de> for LeastLatency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = RawValue::deserialize(deserializer)?;
+        let seconds = if let RawValue::Scalar(text) = &given { text.parse::<f64>().ok() } else { None };
+        match seconds.filter(|seconds| (0.0..=60.0).contains(seconds)) {
+            Some(seconds) => Ok(LeastLatency { nanoseconds: (seconds * 1e9) as u64 }),
+            None => Err(D::Error::custom(format_args!(
+                "invalid value: {}, expected a number of seconds such as 0.5, 60 at most",
+                given.kind()
+            ))),
+        }
+    }
 }
 
 choice! {
@@ -85,6 +160,14 @@ impl Default for Section {
             exclude_identities: None,
             message_types: Vec::new(),
             sample_rate: SampleRate::new(1),
+            rcodes: Vec::new(),
+            qtypes: Vec::new(),
+            clients: Vec::new(),
+            exclude_clients: Vec::new(),
+            statuses: Vec::new(),
+            min_latency: None,
+            names_file: None,
+            exclude_names_file: None,
         }
     }
 }
@@ -113,6 +196,10 @@ pub struct Filter {
     skip: u32,
     /// Whether no key is set, so that everything is kept.
     is_open: bool,
+    /// The names of `names-file`.
+    names: Option<NameSet>,
+    /// The names of `exclude-names-file`.
+    excluded_names: Option<NameSet>,
 }
 
 /// The verdict on a message.
@@ -137,27 +224,87 @@ reasons! {
         Qname = "qname-regex";
         /// The name matches what is left out.
         ExcludedQname = "exclude-qname-regex";
+        /// Not one of the rcodes to keep.
+        Rcodes = "rcodes";
+        /// Not for one of the types to keep.
+        Qtypes = "qtypes";
+        /// The query address is in none of the networks to keep.
+        Clients = "clients";
+        /// The query address is in a network that is left out.
+        ExcludedClients = "exclude-clients";
+        /// The exchange did not end as it should.
+        Statuses = "statuses";
+        /// It was quicker, or its latency is not known.
+        MinLatency = "min-latency";
+        /// The name is not in the file.
+        Names = "names-file";
+        /// The name is in the file of what is left out.
+        ExcludedNames = "exclude-names-file";
         /// It was not its turn.
         Sample = "sample-rate";
     }
 }
 
 impl Filter {
-    /// The filter of a section.
+    /// The filter of a section, whose files of names are read.
+    ///
+    /// # Errors
+    ///
+    /// The key whose file cannot be read.
+    pub fn load(section: &Section) -> Result<Self, KeyError> {
+        let read = |key, path: &Option<FilePath>| {
+            let Some(path) = path else { return Ok(None) };
+            let names = NameSet::read(&mut core::iter::once(File::open(&**path)));
+            names.map(Some).map_err(|error| KeyError::new(key, format!("{}: {error}", path.display())))
+        };
+        Ok(Filter {
+            names: read("names-file", &section.names_file)?,
+            excluded_names: read("exclude-names-file", &section.exclude_names_file)?,
+            ..Filter::new(section)
+        })
+    }
+
+    /// Bytes of its lists of names.
+    pub fn cost(&self) -> usize {
+        [&self.names, &self.excluded_names].into_iter().flatten().map(NameSet::cost).sum()
+    }
+
+    /// Whether no key is set, so that everything is kept.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether it must know how an exchange ended.
+    #[inline]
+    pub fn asks_for_status(&self) -> bool {
+        !self.is_open && !self.section.statuses.is_empty()
+    }
+
+    /// The filter of a section, without its files of names.
     pub fn new(section: &Section) -> Self {
         let bits = section.message_types.iter().fold(0, |bits, &name| bits | 1 << name as u32);
         let message_types = if section.message_types.is_empty() { u32::MAX } else { bits };
-        Filter { section: section.clone(), message_types, skip: 0, is_open: *section == Section::default() }
+        Filter {
+            section: section.clone(),
+            message_types,
+            skip: 0,
+            is_open: *section == Section::default(),
+            names: None,
+            excluded_names: None,
+        }
     }
 
-    /// Decides about one message.
+    /// Decides about one message; `asked_by` is its query address as it was sent, whatever hides it from all that follows.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn judge(&mut self, event: &Event<'_>) -> Verdict {
+    pub fn judge(&mut self, event: &Event<'_>, asked_by: Option<IpAddr>) -> Verdict {
         if self.is_open {
             return Verdict::Keep;
         }
         if !self.keeps_type(event) {
             return Verdict::Drop(FilterReason::MessageTypes);
+        }
+        if let Some(reason) = self.refuse_values(event, asked_by) {
+            return Verdict::Drop(reason);
         }
         let identity = (&self.section.dnstap_identities, &self.section.exclude_identities);
         let qname = (&self.section.qname_regex, &self.section.exclude_qname_regex);
@@ -169,7 +316,7 @@ impl Filter {
         let qname = || {
             refuse(qname, [FilterReason::Qname, FilterReason::ExcludedQname], |room| qname_text(event, room))
         };
-        if let Some(reason) = identity().or_else(qname) {
+        if let Some(reason) = identity().or_else(qname).or_else(|| self.refuse_name(event)) {
             return Verdict::Drop(reason);
         }
         match self.skip.checked_sub(1) {
@@ -182,6 +329,48 @@ impl Filter {
                 Verdict::Keep
             }
         }
+    }
+
+    /// The key whose values do not allow the message, if any.
+    fn refuse_values(&self, event: &Event<'_>, asked_by: Option<IpAddr>) -> Option<FilterReason> {
+        let Section { rcodes, qtypes, clients, exclude_clients, statuses, min_latency, .. } = &self.section;
+        if !rcodes.is_empty() && !event.dns.rcode.is_some_and(|rcode| rcodes.contains(&RcodeName(rcode))) {
+            return Some(FilterReason::Rcodes);
+        }
+        let qtype = || event.dns.question.as_ref().and_then(|question| question.qtype);
+        if !qtypes.is_empty() && !qtype().is_some_and(|qtype| qtypes.contains(&TypeName(qtype))) {
+            return Some(FilterReason::Qtypes);
+        }
+        let is_in = |networks: &[Network]| {
+            asked_by.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
+        };
+        if !clients.is_empty() && !is_in(clients) {
+            return Some(FilterReason::Clients);
+        }
+        if !exclude_clients.is_empty() && is_in(exclude_clients) {
+            return Some(FilterReason::ExcludedClients);
+        }
+        if !statuses.is_empty() && !event.status.is_some_and(|status| statuses.contains(&status)) {
+            return Some(FilterReason::Statuses);
+        }
+        let is_slow = |least: &LeastLatency| {
+            event.latency.is_some_and(|latency| latency.nanoseconds() >= least.nanoseconds)
+        };
+        if min_latency.as_ref().is_some_and(|least| !is_slow(least)) {
+            return Some(FilterReason::MinLatency);
+        }
+        None
+    }
+
+    /// The file of names that does not allow the message, if any.
+    fn refuse_name(&self, event: &Event<'_>) -> Option<FilterReason> {
+        let is_in = |names: &NameSet| {
+            event.dns.question.as_ref().is_some_and(|question| names.contains(question.name))
+        };
+        if self.names.as_ref().is_some_and(|names| !is_in(names)) {
+            return Some(FilterReason::Names);
+        }
+        self.excluded_names.as_ref().is_some_and(is_in).then_some(FilterReason::ExcludedNames)
     }
 
     /// One message in how many is kept of those that pass.
@@ -234,6 +423,55 @@ mod tests {
     use crate::wire::dnstap::{Dnstap, Message};
     use proptest::prelude::*;
 
+    /// A response of NXDOMAIN for AAAA of `ads.example.com`, to 192.0.2.7, after 20 ms.
+    fn verdict(section: &str, names: &str) -> Verdict {
+        let path = std::env::temp_dir().join(format!("dnstapd-filter-{}", std::process::id()));
+        std::fs::write(&path, names).unwrap();
+        let section = section.replace("FILE", path.to_str().unwrap());
+        let mut filter = Filter::load(&toml::from_str(&section).unwrap()).unwrap();
+        let payload = b"\0\x01\x81\x83\0\x01\0\0\0\0\0\0\x03ads\x07Example\x03com\0\0\x1c\0\x01";
+        let message = Message {
+            message_type: crate::wire::iana::MessageType::CLIENT_RESPONSE,
+            query_address: Some(&[192, 0, 2, 7]),
+            response_message: Some(payload),
+            ..Message::default()
+        };
+        let mut event = Event::from_dnstap(&Dnstap { message, ..Dnstap::default() });
+        let at = |nanoseconds| crate::time::Time::new(1_700_000_000, nanoseconds).unwrap();
+        event.latency = crate::time::Latency::between(at(0), at(20_000_000));
+        event.status = Some(ExchangeStatus::Nxdomain);
+        filter.judge(&event, event.query.address)
+    }
+
+    #[test]
+    fn every_key_keeps_what_it_should() {
+        for (section, names, kept) in [
+            ("rcodes = ['NOERROR', 'nxdomain']", "", true),
+            ("rcodes = ['SERVFAIL']", "", false),
+            ("qtypes = ['A', 'TYPE28']", "", true),
+            ("qtypes = ['A']", "", false),
+            ("clients = ['192.0.2.0/24']", "", true),
+            ("clients = ['192.0.2.8', '::/0']", "", false),
+            ("exclude-clients = ['192.0.2.8']", "", true),
+            ("exclude-clients = ['192.0.2.0/29']", "", false),
+            ("statuses = ['blocked', 'nxdomain']", "", true),
+            ("statuses = ['answered']", "", false),
+            ("min-latency = 0.02", "", true),
+            ("min-latency = 1", "", false),
+            ("names-file = 'FILE'", "EXAMPLE.com", true),
+            ("names-file = 'FILE'", "0.0.0.0 example.com", false),
+            ("exclude-names-file = 'FILE'", "example.net", true),
+            ("exclude-names-file = 'FILE'", "||example.com^", false),
+        ] {
+            let key = section.split(' ').next().unwrap();
+            let refused = FilterReason::all().find(|reason| reason.label() == key).unwrap();
+            let expected = if kept { Verdict::Keep } else { Verdict::Drop(refused) };
+            assert_eq!(verdict(section, names), expected, "{section} {names}");
+        }
+        let missing = toml::from_str("names-file = '/does/not/exist'").unwrap();
+        assert_eq!(Filter::load(&missing).unwrap_err().key, "names-file");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -248,7 +486,7 @@ mod tests {
             let mut passed = 0;
             for number in types {
                 let message = Message { message_type: crate::wire::iana::MessageType(number), ..Message::default() };
-                let verdict = filter.judge(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
+                let verdict = filter.judge(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), None);
                 let expected = match number {
                     6 => Verdict::Drop(FilterReason::MessageTypes),
                     _ if passed % rate == 0 => Verdict::Keep,

@@ -98,10 +98,10 @@ impl Stage for Privacy {
         hashes: &mut MessageHashes<'e>,
     ) -> ControlFlow<FilterReason> {
         if hashes.is_of_client {
-            event.rewritten.query_address = true;
+            event.query_rewritten = true;
             event.query.address = event.query.address.map(|address| self.hide(address));
         }
-        event.rewritten.client_subnets = Some(self);
+        event.client_subnets = Some(self);
         ControlFlow::Continue(())
     }
 }
@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(hashes.address, Some(hasher.hash_address(IpAddr::from(expected))));
             assert_eq!(hashes.client, hashes.address.filter(|_| is_client));
             assert_eq!(hashes.sent_address, Some(IpAddr::from([192, 0, 2, 77])));
-            assert_eq!(event.rewritten.query_address, is_client);
+            assert_eq!(event.query_rewritten, is_client);
         }
     }
 

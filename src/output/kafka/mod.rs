@@ -30,8 +30,8 @@ pub use record::{KeyedRecords, split};
 #[cfg(feature = "kafka-plain")]
 use sink::KafkaSink;
 
-use super::{OutputKind, Plan, PlanContext, RecordKind};
-use crate::section::{OutputKeys, section};
+use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RecordKind};
+use crate::section::section;
 use crate::values::{Format, KeyError, PlanError, Text, choice, required};
 
 section! {

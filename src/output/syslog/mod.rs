@@ -12,10 +12,10 @@ use std::io;
 use super::datagram_sink::DatagramSink;
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{OutputKind, Plan, PlanContext, RecordKind, Sink};
+use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RecordKind, Sink};
 use crate::net::dial::PeerAddress;
 use crate::net::tls;
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 use crate::values::{ClientTls, FilePath, Format, KeyError, PlanError, required};
 use crate::zone::Zone;
 
