@@ -1,5 +1,6 @@
 """Several outputs of a kind, each with a name and a filter of its own."""
 import os
+import re
 import signal
 
 from harness import Daemon, Sender, dns, message, run_binary, temporary_folder
@@ -89,3 +90,48 @@ def test_a_list_that_is_missing_is_an_error_of_the_machine():
         text = EXTRA.format(folder=folder, filter=LISTED.format(folder=folder))
         status, _, said = run_binary("--check", config=text)
         assert status == 1 and "output.file[1].filter.names-file" in said, (status, said)
+
+
+def test_a_million_names_take_four_mebibytes_and_are_read_beside_the_traffic():
+    with temporary_folder() as folder:
+        listing, million = os.path.join(folder, "names"), os.path.join(folder, "million")
+        with open(listing, "w") as file:
+            file.write("listed.test\n")
+        with open(million, "w") as file:
+            file.writelines(f"a{number}.example.net\n" for number in range(999_999))
+            file.write("listed.test\n")
+        extra = EXTRA.format(folder=folder, filter=f'filter = {{ exclude-names-file = "{listing}" }}')
+        with Daemon(fmt=None, extra=extra) as daemon:
+            sender = Sender(daemon.tcp)
+            pairs, kept = 0, os.path.join(folder, "kept")
+
+            def send(*asked):
+                sender.send(*(message(payload=dns(qname=name)) for name in asked))
+
+            def is_read_while_messages_come():
+                nonlocal pairs
+                send("listed.test.", "free.test.")
+                pairs += 1
+                return "Reloaded" in daemon.log()
+
+            before = daemon.resident()
+            os.replace(million, listing)
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait(is_read_while_messages_come, 60)
+            # 12 MiB while it is read, and some for what is there for the first time.
+            assert peak(daemon) - before < 16 << 10, (before, peak(daemon))
+            # A name of both lists was never let through, whichever was in force.
+            send("a7.example.net.", "x.a999998.example.net.", "b7.example.net.")
+            daemon.wait(lambda: len(names(kept)) == pairs + 1, 30)
+            assert names(kept) == ["free.test."] * pairs + ["b7.example.net."]
+            daemon.check_accounts()
+            sender.stop()
+        status, said, _ = run_binary("--check", config=extra, seconds=60)
+        cost = int(re.search(r"(\d+)  names of filters", said).group(1))
+        assert status == 0 and 999_000 * 4 < cost <= 4 << 20, (status, cost)
+
+
+def peak(daemon):
+    """KiB in memory at most, so far."""
+    with open(f"/proc/{daemon.process.pid}/status") as file:
+        return int(next(line for line in file if line.startswith("VmHWM")).split()[1])
