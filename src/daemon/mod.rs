@@ -176,6 +176,11 @@ fn warn_of_unreadable(config: &Config) {
     if config.geoip.enable {
         files.push(("geoip.city-database: ", config.geoip.city_database.as_deref()));
     }
+    for filter in core::iter::once(&config.filter).chain(output.enabled().map(|(_, kind)| kind.keys().filter))
+    {
+        files.push(("names-file: ", filter.names_file.as_deref()));
+        files.push(("exclude-names-file: ", filter.exclude_names_file.as_deref()));
+    }
     for (key, path) in files.into_iter().filter_map(|(key, path)| Some((key, path?))) {
         if !sys_files::may_read(path) {
             warn!(
