@@ -14,11 +14,11 @@
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
 //! | health: upstream servers, detectors, alarms | 141288 |
-//! | message on its way | 7008 |
+//! | message on its way | 7304 |
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
-//! | web API | 193056 |
-//! | in all | 4392484 |
+//! | web API | 195616 |
+//! | in all | 4395340 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
