@@ -32,10 +32,10 @@ pub use url::{Url, UrlParts};
 
 #[cfg(feature = "push")]
 use super::RecordKind;
-use super::{OutputKind, Plan, PlanContext};
+use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext};
 use crate::limits::{PUSH_BATCH, PushBatchSize};
 use crate::net::tls;
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 #[cfg(feature = "push")]
 use crate::values::Format;
 use crate::values::{ClientTls, FilePath, KeyError, PlanError, Seconds, Text, choice, required};

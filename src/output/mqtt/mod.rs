@@ -26,10 +26,10 @@ use topic::{ClientId, Topic};
 
 #[cfg(feature = "push")]
 use super::RecordKind;
-use super::{OutputKind, Plan, PlanContext};
+use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext};
 #[cfg(feature = "push")]
 use crate::net::dial::PeerAddress;
-use crate::section::{OutputKeys, section};
+use crate::section::section;
 #[cfg(feature = "push")]
 use crate::values::Format;
 use crate::values::{
