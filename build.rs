@@ -20,9 +20,10 @@ fn main() {
     println!("cargo::rerun-if-changed={FOLDER}");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-env=DNSTAPD_COMMIT={}", commit());
-    let read =
-        |name: &str| dense(&fs::read_to_string(Path::new(FOLDER).join(name)).expect("a source of the page"));
-    let (style, script) = (denser_style(&read("style.css")), denser_script(&read("script.js")));
+    let read = |name: &str| fs::read_to_string(Path::new(FOLDER).join(name)).expect("a source of the page");
+    let (style, script) = (read("style.css"), read("script.js"));
+    let style = minifier::css::minify(&style).expect("a style sheet").to_string();
+    let script = minifier::js::minify(&script).to_string();
     let page = read("index.html")
         .replace("<style></style>", &format!("<style>{style}</style>"))
         .replace("<script></script>", &format!("<script>{script}</script>"));
@@ -68,27 +69,6 @@ fn commit() -> String {
         println!("cargo::rerun-if-changed={log}");
     }
     git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// Leaves out indentation, empty lines, and lines that are a comment; no string in the sources goes over a line's
-/// end.
-fn dense(text: &str) -> String {
-    let is_kept = |line: &&str| !line.is_empty() && !line.starts_with("//") && !line.starts_with("/**");
-    text.lines().map(str::trim).filter(is_kept).map(|line| line.to_owned() + "\n").collect()
-}
-
-/// Leaves out the blanks of a style that mean nothing. No string in the source has one of these in it.
-fn denser_style(style: &str) -> String {
-    let pairs =
-        [(": ", ":"), ("; ", ";"), (", ", ","), (" { ", "{"), (" {\n", "{"), (";}", "}"), (" }", "}")];
-    pairs.iter().fold(style.to_owned(), |style, (long, short)| style.replace(long, short))
-}
-
-/// Leaves out the blanks around operators, and before braces, that no string in the source has in it.
-fn denser_script(script: &str) -> String {
-    let operators = ["=>", "===", "!==", "&&", "||", "??", "+=", "<=", ">=", "<", "*"];
-    let script = script.replace(") {", "){");
-    operators.iter().fold(script, |script, sign| script.replace(&format!(" {sign} "), sign))
 }
 
 /// How a content security policy names a style or script that may stand in the page (CSP Level 3, 2.3.1).
