@@ -4,8 +4,7 @@
 
 use super::deserializer::TomlDeserializer;
 use super::error::{ConfigError, ConfigErrors};
-use super::nearest::nearest;
-use crate::values::KeyError;
+use crate::values::{KeyError, nearest};
 use serde::de::DeserializeOwned;
 use toml::de::{DeArray, DeTable, DeValue};
 

@@ -10,7 +10,6 @@
 mod deserializer;
 mod document;
 mod error;
-mod nearest;
 mod reload;
 
 pub use error::{ConfigError, ConfigErrors, ExitClass};

@@ -15,7 +15,7 @@ use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
 use crate::sketch::heavy_hitters::{ADDRESS_BYTES, HeavyHitters, NAME_BYTES};
 use crate::sys::random::{SeededState, seeded_state};
-use crate::values::KeyError;
+use crate::values::{KeyError, nearest};
 use crate::wire::iana::{Rcode, RrType};
 
 /// All tables.
@@ -141,11 +141,20 @@ impl TrackedTable {
 }
 
 fn unknown(key: &'static str, flag: &TableName) -> KeyError {
+    let flag = flag.as_str();
+    let meant = meant(flag).map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default();
     let text = format!(
-        "`{}` counts nothing; allowed: `hit`, `length`, an rcode or a type in lower case, and `/query` or `/response`",
-        flag.as_str()
+        "`{flag}` counts nothing{meant}; allowed: `hit`, `length`, an rcode or a type in lower case, and `/query` or `/response`"
     );
     KeyError::new(key, text)
+}
+
+/// The flag of a table that was probably meant by one of none.
+fn meant(flag: &str) -> Option<String> {
+    let (what, direction) = flag.rsplit_once('/')?;
+    let mnemonics = Rcode::KNOWN.iter().chain(RrType::KNOWN).map(|(_, mnemonic)| *mnemonic);
+    let what = nearest(what, ["hit", "length"].into_iter().chain(mnemonics))?.to_ascii_lowercase();
+    Some(format!("{what}/{direction}"))
 }
 
 impl StreamTables {

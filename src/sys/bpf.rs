@@ -110,12 +110,22 @@ impl Assembler {
 
     /// M[0] = A.
     pub(super) fn remember(&mut self) {
-        self.plain(0x02, 0);
+        self.remember_in(0);
     }
 
     /// A = M[0].
     pub(super) fn recall(&mut self) {
-        self.plain(0x60, 0);
+        self.recall_from(0);
+    }
+
+    /// M[`place`] = A.
+    pub(super) fn remember_in(&mut self, place: u32) {
+        self.plain(0x02, place);
+    }
+
+    /// A = M[`place`].
+    pub(super) fn recall_from(&mut self, place: u32) {
+        self.plain(0x60, place);
     }
 
     /// Goes any distance.
@@ -126,6 +136,17 @@ impl Assembler {
     /// Goes over up to 255 instructions.
     pub(super) fn jump_when_equal(&mut self, value: u32, target: JumpLabel) {
         self.push(0x15, value, Some(target), 0);
+    }
+
+    /// Goes any distance.
+    pub(super) fn jump_far_when_equal(&mut self, value: u32, target: JumpLabel) {
+        self.push(0x15, value, None, 1);
+        self.jump(target);
+    }
+
+    /// Goes over up to 255 instructions.
+    pub(super) fn jump_when_set(&mut self, mask: u32, target: JumpLabel) {
+        self.push(0x45, mask, Some(target), 0);
     }
 
     pub(super) fn finish(&mut self, verdict: u32) {

@@ -13,6 +13,7 @@
 mod address;
 mod choice;
 pub(crate) mod encoding;
+mod nearest;
 mod number;
 mod plan_error;
 mod raw_value;
@@ -23,6 +24,7 @@ mod tls;
 pub use address::{Host, ListenAddress, Network};
 pub(crate) use choice::choice;
 pub use choice::{Format, WhenFull};
+pub(crate) use nearest::nearest;
 pub use number::{Bounded, ByteSize, ListenPort, Port, PortNumber, Seconds};
 pub use plan_error::PlanError;
 pub use raw_value::RawValue;

@@ -9,8 +9,15 @@
 //! tun, ppp, wireguard | IP ...
 //! ```
 //!
-//! IPv6 in IPv4 is looked into like this, too. What is in GRE, VXLAN and IPv4 in IPv4 would take all of it again; it
-//! passes on the tunnel's own interface.
+//! Tunnels are looked into, one deep: IP in IP, GRE and VXLAN. So the program has the part for IP twice, for what is outside
+//! and for what is in it:
+//!
+//! ```text
+//! IP | IP ...
+//! IP | 4 GRE | 0 to 3 of 4 | IP ...
+//! IP | 4 GRE | 0 to 3 of 4 | 14 Ethernet | IP ...
+//! IP | 8 UDP | 8 VXLAN     | 14 Ethernet | IP ...
+//! ```
 //!
 //! On loopback the kernel shows each packet twice, on its way out and on its way in; it passes once, on its way
 //! in. On all interfaces together a packet is shown by a bridge and by its port, by a VLAN and by the interface
@@ -50,7 +57,7 @@ pub enum CaptureScope<'a> {
     Some(&'a [u32]),
 }
 
-/// The program for some ports. It has some 150 instructions, four for each port and two for each interface left out;
+/// The program for some ports. It has some 350 instructions, eight for each port and two for each interface left out;
 /// the kernel takes 4,096.
 pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     let mut code = Assembler::default();
@@ -126,35 +133,122 @@ pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     code.jump_when_equal(0x60, ipv6);
     code.finish(DROP);
 
+    let tunnels = looks_into_tunnels.then(|| Tunnels::labels(&mut code));
     let transport = code.label();
-    compose_ipv4(&mut code, ipv4, looks_into_tunnels.then_some(ipv6), transport);
-    compose_ipv6(&mut code, ipv6, transport);
+    compose_ipv4(&mut code, ipv4, tunnels.as_ref(), transport);
+    compose_ipv6(&mut code, ipv6, tunnels.as_ref(), transport);
+    compose_ports(&mut code, ports, transport);
+    let Some(tunnels) = tunnels else {
+        code.finish(DROP);
+        return code.resolve();
+    };
+    compose_vxlan(&mut code, tunnels.ethernet);
+    compose_gre(&mut code, &tunnels);
+    let transport = code.label();
+    compose_ipv4(&mut code, tunnels.ipv4, None, transport);
+    compose_ipv6(&mut code, tunnels.ipv6, None, transport);
+    compose_ports(&mut code, ports, transport);
+    code.finish(DROP);
+    code.resolve()
+}
+
+/// Places for what is inside a tunnel; X is where it begins.
+struct Tunnels {
+    gre: JumpLabel,
+    ethernet: JumpLabel,
+    ipv4: JumpLabel,
+    ipv6: JumpLabel,
+}
+
+impl Tunnels {
+    fn labels(code: &mut Assembler) -> Self {
+        let [gre, ethernet, ipv4, ipv6] = [(); 4].map(|()| code.label());
+        Tunnels { gre, ethernet, ipv4, ipv6 }
+    }
+
+    /// Goes to what A, the protocol of an IP packet, says that its payload at X is; on, when that is no tunnel.
+    fn jump(&self, code: &mut Assembler) {
+        for (protocol, inside) in [(IPV4_IN_IP, self.ipv4), (IPV6_IN_IP, self.ipv6), (GRE, self.gre)] {
+            code.jump_far_when_equal(protocol, inside);
+        }
+    }
+}
+
+/// Passes what comes from one of the ports or goes to it; on, with everything else.
+fn compose_ports(code: &mut Assembler, ports: &[u16], transport: JumpLabel) {
     code.place(transport);
     for at in [0, 2] {
         code.load(LoadSize::Two, at);
         code.return_when_one_of(ports.iter().map(|&port| port.into()), PASS);
     }
-    code.finish(DROP);
-    code.resolve()
 }
 
-/// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does, or at `ipv6` where that of a
-/// packet inside does (RFC 4213, 3). Of packets inside, no fragments are read.
-fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, ipv6: Option<JumpLabel>, transport: JumpLabel) {
+/// RFC 7348, 5: a UDP header, flags of which one is set, the number of the network. A is the destination port.
+fn compose_vxlan(code: &mut Assembler, ethernet: JumpLabel) {
+    code.return_unless_equal(4789, DROP);
+    code.load(LoadSize::Byte, 8);
+    code.return_unless_equal(0x08, DROP);
+    code.set(16);
+    code.add_to_x();
+    code.jump(ethernet);
+}
+
+/// RFC 2784, 2 and RFC 2890, 2: flags, the type of what follows, and up to three numbers as the flags say. Behind it the
+/// Ethernet header that a tunnel may carry.
+fn compose_gre(code: &mut Assembler, tunnels: &Tunnels) {
+    code.place(tunnels.gre);
+    code.load(LoadSize::Two, 2);
+    code.remember_in(1);
+    code.load(LoadSize::Two, 0);
+    // Other versions, and the routing of RFC 1701, are not read.
+    code.return_when_set(0x4007, DROP);
+    code.remember();
+    code.set(4);
+    code.add_to_x();
+    for flag in [0x8000, 0x2000, 0x1000] {
+        let [is_there, next] = [(); 2].map(|()| code.label());
+        code.recall();
+        code.jump_when_set(flag, is_there);
+        code.jump(next);
+        code.place(is_there);
+        code.set(4);
+        code.add_to_x();
+        code.place(next);
+    }
+    code.recall_from(1);
+    code.jump_when_equal(0x0800, tunnels.ipv4);
+    code.jump_when_equal(0x86dd, tunnels.ipv6);
+    code.return_unless_equal(0x6558, DROP);
+
+    code.place(tunnels.ethernet);
+    code.load(LoadSize::Two, 12);
+    code.remember();
+    code.set(14);
+    code.add_to_x();
+    code.recall();
+    code.jump_when_equal(0x0800, tunnels.ipv4);
+    code.jump_when_equal(0x86dd, tunnels.ipv6);
+    code.finish(DROP);
+}
+
+/// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does. Of packets with a tunnel in
+/// them, no fragments are read.
+fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, tunnels: Option<&Tunnels>, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv4);
     code.load(LoadSize::Byte, 9);
     code.jump_when_equal(UDP, known);
     code.jump_when_equal(TCP, known);
-    if let Some(ipv6) = ipv6 {
-        code.return_unless_equal(IPV6_IN_IPV4, DROP);
+    if let Some(tunnels) = tunnels {
         code.load(LoadSize::Two, 6);
         code.return_when_set(0x3fff, DROP);
+        code.load(LoadSize::Byte, 9);
+        code.remember();
         step_over_ipv4(code);
-        code.jump(ipv6);
-    } else {
-        code.finish(DROP);
+        code.recall();
+        tunnels.jump(code);
     }
+    code.finish(DROP);
     code.place(known);
     code.load(LoadSize::Two, 6);
     code.return_when_set(0x1fff, PASS);
@@ -171,7 +265,7 @@ fn step_over_ipv4(code: &mut Assembler) {
 }
 
 /// RFC 8200, 3 and 4; X is where the header begins, and at `transport` where that of UDP or TCP does.
-fn compose_ipv6(code: &mut Assembler, ipv6: JumpLabel, transport: JumpLabel) {
+fn compose_ipv6(code: &mut Assembler, ipv6: JumpLabel, tunnels: Option<&Tunnels>, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv6);
     code.load(LoadSize::Byte, 6);
@@ -187,6 +281,9 @@ fn compose_ipv6(code: &mut Assembler, ipv6: JumpLabel, transport: JumpLabel) {
             code.jump_when_equal(header, options);
         }
         code.jump_when_equal(FRAGMENT, fragment);
+        if let Some(tunnels) = tunnels {
+            tunnels.jump(code);
+        }
         code.return_unless_equal(AUTHENTICATION, DROP);
         code.finish(PASS);
 
@@ -211,6 +308,9 @@ fn compose_ipv6(code: &mut Assembler, ipv6: JumpLabel, transport: JumpLabel) {
     }
     code.jump_when_equal(UDP, known);
     code.jump_when_equal(TCP, known);
+    if let Some(tunnels) = tunnels {
+        tunnels.jump(code);
+    }
     code.return_when_one_of([HOP_BY_HOP, ROUTING, DESTINATION, FRAGMENT, AUTHENTICATION], PASS);
     code.finish(DROP);
     code.place(known);
@@ -223,11 +323,13 @@ const DROP: u32 = 0;
 const PASS: u32 = 1 << 18;
 
 const HOP_BY_HOP: u32 = 0;
+const IPV4_IN_IP: u32 = 4;
 const TCP: u32 = 6;
-const IPV6_IN_IPV4: u32 = 41;
 const UDP: u32 = 17;
+const IPV6_IN_IP: u32 = 41;
 const ROUTING: u32 = 43;
 const FRAGMENT: u32 = 44;
+const GRE: u32 = 47;
 const AUTHENTICATION: u32 = 51;
 const DESTINATION: u32 = 60;
 

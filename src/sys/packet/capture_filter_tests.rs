@@ -16,7 +16,7 @@ const ON_ETHERNET: Known = Known { kind: ARPHRD_ETHER, outgoing: false, interfac
 
 /// Runs a program; whether the packet passes. Panics at an operation or a jump that is none.
 fn run(program: &[Instruction], packet: &[u8], known: Known) -> bool {
-    let (mut a, mut x, mut memory, mut next) = (0u32, 0u32, 0u32, 0usize);
+    let (mut a, mut x, mut memory, mut next) = (0u32, 0u32, [0u32; 2], 0usize);
     loop {
         let Instruction { code, jt, jf, k } = program[next];
         next += 1;
@@ -52,8 +52,8 @@ fn run(program: &[Instruction], packet: &[u8], known: Known) -> bool {
             },
             0x00 => a = k,
             0x01 => x = k,
-            0x02 => memory = a,
-            0x60 => a = memory,
+            0x02 => memory[k as usize] = a,
+            0x60 => a = memory[k as usize],
             0x04 => a = a.wrapping_add(k),
             0x54 => a &= k,
             0x64 => a <<= k,
@@ -195,7 +195,7 @@ fn extension_headers_are_stepped_over() {
     check(&ethernet(&[], &ipv6(17, &[(51, short)], &ports(4000, 54))), ON_ETHERNET, true);
 }
 
-/// PPPoE and IPv6 in IPv4, on one interface; on all the tunnel's own shows it.
+/// PPPoE, IP in IP, GRE and VXLAN, on one interface; on all the tunnel's own shows it.
 #[test]
 fn tunnels_are_looked_into() {
     let pppoe = |protocol: [u8; 2], ip: &[u8]| {
@@ -205,7 +205,21 @@ fn tunnels_are_looked_into() {
         let inside4 = ipv4(17, 0, 4, &ports(4000, port));
         let inside6 = ipv6(6, &[(60, &[0, 1, 4, 0, 0, 0, 0])], &ports(port, 4000));
         let tunnel = ipv4(41, 0x4000, 4, &inside6);
+        let gre = |flags: u16, kind: u16, numbers: usize, inside: &[u8]| {
+            [&flags.to_be_bytes()[..], &kind.to_be_bytes(), &[7; 12][..4 * numbers], inside].concat()
+        };
+        let vxlan = |destination: u16, inside: &[u8]| {
+            [&ports(4000, destination)[..], &[8, 0, 0, 0, 0, 0, 5, 0], &ethernet(&[], inside)].concat()
+        };
         let packets = [
+            ethernet(&[], &ipv4(4, 0, 0, &inside4)),
+            ethernet(&[], &ipv6(4, &[(60, &[0, 1, 4, 0, 0, 0, 0])], &inside4)),
+            ethernet(&[], &ipv6(41, &[], &inside6)),
+            ethernet(&[], &ipv4(47, 0, 0, &gre(0, 0x0800, 0, &inside4))),
+            ethernet(&[], &ipv4(47, 0, 8, &gre(0xb000, 0x86dd, 3, &inside6))),
+            ethernet(&[0x8100], &ipv6(47, &[], &gre(0x2000, 0x6558, 1, &ethernet(&[], &inside4)))),
+            ethernet(&[], &ipv4(17, 0, 0, &vxlan(4789, &inside4))),
+            ethernet(&[], &ipv6(17, &[], &vxlan(4789, &inside6))),
             pppoe([0, 0x21], &inside4),
             pppoe([0, 0x57], &inside6),
             pppoe([0, 0x21], &tunnel),
@@ -219,7 +233,9 @@ fn tunnels_are_looked_into() {
         }
         check(&pppoe([0xc0, 0x21], &inside4), ON_ETHERNET, false);
         check(&ethernet(&[], &ipv4(41, 0x2000, 0, &inside6)), ON_ETHERNET, false);
-        check(&ethernet(&[], &ipv4(47, 0, 0, &inside6)), ON_ETHERNET, false);
+        check(&ethernet(&[], &ipv4(47, 0, 0, &gre(1, 0x0800, 0, &inside4))), ON_ETHERNET, false);
+        check(&ethernet(&[], &ipv4(47, 0x2000, 0, &gre(0, 0x0800, 0, &inside4))), ON_ETHERNET, false);
+        check(&ethernet(&[], &ipv4(17, 0, 0, &vxlan(4790, &inside4))), ON_ETHERNET, false);
     }
 }
 
