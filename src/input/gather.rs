@@ -12,8 +12,8 @@
 //!
 //! Nobody may be held up by it: a socket takes some 70 small writes of who polls for room, and a server that finds none
 //! loses messages. So a pause is as long as brings some [`FEW`] frames: shorter after one that brought more, longer after one
-//! that brought less. Where the shortest pause brings more, the connection is busy, and does not pause for a while: longer each
-//! time that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more rarely.
+//! that brought less. Where the shortest pause brings more, twice, the connection is busy, and does not pause for a while:
+//! longer each time that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more rarely.
 //!
 //! Pauses of several connections end together where they can, and share a wake-up.
 
@@ -77,6 +77,8 @@ pub struct Rhythm {
     /// Until when it does not pause, because it was busy, and for how long that was so.
     busy_until: Instant,
     busy: Duration,
+    /// Whether the last pauses brought more than the shortest should.
+    is_over: bool,
     /// Whether a pause went before this read.
     paused: bool,
     /// Reads without a pause after each pause that brought nothing, and those still to come.
@@ -91,6 +93,7 @@ impl Rhythm {
             pause: LONGEST_PAUSE,
             busy_until: now,
             busy: Duration::ZERO,
+            is_over: false,
             paused: false,
             rest: 0,
             resting: 0,
@@ -120,18 +123,24 @@ impl Rhythm {
 
     /// What the last pause brought decides about the next.
     fn learn(&mut self, frames: u32, now: Instant) {
-        if frames > FEW {
-            self.pause = self.pause * FEW / frames;
-        } else if frames <= FEW / 2 {
-            self.pause = (2 * self.pause).min(LONGEST_PAUSE);
-        }
-        if self.pause >= SHORTEST_PAUSE {
+        if frames <= FEW {
+            self.is_over = false;
             self.busy = Duration::ZERO;
+            if frames <= FEW / 2 {
+                self.pause = (2 * self.pause).min(LONGEST_PAUSE);
+            }
+            return;
+        }
+        self.pause = self.pause * FEW / frames;
+        if self.pause >= SHORTEST_PAUSE {
             return;
         }
         self.pause = SHORTEST_PAUSE;
-        self.busy = (2 * self.busy).clamp(BUSY, LONGEST_BUSY);
-        self.busy_until = now + self.busy;
+        // Once may be a sender, or a processor, that was late.
+        if core::mem::replace(&mut self.is_over, true) {
+            self.busy = (2 * self.busy).clamp(BUSY, LONGEST_BUSY);
+            self.busy_until = now + self.busy;
+        }
     }
 }
 
@@ -245,14 +254,18 @@ mod tests {
         assert_eq!(rhythm.after_read(0, false, start), None, "an unfinished frame");
         assert_eq!(rhythm.after_read(1, false, start + BUSY / 2), None);
         let mut now = start + BUSY;
-        let mut pause = LONGEST_PAUSE;
+        assert_eq!(rhythm.after_read(1, false, now), Some(LONGEST_PAUSE));
+        assert_eq!(rhythm.after_read(300, false, now), Some(SHORTEST_PAUSE), "once is nothing");
+        assert_eq!(rhythm.after_read(FEW, false, now), Some(SHORTEST_PAUSE));
+        assert_eq!(rhythm.after_read(300, false, now), Some(SHORTEST_PAUSE));
+        assert_eq!(rhythm.after_read(300, false, now), None);
+        now += BUSY;
         // Each pause that finds it busy is followed by a longer time without.
-        for busy in [BUSY, 2 * BUSY, 4 * BUSY, 8 * BUSY, LONGEST_BUSY, LONGEST_BUSY] {
-            assert_eq!(rhythm.after_read(1, false, now), Some(pause), "{busy:?}");
+        for busy in [2 * BUSY, 4 * BUSY, 8 * BUSY, LONGEST_BUSY, LONGEST_BUSY] {
+            assert_eq!(rhythm.after_read(1, false, now), Some(SHORTEST_PAUSE), "{busy:?}");
             assert_eq!(rhythm.after_read(300, false, now), None);
             assert_eq!(rhythm.after_read(1, false, now + busy - SHORTEST_PAUSE), None);
             now += busy;
-            pause = SHORTEST_PAUSE;
         }
     }
 
