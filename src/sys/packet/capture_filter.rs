@@ -9,7 +9,7 @@
 //! tun, ppp, wireguard | IP ...
 //! ```
 //!
-//! Tunnels are looked into, one deep: IP in IP, GRE and VXLAN. So the program has the part for IP twice, for what is outside
+//! TunnelParts are looked into, one deep: IP in IP, GRE and VXLAN. So the program has the part for IP twice, for what is outside
 //! and for what is in it:
 //!
 //! ```text
@@ -133,7 +133,7 @@ pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     code.jump_when_equal(0x60, ipv6);
     code.finish(DROP);
 
-    let tunnels = looks_into_tunnels.then(|| Tunnels::labels(&mut code));
+    let tunnels = looks_into_tunnels.then(|| TunnelParts::labels(&mut code));
     let transport = code.label();
     compose_ipv4(&mut code, ipv4, tunnels.as_ref(), transport);
     compose_ipv6(&mut code, ipv6, tunnels.as_ref(), transport);
@@ -153,17 +153,17 @@ pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
 }
 
 /// Places for what is inside a tunnel; X is where it begins.
-struct Tunnels {
+struct TunnelParts {
     gre: JumpLabel,
     ethernet: JumpLabel,
     ipv4: JumpLabel,
     ipv6: JumpLabel,
 }
 
-impl Tunnels {
+impl TunnelParts {
     fn labels(code: &mut Assembler) -> Self {
         let [gre, ethernet, ipv4, ipv6] = [(); 4].map(|()| code.label());
-        Tunnels { gre, ethernet, ipv4, ipv6 }
+        TunnelParts { gre, ethernet, ipv4, ipv6 }
     }
 
     /// Goes to what A, the protocol of an IP packet, says that its payload at X is; on, when that is no tunnel.
@@ -195,7 +195,7 @@ fn compose_vxlan(code: &mut Assembler, ethernet: JumpLabel) {
 
 /// RFC 2784, 2 and RFC 2890, 2: flags, the type of what follows, and up to three numbers as the flags say. Behind it the
 /// Ethernet header that a tunnel may carry.
-fn compose_gre(code: &mut Assembler, tunnels: &Tunnels) {
+fn compose_gre(code: &mut Assembler, tunnels: &TunnelParts) {
     code.place(tunnels.gre);
     code.load(LoadSize::Two, 2);
     code.remember_in(1);
@@ -233,7 +233,7 @@ fn compose_gre(code: &mut Assembler, tunnels: &Tunnels) {
 
 /// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does. Of packets with a tunnel in
 /// them, no fragments are read.
-fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, tunnels: Option<&Tunnels>, transport: JumpLabel) {
+fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, tunnels: Option<&TunnelParts>, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv4);
     code.load(LoadSize::Byte, 9);
@@ -265,7 +265,7 @@ fn step_over_ipv4(code: &mut Assembler) {
 }
 
 /// RFC 8200, 3 and 4; X is where the header begins, and at `transport` where that of UDP or TCP does.
-fn compose_ipv6(code: &mut Assembler, ipv6: JumpLabel, tunnels: Option<&Tunnels>, transport: JumpLabel) {
+fn compose_ipv6(code: &mut Assembler, ipv6: JumpLabel, tunnels: Option<&TunnelParts>, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv6);
     code.load(LoadSize::Byte, 6);
