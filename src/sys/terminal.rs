@@ -18,10 +18,10 @@ pub struct Terminal {
     before: Termios,
 }
 
-/// Alternate screen, no cursor, no automatic line breaks.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
+/// Alternate screen, no cursor, no automatic line breaks; the mouse's buttons, of which the wheel is two, in the form without limits.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?1000h\x1b[?1006h\x1b[2J";
 /// The reverse.
-const LEAVE: &[u8] = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
+const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 impl Terminal {
     /// Takes the terminal.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::json::{JsonValue, decimal};
+use super::log::LogAnswer;
 
 /// Rows of a table.
 pub type Rows = Vec<(String, u64)>;
@@ -23,6 +24,8 @@ pub struct Answers {
     pub streams: Vec<String>,
     /// `/metrics`, when it was asked for.
     pub metrics: Option<Metrics>,
+    /// `/log`, when it was asked for.
+    pub log: Option<LogAnswer>,
 }
 
 impl Answers {

@@ -31,6 +31,12 @@ pub enum KeyPress {
     Home,
     /// The last.
     End,
+    /// The wheel of the mouse, away from the user.
+    WheelUp,
+    /// The wheel of the mouse, to the user.
+    WheelDown,
+    /// Backspace.
+    Backspace,
     /// Escape, alone.
     Escape,
     /// Control and C, or D: away from here.
@@ -66,6 +72,9 @@ impl KeyDecoder {
     fn take(&self) -> Option<Option<KeyPress>> {
         match *self.pending {
             [ESCAPE] | [ESCAPE, b'[' | b'O'] => None,
+            // The mouse in its old form: button and place, a byte each.
+            [ESCAPE, b'[', b'M', ref rest @ ..] if rest.len() < 3 => None,
+            [ESCAPE, b'[', b'M', button, ..] => Some(wheel(u32::from(button.wrapping_sub(0x20)))),
             [ESCAPE, b'[', .., last] if !(0x40..=0x7e).contains(&last) => None,
             [ESCAPE, b'[' | b'O', ref middle @ .., last] => Some(sequence(middle, last)),
             [ESCAPE, ..] => Some(None),
@@ -81,14 +90,30 @@ fn single(byte: u8) -> Option<KeyPress> {
     match byte {
         b'\r' | b'\n' => Some(KeyPress::Enter),
         b'\t' => Some(KeyPress::Tab),
+        0x08 | 0x7f => Some(KeyPress::Backspace),
         0x03 | 0x04 => Some(KeyPress::Interrupt),
         0x20..=0x7e => Some(KeyPress::Letter(char::from(byte))),
         _ => None,
     }
 }
 
+/// The button of a mouse: only the wheel does something.
+fn wheel(button: u32) -> Option<KeyPress> {
+    match button {
+        64 => Some(KeyPress::WheelUp),
+        65 => Some(KeyPress::WheelDown),
+        _ => None,
+    }
+}
+
 fn sequence(middle: &[u8], last: u8) -> Option<KeyPress> {
     match (middle, last) {
+        // The mouse: `<`, button, column and row; `M` is pressed, `m` is released.
+        ([b'<', mouse @ ..], b'M') => {
+            let button = core::str::from_utf8(mouse).ok()?.split(';').next()?;
+            wheel(button.parse().ok()?)
+        }
+        ([b'<', ..], _) => None,
         (_, b'A') => Some(KeyPress::Up),
         (_, b'B') => Some(KeyPress::Down),
         (_, b'C') => Some(KeyPress::Right),
@@ -133,9 +158,24 @@ mod tests {
     }
 
     #[test]
+    fn the_wheel_is_two_keys() {
+        for bytes in [&b"\x1b[<64;12;120M\x1b[<65;200;120Mx\x7f"[..], b"\x1b[M`!!\x1b[Ma\xf0!x\x08"] {
+            let expected =
+                [KeyPress::WheelUp, KeyPress::WheelDown, KeyPress::Letter('x'), KeyPress::Backspace];
+            assert_eq!(keys(&[bytes]), expected);
+            assert_eq!(keys(&[&bytes[..2], &bytes[2..]]), expected);
+        }
+    }
+
+    #[test]
     fn what_stands_for_no_key_is_passed_over() {
         assert_eq!(keys(&[b"\x1b[200~\x1b[1;5Cx\x1b[?1;2c\0\xff"]), [KeyPress::Right, KeyPress::Letter('x')]);
         assert_eq!(keys(&[b"\x1b", b"q"]), [KeyPress::Escape, KeyPress::Letter('q')]);
+        // Buttons, movements, and what is no number.
+        assert_eq!(
+            keys(&[b"\x1b[<0;1;1M\x1b[<0;1;1m\x1b[<35;9;9M\x1b[<;1MA\x1b[M ab"]),
+            [KeyPress::Letter('A')]
+        );
         assert_eq!(
             keys(&[&[b"\x1b[".as_slice(), &[b'1'; 100], b"~q"].concat()]).last(),
             Some(&KeyPress::Letter('q'))

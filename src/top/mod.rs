@@ -16,6 +16,8 @@
 pub mod answers;
 pub mod json;
 pub mod keys;
+mod log;
+mod log_view;
 mod numbers;
 mod request;
 mod state;
@@ -34,6 +36,7 @@ use crate::sys::terminal::Terminal;
 use crate::values::encoding::percent_encoded;
 use answers::{Answers, Metrics};
 use keys::{KeyDecoder, KeyPress};
+use log::LogAnswer;
 use request::ApiClient;
 use state::{KeyAction, ScreenState, View};
 use target::DaemonTarget;
@@ -154,11 +157,44 @@ fn fetch<'t>(
 ) -> impl Future<Output = Result<Answers, String>> + use<'t> {
     let stream = state.stream.clone();
     let metrics = state.view.wants_metrics() || rounds.is_multiple_of(METRICS_EVERY);
+    let log = (state.view == View::Log).then(|| LogRequest::of(state));
     *rounds = rounds.wrapping_add(1);
-    async move { ask(target, stream.as_deref(), metrics).await }
+    async move { ask(target, stream.as_deref(), metrics, log).await }
 }
 
-async fn ask(target: &DaemonTarget, stream: Option<&str>, metrics: bool) -> Result<Answers, String> {
+/// The paths that ask for the log.
+struct LogRequest {
+    log: String,
+    pairs: Option<String>,
+}
+
+impl LogRequest {
+    fn of(state: &ScreenState) -> Self {
+        LogRequest {
+            log: log::log_path(&state.log, state.stream.as_deref(), ROWS),
+            pairs: log::pairs_path(&state.log.subject, log_view::PAIRS),
+        }
+    }
+
+    async fn ask(self, connection: &mut ApiClient<'_>) -> Result<LogAnswer, String> {
+        let rows = match connection.get_or_reason(&self.log).await? {
+            Some(body) => log::rows(&body),
+            None => Err("the daemon remembers nothing: its history is off".to_owned()),
+        };
+        let pairs = match self.pairs.filter(|_| rows.is_ok()) {
+            Some(path) => connection.get_or_reason(&path).await?.map_or(Vec::new(), |body| log::pairs(&body)),
+            None => Vec::new(),
+        };
+        Ok(LogAnswer { rows, pairs })
+    }
+}
+
+async fn ask(
+    target: &DaemonTarget,
+    stream: Option<&str>,
+    metrics: bool,
+    log: Option<LogRequest>,
+) -> Result<Answers, String> {
     let mut connection = ApiClient::open(target).await?;
     let of = stream.map(|stream| format!("&stream={}", percent_encoded(stream))).unwrap_or_default();
     let names = views::LATENCY.iter().chain(&views::TRANSPORT).map(|&(counter, _)| counter);
@@ -182,19 +218,25 @@ async fn ask(target: &DaemonTarget, stream: Option<&str>, metrics: bool) -> Resu
     let tables = connection.get_if_built(&format!("/tables?n={ROWS}{of}")).await?;
     let streams = connection.get("/streams").await?;
     let metrics = if metrics { Some(Metrics::parse(&connection.get(METRICS).await?)) } else { None };
+    let log = match log {
+        Some(request) => Some(request.ask(&mut connection).await?),
+        None => None,
+    };
     Ok(Answers {
         counters: answers::counters(&counters)?,
         not_kept: tables.as_deref().and_then(answers::not_kept),
         tables: tables.map_or(Ok(Default::default()), |body| answers::tables(&body))?,
         streams: answers::streams(&streams)?,
         metrics,
+        log,
     })
 }
 
 /// Prints all views once.
 async fn print(target: &DaemonTarget) -> Result<(), String> {
     let mut state = ScreenState::default();
-    state.take(ask(target, None, true).await);
+    let log = LogRequest::of(&state);
+    state.take(ask(target, None, true, Some(log)).await);
     if let Some((why, _)) = &state.trouble {
         return Err(format!("{}: {why}", target.shown));
     }
@@ -205,7 +247,8 @@ async fn print(target: &DaemonTarget) -> Result<(), String> {
         out.push_str(&format!("\n== {} ==\n", view.name()));
         let mut shown = ScreenState { view, ..ScreenState::default() };
         (shown.answers, shown.metrics) = (state.answers.clone(), state.metrics.clone());
-        shown.row = if view == View::Streams { usize::MAX } else { 0 };
+        shown.log_answer = state.log_answer.clone();
+        shown.row = if matches!(view, View::Streams | View::Log) { usize::MAX } else { 0 };
         for line in views::view(&shown, view, widgets::PanelSize { width, height, look }) {
             line.write(usize::MAX, look, &mut out);
             out.push('\n');

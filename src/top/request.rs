@@ -98,6 +98,20 @@ impl<'t> ApiClient<'t> {
         }
     }
 
+    /// The same, with the body of an answer that says what is wrong with the question (400).
+    ///
+    /// # Errors
+    ///
+    /// Why not, in words.
+    pub async fn get_or_reason(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        let asked = within_patience(self.ask(path)).await;
+        match asked.map_err(|error| error.to_string())? {
+            (200 | 400, body) => Ok(Some(body)),
+            (404 | 501, _) => Ok(None),
+            (status, _) => Err(format!("the answer is {status}")),
+        }
+    }
+
     async fn ask(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
         let DaemonTarget { authority, base, credentials, .. } = self.target;
         let mut request = format!("GET {base}{path} HTTP/1.1\r\nHost: {authority}\r\n");

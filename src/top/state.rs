@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::answers::{Answers, Metrics};
 use super::keys::KeyPress;
+use super::log::{FILTER_LETTERS, LogAnswer, LogOrder, LogPlace, LogRow, LogSubject, PLACES};
 
 /// A screen full of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +24,15 @@ pub enum View {
     Streams,
     /// Inputs and outputs.
     Outputs,
+    /// The last exchanges.
+    Log,
     /// Tables of countries.
     Countries,
 }
 
 impl View {
     /// All of them, in the order of their keys: 1, 2, ...
-    pub const ALL: [View; 8] = [
+    pub const ALL: [View; 9] = [
         View::Overview,
         View::Domains,
         View::Clients,
@@ -37,6 +40,7 @@ impl View {
         View::Types,
         View::Streams,
         View::Outputs,
+        View::Log,
         View::Countries,
     ];
 
@@ -50,6 +54,7 @@ impl View {
             View::Types => "Types",
             View::Streams => "Streams",
             View::Outputs => "Outputs",
+            View::Log => "Log",
             View::Countries => "Countries",
         }
     }
@@ -62,7 +67,7 @@ impl View {
             View::Tlds => "tlds",
             View::Countries => "countries",
             View::Types => "rrtypes",
-            View::Overview | View::Streams | View::Outputs => "",
+            View::Overview | View::Streams | View::Outputs | View::Log => "",
         }
     }
 
@@ -104,6 +109,16 @@ pub struct ScreenState {
     pub trouble: Option<(String, Instant)>,
     /// First row shown, or the row that is chosen.
     pub row: usize,
+    /// The place that is shown.
+    pub log: LogPlace,
+    /// The places before it, to go back to.
+    pub log_before: Vec<LogPlace>,
+    /// The order of the log.
+    pub log_order: LogOrder,
+    /// The last answer for it, in that order.
+    pub log_answer: Option<LogAnswer>,
+    /// The filter while it is typed.
+    pub typed: Option<String>,
     /// Which table of domains is shown where there is room for one.
     pub flag: usize,
     /// Nothing is fetched for now.
@@ -116,6 +131,9 @@ pub struct ScreenState {
 
 /// Rounds that are remembered: more than a screen has columns.
 const HISTORY: usize = 512;
+
+/// Rows that a step of the wheel goes.
+const WHEEL: usize = 3;
 
 /// Seconds between two rounds: least, usual, most.
 const INTERVALS: (u64, u64, u64) = (1, 2, 60);
@@ -131,6 +149,11 @@ impl Default for ScreenState {
             history: VecDeque::new(),
             trouble: None,
             row: 0,
+            log: LogPlace::default(),
+            log_before: Vec::new(),
+            log_order: LogOrder::default(),
+            log_answer: None,
+            typed: None,
             flag: 0,
             paused: false,
             help: false,
@@ -158,6 +181,9 @@ impl ScreenState {
         if self.history.len() > HISTORY {
             self.history.pop_front();
         }
+        if let Some(log) = answers.log.take() {
+            self.take_log(log);
+        }
         self.answers = Some(answers);
         self.row = self.row.min(self.rows().saturating_sub(1));
     }
@@ -167,7 +193,19 @@ impl ScreenState {
         if core::mem::take(&mut self.help) && key != KeyPress::Letter('q') && key != KeyPress::Interrupt {
             return KeyAction::Draw;
         }
+        if let Some(typed) = self.typed.take() {
+            return self.type_filter(typed, key);
+        }
+        if self.view == View::Log
+            && let Some(action) = self.press_in_log(key)
+        {
+            return action;
+        }
         match key {
+            KeyPress::Letter('/') => {
+                self.typed = Some(self.log.filter.clone());
+                return self.show(View::Log);
+            }
             KeyPress::Letter('q' | 'Q') | KeyPress::Interrupt => return KeyAction::Quit,
             KeyPress::Letter('?' | 'h' | 'H') => self.help = true,
             KeyPress::Letter(' ') => {
@@ -193,6 +231,8 @@ impl ScreenState {
             KeyPress::Down => self.row = (self.row + 1).min(self.rows().saturating_sub(1)),
             KeyPress::PageUp => self.row = self.row.saturating_sub(10),
             KeyPress::PageDown => self.row = (self.row + 10).min(self.rows().saturating_sub(1)),
+            KeyPress::WheelUp => self.row = self.row.saturating_sub(WHEEL),
+            KeyPress::WheelDown => self.row = (self.row + WHEEL).min(self.rows().saturating_sub(1)),
             KeyPress::Home => self.row = 0,
             KeyPress::End => self.row = self.rows().saturating_sub(1),
             KeyPress::Enter if self.view == View::Streams => {
@@ -200,7 +240,7 @@ impl ScreenState {
                 self.show(View::Overview);
                 return self.choose(chosen);
             }
-            KeyPress::Enter | KeyPress::Escape => {}
+            KeyPress::Enter | KeyPress::Escape | KeyPress::Backspace => {}
         }
         KeyAction::Draw
     }
@@ -219,11 +259,107 @@ impl ScreenState {
     fn rows(&self) -> usize {
         let table = match (self.view, self.view.group()) {
             (View::Streams, _) => return self.streams().len() + 1,
+            (View::Log, _) => return self.log_rows().len(),
             (_, "") => return 1,
             (_, group) => group,
         };
         let flags = self.answers.as_ref().and_then(|answers| answers.tables.get(table));
         flags.and_then(|flags| flags.values().map(Vec::len).max()).unwrap_or(0)
+    }
+
+    /// Whether a filter is typed.
+    pub fn is_typing(&self) -> bool {
+        self.typed.is_some()
+    }
+
+    /// The exchanges that are shown.
+    fn log_rows(&self) -> &[LogRow] {
+        let rows = self.log_answer.as_ref().and_then(|answer| answer.rows.as_ref().ok());
+        rows.map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes exchanges. Whoever went down to one stays there while newer ones come; at the first row the newest is chosen.
+    fn take_log(&mut self, mut answer: LogAnswer) {
+        let chosen = if self.view == View::Log && self.row > 0 {
+            self.log_rows().get(self.row).cloned()
+        } else {
+            None
+        };
+        if let Ok(rows) = &mut answer.rows {
+            self.log_order.sort(rows);
+            let is_same = |row: &LogRow, chosen: &LogRow| {
+                (&row.timestamp, &row.client, &row.name, &row.rrtype)
+                    == (&chosen.timestamp, &chosen.client, &chosen.name, &chosen.rrtype)
+            };
+            if let Some(at) = chosen.and_then(|chosen| rows.iter().position(|row| is_same(row, &chosen))) {
+                self.row = at;
+            }
+        }
+        self.log_answer = Some(answer);
+    }
+
+    /// Does what a key says in the log alone; `None` if it says the same as everywhere.
+    fn press_in_log(&mut self, key: KeyPress) -> Option<KeyAction> {
+        let row = self.log_rows().get(self.row);
+        let device = row
+            .map(|row| LogSubject::Device(row.who().to_owned()))
+            .filter(|_| row.is_some_and(|row| row.who() != "-"));
+        let name = row.filter(|row| row.name != "-").map(|row| LogSubject::Name(row.name.clone()));
+        let next = match (key, &self.log.subject) {
+            (KeyPress::Letter('s' | 'S'), _) => {
+                self.log_order = self.log_order.next();
+                self.row = 0;
+                // From the newest one on, which is the order of the daemon.
+                return Some(KeyAction::Fetch);
+            }
+            (KeyPress::Enter, LogSubject::Device(_)) | (KeyPress::Letter('n' | 'N'), _) => name,
+            (KeyPress::Enter, _) => device,
+            (KeyPress::Escape | KeyPress::Backspace, _) => return Some(self.go_back()),
+            _ => return None,
+        };
+        let Some(subject) = next else { return Some(KeyAction::Draw) };
+        if subject == self.log.subject {
+            return Some(KeyAction::Draw);
+        }
+        let here = LogPlace { row: self.row, ..core::mem::take(&mut self.log) };
+        if self.log_before.len() == PLACES {
+            self.log_before.remove(0);
+        }
+        self.log_before.push(here);
+        Some(self.go_to(LogPlace { subject, ..LogPlace::default() }))
+    }
+
+    /// To the place before; where there is none, away from the filter.
+    fn go_back(&mut self) -> KeyAction {
+        match self.log_before.pop() {
+            Some(place) => self.go_to(place),
+            None if self.log.filter.is_empty() => KeyAction::Draw,
+            None => self.go_to(LogPlace::default()),
+        }
+    }
+
+    fn go_to(&mut self, place: LogPlace) -> KeyAction {
+        (self.row, self.log, self.log_answer) = (place.row, place, None);
+        KeyAction::Fetch
+    }
+
+    /// A key of the filter's line.
+    fn type_filter(&mut self, mut typed: String, key: KeyPress) -> KeyAction {
+        match key {
+            KeyPress::Interrupt => return KeyAction::Quit,
+            KeyPress::Escape => return KeyAction::Draw,
+            KeyPress::Enter => {
+                let filter = typed.trim().to_owned();
+                return self.go_to(LogPlace { filter, row: 0, ..self.log.clone() });
+            }
+            KeyPress::Backspace => {
+                typed.pop();
+            }
+            KeyPress::Letter(letter) if typed.len() < FILTER_LETTERS => typed.push(letter),
+            _ => {}
+        }
+        self.typed = Some(typed);
+        KeyAction::Draw
     }
 
     fn show(&mut self, view: View) -> KeyAction {
@@ -287,7 +423,7 @@ mod tests {
         assert_eq!(state.view, View::Domains);
         state.press(KeyPress::BackTab);
         state.press(KeyPress::Left);
-        assert_eq!(state.view, View::Outputs, "there are no countries");
+        assert_eq!(state.view, View::Log, "there are no countries");
         state.press(KeyPress::Right);
         assert_eq!(state.view, View::Overview);
         assert_eq!(state.press(KeyPress::Letter('q')), KeyAction::Quit);
@@ -312,6 +448,89 @@ mod tests {
             });
             assert_eq!((state.stream.as_deref(), state.view), (expected, View::Overview));
         }
+    }
+
+    fn with_log(state: &mut ScreenState, names: &[&str]) {
+        let row = |name: &&str| LogRow {
+            timestamp: format!("2026-01-01T10:00:00.{name}"),
+            client: "192.0.2.1".to_owned(),
+            device: "tv".to_owned(),
+            name: format!("{name}.example."),
+            ..LogRow::default()
+        };
+        let log = LogAnswer { rows: Ok(names.iter().map(row).collect()), pairs: Vec::new() };
+        state.take(Ok(Answers { log: Some(log), ..Answers::default() }));
+    }
+
+    #[test]
+    fn from_a_row_to_its_device_to_a_name_and_back() {
+        let mut state = ScreenState::default();
+        assert_eq!(state.press(KeyPress::Letter('l')), KeyAction::Fetch);
+        assert_eq!(
+            (state.view, state.press(KeyPress::Enter)),
+            (View::Log, KeyAction::Draw),
+            "there is no row"
+        );
+        with_log(&mut state, &["c", "b", "a"]);
+        state.press(KeyPress::Down);
+        // Newer ones come, and the same one stays chosen.
+        with_log(&mut state, &["e", "d", "c", "b", "a"]);
+        assert_eq!(state.row, 3);
+        assert_eq!(state.press(KeyPress::Enter), KeyAction::Fetch);
+        assert_eq!((&state.log.subject, state.row), (&LogSubject::Device("tv".to_owned()), 0));
+        with_log(&mut state, &["b"]);
+        assert_eq!(state.press(KeyPress::Enter), KeyAction::Fetch);
+        assert_eq!(state.log.subject, LogSubject::Name("b.example.".to_owned()));
+        with_log(&mut state, &["b"]);
+        assert_eq!(state.press(KeyPress::Letter('n')), KeyAction::Draw, "it is there already");
+        for subject in [LogSubject::Device("tv".to_owned()), LogSubject::All] {
+            assert_eq!(state.press(KeyPress::Escape), KeyAction::Fetch);
+            assert_eq!(state.log.subject, subject);
+        }
+        assert_eq!(state.row, 3, "where it was left");
+        assert_eq!(state.press(KeyPress::Escape), KeyAction::Draw);
+        with_log(&mut state, &["e", "d", "c", "b", "a"]);
+        for _ in 0..2 * PLACES {
+            state.press(KeyPress::Letter('n'));
+            with_log(&mut state, &["b"]);
+            state.press(KeyPress::Enter);
+            with_log(&mut state, &["b"]);
+        }
+        assert_eq!(state.log_before.len(), PLACES);
+    }
+
+    #[test]
+    fn a_filter_is_typed() {
+        let mut state = ScreenState::default();
+        let type_in = |state: &mut ScreenState, keys: &str| {
+            keys.chars().map(|key| state.press(KeyPress::Letter(key))).last()
+        };
+        assert_eq!(type_in(&mut state, "/"), Some(KeyAction::Fetch));
+        assert_eq!((state.view, state.is_typing()), (View::Log, true));
+        assert_eq!(type_in(&mut state, "quit 1"), Some(KeyAction::Draw), "letters are letters");
+        state.press(KeyPress::Backspace);
+        assert_eq!(state.press(KeyPress::Enter), KeyAction::Fetch);
+        assert_eq!((state.log.filter.as_str(), state.is_typing()), ("quit", false));
+        type_in(&mut state, "/x");
+        assert_eq!(state.press(KeyPress::Escape), KeyAction::Draw);
+        assert_eq!(state.log.filter, "quit", "nothing happened");
+        assert_eq!(state.press(KeyPress::Escape), KeyAction::Fetch);
+        assert_eq!(state.log.filter, "");
+        type_in(&mut state, "/");
+        type_in(&mut state, &"x".repeat(2 * FILTER_LETTERS));
+        assert_eq!(state.typed.as_ref().map(String::len), Some(FILTER_LETTERS));
+        assert_eq!(state.press(KeyPress::Interrupt), KeyAction::Quit);
+    }
+
+    #[test]
+    fn the_wheel_goes_through_rows() {
+        let mut state = with_streams(&["a", "b", "c", "d", "e"]);
+        state.press(KeyPress::Letter('6'));
+        let rows = [KeyPress::WheelDown, KeyPress::WheelDown, KeyPress::WheelUp].map(|key| {
+            state.press(key);
+            state.row
+        });
+        assert_eq!(rows, [3, 5, 2]);
     }
 
     #[test]

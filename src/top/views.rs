@@ -6,6 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::answers::{Answers, SampleGroup};
+use super::log_view;
 use super::numbers::{bytes, count, latency as latency_text, rate, share, span};
 use super::state::{ScreenState, View};
 use super::text::{StyledLine, TerminalStyle, TextStyle, beside};
@@ -56,6 +57,7 @@ pub fn view(state: &ScreenState, view: View, room: PanelSize) -> Vec<StyledLine>
         View::Types => types(state, answers, room),
         View::Streams => streams(state, room),
         View::Outputs => outputs(state, room),
+        View::Log => log_view::log(state, room),
     }
 }
 
@@ -93,7 +95,9 @@ fn header(state: &ScreenState, shown: &str, width: usize) -> StyledLine {
 fn tabs(state: &ScreenState, width: usize) -> StyledLine {
     let views =
         View::ALL.iter().enumerate().filter(|(_, view)| **view != View::Countries || state.has_countries());
-    let long: usize = views.clone().map(|(_, view)| view.name().len() + 4).sum();
+    let dropping = dropped_a_second(state);
+    let warning = if dropping > 0.0 { format!("  outputs drop {} ", rate(dropping)) } else { String::new() };
+    let long: usize = views.clone().map(|(_, view)| view.name().len() + 4).sum::<usize>() + warning.len();
     let mut line = StyledLine::new();
     for (number, &view) in views {
         let name = if long <= width || view == state.view { view.name() } else { "" };
@@ -101,19 +105,19 @@ fn tabs(state: &ScreenState, width: usize) -> StyledLine {
         let style = if view == state.view { TextStyle::Inverse } else { TextStyle::Plain };
         line.push(style, if name.is_empty() { text.trim_end() } else { &text });
     }
-    let dropping = dropped_a_second(state);
-    if dropping > 0.0 {
-        line.push(TextStyle::Bad, &format!("  outputs drop {} ", rate(dropping)));
-    }
+    line.push(TextStyle::Bad, &warning);
     line
 }
 
 fn help() -> Vec<StyledLine> {
     let rows = [
-        ("1 - 8, o d c t s", "show a view; also Tab and the arrows left and right"),
+        ("1 - 9, o d c t s l", "show a view; also Tab and the arrows left and right"),
         ("< >", "the stream before, the next one"),
         ("a", "all streams"),
-        ("Up Down PgUp PgDn", "go through the rows; Enter chooses a stream"),
+        ("Up Down PgUp PgDn", "go through the rows, as the wheel does; Enter chooses a stream"),
+        ("/", "filter the log: words of a name, an address, KEY=VALUE; Enter"),
+        ("Enter, n; Escape", "in the log: the device of a row, its name; back"),
+        ("s", "in the log: sort by the next column"),
         ("f", "the other table, where there is room for one only"),
         ("Space", "pause"),
         ("+ -", "more often, less often"),

@@ -2,6 +2,7 @@
 
 use super::super::answers::Metrics;
 use super::super::keys::KeyPress;
+use super::super::log::{LogAnswer, LogRow, LogSubject};
 use super::*;
 use std::time::Instant;
 
@@ -37,6 +38,18 @@ fn full() -> ScreenState {
         );
         Some((Metrics::parse(text.as_bytes()), Instant::now()))
     };
+    let log_row = |at: usize| LogRow {
+        timestamp: "2026-01-01T10:00:00.123456+00:00".to_owned(),
+        client: "2001:0db8:1111:2222:3333:4444:5555:6666".to_owned(),
+        device: "東京\u{1b}[m".repeat(at % 3),
+        name: "x".repeat(at * 3),
+        rrtype: "TYPE65535".to_owned(),
+        status: ["answered", "blocked", "error"][at % 3].to_owned(),
+        rcode: "RCODE4095".to_owned(),
+        latency: (at % 2 == 0).then_some(at as f64),
+        answer: "-".to_owned(),
+    };
+    answers.log = Some(LogAnswer { rows: Ok((0..50).map(log_row).collect()), pairs: rows(9) });
     let mut state = ScreenState { metrics: metrics(9), metrics_before: metrics(1), ..ScreenState::default() };
     (0..600).for_each(|_| state.take(Ok(answers.clone())));
     state
@@ -79,6 +92,50 @@ fn every_view_fits_every_screen() {
             }
         }
     }
+}
+
+#[test]
+fn the_log_fits_in_every_state() {
+    let mut state = full();
+    let look = TerminalStyle { styles: true, colours: false, unicode: true };
+    state.view = View::Log;
+    for subject in [LogSubject::All, LogSubject::Device("tv".repeat(90)), LogSubject::Name("a.".to_owned())] {
+        for typed in [None, Some("x".repeat(200))] {
+            for rows in [Err("no such status".to_owned()), state.log_answer.as_ref().unwrap().rows.clone()] {
+                state.log.subject = subject.clone();
+                state.typed = typed.clone();
+                let answer = LogAnswer { rows, pairs: vec![("a.example.".to_owned(), 7)] };
+                let mut state = ScreenState { log_answer: Some(answer), ..full_without_log(&state) };
+                state.row = 49;
+                for size in [(1, 1), (20, 5), (40, 15), (80, 24), (146, 40)] {
+                    let lines = draw(&state, "x", size, look);
+                    assert!(lines.len() <= size.1, "{size:?}");
+                    let shown = |line: &StyledLine| {
+                        let mut text = String::new();
+                        line.write(size.0, TerminalStyle { styles: false, ..look }, &mut text);
+                        text
+                    };
+                    let text: String = lines.iter().map(|line| shown(line) + "\n").collect();
+                    assert!(
+                        text.lines()
+                            .all(|line| StyledLine::new().with(TextStyle::Plain, line).width() <= size.0)
+                    );
+                    // The row that is chosen is in sight.
+                    assert!(
+                        size.1 < 24
+                            || state.log_answer.as_ref().unwrap().rows.is_err()
+                            || text.contains("blocked"),
+                        "{text}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The same place in the log.
+fn full_without_log(state: &ScreenState) -> ScreenState {
+    ScreenState { view: state.view, log: state.log.clone(), typed: state.typed.clone(), ..full() }
 }
 
 #[test]

@@ -157,7 +157,7 @@ def test_every_view_on_screens_of_every_size():
                 screen.wait(is_live)
                 for key, title in (("1", "Overview"), ("2", "Domains"), ("3", "Clients"), ("4", "TLDs"),
                                    ("5", "Types"),
-                                   ("6", "Streams"), ("7", "Outputs")):
+                                   ("6", "Streams"), ("7", "Outputs"), ("8", "Log")):
                     screen.press(key)
                     shown = screen.wait(f" {key} {title}"[:max(3, size[0] - 12)])
                     screen.pump(0.3)
@@ -239,6 +239,145 @@ def test_other_sizes_while_it_runs():
                 assert all(screen.screen.buffer[0][column].reverse for column in range(size[0])), size
                 assert sum(line.count(" 1 Overview")
                            for line in screen.text().splitlines()) == 1, screen.text()
+
+
+@contextlib.contextmanager
+def remembered(extra=""):
+    """A daemon that remembers: a device with a name asked for two names, another one for one, and only one was answered;
+    and who sends it more, each query with a time of its own."""
+    names = '[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"\n'
+    with Daemon(names + extra, fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        at = [1_600_000_000]
+
+        def ask(name, address=b"\xc0\x00\x02\x0a", rcode=None):
+            at[0] += 1
+            ident = at[0] & 0xFFFF
+            sender.send(message(5, dns(name, ident=ident, flags=0x0100), when=(at[0], 0), address=address))
+            if rcode is not None:
+                sender.send(message(6, dns(name, ident=ident, flags=0x8180 | rcode), when=(at[0], 25_000_000),
+                                    address=address))
+
+        ask("www.example.com.", rcode=0)
+        ask("printer.example.net.", b"\xc0\x00\x02\x14")
+        ask("ads.example.org.")
+        yield daemon, ask
+        sender.stop()
+
+
+def rows_of(text):
+    """The rows of the log on a screen: what stands in them, by columns of blanks."""
+    return [line.split() for line in text.splitlines() if re.match(r" \d\d:\d\d:\d\d ", line)]
+
+
+def test_the_log_is_live():
+    with remembered() as (daemon, ask):
+        with Screen(url=url(daemon)) as screen:
+            screen.wait("8 Log")
+            screen.press("8")
+            shown = screen.wait(lambda text: len(rows_of(text)) == 3)
+            assert all(len(line) <= 80 for line in shown.splitlines()) and len(shown.splitlines()) <= 24
+            assert [row[1:4] for row in rows_of(shown)] == [
+                ["tv", "ads.example.org.", "A"], ["192.0.2.20", "printer.example.net.", "A"],
+                ["tv", "www.example.com.", "A"]], shown
+            assert re.search(r"www\.example\.com\. +A +answered +2[4-6] ms$", shown, re.M), shown
+            screen.keep("log-80x24")
+            ask("new.example.com.")
+            screen.wait("new.example.com.")
+            # The letter does what the number does.
+            screen.press("1")
+            screen.wait("Answers")
+            screen.press("l")
+            screen.wait("new.example.com.")
+            screen.press("q")
+            assert screen.end() == 0 and screen.is_left_as_found()
+
+
+def test_from_a_row_to_its_device_to_a_name_and_back():
+    with remembered() as (daemon, _):
+        with Screen(url=url(daemon)) as screen:
+            screen.wait("8 Log")
+            screen.press("l")
+            screen.wait("printer.example.net.")
+            screen.press("\r")
+            shown = screen.wait("Device tv")
+            shown = screen.wait(lambda text: len(rows_of(text)) == 2)
+            assert "printer" not in shown and re.search(r"^ +1  www\.example\.com\.$", shown, re.M), shown
+            screen.keep("log-device-80x24")
+            screen.press("\x1b[B\r")
+            screen.wait("Name www.example.com.")
+            shown = screen.wait(lambda text: len(rows_of(text)) == 1)
+            assert re.search(r"^ +1  192\.0\.2\.10$", shown, re.M), shown
+            screen.press("\x1b")
+            screen.wait("Device tv")
+            screen.press("\x7f")
+            screen.wait("printer.example.net.")
+            # A row without a name of its device, and straight to the name of a row.
+            screen.press("\x1b[B\r")
+            screen.wait("Device 192.0.2.20")
+            screen.wait(lambda text: len(rows_of(text)) == 1)
+            screen.press("n")
+            screen.wait("Name printer.example.net.")
+            screen.press("\x1b")
+            screen.wait("Device 192.0.2.20")
+
+
+def test_the_log_is_filtered_and_sorted():
+    with remembered() as (daemon, ask):
+        with Screen(url=url(daemon)) as screen:
+            # From everywhere; what is typed are letters, not keys.
+            screen.wait("8 Log")
+            screen.press("/")
+            screen.wait("/")
+            screen.press("quest.ads")
+            screen.press("\x7f" * 20 + "ads\r")
+            shown = screen.wait(lambda text: len(rows_of(text)) == 1)
+            assert "/ads" in shown and "ads.example.org." in shown, shown
+            for words, expected in (("status=answered", ["www.example.com."]), ("192.0.2.20", ["printer.example.net."]),
+                                    ("client=tv", ["ads.example.org.", "www.example.com."]),
+                                    ("example.com example.net", ["printer.example.net.", "www.example.com."])):
+                screen.press("/" + "\x7f" * 40 + words + "\r")
+                screen.wait(lambda text: f"/{words}" in text and [row[2] for row in rows_of(text)] == expected)
+            screen.press("/" + "\x7f" * 40 + "status=no\r")
+            screen.wait("status")
+            screen.wait(lambda text: not rows_of(text) and "Asking" not in text)
+            screen.press("/" + "\x7f" * 40 + "\r")
+            screen.wait(lambda text: len(rows_of(text)) == 3)
+            for order, expected in (("client", ["printer", "ads", "www"]), ("name", ["ads", "printer", "www"]),
+                                    ("type", None), ("status", None), ("latency", ["www", "ads", "printer"]),
+                                    ("time", ["ads", "printer", "www"])):
+                screen.press("s")
+                shown = screen.wait(f"sorted by {order}")
+                if expected:
+                    screen.wait(lambda text: [row[2].split(".")[0] for row in rows_of(text)] == expected)
+
+
+def test_the_wheel_of_the_mouse_goes_through_the_log():
+    with remembered() as (daemon, ask):
+        for number in range(60):
+            ask(f"n{number}.example.")
+        daemon.settle()
+        with Screen(url=url(daemon)) as screen:
+            screen.wait("8 Log")
+            screen.press("l")
+            screen.wait("n59.example.")
+            # Down in the form of today and in the old one, and up; each is three rows.
+            screen.press("\x1b[<65;10;10M" * 10 + "\x1b[Ma!!" * 5 + "\x1b[<64;10;10M")
+            shown = screen.wait(lambda text: "n17.example." in text.splitlines()[-1])
+            assert "n59.example." not in shown, shown
+            screen.press("\x1b[<0;3;3M\x1b[<0;3;3m" + "\x1b[<64;10;10M" * 30)
+            screen.wait("n59.example.")
+            screen.press("q")
+            assert screen.end() == 0 and screen.is_left_as_found()
+            assert b"\x1b[?1006l\x1b[?1000l" in screen.raw, "the mouse is the terminal's again"
+
+
+def test_a_daemon_without_a_memory_says_so():
+    with Daemon(extra="[history]\nenable = false", fmt=None) as daemon:
+        with Screen(url=url(daemon)) as screen:
+            screen.wait("8 Log")
+            screen.press("l")
+            screen.wait("its history is off")
 
 
 def test_help_pause_and_pace():
@@ -348,13 +487,14 @@ def test_hostile_names_steer_nothing():
         sender.stop()
         with Screen(url=url(daemon)) as screen:
             screen.wait("all 5 streams")
-            for key in "1234567":
+            for key in "12345678":
                 screen.press(key)
                 screen.pump(0.5)
                 steering = set(re.findall(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|.)", screen.raw))
                 known = {b"\x1b[H", b"\x1b[K", b"\x1b[J", b"\x1b[m", b"\x1b[1m", b"\x1b[2m", b"\x1b[7m",
                          b"\x1b[36m", b"\x1b[32m",
-                         b"\x1b[1;31m", b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?7l", b"\x1b[2J"}
+                         b"\x1b[1;31m", b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?7l", b"\x1b[?1000h", b"\x1b[?1006h",
+                         b"\x1b[2J"}
                 assert steering <= known, steering - known
                 assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]", screen.raw)
             screen.press("6")
@@ -392,7 +532,7 @@ def test_without_a_terminal_everything_is_printed_once():
         done = subprocess.run([BINARY, "top", "--url", url(daemon)], capture_output=True, text=True,
                               timeout=10)
         assert done.returncode == 0 and not done.stderr, done.stderr
-        for title in ("Overview", "Domains", "Clients", "TLDs", "Types", "Streams", "Outputs"):
+        for title in ("Overview", "Domains", "Clients", "TLDs", "Types", "Streams", "Outputs", "Log"):
             assert f"\n== {title} ==\n" in done.stdout, done.stdout
         assert "\x1b" not in done.stdout and "edge1" in done.stdout and "stdout" in done.stdout
         # Names are whole, however long; the first rows are those of the table.
