@@ -6,7 +6,7 @@
 //!
 //! A segment has what is new: minutes, hours, devices that changed, and exchanges that are over, in this order, up to what the budget
 //! lets it have. Exchanges beyond stay for the next one, and are counted if they have to go before. Once a day and at a stop
-//! a segment has all of the series and devices, so that older segments can go, as soon as the log holds none of their exchanges any more.
+//! a segment has all of the series and devices, and after a step of the clock all of the series, which has other dates then; so that older segments can go, as soon as the log holds none of their exchanges any more.
 //!
 //! The budget is a bucket of tokens, full with a day's worth and refilled evenly. A file costs its pages, since that is how a kernel
 //! writes; files of the last day that are there at the start are taken off. Nothing is saved in parts: a file has its name when it is whole and
@@ -30,7 +30,7 @@ use super::series::SeriesPeriod;
 use crate::limits::HISTORY_SAVE_BYTES;
 use crate::reactor::Timer;
 use crate::sys::files::{make_anew, read_whole};
-use crate::wire::segment::{DEVICE, END, EXCHANGE, Input, MAGIC, Output, SLOT, entries};
+use crate::wire::segment::{ANEW, DEVICE, END, EXCHANGE, Input, MAGIC, Output, SLOT, entries};
 
 /// Where, how often and how much is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub struct Saver {
     bucket: Bucket,
     /// Ends of the newest minute and hour that are saved, in seconds since 1970.
     ends: [u64; 2],
+    /// Steps of the clock until the series was saved with the dates that it has.
+    redated: u32,
 }
 
 /// A file that is there.
@@ -92,6 +94,8 @@ const DAY_SECONDS: u64 = 86_400;
 const PAGE_BYTES: u64 = 4096;
 /// Bytes of a segment that is read.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of a slot at most, with its part of a block.
+const SLOT_BYTES_MAX: u64 = 64;
 /// Files that are kept.
 const SEGMENTS: usize = 512;
 const TEMPORARY: &str = "history.tmp";
@@ -200,6 +204,7 @@ impl Saver {
                 filled: Instant::now(),
             },
             ends,
+            redated: history.series.redated(),
             settings,
         }
     }
@@ -248,12 +253,20 @@ impl Saver {
             return Ok(());
         }
         let day = Duration::from_secs(DAY_SECONDS);
-        let is_whole = is_last || self.whole_at.is_some_and(|at| now.duration_since(at) >= day);
+        // While slots have no dates, those that were saved stay in their segments.
+        let (is_dated, redated, known) = {
+            let series = &history.borrow().series;
+            (series.end(SeriesPeriod::Day).is_some(), series.redated(), series.known() as u64)
+        };
+        let is_whole = is_dated && (is_last || self.whole_at.is_some_and(|at| now.duration_since(at) >= day));
+        // Not in part: what is before it counts no more.
+        let is_anew = is_dated && (is_whole || redated != self.redated) && room >= known * SLOT_BYTES_MAX;
         let start = history.borrow().log().and_then(super::log::Log::saved).unwrap_or_default();
         self.writer.restart(start);
         let mut step = SaveStep {
-            since: if is_whole { [0; 2] } else { self.ends },
-            ends: self.ends,
+            since: if is_whole || is_anew { [0; 2] } else { self.ends },
+            ends: if is_anew { [0; 2] } else { self.ends },
+            is_anew,
             period: 0,
             device: 0,
             is_whole,
@@ -290,6 +303,7 @@ impl Saver {
         self.bucket.take(length);
         self.next = self.next.wrapping_add(1);
         self.ends = step.ends;
+        self.redated = if is_anew { redated } else { self.redated };
         if let Some(log) = history.borrow_mut().log_mut() {
             log.set_saved(self.writer.position);
         }
@@ -360,11 +374,16 @@ struct SaveStep {
     device: usize,
     is_whole: bool,
     is_last: bool,
+    /// Whether all of the series is still to be announced.
+    is_anew: bool,
 }
 
 impl SaveStep {
     /// Writes as much as there is room for; `false` if there is no more.
     fn fill(&mut self, history: &mut History, writer: &mut ExchangeWriter, out: &mut Output<'_>) -> bool {
+        if core::mem::take(&mut self.is_anew) {
+            out.byte(ANEW);
+        }
         while let Some(period) = PERIODS.get(self.period).copied() {
             let (Some(since), Some(newest)) =
                 (self.since.get_mut(self.period), self.ends.get_mut(self.period))
@@ -411,6 +430,11 @@ fn load_segment(path: &Path, history: &mut History, ends: &mut [u64; 2]) -> io::
             let newest = ends.get_mut(usize::from(period == SeriesPeriod::Month))?;
             // It may have been running still: it is saved once more.
             *newest = (*newest).max(end.saturating_sub(period.step()));
+            Some(())
+        }
+        ANEW => {
+            history.series.load_anew();
+            *ends = [0; 2];
             Some(())
         }
         DEVICE if history.has_devices => history.devices.read_saved(input),
@@ -468,3 +492,7 @@ fn name_of(number: u32) -> String {
 fn number_of(name: &str) -> Option<u32> {
     name.strip_prefix("history-")?.strip_suffix(".seg")?.parse().ok()
 }
+
+#[cfg(test)]
+#[path = "saver_tests.rs"]
+mod tests;

@@ -10,7 +10,8 @@
 //! only gives them dates: those of the slots since the start follow from the end of the running one, so after a step all of them
 //! move at once, and those of before the start, which were read from a file, keep the dates they had. Where both would have the same date, the slot
 //! since the start is kept. While the wall clock is older than the program, which it is on a router without a clock of its own that has not
-//! heard from a time server, there are no dates.
+//! heard from a time server, there are no dates; nor are there for [`PATIENCE_MS`] while it is behind what was loaded, as it is on a
+//! router that begins with the time of its newest file: what was saved would be in the future.
 //!
 //! Both lists are arrays with the newest slot first, moved by one place a minute: 42 kB, which takes some microseconds.
 
@@ -34,6 +35,10 @@ pub struct Series {
     ends: u64,
     /// When it ends by the wall clock, in seconds since 1970; a multiple of 60.
     end: Option<u64>,
+    /// When a clock behind what was loaded is believed, by the monotonic clock in milliseconds.
+    patience: u64,
+    /// Steps of the clock that gave other dates to slots that had some.
+    redated: u32,
     /// Minutes that have ended in the running hour, while there is no wall clock to say when that ends.
     minutes_of_hour: u64,
 }
@@ -123,6 +128,9 @@ const HOUR: u64 = 3_600;
 /// Slots of 25 hours and of 31 days.
 const MINUTES: usize = 1_500;
 const HOURS: usize = 744;
+/// Milliseconds for which a clock is not believed that is behind what was loaded: a time server answers within a minute or two of a
+/// boot.
+const PATIENCE_MS: u64 = 600_000;
 /// The two sets of clients.
 const OF_MINUTE: usize = 0;
 const OF_HOUR: usize = 1;
@@ -259,6 +267,8 @@ impl Series {
             clients: DistinctCounts::new([limits::DISTINCT_BYTES_MIN; 2].into_iter()),
             ends: now + MINUTE * 1_000,
             end: None,
+            patience: now + PATIENCE_MS,
+            redated: 0,
             minutes_of_hour: 0,
         }
     }
@@ -308,6 +318,11 @@ impl Series {
             None => (wall / MINUTE + 1) * MINUTE,
             Some(_) => (predicted + MINUTE / 2) / MINUTE * MINUTE,
         };
+        let is_behind = self.minutes.loaded.is_some_and(|(newest, _)| end < newest.get());
+        if self.end.is_none() && is_behind && now < self.patience {
+            return;
+        }
+        self.redated += u32::from(self.end.is_some_and(|before| before != end));
         if self.end.is_none() {
             self.go_on(end);
         }
@@ -396,6 +411,25 @@ impl Series {
     pub fn load(&mut self, period: SeriesPeriod, end: u64, slot: SeriesSlot) {
         let track = if period == SeriesPeriod::Month { &mut self.hours } else { &mut self.minutes };
         track.load(end, slot);
+    }
+
+    /// Forgets what was loaded: the same follows, with the dates of another clock.
+    pub fn load_anew(&mut self) {
+        for track in [&mut self.minutes, &mut self.hours] {
+            track.slots.fill(SeriesSlot::default());
+            track.loaded = None;
+        }
+    }
+
+    /// Steps of the clock that gave other dates to slots.
+    pub fn redated(&self) -> u32 {
+        self.redated
+    }
+
+    /// Slots that are known, the running ones among them.
+    pub fn known(&self) -> usize {
+        let tracks = [&self.minutes, &self.hours];
+        tracks.iter().map(|track| 1 + track.slots.iter().filter(|slot| slot.is_known).count()).sum()
     }
 
     /// Forgets everything; the slots end when they would have.

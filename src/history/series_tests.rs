@@ -119,6 +119,24 @@ fn of_what_overlaps_the_slot_since_the_start_is_kept() {
 }
 
 #[test]
+fn a_clock_behind_what_was_loaded_is_waited_for() {
+    let mut machine = Machine::new(Some(WALL));
+    for minute in 1..=60 {
+        machine.series.load(SeriesPeriod::Day, WALL + minute * 60, slot(7));
+    }
+    machine.run(120, 1);
+    assert_eq!((machine.series.end(SeriesPeriod::Day), machine.sum(SeriesPeriod::Day)), (None, 60 * 7 + 120));
+    let mut impatient = Machine::new(Some(WALL));
+    impatient.series.load(SeriesPeriod::Day, WALL + 3_600, slot(7));
+    impatient.run(700, 1);
+    assert_eq!(impatient.sum(SeriesPeriod::Day), 700, "what is in the future is dropped in the end");
+    assert!(impatient.series.end(SeriesPeriod::Day).is_some());
+    machine.set_clock(WALL + 4_000);
+    assert_eq!(machine.sum(SeriesPeriod::Day), 60 * 7 + 120);
+    assert_eq!(machine.dated(SeriesPeriod::Day)[59], (WALL + 3_600, 7));
+}
+
+#[test]
 fn what_is_counted_is_what_a_slot_says() {
     let mut series = Series::new(0);
     series.tick(0, Some(WALL));

@@ -17,6 +17,8 @@ pub const END: [u8; 4] = [0; 4];
 pub(crate) const SLOT: u8 = 1;
 pub(crate) const DEVICE: u8 = 2;
 pub(crate) const EXCHANGE: u8 = 3;
+/// Slots of the series before this are none: they follow once more, with the dates of another clock. It has no content.
+pub(crate) const ANEW: u8 = 4;
 /// Bytes of the longest entry: an exchange with two names, or a device with its addresses.
 const ENTRY_BYTES: usize = 1 << 10;
 
