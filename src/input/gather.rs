@@ -121,7 +121,7 @@ impl Rhythm {
         Some(self.pause)
     }
 
-    /// What the last pause brought decides about the next.
+    /// The frames of the last pause decide about the next.
     fn learn(&mut self, frames: u32, now: Instant) {
         if frames <= FEW {
             self.is_over = false;

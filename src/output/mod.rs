@@ -53,7 +53,7 @@ pub use plan::{
 pub use record::{RawFrames, RecordKind};
 pub use syslog::SyslogComposer;
 
-/// What to say of an output that pushes in a build without it.
+/// The text about an output that pushes in a build without it.
 fn without_push() -> KeyError {
     KeyError::new(
         "enable",

@@ -182,7 +182,7 @@ impl Outlet {
         self.takes_alarms
     }
 
-    /// What was offered last was an alarm, not a message.
+    /// Counts it as an alarm that was offered last, not as a message.
     pub(super) fn was_alarm(&self) {
         self.counters.received.uncount();
         self.counters.alarms.count();

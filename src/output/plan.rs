@@ -170,7 +170,7 @@ impl fmt::Debug for Plan {
     }
 }
 
-/// What to say of TLS in a build without it.
+/// The text about TLS in a build without it.
 pub(super) fn without_tls(keys: &ClientTls<'_>) -> Option<KeyError> {
     (keys.is_on() && !tls::BUILT).then(|| {
         KeyError::new(
