@@ -10,7 +10,7 @@
 //! | different clients and names, for each and all | 416992 |
 //! | tables of 8 streams and the others | 871704 |
 //! | pairing of 8192 queries | 131072 |
-//! | history | 1332944 |
+//! | history | 1341152 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
 //! | health: upstream servers, detectors, alarms | 141288 |
@@ -18,7 +18,7 @@
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 195616 |
-//! | in all | 4395340 |
+//! | in all | 4403548 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;

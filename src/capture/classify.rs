@@ -102,7 +102,7 @@ impl Classifier {
     }
 
     /// Whether an address, which is not this machine's, is near: in a subnet of the interface.
-    fn is_near(&self, address: IpAddr) -> bool {
+    pub fn is_near(&self, address: IpAddr) -> bool {
         self.subnets.iter().any(|subnet| subnet.contains(address))
     }
 

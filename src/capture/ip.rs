@@ -39,11 +39,36 @@ const EXTENSIONS: usize = 8;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 
+/// VLAN tags that are stepped over to find out who sent a frame.
+const TAGS: usize = 2;
+
 /// Kinds of what follows a link-layer header (the registry of Ethernet's types).
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const ETHERNET_IN_GRE: u16 = 0x6558;
 pub(super) const PPPOE_SESSION: u16 = 0x8864;
+
+/// The IP address and the MAC that an Ethernet frame comes from; `None` if it holds no IP, or comes from no machine.
+#[cfg_attr(for_size, optimize(speed))]
+pub(super) fn sender(frame: &[u8]) -> Option<(IpAddr, [u8; 6])> {
+    let mut rest = Cursor::new(frame);
+    rest.take(6)?;
+    let mac: [u8; 6] = rest.array()?;
+    let mut kind = rest.u16()?;
+    for _ in 0..TAGS {
+        if matches!(kind, 0x8100 | 0x88a8 | 0x9100) {
+            rest.take(2)?;
+            kind = rest.u16()?;
+        }
+    }
+    let address = match kind {
+        IPV4 => rest.take(12).and_then(|_| rest.array::<4>()).map(IpAddr::from),
+        IPV6 => rest.take(8).and_then(|_| rest.array::<16>()).map(IpAddr::from),
+        _ => None,
+    }?;
+    // The first bit is that of groups (IEEE 802, 8.2); on loopback all are 0.
+    (mac[0] & 1 == 0 && mac != [0; 6]).then_some((address, mac))
+}
 
 impl<'a> Datagram<'a> {
     /// Reads the headers of a packet, through tunnels to the innermost IP header.

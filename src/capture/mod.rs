@@ -177,6 +177,13 @@ impl Dissector {
         }
     }
 
+    /// The address and the MAC of the neighbour that sent a packet; `None` if it came from further away, or not over Ethernet.
+    pub fn neighbour(&self, captured: &Captured<'_>) -> Option<(IpAddr, [u8; 6])> {
+        let is_ethernet = captured.link == LinkLayer::Ethernet;
+        let sender = if is_ethernet { ip::sender(captured.bytes) } else { None };
+        sender.filter(|(address, _)| self.classifier.is_near(*address))
+    }
+
     /// When [`expire`](Self::expire) is to be called at the latest, on the clock of the packets; `None` while nothing
     /// waits.
     pub fn deadline(&self) -> Option<u64> {

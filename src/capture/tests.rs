@@ -20,6 +20,39 @@ fn path(records: RecordedKinds) -> Dissector {
     path
 }
 
+#[test]
+fn a_frame_says_who_is_near() {
+    let mut path = path(EVERYTHING);
+    let subnet =
+        |address: &str, mask: &str| Subnet::new(address.parse().unwrap(), mask.parse().unwrap()).unwrap();
+    path.set_local(&[], &[subnet(HERE, "255.255.255.0"), subnet(HERE6, "ffff:ffff::")]);
+    let neighbour = |link, tag: &[u8], mac: [u8; 6], kind: u16, packet: &[u8]| {
+        let frame = [&[0xff; 6][..], &mac, tag, &kind.to_be_bytes(), packet].concat();
+        // However it is cut, nothing but less is found.
+        for end in 0..frame.len() {
+            path.neighbour(&Captured { link, time: None, clock: 0, bytes: &frame[..end] });
+        }
+        path.neighbour(&Captured { link, time: None, clock: 0, bytes: &frame })
+    };
+    let mac = [2, 0, 0, 0, 0, 5];
+    let (v4, v6) = (ip(THERE, HERE, 17, None, b"x"), ip(THERE6, HERE6, 17, None, b"x"));
+    let found = |address: &str| Some((address.parse().unwrap(), mac));
+    assert_eq!(neighbour(LinkLayer::Ethernet, &[], mac, 0x0800, &v4), found(THERE));
+    assert_eq!(neighbour(LinkLayer::Ethernet, &[], mac, 0x86dd, &v6), found(THERE6));
+    let tags = [0x88, 0xa8, 0, 1, 0x81, 0, 0, 2];
+    assert_eq!(neighbour(LinkLayer::Ethernet, &tags, mac, 0x0800, &v4), found(THERE));
+    let far = ip("198.51.100.7", HERE, 17, None, b"x");
+    for (link, mac, kind, packet) in [
+        (LinkLayer::Ethernet, mac, 0x0800, &far),
+        (LinkLayer::Ethernet, mac, 0x0806, &v4),
+        (LinkLayer::Ethernet, [3, 0, 0, 0, 0, 5], 0x0800, &v4),
+        (LinkLayer::Ethernet, [0; 6], 0x0800, &v4),
+        (LinkLayer::Raw, mac, 0x0800, &v4),
+    ] {
+        assert_eq!(neighbour(link, &[], mac, kind, packet), None, "{link:?} {mac:?} {kind:x}");
+    }
+}
+
 const EVERYTHING: RecordedKinds = RecordedKinds::EVERY;
 
 fn at(seconds: u64) -> Time {

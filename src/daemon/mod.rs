@@ -523,6 +523,7 @@ async fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTable
     }
     parts.certificates.reload(&new);
     if let Some(history) = parts.receiver.collector.history() {
+        history.borrow_mut().set_learns_from_frames(new.names.uses_neighbours());
         if new.names != config.names || new.privacy.hides_clients() != config.privacy.hides_clients() {
             *parts.new_names.borrow_mut() = Some(NameSources::new(&new.names));
         }

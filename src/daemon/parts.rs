@@ -213,6 +213,7 @@ impl ProcessTables {
         let history: Option<&'static RefCell<History>> = remembers.then(|| {
             let mut history = History::new(&config.history, &limits, rules, monotonic_ms());
             history.set_devices(!config.privacy.hides_clients());
+            history.set_learns_from_frames(config.names.uses_neighbours());
             saver = config.history.saving().map(|settings| Saver::load(settings, &mut history));
             &*Box::leak(Box::new(RefCell::new(history)))
         });

@@ -116,6 +116,8 @@ pub struct History {
     devices: Devices,
     /// Whether clients are devices: not while their addresses are hidden.
     has_devices: bool,
+    /// Whether frames of neighbours say which addresses are one device's.
+    learns_from_frames: bool,
     rules: StatusRules,
     exclude: Vec<Network>,
     keep_days: u32,
@@ -141,6 +143,7 @@ impl History {
             series: Series::new(now),
             devices: Devices::new(limits.devices),
             has_devices: true,
+            learns_from_frames: false,
             rules,
             exclude: section.exclude_clients.clone(),
             keep_days: section.keep.get(),
@@ -336,6 +339,17 @@ impl History {
         self.has_devices = has_devices;
     }
 
+    /// Whether frames of neighbours are worth a look.
+    #[inline]
+    pub fn learns_from_frames(&self) -> bool {
+        self.has_devices && self.learns_from_frames
+    }
+
+    /// Looks at frames of neighbours from now on, or not.
+    pub fn set_learns_from_frames(&mut self, learns_from_frames: bool) {
+        self.learns_from_frames = learns_from_frames;
+    }
+
     /// Judges by other lists from now on.
     pub fn set_rules(&mut self, rules: StatusRules) {
         self.rules = rules;
@@ -392,7 +406,7 @@ impl History {
 
     /// The name of the device of an address.
     pub fn name(&self, address: Option<IpAddr>) -> Option<&str> {
-        self.devices.name(address?)
+        if self.has_devices { self.devices.name(address?) } else { None }
     }
 }
 

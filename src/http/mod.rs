@@ -63,6 +63,7 @@ use crate::input::counters::InputCounters;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_LIST_BYTES};
 use crate::output::Outlets;
 use crate::pipeline::Collector;
+use crate::statistics::descriptors::DEVICES;
 use crate::statistics::tables::TrackedTable;
 use crate::statistics::{self, Statistics};
 use crate::values::Text;
@@ -134,6 +135,8 @@ pub struct Settings {
     export_top: usize,
     /// The tables of domains that are kept, with commas between them.
     tracked: &'static str,
+    /// Whether `/tables` has devices unasked.
+    shows_devices: bool,
     /// Connections that are served at once.
     workers: usize,
 }
@@ -162,6 +165,11 @@ impl Settings {
             export_top: statistics.export_top.get() as usize,
             default_tables: TrackedTable::of(&only_defaults).map_or(0, |tables| tables.len()),
             tracked: list(&tracked).leak(),
+            shows_devices: statistics
+                .default_top
+                .iter()
+                .chain(&statistics.track)
+                .any(|table| table.as_str() == DEVICES.flag),
             workers,
         }
     }

@@ -37,6 +37,11 @@ fn all(devices: &Devices) -> Vec<(Option<String>, Vec<String>, u32)> {
     all
 }
 
+/// The name of the device of an address.
+fn name<'d>(devices: &'d Devices, text: &str) -> Option<&'d str> {
+    devices.name(address(text))
+}
+
 const MAC: &str = "aa:bb:cc:dd:ee:ff";
 
 #[test]
@@ -55,10 +60,34 @@ fn all_addresses_of_a_mac_are_one_device() {
     devices.count_blocked(address("fe80::7"));
     let tv = (Some("tv".into()), vec!["fd00::5".into(), "fe80::7".into(), "192.168.1.5".into()], 4);
     assert_eq!(all(&devices), [(None, vec!["192.168.1.9".into()], 1), tv]);
-    assert_eq!(devices.name(address("fe80::7")), Some("tv"));
+    assert_eq!(name(&devices, "fe80::7"), Some("tv"));
     let id = devices.find(address("192.168.1.5")).unwrap();
     let device = devices.device(id).unwrap();
     assert_eq!((device.blocked(), device.seen(), device.mac()), (1, (1_000, 1_004), files::parse_mac(MAC)));
+}
+
+#[test]
+fn of_a_storm_of_macs_little_is_learned() {
+    let mut devices = Devices::new(64);
+    let mac = |number: u32| {
+        let [a, b, c, d] = number.to_be_bytes();
+        [2, 0, a, b, c, d]
+    };
+    devices.see_frame(address("192.168.1.5"), mac(0), 1_000);
+    assert_eq!(devices.find(address("192.168.1.5")), None, "who never asked is no device");
+    ["192.168.1.5", "192.168.1.6"].into_iter().for_each(|client| devices.count_query(address(client), 1_000));
+    devices.see_frame(address("192.168.1.5"), mac(0), 1_000);
+    devices.see_frame(address("192.168.1.6"), mac(0), 1_000);
+    assert_eq!(all(&devices).len(), 1, "{:?}", all(&devices));
+    (1..1_000).for_each(|number| devices.see_frame(address("192.168.1.6"), mac(number), 1_000));
+    let known = |devices: &Devices| {
+        let id = devices.find(address("192.168.1.6")).unwrap();
+        devices.device(id).unwrap().mac().unwrap()
+    };
+    assert!(known(&devices) < mac(100), "{:?}", known(&devices));
+    devices.renew_frames();
+    devices.see_frame(address("192.168.1.6"), mac(999), 1_000);
+    assert_eq!(known(&devices), mac(999));
 }
 
 #[test]
@@ -66,20 +95,20 @@ fn names_weigh_what_their_source_does_and_stay() {
     let mut devices = Devices::new(64);
     devices.count_query(address("192.168.1.5"), 5);
     learn(&mut devices, "192.168.1.5 from-hosts");
-    assert_eq!(devices.name(address("192.168.1.5")), Some("from-hosts"));
+    assert_eq!(name(&devices, "192.168.1.5"), Some("from-hosts"));
     learn(&mut devices, &format!("0 {MAC} 192.168.1.5 from-lease *"));
     learn(&mut devices, "192.168.1.5 from-hosts");
-    assert_eq!(devices.name(address("192.168.1.5")), Some("from-lease"));
+    assert_eq!(name(&devices, "192.168.1.5"), Some("from-lease"));
     learn(&mut devices, &format!("0 {MAC} 192.168.1.5 renamed *"));
-    assert_eq!(devices.name(address("192.168.1.5")), Some("renamed"));
+    assert_eq!(name(&devices, "192.168.1.5"), Some("renamed"));
     let fact =
         Fact { source: NameSource::Static, address: None, mac: files::parse_mac(MAC), name: Some("static") };
     devices.learn(&fact, 5);
     learn(&mut devices, &format!("0 {MAC} 192.168.1.5 from-lease *"));
-    assert_eq!(devices.name(address("192.168.1.5")), Some("static"));
+    assert_eq!(name(&devices, "192.168.1.5"), Some("static"));
     // A lease without a name takes none away.
     learn(&mut devices, &format!("0 {MAC} 192.168.1.6 * *"));
-    assert_eq!(devices.name(address("192.168.1.6")), Some("static"));
+    assert_eq!(name(&devices, "192.168.1.6"), Some("static"));
 }
 
 #[test]
@@ -89,7 +118,7 @@ fn an_address_goes_to_the_device_that_has_it_now() {
     devices.count_query(address("192.168.1.5"), 5);
     learn(&mut devices, "0 00:11:22:33:44:55 192.168.1.5 phone *");
     devices.count_query(address("192.168.1.5"), 6);
-    assert_eq!(devices.name(address("192.168.1.5")), Some("phone"));
+    assert_eq!(name(&devices, "192.168.1.5"), Some("phone"));
     assert_eq!(
         all(&devices),
         [(Some("phone".into()), vec!["192.168.1.5".into()], 1), (Some("tv".into()), vec![], 1)]
@@ -105,7 +134,7 @@ fn strangers_do_not_push_out_who_is_there() {
         devices.count_query(IpAddr::from(client.to_be_bytes()), 1_000);
     }
     assert!(devices.evicted() > 90_000);
-    assert_eq!(devices.name(address("192.168.1.5")), Some("tv"));
+    assert_eq!(name(&devices, "192.168.1.5"), Some("tv"));
     assert!(all(&devices).len() > 50);
     // Later, those that are there now take the places of those that have gone.
     for round in 0..40 {
@@ -117,7 +146,7 @@ fn strangers_do_not_push_out_who_is_there() {
     let there =
         now.iter().filter(|(_, addresses, _)| addresses.iter().any(|text| text.starts_with("10."))).count();
     assert_eq!(there, 20, "{now:?}");
-    assert_eq!(devices.name(address("192.168.1.5")), Some("tv"));
+    assert_eq!(name(&devices, "192.168.1.5"), Some("tv"));
 }
 
 proptest! {

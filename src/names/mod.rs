@@ -71,6 +71,13 @@ impl Section {
     }
 }
 
+impl Section {
+    /// Whether the kernel's neighbours, and frames, say which addresses are one device's.
+    pub fn uses_neighbours(&self) -> bool {
+        self.enable && self.neighbours
+    }
+}
+
 /// The devices.
 #[derive(Debug)]
 pub struct Devices {
@@ -83,6 +90,8 @@ pub struct Devices {
     evicted: u64,
     /// Whether an address came of which nothing is known.
     has_strangers: bool,
+    /// Frames from which something may still be learned, until the next look at the sources.
+    frames_left: u32,
     hasher: foldhash::quality::RandomState,
 }
 
@@ -102,6 +111,8 @@ pub struct Device {
     blocked: u32,
     /// Number of its latest new address, plus 1.
     first_address: u32,
+    /// Numbers that whoever asks for devices by another measure adds up: by that, and by how much it may be off.
+    sums: [u32; 2],
 }
 
 /// An address of a device.
@@ -132,6 +143,9 @@ const ADDRESSES_EACH: usize = 2;
 const ROW: usize = 8;
 /// Devices that are compared to find the one that goes.
 const CANDIDATES: usize = 8;
+/// Frames from which something is learned between two looks at the sources: each walks the table of devices, so who makes up
+/// MACs does not hold up others.
+const LEARNED_A_LOOK: u32 = 64;
 /// Seconds for which an address that was seen keeps its place.
 const GRACE_SECONDS: u32 = 60;
 
@@ -154,6 +168,7 @@ impl Devices {
             used: 0,
             evicted: 0,
             has_strangers: false,
+            frames_left: LEARNED_A_LOOK,
             hasher: Default::default(),
         }
     }
@@ -226,6 +241,36 @@ impl Devices {
         (0..).map(DeviceId).zip(&self.devices).filter(|(_, device)| device.is_used).filter(asked)
     }
 
+    /// Begins to add up.
+    pub fn clear_sums(&mut self) {
+        self.devices.iter_mut().for_each(|device| device.sums = [0; 2]);
+    }
+
+    /// Adds to the sums of the device of an address.
+    pub fn add_up(&mut self, address: IpAddr, numbers: [u64; 2]) {
+        let Some(device) = self.find(address).and_then(|id| self.device_mut(id)) else { return };
+        for (sum, number) in device.sums.iter_mut().zip(numbers) {
+            *sum = sum.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// The device with the largest sum after the last one; of two alike that of the smaller number.
+    pub fn next_by_sum(&self, last: Option<(u32, DeviceId)>) -> Option<(DeviceId, &Device)> {
+        let rank = |sum, id| (sum, core::cmp::Reverse(id));
+        let last = last.map(|(sum, id)| rank(sum, id));
+        let all = (0..).map(DeviceId).zip(&self.devices).filter(|(_, device)| device.is_used);
+        all.filter(|&(id, device)| {
+            device.sums[0] > 0 && last.is_none_or(|last| rank(device.sums[0], id) < last)
+        })
+        .max_by_key(|&(id, device)| rank(device.sums[0], id))
+    }
+
+    /// An address of a device: the latest that asked, else any.
+    pub fn any_address(&self, id: DeviceId) -> Option<IpAddr> {
+        let any = self.addresses_of(id).max_by_key(|(_, address)| (address.has_asked, address.last_seen));
+        any.map(|(_, address)| Ipv6Addr::from(address.bytes).to_canonical())
+    }
+
     /// The addresses of a device that asked, latest first.
     pub fn addresses(&self, id: DeviceId) -> heapless::Vec<IpAddr, ADDRESSES_TOLD> {
         let mut latest = heapless::Vec::<(u32, IpAddr), ADDRESSES_TOLD>::new();
@@ -257,6 +302,23 @@ impl Devices {
     /// Whether an address came of which nothing is known, since this was last asked.
     pub fn take_strangers(&mut self) -> bool {
         core::mem::take(&mut self.has_strangers)
+    }
+
+    /// Learns from a frame of a neighbour that asked, if it says something new. Nearly none does.
+    #[cfg_attr(for_size, optimize(speed))]
+    pub fn see_frame(&mut self, address: IpAddr, mac: Mac, now: u32) {
+        let Some(device) = self.find(address).and_then(|id| self.device(id)) else { return };
+        if device.mac == Some(mac) || self.frames_left == 0 {
+            return;
+        }
+        self.frames_left -= 1;
+        let fact = Fact { source: NameSource::Hosts, address: Some(address), mac: Some(mac), name: None };
+        self.learn(&fact, now);
+    }
+
+    /// Lets frames be learned from again.
+    pub fn renew_frames(&mut self) {
+        self.frames_left = LEARNED_A_LOOK;
     }
 
     /// Forgets the names that a source gave, which is to be asked again.
@@ -501,6 +563,7 @@ impl Device {
         queries: 0,
         blocked: 0,
         first_address: 0,
+        sums: [0; 2],
     };
 
     fn set_name(&mut self, name: &str, source: NameSource) {
@@ -543,6 +606,11 @@ impl Device {
     /// When it first asked, and when last, in seconds since 1970.
     pub fn seen(&self) -> (u32, u32) {
         (self.first_seen, self.last_seen)
+    }
+
+    /// The numbers that were added up.
+    pub fn sums(&self) -> [u32; 2] {
+        self.sums
     }
 
     /// Queries.

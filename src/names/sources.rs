@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::files::{Fact, Mac, NameSource, parse_mac, read_line};
 use super::{Devices, Section};
-use crate::sys::interfaces;
+use crate::sys::interfaces::{self, Subnet};
 
 /// The sources of one configuration.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl NameSources {
         let files = section.files.iter().map(|path| WatchedFile { path: path.to_path_buf(), seen: None });
         NameSources {
             files: if section.enable { files.collect() } else { Vec::new() },
-            uses_neighbours: section.enable && section.neighbours,
+            uses_neighbours: section.uses_neighbours(),
             statics: if section.enable { statics.collect() } else { Vec::new() },
             until_neighbours: 0,
         }
@@ -95,19 +95,30 @@ impl NameSources {
 
     /// Learns what the kernel knows of its neighbours, if it is time for that.
     pub fn learn_neighbours(&mut self, devices: &mut Devices, now: u32) {
+        devices.renew_frames();
         let has_strangers = devices.take_strangers();
         if !self.uses_neighbours || self.until_neighbours > 0 && !has_strangers {
             self.until_neighbours = self.until_neighbours.saturating_sub(1);
             return;
         }
         self.until_neighbours = NEIGHBOUR_LOOKS;
+        let subnets = interfaces::numbered_subnets();
         // Without an answer nothing is learned; the next look asks again.
-        let _ = interfaces::neighbours(|_, address, mac| {
+        let _ = interfaces::neighbours(|interface, address, mac| {
+            // A router answers for the whole world with its own MAC.
+            if !is_local(&subnets, interface, address) {
+                return;
+            }
             // A neighbour is a device only if it asks or has a name; else it would take a place for nothing.
             let fact = Fact { source: NameSource::Hosts, address: Some(address), mac: Some(mac), name: None };
             devices.learn(&fact, now);
         });
     }
+}
+
+/// Whether an address is inside a subnet of the interface.
+fn is_local(subnets: &[(u32, Subnet)], interface: u32, address: IpAddr) -> bool {
+    subnets.iter().any(|(number, subnet)| *number == interface && subnet.contains(address))
 }
 
 impl OwnedFact {
@@ -175,6 +186,15 @@ fn read_file(path: &Path, facts: &mut Vec<OwnedFact>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_neighbour_is_in_a_subnet_of_its_own_interface() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let subnets = [(3, Subnet::new(address("192.168.1.1"), address("255.255.255.0")).unwrap())];
+        assert!(is_local(&subnets, 3, address("192.168.1.77")));
+        assert!(!is_local(&subnets, 4, address("192.168.1.77")));
+        assert!(!is_local(&subnets, 3, address("203.0.113.1")) && !is_local(&subnets, 3, address("fe80::1")));
+    }
 
     #[test]
     fn what_changed_is_read_again() {

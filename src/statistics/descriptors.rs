@@ -47,6 +47,12 @@ pub const TABLES: &[TableDescriptor] = &[
     row("countries", "hit/response", "countries/hit/response", "Countries, responses", Table::Countries(Response)),
 ];
 
+/// The table of devices, which is there where somebody asks for it.
+pub const DEVICES: TableDescriptor =
+    row("clients", "hit/device", "hit/device", "Devices by messages", Table::Devices);
+/// The table of devices comes after that many of [`TABLES`].
+pub const DEVICES_AT: usize = 4;
+
 /// The tables of domains come after that many of [`TABLES`].
 pub const DOMAINS_AT: usize = 2;
 
@@ -82,6 +88,7 @@ mod tests {
             assert!(!earlier || TABLES[at - 1].group == descriptor.group, "{}", descriptor.group);
             assert!(descriptor.label.ends_with(descriptor.flag));
         }
+        assert!(TABLES[DEVICES_AT - 1].group == DEVICES.group && TABLES[DEVICES_AT].group != DEVICES.group);
         assert!(TABLES[..DOMAINS_AT].iter().all(|descriptor| descriptor.group == "tlds"));
     }
 }

@@ -36,6 +36,8 @@ pub enum Table {
     Types(Direction),
     /// Countries.
     Countries(Direction),
+    /// Query addresses by messages, those of a device together; the devices are known to whoever shows it.
+    Devices,
 }
 
 /// A row.
@@ -167,6 +169,11 @@ impl TableRow<'_> {
 }
 
 impl RowLabel<'_> {
+    /// The address that it is.
+    pub fn address(&self) -> Option<IpAddr> {
+        if let RowLabel::Address(bytes) = self { address(bytes) } else { None }
+    }
+
     /// The order of the texts.
     fn compare(&self, other: &RowLabel<'_>) -> Ordering {
         match (self, other) {
@@ -199,11 +206,7 @@ impl fmt::Display for RowLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             RowLabel::Name(wire) => Name::parse(wire).map_or(Ok(()), |(name, _)| write!(f, "{name}")),
-            RowLabel::Address(bytes) => match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
-                (Ok(v4), _) => write!(f, "{}", IpAddr::V4(Ipv4Addr::from(v4))),
-                (_, Ok(v6)) => write!(f, "{}", IpAddr::V6(Ipv6Addr::from(v6))),
-                _ => Ok(()),
-            },
+            RowLabel::Address(bytes) => address(bytes).map_or(Ok(()), |address| write!(f, "{address}")),
             RowLabel::Text(text) => f.write_str(text),
             RowLabel::Country(bytes) => {
                 let mut room = [0; PLACE_BYTES * TEXT_PER_BYTE];
@@ -216,6 +219,12 @@ impl fmt::Display for RowLabel<'_> {
             RowLabel::Others(direction) => write!(f, "{}/other", direction.word()),
         }
     }
+}
+
+/// The address in 4 or 16 bytes.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).ok().map(|v4| IpAddr::V4(Ipv4Addr::from(v4)));
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(|v6| IpAddr::V6(Ipv6Addr::from(v6))))
 }
 
 /// Writes the name of a counter, which is in lower case.
@@ -260,6 +269,17 @@ impl Statistics {
                     exact(best, label, count);
                 }
             }
+            Table::Devices => {}
+        }
+    }
+
+    /// Hands over the query addresses of all sets of a scope, each with its number of messages and by how much it may be off.
+    pub fn each_client(&self, scope: StreamScope, mut take: impl FnMut(IpAddr, [u64; 2])) {
+        for entry in self.sets(scope).iter().flat_map(|set| set.clients.entries()) {
+            let ([certain, _], [guessed, _], [unseen, _]) = (entry.certain, entry.guessed, entry.unseen);
+            if let Some(address) = address(entry.name) {
+                take(address, [certain + guessed, guessed.max(unseen.saturating_sub(guessed))]);
+            }
         }
     }
 
@@ -275,7 +295,7 @@ impl Statistics {
                 sets.iter().map(of).sum()
             }
             Table::Domains(place) => sets.iter().map(|set| of(set.domains.get(place))).sum(),
-            Table::ClientHits => sets.iter().map(|set| set.clients.total()[0]).sum(),
+            Table::ClientHits | Table::Devices => sets.iter().map(|set| set.clients.total()[0]).sum(),
             Table::ClientBytes => sets.iter().map(|set| set.clients.total()[1]).sum(),
             Table::Countries(direction) => sets.iter().map(|set| of(countries(set, direction))).sum(),
             Table::Rcodes(direction) => (0..=OTHER_RCODE)

@@ -1,5 +1,6 @@
 //! The names of tables in the configuration.
 
+use super::descriptors::DEVICES;
 use crate::values::{Invalid, Value, deserialize};
 
 /// A table of the web API: `<what>/query` or `<what>/response`, such as `hit/query` or `nxdomain/response`.
@@ -25,6 +26,9 @@ impl Value for TableName {
     }
 
     fn from_text(text: &str) -> Result<Self, Invalid> {
+        if text == DEVICES.flag {
+            return Ok(TableName(text.to_owned()));
+        }
         let what = text.strip_suffix("/query").or_else(|| text.strip_suffix("/response"));
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if what.is_some_and(|what| !what.is_empty() && what.bytes().all(plain)) {

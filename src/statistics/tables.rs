@@ -9,6 +9,7 @@ use core::hash::BuildHasher;
 use super::Section;
 use super::TableName;
 use super::counters::{Direction, parse_rcode, parse_type};
+use super::descriptors::DEVICES;
 use super::tlds::TldCounts;
 use crate::limits::{Limits, TOP_COUNTRIES};
 use crate::message::event::Event;
@@ -106,6 +107,10 @@ impl TrackedTable {
         let mut tracked: Vec<TrackedTable> = Vec::new();
         for (key, flags) in [("default-top", &section.default_top), ("track", &section.track)] {
             for flag in flags {
+                // No table of domains; it is put together when somebody asks.
+                if flag.as_str() == DEVICES.flag {
+                    continue;
+                }
                 let table = TrackedTable::parse(flag.as_str()).ok_or_else(|| unknown(key, flag))?;
                 if !tracked.iter().any(|known| known.is_meant(flag.as_str())) {
                     tracked.push(table);

@@ -79,6 +79,21 @@ pub fn subnets(name: Option<&str>) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
     entries(name).filter(|entry| !is_loopback(entry)).filter_map(subnet).take(SNIFFER_ADDRESSES).collect()
 }
 
+/// The networks of all interfaces but loopback, each with the number of its interface; the first [`SNIFFER_ADDRESSES`].
+pub fn numbered_subnets() -> heapless::Vec<(u32, Subnet), SNIFFER_ADDRESSES> {
+    let all: Vec<InterfaceAddress> = entries(None).collect();
+    let name = |entry: &InterfaceAddress| entry.interface_name.split(':').next().map(str::to_owned);
+    let number = |wanted: &InterfaceAddress| {
+        let same = all.iter().filter(|entry| name(entry) == name(wanted));
+        same.filter_map(|entry| entry.address?.as_link_addr().map(|link| link.ifindex())).next()
+    };
+    let is_loopback = |entry: &&InterfaceAddress| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+    let subnet = |entry: &InterfaceAddress| Subnet::new(ip(&entry.address?)?, ip(&entry.netmask?)?);
+    let others = all.iter().filter(|entry| !is_loopback(entry));
+    let found = others.filter_map(|entry| Some((u32::try_from(number(entry)?).ok()?, subnet(entry)?)));
+    found.take(SNIFFER_ADDRESSES).collect()
+}
+
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
     v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))

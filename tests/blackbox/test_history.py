@@ -5,9 +5,12 @@ import csv
 import io
 import itertools
 import json
+import os
 import pathlib
 import random
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -136,6 +139,44 @@ def check_lease(leases):
         assert daemon.json("/log?client=tv")["log"] == []
         assert daemon.request("/history", method="DELETE")[0].status == 204
         assert daemon.json("/log")["log"] == [] and daemon.json("/devices")["devices"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")
+def test_a_mac_joins_addresses_of_a_subnet_alone():
+    """A router answers for the world outside with its own MAC: those addresses are devices of their own."""
+    setup = ("set -e; ip link set lo up; ip link add d0 type veth peer name d1; ip link set d1 up; ip link set d0 up; "
+             "ip addr add 10.9.0.1/24 dev d0; "
+             "for a in 10.9.0.5 10.9.0.6 10.8.0.7; do ip neigh replace $a lladdr 02:00:00:00:00:05 dev d0 nud permanent; done; "
+             'exec "$@"')
+    with Daemon(extra="[names]\nfiles = []", fmt=None, under=["unshare", "--net", "sh", "-c", setup, "sh"]) as daemon:
+        sender = Sender(daemon.unix)
+        for client in ["10.9.0.5", "10.9.0.6", "10.8.0.7"]:
+            sender.send(message(CLIENT_QUERY, dns("a.example.", ident=1, flags=0x0100), address=socket.inet_aton(client)))
+        sender.stop()
+        ask = ("import urllib.request as u; print(u.urlopen(u.Request('http://127.0.0.1:%d/devices', headers="
+               "{'X-API-Key': 'changeme'})).read().decode())" % daemon.api[1])
+        inside = ["nsenter", "-t", str(daemon.process.pid), "-n", sys.executable, "-c", ask]
+        deadline, devices = time.monotonic() + 20, []
+        while len(devices) != 2 and time.monotonic() < deadline:
+            devices = json.loads(subprocess.check_output(inside))["devices"]
+        assert sorted((sorted(device["addresses"]), device["mac"]) for device in devices) == [
+            (["10.8.0.7"], None), (["10.9.0.5", "10.9.0.6"], "02:00:00:00:00:05")]
+
+
+def test_tables_know_devices():
+    names = ('[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"\n'
+             '[statistics]\nclients-of = ["CLIENT"]')
+    with Daemon(extra=names, fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        queries = [message(CLIENT_QUERY, dns("a.example.", ident=number, flags=0x0100)) for number in range(3)]
+        sender.send(*queries)
+        sender.stop()
+        daemon.settle()
+        clients = daemon.json("/tables?detail=1&more=hit/device")["tables"]["clients"]
+        assert (clients["hit/ip"], clients["hit/ip/names"]) == ([["192.0.2.10", 3]], [["192.0.2.10", "tv"]])
+        assert clients["hit/device"] == [["tv", 3]]
+        assert clients["hit/device/detail"] == {"errors": [["tv", 0]], "rest": 0}
+        assert "hit/device" not in daemon.json("/tables")["tables"]["clients"]
 
 
 def live(daemon, filters="", cursor=None, receive=None):

@@ -519,12 +519,34 @@ def test_addresses_are_followed(box):
                 for r in daemon.records()} == {("CLIENT_QUERY", new[0])}, daemon.records()
 
 
-def frames(device, packets):
+def frames(device, packets, mac=b"\2\0\0\0\0\1"):
     """Puts IPv4 packets on a cable, to everybody."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
         link.bind((device, 0))
         for packet in packets:
-            link.send(b"\xff" * 6 + b"\2\0\0\0\0\1\x08\0" + packet)
+            link.send(b"\xff" * 6 + mac + b"\x08\0" + packet)
+
+
+def test_frames_tell_whose_addresses_are_one_device(box):
+    """Nobody else knows these MACs: no lease, and the kernel has no such neighbours. Outside of the subnet the MAC is the
+    router's, who is not everybody there."""
+    mac, server = b"\2\0\0\0\0\x55", ("10.9.0.1", 53)
+    asked = [packets.udp((client, 50000), server, packets.dns("phone.example"))
+             for client in ("10.9.0.5", "10.9.0.6", "198.51.100.77", "10.9.0.5")]
+    joined = [(["10.9.0.5", "10.9.0.6"], "02:00:00:00:00:55"), (["198.51.100.77"], None)]
+    single = [([address], None) for address in ("10.9.0.5", "10.9.0.6", "198.51.100.77")]
+    lab.ip("address add 10.9.0.1/24 dev lan")
+    try:
+        for neighbours, expected in (("true", joined), ("false", single)):
+            with sniffer("lan", more=f"[names]\nfiles = []\nneighbours = {neighbours}") as daemon:
+                with box.client.entered():
+                    frames("lan0", asked, mac)
+                daemon.wait(lambda: len(daemon.records()) == len(asked), 10, lambda: daemon.log())
+                found = sorted((sorted(device["addresses"]), device["mac"])
+                               for device in daemon.json("/devices")["devices"])
+                assert found == expected, found
+    finally:
+        lab.ip("address del 10.9.0.1/24 dev lan")
 
 
 def test_clients_of_other_servers(box):

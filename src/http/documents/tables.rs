@@ -11,6 +11,10 @@
 //! "hit/ip": [["192.0.2.10", 119]], "hit/ip/detail": {"errors": [["192.0.2.10", 0]], "rest": 31}
 //! ```
 //!
+//! and the names of the devices that have one: `"hit/ip/names": [["192.0.2.10", "tv"]]`.
+//!
+//! With `more=hit/device`, or where that is tracked, `clients` has the devices by messages, each by its name or an address.
+//!
 //! A stream beyond those with tables of their own has `"not-kept": "limits.profile"` after `tables`: the limit that says so.
 //!
 //! Spaces stand where the reference has them.
@@ -18,14 +22,15 @@
 use core::fmt::{self, Write};
 
 use super::counters::write_scope;
-use crate::decimal::write_decimal;
+use crate::decimal::{write_address, write_decimal};
 use crate::http::App;
 use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
 use crate::http::error::HttpError;
 use crate::http::query::PercentEncoded;
 use crate::limits::HTTP_COUNTER_BYTES;
+use crate::names::DeviceId;
 use crate::statistics::StreamScope;
-use crate::statistics::descriptors::{DOMAINS_AT, TABLES, TableDescriptor};
+use crate::statistics::descriptors::{DEVICES, DEVICES_AT, DOMAINS_AT, TABLES, TableDescriptor};
 use crate::statistics::ranking::{RowPosition, Table, TableRow, TopRows};
 use crate::statistics::tables::TRACKED_MAX;
 
@@ -38,6 +43,8 @@ pub struct TableList<'a> {
     detail: bool,
     /// The tables of domains, by number of what is tracked.
     domains: heapless::Vec<u8, TRACKED_MAX>,
+    /// Whether there is the table of devices.
+    devices: bool,
     /// The table under way, in order of the answer.
     place: usize,
     step: TableStep,
@@ -45,6 +52,10 @@ pub struct TableList<'a> {
     rows: usize,
     shown: u64,
     cursor: RowPosition,
+    /// The device that was written last, and its number.
+    device: Option<(u32, DeviceId)>,
+    /// Names written.
+    named: usize,
 }
 
 /// The next item of a table.
@@ -55,6 +66,9 @@ enum TableStep {
     Detail,
     Errors,
     Closing,
+    /// The names of devices, after the table of addresses.
+    NamesOpening,
+    Names,
 }
 
 impl<'a> TableList<'a> {
@@ -78,8 +92,13 @@ impl<'a> TableList<'a> {
         for number in defaults {
             let _ = domains.push(number as u8); // fewer than TRACKED_MAX
         }
+        let mut devices = app.settings.shows_devices && app.history().is_some();
         for name in more.names::<HTTP_COUNTER_BYTES>() {
             let name = name.map_err(HttpError::More)?;
+            if &*name == DEVICES.flag && app.history().is_some() {
+                devices = true;
+                continue;
+            }
             let number = tracked.iter().position(|table| table.is_meant(&name));
             let number = number.ok_or(HttpError::Untracked(app.settings.tracked))? as u8;
             if !domains.contains(&number) {
@@ -93,7 +112,10 @@ impl<'a> TableList<'a> {
             most,
             detail,
             domains,
+            devices,
             cursor,
+            device: None,
+            named: 0,
             place: 0,
             step: TableStep::Opening,
             rows: 0,
@@ -104,7 +126,11 @@ impl<'a> TableList<'a> {
     /// The table at a place; the flag of tables of domains is among what is tracked.
     fn table(&self, place: usize) -> Option<(&'static str, &'static str, Table)> {
         let domains = self.domains.len();
-        let fixed = |place| TABLES.get(place).copied();
+        let fixed = |place: usize| match place.checked_sub(DEVICES_AT) {
+            Some(0) if self.devices => Some(DEVICES),
+            Some(_) if self.devices => TABLES.get(place - 1).copied(),
+            _ => TABLES.get(place).copied(),
+        };
         let descriptor = match place.checked_sub(DOMAINS_AT) {
             None => fixed(place),
             Some(number) if number < domains => {
@@ -154,8 +180,57 @@ impl<'a> TableList<'a> {
         write!(out, "\"{group}\": {{")
     }
 
-    /// Writes the rows that are left, as `[name, number]`, or their errors.
+    /// Writes the devices that are left, or their errors.
+    fn write_devices(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
+        let Some(history) = self.app.history() else { return Ok(()) };
+        let mut history = history.borrow_mut();
+        let devices = history.devices_mut();
+        devices.clear_sums();
+        let statistics = self.app.statistics.borrow();
+        statistics.each_client(self.scope, |address, numbers| devices.add_up(address, numbers));
+        while self.rows < self.most
+            && let Some((id, device)) = devices.next_by_sum(self.device)
+        {
+            let [number, error] = device.sums();
+            let value = u64::from(if self.step == TableStep::Rows { number } else { error });
+            chunk.whole(|out| {
+                out.write_str(if self.rows > 0 { ", [\"" } else { "[\"" })?;
+                match (device.name(), devices.any_address(id)) {
+                    (Some(name), _) => write_escaped_name(out, name)?,
+                    (None, Some(address)) => write_address(out, address)?,
+                    (None, None) => out.write_char('-')?,
+                }
+                out.write_str("\", ")?;
+                write_decimal(out, value)?;
+                out.write_char(']')
+            })?;
+            self.device = Some((number, id));
+            self.rows += 1;
+            self.shown = self.shown.saturating_add(if self.step == TableStep::Rows { value } else { 0 });
+        }
+        Ok(())
+    }
+
+    /// Writes the name of the device of a row, if it has one; whether it has.
+    fn write_device_name(&self, row: &TableRow<'_>, chunk: &mut BodyChunk<'_>) -> Result<bool, fmt::Error> {
+        let Some(history) = self.app.history() else { return Ok(false) };
+        let history = history.borrow();
+        let Some(name) = history.name(row.label.address()) else { return Ok(false) };
+        chunk.whole(|out| {
+            out.write_str(if self.named > 0 { ", [\"" } else { "[\"" })?;
+            write!(out, "{}", row.label)?;
+            out.write_str("\", \"")?;
+            write_escaped_name(out, name)?;
+            out.write_str("\"]")
+        })?;
+        Ok(true)
+    }
+
+    /// Writes the rows that are left, as `[name, number]`, or their errors, or the names of their devices.
     fn write_rows(&mut self, table: Table, chunk: &mut BodyChunk<'_>) -> fmt::Result {
+        if table == Table::Devices {
+            return self.write_devices(chunk);
+        }
         let statistics = self.app.statistics.borrow();
         while self.rows < self.most {
             let cursor = self.cursor.clone();
@@ -167,7 +242,11 @@ impl<'a> TableList<'a> {
             for row in best.rows() {
                 let value = if self.step == TableStep::Rows { row.number } else { row.error };
                 let separator = if self.rows > 0 { ", " } else { "" };
-                chunk.whole(|out| write_row(out, separator, row, value))?;
+                if self.step == TableStep::Names {
+                    self.named += usize::from(self.write_device_name(row, chunk)?);
+                } else {
+                    chunk.whole(|out| write_row(out, separator, row, value))?;
+                }
                 self.cursor.pass(row);
                 self.rows += 1;
                 self.shown = self.shown.saturating_add(if self.step == TableStep::Rows { value } else { 0 });
@@ -180,6 +259,8 @@ impl<'a> TableList<'a> {
     fn go_on(&mut self, step: TableStep) {
         self.step = step;
         self.rows = 0;
+        self.named = 0;
+        self.device = None;
         self.cursor = RowPosition::default();
     }
 
@@ -225,6 +306,24 @@ impl<'a> TableList<'a> {
                         write_decimal(out, total.saturating_sub(self.shown))?;
                         out.write_char('}')
                     })?;
+                    if table == Table::ClientHits {
+                        self.go_on(TableStep::NamesOpening);
+                        continue;
+                    }
+                    self.go_on(TableStep::Opening);
+                    return Ok(());
+                }
+                TableStep::NamesOpening => {
+                    chunk.whole(|out| {
+                        out.write_str(", \"")?;
+                        self.write_flag(out, flag, table)?;
+                        out.write_str("/names\": [")
+                    })?;
+                    self.go_on(TableStep::Names);
+                }
+                TableStep::Names => {
+                    self.write_rows(table, chunk)?;
+                    chunk.whole(|out| out.write_char(']'))?;
                     self.go_on(TableStep::Opening);
                     return Ok(());
                 }
@@ -246,6 +345,10 @@ impl ChunkedDocument for TableList<'_> {
 
 /// The end of the answer for a stream without tables of domains, clients and countries of its own.
 const NOT_KEPT: &str = "}}, \"not-kept\": \"limits.profile\"}";
+
+fn write_escaped_name(out: &mut BodyChunk<'_>, name: &str) -> fmt::Result {
+    write!(Escaping(&mut *out), "{name}")
+}
 
 fn write_row(out: &mut BodyChunk<'_>, separator: &str, row: &TableRow<'_>, value: u64) -> fmt::Result {
     out.write_str(separator)?;

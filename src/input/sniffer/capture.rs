@@ -210,6 +210,7 @@ impl SnifferListener {
         // We made the frames, so none is rejected.
         let mut emit = |frame: &[u8]| counters.count(collector.ingest(frame));
         self.dissector.expire(clock, &ignored, &mut emit);
+        let history = collector.history().filter(|history| history.borrow().learns_from_frames());
         for _ in 0..PACKETS_A_TURN {
             if !collector.outputs().has_room(WaitPolicy::OneTurn) {
                 return CaptureTurn::Full;
@@ -222,6 +223,12 @@ impl SnifferListener {
             let Some(link) = link(kind) else { continue };
             let captured = Captured { link, time: Some(time), clock, bytes };
             self.dissector.take(captured, &ignored, &mut emit);
+            if let Some(history) = history
+                && let Some((address, mac)) = self.dissector.neighbour(&captured)
+            {
+                let now = u32::try_from(time.seconds).unwrap_or(u32::MAX);
+                history.borrow_mut().devices_mut().see_frame(address, mac, now);
+            }
         }
         CaptureTurn::Busy
     }
