@@ -109,6 +109,26 @@ def test_from_the_log_to_a_name_and_a_device():
         page.check()
 
 
+def test_a_cell_leaves_out_what_it_says():
+    def exchange(daemon, name):
+        send(daemon, *(message(kind, dns(name, flags=0x8180 if kind == 6 else 0x0100)) for kind in (5, 6)))
+
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#/log") as page:
+        exchange(daemon, "www.example.com.")
+        exchange(daemon, "other.example.org.")
+        page.until(lambda: page.page.locator(".row").count() == 2, why="no log")
+        page.page.locator(".row a", has_text="www.example.com").click(button="right")
+        page.until(lambda: "not=name%3Awww.example.com" in page.page.url and page.page.locator(".row").count() == 1,
+                   why="it is still there")
+        exchange(daemon, "www.example.com.")
+        exchange(daemon, "third.example.net.")
+        page.until(lambda: page.page.locator(".row", has_text="third.example.net").count() == 1, why="nothing new")
+        assert page.page.locator(".row").count() == 2
+        page.page.get_by_role("button", name="not www.example.com").click()
+        page.until(lambda: page.page.locator(".row").count() == 4, why="it does not come back")
+        page.check()
+
+
 def test_the_pill_follows_ready():
     away = "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\n"
     with Daemon(fmt=None, extra=away) as daemon, browser() as chromium, Watched(chromium, daemon) as page:

@@ -589,11 +589,17 @@ function plot(box, times, series, options) {
 const filled = filters => Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
 const FILTERS = ["client", "name", "type", "rcode", "status", "protocol", "min-latency", "since", "until"];
 
+const who = row => row.device && row.device !== "-" ? row.device : row["query-ip"];
+/** What may be left out: by a click of the other button on a cell. */
+const CELLS = { client: who, type: row => row.rrtype, name: row => bare(row.qname), status: row => row.status, rcode: row => row.rcode };
+const wordOf = (key, row) => `${key}:${encodeURIComponent(CELLS[key](row))}`;
+const valueOf = word => { try { return decodeURIComponent(word.slice(word.indexOf(":") + 1)); } catch { return word; } };
+
 /** The rows of the log: all in an array, those on screen in the document. */
 const log = {
-  rows: [], next: null, fresh: 0, live: true, source: null, box: null, filters: {}, busy: false, chosen: -1,
-  open(parent, filters) {
-    Object.assign(this, { rows: [], next: null, fresh: 0, live: true, filters, busy: false, chosen: -1, failed: false });
+  rows: [], next: null, fresh: 0, live: true, source: null, box: null, filters: {}, without: [], busy: false, chosen: -1,
+  open(parent, filters, without = []) {
+    Object.assign(this, { rows: [], next: null, fresh: 0, live: true, filters, without, busy: false, chosen: -1, failed: false });
     this.box = make("div", { class: "log", tabIndex: 0, role: "log", "aria-label": "Exchanges, newest first", "aria-live": "off" }, make("div", { class: "space" }));
     this.news = make("button", { type: "button", class: "fresh", hidden: true, onclick: () => { this.box.scrollTop = 0; this.draw(); } });
     on(this.box, "scroll", () => this.draw(), { passive: true });
@@ -605,6 +611,8 @@ const log = {
     this.source = this.box = null;
   },
   words() { return { ...filled(this.filters), ...scope() }; },
+  kept(rows) { return this.without.length ? rows.filter(row => !Object.keys(CELLS).some(key => this.without.includes(wordOf(key, row)))) : rows; },
+  leave(words) { go("log", { ...filled(this.filters), ...words.length && { not: words.join() } }); },
   async more() {
     if (this.busy || !this.box || this.rows.length && !this.next) return;
     this.busy = true;
@@ -612,7 +620,7 @@ const log = {
     try {
       const answer = await maybe("log", { ...this.words(), limit: 300, ...this.next && { before: this.next } });
       if (box !== this.box) return;
-      if (answer) { this.rows.push(...answer.log); this.next = answer.next; }
+      if (answer) { this.rows.push(...this.kept(answer.log)); this.next = answer.next; }
       else if (state.off.log) { box.replaceWith(off("log")); this.close(); }
       else this.failed = true;
     } catch (error) {
@@ -638,6 +646,7 @@ const log = {
     this.add(answer.log.filter(row => !known.has(key(row))).reverse());
   },
   add(rows) {
+    rows = this.kept(rows);
     if (!rows.length || !this.box) return;
     const top = this.box.scrollTop < 20, height = this.height();
     this.rows.unshift(...rows.reverse());
@@ -663,9 +672,9 @@ const log = {
       say(when, isNaN(date) ? "–" : date.toLocaleTimeString("en-GB") + "." + String(date.getMilliseconds()).padStart(3, "0"));
       when.title = row.timestamp;
       when.onclick = () => this.detail(row);
-      const who = row.device && row.device !== "-" ? row.device : row["query-ip"];
       const cell = (element, text, view, query, style = "") => { say(element, text); element.href = address(view, query); element.title = text; element.className = style; };
-      cell(client, plain(who), "device", { client: who });
+      Object.entries({ client, type, name, status, rcode: answer }).forEach(([key, element]) => { element.oncontextmenu = event => { event.preventDefault(); this.leave([...this.without, wordOf(key, row)]); }; });
+      cell(client, plain(who(row)), "device", { client: who(row) });
       cell(type, row.rrtype, "log", { ...this.filters, type: row.rrtype });
       cell(name, domain(row.qname), "domain", { name: bare(row.qname) });
       cell(status, row.status, "log", { ...this.filters, status: row.status }, "status " + row.status);
@@ -697,25 +706,27 @@ function logView(main) {
   const form = make("form", { class: "filters", onsubmit: event => { event.preventDefault(); apply(); } },
     input("client", "Device"), input("name", "Name"), choice("type", "Type", TYPES.map(type => type.toUpperCase())), choice("rcode", "Code", RCODES.map(code => code.toUpperCase())),
     choice("status", "Status", STATUSES), input("min-latency", "Slower than, s", { inputMode: "decimal" }), input("since", "From", { placeholder: "-3600" }), input("until", "To"));
-  const apply = () => go("log", Object.fromEntries([...new FormData(form)].filter(([, value]) => value.trim())));
+  const without = (state.query.get("not") ?? "").split(",").filter(Boolean), not = without.length ? { not: without.join() } : {};
+  const apply = () => go("log", { ...Object.fromEntries([...new FormData(form)].filter(([, value]) => value.trim())), ...not });
   on(form, "change", apply);
   let wait = 0;
-  on(form, "input", event => { clearTimeout(wait); if (event.target.tagName === "INPUT") wait = setTimeout(() => typed(form, filters), 400); });
+  on(form, "input", event => { clearTimeout(wait); if (event.target.tagName === "INPUT") wait = setTimeout(() => typed(form, filters, not), 400); });
   const csv = make("a", { class: "button", href: here + "log?" + new URLSearchParams({ ...filled(filters), ...scope(), format: "csv", limit: 0 }), download: "dnstapd.csv" }, "CSV");
-  form.append(make("button", { type: "button", onclick: () => go("log", {}) }, "Clear"), csv);
+  form.append(make("button", { type: "button", onclick: () => go("log", {}) }, "Clear"), csv, ...without.map(word => make("button", { type: "button", title: "Show it again", onclick: () => log.leave(without.filter(each => each !== word)) },
+    "not " + plain(valueOf(word)) + " ×")));
   main.append(make("h2", { class: "hidden" }, "Log"), form);
-  log.open(main, filters);
+  log.open(main, filters, without);
 }
 
 /** Search as one types: the address follows, the field keeps its focus. */
-function typed(form, filters) {
+function typed(form, filters, not) {
   for (const [name, value] of new FormData(form)) filters[name] = value.trim();
-  state.query = new URLSearchParams(filled(filters));
+  state.query = new URLSearchParams({ ...filled(filters), ...not });
   history.replaceState(null, "", address("log", Object.fromEntries(state.query)));
   const main = $("main");
   log.close();
   while (main.lastChild !== form) main.lastChild.remove();
-  log.open(main, filters);
+  log.open(main, filters, log.without);
 }
 
 // ------------ Devices ------------
