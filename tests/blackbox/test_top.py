@@ -129,6 +129,7 @@ def traffic(extra="", **more):
                   for frame in capture_frames(os.path.join(DATA, f"{name}.fstrm"))]
         sender, stop = Sender(daemon.unix), threading.Event()
         sender.send(*frames)
+        daemon.settle()
 
         def repeat():
             at = 0
