@@ -42,6 +42,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("log", cfg!(feature = "log")),
     ("privacy", cfg!(feature = "privacy")),
     ("push", cfg!(feature = "push")),
+    ("records", cfg!(feature = "records")),
     ("tls", cfg!(feature = "tls")),
     ("top", cfg!(feature = "top")),
 ];

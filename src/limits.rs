@@ -547,6 +547,13 @@ pub const PLACE_SLOT_BYTES: usize = 48;
 pub const RECORD_BYTES: usize = 5 << 10;
 const _: () = assert!(RECORD_BYTES >= 5 * 255 + 5 * IDENTITY_BYTES + 10 * PLACE_BYTES + 1_600);
 
+/// Bytes that a record shows of what a sender may make as long as it likes: its version, what it adds, texts of options.
+pub const STRANGER_BYTES: usize = 512;
+
+/// Bytes of the longest record with fields of one's own choice or nested ones, in an output that can take it: 130 addresses in
+/// JSON. Lists are cut where there is no more room. One buffer, for all outputs together.
+pub const LONG_RECORD_BYTES: usize = 16 << 10;
+
 /// Bytes of queue for which there is room for one more record; the shortest record in use is longer.
 pub const QUEUE_BYTES_PER_RECORD: usize = 32;
 

@@ -15,6 +15,7 @@ mod reload;
 pub use error::{ConfigError, ConfigErrors, ExitClass};
 pub use reload::{Reload, TAKEN_OVER, changed_keys, refusal};
 
+use crate::format::encoding;
 use crate::message::{filter, geoip, privacy};
 use crate::sys::files;
 use crate::sys::new_password::new_password;
@@ -264,6 +265,10 @@ impl Config {
         }
         for (path, kind) in output.enabled() {
             one(true, &format!("output.{path}"), &|| kind.check());
+            let keys = kind.keys();
+            one(true, &format!("output.{path}"), &|| {
+                encoding::check(kind.format(), keys.fields, keys.template)
+            });
         }
         wrong.extend(output.check().into_iter().map(|(path, fault)| (format!("output.{path}"), fault)));
         wrong
@@ -374,6 +379,7 @@ const SECRET_MAX: u64 = 1 << 16;
 /// row, or not in this build.
 mod missing_features {
     use super::Config;
+    use crate::format::encoding;
     use crate::message::{geoip, privacy};
     use crate::net::tls;
     use crate::values::KeyError;
@@ -392,10 +398,13 @@ mod missing_features {
             .input
             .enabled()
             .filter_map(|(path, kind)| Some((format!("input.{path}"), kind.missing_feature()?)));
-        let outputs = config
-            .output
-            .enabled()
-            .filter_map(|(path, kind)| Some((format!("output.{path}"), kind.missing_feature()?)));
+        let outputs = config.output.enabled().filter_map(|(path, kind)| {
+            let keys = kind.keys();
+            let missing = kind
+                .missing_feature()
+                .or_else(|| encoding::missing_feature(kind.format(), keys.fields, keys.template));
+            Some((format!("output.{path}"), missing?))
+        });
         rows.chain(inputs).chain(outputs)
     }
 

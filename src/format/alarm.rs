@@ -10,9 +10,11 @@
 use core::fmt::{self, Write};
 
 use super::Record;
+use super::escape::{Escape, Escaped};
 use super::json::Style;
 use crate::decimal::{Ascii, write_decimal};
 use crate::health::alarms::Alarm;
+use crate::limits::RECORD_BYTES;
 use crate::time::Time;
 use crate::values::Format;
 
@@ -23,10 +25,12 @@ use crate::values::Format;
 /// When the record is too small.
 pub fn encode(format: Format, alarm: &Alarm, record: &mut Record) -> fmt::Result {
     record.used = 0;
+    record.longest = record.bytes.len().min(RECORD_BYTES);
     match format {
-        Format::Text => text(alarm, record),
-        Format::Yaml => members(alarm, Style::Yaml, record),
-        _ => members(alarm, Style::Json, record),
+        Format::Text | Format::Csv => text(alarm, if format == Format::Csv { b"," } else { b" " }, record),
+        Format::Yaml => members(alarm, Style::Yaml, "timestamp", record),
+        Format::Ecs => members(alarm, Style::Json, "@timestamp", record),
+        _ => members(alarm, Style::Json, "timestamp", record),
     }
 }
 
@@ -35,18 +39,30 @@ pub fn time(alarm: &Alarm) -> Time {
     Time { seconds: alarm.last, nanoseconds: 0 }
 }
 
-fn text(alarm: &Alarm, out: &mut Record) -> fmt::Result {
+fn text(alarm: &Alarm, between: &[u8; 1], out: &mut Record) -> fmt::Result {
     out.write_timestamp(time(alarm))?;
-    write!(out, " - {MESSAGE} {} {} ", alarm.kind, alarm.subject)?;
+    for word in ["-", MESSAGE] {
+        out.write_ascii(between)?;
+        out.write_str(word)?;
+    }
+    out.write_ascii(between)?;
+    write!(out, "{}", alarm.kind)?;
+    out.write_ascii(between)?;
+    let start = out.used;
+    write!(out, "{}", alarm.subject)?;
+    if between == b"," {
+        out.quote_csv_from(start)?;
+    }
+    out.write_ascii(between)?;
     write_decimal(out, alarm.count)?;
     for seconds in [alarm.first, alarm.last] {
-        out.write_ascii(b" ")?;
+        out.write_ascii(between)?;
         out.write_timestamp(Time { seconds, nanoseconds: 0 })?;
     }
     Ok(())
 }
 
-fn members(alarm: &Alarm, style: Style, out: &mut Record) -> fmt::Result {
+fn members(alarm: &Alarm, style: Style, time_key: &str, out: &mut Record) -> fmt::Result {
     let key = |out: &mut Record, name: &str| {
         let [before, after] = match style {
             Style::Json if out.used == 0 => ["{\"", "\":"],
@@ -61,7 +77,7 @@ fn members(alarm: &Alarm, style: Style, out: &mut Record) -> fmt::Result {
         out.write_timestamp(Time { seconds, nanoseconds: 0 })?;
         out.write_ascii(b"\"")
     };
-    key(out, "timestamp")?;
+    key(out, time_key)?;
     moment(out, alarm.last)?;
     key(out, "message")?;
     write!(out, "\"{MESSAGE}\"")?;
@@ -69,7 +85,7 @@ fn members(alarm: &Alarm, style: Style, out: &mut Record) -> fmt::Result {
     write!(out, "\"{}\"", alarm.kind)?;
     key(out, "subject")?;
     out.write_ascii(b"\"")?;
-    write!(EscapedRecord(out), "{}", alarm.subject)?;
+    write!(Escaped { record: out, escape: Escape::Json }, "{}", alarm.subject)?;
     out.write_ascii(b"\"")?;
     key(out, "count")?;
     write_decimal(out, alarm.count)?;
@@ -82,21 +98,6 @@ fn members(alarm: &Alarm, style: Style, out: &mut Record) -> fmt::Result {
 
 /// The message type of an alarm.
 const MESSAGE: &str = "ALARM";
-
-/// Puts a backslash before each quote and backslash, the only ones of a subject that JSON wants escaped.
-struct EscapedRecord<'r>(&'r mut Record);
-
-impl Write for EscapedRecord<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if matches!(byte, b'"' | b'\\') {
-                self.0.write_ascii(b"\\")?;
-            }
-            self.0.write_ascii(&[byte])?;
-        }
-        Ok(())
-    }
-}
 
 #[cfg(test)]
 mod tests {

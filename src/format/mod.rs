@@ -1,7 +1,7 @@
-//! Events as people and programs read them: text, JSON, YAML.
+//! Events as people and programs read them: text, JSON, YAML, CSV, and the schemas of Elastic and Zeek.
 //!
 //! A format writes one event into a [`Record`] of fixed size and never allocates. A record carries no
-//! terminator: the output adds its own. All three formats show the same values; what is missing is `-`. Names
+//! terminator: the output adds its own. The first four show the same values; what is missing is `-`. Names
 //! and identities are shown in one escaped form (`wire::text`), so no record can hold a line break, a quote
 //! or a space that the sender made up.
 //!
@@ -9,27 +9,57 @@
 //! not fit cannot happen; if it did, it would be dropped and counted as `oversize`.
 
 pub mod alarm;
+#[cfg(feature = "records")]
+mod chosen;
+#[cfg(feature = "records")]
+pub mod ecs;
+pub mod encoding;
+mod escape;
+mod fields;
 pub mod json;
 pub mod text;
+#[cfg(feature = "records")]
+mod value;
+#[cfg(feature = "records")]
+pub mod zeek;
+
+pub use encoding::{Encoding, Layout, Template};
+pub use fields::{Field, Source};
 
 use core::fmt;
 
 use crate::decimal::Ascii;
 use crate::limits::{self, RECORD_BYTES};
-use crate::message::event::Event;
 use crate::time::{Time, TimestampText};
 use crate::values::Format;
 
-/// One encoded event, without terminator, of at most [`RECORD_BYTES`] bytes.
+/// One encoded event, without terminator.
 #[derive(Debug)]
 pub struct Record {
     bytes: Box<[u8]>,
-    /// Bytes in use; `used <= bytes.len()`.
+    /// Bytes in use; `used <= longest <= bytes.len()`.
     used: usize,
+    /// Bytes that may be in use.
+    longest: usize,
+    /// Bytes that lists leave free.
+    #[cfg(feature = "records")]
+    tail: usize,
     timestamp: TimestampText,
 }
 
 impl Record {
+    /// A record with that much room.
+    pub fn new(bytes: usize) -> Self {
+        Record {
+            bytes: limits::table(bytes, 0),
+            used: 0,
+            longest: bytes,
+            #[cfg(feature = "records")]
+            tail: value::TAIL_BYTES,
+            timestamp: TimestampText::default(),
+        }
+    }
+
     /// The bytes of the event.
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.used).unwrap_or_default()
@@ -37,9 +67,43 @@ impl Record {
 
     /// Lets `write` put text at the end; it tells how many bytes, or that there is no room.
     fn append_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> fmt::Result {
-        let room = self.bytes.get_mut(self.used..).unwrap_or_default();
+        let room = self.bytes.get_mut(self.used..self.longest).unwrap_or_default();
         let written = write(room).ok_or(fmt::Error)?;
         self.used += written.min(room.len());
+        Ok(())
+    }
+
+    /// Bytes that are free.
+    #[cfg(feature = "records")]
+    fn room(&self) -> usize {
+        self.longest - self.used
+    }
+
+    /// Puts what was written from `start` on between quotes, if CSV wants it so (RFC 4180, 2).
+    fn quote_csv_from(&mut self, start: usize) -> fmt::Result {
+        let text = self.bytes.get(start..self.used).unwrap_or_default();
+        if !text.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+            return Ok(());
+        }
+        let quotes = text.iter().filter(|byte| **byte == b'"').count();
+        let (mut from, mut to) = (self.used, self.used + quotes + 1);
+        if to + 1 > self.longest {
+            return Err(fmt::Error);
+        }
+        self.used = to + 1;
+        // From the end, as below; the opening quote comes last.
+        while from > start {
+            let (Some(byte), true) = (self.bytes.get(from - 1).copied(), to > from - 1) else {
+                return Err(fmt::Error);
+            };
+            for byte in [Some(byte), (byte == b'"').then_some(byte)].into_iter().flatten() {
+                to -= 1;
+                *self.bytes.get_mut(to + 1).ok_or(fmt::Error)? = byte;
+            }
+            from -= 1;
+        }
+        *self.bytes.get_mut(start).ok_or(fmt::Error)? = b'"';
+        *self.bytes.get_mut(self.used - 1).ok_or(fmt::Error)? = b'"';
         Ok(())
     }
 
@@ -63,6 +127,9 @@ impl Record {
             return Ok(());
         }
         let (mut from, mut to) = (text.len(), text.len() + special);
+        if start + to > self.longest {
+            return Err(fmt::Error);
+        }
         let room = self.bytes.get_mut(start..start + to).ok_or(fmt::Error)?;
         self.used += special;
         // From the end, so that nothing is overwritten before it was moved; `from <= to` throughout. The number of backslashes
@@ -86,7 +153,7 @@ impl Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Record { bytes: limits::table(RECORD_BYTES, 0), used: 0, timestamp: TimestampText::default() }
+        Record::new(RECORD_BYTES)
     }
 }
 
@@ -94,6 +161,9 @@ impl Ascii for Record {
     #[inline]
     fn write_ascii(&mut self, bytes: &[u8]) -> fmt::Result {
         let end = self.used + bytes.len();
+        if end > self.longest {
+            return Err(fmt::Error);
+        }
         copy_short(self.bytes.get_mut(self.used..end).ok_or(fmt::Error)?, bytes);
         self.used = end;
         Ok(())
@@ -139,17 +209,32 @@ impl fmt::Write for Record {
     }
 }
 
-/// Writes `event` into `record`, which is cleared first.
+/// Writes an event into `record`, which is cleared first.
 ///
 /// # Errors
 ///
 /// When the record is too small; it then holds a part of the event.
-pub fn encode(format: Format, event: &Event<'_>, record: &mut Record) -> fmt::Result {
+#[cfg_attr(for_size, optimize(speed))]
+pub fn encode(encoding: &Encoding, source: &Source<'_>, record: &mut Record) -> fmt::Result {
     record.used = 0;
-    match format {
-        Format::Text => text::encode(event, record),
-        Format::Json => json::encode(event, json::Style::Json, record),
-        Format::Yaml => json::encode(event, json::Style::Yaml, record),
+    record.longest = encoding.longest.min(record.bytes.len());
+    #[cfg(feature = "records")]
+    {
+        record.tail = value::TAIL_BYTES;
+    }
+    match (encoding.format, &encoding.layout) {
+        (Format::Text, Layout::Usual) => text::encode(source.event, record),
+        (Format::Json, Layout::Usual) => json::encode(source.event, json::Style::Json, record),
+        (Format::Yaml, Layout::Usual) => json::encode(source.event, json::Style::Yaml, record),
+        #[cfg(feature = "records")]
+        (Format::Ecs, _) => ecs::encode(source.event, record),
+        #[cfg(feature = "records")]
+        (Format::Zeek, _) => zeek::encode(source.event, record),
+        #[cfg(feature = "records")]
+        _ => chosen::encode(encoding, source, record),
+        // The configuration was refused.
+        #[cfg(not(feature = "records"))]
+        _ => Err(fmt::Error),
     }
 }
 

@@ -1,14 +1,12 @@
-//! The registered domain of a name: what somebody owns, and everything below is theirs.
+//! The registered domain of a name ([`registered_domain`]), and how much of the name is below it.
 //!
-//! `a.b.example.co.uk.` is below `example.co.uk.`. Which domains are open to registration the public suffix list says;
-//! the few rules here stand for it: below a top-level domain of two letters the second-level words that registries use
-//! (`co`, `com`, `ac`, ...), and the domains of clouds whose next label is a customer. A rule that is missing makes one
-//! domain of many, so a threshold is reached sooner, never later. Names below `arpa` have no registered domain.
+//! A rule that is missing there makes one domain of many, so a threshold is reached sooner, never later.
 
 use core::hash::{BuildHasher, Hasher};
 
 use crate::sys::random::SeededState;
 use crate::wire::name::Name;
+use crate::wire::registered_domain::registered_domain;
 
 /// A registered domain, and how much of the name is below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,65 +17,13 @@ pub struct RegisteredDomain<'a> {
     pub bytes_below: usize,
 }
 
-/// Labels looked at: more make no difference.
-const LABELS_MAX: usize = 128;
-
-/// Second-level words below top-level domains of two letters.
-const SECOND_LEVEL: &[&[u8]] = &[
-    b"ac", b"co", b"com", b"edu", b"gen", b"gob", b"gov", b"go", b"gv", b"id", b"info", b"ltd", b"me",
-    b"mil", b"ne", b"net", b"nic", b"nom", b"or", b"org", b"plc", b"priv", b"res", b"sch", b"web",
-];
-
-/// Domains whose next label is a customer, without their last label.
-const CLOUDS: &[(&[u8], &[u8])] = &[
-    (b"cloudfront", b"net"),
-    (b"amazonaws", b"com"),
-    (b"akamaiedge", b"net"),
-    (b"akamai", b"net"),
-    (b"akamaized", b"net"),
-    (b"edgekey", b"net"),
-    (b"edgesuite", b"net"),
-    (b"azureedge", b"net"),
-    (b"azurewebsites", b"net"),
-    (b"trafficmanager", b"net"),
-    (b"windows", b"net"),
-    (b"fastly", b"net"),
-    (b"cloudflare", b"net"),
-    (b"github", b"io"),
-    (b"blogspot", b"com"),
-    (b"googleusercontent", b"com"),
-    (b"herokuapp", b"com"),
-    (b"netlify", b"app"),
-    (b"vercel", b"app"),
-    (b"pages", b"dev"),
-];
-
 impl<'a> RegisteredDomain<'a> {
     /// The registered domain of a name; `None` for one that is none or has nothing below it.
     #[cfg_attr(for_size, optimize(speed))]
     pub fn of(name: &Name<'a>) -> Option<Self> {
-        let bytes = name.octets();
-        let mut starts: heapless::Vec<u8, LABELS_MAX> = heapless::Vec::new();
-        let mut start = 0;
-        while let Some(&length) = bytes.get(start).filter(|length| **length > 0) {
-            starts.push(u8::try_from(start).ok()?).ok()?;
-            start += usize::from(length) + 1;
-        }
-        let label = |from_end: usize| -> Option<&'a [u8]> {
-            let start = usize::from(*starts.get(starts.len().checked_sub(from_end)?)?);
-            bytes.get(start + 1..start + 1 + usize::from(*bytes.get(start)?))
-        };
-        let (top, second) = (label(1)?, label(2)?);
-        if top.eq_ignore_ascii_case(b"arpa") {
-            return None;
-        }
-        let is = |label: &[u8], word: &[u8]| label.eq_ignore_ascii_case(word);
-        let is_deep = (top.len() == 2 && SECOND_LEVEL.iter().any(|word| is(second, word)))
-            || CLOUDS.iter().any(|(word, of)| is(second, word) && is(top, of));
-        let labels = if is_deep { 3 } else { 2 };
-        let below = starts.len().checked_sub(labels).filter(|&below| below > 0)?;
-        let start = usize::from(*starts.get(below)?);
-        Some(RegisteredDomain { suffix: bytes.get(start..)?, bytes_below: start - below })
+        let (domain, below) = registered_domain(name)?;
+        let start = name.octets().len() - domain.octets().len();
+        (below > 0).then_some(RegisteredDomain { suffix: domain.octets(), bytes_below: start - below })
     }
 
     /// A hash without regard to case.

@@ -47,6 +47,12 @@ choice! {
         Json = "json",
         /// One document a message.
         Yaml = "yaml",
+        /// Fields apart by commas.
+        Csv = "csv",
+        /// One object of the Elastic Common Schema a line.
+        Ecs = "ecs",
+        /// One object of Zeek's log a response.
+        Zeek = "zeek",
         /// A Frame Streams capture, as `fstrm_capture` writes it.
         Dnstap = "dnstap",
     }
@@ -65,6 +71,18 @@ impl OutputKind for Section {
         self.enable
     }
 
+    fn format(&self) -> Option<Format> {
+        match self.format {
+            FileFormat::Text => Some(Format::Text),
+            FileFormat::Json => Some(Format::Json),
+            FileFormat::Yaml => Some(Format::Yaml),
+            FileFormat::Csv => Some(Format::Csv),
+            FileFormat::Ecs => Some(Format::Ecs),
+            FileFormat::Zeek => Some(Format::Zeek),
+            FileFormat::Dnstap => None,
+        }
+    }
+
     /// A capture has messages alone.
     fn check(&self) -> Result<(), KeyError> {
         if self.alarms && self.format == FileFormat::Dnstap {
@@ -77,12 +95,11 @@ impl OutputKind for Section {
     }
 
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, PlanError> {
-        let plain = |format| RecordKind::Plain { format, terminator: (*b"\n").into() };
-        let kind = match self.format {
-            FileFormat::Text => plain(Format::Text),
-            FileFormat::Json => plain(Format::Json),
-            FileFormat::Yaml => plain(Format::Yaml),
-            FileFormat::Dnstap => RecordKind::RawFrames(RawFrames::new(context.limits.frame, None)),
+        let kind = match self.encoding() {
+            Some(encoding) => {
+                RecordKind::Plain { encoding: encoding.with_long_records(), terminator: (*b"\n").into() }
+            }
+            None => RecordKind::RawFrames(RawFrames::new(context.limits.frame, None)),
         };
         let settings = FileSettings {
             path: self.file.to_path_buf(),

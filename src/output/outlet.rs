@@ -10,8 +10,9 @@ use std::time::Instant;
 use super::counters::{DropReason, OutletCounters};
 use super::drop_report::DropReport;
 use super::record::RecordKind;
+use crate::format::Encoding;
 use crate::message::event::Event;
-use crate::message::filter::{Filter, Verdict};
+use crate::message::filter::{Filter, FilterReason, Verdict};
 use crate::section::QueueSettings;
 use crate::sketch::record_queue::{Full, RecordQueue};
 use crate::values::{Format, WhenFull};
@@ -102,12 +103,17 @@ fn refusal(parts: &[&[u8]], capacity: usize, state: WriteState) -> DropReason {
 impl Outlet {
     /// An output of encoded events, with an empty queue.
     pub fn new(name: &'static str, format: Format, terminator: &[u8], settings: QueueSettings) -> Self {
-        Outlet::of_kind(name, RecordKind::Plain { format, terminator: terminator.into() }, settings)
+        Outlet::of_kind(
+            name,
+            RecordKind::Plain { encoding: format.into(), terminator: terminator.into() },
+            settings,
+        )
     }
 
     /// An output of any kind, with an empty queue.
     pub fn of_kind(name: &'static str, kind: RecordKind, settings: QueueSettings) -> Self {
         let counters = OutletCounters::default();
+        counters.filtered.is_shown.set(kind.encoding().is_some_and(Encoding::is_of_responses));
         // Nothing has failed yet.
         counters.connected.set(1);
         Outlet {
@@ -147,19 +153,28 @@ impl Outlet {
 
     /// Whether it takes some messages only.
     pub(super) fn has_filter(&self) -> bool {
-        self.filter.borrow().is_some()
+        self.filter.borrow().is_some() || self.is_of_responses()
+    }
+
+    /// Whether its format has records of responses alone.
+    fn is_of_responses(&self) -> bool {
+        self.kind.encoding().is_some_and(Encoding::is_of_responses)
     }
 
     /// Whether its filter must know how an exchange ended.
     pub(super) fn asks_for_status(&self) -> bool {
         self.filter.borrow().as_ref().is_some_and(|filter| filter.asks_for_status())
+            || self.kind.encoding().is_some_and(Encoding::asks_for_status)
     }
 
     /// Whether its filter leaves a message out, which is then counted.
     pub(super) fn leaves_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>) -> bool {
         let mut filter = self.filter.borrow_mut();
-        let Some(Verdict::Drop(reason)) = filter.as_mut().map(|filter| filter.judge(event, asked_by)) else {
-            return false;
+        let is_missing = self.is_of_responses() && !event.is_response();
+        let reason = match filter.as_mut().map(|filter| filter.judge(event, asked_by)) {
+            _ if is_missing => FilterReason::MessageTypes,
+            Some(Verdict::Drop(reason)) => reason,
+            _ => return false,
         };
         self.counters.received.count();
         self.counters.filtered.tally.count(reason);

@@ -10,12 +10,11 @@ use super::http::loki;
 use super::outlet::WaitPolicy;
 use super::record::RecordKind;
 use super::{DropReason, Outlet};
-use crate::format::{self, Record};
+use crate::format::{self, Record, Source};
 use crate::health::alarms::Alarm;
-use crate::limits::OUTPUTS;
+use crate::limits::{OUTPUTS, RECORD_BYTES};
 use crate::message::event::Event;
 use crate::message::filter::Filter;
-use crate::values::Format;
 use crate::wire::dnstap::Dnstap;
 use defmt_or_log::warn;
 
@@ -23,6 +22,8 @@ use defmt_or_log::warn;
 #[derive(Debug, Default)]
 pub struct Outlets {
     list: heapless::Vec<Outlet, OUTPUTS>,
+    /// The encodings that they want, each with who wants it.
+    encodings: heapless::Vec<SharedEncoding, OUTPUTS>,
     /// Whether one of them takes messages without a format: as frames, or only to count them.
     takes_others: bool,
     /// Whether one of them has a filter.
@@ -35,20 +36,49 @@ pub struct Outlets {
     progress: Notice,
 }
 
+/// An encoding that some outputs want.
+#[derive(Debug, Clone, Copy)]
+struct SharedEncoding {
+    /// The place of the first of them.
+    first: usize,
+    /// All of them: bit n for the one at place n.
+    takers: u32,
+}
+
 impl Outlets {
     /// All outputs that are on; at most [`OUTPUTS`].
     pub fn new(list: impl IntoIterator<Item = Outlet>) -> Self {
         let list: heapless::Vec<Outlet, OUTPUTS> = list.into_iter().take(OUTPUTS).collect();
-        Outlets {
-            takes_others: list.iter().any(|outlet| outlet.kind().format().is_none()),
-            list,
-            ..Outlets::default()
+        let mut encodings: heapless::Vec<SharedEncoding, OUTPUTS> = heapless::Vec::new();
+        for (at, outlet) in list.iter().enumerate() {
+            let Some(encoding) = outlet.kind().encoding() else { continue };
+            let is_same = |shared: &&mut SharedEncoding| {
+                list.get(shared.first).and_then(|first| first.kind().encoding()) == Some(encoding)
+            };
+            match encodings.iter_mut().find(is_same) {
+                Some(shared) => shared.takers |= 1 << at,
+                None => drop(encodings.push(SharedEncoding { first: at, takers: 1 << at })),
+            }
         }
+        let longest = list.iter().filter_map(|outlet| Some(outlet.kind().encoding()?.longest)).max();
+        let outlets = Outlets {
+            takes_others: list.iter().any(|outlet| outlet.kind().encoding().is_none()),
+            list,
+            encodings,
+            record: RefCell::new(Record::new(longest.unwrap_or(RECORD_BYTES))),
+            ..Outlets::default()
+        };
+        outlets.look_at_filters();
+        outlets
     }
 
     /// Puts other filters in force; an output that has none takes all messages.
     pub fn set_filters(&self, mut filter_of: impl FnMut(&str) -> Option<Filter>) {
         self.list.iter().for_each(|outlet| outlet.set_filter(filter_of(outlet.name())));
+        self.look_at_filters();
+    }
+
+    fn look_at_filters(&self) {
         self.has_filters.set(self.list.iter().any(Outlet::has_filter));
         self.asks_for_status.set(self.list.iter().any(Outlet::asks_for_status));
     }
@@ -89,17 +119,21 @@ impl Outlets {
             self.list.iter().enumerate().filter(takes).map(|(_, outlet)| outlet)
         };
         let mut record = self.record.borrow_mut();
-        for &format in Format::ALL {
-            let mut wanted = takers().filter(|outlet| outlet.kind().format() == Some(format)).peekable();
-            if wanted.peek().is_none() {
-                continue;
-            }
-            let encoded = format::encode(format, event, &mut record);
+        let source = Source::new(event, frame);
+        for shared in &self.encodings {
+            let wanted = shared.takers & !left_out;
+            let first = self.list.get(shared.first).and_then(|outlet| outlet.kind().encoding());
+            let (Some(encoding), true) = (first, wanted != 0) else { continue };
+            let encoded = format::encode(encoding, &source, &mut record);
             #[cfg(test)]
             tests::ENCODED.with(|count| count.set(count.get() + 1));
             let encoded =
                 encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| DropReason::Oversize);
-            wanted.for_each(|outlet| offer_encoded(outlet, event, encoded));
+            for (at, outlet) in self.list.iter().enumerate() {
+                if wanted >> at & 1 == 1 {
+                    offer_encoded(outlet, event, encoded);
+                }
+            }
         }
         if self.takes_others {
             for outlet in takers() {
@@ -119,8 +153,8 @@ impl Outlets {
         let mut event = Event::from_dnstap(&Dnstap::default());
         event.time = Some(format::alarm::time(alarm));
         for outlet in self.list.iter().filter(|outlet| outlet.takes_alarms()) {
-            let Some(format) = outlet.kind().format() else { continue };
-            let encoded = format::alarm::encode(format, alarm, &mut record);
+            let Some(encoding) = outlet.kind().encoding() else { continue };
+            let encoded = format::alarm::encode(encoding.format, alarm, &mut record);
             let encoded =
                 encoded.map(|()| record.as_slice()).map_err(|core::fmt::Error| DropReason::Oversize);
             match (outlet.kind(), encoded) {
@@ -208,7 +242,7 @@ fn offer_encoded(outlet: &Outlet, event: &Event<'_>, encoded: Result<&[u8], Drop
         (RecordKind::Plain { terminator, .. }, Ok(record)) => outlet.offer(Ok(&[record, terminator])),
         (RecordKind::Syslog(envelope), Ok(record)) => envelope.offer(outlet, event, record),
         (RecordKind::Keyed(keyed), Ok(record)) => keyed.offer(outlet, event, record),
-        (RecordKind::Loki, Ok(record)) => loki::offer(outlet, event, record),
+        (RecordKind::Loki(_), Ok(record)) => loki::offer(outlet, event, record),
         (RecordKind::RawFrames(_) | RecordKind::SelfMade, _) => {}
         (_, Err(loss)) => outlet.offer(Err(loss)),
     }
@@ -222,7 +256,7 @@ mod tests {
     use crate::message::filter::FilterReason;
     use crate::output::syslog::choices::{Facility, HeaderFormat, Severity};
     use crate::section::QueueSettings;
-    use crate::values::WhenFull;
+    use crate::values::{Format, WhenFull};
     use crate::wire::dnstap::Message;
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;

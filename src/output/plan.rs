@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::{Outlet, Outlets, RecordKind};
+use crate::format::{Encoding, Field, Template};
 use crate::limits::Limits;
 use crate::message::filter;
 use crate::net::tls::{self, Client};
@@ -25,7 +26,7 @@ use crate::statistics::Statistics;
 use crate::sys::privileges::Identity;
 #[cfg(feature = "push")]
 use crate::values::Secret;
-use crate::values::{ClientTls, Host, KeyError, PlanError};
+use crate::values::{ClientTls, Format, Host, KeyError, PlanError};
 
 /// The keys that every output has.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,10 @@ pub struct OutputKeys<'s> {
     pub name: Option<&'s str>,
     /// The messages that it takes.
     pub filter: &'s filter::Section,
+    /// The fields of its records, if others than usual.
+    pub fields: Option<&'s [Field]>,
+    /// A text with fields in it.
+    pub template: Option<&'s Template>,
     /// The keys of its queue.
     pub queue: QueueSettings,
 }
@@ -49,6 +54,17 @@ pub trait OutputKind {
     /// Name of the output in metrics and log: its own, or that of the kind.
     fn name(&self) -> &str {
         self.keys().name.unwrap_or(self.kind())
+    }
+
+    /// The format of its records; `None` for an output of frames or of lines of its own.
+    fn format(&self) -> Option<Format> {
+        None
+    }
+
+    /// The encoding of its records.
+    fn encoding(&self) -> Option<Encoding> {
+        let keys = self.keys();
+        self.format().map(|format| Encoding::new(format, keys.fields, keys.template))
     }
 
     /// Whether it runs.

@@ -7,10 +7,10 @@ use super::http::loki;
 use super::kafka::KeyedRecords;
 use super::syslog::SyslogComposer;
 use super::{DropReason, Outlet};
+use crate::format::Encoding;
 use crate::limits::{self, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::message::event::Event;
 use crate::message::stages::STAGES_REWRITE;
-use crate::values::Format;
 use crate::wire::client_subnet;
 use crate::wire::compose::{FrameChanges, rewrite};
 use crate::wire::framestream::data_header;
@@ -20,8 +20,8 @@ use crate::wire::framestream::data_header;
 pub enum RecordKind {
     /// The event in a format, and what ends it.
     Plain {
-        /// The format.
-        format: Format,
+        /// How the event looks.
+        encoding: Encoding,
         /// Written after each event.
         terminator: Box<[u8]>,
     },
@@ -30,7 +30,7 @@ pub enum RecordKind {
     /// The event in a format, with a key beside it.
     Keyed(KeyedRecords),
     /// The event as JSON, with its time and identity beside it.
-    Loki,
+    Loki(Encoding),
     /// The message's frame as it came, or with another identity.
     RawFrames(RawFrames),
     /// Lines that the output makes itself; it takes no messages.
@@ -38,20 +38,24 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    /// The format that the output wants messages encoded in, if any.
-    pub fn format(&self) -> Option<Format> {
+    /// How the output wants messages encoded, if at all.
+    pub fn encoding(&self) -> Option<&Encoding> {
         match self {
-            RecordKind::Plain { format, .. } => Some(*format),
-            RecordKind::Syslog(envelope) => Some(envelope.format),
-            RecordKind::Keyed(keyed) => Some(keyed.format),
-            RecordKind::Loki => Some(Format::Json),
+            RecordKind::Plain { encoding, .. } => Some(encoding),
+            RecordKind::Syslog(composer) => Some(&composer.encoding),
+            RecordKind::Keyed(keyed) => Some(&keyed.encoding),
+            RecordKind::Loki(encoding) => Some(encoding),
             RecordKind::RawFrames(_) | RecordKind::SelfMade => None,
         }
     }
 
     /// Bytes that making such records takes.
     pub fn cost(&self) -> usize {
-        if let RecordKind::RawFrames(frames) = self { frames.cost() } else { 0 }
+        match self {
+            RecordKind::RawFrames(frames) => frames.cost(),
+            // One buffer for the longest of all outputs; it is counted for each that wants more than usual.
+            _ => self.encoding().map_or(0, |encoding| encoding.longest - RECORD_BYTES),
+        }
     }
 
     /// Bytes that it takes in addition once a stage changes messages.
@@ -62,10 +66,10 @@ impl RecordKind {
     /// Bytes of the longest record.
     pub fn longest(&self) -> usize {
         match self {
-            RecordKind::Plain { terminator, .. } => RECORD_BYTES + terminator.len(),
-            RecordKind::Syslog(_) => RECORD_BYTES + SYSLOG_HEADER_BYTES + 8,
-            RecordKind::Keyed(_) => KeyedRecords::LONGEST,
-            RecordKind::Loki => RECORD_BYTES + loki::HEAD_BYTES,
+            RecordKind::Plain { encoding, terminator } => encoding.longest + terminator.len(),
+            RecordKind::Syslog(composer) => composer.encoding.longest + SYSLOG_HEADER_BYTES + 8,
+            RecordKind::Keyed(keyed) => keyed.longest(),
+            RecordKind::Loki(encoding) => encoding.longest + loki::HEAD_BYTES,
             RecordKind::RawFrames(frames) => frames.longest,
             // No input waits for it.
             RecordKind::SelfMade => 0,

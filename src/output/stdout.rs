@@ -56,16 +56,22 @@ impl OutputKind for Section {
         self.enable == Some(true)
     }
 
+    fn format(&self) -> Option<Format> {
+        Some(self.format)
+    }
+
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         let writer = StdoutWriter::open()?;
-        let sink: Box<dyn Sink> = match self.format == Format::Text && io::stdout().is_terminal() {
-            true => Box::new(TerminalSink { writer, columns: Columns::new() }),
-            false => Box::new(writer),
-        };
+        let encoding = self.record_encoding(self.format);
+        let (encoding, sink): (_, Box<dyn Sink>) =
+            match self.format == Format::Text && io::stdout().is_terminal() {
+                true => (encoding, Box::new(TerminalSink { writer, columns: Columns::new() })),
+                false => (encoding.with_long_records(), Box::new(writer)),
+            };
         Ok(Plan {
             name: self.name().to_owned(),
             words: self.format.to_string(),
-            kind: RecordKind::Plain { format: self.format, terminator: (*b"\n").into() },
+            kind: RecordKind::Plain { encoding, terminator: (*b"\n").into() },
             queue: self.output_keys().queue,
             sink,
         })

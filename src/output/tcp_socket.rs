@@ -48,6 +48,10 @@ impl OutputKind for Section {
         Some(self.tls_keys())
     }
 
+    fn format(&self) -> Option<Format> {
+        Some(self.format)
+    }
+
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         // The rules between the keys asked for both.
         let (Some(host), Some(port)) = (&self.remote_address, self.remote_port) else {
@@ -62,7 +66,10 @@ impl OutputKind for Section {
         Ok(Plan {
             name: self.name().to_owned(),
             words: format!("{sink}, {}", self.format),
-            kind: RecordKind::Plain { format: self.format, terminator: self.delimiter.as_bytes().into() },
+            kind: RecordKind::Plain {
+                encoding: self.record_encoding(self.format).with_long_records(),
+                terminator: self.delimiter.as_bytes().into(),
+            },
             queue: self.output_keys().queue,
             sink: Box::new(sink),
         })

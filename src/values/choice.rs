@@ -57,6 +57,12 @@ choice! {
         Json = "json",
         /// One document a message.
         Yaml = "yaml",
+        /// Fields apart by commas.
+        Csv = "csv",
+        /// One object of the Elastic Common Schema a line.
+        Ecs = "ecs",
+        /// One object of Zeek's log a response.
+        Zeek = "zeek",
     }
 }
 

@@ -123,25 +123,91 @@ impl<'a> AnswerSummary<'a> {
 }
 
 /// A record.
-struct AnswerRecord<'a> {
-    rr_type: RrType,
-    class: Class,
-    data: &'a [u8],
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerRecord<'a> {
+    /// The message that it is in.
+    pub message: &'a [u8],
+    /// Where its name begins in the message; see [`read_name`].
+    pub name_start: usize,
+    /// Its type.
+    pub rr_type: RrType,
+    /// Its class.
+    pub class: Class,
+    /// Seconds that it may be kept.
+    pub ttl: u32,
+    /// Its data.
+    pub data: &'a [u8],
     /// Where the data begins in the message.
-    data_start: usize,
+    pub data_start: usize,
+}
+
+/// The sections after the questions.
+#[derive(Debug, Clone, Copy)]
+pub struct Sections<'a> {
+    message: &'a [u8],
+    /// Behind the last question.
+    cursor: Cursor<'a>,
+    /// Records of the answer section, as the header counts them.
+    pub answer_count: u16,
+    /// The same of the authority section.
+    pub authority_count: u16,
+    /// The same of the additional section.
+    pub additional_count: u16,
+}
+
+impl<'a> Sections<'a> {
+    /// The sections of a message; `None` if its header or questions cannot be read.
+    pub fn of(message: &'a [u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(message);
+        cursor.u32()?;
+        let (questions, answer_count) = (cursor.u16()?, cursor.u16()?);
+        let (authority_count, additional_count) = (cursor.u16()?, cursor.u16()?);
+        for _ in 0..questions {
+            name::skip(&mut cursor)?;
+            cursor.u32()?;
+        }
+        Some(Sections { message, cursor, answer_count, authority_count, additional_count })
+    }
+
+    /// The answers, as far as they can be read.
+    pub fn answers(&self) -> impl Iterator<Item = AnswerRecord<'a>> + use<'a> {
+        self.records().take(usize::from(self.answer_count))
+    }
+
+    /// The first OPT record of the additional section.
+    pub fn opt(&self) -> Option<AnswerRecord<'a>> {
+        let before = usize::from(self.answer_count) + usize::from(self.authority_count);
+        let mut additional = self.records().take(before + usize::from(self.additional_count)).skip(before);
+        additional.find(|record| record.rr_type == RrType::OPT)
+    }
+
+    /// Records up to the end of the message, whatever the header says.
+    fn records(&self) -> impl Iterator<Item = AnswerRecord<'a>> + use<'a> {
+        let (message, mut cursor) = (self.message, self.cursor);
+        core::iter::from_fn(move || AnswerRecord::parse(message, &mut cursor))
+    }
 }
 
 impl<'a> AnswerRecord<'a> {
-    fn parse(message: &[u8], cursor: &mut Cursor<'a>) -> Option<AnswerRecord<'a>> {
+    fn parse(message: &'a [u8], cursor: &mut Cursor<'a>) -> Option<AnswerRecord<'a>> {
+        let name_start = message.len() - cursor.len();
         name::skip(cursor)?;
-        let [type1, type0, class1, class0, _, _, _, _, length1, length0] = cursor.array()?;
+        let [type1, type0, class1, class0, ttl3, ttl2, ttl1, ttl0, length1, length0] = cursor.array()?;
         let data_start = message.len() - cursor.len();
         let data = cursor.take(usize::from(u16::from_be_bytes([length1, length0])))?;
         let rr_type = RrType(u16::from_be_bytes([type1, type0]));
-        Some(AnswerRecord { rr_type, class: Class(u16::from_be_bytes([class1, class0])), data, data_start })
+        let class = Class(u16::from_be_bytes([class1, class0]));
+        let ttl = u32::from_be_bytes([ttl3, ttl2, ttl1, ttl0]);
+        Some(AnswerRecord { message, name_start, rr_type, class, ttl, data, data_start })
     }
 
-    fn address(&self) -> Option<IpAddr> {
+    /// Its name, put together in `room`.
+    pub fn name<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
+        read_name(self.message, self.name_start, room)
+    }
+
+    /// The address of A and AAAA, of whatever class.
+    pub fn address(&self) -> Option<IpAddr> {
         match self.rr_type {
             RrType::A => <[u8; 4]>::try_from(self.data).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
             RrType::AAAA => <[u8; 16]>::try_from(self.data).ok().map(|bytes| Ipv6Addr::from(bytes).into()),

@@ -14,8 +14,11 @@
 //! * [`compose`]: a dnstap message into a data frame
 //! * [`name`] and [`text`]: domain names, and bytes in presentation form
 //! * [`hash`]: names as keys, without regard to case
+//! * [`registered_domain`]: who owns a name
 //! * [`dns`]: a DNS message into what is counted and printed of it
 //! * [`answers`]: the little of a response that tells whether it is blocked
+//! * [`edns`]: the OPT record
+//! * [`rdata`]: data of records in presentation form
 //! * [`iana`]: numbers and their names
 
 pub mod cursor;
@@ -29,10 +32,14 @@ pub mod name;
 
 pub mod hash;
 
+pub mod registered_domain;
+
 pub mod answers;
 pub mod dns;
 pub mod dnstap;
+pub mod edns;
 mod expected;
+pub mod rdata;
 
 // Made from proto/dnstap.proto by proto/generate; its style is micropb's.
 #[allow(clippy::all, clippy::indexing_slicing, missing_docs, nonstandard_style, unused, unused_qualifications)]

@@ -170,7 +170,7 @@ def test_golden_files():
     assert captures
     for capture in captures:
         # YAML is JSON in another dress: two captures say enough.
-        for fmt in ("text", "json", "yaml") if capture in ("demo.fstrm", "bind.fstrm") else ("text", "json"):
+        for fmt in ("text", "json", "yaml", "ecs") if capture in ("demo.fstrm", "bind.fstrm") else ("text", "json"):
             config = f"""
 [input.file]
 enable = true

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from certificates import Authority, server_context
-from harness import Daemon, Sender, dns, free_port, message, run_binary, temporary_folder
+from harness import Daemon, Sender, dns, free_port, message, temporary_folder
 from peers import delivered, dropped, send, wait_delivered
 
 
@@ -161,9 +161,33 @@ def test_loki_push():
         assert r"a\032\"b" in json.loads(server.bodies()[0])["streams"][1]["stream"]["identity"]
 
 
-def test_elastic_is_refused_while_there_are_no_records_for_it():
-    status, _, err = run_binary(config=http_output(80, "format = 'elastic'"))
-    assert status == 2 and "output.http.format" in err and "`elastic` needs records in ECS" in err
+def bulk(*statuses):
+    def step(handler, body):
+        items = [{"create": {"_index": "dns", "status": status, **({"error": {"type": "x", "status": 1}} if
+                                                                   status > 299 else {})}}
+                 for status, _ in zip(statuses, body.splitlines()[1::2])]
+        answer(handler, 200, json.dumps({"took": 1, "errors": True, "items": items}).encode())
+    return step
+
+
+def test_elastic_items_are_judged_singly():
+    first = bulk(201, 429, 400, 201, 503)
+    second = bulk(201, 429)
+    with Server(first, second) as server:
+        with Daemon(fmt=None, extra=http_output(server.port, "format = 'elastic'", "/dns/_bulk")) as daemon:
+            send(daemon, 5)
+            daemon.wait(lambda: len(server.requests) == 3)
+            daemon.wait(lambda: delivered(daemon, "http") == 4)
+            metrics = daemon.check_accounts()
+            assert metrics['dnstapd_output_dropped_total{output="http",reason="refused"}'] == 1
+            assert daemon.metrics()['dnstapd_output_queue_bytes{output="http"}'] == 0
+        documents = [body.splitlines() for _, _, body in server.requests]
+        assert all(json.loads(line) == {"create": {}} for lines in documents for line in lines[::2])
+        first, second, third = (lines[1::2] for lines in documents)
+        assert len(first) == 5 and second == [first[1], first[4]] and third == [first[4]]
+        document = json.loads(first[0])
+        assert document["ecs"]["version"].startswith("8.11") and document["@timestamp"]
+        assert document["dns"]["question"]["name"] == "n0.test"
 
 
 def broken(handler, _):

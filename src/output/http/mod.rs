@@ -36,9 +36,7 @@ use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext};
 use crate::limits::{PUSH_BATCH, PushBatchSize};
 use crate::net::tls;
 use crate::section::section;
-#[cfg(feature = "push")]
-use crate::values::Format;
-use crate::values::{ClientTls, FilePath, KeyError, PlanError, Seconds, Text, choice, required};
+use crate::values::{ClientTls, FilePath, Format, KeyError, PlanError, Seconds, Text, choice, required};
 
 section! {
     /// Section `output.http`.
@@ -65,7 +63,7 @@ section! {
         /// Time to the next attempt.
         retry: Seconds = Seconds::new(1),
         ..client_tls
-        ..output
+        ..record_output
     }
 }
 
@@ -93,21 +91,14 @@ choice! {
     }
 }
 
-#[cfg(feature = "push")]
 impl BodyFormat {
-    /// The content of the queue.
-    fn records(self) -> RecordKind {
+    /// The format of the records in a body.
+    fn of_records(self) -> Format {
         match self {
-            BodyFormat::Ndjson | BodyFormat::ClickHouse => plain(Format::Json),
-            BodyFormat::Elastic => plain(Format::Json),
-            BodyFormat::Loki => RecordKind::Loki,
+            BodyFormat::Ndjson | BodyFormat::ClickHouse | BodyFormat::Loki => Format::Json,
+            BodyFormat::Elastic => Format::Ecs,
         }
     }
-}
-
-#[cfg(feature = "push")]
-fn plain(format: Format) -> RecordKind {
-    RecordKind::Plain { format, terminator: (*b"\n").into() }
 }
 
 /// The judgement of a status.
@@ -166,12 +157,6 @@ impl OutputKind for Section {
             Some(Url(Err(why))) => return Err(KeyError::new("url", *why)),
             None => return Ok(()),
         };
-        if self.format == BodyFormat::Elastic {
-            return Err(KeyError::new(
-                "format",
-                "`elastic` needs records in ECS, which this build does not write; allowed: `ndjson`, `clickhouse`, `loki`",
-            ));
-        }
         if self.tls_support.is_some_and(|support| support != url.is_tls) {
             return Err(KeyError::new(
                 "tls-support",
@@ -194,6 +179,10 @@ impl OutputKind for Section {
         self.tls_of_url().check()
     }
 
+    fn format(&self) -> Option<Format> {
+        Some(self.format.of_records())
+    }
+
     fn tls(&self) -> Option<ClientTls<'_>> {
         Some(self.tls_of_url())
     }
@@ -213,10 +202,14 @@ impl OutputKind for Section {
     #[cfg(feature = "push")]
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         let sink = task::HttpSink::new(self)?;
+        let encoding = self.record_encoding(self.format.of_records());
         Ok(Plan {
             name: self.name().to_owned(),
             words: format!("{sink}, {}, {}", self.format, self.compress),
-            kind: self.format.records(),
+            kind: match self.format {
+                BodyFormat::Loki => RecordKind::Loki(encoding),
+                _ => RecordKind::Plain { encoding, terminator: (*b"\n").into() },
+            },
             queue: self.output_keys().queue,
             sink: Box::new(sink),
         })

@@ -98,13 +98,20 @@ impl OutputKind for Section {
         })
     }
 
+    fn format(&self) -> Option<Format> {
+        Some(self.format)
+    }
+
     /// Certificates are read, nothing connects.
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         let sink = KafkaSink::new(self)?;
         Ok(Plan {
             name: self.name().to_owned(),
             words: format!("{sink}, {}", self.format),
-            kind: RecordKind::Keyed(KeyedRecords { format: self.format, key: self.key }),
+            kind: RecordKind::Keyed(KeyedRecords {
+                encoding: self.record_encoding(self.format).with_long_records(),
+                key: self.key,
+            }),
             queue: self.output_keys().queue,
             sink: Box::new(sink),
         })

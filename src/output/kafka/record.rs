@@ -11,27 +11,29 @@
 use super::super::{DropReason, Outlet};
 use super::RecordKey;
 use crate::decimal::write_address;
-use crate::limits::{IDENTITY_BYTES, RECORD_BYTES};
+use crate::format::Encoding;
+use crate::limits::IDENTITY_BYTES;
 use crate::message::event::Event;
-use crate::values::Format;
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// How records and keys are made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct KeyedRecords {
     /// How the value is encoded.
-    pub format: Format,
+    pub encoding: Encoding,
     /// The source of the key.
     pub key: RecordKey,
 }
 
 impl KeyedRecords {
     /// Bytes of the longest record.
-    pub const LONGEST: usize = LENGTH_BYTES + KEY_BYTES + RECORD_BYTES;
+    pub fn longest(&self) -> usize {
+        LENGTH_BYTES + KEY_BYTES + self.encoding.longest
+    }
 
     /// Puts an encoded event and its key into the output's queue.
-    pub fn offer(self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+    pub fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
         let mut room = [0; KEY_BYTES];
         let key = match self.write_key(event, &mut room) {
             Some(0) => return outlet.offer(Ok(&[&NO_KEY.to_be_bytes(), record])),
@@ -45,7 +47,7 @@ impl KeyedRecords {
     }
 
     /// Writes the key of an event to the front of `out` and returns its length: 0 when it has none.
-    fn write_key(self, event: &Event<'_>, out: &mut [u8]) -> Option<usize> {
+    fn write_key(&self, event: &Event<'_>, out: &mut [u8]) -> Option<usize> {
         match self.key {
             RecordKey::None => Some(0),
             RecordKey::Identity => write_label_text(event.identity, out),
@@ -90,16 +92,16 @@ mod tests {
     use super::*;
     use crate::limits::QUEUE_MIN;
     use crate::section::QueueSettings;
-    use crate::values::WhenFull;
+    use crate::values::{Format, WhenFull};
     use crate::wire::dnstap::{Dnstap, Message};
     use crate::wire::iana::MessageType;
     use proptest::prelude::*;
 
     /// The content of the queue after an event with these fields was offered.
     fn queued(key: RecordKey, identity: Option<&[u8]>, address: Option<&[u8]>, query: &[u8]) -> Vec<u8> {
-        let keyed = KeyedRecords { format: Format::Text, key };
+        let keyed = KeyedRecords { encoding: Format::Text.into(), key };
         let settings = QueueSettings { bytes: QUEUE_MIN as usize, when_full: WhenFull::Drop, alarms: false };
-        let outlet = Outlet::of_kind("test", RecordKind::Keyed(keyed), settings);
+        let outlet = Outlet::of_kind("test", RecordKind::Keyed(keyed.clone()), settings);
         let message = Message {
             message_type: MessageType::CLIENT_QUERY,
             query_address: address,

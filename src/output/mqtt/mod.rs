@@ -30,10 +30,8 @@ use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext};
 #[cfg(feature = "push")]
 use crate::net::dial::PeerAddress;
 use crate::section::section;
-#[cfg(feature = "push")]
-use crate::values::Format;
 use crate::values::{
-    Bounded, ClientTls, FilePath, KeyError, PlanError, Seconds, Text, all, choice, required,
+    Bounded, ClientTls, FilePath, Format, KeyError, PlanError, Seconds, Text, all, choice, required,
 };
 
 section! {
@@ -62,7 +60,7 @@ section! {
         /// Publish each record, too.
         records: bool = false,
         ..client_tls
-        ..output
+        ..record_output
     }
 }
 
@@ -102,7 +100,15 @@ impl OutputKind for Section {
 
     fn check(&self) -> Result<(), KeyError> {
         let user = if self.password_file.is_some() { required("user", &self.user) } else { Ok(()) };
-        all([required("remote-address", &self.remote_address), user, self.tls_keys().check()])
+        let alarms = match self.alarms && !self.records {
+            true => Err(KeyError::new("alarms", "come as records; allowed with `records = false`: `false`")),
+            false => Ok(()),
+        };
+        all([required("remote-address", &self.remote_address), user, alarms, self.tls_keys().check()])
+    }
+
+    fn format(&self) -> Option<Format> {
+        self.records.then_some(Format::Json)
     }
 
     fn tls(&self) -> Option<ClientTls<'_>> {
@@ -129,7 +135,9 @@ impl OutputKind for Section {
             name: self.name().to_owned(),
             words: format!("{peer}{tls}, MQTT {}, {what} below {}", self.version, self.topic.as_str()),
             kind: match self.records {
-                true => RecordKind::Plain { format: Format::Json, terminator: [].into() },
+                true => {
+                    RecordKind::Plain { encoding: self.record_encoding(Format::Json), terminator: [].into() }
+                }
                 false => RecordKind::SelfMade,
             },
             queue: self.output_keys().queue,

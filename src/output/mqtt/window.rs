@@ -153,7 +153,7 @@ mod tests {
 
     fn outlet(records: &[&str]) -> Outlet {
         let settings = QueueSettings { bytes: 64 << 10, when_full: WhenFull::Drop, alarms: false };
-        let kind = RecordKind::Plain { format: Format::Json, terminator: [].into() };
+        let kind = RecordKind::Plain { encoding: Format::Json.into(), terminator: [].into() };
         let outlet = Outlet::of_kind("test", kind, settings);
         records.iter().for_each(|record| outlet.offer(Ok(&[record.as_bytes()])));
         outlet

@@ -15,6 +15,7 @@ use core::fmt::{self, Write};
 use super::super::{DropReason, Outlet};
 use super::choices::{Facility, HeaderFormat, MessageFraming, Severity};
 use crate::decimal::{Ascii, write_decimal};
+use crate::format::Encoding;
 use crate::limits::{DATAGRAM_BYTES, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::message::event::Event;
 use crate::time::{Time, write_month_time, write_timestamp};
@@ -25,7 +26,7 @@ use crate::zone::Zone;
 #[derive(Debug)]
 pub struct SyslogComposer {
     /// How the record is encoded.
-    pub format: Format,
+    pub encoding: Encoding,
     header: HeaderFormat,
     /// `None` for datagrams.
     framing: Option<MessageFraming>,
@@ -46,7 +47,7 @@ const _: () = assert!(RECORD_BYTES + SYSLOG_HEADER_BYTES <= DATAGRAM_BYTES);
 impl SyslogComposer {
     /// The envelope of a section's choices.
     pub fn new(
-        format: Format,
+        encoding: impl Into<Encoding>,
         header: HeaderFormat,
         framing: Option<MessageFraming>,
         (facility, severity): (Facility, Severity),
@@ -57,7 +58,14 @@ impl SyslogComposer {
             priority
         };
         let (priority, alarm_priority) = (priority_of(severity), priority_of(Severity::Warning));
-        SyslogComposer { format, header, framing, priority, alarm_priority, zone: Zone::default() }
+        SyslogComposer {
+            encoding: encoding.into(),
+            header,
+            framing,
+            priority,
+            alarm_priority,
+            zone: Zone::default(),
+        }
     }
 
     /// The same, with the time of a zone where the header has local time.
@@ -67,20 +75,27 @@ impl SyslogComposer {
 
     /// Puts the message of an encoded event into the output's queue.
     pub fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
-        self.offer_with(&self.priority, outlet, event, record);
+        self.offer_with(&self.priority, self.encoding.is_usual_text(), outlet, event, record);
     }
 
     /// The same for an encoded alarm; `event` has its time.
     pub fn offer_alarm(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
-        self.offer_with(&self.alarm_priority, outlet, event, record);
+        self.offer_with(&self.alarm_priority, self.encoding.format == Format::Text, outlet, event, record);
     }
 
-    fn offer_with(&self, priority: &str, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+    fn offer_with(
+        &self,
+        priority: &str,
+        is_usual_text: bool,
+        outlet: &Outlet,
+        event: &Event<'_>,
+        record: &[u8],
+    ) {
         let mut head = Head::new();
         if self.write_head(priority, event, &mut head).is_err() {
             return outlet.offer(Err(DropReason::Oversize));
         }
-        let record = self.body(record);
+        let record = if is_usual_text { self.body(record) } else { record };
         let mut count = heapless::String::<8>::new();
         if self.framing == Some(MessageFraming::OctetCounting) {
             let counted = write_decimal(&mut count, (head.len() + record.len()) as u64);
@@ -117,9 +132,9 @@ impl SyslogComposer {
         }
     }
 
-    /// The part of a record that the header does not say.
+    /// The part of a text record that the header does not say.
     fn body<'r>(&self, record: &'r [u8]) -> &'r [u8] {
-        if self.format != Format::Text || self.header == HeaderFormat::None {
+        if self.header == HeaderFormat::None {
             return record;
         }
         // Behind the second space: neither timestamp nor identity has one.
@@ -161,7 +176,8 @@ mod tests {
         let message = Message { message_type: MessageType::CLIENT_QUERY, query_time, ..Message::default() };
         let event = Event::from_dnstap(&Dnstap { message, identity: Some(identity), ..Dnstap::default() });
         let mut record = crate::format::Record::default();
-        crate::format::encode(format, &event, &mut record).unwrap();
+        let source = crate::format::Source::new(&event, b"");
+        crate::format::encode(&format.into(), &source, &mut record).unwrap();
         envelope.offer(&outlet, &event, record.as_slice());
         let mut bytes = Vec::new();
         outlet.take_batch(&mut bytes, 1 << 16);

@@ -128,6 +128,10 @@ impl OutputKind for Section {
         })
     }
 
+    fn format(&self) -> Option<Format> {
+        Some(self.format)
+    }
+
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         let (peer, tls) = match (&self.remote_address, &self.path) {
             (Some(host), _) => {
@@ -140,6 +144,8 @@ impl OutputKind for Section {
         let is_stream = self.transport != Transport::Udp;
         let framing = is_stream.then_some(self.framing);
         let priority = (self.facility, self.severity);
+        let encoding = self.record_encoding(self.format);
+        let encoding = if is_stream { encoding.with_long_records() } else { encoding };
         let zone = match self.header {
             HeaderFormat::Rfc3164 if !self.utc => Zone::of_machine(),
             _ => Zone::default(),
@@ -151,7 +157,7 @@ impl OutputKind for Section {
         } else {
             Box::new(DatagramSink { peer, retry: self.retry })
         };
-        let composer = SyslogComposer::new(self.format, self.header, framing, priority);
+        let composer = SyslogComposer::new(encoding, self.header, framing, priority);
         Ok(Plan {
             name: self.name().to_owned(),
             words,

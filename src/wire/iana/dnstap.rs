@@ -105,6 +105,25 @@ impl Protocol {
     pub const UDP: Protocol = Protocol(1);
     /// DNS over TCP (RFC 1035, 4.2.2).
     pub const TCP: Protocol = Protocol(2);
+    /// DNS over TLS (RFC 7858).
+    pub const DOT: Protocol = Protocol(3);
+    /// DNS over HTTPS (RFC 8484).
+    pub const DOH: Protocol = Protocol(4);
+    /// DNSCrypt over UDP.
+    pub const DNSCRYPT_UDP: Protocol = Protocol(5);
+    /// DNSCrypt over TCP.
+    pub const DNSCRYPT_TCP: Protocol = Protocol(6);
+    /// DNS over QUIC (RFC 9250).
+    pub const DOQ: Protocol = Protocol(7);
+
+    /// The transport below it; `None` for a number without a name.
+    pub const fn transport(self) -> Option<&'static str> {
+        match self {
+            Protocol::UDP | Protocol::DNSCRYPT_UDP | Protocol::DOQ => Some("udp"),
+            Protocol::TCP | Protocol::DOT | Protocol::DOH | Protocol::DNSCRYPT_TCP => Some("tcp"),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

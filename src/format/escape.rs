@@ -1,0 +1,34 @@
+//! Text that comes piece by piece, escaped on its way into a record.
+
+use core::fmt::{self, Write};
+
+use super::Record;
+use crate::decimal::Ascii;
+use crate::wire::text::escape;
+
+/// What is escaped in a text that comes piece by piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// Quotes and backslashes, as JSON wants it.
+    Json,
+    /// Those, spaces and all that is not printable ASCII, as in an identity.
+    Text,
+}
+
+/// A record that escapes what is written to it.
+pub struct Escaped<'r> {
+    /// The record.
+    pub record: &'r mut Record,
+    /// What is escaped.
+    pub escape: Escape,
+}
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().try_for_each(|byte| match (byte, self.escape) {
+            (b'"' | b'\\', _) => self.record.write_ascii(&[b'\\', byte]),
+            (0x21..=0x7e, _) | (_, Escape::Json) => self.record.write_ascii(&[byte]),
+            (_, Escape::Text) => self.record.write_ascii(&escape(byte)),
+        })
+    }
+}
