@@ -14,7 +14,7 @@ use crate::limits::{
     LOG_QUEUE_BYTES, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS,
     TLS_CONNECTION_BYTES,
 };
-use crate::message::geoip::LocationDatabase;
+use crate::message::geoip::{LocationDatabase, NetworkDatabase};
 use crate::message::pairing::Pairing;
 use crate::output::{Plan, PlanContext};
 use crate::pipeline::Collector;
@@ -47,6 +47,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
         inputs.extend(errors.keep(plan));
     }
     let geoip = errors.keep(parts::geoip(config)).flatten();
+    let networks = errors.keep(parts::networks(config)).flatten();
     errors.keep(parts::privacy(config));
     errors.keep(parts::status_rules(config));
     let filters = errors.keep(parts::Filters::load(&parts::FilterSections::of(config)));
@@ -75,7 +76,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     if let Some(error) = StartError::all(errors.0) {
         return Err(error);
     }
-    print(config, &limits, (&inputs, geoip.as_ref(), filter_bytes), &outputs, out)
+    print(config, &limits, (&inputs, (geoip.as_ref(), networks.as_ref()), filter_bytes), &outputs, out)
         .map_err(StartError::of("output"))
 }
 
@@ -133,10 +134,13 @@ fn without_rights(config: &Config) -> Vec<String> {
     errors
 }
 
+/// The databases: of places, of networks.
+type Databases<'d> = (Option<&'d LocationDatabase>, Option<&'d NetworkDatabase>);
+
 fn print(
     config: &Config,
     limits: &Limits,
-    (inputs, geoip, filter_bytes): (&[InputPlan], Option<&LocationDatabase>, usize),
+    (inputs, (geoip, networks), filter_bytes): (&[InputPlan], Databases<'_>, usize),
     outputs: &[Plan],
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -169,6 +173,10 @@ fn print(
             let how = if pattern.is_literal() { "plain text, fast" } else { "regular expression, slow" };
             writeln!(out, "filter of output.{path}: {key}, {how}")?;
         }
+    }
+    if let Some(database) = networks {
+        let path = parts::shown(config.geoip.asn_database.as_deref());
+        writeln!(out, "geoip: {path}, {}", database.kind())?;
     }
     if let Some(database) = geoip {
         let path = parts::shown(config.geoip.city_database.as_deref());

@@ -134,12 +134,25 @@ impl<'a> Collector<'a> {
         if self.selection.get().is_none_or(|selection| {
             selection.wants(&event, &hashes, dnstap.message.policy.is_some_and(Policy::intervenes))
         }) {
-            self.outputs.offer(&event, hashes.sent_address, frame);
+            if self.outputs.asks_for_device() {
+                self.offer_with_device(&event, &hashes, frame);
+            } else {
+                self.outputs.offer(&event, hashes.sent_address, None, frame);
+            }
         }
         if let Some(mark) = mark {
             stages.pairing.note(mark);
         }
         Ingested::Received
+    }
+
+    /// The last step with the name of who asked.
+    #[cold]
+    fn offer_with_device(&self, event: &Event<'_>, hashes: &MessageHashes<'_>, frame: &[u8]) {
+        let history = self.history.map(RefCell::borrow);
+        let device = history.as_ref().zip(event.query.address);
+        let device = device.and_then(|(history, address)| history.devices().name(address));
+        self.outputs.offer(event, hashes.sent_address, device, frame);
     }
 
     /// How the exchange of a message ended, as far as the message says it.

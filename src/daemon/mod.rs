@@ -106,6 +106,8 @@ fn run_with(
         (&*Box::leak(Box::new(parts)), sinks)
     });
     parts.receiver.collector.set_geoip(opened.geoip.take());
+    parts.receiver.collector.outputs().set_networks(opened.networks.take());
+    parts.receiver.collector.outputs().show_devices(config.names.enable && config.names.records);
     parts.receiver.collector.set_privacy(opened.privacy.take());
     if let Some(selection) = selection {
         parts.receiver.collector.select(selection);
@@ -175,6 +177,7 @@ fn warn_of_unreadable(config: &Config) {
     }
     if config.geoip.enable {
         files.push(("geoip.city-database: ", config.geoip.city_database.as_deref()));
+        files.push(("geoip.asn-database: ", config.geoip.asn_database.as_deref()));
     }
     for filter in core::iter::once(&config.filter).chain(output.enabled().map(|(_, kind)| kind.keys().filter))
     {
@@ -536,6 +539,11 @@ async fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTable
         Ok(database) => parts.receiver.collector.set_geoip(database),
         Err(failure) => warn!("{}: the database in force stays", failure.to_string()),
     }
+    match parts::networks(&new) {
+        Ok(database) => parts.receiver.collector.outputs().set_networks(database),
+        Err(failure) => warn!("{}: the database in force stays", failure.to_string()),
+    }
+    parts.receiver.collector.outputs().show_devices(new.names.enable && new.names.records);
     info!(
         "Reloaded; taken over: {}",
         if changes.taken.is_empty() { "no change".into() } else { changes.taken.join(", ") }

@@ -18,7 +18,7 @@ use crate::input::receiver::Receiver;
 use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
-use crate::message::geoip::LocationDatabase;
+use crate::message::geoip::{LocationDatabase, NetworkDatabase};
 use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
 use crate::message::privacy::Privacy;
@@ -37,6 +37,8 @@ pub struct Sockets {
     pub outputs: Vec<Plan>,
     pub web_api: Vec<TcpListener>,
     pub geoip: Option<LocationDatabase>,
+    /// The database of networks.
+    pub networks: Option<NetworkDatabase>,
     pub privacy: Option<Privacy>,
     pub status_rules: StatusRules,
     /// `None` once they are in force.
@@ -50,6 +52,7 @@ impl Sockets {
         let api = &config.web_api;
         let mut sockets = Sockets {
             geoip: geoip(config)?,
+            networks: networks(config)?,
             privacy: privacy(config)?,
             status_rules: status_rules(config)?,
             filters: Some(Filters::load(&FilterSections::of(config))?),
@@ -162,6 +165,12 @@ pub fn monotonic_ms() -> u64 {
 /// The database that is enabled, opened.
 pub fn geoip(config: &Config) -> Result<Option<LocationDatabase>, StartError> {
     LocationDatabase::load(&config.geoip)
+        .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
+}
+
+/// The database of networks that is enabled, opened.
+pub fn networks(config: &Config) -> Result<Option<NetworkDatabase>, StartError> {
+    NetworkDatabase::load(&config.geoip)
         .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
 }
 

@@ -63,6 +63,11 @@ impl Encoding {
         self.fields().any(|field| field == Field::Status)
     }
 
+    /// Whether it shows the device of who asked.
+    pub fn asks_for_device(&self) -> bool {
+        self.fields().any(|field| field == Field::Device)
+    }
+
     /// Whether there are records of responses alone.
     pub fn is_of_responses(&self) -> bool {
         self.format == Format::Zeek

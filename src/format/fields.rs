@@ -4,10 +4,14 @@
 //! the same in every format (`value`), and so is its name.
 
 use core::cell::OnceCell;
+use core::net::IpAddr;
 
 #[cfg(feature = "records")]
 use super::value::Value;
 use crate::message::event::Event;
+#[cfg(feature = "records")]
+use crate::message::geoip::Network;
+use crate::message::geoip::NetworkDatabase;
 #[cfg(feature = "records")]
 use crate::time::Time;
 use crate::values::choice;
@@ -28,6 +32,13 @@ pub struct Source<'e> {
     pub event: &'e Event<'e>,
     #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
     frame: &'e [u8],
+    /// The device of who asked.
+    pub device: Option<&'e str>,
+    /// Whether usual records have it.
+    pub shows_device: bool,
+    /// Whose addresses are, and that of who asked as it was sent.
+    #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
+    pub network: Option<(&'e NetworkDatabase, IpAddr)>,
     /// The rest of the frame, read once somebody asks.
     #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
     dnstap: OnceCell<Dnstap<'e>>,
@@ -37,7 +48,12 @@ impl<'e> Source<'e> {
     /// An event with its frame.
     #[inline]
     pub fn new(event: &'e Event<'e>, frame: &'e [u8]) -> Self {
-        Source { event, frame, dnstap: OnceCell::new() }
+        Source { event, frame, device: None, shows_device: false, network: None, dnstap: OnceCell::new() }
+    }
+
+    #[cfg(feature = "records")]
+    fn network(&self) -> Network<'e> {
+        self.network.map_or(Network::default(), |(database, address)| database.look_up(address))
     }
 
     #[cfg(feature = "records")]
@@ -155,6 +171,12 @@ fields! {
     RegisteredDomain = "registered-domain": |source| Value::name(source.event.dns.question.and_then(|question| {
         registered_domain(&question.name).map(|(domain, _)| domain)
     })),
+    /// The number of the network of who asked.
+    Asn = "asn": |source| source.network().number.map_or(Value::Missing, |number| Value::Number(u64::from(number))),
+    /// Its name.
+    AsOrg = "as-org": |source| Value::text(Some(source.network().organization)),
+    /// The device of who asked.
+    Device = "device": |source| Value::text(source.device),
     /// How the exchange ended.
     Status = "status": |source| source.event.status.map_or(Value::Missing, |status| Value::Word(status.as_str())),
 }

@@ -32,6 +32,7 @@ use crate::decimal::Ascii;
 use crate::limits::{self, RECORD_BYTES};
 use crate::time::{Time, TimestampText};
 use crate::values::Format;
+use crate::wire::text::write_label_text;
 
 /// One encoded event, without terminator.
 #[derive(Debug)]
@@ -91,16 +92,14 @@ impl Record {
             return Err(fmt::Error);
         }
         self.used = to + 1;
-        // From the end, as below; the opening quote comes last.
+        // From the end, as below: what is written is always behind what is read.
         while from > start {
-            let (Some(byte), true) = (self.bytes.get(from - 1).copied(), to > from - 1) else {
-                return Err(fmt::Error);
-            };
-            for byte in [Some(byte), (byte == b'"').then_some(byte)].into_iter().flatten() {
-                to -= 1;
-                *self.bytes.get_mut(to + 1).ok_or(fmt::Error)? = byte;
-            }
             from -= 1;
+            let byte = self.bytes.get(from).copied().ok_or(fmt::Error)?;
+            for _ in 0..if byte == b'"' { 2 } else { 1 } {
+                to -= 1;
+                *self.bytes.get_mut(to).ok_or(fmt::Error)? = byte;
+            }
         }
         *self.bytes.get_mut(start).ok_or(fmt::Error)? = b'"';
         *self.bytes.get_mut(self.used - 1).ok_or(fmt::Error)? = b'"';
@@ -223,6 +222,9 @@ pub fn encode(encoding: &Encoding, source: &Source<'_>, record: &mut Record) -> 
         record.tail = value::TAIL_BYTES;
     }
     match (encoding.format, &encoding.layout) {
+        (Format::Text | Format::Json | Format::Yaml, Layout::Usual) if source.shows_device => {
+            with_device(encoding.format, source, record)
+        }
         (Format::Text, Layout::Usual) => text::encode(source.event, record),
         (Format::Json, Layout::Usual) => json::encode(source.event, json::Style::Json, record),
         (Format::Yaml, Layout::Usual) => json::encode(source.event, json::Style::Yaml, record),
@@ -236,6 +238,28 @@ pub fn encode(encoding: &Encoding, source: &Source<'_>, record: &mut Record) -> 
         #[cfg(not(feature = "records"))]
         _ => Err(fmt::Error),
     }
+}
+
+/// Writes a usual record, and the device of who asked behind all else.
+#[cold]
+fn with_device(format: Format, source: &Source<'_>, out: &mut Record) -> fmt::Result {
+    let device = source.device.unwrap_or(MISSING).as_bytes();
+    let (before, end): (&[u8], &[u8]) = match format {
+        Format::Text => {
+            text::encode(source.event, out)?;
+            out.write_ascii(b" ")?;
+            return out.append_with(|room| write_label_text(device, room));
+        }
+        Format::Yaml => (b"\ndevice: \"", b"\""),
+        _ => (b",\"device\":\"", b"\"}"),
+    };
+    let style = if format == Format::Yaml { json::Style::Yaml } else { json::Style::Json };
+    json::encode(source.event, style, out)?;
+    // The brace at the end of JSON comes later.
+    out.used -= end.len() - 1;
+    out.write_ascii(before)?;
+    out.append_escaped_with(|room| write_label_text(device, room))?;
+    out.write_ascii(end)
 }
 
 /// The text of a missing value.

@@ -65,7 +65,6 @@ impl Section {
             Some(key) => {
                 Err(KeyError::new("static", format!("{key:?} is not a device; allowed: an address or a MAC")))
             }
-            None if self.records => Err(KeyError::new("records", "not there yet; allowed: false".to_owned())),
             None => Ok(()),
         }
     }

@@ -10,11 +10,12 @@ use super::http::loki;
 use super::outlet::WaitPolicy;
 use super::record::RecordKind;
 use super::{DropReason, Outlet};
-use crate::format::{self, Record, Source};
+use crate::format::{self, Encoding, Record, Source};
 use crate::health::alarms::Alarm;
 use crate::limits::{OUTPUTS, RECORD_BYTES};
 use crate::message::event::Event;
 use crate::message::filter::Filter;
+use crate::message::geoip::NetworkDatabase;
 use crate::wire::dnstap::Dnstap;
 use defmt_or_log::warn;
 
@@ -26,6 +27,12 @@ pub struct Outlets {
     encodings: heapless::Vec<SharedEncoding, OUTPUTS>,
     /// Whether one of them takes messages without a format: as frames, or only to count them.
     takes_others: bool,
+    /// Whose addresses are; `None` if nobody asks for it.
+    networks: RefCell<Option<NetworkDatabase>>,
+    /// Whether usual records have the device of who asked.
+    shows_devices: Cell<bool>,
+    /// Whether some record may have it.
+    asks_for_device: Cell<bool>,
     /// Whether one of them has a filter.
     has_filters: Cell<bool>,
     /// Whether a filter must know how an exchange ended.
@@ -69,6 +76,7 @@ impl Outlets {
             ..Outlets::default()
         };
         outlets.look_at_filters();
+        outlets.show_devices(false);
         outlets
     }
 
@@ -89,6 +97,24 @@ impl Outlets {
         self.asks_for_status.get()
     }
 
+    /// Puts another database of networks in force, or none.
+    pub fn set_networks(&self, database: Option<NetworkDatabase>) {
+        *self.networks.borrow_mut() = database;
+    }
+
+    /// Whether usual records of text, JSON and YAML have the device of who asked from now on.
+    pub fn show_devices(&self, shows: bool) {
+        self.shows_devices.set(shows);
+        let mut encodings = self.list.iter().filter_map(|outlet| outlet.kind().encoding());
+        self.asks_for_device.set(shows || encodings.any(Encoding::asks_for_device));
+    }
+
+    /// Whether some record may have the device of who asked.
+    #[inline]
+    pub fn asks_for_device(&self) -> bool {
+        self.asks_for_device.get()
+    }
+
     /// The outputs that leave a message out: bit n for the one at place n.
     #[cold]
     fn left_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>) -> u32 {
@@ -107,9 +133,9 @@ impl Outlets {
     }
 
     /// Last synchronous step of a message: encodes it for every output. `asked_by` is the query
-    /// address as it was sent, for filters alone; `frame` the data frame it came in.
+    /// address as it was sent, for filters and networks alone; `device` its name; `frame` the data frame it came in.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn offer(&self, event: &Event<'_>, asked_by: Option<IpAddr>, frame: &[u8]) {
+    pub fn offer(&self, event: &Event<'_>, asked_by: Option<IpAddr>, device: Option<&str>, frame: &[u8]) {
         if self.list.is_empty() {
             return;
         }
@@ -119,7 +145,11 @@ impl Outlets {
             self.list.iter().enumerate().filter(takes).map(|(_, outlet)| outlet)
         };
         let mut record = self.record.borrow_mut();
-        let source = Source::new(event, frame);
+        let networks = self.networks.borrow();
+        let mut source = Source::new(event, frame);
+        source.device = device;
+        source.shows_device = self.shows_devices.get();
+        source.network = networks.as_ref().zip(asked_by);
         for shared in &self.encodings {
             let wanted = shared.takers & !left_out;
             let first = self.list.get(shared.first).and_then(|outlet| outlet.kind().encoding());
@@ -336,7 +366,7 @@ mod tests {
 
     fn offer(outlets: &Outlets) {
         let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
-        outlets.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), None, b"");
+        outlets.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), None, None, b"");
     }
 
     /// Offers until an input would have to wait, or for a while.

@@ -2,6 +2,7 @@
 """Writes databases in MaxMind's format, by MaxMind DB File Format Specification 2.0.
 
     mmdb.py OUT            the database of tests/data: places of the addresses meant for documentation
+    mmdb.py --networks OUT another one of tests/data: whose these addresses are
     mmdb.py --corpus OUT   short ones to begin fuzzing with, into a folder
 """
 import ipaddress
@@ -151,8 +152,14 @@ PLACES = [
     ("2001:db8:8000::/33", place("Brazil", "BR", "São Paulo")),
 ]
 
+NETWORKS = [
+    ("192.0.2.0/24", {"autonomous_system_number": 64496, "autonomous_system_organization": "Example Net, Inc."}),
+    ("203.0.113.0/24", {"autonomous_system_organization": "Nobody"}),
+    ("2001:db8::/32", {"autonomous_system_number": 4200000000}),
+]
+
 if __name__ == "__main__":
-    wanted = {"": build(PLACES)} if len(sys.argv) == 2 else {
+    wanted = {"": build(PLACES)} if len(sys.argv) == 2 else {"": build(NETWORKS, "GeoLite2-ASN")} if "--networks" in sys.argv else {
         f"{size}-bit": build([("192.0.0.0/4", place("Switzerland", "CH", "Zürich")), ("64.0.0.0/3", {})],
                              version=4, record_size=size)
         for size in (24, 28, 32)

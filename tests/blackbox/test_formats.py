@@ -170,7 +170,8 @@ def test_golden_files():
     assert captures
     for capture in captures:
         # YAML is JSON in another dress: two captures say enough.
-        for fmt in ("text", "json", "yaml", "ecs") if capture in ("demo.fstrm", "bind.fstrm") else ("text", "json"):
+        many = ("text", "json", "yaml", "csv", "ecs", "zeek")
+        for fmt in many if capture in ("demo.fstrm", "bind.fstrm") else ("text", "json"):
             config = f"""
 [input.file]
 enable = true
@@ -192,4 +193,4 @@ enable = false
                 assert out == file.read(), f"{golden} differs; BLESS=1 writes it anew"
             frames = sum(1 for _ in capture_frames(os.path.join(DATA, capture)))
             records = out.count("---\n") if fmt == "yaml" else out.count("\n")
-            assert records == frames, (capture, fmt, records, frames)
+            assert records == frames if fmt != "zeek" else 0 < records < frames, (capture, fmt, records, frames)

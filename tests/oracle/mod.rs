@@ -21,5 +21,6 @@ pub mod framestream;
 pub mod geoip;
 pub mod packet;
 pub mod query;
+pub mod rdata;
 pub mod text;
 pub mod top;

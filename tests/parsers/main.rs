@@ -26,6 +26,7 @@ mod geoip;
 mod mutation;
 mod packet;
 mod query;
+mod rdata;
 mod text;
 mod top;
 

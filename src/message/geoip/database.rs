@@ -122,7 +122,11 @@ impl<S: AsRef<[u8]> + Clone> fmt::Debug for LocationDatabase<S> {
 
 /// A text of a record; empty when there is none. A long one is cut after a whole letter.
 fn text<'d, S: AsRef<[u8]>>(record: &LookupResult<'d, S>, path: &[PathElement<'_>]) -> &'d str {
-    let text: &str = record.decode_path(path).ok().flatten().unwrap_or_default();
+    cut(record.decode_path(path).ok().flatten().unwrap_or_default())
+}
+
+/// A text without what is too long of it, cut after a whole letter.
+pub(super) fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(PLACE_BYTES)).unwrap_or_default()
 }
 
@@ -136,7 +140,7 @@ const CITY: &[PathElement<'static>] =
     &[PathElement::Key("city"), PathElement::Key("names"), PathElement::Key("en")];
 
 /// Networks looked at before a database is in force.
-const RECORDS_READ: usize = 4096;
+pub(super) const RECORDS_READ: usize = 4096;
 
 #[cfg(test)]
 mod tests {

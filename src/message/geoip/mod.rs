@@ -1,4 +1,4 @@
-//! Country and city of the query address.
+//! Country and city of the query address, and on demand the network that it is in.
 //!
 //! ```text
 //! file --- LocationDatabase::load, at start and at SIGHUP ---> sys::mapping --- look_up ---> Location
@@ -10,7 +10,7 @@
 //! database is large. Promised: a file that is not a database with countries is refused before it is in force, and
 //! one that was refused leaves the old one in force.
 //!
-//! Left out: networks, coordinates and names in other languages than English. A build without the cargo feature
+//! Left out: coordinates and names in other languages than English. A build without the cargo feature
 //! `geoip` has the same types, with no values.
 //!
 //! The format: MaxMind DB File Format Specification 2.0.
@@ -20,12 +20,16 @@ mod absent;
 #[cfg(feature = "geoip")]
 mod database;
 #[cfg(feature = "geoip")]
+mod networks;
+#[cfg(feature = "geoip")]
 mod recent;
 
 #[cfg(not(feature = "geoip"))]
-pub use absent::LocationDatabase;
+pub use absent::{LocationDatabase, NetworkDatabase};
 #[cfg(feature = "geoip")]
 pub use database::LocationDatabase;
+#[cfg(feature = "geoip")]
+pub use networks::NetworkDatabase;
 
 use crate::values::{FilePath, KeyError, required};
 use serde::Deserialize;
@@ -41,6 +45,8 @@ pub struct Section {
     pub enable: bool,
     /// The database: MaxMind's binary format, with cities.
     pub city_database: Option<FilePath>,
+    /// Another database: MaxMind's binary format, with autonomous systems.
+    pub asn_database: Option<FilePath>,
     /// The country as its ISO code instead of its English name.
     pub country_iso: bool,
 }
@@ -59,8 +65,17 @@ impl Section {
     /// # Errors
     /// No database.
     pub fn check(&self) -> Result<(), KeyError> {
-        required("city-database", &self.city_database)
+        if self.asn_database.is_some() { Ok(()) } else { required("city-database", &self.city_database) }
     }
+}
+
+/// Whose an address is; the text is at most [`PLACE_BYTES`](crate::limits::PLACE_BYTES) long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Network<'a> {
+    /// Number of the autonomous system.
+    pub number: Option<u32>,
+    /// Its name; empty when the database has none.
+    pub organization: &'a str,
 }
 
 /// Where an address is; each text is at most [`PLACE_BYTES`](crate::limits::PLACE_BYTES) long.

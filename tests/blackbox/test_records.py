@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Records with fields of one's own choice, templates, CSV, ECS and Zeek's log: docs/records.md."""
+import csv
+import json
+
+from harness import Daemon, Sender, dns, message
+from peers import delivered
+
+QUERY, RESPONSE = 5, 6
+NAME = b"\xc0\x0c"
+
+
+def record(rdtype, data, ttl=60, name=NAME, rdclass=1):
+    return (name + rdtype.to_bytes(2, "big") + rdclass.to_bytes(2, "big") + ttl.to_bytes(4, "big")
+            + len(data).to_bytes(2, "big") + data)
+
+
+def option(code, data):
+    return code.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data
+
+
+ANSWERS = [record(5, b"\x03cdn" + b"\xc0\x10"), record(1, bytes([192, 0, 2, 7]), 7),
+           record(16, b"\x05a \"b\xff\x00"), record(15, b"\0\x0a\x02mx" + b"\xc0\x10"),
+           record(65, b"\0\x01\0\0\x01\0\x06\x02h2\x02h3"), record(46, b"\x01\x02")]
+OPTIONS = option(8, b"\0\x01\x18\0" + bytes([192, 0, 2])) + option(15, b"\0\x0fno way") + option(10, b"abcdefgh") \
+    + option(3, b"ns1")
+OPT = record(41, OPTIONS, 0x00008000, b"\0", 1232)
+
+
+def payload(flags=0x8180, answers=ANSWERS, opt=OPT):
+    whole = bytearray(dns("www.example.co.uk", flags=flags) + b"".join(answers) + opt)
+    whole[6:8] = len(answers).to_bytes(2, "big")
+    whole[10:12] = (1 if opt else 0).to_bytes(2, "big")
+    return bytes(whole)
+
+
+def records(fmt, keys, *messages):
+    """What one output writes about some messages."""
+    with Daemon(fmt=fmt, stdout_keys=keys) as daemon:
+        sender = Sender(daemon.unix)
+        sender.send(*messages)
+        sender.stop()
+        daemon.settle()
+        daemon.check_accounts()
+        with open(daemon.out, "rb") as file:
+            return file.read().decode().splitlines()
+
+
+DATA = ["cdn.example.co.uk.", "192.0.2.7", '"a \\"b\\255" ""', "10 mx.example.co.uk.", '1 . alpn="h2,h3"', "\\# 2 0102"]
+
+
+def test_fields_in_json():
+    line, nothing = records(
+        "json", 'fields = ["qname", "answers", "answers-count", "edns", "opcode", "qclass", "status", "registered-domain"]',
+        message(RESPONSE, payload()), message(QUERY, b""))
+    found = json.loads(line)
+    assert list(found) == ["qname", "answers", "answers-count", "edns", "opcode", "qclass", "status", "registered-domain"]
+    assert [answer["data"] for answer in found["answers"]] == DATA
+    assert [answer["type"] for answer in found["answers"]] == ["CNAME", "A", "TXT", "MX", "HTTPS", "RRSIG"]
+    assert found["answers"][1] == {"name": "www.example.co.uk.", "type": "A", "ttl": 7, "data": "192.0.2.7"}
+    assert found["answers-count"] == 6 and found["registered-domain"] == "example.co.uk."
+    assert found["edns"] == {"version": 0, "size": 1232, "do": True, "subnet": "192.0.2.0/24",
+                             "ede": [{"code": 15, "text": "no\\032way"}], "cookie": b"abcdefgh".hex(), "nsid": "ns1"}
+    assert (found["opcode"], found["qclass"], found["status"]) == ("QUERY", "IN", "blocked")
+    assert list(json.loads(nothing).values()) == ["-", "-", "-", "-", "-", "-", "pending", "-"]
+
+
+def test_fields_in_text_and_csv():
+    line, = records("text", 'fields = ["answers", "edns", "flags"]',
+                    message(RESPONSE, payload(answers=ANSWERS[1:3])))
+    assert line == ('www.example.co.uk./A/7/192.0.2.7,www.example.co.uk./TXT/60/\\"a\\032\\\\\\"b\\\\255\\"\\032\\"\\" '
+                    "version=0,size=1232,do=1,subnet=192.0.2.0/24,ede=15/no\\032way,cookie=6162636465666768,nsid=ns1 QR,RD,RA")
+    row, = csv.reader(records("csv", 'fields = ["qname", "answers", "flags", "length"]',
+                              message(RESPONSE, payload(answers=ANSWERS[:2], opt=b""))))
+    assert row[:3] == ["www.example.co.uk.",
+                       "www.example.co.uk./CNAME/60/cdn.example.co.uk.,www.example.co.uk./A/7/192.0.2.7", "QR RD RA"]
+
+
+def test_a_template():
+    line, = records("text", 'template = "{query-ip}:{query-port} {{{qname}}} -> {rcode}"', message(RESPONSE, payload()))
+    assert line == "192.0.2.10:50000 {www.example.co.uk.} -> NOERROR"
+
+
+def test_a_broken_answer_section_is_no_lost_record():
+    whole = payload(opt=b"")
+    lines = records("json", 'fields = ["answers", "answers-count", "length"]',
+                    *(message(RESPONSE, whole[:length]) for length in range(1, len(whole) + 1)))
+    found = [json.loads(line) for line in lines]
+    assert [each["length"] for each in found] == list(range(1, len(whole) + 1))
+    shown = [[answer["data"] for answer in each["answers"]] if each["answers"] != "-" else [] for each in found]
+    assert shown[-1] == DATA and all(len(less) <= len(more) for less, more in zip(shown, shown[1:]))
+
+
+def test_ecs():
+    line, query = records("ecs", "", message(RESPONSE, payload(), asked=(1600282313, 543736000)),
+                          message(QUERY, dns("example.com")))
+    found = json.loads(line)
+    assert found["@timestamp"] == "2020-09-16T18:51:53.591736+00:00" and found["ecs"] == {"version": "8.11"}
+    assert found["event"] == {"kind": "event", "category": ["network"], "type": ["connection", "protocol"],
+                              "action": "CLIENT_RESPONSE", "duration": 48000000}
+    assert found["source"] == {"ip": "192.0.2.10", "port": 50000} and found["observer"] == {"name": "lb1"}
+    assert found["network"] == {"transport": "udp", "protocol": "dns"}
+    entry = found["dns"]
+    assert (entry["type"], entry["id"], entry["op_code"], entry["response_code"]) == ("answer", "1234", "QUERY", "NOERROR")
+    assert entry["header_flags"] == ["RD", "RA"] and entry["resolved_ip"] == ["192.0.2.7"]
+    assert entry["question"] == {"name": "www.example.co.uk", "type": "A", "class": "IN", "registered_domain": "example.co.uk",
+                                 "top_level_domain": "co.uk", "subdomain": "www"}
+    assert entry["answers"][0] == {"name": "www.example.co.uk", "type": "CNAME", "class": "IN", "ttl": 60,
+                                   "data": "cdn.example.co.uk"}
+    assert json.loads(query)["dns"]["type"] == "query" and "answers" not in json.loads(query)["dns"]
+
+
+def test_zeek_has_responses_alone():
+    with Daemon(fmt="zeek") as daemon:
+        sender = Sender(daemon.unix)
+        sender.send(message(QUERY, dns("www.example.co.uk")), message(RESPONSE, payload(), asked=(1600282313, 543736000)),
+                    message(RESPONSE, dns("www.example.co.uk", flags=0x8185)))
+        sender.stop()
+        daemon.wait(lambda: delivered(daemon, "stdout") == 2)
+        metrics = daemon.check_accounts()
+        assert metrics['dnstapd_output_filtered_total{output="stdout",filter="message-types"}'] == 1
+        with open(daemon.out) as file:
+            found, refused = map(json.loads, file.read().splitlines())
+    assert found["ts"] == 1600282313.543736 and found["rtt"] == 0.048 and found["trans_id"] == 1234
+    assert (found["id.orig_h"], found["id.orig_p"], found["proto"]) == ("192.0.2.10", 50000, "udp")
+    assert (found["query"], found["qclass_name"], found["qtype"], found["qtype_name"]) == \
+        ("www.example.co.uk", "C_INTERNET", 1, "A")
+    assert (found["rcode"], found["rcode_name"], found["rejected"]) == (0, "NOERROR", False)
+    assert [found[flag] for flag in ("AA", "TC", "RD", "RA", "Z")] == [False, False, True, True, 0]
+    assert found["answers"] == ["cdn.example.co.uk", "192.0.2.7", 'TXT 5 a "b\\xff TXT 0 ', "mx.example.co.uk", '1 . alpn="h2,h3"',
+                                "\\# 2 0102"]
+    assert found["TTLs"] == [60.0, 7.0, 60.0, 60.0, 60.0, 60.0]
+    assert refused["rejected"] and "answers" not in refused and refused["rcode_name"] == "REFUSED"

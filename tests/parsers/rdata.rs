@@ -1,0 +1,34 @@
+//! Data of records in presentation form.
+
+use crate::mutation::mutated;
+use crate::oracle::rdata::{check, check_message};
+use proptest::prelude::*;
+
+/// Data of some types, with their numbers.
+const SAMPLES: [&[u8]; 5] = [
+    include_bytes!("../fuzz/corpus/rdata/caa"),
+    include_bytes!("../fuzz/corpus/rdata/soa"),
+    include_bytes!("../fuzz/corpus/rdata/srv"),
+    include_bytes!("../fuzz/corpus/rdata/svcb"),
+    include_bytes!("../fuzz/corpus/rdata/txt"),
+];
+
+/// Messages.
+const MESSAGES: [&[u8]; 2] =
+    [include_bytes!("../fuzz/corpus/dns/response"), include_bytes!("../fuzz/corpus/dns/pointer")];
+
+proptest! {
+    #![proptest_config(crate::cases(512))]
+
+    #[test]
+    fn data_of_any_type_has_a_text(bytes in mutated(proptest::sample::select(SAMPLES.to_vec()).prop_map(<[u8]>::to_vec))) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn records_of_any_message_have_a_text(
+        bytes in mutated(proptest::sample::select(MESSAGES.to_vec()).prop_map(<[u8]>::to_vec)),
+    ) {
+        check_message(&bytes);
+    }
+}
