@@ -233,7 +233,8 @@ fn the_example_can_be_switched_on_as_a_whole() {
         // Two ways to the same place: one is enough.
         let second_way = (line.starts_with("# path")
             && ["[output.syslog]", "[output.dnstap]"].contains(&section))
-            || line.starts_with("# bearer-file");
+            || line.starts_with("# bearer-file")
+            || line.starts_with("# template =");
         match key {
             Some(_) if second_way => {}
             Some(key) => text.push_str(key),
