@@ -108,7 +108,7 @@ impl OutputKind for Section {
     }
 
     fn format(&self) -> Option<Format> {
-        self.records.then_some(Format::Json)
+        Some(Format::Json)
     }
 
     fn tls(&self) -> Option<ClientTls<'_>> {
