@@ -15,6 +15,7 @@ use crate::limits::{
     TLS_CONNECTION_BYTES,
 };
 use crate::message::geoip::{LocationDatabase, NetworkDatabase};
+use crate::message::privacy::NamePrivacy;
 use crate::message::pairing::Pairing;
 use crate::output::{Plan, PlanContext};
 use crate::pipeline::Collector;
@@ -185,6 +186,9 @@ fn print(
     if config.privacy.hides_clients() {
         writeln!(out, "privacy: client, {}", config.privacy.client)?;
     }
+    if config.privacy.qname != NamePrivacy::None {
+        writeln!(out, "privacy: qname, {}", config.privacy.qname)?;
+    }
     for output in outputs {
         writeln!(out, "output: {}, {}", output.name, output.words)?;
     }
@@ -252,7 +256,7 @@ fn memory_map(
     if config.geoip.enable {
         map.push((format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES));
     }
-    if config.privacy.hides_clients() {
+    if config.privacy.hides() {
         let bytes = outputs.iter().map(|output| output.kind.rewriting_cost()).sum();
         map.push(("frames that are composed again, to hide clients".to_owned(), bytes));
     }

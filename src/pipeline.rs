@@ -110,6 +110,9 @@ impl<'a> Collector<'a> {
         if event.query_rewritten {
             self.hasher.hash_address_again(&event, &mut hashes);
         }
+        if event.name_rewritten {
+            self.hasher.hash_name_again(&event, &mut hashes);
+        }
         let mut statistics = self.statistics.borrow_mut();
         let place = statistics.observe(&event, &hashes);
         let mut mark = None;

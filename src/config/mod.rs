@@ -434,6 +434,11 @@ mod missing_features {
             "needs the cargo feature `privacy`, which this build is without; allowed: `none`",
             |c| !privacy::BUILT && c.privacy.hides_clients(),
         ),
+        (
+            "privacy.qname",
+            "needs the cargo feature `privacy`, which this build is without; allowed: `none`",
+            |c| !privacy::BUILT && c.privacy.hides() && !c.privacy.hides_clients(),
+        ),
         ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),
     ];
 }

@@ -17,6 +17,8 @@ use crate::time::Time;
 use crate::values::choice;
 use crate::wire::dnstap::Dnstap;
 #[cfg(feature = "records")]
+use crate::wire::dnstap::Policy;
+#[cfg(feature = "records")]
 use crate::wire::{
     answers::Sections,
     edns::Edns,
@@ -150,12 +152,21 @@ fields! {
     Extra = "extra": |source| Value::stranger(source.dnstap().extra),
     /// The policy that was applied to the message.
     Policy = "policy": |source| match source.dnstap().message.policy {
+        Some(policy) if source.event.name_rewritten => {
+            Value::Policy(Policy { rule: None, value: None, ..policy }, source.event.query_rewritten)
+        }
         Some(policy) => Value::Policy(policy, source.event.query_rewritten),
         None => Value::Missing,
     },
     /// The zone that the query was about.
     Zone = "zone": |source| Value::name(
-        source.dnstap().message.query_zone.and_then(|zone| Name::parse(zone).ok()).map(|(name, _)| name)
+        source
+            .dnstap()
+            .message
+            .query_zone
+            .filter(|_| !source.event.name_rewritten)
+            .and_then(|zone| Name::parse(zone).ok())
+            .map(|(name, _)| name)
     ),
     /// The version of HTTP below DNS over HTTPS.
     HttpProtocol = "http-protocol": |source| named!(HttpProtocol, source.dnstap().message.http_protocol),

@@ -55,6 +55,8 @@ pub struct Event<'a> {
     pub status: Option<ExchangeStatus>,
     /// Whether a stage changed the query address: outputs that send frames on must not show that of the frame.
     pub query_rewritten: bool,
+    /// Whether a stage changed the name; the payload is without the old one, too.
+    pub name_rewritten: bool,
     /// Who changes the EDNS client subnets in the payload for them, if anybody.
     pub client_subnets: Option<&'a Privacy>,
 }
@@ -92,6 +94,7 @@ impl<'a> Event<'a> {
             location: None,
             status: None,
             query_rewritten: false,
+            name_rewritten: false,
             client_subnets: None,
         }
     }
@@ -103,7 +106,7 @@ impl<'a> Event<'a> {
 
     /// Whether a stage changed something that its frame shows.
     pub fn is_rewritten(&self) -> bool {
-        self.query_rewritten || self.client_subnets.is_some()
+        self.query_rewritten || self.name_rewritten || self.client_subnets.is_some()
     }
 
     /// Whether the message answers another one.

@@ -77,6 +77,13 @@ impl MessageHasher {
         hashes.client = hashes.address.filter(|_| hashes.client.is_some());
     }
 
+    /// The hashes of the name, which is another one now.
+    #[cold]
+    pub fn hash_name_again<'e>(&self, event: &Event<'e>, hashes: &mut MessageHashes<'e>) {
+        let again = self.hash(event);
+        (hashes.folded, hashes.domain, hashes.name) = (again.folded, again.domain, again.name);
+    }
+
     /// The hash of an address.
     #[inline]
     pub fn hash_address(&self, address: IpAddr) -> u64 {

@@ -275,6 +275,7 @@ mod tests {
             location: None,
             status: None,
             query_rewritten: false,
+            name_rewritten: false,
             client_subnets: None,
         }
     }

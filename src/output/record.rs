@@ -14,6 +14,7 @@ use crate::message::stages::STAGES_REWRITE;
 use crate::wire::client_subnet;
 use crate::wire::compose::{FrameChanges, rewrite};
 use crate::wire::framestream::data_header;
+use crate::wire::hidden_name::HIDDEN_MESSAGE_BYTES;
 
 /// The content of one record.
 #[derive(Debug)]
@@ -91,8 +92,8 @@ impl RawFrames {
     /// Frames of up to `frame_max` bytes, with `identity` instead of their own if it is given.
     pub fn new(frame_max: usize, identity: Option<&str>) -> Self {
         let identity_bytes = identity.map_or(0, |identity| identity.len() + FIELD_HEAD_BYTES);
-        let address_bytes = if STAGES_REWRITE { ADDRESS_BYTES + FIELD_HEAD_BYTES } else { 0 };
-        let grown = frame_max + identity_bytes + address_bytes;
+        let changed_bytes = ADDRESS_BYTES + HIDDEN_MESSAGE_BYTES + 2 * FIELD_HEAD_BYTES;
+        let grown = frame_max + identity_bytes + if STAGES_REWRITE { changed_bytes } else { 0 };
         let room = if identity.is_some() { grown } else { 0 };
         RawFrames {
             longest: grown + data_header(0).len(),
@@ -131,7 +132,8 @@ impl RawFrames {
             // Of a length that is not an address: who knows what is in it.
             None => &[],
         });
-        let changes = FrameChanges { identity: self.identity.as_deref(), query_address: address };
+        let payload = event.name_rewritten.then(|| (event.is_response(), event.payload));
+        let changes = FrameChanges { identity: self.identity.as_deref(), query_address: address, payload };
         let mut room = self.room.borrow_mut();
         match rewrite(frame, &changes, &mut room) {
             Some(length) => {

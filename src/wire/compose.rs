@@ -165,6 +165,9 @@ pub struct FrameChanges<'a> {
     /// Another query address, in 4 or 16 bytes, or none, wherever the message has one. A policy that matched the address keeps
     /// neither its rule nor its value, which may have it, too.
     pub query_address: Option<&'a [u8]>,
+    /// Another DNS message, without the names that the old one has; whether it is the response, not the query. The other one of the
+    /// two, the zone, and rule and value of a policy are left out.
+    pub payload: Option<(bool, &'a [u8])>,
 }
 
 /// Copies a data frame's payload to the front of `out` with some fields changed, and returns the length. `None` when
@@ -182,22 +185,22 @@ pub fn rewrite(frame: &[u8], changes: &FrameChanges<'_>, out: &mut [u8]) -> Opti
         let Some(tag) = fields.next_tag().ok()? else { return Some(composer.written()) };
         let value = fields;
         fields.skip(tag).ok()?;
-        match (tag, changes.query_address) {
-            (tag::IDENTITY, _) if changes.identity.is_some() => {}
-            (tag::MESSAGE, Some(address)) => {
+        match tag {
+            tag::IDENTITY if changes.identity.is_some() => {}
+            tag::MESSAGE if changes.query_address.is_some() || changes.payload.is_some() => {
                 let message = { value }.bytes().ok()?;
                 composer.put_varint(tag.into())?;
-                composer.put_varint(u64::try_from(with_address(message, address, None)?).ok()?)?;
-                with_address(message, address, Some(&mut composer))?;
+                composer.put_varint(u64::try_from(changed(message, changes, None)?).ok()?)?;
+                changed(message, changes, Some(&mut composer))?;
             }
             _ => composer.put(between(before, fields.rest())?)?,
         }
     }
 }
 
-/// Copies a message with another query address, and returns its length. It is called twice, first without a composer:
+/// Copies a message with its changes, and returns its length. It is called twice, first without a composer:
 /// the length comes before the message, and takes more or fewer bytes itself.
-fn with_address(message: &[u8], address: &[u8], mut out: Option<&mut Composer<'_>>) -> Option<usize> {
+fn changed(message: &[u8], changes: &FrameChanges<'_>, mut out: Option<&mut Composer<'_>>) -> Option<usize> {
     let (mut fields, mut length) = (Fields::new(message), 0);
     loop {
         let before = fields.rest();
@@ -205,13 +208,24 @@ fn with_address(message: &[u8], address: &[u8], mut out: Option<&mut Composer<'_
         let value = fields;
         fields.skip(tag).ok()?;
         let policy = if tag == tag::POLICY { { value }.bytes().ok() } else { None };
-        if tag == tag::QUERY_ADDRESS {
-            // An address is shorter than 128 bytes, so its tag and its length take one byte each.
-            length += 2 + address.len();
-            if let Some(out) = &mut out {
-                put_field(out, tag, address)?;
+        let hides_policy = |policy: &&[u8]| {
+            changes.payload.is_some() || changes.query_address.is_some() && is_of_client(policy)
+        };
+        let replaced = match (tag, changes.payload) {
+            (tag::QUERY_ADDRESS, _) => changes.query_address,
+            (tag::QUERY_MESSAGE, Some((false, payload))) | (tag::RESPONSE_MESSAGE, Some((true, payload))) => {
+                Some(payload)
             }
-        } else if let Some(policy) = policy.filter(|policy| is_of_client(policy)) {
+            (tag::QUERY_MESSAGE | tag::RESPONSE_MESSAGE | tag::QUERY_ZONE, Some(_)) => continue,
+            _ => None,
+        };
+        if let Some(value) = replaced {
+            // The tags of these fields take one byte.
+            length += 1 + varint_bytes(value.len()) + value.len();
+            if let Some(out) = &mut out {
+                put_field(out, tag, value)?;
+            }
+        } else if let Some(policy) = policy.filter(hides_policy) {
             let policy_length = without_client(policy, None)?;
             length += 1 + varint_bytes(policy_length) + policy_length;
             if let Some(out) = &mut out {
@@ -245,7 +259,7 @@ fn is_of_client(policy: &[u8]) -> bool {
     is_of_client
 }
 
-/// Copies a policy without rule and value, and returns its length; called twice, as [`with_address`] is.
+/// Copies a policy without rule and value, and returns its length; called twice, as [`changed`] is.
 fn without_client(policy: &[u8], mut out: Option<&mut Composer<'_>>) -> Option<usize> {
     let (mut fields, mut length) = (Fields::new(policy), 0);
     loop {

@@ -48,4 +48,5 @@ mod generated;
 
 pub mod client_subnet;
 pub mod compose;
+pub mod hidden_name;
 pub mod segment;

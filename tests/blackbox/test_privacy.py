@@ -106,6 +106,40 @@ def test_cryptopan():
                  "27fe:8bc7:fee:1e:1e1f:f0fe:f0e1:83fd", "192.0.125.244", "27fe:8bc7::")
 
 
+def hide_names(way, expected):
+    """A query and its response for a name, and what is shown, written and sent of it."""
+    peer = Peer(greet=greet_dnstap)
+    with temporary_folder() as folder:
+        more = (f"[privacy]\nqname = '{way}'\nkey-file = '{key_file(folder)}'\n[statistics]\nexport-top = 10\n"
+                f'[output.file]\nenable = true\nfile = "{folder}/records"\nformat = "ecs"\n')
+        answer = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x0a\x06secret\xc0\x10" + b"\x06secret\xc0\x10\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01"
+        response = bytearray(dns("secret.example.com", flags=0x8180) + answer)
+        response[7] = 2
+        zone = field(11, b"\x06secret\0") + field(15, field(2, b"secret") + field(5, b"secret"))
+        with Daemon(more + dnstap_output(tcp(peer.port)), stdout_keys='fields = ["qname", "answers", "zone", "policy", "query-ip"]') as daemon:
+            sender = Sender(daemon.unix)
+            sender.send(message(5, dns("secret.example.com"), more=zone), message(6, bytes(response), more=zone))
+            sender.stop()
+            wait_delivered(daemon, "dnstap", 2)
+            records = daemon.records()
+            daemon.wait(lambda: os.path.getsize(f"{folder}/records") > 0)
+            with open(f"{folder}/records", encoding="utf-8") as file:
+                shown = everything_shown(daemon) + file.read() + str(records)
+            daemon.wait(lambda: sum(map(len, map(list, map(frames_of, map(bytes, peer.received))))) == 2)
+            sent = b"".join(frame for received in peer.received for frame in frames_of(bytes(received)))
+            daemon.check_accounts()
+    peer.close()
+    assert [record["qname"] for record in records] == [expected] * 2 and records[0]["query-ip"] == "192.0.2.10"
+    assert [answer["data"] for answer in records[1]["answers"]] == ["192.0.2.1"] and records[1]["zone"] == "-"
+    assert expected in shown and "secret" not in shown, shown
+    assert b"secret" not in sent and sent.count(bytes([192, 0, 2, 10])) == 2
+
+
+def test_names_are_cut_or_hashed():
+    hide_names("registered-domain", "example.com.")
+    hide_names("hash", hmac.new(KEY, b"secret.example.com.", hashlib.sha256).hexdigest()[:32] + ".")
+
+
 def test_places_are_those_of_the_address_as_it_was_sent():
     places = os.path.join(DATA, "places.mmdb")
     with Daemon(f"[geoip]\nenable = true\ncity-database = '{places}'\n"

@@ -2,8 +2,10 @@
 """Records with fields of one's own choice, templates, CSV, ECS and Zeek's log: docs/records.md."""
 import csv
 import json
+import os
 
-from harness import Daemon, Sender, dns, message
+import mmdb
+from harness import DATA, Daemon, Sender, dns, message
 from peers import delivered
 
 QUERY, RESPONSE = 5, 6
@@ -131,3 +133,29 @@ def test_zeek_has_responses_alone():
                                 "\\# 2 0102"]
     assert found["TTLs"] == [60.0, 7.0, 60.0, 60.0, 60.0, 60.0]
     assert refused["rejected"] and "answers" not in refused and refused["rcode_name"] == "REFUSED"
+
+
+def test_networks_and_devices():
+    path = os.path.join(DATA, "networks.mmdb")
+    with open(path, "rb") as file:
+        assert file.read() == mmdb.build(mmdb.NETWORKS, "GeoLite2-ASN")
+    extra = (f'[geoip]\nenable = true\nasn-database = "{path}"\n[privacy]\nclient = "none"\n'
+             '[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"\n')
+    with Daemon(extra, stdout_keys='fields = ["asn", "as-org", "device"]') as daemon:
+        sender = Sender(daemon.unix)
+        sender.send(message(), message(address=bytes([9, 9, 9, 9])))
+        sender.stop()
+        daemon.settle()
+        assert [list(record.values()) for record in daemon.records()] == [[64496, "Example\\032Net,\\032Inc.", "tv"], ["-"] * 3]
+
+
+def test_the_device_ends_usual_records():
+    extra = '[names]\nrecords = true\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"\n'
+    for fmt, end in (("text", " tv"), ("json", ',"device":"tv"}'), ("yaml", 'device: "tv"')):
+        with Daemon(extra, fmt=fmt) as daemon:
+            sender = Sender(daemon.unix)
+            sender.send(message())
+            sender.stop()
+            daemon.settle()
+            with open(daemon.out) as file:
+                assert file.read().rstrip("\n").endswith(end)

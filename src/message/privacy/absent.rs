@@ -20,7 +20,7 @@ impl Privacy {
     ///
     /// It is asked for; the configuration refuses that before.
     pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
-        if section.hides_clients() {
+        if section.hides() {
             Err(KeyError::new("client", "needs the cargo feature `privacy`"))
         } else {
             Ok(None)
@@ -28,7 +28,7 @@ impl Privacy {
     }
 
     /// Never called.
-    pub fn sample(&self) -> [u128; 2] {
+    pub fn sample(&self) -> [u128; 3] {
         match *self {}
     }
 

@@ -13,7 +13,10 @@
 //! The address changes in messages of the kinds in `statistics.clients-of`, client subnets in all: also who asks upstream tells
 //! of a client there.
 //!
-//! Left out: ports, names, and what a sender writes into `extra` and `identity`. A build without the cargo feature `privacy` has the same types, with no values.
+//! Names, where `qname` says so, are cut to the registered domain or hashed, in messages of all kinds, and with them all of the DNS message
+//! that may have one ([`hidden_name`](crate::wire::hidden_name)).
+//!
+//! Left out: ports, and what a sender writes into `extra` and `identity`. A build without the cargo feature `privacy` has the same types, with no values.
 
 #[cfg(not(feature = "privacy"))]
 mod absent;
@@ -88,20 +91,22 @@ impl Section {
         self.client != ClientPrivacy::None
     }
 
+    /// Whether anything is hidden.
+    pub fn hides(&self) -> bool {
+        self.hides_clients() || self.qname != NamePrivacy::None
+    }
+
     /// Whether the key is used.
     fn needs_key(&self) -> bool {
-        matches!(self.client, ClientPrivacy::Hash | ClientPrivacy::Cryptopan)
+        matches!(self.client, ClientPrivacy::Hash | ClientPrivacy::Cryptopan) || self.qname == NamePrivacy::Hash
     }
 
     /// The rules between the keys.
     ///
     /// # Errors
     ///
-    /// No key where one is needed, or a key of the configuration that does nothing yet.
+    /// No key where one is needed.
     pub fn check(&self) -> Result<(), KeyError> {
-        if self.qname != NamePrivacy::None {
-            return Err(KeyError::new("qname", "not there yet; allowed: `none`".to_owned()));
-        }
         if self.needs_key() { required("key-file", &self.key_file) } else { Ok(()) }
     }
 }

@@ -15,16 +15,41 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit as _};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use super::{ClientPrivacy, KEY_BYTES, Section};
+use super::{ClientPrivacy, KEY_BYTES, NamePrivacy, Section};
 use crate::message::event::Event;
 use crate::message::filter::FilterReason;
 use crate::message::hashes::MessageHashes;
 use crate::message::stages::Stage;
 use crate::sys::files::read_whole;
 use crate::values::KeyError;
+use crate::wire::cursor::Composer;
+use crate::wire::dns::Question;
+use crate::wire::hidden_name::{self, HIDDEN_MESSAGE_BYTES};
+use crate::wire::name::{NAME_MAX, Name, TEXT_MAX};
+use crate::wire::registered_domain::registered_domain;
 
 /// The stage. Small, because there is room for it also while it is off.
-pub struct Privacy(Box<Method>);
+pub struct Privacy(Box<Parts>);
+
+/// The parts of the stage.
+struct Parts {
+    /// The way of addresses; `None` if they stay.
+    addresses: Option<Method>,
+    /// The way of names; `None` if they stay.
+    names: Option<NameMethod>,
+    /// The name in place of that of the message under way.
+    name: [u8; NAME_MAX],
+    /// Its payload.
+    payload: [u8; HIDDEN_MESSAGE_BYTES],
+}
+
+/// The way from a name to another one.
+enum NameMethod {
+    /// The registered domain stays.
+    RegisteredDomain,
+    /// The key, taken in.
+    Hash(Hmac<Sha256>),
+}
 
 /// The way from an address to another one; there is one of it, so its size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -44,18 +69,28 @@ impl Privacy {
     ///
     /// The file of the key cannot be read, or is of another length.
     pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
-        let method = match section.client {
-            ClientPrivacy::None => return Ok(None),
-            ClientPrivacy::Mask => Method::Mask { v4: section.mask_v4.get(), v6: section.mask_v6.get() },
-            ClientPrivacy::Hash => Method::hash(&read_key(section)?),
-            ClientPrivacy::Cryptopan => Method::cryptopan(&read_key(section)?),
+        let addresses = match section.client {
+            ClientPrivacy::None => None,
+            ClientPrivacy::Mask => Some(Method::Mask { v4: section.mask_v4.get(), v6: section.mask_v6.get() }),
+            ClientPrivacy::Hash => Some(Method::Hash(keyed(&read_key(section)?))),
+            ClientPrivacy::Cryptopan => Some(Method::cryptopan(&read_key(section)?)),
         };
-        Ok(Some(Privacy(Box::new(method))))
+        let names = match section.qname {
+            NamePrivacy::None => None,
+            NamePrivacy::RegisteredDomain => Some(NameMethod::RegisteredDomain),
+            NamePrivacy::Hash => Some(NameMethod::Hash(keyed(&read_key(section)?))),
+        };
+        Ok(section.hides().then(|| Privacy::new(addresses, names)))
+    }
+
+    fn new(addresses: Option<Method>, names: Option<NameMethod>) -> Self {
+        Privacy(Box::new(Parts { addresses, names, name: [0; NAME_MAX], payload: [0; HIDDEN_MESSAGE_BYTES] }))
     }
 
     /// Hides the prefix of a client subnet option in place: its family as RFC 7871 has it, its bits, its bytes. Of another family,
     /// or longer than an address, nothing stays.
     pub fn hide_subnet(&self, family: u16, bits: u8, prefix: &mut [u8]) {
+        let Some(method) = &self.0.addresses else { return };
         let address_bits = if family == 1 { 32 } else { 128 };
         let mut room = [0; 16];
         let hidden = match room.get_mut(..prefix.len()) {
@@ -63,7 +98,7 @@ impl Privacy {
                 front.copy_from_slice(prefix);
                 let bits = u32::from(bits).min(prefix.len() as u32 * 8);
                 let address = u128::from_be_bytes(room);
-                self.0.hide(address, address_bits as u32, bits) & mask(bits)
+                method.hide(address, address_bits as u32, bits) & mask(bits)
             }
             _ => 0,
         };
@@ -72,20 +107,15 @@ impl Privacy {
         prefix.iter_mut().zip(hidden).for_each(|(byte, hidden)| *byte = hidden);
     }
 
-    /// Two addresses as it hides them: the same for the same method and key.
-    pub fn sample(&self) -> [u128; 2] {
-        [32, 128].map(|bits| self.0.hide(mask(bits), bits, bits))
-    }
-
-    /// The address in place of another one.
-    fn hide(&self, address: IpAddr) -> IpAddr {
-        match address {
-            IpAddr::V4(v4) => {
-                let hidden = self.0.hide(u128::from(v4.to_bits()) << 96, 32, 32);
-                IpAddr::from(((hidden >> 96) as u32).to_be_bytes())
-            }
-            IpAddr::V6(v6) => IpAddr::from(self.0.hide(v6.to_bits(), 128, 128).to_be_bytes()),
-        }
+    /// Two addresses and a name as it hides them: the same for the same method and key.
+    pub fn sample(&self) -> [u128; 3] {
+        let address = |bits| self.0.addresses.as_ref().map_or(0, |method| method.hide(mask(bits), bits, bits));
+        let name = match &self.0.names {
+            None => 0,
+            Some(NameMethod::RegisteredDomain) => 1,
+            Some(NameMethod::Hash(keyed)) => front_of(keyed, b"."),
+        };
+        [address(32), address(128), name]
     }
 }
 
@@ -97,13 +127,80 @@ impl Stage for Privacy {
         event: &mut Event<'e>,
         hashes: &mut MessageHashes<'e>,
     ) -> ControlFlow<FilterReason> {
-        if hashes.is_of_client {
+        let Parts { addresses, names, name: name_room, payload } = &mut *self.0;
+        if let Some(method) = addresses.as_ref().filter(|_| hashes.is_of_client) {
             event.query_rewritten = true;
-            event.query.address = event.query.address.map(|address| self.hide(address));
+            event.query.address = event.query.address.map(|address| method.hide_address(address));
         }
-        event.client_subnets = Some(self);
+        let mut lengths = None;
+        if let Some(method) = names {
+            let name = event.dns.question.map(|question| method.hide(&question.name, name_room));
+            let shown = name.and_then(|length| Some(Name::parse(name_room.get(..length)?).ok()?.0));
+            lengths = Some((name.unwrap_or_default(), hidden_name::compose(event.payload, shown, payload)));
+        }
+        // From here on its rooms are only read.
+        let this: &'e Privacy = self;
+        if let Some((name, payload)) = lengths {
+            event.name_rewritten = true;
+            event.payload = this.0.payload.get(..payload).unwrap_or_default();
+            let name = this.0.name.get(..name).and_then(|name| Name::parse(name).ok());
+            event.dns.question = event.dns.question.zip(name).map(|(question, (name, _))| Question { name, ..question });
+        }
+        event.client_subnets = Some(this).filter(|this| this.0.addresses.is_some());
         ControlFlow::Continue(())
     }
+}
+
+impl NameMethod {
+    /// Writes the name in place of another one in wire form, and returns its length.
+    fn hide(&self, name: &Name<'_>, out: &mut [u8; NAME_MAX]) -> usize {
+        let mut composer = Composer::new(out);
+        let written = match self {
+            NameMethod::RegisteredDomain => composer.put(shown_part(name)),
+            NameMethod::Hash(keyed) => {
+                let mut text = [0; TEXT_MAX];
+                let length = name.write_text(&mut text).unwrap_or_default();
+                let text = text.get_mut(..length).unwrap_or_default();
+                text.make_ascii_lowercase();
+                let hash = front_of(keyed, text);
+                let digit = |at: u32| b"0123456789abcdef".get((hash >> (124 - 4 * at) & 0x0f) as usize).copied();
+                let label: [u8; 32] = core::array::from_fn(|at| digit(at as u32).unwrap_or(b'0'));
+                composer.put(&[32]).and_then(|()| composer.put(&label)).and_then(|()| composer.put(&[0]))
+            }
+        };
+        let length = composer.written();
+        if written.is_some() { length } else { 0 }
+    }
+}
+
+/// The part of a name that may be shown: its registered domain; of a name in none its last label, of one below `arpa` two.
+fn shown_part<'a>(name: &Name<'a>) -> &'a [u8] {
+    if let Some((domain, _)) = registered_domain(name) {
+        return domain.octets();
+    }
+    let bytes = name.octets();
+    let labels = name.labels().count();
+    let is_arpa = name.last_label().eq_ignore_ascii_case(b"arpa");
+    let kept = if is_arpa || labels == 2 { 2 } else { 1 };
+    let hidden: usize = name.labels().take(labels.saturating_sub(kept)).map(|label| label.len() + 1).sum();
+    bytes.get(hidden..).unwrap_or(bytes)
+}
+
+/// The key as a hash takes it in.
+fn keyed(key: &[u8; KEY_BYTES]) -> Hmac<Sha256> {
+    let mut block = [0; 64];
+    block.iter_mut().zip(key).for_each(|(byte, key)| *byte = *key);
+    // A block of the hash: the key, filled up with zeros as RFC 2104, 2, does it.
+    Hmac::new(&block.into())
+}
+
+/// The first bytes of the keyed hash of some others.
+fn front_of(keyed: &Hmac<Sha256>, bytes: &[u8]) -> u128 {
+    let mut hmac = keyed.clone();
+    hmac.update(bytes);
+    let mut front = [0; 16];
+    front.iter_mut().zip(hmac.finalize().into_bytes()).for_each(|(byte, hash)| *byte = hash);
+    u128::from_be_bytes(front)
 }
 
 /// Shows no key.
@@ -114,11 +211,15 @@ impl fmt::Debug for Privacy {
 }
 
 impl Method {
-    fn hash(key: &[u8; KEY_BYTES]) -> Self {
-        let mut block = [0; 64];
-        block.iter_mut().zip(key).for_each(|(byte, key)| *byte = *key);
-        // A block of the hash: the key, filled up with zeros as RFC 2104, 2, does it.
-        Method::Hash(Hmac::new(&block.into()))
+    /// The address in place of another one.
+    fn hide_address(&self, address: IpAddr) -> IpAddr {
+        match address {
+            IpAddr::V4(v4) => {
+                let hidden = self.hide(u128::from(v4.to_bits()) << 96, 32, 32);
+                IpAddr::from(((hidden >> 96) as u32).to_be_bytes())
+            }
+            IpAddr::V6(v6) => IpAddr::from(self.hide(v6.to_bits(), 128, 128).to_be_bytes()),
+        }
     }
 
     fn cryptopan(key: &[u8; KEY_BYTES]) -> Self {
@@ -135,12 +236,9 @@ impl Method {
         match self {
             Method::Mask { v4, v6 } => address & mask(if address_bits == 32 { *v4 } else { *v6 }),
             Method::Hash(keyed) => {
-                let mut hmac = keyed.clone();
                 let bytes = address.to_be_bytes();
-                hmac.update(bytes.get(..address_bits as usize / 8).unwrap_or(&bytes));
-                let mut front = [0; 16];
-                front.iter_mut().zip(hmac.finalize().into_bytes()).for_each(|(byte, hash)| *byte = hash);
-                u128::from_be_bytes(front) & mask(address_bits)
+                let bytes = bytes.get(..address_bits as usize / 8).unwrap_or(&bytes);
+                front_of(keyed, bytes) & mask(address_bits)
             }
             // Each bit is flipped or not by those before it, which are followed by the padding.
             Method::Cryptopan { cipher, pad } => (0..bits).fold(address, |hidden, bit| {
@@ -179,26 +277,97 @@ mod tests {
     use super::*;
     use crate::message::hashes::MessageHasher;
     use crate::message::kinds::{CLIENT_KINDS, MessageKinds};
-    use crate::wire::dnstap::{Dnstap, Message};
+    use crate::wire::compose::{FrameChanges, rewrite};
+    use crate::wire::dnstap::{Dnstap, Message, Policy};
     use crate::wire::iana::{Family, MessageType};
 
     const KEY: &[u8; KEY_BYTES] = b"32-char-str-for-AES-key-and-pad.";
 
+    /// One that hides addresses alone.
+    fn addresses(method: Method) -> Privacy {
+        Privacy::new(Some(method), None)
+    }
+
+    fn shown(privacy: &Privacy, address: &str) -> IpAddr {
+        privacy.0.addresses.as_ref().unwrap().hide_address(address.parse().unwrap())
+    }
+
+    #[test]
+    fn names_are_cut_or_hashed() {
+        let check = |method: &NameMethod, name: &str, expected: &str| {
+            let labels = name.split('.').filter(|label| !label.is_empty());
+            let labels = labels.flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+            let bytes = labels.chain([0]).collect::<Vec<u8>>();
+            let mut room = [0; NAME_MAX];
+            let length = method.hide(&Name::parse(&bytes).unwrap().0, &mut room);
+            assert_eq!(Name::parse(&room[..length]).unwrap().0.to_string(), expected);
+        };
+        for (name, expected) in [
+            ("www.Example.com", "Example.com."),
+            ("a.b.example.co.uk", "example.co.uk."),
+            ("co.uk", "co.uk."),
+            ("7.2.0.192.in-addr.arpa", "in-addr.arpa."),
+            ("laptop", "laptop."),
+            ("", "."),
+        ] {
+            check(&NameMethod::RegisteredDomain, name, expected);
+        }
+        let hash = NameMethod::Hash(keyed(KEY));
+        // By Python's `hmac`, of "www.example.com.".
+        for name in ["www.example.com", "WWW.example.COM"] {
+            check(&hash, name, "645d16ee0158b9284ea1414d89440d44.");
+        }
+    }
+
+    /// Nothing of the name is left in what comes after, nor in a frame that is sent on.
+    #[test]
+    fn what_comes_after_sees_the_other_name() {
+        let payload = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0\x06secret\x07example\x03com\0\0\x01\0\x01\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x08\x06secret\0";
+        let message = Message {
+            message_type: MessageType::CLIENT_RESPONSE,
+            query_message: Some(payload),
+            response_message: Some(payload),
+            query_zone: Some(b"\x06secret\0"),
+            policy: Some(Policy { rule: Some(b"\x06secret\0"), value: Some(b"secret"), ..Policy::default() }),
+            ..Message::default()
+        };
+        let dnstap = Dnstap { identity: Some(b"lb1"), message, ..Dnstap::default() };
+        let hasher = MessageHasher::new(true, MessageKinds::of(&CLIENT_KINDS));
+        let mut privacy = Privacy::new(None, Some(NameMethod::RegisteredDomain));
+        let mut event = Event::from_dnstap(&dnstap);
+        let mut hashes = hasher.hash(&event);
+        let before = hashes.folded;
+        assert_eq!(privacy.pass(&mut event, &mut hashes), ControlFlow::Continue(()));
+        hasher.hash_name_again(&event, &mut hashes);
+        assert_eq!((hashes.name.to_string(), hashes.folded == before), ("example.com.".to_owned(), false));
+        assert_eq!(event.dns.question.unwrap().name.to_string(), "example.com.");
+        assert!(event.is_rewritten() && !event.query_rewritten && event.client_subnets.is_none());
+        let mut frame = [0; 512];
+        let length = dnstap.compose(&mut frame).unwrap();
+        let changes = FrameChanges { payload: Some((true, event.payload)), ..FrameChanges::default() };
+        let mut out = [0; 1024];
+        let changed = rewrite(&frame[..length], &changes, &mut out).unwrap();
+        assert!(!String::from_utf8_lossy(&out[..changed]).contains("secret"));
+        let sent = Dnstap::parse(&out[..changed]).unwrap();
+        assert_eq!((sent.identity, sent.message.response_message), (Some(&b"lb1"[..]), Some(event.payload)));
+        assert_eq!((sent.message.query_message, sent.message.query_zone), (None, None));
+    }
+
     #[test]
     fn cryptopan_is_that_of_the_others() {
-        let privacy = Privacy(Box::new(Method::cryptopan(KEY)));
+        let privacy = addresses(Method::cryptopan(KEY));
         for (address, expected) in
             [("192.0.2.1", "192.0.125.244"), ("2001:db8::1", "27fe:8bc7:fee:1e:1e1f:f0fe:f0e1:83fd")]
         {
-            assert_eq!(privacy.hide(address.parse().unwrap()).to_string(), expected);
+            assert_eq!(shown(&privacy, address).to_string(), expected);
         }
     }
 
     #[test]
     fn a_hash_is_the_front_of_an_hmac() {
-        let privacy = Privacy(Box::new(Method::hash(KEY)));
+        let privacy = addresses(Method::Hash(keyed(KEY)));
         for (address, expected) in HASHES {
-            assert_eq!(privacy.hide(address.parse().unwrap()).to_string(), expected);
+            assert_eq!(shown(&privacy, address).to_string(), expected);
         }
     }
 
@@ -212,8 +381,8 @@ mod tests {
             (0, 0, "192.0.2.77", "0.0.0.0"),
             (0, 0, "2001:db8:1:2::3", "::"),
         ] {
-            let privacy = Privacy(Box::new(Method::Mask { v4, v6 }));
-            assert_eq!(privacy.hide(address.parse().unwrap()).to_string(), expected);
+            let privacy = addresses(Method::Mask { v4, v6 });
+            assert_eq!(shown(&privacy, address).to_string(), expected);
         }
     }
 
@@ -221,7 +390,7 @@ mod tests {
     fn a_subnet_is_hidden_as_an_address_is() {
         let hidden = |method, family, bits, prefix: &[u8]| {
             let mut prefix = prefix.to_vec();
-            Privacy(Box::new(method)).hide_subnet(family, bits, &mut prefix);
+            addresses(method).hide_subnet(family, bits, &mut prefix);
             prefix
         };
         assert_eq!(hidden(Method::Mask { v4: 16, v6: 48 }, 1, 24, &[192, 0, 2]), [192, 0, 0]);
@@ -238,13 +407,13 @@ mod tests {
         else {
             unreachable!()
         };
-        assert_eq!(hidden(Method::hash(KEY), 1, 32, &address.octets()), expected.octets());
+        assert_eq!(hidden(Method::Hash(keyed(KEY)), 1, 32, &address.octets()), expected.octets());
     }
 
     /// Hashes, too, are those of the other address, and who asks upstream is no client.
     #[test]
     fn what_comes_after_sees_the_other_address() {
-        let mut privacy = Privacy(Box::new(Method::Mask { v4: 24, v6: 48 }));
+        let mut privacy = addresses(Method::Mask { v4: 24, v6: 48 });
         let hasher = MessageHasher::new(true, MessageKinds::of(&CLIENT_KINDS));
         for (message_type, expected) in
             [(MessageType::CLIENT_QUERY, [192, 0, 2, 0]), (MessageType::RESOLVER_QUERY, [192, 0, 2, 77])]
