@@ -15,8 +15,8 @@ use crate::limits::{
     TLS_CONNECTION_BYTES,
 };
 use crate::message::geoip::{LocationDatabase, NetworkDatabase};
-use crate::message::privacy::NamePrivacy;
 use crate::message::pairing::Pairing;
+use crate::message::privacy::NamePrivacy;
 use crate::output::{Plan, PlanContext};
 use crate::pipeline::Collector;
 use crate::process::{StartError, privileges};

@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use super::Record;
 use crate::decimal::Ascii;
+#[cfg(feature = "records")]
 use crate::wire::text::escape;
 
 /// What is escaped in a text that comes piece by piece.
@@ -11,6 +12,7 @@ use crate::wire::text::escape;
 pub enum Escape {
     /// Quotes and backslashes, as JSON wants it.
     Json,
+    #[cfg(feature = "records")]
     /// Those, spaces and all that is not printable ASCII, as in an identity.
     Text,
 }
@@ -27,8 +29,9 @@ impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.bytes().try_for_each(|byte| match (byte, self.escape) {
             (b'"' | b'\\', _) => self.record.write_ascii(&[b'\\', byte]),
-            (0x21..=0x7e, _) | (_, Escape::Json) => self.record.write_ascii(&[byte]),
-            (_, Escape::Text) => self.record.write_ascii(&escape(byte)),
+            #[cfg(feature = "records")]
+            (..=0x20 | 0x7f.., Escape::Text) => self.record.write_ascii(&escape(byte)),
+            _ => self.record.write_ascii(&[byte]),
         })
     }
 }

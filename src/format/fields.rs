@@ -39,7 +39,6 @@ pub struct Source<'e> {
     /// Whether usual records have it.
     pub shows_device: bool,
     /// Whose addresses are, and that of who asked as it was sent.
-    #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
     pub network: Option<(&'e NetworkDatabase, IpAddr)>,
     /// The rest of the frame, read once somebody asks.
     #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
@@ -83,6 +82,7 @@ macro_rules! fields {
 }
 
 /// A number by its name, else in words.
+#[cfg(feature = "records")]
 macro_rules! named {
     ($kind:ident, $number:expr) => {
         match $number {

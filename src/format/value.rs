@@ -29,6 +29,7 @@ use crate::wire::answers::{AnswerRecord, Sections};
 use crate::wire::dns::Flags;
 use crate::wire::dnstap::Policy;
 use crate::wire::edns::Edns;
+use crate::wire::iana::{Class, RrType};
 use crate::wire::name::{NAME_MAX, Name};
 use crate::wire::rdata::{self, NameForm};
 use crate::wire::text::write_label_text;
@@ -249,6 +250,12 @@ pub(super) fn write_data(
     escape: Escape,
     out: &mut Record,
 ) -> fmt::Result {
+    // Most of them are addresses, which need no escaping.
+    if record.class == Class::IN
+        && let Some(address) = record.address()
+    {
+        return write_address(out, address);
+    }
     let start = out.used;
     if rdata::write_known(record, names, &mut Escaped { record: out, escape }).is_err() {
         out.used = start;
@@ -257,11 +264,20 @@ pub(super) fn write_data(
     Ok(())
 }
 
+fn write_type(rr_type: RrType, out: &mut Record) -> fmt::Result {
+    match rr_type.mnemonic() {
+        Some(name) => out.write_ascii(name.as_bytes()),
+        None => write!(out, "{rr_type}"),
+    }
+}
+
 fn answer_text(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
     let mut room = [0; NAME_MAX];
     let name = record.name(&mut room).ok_or(fmt::Error)?;
     out.append_with(|room| name.write_text(room))?;
-    write!(out, "/{}/", record.rr_type)?;
+    out.write_ascii(b"/")?;
+    write_type(record.rr_type, out)?;
+    out.write_ascii(b"/")?;
     write_decimal(out, u64::from(record.ttl))?;
     out.write_ascii(b"/")?;
     write_data(&record, NameForm::FinalDot, Escape::Text, out)
@@ -272,7 +288,9 @@ fn answer_json(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
     let name = record.name(&mut room).ok_or(fmt::Error)?;
     out.write_ascii(b"{\"name\":\"")?;
     out.append_escaped_with(|room| name.write_text(room))?;
-    write!(out, "\",\"type\":\"{}\",\"ttl\":", record.rr_type)?;
+    out.write_ascii(b"\",\"type\":\"")?;
+    write_type(record.rr_type, out)?;
+    out.write_ascii(b"\",\"ttl\":")?;
     write_decimal(out, u64::from(record.ttl))?;
     out.write_ascii(b",\"data\":\"")?;
     write_data(&record, NameForm::FinalDot, Escape::Json, out)?;

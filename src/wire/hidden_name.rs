@@ -58,7 +58,8 @@ fn compose_sections(
     let Some(rest) = cursor.array::<4>() else { return out.put(cursor.rest()) };
     out.put(&rest)?;
     let Some(sections) = Sections::of(message) else { return Some(()) };
-    let addresses = sections.answers().filter(|record| record.class == Class::IN && record.address().is_some());
+    let addresses =
+        sections.answers().filter(|record| record.class == Class::IN && record.address().is_some());
     for record in addresses.take(ADDRESSES_KEPT) {
         out.put(&[0xc0, HEADER_BYTES as u8])?;
         put_fields(out, record.rr_type, record.class.0, record.ttl, record.data.len())?;
@@ -141,16 +142,25 @@ mod tests {
         let shown = hidden(MESSAGE, Some(b"\x01x\0"));
         let (whole, before) = (Summary::parse(&shown), Summary::parse(MESSAGE));
         assert_eq!(whole.question.unwrap().name.to_string(), "x.");
-        assert_eq!((whole.id, whole.flags, whole.rcode, whole.malformed), (before.id, before.flags, before.rcode, None));
+        assert_eq!(
+            (whole.id, whole.flags, whole.rcode, whole.malformed),
+            (before.id, before.flags, before.rcode, None)
+        );
         let text = String::from_utf8_lossy(&shown);
         assert!(!text.contains("secret") && !text.contains("hidden") && !text.contains("abcdefgh"));
         let sections = Sections::of(&shown).unwrap();
         let record = sections.answers().next().unwrap();
         let mut room = [0; NAME_MAX];
-        assert_eq!((sections.answer_count, record.name(&mut room).unwrap().to_string()), (1, "x.".to_owned()));
+        assert_eq!(
+            (sections.answer_count, record.name(&mut room).unwrap().to_string()),
+            (1, "x.".to_owned())
+        );
         assert_eq!(record.address(), Some("192.0.2.1".parse().unwrap()));
         let edns = Edns::of(&shown).unwrap();
-        assert_eq!((edns.is_do, edns.errors().next().map(|error| (error.code, error.text))), (true, Some((17, &b""[..]))));
+        assert_eq!(
+            (edns.is_do, edns.errors().next().map(|error| (error.code, error.text))),
+            (true, Some((17, &b""[..])))
+        );
         assert!(edns.subnet().is_some() && edns.cookie().is_none());
     }
 

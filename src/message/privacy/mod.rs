@@ -98,7 +98,8 @@ impl Section {
 
     /// Whether the key is used.
     fn needs_key(&self) -> bool {
-        matches!(self.client, ClientPrivacy::Hash | ClientPrivacy::Cryptopan) || self.qname == NamePrivacy::Hash
+        matches!(self.client, ClientPrivacy::Hash | ClientPrivacy::Cryptopan)
+            || self.qname == NamePrivacy::Hash
     }
 
     /// The rules between the keys.

@@ -71,7 +71,9 @@ impl Privacy {
     pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
         let addresses = match section.client {
             ClientPrivacy::None => None,
-            ClientPrivacy::Mask => Some(Method::Mask { v4: section.mask_v4.get(), v6: section.mask_v6.get() }),
+            ClientPrivacy::Mask => {
+                Some(Method::Mask { v4: section.mask_v4.get(), v6: section.mask_v6.get() })
+            }
             ClientPrivacy::Hash => Some(Method::Hash(keyed(&read_key(section)?))),
             ClientPrivacy::Cryptopan => Some(Method::cryptopan(&read_key(section)?)),
         };
@@ -109,7 +111,8 @@ impl Privacy {
 
     /// Two addresses and a name as it hides them: the same for the same method and key.
     pub fn sample(&self) -> [u128; 3] {
-        let address = |bits| self.0.addresses.as_ref().map_or(0, |method| method.hide(mask(bits), bits, bits));
+        let address =
+            |bits| self.0.addresses.as_ref().map_or(0, |method| method.hide(mask(bits), bits, bits));
         let name = match &self.0.names {
             None => 0,
             Some(NameMethod::RegisteredDomain) => 1,
@@ -144,7 +147,8 @@ impl Stage for Privacy {
             event.name_rewritten = true;
             event.payload = this.0.payload.get(..payload).unwrap_or_default();
             let name = this.0.name.get(..name).and_then(|name| Name::parse(name).ok());
-            event.dns.question = event.dns.question.zip(name).map(|(question, (name, _))| Question { name, ..question });
+            event.dns.question =
+                event.dns.question.zip(name).map(|(question, (name, _))| Question { name, ..question });
         }
         event.client_subnets = Some(this).filter(|this| this.0.addresses.is_some());
         ControlFlow::Continue(())
@@ -163,7 +167,8 @@ impl NameMethod {
                 let text = text.get_mut(..length).unwrap_or_default();
                 text.make_ascii_lowercase();
                 let hash = front_of(keyed, text);
-                let digit = |at: u32| b"0123456789abcdef".get((hash >> (124 - 4 * at) & 0x0f) as usize).copied();
+                let digit =
+                    |at: u32| b"0123456789abcdef".get((hash >> (124 - 4 * at) & 0x0f) as usize).copied();
                 let label: [u8; 32] = core::array::from_fn(|at| digit(at as u32).unwrap_or(b'0'));
                 composer.put(&[32]).and_then(|()| composer.put(&label)).and_then(|()| composer.put(&[0]))
             }
