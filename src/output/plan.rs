@@ -166,6 +166,7 @@ impl Plan {
         if self.queue.bytes == 0 {
             self.queue.bytes = limits.queue;
         }
+        self.kind.fit(self.queue.bytes);
         self
     }
 

@@ -50,6 +50,17 @@ impl RecordKind {
         }
     }
 
+    /// Cuts the lists in long records so that two of them fit a queue of that many bytes.
+    pub fn fit(&mut self, queue: usize) {
+        let encoding = match self {
+            RecordKind::Plain { encoding, .. } | RecordKind::Loki(encoding) => encoding,
+            RecordKind::Syslog(composer) => &mut composer.encoding,
+            RecordKind::Keyed(keyed) => &mut keyed.encoding,
+            RecordKind::RawFrames(_) | RecordKind::SelfMade => return,
+        };
+        encoding.longest = encoding.longest.min(RECORD_BYTES.max(queue / 2));
+    }
+
     /// Bytes that making such records takes.
     pub fn cost(&self) -> usize {
         match self {

@@ -112,7 +112,7 @@ def hide_names(way, expected):
     with temporary_folder() as folder:
         more = (f"[privacy]\nqname = '{way}'\nkey-file = '{key_file(folder)}'\n[statistics]\nexport-top = 10\n"
                 f'[output.file]\nenable = true\nfile = "{folder}/records"\nformat = "ecs"\n')
-        answer = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x0a\x06secret\xc0\x10" + b"\x06secret\xc0\x10\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01"
+        answer = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x09\x06secret\xc0\x13" + b"\x06secret\xc0\x13\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01"
         response = bytearray(dns("secret.example.com", flags=0x8180) + answer)
         response[7] = 2
         zone = field(11, b"\x06secret\0") + field(15, field(2, b"secret") + field(5, b"secret"))
