@@ -24,7 +24,7 @@
 //! | `..remote(retry = S)` | `retry`, `remote-address`, `remote-port` |
 //! | `..client_tls` | `tls-support` and the files; also the method `tls_keys` |
 //! | `..output` | `name`, `filter`, `queue`, `when-full`; also the method `output_keys`; `OutputKeys` and `FilterSection` must be in scope |
-//! | `..record_output` | those and `fields`, `template`, `alarms`, for outputs of records; also the method `record_encoding` |
+//! | `..record_output` | those and `fields`, `template`, `alarms`, for outputs of records; also the method `record_encoding`; for children of `output`, which has their types |
 //! | `..rotation(size = B, count = N)` | `file-max-size`, `file-count` |
 
 /// Makes a section of its table.
@@ -112,9 +112,9 @@ macro_rules! section {
             /// The messages that it takes.
             filter: FilterSection = FilterSection::default(),
             /// The fields of a record, in their order; unset = those of the format.
-            fields: Option<Vec<$crate::format::Field>> = None,
+            fields: Option<Vec<super::Field>> = None,
             /// A line of text with fields in braces, instead.
-            template: Option<$crate::format::Template> = None,
+            template: Option<super::Template> = None,
             /// Bytes kept while the other end is slow or away; unset = the profile's.
             queue: Option<$crate::limits::QueueSize> = None,
             /// The fate of records when they are used up.
@@ -126,8 +126,8 @@ macro_rules! section {
         impl $name {
             /// How records look in a format, with the fields that the section chooses.
             #[allow(dead_code, reason = "some kinds of outputs are left out of some builds")]
-            pub(crate) fn record_encoding(&self, format: $crate::values::Format) -> $crate::format::Encoding {
-                $crate::format::Encoding::new(format, self.fields.as_deref(), self.template.as_ref())
+            pub(crate) fn record_encoding(&self, format: $crate::values::Format) -> super::Encoding {
+                super::Encoding::new(format, self.fields.as_deref(), self.template.as_ref())
             }
 
             /// The keys that every output has.

@@ -4,13 +4,13 @@ use core::fmt::{self, Write};
 
 use super::Record;
 use super::encoding::{Encoding, Layout, USUAL_FIELDS};
-use super::fields::{Field, Source};
+use super::fields::{Field, RecordSource};
 use super::value::{TAIL_BYTES, ValueStyle};
 use crate::values::Format;
 
 /// Writes the record. Lists take what room there is; if too little is left for what comes behind them, it is tried again with
 /// more of it kept free.
-pub fn encode(encoding: &Encoding, source: &Source<'_>, out: &mut Record) -> fmt::Result {
+pub fn encode(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     for tail in [TAIL_BYTES, out.longest / 4, out.longest / 4 * 3] {
         (out.used, out.tail) = (0, tail);
         if encode_once(encoding, source, out).is_ok() {
@@ -20,7 +20,7 @@ pub fn encode(encoding: &Encoding, source: &Source<'_>, out: &mut Record) -> fmt
     Err(fmt::Error)
 }
 
-fn encode_once(encoding: &Encoding, source: &Source<'_>, out: &mut Record) -> fmt::Result {
+fn encode_once(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     match &encoding.layout {
         Layout::Fields(fields) => fields_of(encoding.format, fields, source, out),
         Layout::Template(template) => template.pieces.iter().try_for_each(|piece| {
@@ -35,7 +35,7 @@ fn encode_once(encoding: &Encoding, source: &Source<'_>, out: &mut Record) -> fm
     }
 }
 
-fn fields_of(format: Format, fields: &[Field], source: &Source<'_>, out: &mut Record) -> fmt::Result {
+fn fields_of(format: Format, fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     let (style, [begin, between, behind_key, end]) = match format {
         Format::Text => (ValueStyle::Text, ["", " ", "", ""]),
         Format::Csv => (ValueStyle::Csv, ["", ",", "", ""]),
@@ -103,7 +103,7 @@ mod tests {
         let mut event = Event::from_dnstap(&parsed);
         event.location = location;
         let mut record = Record::new(encoding.longest);
-        encode(encoding, &Source::new(&event, &frame[..length]), &mut record).unwrap();
+        encode(encoding, &RecordSource::new(&event, &frame[..length]), &mut record).unwrap();
         String::from_utf8(record.as_slice().to_vec()).unwrap()
     }
 

@@ -17,16 +17,16 @@ use super::fields::Field;
 pub struct Encoding {
     /// The format.
     pub format: Format,
-    /// What is in it.
+    /// The content.
     pub layout: Layout,
     /// Bytes of a record at most; lists are cut there.
     pub longest: usize,
 }
 
-/// What is in a record.
+/// The content of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
-    /// What the format has by itself.
+    /// That which the format has by itself.
     Usual,
     /// These fields, in this order.
     Fields(Box<[Field]>),
@@ -129,7 +129,7 @@ pub fn check(
     }
 }
 
-/// What to say of a format or a choice of fields in a build without them.
+/// The message for a format or a choice of fields in a build without them.
 pub fn missing_feature(
     format: Option<Format>,
     fields: Option<&[Field]>,
@@ -153,7 +153,7 @@ pub fn missing_feature(
 /// A line of one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    /// What it is made of.
+    /// Its parts, in their order.
     pub pieces: Box<[Piece]>,
 }
 

@@ -7,7 +7,7 @@ use crate::decimal::Ascii;
 #[cfg(feature = "records")]
 use crate::wire::text::escape;
 
-/// What is escaped in a text that comes piece by piece.
+/// The characters that are escaped in a text that comes piece by piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
     /// Quotes and backslashes, as JSON wants it.
@@ -21,7 +21,7 @@ pub enum Escape {
 pub struct Escaped<'r> {
     /// The record.
     pub record: &'r mut Record,
-    /// What is escaped.
+    /// The characters that are escaped.
     pub escape: Escape,
 }
 

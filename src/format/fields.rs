@@ -7,10 +7,10 @@ use core::cell::OnceCell;
 use core::net::IpAddr;
 
 #[cfg(feature = "records")]
-use super::value::Value;
+use super::value::FieldValue;
 use crate::message::event::Event;
 #[cfg(feature = "records")]
-use crate::message::geoip::Network;
+use crate::message::geoip::AutonomousSystem;
 use crate::message::geoip::NetworkDatabase;
 #[cfg(feature = "records")]
 use crate::time::Time;
@@ -27,9 +27,9 @@ use crate::wire::{
     registered_domain::registered_domain,
 };
 
-/// What records are made of: an event, and the frame that it came in.
+/// The source of a record: an event, and the frame that it came in.
 #[derive(Debug)]
-pub struct Source<'e> {
+pub struct RecordSource<'e> {
     /// The event.
     pub event: &'e Event<'e>,
     #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
@@ -45,16 +45,23 @@ pub struct Source<'e> {
     dnstap: OnceCell<Dnstap<'e>>,
 }
 
-impl<'e> Source<'e> {
+impl<'e> RecordSource<'e> {
     /// An event with its frame.
     #[inline]
     pub fn new(event: &'e Event<'e>, frame: &'e [u8]) -> Self {
-        Source { event, frame, device: None, shows_device: false, network: None, dnstap: OnceCell::new() }
+        RecordSource {
+            event,
+            frame,
+            device: None,
+            shows_device: false,
+            network: None,
+            dnstap: OnceCell::new(),
+        }
     }
 
     #[cfg(feature = "records")]
-    fn network(&self) -> Network<'e> {
-        self.network.map_or(Network::default(), |(database, address)| database.look_up(address))
+    fn network(&self) -> AutonomousSystem<'e> {
+        self.network.map_or(AutonomousSystem::default(), |(database, address)| database.look_up(address))
     }
 
     #[cfg(feature = "records")]
@@ -74,7 +81,7 @@ macro_rules! fields {
         #[cfg(feature = "records")]
         impl Field {
             /// Its value in a record.
-            pub fn value<'e>(self, source: &Source<'e>) -> Value<'e> {
+            pub fn value<'e>(self, source: &RecordSource<'e>) -> FieldValue<'e> {
                 match self { $(Field::$field => { let $source = source; $value })+ }
             }
         }
@@ -87,79 +94,79 @@ macro_rules! named {
     ($kind:ident, $number:expr) => {
         match $number {
             Some(number) => match number.mnemonic() {
-                Some(name) => Value::Word(name),
-                None => Value::Numbered($kind::PREFIX, u32::from(number.0)),
+                Some(name) => FieldValue::Word(name),
+                None => FieldValue::Numbered($kind::PREFIX, u32::from(number.0)),
             },
-            None => Value::Missing,
+            None => FieldValue::Missing,
         }
     };
 }
 
 fields! {
     /// Query time of queries, response time of responses.
-    Timestamp = "timestamp": |source| Value::time(source.event.time),
+    Timestamp = "timestamp": |source| FieldValue::time(source.event.time),
     /// The server that saw the message.
-    Identity = "identity": |source| Value::Text(source.event.identity),
+    Identity = "identity": |source| FieldValue::Text(source.event.identity),
     /// Side and direction.
     Message = "message": |source| named!(MessageType, Some(source.event.message_type)),
     /// How it went.
     Rcode = "rcode": |source| named!(Rcode, source.event.dns.rcode),
     /// Who asked.
-    QueryIp = "query-ip": |source| Value::address(source.event.query.address),
+    QueryIp = "query-ip": |source| FieldValue::address(source.event.query.address),
     /// The port of who asked.
-    QueryPort = "query-port": |source| Value::number(source.event.query.port.map(|port| port.get())),
+    QueryPort = "query-port": |source| FieldValue::number(source.event.query.port.map(|port| port.get())),
     /// Address family of the transport.
     Family = "family": |source| named!(Family, source.event.family),
     /// The transport.
     Protocol = "protocol": |source| named!(Protocol, source.event.protocol),
     /// Bytes of the DNS message.
-    Length = "length": |source| Value::Length(source.event.length),
+    Length = "length": |source| FieldValue::Length(source.event.length),
     /// The name asked for.
-    Qname = "qname": |source| Value::name(source.event.dns.question.map(|question| question.name)),
+    Qname = "qname": |source| FieldValue::name(source.event.dns.question.map(|question| question.name)),
     /// The type asked for.
     Rrtype = "rrtype": |source| named!(RrType, source.event.dns.question.and_then(|question| question.qtype)),
     /// Time from query to response.
-    Latency = "latency": |source| source.event.latency.map_or(Value::Missing, Value::Latency),
+    Latency = "latency": |source| source.event.latency.map_or(FieldValue::Missing, FieldValue::Latency),
     /// Who answered, or was asked.
-    ResponseIp = "response-ip": |source| Value::address(source.event.response().address),
+    ResponseIp = "response-ip": |source| FieldValue::address(source.event.response().address),
     /// Its port.
-    ResponsePort = "response-port": |source| Value::number(source.event.response().port.map(|port| port.get())),
+    ResponsePort = "response-port": |source| FieldValue::number(source.event.response().port.map(|port| port.get())),
     /// Query or response.
-    Type = "type": |source| Value::Word(if source.event.is_response() { "response" } else { "query" }),
+    Type = "type": |source| FieldValue::Word(if source.event.is_response() { "response" } else { "query" }),
     /// The number of the DNS message.
-    Id = "id": |source| Value::number(source.event.dns.id),
+    Id = "id": |source| FieldValue::number(source.event.dns.id),
     /// The flags that are set.
-    Flags = "flags": |source| source.event.dns.flags.map_or(Value::Missing, Value::Flags),
+    Flags = "flags": |source| source.event.dns.flags.map_or(FieldValue::Missing, FieldValue::Flags),
     /// The country of who asked.
-    Country = "country": |source| Value::text(source.event.location.as_ref().map(|place| place.country)),
+    Country = "country": |source| FieldValue::text(source.event.location.as_ref().map(|place| place.country)),
     /// Its city.
-    City = "city": |source| Value::text(source.event.location.as_ref().map(|place| place.city)),
+    City = "city": |source| FieldValue::text(source.event.location.as_ref().map(|place| place.city)),
     /// The records of the answer section.
     Answers = "answers": |source| match Sections::of(source.event.payload) {
-        Some(sections) if sections.answer_count > 0 => Value::Answers(sections),
-        _ => Value::Missing,
+        Some(sections) if sections.answer_count > 0 => FieldValue::Answers(sections),
+        _ => FieldValue::Missing,
     },
     /// How many there are, as the header counts them.
-    AnswersCount = "answers-count": |source| Value::number(answers_count(source.event)),
+    AnswersCount = "answers-count": |source| FieldValue::number(answers_count(source.event)),
     /// The OPT record and its options.
     Edns = "edns": |source| match Edns::of(source.event.payload) {
-        Some(edns) => Value::Edns(edns, source.event.client_subnets),
-        None => Value::Missing,
+        Some(edns) => FieldValue::Edns(edns, source.event.client_subnets),
+        None => FieldValue::Missing,
     },
     /// The software of the server that saw the message.
-    Version = "version": |source| Value::stranger(source.dnstap().version),
+    Version = "version": |source| FieldValue::stranger(source.dnstap().version),
     /// Whatever the server adds.
-    Extra = "extra": |source| Value::stranger(source.dnstap().extra),
+    Extra = "extra": |source| FieldValue::stranger(source.dnstap().extra),
     /// The policy that was applied to the message.
     Policy = "policy": |source| match source.dnstap().message.policy {
         Some(policy) if source.event.name_rewritten => {
-            Value::Policy(Policy { rule: None, value: None, ..policy }, source.event.query_rewritten)
+            FieldValue::Policy(Policy { rule: None, value: None, ..policy }, source.event.query_rewritten)
         }
-        Some(policy) => Value::Policy(policy, source.event.query_rewritten),
-        None => Value::Missing,
+        Some(policy) => FieldValue::Policy(policy, source.event.query_rewritten),
+        None => FieldValue::Missing,
     },
     /// The zone that the query was about.
-    Zone = "zone": |source| Value::name(
+    Zone = "zone": |source| FieldValue::name(
         source
             .dnstap()
             .message
@@ -175,21 +182,21 @@ fields! {
     /// The kind of query.
     Opcode = "opcode": |source| named!(Opcode, source.event.dns.opcode),
     /// When the response passed.
-    ResponseTime = "response-time": |source| Value::time(
+    ResponseTime = "response-time": |source| FieldValue::time(
         source.dnstap().message.response_time.parts().and_then(|(seconds, rest)| Time::new(seconds, rest))
     ),
     /// The part of the name that somebody owns.
-    RegisteredDomain = "registered-domain": |source| Value::name(source.event.dns.question.and_then(|question| {
+    RegisteredDomain = "registered-domain": |source| FieldValue::name(source.event.dns.question.and_then(|question| {
         registered_domain(&question.name).map(|(domain, _)| domain)
     })),
     /// The number of the network of who asked.
-    Asn = "asn": |source| source.network().number.map_or(Value::Missing, |number| Value::Number(u64::from(number))),
+    Asn = "asn": |source| source.network().number.map_or(FieldValue::Missing, |number| FieldValue::Number(u64::from(number))),
     /// Its name.
-    AsOrg = "as-org": |source| Value::text(Some(source.network().organization)),
+    AsOrg = "as-org": |source| FieldValue::text(Some(source.network().organization)),
     /// The device of who asked.
-    Device = "device": |source| Value::text(source.device),
+    Device = "device": |source| FieldValue::text(source.device),
     /// How the exchange ended.
-    Status = "status": |source| source.event.status.map_or(Value::Missing, |status| Value::Word(status.as_str())),
+    Status = "status": |source| source.event.status.map_or(FieldValue::Missing, |status| FieldValue::Word(status.as_str())),
 }
 
 /// The number of answers, as the header counts them.

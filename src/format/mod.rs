@@ -24,7 +24,7 @@ mod value;
 pub mod zeek;
 
 pub use encoding::{Encoding, Layout, Template};
-pub use fields::{Field, Source};
+pub use fields::{Field, RecordSource};
 
 use core::fmt;
 
@@ -214,7 +214,7 @@ impl fmt::Write for Record {
 ///
 /// When the record is too small; it then holds a part of the event.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn encode(encoding: &Encoding, source: &Source<'_>, record: &mut Record) -> fmt::Result {
+pub fn encode(encoding: &Encoding, source: &RecordSource<'_>, record: &mut Record) -> fmt::Result {
     record.used = 0;
     record.longest = encoding.longest.min(record.bytes.len());
     #[cfg(feature = "records")]
@@ -242,7 +242,7 @@ pub fn encode(encoding: &Encoding, source: &Source<'_>, record: &mut Record) -> 
 
 /// Writes a usual record, and the device of who asked behind all else.
 #[cold]
-fn with_device(format: Format, source: &Source<'_>, out: &mut Record) -> fmt::Result {
+fn with_device(format: Format, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     let device = source.device.unwrap_or(MISSING).as_bytes();
     let (before, end): (&[u8], &[u8]) = match format {
         Format::Text => {

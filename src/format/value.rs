@@ -36,7 +36,7 @@ use crate::wire::text::write_label_text;
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy)]
-pub enum Value<'e> {
+pub enum FieldValue<'e> {
     /// There is none.
     Missing,
     /// A word of our own.
@@ -63,7 +63,7 @@ pub enum Value<'e> {
     Answers(Sections<'e>),
     /// Its EDNS, and who changes client subnets in it.
     Edns(Edns<'e>, Option<&'e Privacy>),
-    /// What a policy did, and whether the client's address is hidden.
+    /// The action of a policy, and whether the client's address is hidden.
     Policy(Policy<'e>, bool),
 }
 
@@ -78,36 +78,36 @@ pub enum ValueStyle {
     Csv,
 }
 
-impl<'e> Value<'e> {
+impl<'e> FieldValue<'e> {
     /// A moment, if there is one.
     pub fn time(time: Option<Time>) -> Self {
-        time.map_or(Value::Missing, Value::Time)
+        time.map_or(FieldValue::Missing, FieldValue::Time)
     }
 
     /// A number, if there is one.
     pub fn number(number: Option<u16>) -> Self {
-        number.map_or(Value::Missing, |number| Value::Number(u64::from(number)))
+        number.map_or(FieldValue::Missing, |number| FieldValue::Number(u64::from(number)))
     }
 
     /// A name, if there is one.
     pub fn name(name: Option<Name<'e>>) -> Self {
-        name.map_or(Value::Missing, Value::Name)
+        name.map_or(FieldValue::Missing, FieldValue::Name)
     }
 
     /// An address, if there is one.
     pub fn address(address: Option<IpAddr>) -> Self {
-        address.map_or(Value::Missing, Value::Address)
+        address.map_or(FieldValue::Missing, FieldValue::Address)
     }
 
     /// The first bytes of what a sender may make as long as it likes.
     pub fn stranger(bytes: Option<&'e [u8]>) -> Self {
         let bytes = bytes.unwrap_or_default();
-        Value::Text(bytes.get(..STRANGER_BYTES).unwrap_or(bytes))
+        FieldValue::Text(bytes.get(..STRANGER_BYTES).unwrap_or(bytes))
     }
 
     /// A text, if there is one.
     pub fn text(text: Option<&'e str>) -> Self {
-        Value::Text(text.unwrap_or_default().as_bytes())
+        FieldValue::Text(text.unwrap_or_default().as_bytes())
     }
 
     /// Writes it.
@@ -122,9 +122,9 @@ impl<'e> Value<'e> {
             ValueStyle::Csv => {
                 let start = out.used;
                 match self {
-                    Value::Length(bytes) => write_decimal(out, u64::from(bytes)),
-                    Value::Latency(latency) => write_short_seconds(out, latency),
-                    Value::Flags(flags) => write!(out, "{flags}"),
+                    FieldValue::Length(bytes) => write_decimal(out, u64::from(bytes)),
+                    FieldValue::Latency(latency) => write_short_seconds(out, latency),
+                    FieldValue::Flags(flags) => write!(out, "{flags}"),
                     _ => self.write_line_field(out),
                 }?;
                 out.quote_csv_from(start)
@@ -134,21 +134,21 @@ impl<'e> Value<'e> {
 
     fn write_line_field(self, out: &mut Record) -> fmt::Result {
         match self {
-            Value::Missing | Value::Text([]) => out.write_str(MISSING),
-            Value::Length(bytes) => {
+            FieldValue::Missing | FieldValue::Text([]) => out.write_str(MISSING),
+            FieldValue::Length(bytes) => {
                 write_decimal(out, u64::from(bytes))?;
                 out.write_ascii(b"b")
             }
-            Value::Latency(latency) => write_seconds(out, latency),
-            Value::Flags(Flags(bits)) if Flags(bits).names().next().is_none() => out.write_str(MISSING),
-            Value::Flags(flags) => {
+            FieldValue::Latency(latency) => write_seconds(out, latency),
+            FieldValue::Flags(Flags(bits)) if Flags(bits).names().next().is_none() => out.write_str(MISSING),
+            FieldValue::Flags(flags) => {
                 let mut between = "";
                 flags.names().try_for_each(|name| {
                     out.write_str(core::mem::replace(&mut between, ","))?;
                     out.write_str(name)
                 })
             }
-            Value::Answers(sections) => {
+            FieldValue::Answers(sections) => {
                 let start = out.used;
                 for record in sections.answers() {
                     let between = if out.used == start { "" } else { "," };
@@ -158,8 +158,8 @@ impl<'e> Value<'e> {
                 }
                 if out.used == start { out.write_str(MISSING) } else { Ok(()) }
             }
-            Value::Edns(edns, privacy) => edns_text(&edns, privacy, out),
-            Value::Policy(policy, hides_client) => {
+            FieldValue::Edns(edns, privacy) => edns_text(&edns, privacy, out),
+            FieldValue::Policy(policy, hides_client) => {
                 let mut between = "";
                 POLICY_PARTS.iter().try_for_each(|part| {
                     out.write_str(core::mem::replace(&mut between, "/"))?;
@@ -173,26 +173,26 @@ impl<'e> Value<'e> {
     /// Those that are the same everywhere.
     fn write_plain(self, out: &mut Record) -> fmt::Result {
         match self {
-            Value::Word(word) => out.write_ascii(word.as_bytes()),
-            Value::Numbered(prefix, number) => {
+            FieldValue::Word(word) => out.write_ascii(word.as_bytes()),
+            FieldValue::Numbered(prefix, number) => {
                 out.write_ascii(prefix.as_bytes())?;
                 write_decimal(out, u64::from(number))
             }
-            Value::Number(number) => write_decimal(out, number),
-            Value::Time(time) => out.write_timestamp(time),
-            Value::Name(name) => out.append_with(|room| name.write_text(room)),
-            Value::Address(address) => write_address(out, address),
-            Value::Text(text) => out.append_with(|room| write_label_text(text, room)),
+            FieldValue::Number(number) => write_decimal(out, number),
+            FieldValue::Time(time) => out.write_timestamp(time),
+            FieldValue::Name(name) => out.append_with(|room| name.write_text(room)),
+            FieldValue::Address(address) => write_address(out, address),
+            FieldValue::Text(text) => out.append_with(|room| write_label_text(text, room)),
             _ => out.write_str(MISSING),
         }
     }
 
     fn write_json(self, out: &mut Record) -> fmt::Result {
         match self {
-            Value::Number(number) => write_decimal(out, number),
-            Value::Length(bytes) => write_decimal(out, u64::from(bytes)),
-            Value::Latency(latency) => write_short_seconds(out, latency),
-            Value::Answers(sections) => {
+            FieldValue::Number(number) => write_decimal(out, number),
+            FieldValue::Length(bytes) => write_decimal(out, u64::from(bytes)),
+            FieldValue::Latency(latency) => write_short_seconds(out, latency),
+            FieldValue::Answers(sections) => {
                 let start = out.used;
                 out.write_ascii(b"[")?;
                 for record in sections.answers() {
@@ -207,8 +207,8 @@ impl<'e> Value<'e> {
                 }
                 out.write_ascii(b"]")
             }
-            Value::Edns(edns, privacy) => edns_json(&edns, privacy, out),
-            Value::Policy(policy, hides_client) => {
+            FieldValue::Edns(edns, privacy) => edns_json(&edns, privacy, out),
+            FieldValue::Policy(policy, hides_client) => {
                 let mut before = "{\"";
                 for part in POLICY_PARTS {
                     out.write_str(core::mem::replace(&mut before, ",\""))?;
@@ -221,10 +221,10 @@ impl<'e> Value<'e> {
             _ => {
                 out.write_ascii(b"\"")?;
                 match self {
-                    Value::Missing | Value::Text([]) => out.write_str(MISSING)?,
-                    Value::Name(name) => out.append_escaped_with(|room| name.write_text(room))?,
-                    Value::Text(text) => out.append_escaped_with(|room| write_label_text(text, room))?,
-                    Value::Flags(flags) => write!(out, "{flags}")?,
+                    FieldValue::Missing | FieldValue::Text([]) => out.write_str(MISSING)?,
+                    FieldValue::Name(name) => out.append_escaped_with(|room| name.write_text(room))?,
+                    FieldValue::Text(text) => out.append_escaped_with(|room| write_label_text(text, room))?,
+                    FieldValue::Flags(flags) => write!(out, "{flags}")?,
                     _ => self.write_plain(out)?,
                 }
                 out.write_ascii(b"\"")
@@ -323,7 +323,7 @@ fn edns_text(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) -> fm
     for error in edns.errors() {
         let is_written = whole(out, |out| {
             write!(out, ",ede={}/", error.code)?;
-            Value::stranger(Some(error.text)).write_line_field(out)
+            FieldValue::stranger(Some(error.text)).write_line_field(out)
         });
         if !is_written {
             break;
@@ -335,7 +335,7 @@ fn edns_text(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) -> fm
     if let Some(name_server) = edns.name_server().filter(|bytes| !bytes.is_empty()) {
         whole(out, |out| {
             out.write_str(",nsid=")?;
-            Value::stranger(Some(name_server)).write_line_field(out)
+            FieldValue::stranger(Some(name_server)).write_line_field(out)
         });
     }
     Ok(())
@@ -355,7 +355,7 @@ fn edns_json(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) -> fm
             // A text that is there and empty says no less than one that is missing.
             match error.text {
                 [] => out.write_ascii(b"\"\"")?,
-                text => Value::stranger(Some(text)).write_json(out)?,
+                text => FieldValue::stranger(Some(text)).write_json(out)?,
             }
             out.write_ascii(b"}")
         });
@@ -370,7 +370,7 @@ fn edns_json(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) -> fm
     }
     out.write_ascii(b"\",\"nsid\":")?;
     let name_server = edns.name_server().unwrap_or_default();
-    if !whole(out, |out| Value::stranger(Some(name_server)).write_json(out)) {
+    if !whole(out, |out| FieldValue::stranger(Some(name_server)).write_json(out)) {
         out.write_ascii(b"\"-\"")?;
     }
     out.write_ascii(b"}")
@@ -387,30 +387,30 @@ const POLICY_MATCHES: [&str; 5] = ["QNAME", "CLIENT_IP", "RESPONSE_IP", "NS_NAME
 const MATCHED_CLIENT: u32 = 2;
 
 /// A part of a policy; what tells of a client whose address is hidden is missing.
-fn policy_part<'e>(part: &str, policy: &Policy<'e>, hides_client: bool) -> Value<'e> {
+fn policy_part<'e>(part: &str, policy: &Policy<'e>, hides_client: bool) -> FieldValue<'e> {
     let hides_client = hides_client && policy.matched.is_none_or(|matched| matched == MATCHED_CLIENT);
     let word = |number: Option<u32>, names: &[&'static str], prefix| match number {
-        None => Value::Missing,
+        None => FieldValue::Missing,
         Some(number) => match names.get(number.wrapping_sub(1) as usize) {
-            Some(name) => Value::Word(name),
-            None => Value::Numbered(prefix, number),
+            Some(name) => FieldValue::Word(name),
+            None => FieldValue::Numbered(prefix, number),
         },
     };
     let bytes = |bytes: Option<&'e [u8]>| match bytes.filter(|_| !hides_client) {
-        None => Value::Missing,
+        None => FieldValue::Missing,
         // A name in wire form, as RPZ has it, or whatever it is.
         Some(bytes) => match Name::parse(bytes) {
-            Ok((name, [])) => Value::Name(name),
-            _ => Value::stranger(Some(bytes)),
+            Ok((name, [])) => FieldValue::Name(name),
+            _ => FieldValue::stranger(Some(bytes)),
         },
     };
     match part {
-        "type" => Value::stranger(policy.policy_type),
+        "type" => FieldValue::stranger(policy.policy_type),
         "rule" => bytes(policy.rule),
         "action" => word(policy.action, &POLICY_ACTIONS, "ACTION"),
         "match" => word(policy.matched, &POLICY_MATCHES, "MATCH"),
         _ => match (policy.matched, policy.value.filter(|_| !hides_client).map(address_of)) {
-            (Some(2 | 3 | 5), Some(Some(address))) => Value::Address(address),
+            (Some(2 | 3 | 5), Some(Some(address))) => FieldValue::Address(address),
             _ => bytes(policy.value),
         },
     }

@@ -42,6 +42,7 @@ use crate::limits::OUTPUTS;
 use crate::values::{KeyError, PlanError, Several};
 use serde::Deserialize;
 
+pub(crate) use crate::format::{Encoding, Field, Template};
 pub use crate::message::filter::Section as FilterSection;
 pub use counters::{DropReason, OutletCounters};
 pub use outlet::{Outlet, TaskStep, WaitPolicy, WriteState};

@@ -10,7 +10,7 @@ use super::http::loki;
 use super::outlet::WaitPolicy;
 use super::record::RecordKind;
 use super::{DropReason, Outlet};
-use crate::format::{self, Encoding, Record, Source};
+use crate::format::{self, Encoding, Record, RecordSource};
 use crate::health::alarms::Alarm;
 use crate::limits::{OUTPUTS, RECORD_BYTES};
 use crate::message::event::Event;
@@ -146,7 +146,7 @@ impl Outlets {
         };
         let mut record = self.record.borrow_mut();
         let networks = self.networks.borrow();
-        let mut source = Source::new(event, frame);
+        let mut source = RecordSource::new(event, frame);
         source.device = device;
         source.shows_device = self.shows_devices.get();
         source.network = networks.as_ref().zip(asked_by);

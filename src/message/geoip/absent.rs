@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::{Location, Network, Section};
+use super::{AutonomousSystem, Location, Section};
 use crate::values::KeyError;
 
 /// Never there.
@@ -54,7 +54,7 @@ impl NetworkDatabase {
     }
 
     /// Never called.
-    pub fn look_up(&self, _: IpAddr) -> Network<'_> {
+    pub fn look_up(&self, _: IpAddr) -> AutonomousSystem<'_> {
         match *self {}
     }
 

@@ -71,7 +71,7 @@ impl Section {
 
 /// Whose an address is; the text is at most [`PLACE_BYTES`](crate::limits::PLACE_BYTES) long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Network<'a> {
+pub struct AutonomousSystem<'a> {
     /// Number of the autonomous system.
     pub number: Option<u32>,
     /// Its name; empty when the database has none.

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use maxminddb::{PathElement, Reader, WithinOptions};
 
 use super::database::{RECORDS_READ, cut};
-use super::{Network, Section};
+use super::{AutonomousSystem, Section};
 use crate::sys::mmap::Mapping;
 use crate::values::KeyError;
 
@@ -57,17 +57,17 @@ impl<S: AsRef<[u8]>> NetworkDatabase<S> {
     }
 
     /// Whose an address is, as far as it is known. What is broken is not known.
-    pub fn look_up(&self, address: IpAddr) -> Network<'_> {
+    pub fn look_up(&self, address: IpAddr) -> AutonomousSystem<'_> {
         let address = address.to_canonical();
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
-            return Network::default();
+            return AutonomousSystem::default();
         }
         match self.reader.lookup(address) {
-            Ok(found) if found.has_data() => Network {
+            Ok(found) if found.has_data() => AutonomousSystem {
                 number: found.decode_path(NUMBER).ok().flatten(),
                 organization: cut(found.decode_path(ORGANIZATION).ok().flatten().unwrap_or_default()),
             },
-            _ => Network::default(),
+            _ => AutonomousSystem::default(),
         }
     }
 
@@ -96,7 +96,7 @@ mod tests {
     fn addresses_are_somebodys() {
         let database = NetworkDatabase::parse(NETWORKS).unwrap();
         let check = |address: &str, number, organization| {
-            assert_eq!(database.look_up(address.parse().unwrap()), Network { number, organization });
+            assert_eq!(database.look_up(address.parse().unwrap()), AutonomousSystem { number, organization });
         };
         check("192.0.2.10", Some(64_496), "Example Net, Inc.");
         check("::ffff:192.0.2.10", Some(64_496), "Example Net, Inc.");

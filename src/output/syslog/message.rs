@@ -176,7 +176,7 @@ mod tests {
         let message = Message { message_type: MessageType::CLIENT_QUERY, query_time, ..Message::default() };
         let event = Event::from_dnstap(&Dnstap { message, identity: Some(identity), ..Dnstap::default() });
         let mut record = crate::format::Record::default();
-        let source = crate::format::Source::new(&event, b"");
+        let source = crate::format::RecordSource::new(&event, b"");
         crate::format::encode(&format.into(), &source, &mut record).unwrap();
         envelope.offer(&outlet, &event, record.as_slice());
         let mut bytes = Vec::new();
