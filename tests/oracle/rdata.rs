@@ -28,7 +28,7 @@ pub fn check(bytes: &[u8]) {
     let Some((rr_type, data)) = bytes.split_first_chunk::<2>() else { return };
     let Ok(length) = u16::try_from(data.len()) else { return };
     let head = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0\x07example\x03com\0\0\x01\0\x01\xc0\x0c";
-    let message = [head, rr_type, b"\0\x01\0\0\0\x3c", &length.to_be_bytes(), data].concat();
+    let message = [&head[..], &rr_type[..], b"\0\x01\0\0\0\x3c", &length.to_be_bytes(), data].concat();
     check_message(&message);
     let record = Sections::of(&message).expect("sections").answers().next().expect("one answer");
     assert_eq!((record.rr_type.0.to_be_bytes(), record.data, record.ttl), (*rr_type, data, 60));
