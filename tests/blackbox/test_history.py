@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -177,6 +178,45 @@ def test_tables_know_devices():
         assert clients["hit/device"] == [["tv", 3]]
         assert clients["hit/device/detail"] == {"errors": [["tv", 0]], "rest": 0}
         assert "hit/device" not in daemon.json("/tables")["tables"]["clients"]
+
+
+def with_one_query(fmt, extra=""):
+    """The record of a query from 192.0.2.10, which is called `my tv`."""
+    names = f'[names]\nfiles = []\nneighbours = false\n{extra}[names.static]\n"192.0.2.10" = "my tv"'
+    with Daemon(extra=names, fmt=fmt) as daemon:
+        sender = Sender(daemon.unix)
+        sender.send(message(CLIENT_QUERY, dns("a.example.", ident=1, flags=0x0100)))
+        sender.stop()
+        daemon.settle()
+        return daemon.lines()
+
+
+def test_records_end_in_the_name_of_the_device_if_asked_for():
+    assert with_one_query("text", "records = true\n")[0].endswith(" a.example. A - my\\032tv")
+    assert with_one_query("json", "records = true\n")[0].endswith(',"latency":"-","device":"my\\\\032tv"}')
+    assert with_one_query("yaml", "records = true\n")[-1] == 'device: "my\\\\032tv"'
+    assert with_one_query("text")[0].endswith(" a.example. A -")
+    # The form of a record stays where clients are hidden, and nobody has a name.
+    hidden = 'records = true\n[privacy]\nclient = "mask"\n'
+    assert with_one_query("text", hidden)[0].endswith(" 192.0.2.0 50000 INET UDP 27b a.example. A - -")
+
+
+def test_a_reload_gives_records_their_devices():
+    names = '[names]\nfiles = []\nneighbours = false\nrecords = false\n[names.static]\n"192.0.2.10" = "tv"\n'
+    with Daemon(extra=names, fmt="text") as daemon:
+        def ask(ident):
+            sender = Sender(daemon.unix)
+            sender.send(message(CLIENT_QUERY, dns("a.example.", ident=ident, flags=0x0100)))
+            sender.stop()
+            return daemon.lines()[-1]
+
+        assert ask(1).endswith(" A -")
+        with open(daemon.config, encoding="utf-8") as file:
+            config = file.read()
+        daemon.write(config.replace("records = false", "records = true"))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for_log("Reloaded; taken over: names")
+        assert ask(2).endswith(" A - tv")
 
 
 def live(daemon, filters="", cursor=None, receive=None):
