@@ -270,7 +270,8 @@ fn packets_allocate_nothing_and_memory_stays_where_it_was() {
 #[test]
 fn almost_none_from_socket_to_peer() {
     let frames: Vec<u8> = captured().concat();
-    for &format in Format::ALL {
+    // Of the other formats the test above says enough.
+    for format in [Format::Text, Format::Json, Format::Ecs] {
         let (collector, outputs, limits) = collector(&[format]);
         let shared: &'static Receiver<'static> = leak(Receiver::new(collector, &limits));
         let counters = leak(InputCounters::new("test"));

@@ -12,7 +12,7 @@ use super::super::{DropReason, Outlet};
 use super::RecordKey;
 use crate::decimal::write_address;
 use crate::format::Encoding;
-use crate::limits::IDENTITY_BYTES;
+use crate::limits::{IDENTITY_BYTES, LONG_RECORD_BYTES};
 use crate::message::event::Event;
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
@@ -27,6 +27,9 @@ pub struct KeyedRecords {
 }
 
 impl KeyedRecords {
+    /// Bytes of the longest record in any encoding.
+    pub const LONGEST: usize = LENGTH_BYTES + KEY_BYTES + LONG_RECORD_BYTES;
+
     /// Bytes of the longest record.
     pub fn longest(&self) -> usize {
         LENGTH_BYTES + KEY_BYTES + self.encoding.longest
