@@ -353,3 +353,14 @@ def run_binary(*arguments, config=None, seconds=20, **more):
 def natively(why):
     """For a test that says nothing under an emulator, and why: it is left out there, by name."""
     return unittest.skipIf(bool(EMULATOR), why)
+
+
+def has(feature):
+    """Whether the program was built with a cargo feature: those for small routers are without some."""
+    done = subprocess.run([BINARY, "--version", "-v"], capture_output=True, text=True, check=True)
+    return feature in re.search("^features: (.*)$", done.stdout, re.M).group(1).split(",")
+
+
+def needs(feature):
+    """For a test of what a cargo feature brings: it is left out where the program was built without, by name."""
+    return unittest.skipUnless(has(feature), f"built without {feature}")

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from certificates import Authority, server_context
-from harness import Daemon, Sender, dns, free_port, message, temporary_folder
+from harness import Daemon, Sender, dns, free_port, message, needs, temporary_folder
 from peers import delivered, dropped, send, wait_delivered
 
 
@@ -170,6 +170,7 @@ def bulk(*statuses):
     return step
 
 
+@needs("records")
 def test_elastic_items_are_judged_singly():
     first = bulk(201, 429, 400, 201, 503)
     second = bulk(201, 429)

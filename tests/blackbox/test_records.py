@@ -5,7 +5,7 @@ import json
 import os
 
 import mmdb
-from harness import DATA, Daemon, Sender, dns, message
+from harness import DATA, Daemon, Sender, dns, message, needs
 from peers import delivered
 
 QUERY, RESPONSE = 5, 6
@@ -51,6 +51,7 @@ def records(fmt, keys, *messages):
 SHOWN = ["cdn.example.co.uk.", "192.0.2.7", '"a \\"b\\255" ""', "10 mx.example.co.uk.", '1 . alpn="h2,h3"', "\\# 2 0102"]
 
 
+@needs("records")
 def test_fields_in_json():
     line, nothing = records(
         "json", 'fields = ["qname", "answers", "answers-count", "edns", "opcode", "qclass", "status", "registered-domain"]',
@@ -67,6 +68,7 @@ def test_fields_in_json():
     assert list(json.loads(nothing).values()) == ["-", "-", "-", "-", "-", "-", "pending", "-"]
 
 
+@needs("records")
 def test_fields_in_text_and_csv():
     line, = records("text", 'fields = ["answers", "edns", "flags"]',
                     message(RESPONSE, payload(answers=ANSWERS[1:3])))
@@ -78,11 +80,13 @@ def test_fields_in_text_and_csv():
                        "www.example.co.uk./CNAME/60/cdn.example.co.uk.,www.example.co.uk./A/7/192.0.2.7", "QR RD RA"]
 
 
+@needs("records")
 def test_a_template():
     line, = records("text", 'template = "{query-ip}:{query-port} {{{qname}}} -> {rcode}"', message(RESPONSE, payload()))
     assert line == "192.0.2.10:50000 {www.example.co.uk.} -> NOERROR"
 
 
+@needs("records")
 def test_a_broken_answer_section_is_no_lost_record():
     whole = payload(opt=b"")
     lines = records("json", 'fields = ["answers", "answers-count", "length"]',
@@ -93,6 +97,7 @@ def test_a_broken_answer_section_is_no_lost_record():
     assert shown[-1] == SHOWN and all(len(less) <= len(more) for less, more in zip(shown, shown[1:]))
 
 
+@needs("records")
 def test_ecs():
     line, query = records("ecs", "", message(RESPONSE, payload(), asked=(1600282313, 543736000)),
                           message(QUERY, dns("example.com")))
@@ -112,6 +117,7 @@ def test_ecs():
     assert json.loads(query)["dns"]["type"] == "query" and "answers" not in json.loads(query)["dns"]
 
 
+@needs("records")
 def test_zeek_has_responses_alone():
     with Daemon(fmt="zeek") as daemon:
         sender = Sender(daemon.unix)
@@ -135,6 +141,7 @@ def test_zeek_has_responses_alone():
     assert refused["rejected"] and "answers" not in refused and refused["rcode_name"] == "REFUSED"
 
 
+@needs("records")
 def test_networks_and_devices():
     path = os.path.join(DATA, "networks.mmdb")
     with open(path, "rb") as file:
@@ -149,6 +156,7 @@ def test_networks_and_devices():
         assert [list(record.values()) for record in daemon.records()] == [[64496, "Example\\032Net,\\032Inc.", "tv"], ["-"] * 3]
 
 
+@needs("records")
 def test_the_device_ends_usual_records():
     extra = '[names]\nrecords = true\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"\n'
     for fmt, end in (("text", " tv"), ("json", ',"device":"tv"}'), ("yaml", 'device: "tv"')):
