@@ -46,7 +46,7 @@ fn full() -> ScreenState {
         rrtype: "TYPE65535".to_owned(),
         status: ["answered", "blocked", "error"][at % 3].to_owned(),
         rcode: "RCODE4095".to_owned(),
-        latency: (at % 2 == 0).then_some(at as f64),
+        latency: at.is_multiple_of(2).then_some(at as f64),
         answer: "-".to_owned(),
     };
     answers.log = Some(LogAnswer { rows: Ok((0..50).map(log_row).collect()), pairs: rows(9) });
