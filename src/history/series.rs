@@ -10,7 +10,7 @@
 //! only gives them dates: those of the slots since the start follow from the end of the running one, so after a step all of them
 //! move at once, and those of before the start, which were read from a file, keep the dates they had. Where both would have the same date, the slot
 //! since the start is kept. While the wall clock is older than the program, which it is on a router without a clock of its own that has not
-//! heard from a time server, there are no dates; nor are there for [`PATIENCE_MS`] while it is behind what was loaded, as it is on a
+//! heard from a time server, there are no dates; nor are there for `PATIENCE_MS` while it is behind what was loaded, as it is on a
 //! router that begins with the time of its newest file: what was saved would be in the future.
 //!
 //! Both lists are arrays with the newest slot first, moved by one place a minute: 42 kB, which takes some microseconds.

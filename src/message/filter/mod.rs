@@ -5,7 +5,7 @@
 //! missing is `-`. The text is made only when a pattern asks for it, and a pattern that is plain alternatives
 //! (`literals`) is decided without the engine for regular expressions.
 //!
-//! Lists of names are files (see [`NameSet`](super::name_set::NameSet)), read by [`Filter::load`]; who reads them again while messages come does that
+//! Lists of names are files (see [`NameSet`]), read by [`Filter::load`]; who reads them again while messages come does that
 //! elsewhere, and puts the whole filter in the place of the old one.
 //!
 //! Sampling comes last: of the messages that pass everything else, one in N is kept, the first included.
