@@ -13,7 +13,7 @@ use crate::values::Format;
 pub fn encode(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     for tail in [TAIL_BYTES, out.longest / 4, out.longest / 4 * 3] {
         (out.used, out.tail) = (0, tail);
-        if encode_once(encoding, source, out).is_ok() {
+        if encode_once(encoding, source, out).is_ok() && out.fits() {
             return Ok(());
         }
     }

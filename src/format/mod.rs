@@ -38,9 +38,9 @@ use crate::wire::text::write_label_text;
 #[derive(Debug)]
 pub struct Record {
     bytes: Box<[u8]>,
-    /// Bytes in use; `used <= longest <= bytes.len()`.
+    /// Bytes in use; `used <= bytes.len()`.
     used: usize,
-    /// Bytes that may be in use.
+    /// Bytes that may be in use at the end; `longest <= bytes.len()`.
     longest: usize,
     /// Bytes that lists leave free.
     #[cfg(feature = "records")]
@@ -77,7 +77,12 @@ impl Record {
     /// Bytes that are free.
     #[cfg(feature = "records")]
     fn room(&self) -> usize {
-        self.longest - self.used
+        self.longest.saturating_sub(self.used)
+    }
+
+    /// Whether it has no more bytes than it may.
+    fn fits(&self) -> bool {
+        self.used <= self.longest
     }
 
     /// Puts what was written from `start` on between quotes, if CSV wants it so (RFC 4180, 2).
@@ -159,10 +164,8 @@ impl Default for Record {
 impl Ascii for Record {
     #[inline]
     fn write_ascii(&mut self, bytes: &[u8]) -> fmt::Result {
+        // Whether the record became too long is asked once, at its end.
         let end = self.used + bytes.len();
-        if end > self.longest {
-            return Err(fmt::Error);
-        }
         copy_short(self.bytes.get_mut(self.used..end).ok_or(fmt::Error)?, bytes);
         self.used = end;
         Ok(())
@@ -221,7 +224,7 @@ pub fn encode(encoding: &Encoding, source: &RecordSource<'_>, record: &mut Recor
     {
         record.tail = value::TAIL_BYTES;
     }
-    match (encoding.format, &encoding.layout) {
+    let encoded = match (encoding.format, &encoding.layout) {
         (Format::Text | Format::Json | Format::Yaml, Layout::Usual) if source.shows_device => {
             with_device(encoding.format, source, record)
         }
@@ -237,7 +240,8 @@ pub fn encode(encoding: &Encoding, source: &RecordSource<'_>, record: &mut Recor
         // The configuration was refused.
         #[cfg(not(feature = "records"))]
         _ => Err(fmt::Error),
-    }
+    };
+    if record.fits() { encoded } else { Err(fmt::Error) }
 }
 
 /// Writes a usual record, and the device of who asked behind all else.
