@@ -495,6 +495,8 @@ def test_addresses_are_followed(box):
                 lab.ip("neighbour flush dev lan0")
                 for target, source in zip(new, (network.CLIENTS4[0], network.CLIENTS6[0])):
                     queries.dig(target, ["www.example.com A"], source, "+time=1")
+                # What waits for a neighbour would come when somebody has the address.
+                lab.ip("neighbour flush dev lan0")
             time.sleep(0.3)
             return types(daemon)["CLIENT_QUERY"]
 
