@@ -15,7 +15,7 @@ import sys
 import time
 
 import pytest
-from harness import Daemon, Sender, dns, message, temporary_folder
+from harness import Daemon, Sender, dns, message, natively, temporary_folder
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
 CLIENT_QUERY, CLIENT_RESPONSE = 5, 6
@@ -143,6 +143,7 @@ def check_lease(leases):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")
+@natively("the emulator hands on no lists of interfaces and neighbours")
 def test_a_mac_joins_addresses_of_a_subnet_alone():
     """A router answers for the world outside with its own MAC: those addresses are devices of their own."""
     setup = ("set -e; ip link set lo up; ip link add d0 type veth peer name d1; ip link set d1 up; ip link set d0 up; "
