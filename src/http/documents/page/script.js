@@ -595,11 +595,13 @@ const CELLS = { client: who, type: row => row.rrtype, name: row => bare(row.qnam
 const wordOf = (key, row) => `${key}:${encodeURIComponent(CELLS[key](row))}`;
 const valueOf = word => { try { return decodeURIComponent(word.slice(word.indexOf(":") + 1)); } catch { return word; } };
 
+const keyOf = row => row.timestamp + row.qname + row.rrtype + row["query-ip"];
+
 /** The rows of the log: all in an array, those on screen in the document. */
 const log = {
   rows: [], next: null, fresh: 0, live: true, source: null, box: null, filters: {}, without: [], busy: false, chosen: -1,
   open(parent, filters, without = []) {
-    Object.assign(this, { rows: [], next: null, fresh: 0, live: true, filters, without, busy: false, chosen: -1, failed: false });
+    Object.assign(this, { rows: [], next: null, fresh: 0, live: true, filters, without, busy: false, chosen: -1, failed: false, caught: new Set() });
     this.box = make("div", { class: "log", tabIndex: 0, role: "log", "aria-label": "Exchanges, newest first", "aria-live": "off" }, make("div", { class: "space" }));
     this.news = make("button", { type: "button", class: "fresh", hidden: true, onclick: () => { this.box.scrollTop = 0; this.draw(); } });
     on(this.box, "scroll", () => this.draw(), { passive: true });
@@ -632,7 +634,8 @@ const log = {
     if (!this.live || state.paused || document.hidden || state.off.live || !this.box || this.source) return;
     this.source = new EventSource(here + "live?" + new URLSearchParams(this.words()));
     on(this.source, "open", () => this.latest()); // what came before it was open
-    on(this.source, "record", event => this.add([JSON.parse(event.data)]));
+    // What `latest` found comes once more, when the server opened the stream before it answered.
+    on(this.source, "record", event => { const row = JSON.parse(event.data); if (!this.caught.delete(keyOf(row))) this.add([row]); });
     on(this.source, "gap", event => tell(`${plural(JSON.parse(event.data).missed, "exchange")} passed faster than this page could show.`));
     this.source.onerror = () => { this.source?.close(); this.source = null; state.off.live = true; };
   },
@@ -642,8 +645,9 @@ const log = {
     const box = this.box, answer = await maybe("log", { ...this.words(), limit: 100 });
     if (box !== this.box) return;
     if (!answer) { if (state.off.log && box) { box.replaceWith(off("log")); this.close(); } return; }
-    const key = row => row.timestamp + row.qname + row.rrtype + row["query-ip"], known = new Set(this.rows.slice(0, 200).map(key));
-    this.add(answer.log.filter(row => !known.has(key(row))).reverse());
+    const known = new Set(this.rows.slice(0, 200).map(keyOf)), rows = answer.log.filter(row => !known.has(keyOf(row)));
+    this.caught = new Set(rows.map(keyOf));
+    this.add(rows.reverse());
   },
   add(rows) {
     rows = this.kept(rows);
