@@ -4,7 +4,7 @@ import socket
 import subprocess
 import time
 
-from harness import Daemon, capture_frames
+from harness import PATIENCE, Daemon, capture_frames
 from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers,
                    free_port, greet_dnstap, send,
                    send_frames, tcp, wait_delivered)
@@ -98,7 +98,7 @@ def test_dnstap_strangers():
     with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
         daemon.wait(lambda: len(times) == 4, 12)
         for wait, whole in zip((later - earlier for earlier, later in zip(times, times[1:])), (1, 2, 4)):
-            assert whole / 2 - 0.1 < wait < whole + 1, times
+            assert whole / 2 - 0.1 < wait < whole + PATIENCE, times
     peer.close()
     peer = Peer(greet=greet_dnstap)
     with Daemon(fmt=None, extra=dnstap_output(tcp(peer.port))) as daemon:
