@@ -182,6 +182,11 @@ impl<'a> Collector<'a> {
         self.selection.set(Some(selection));
     }
 
+    /// Whether the outputs get only what is selected.
+    pub fn is_selective(&self) -> bool {
+        self.selection.get().is_some()
+    }
+
     /// Puts another filter in force.
     pub fn set_filter(&self, filter: Filter) {
         self.stages.borrow_mut().filter = filter;

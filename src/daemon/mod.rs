@@ -384,7 +384,10 @@ async fn tick(parts: &'static ProcessTables) {
         let milliseconds = u64::try_from(now.duration_since(last).as_millis()).unwrap_or(u64::MAX);
         parts.stage.statistics.borrow_mut().tick(milliseconds);
         tick_history(parts);
-        parts.stage.outlets.tick(now);
+        // Who prints a capture to a reader that had enough is not told what was not read.
+        if !parts.receiver.collector.is_selective() {
+            parts.stage.outlets.tick(now);
+        }
         parts.receiver.collector.tick(milliseconds);
         log::tick(now);
         parts.receiver.connections.tick();
