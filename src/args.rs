@@ -69,9 +69,7 @@ impl Args {
         let words: Result<Vec<String>, OsString> = words.into_iter().map(OsString::into_string).collect();
         let words = words.map_err(|word| usage(&format!("not UTF-8: {}", word.to_string_lossy())))?;
         match words.split_first() {
-            Some((first, words)) if first == "top" => {
-                return Ok(Args { command: Command::Top(TopLine::parse(words)?), ..Args::default() });
-            }
+            Some((first, words)) if first == "top" => return TopLine::parse(words),
             Some((first, words)) if first == "cat" => {
                 return Ok(Args { command: Command::Cat(CatLine::parse(words)?), ..Args::default() });
             }
@@ -258,27 +256,36 @@ fn version(in_full: bool) -> String {
 /// Shows the counters and tables of a running daemon in the terminal, live; without a terminal prints them once.
 ///
 /// Credentials: --api-key-file, or USER:PASSWORD@ in --url, or the environment: DNSTAPD_API_KEY, or
-/// DNSTAPD_PASSWORD and DNSTAPD_LOGIN.
+/// DNSTAPD_PASSWORD and DNSTAPD_LOGIN; on this machine those of the configuration.
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct TopLine {
-    /// web API of the daemon (default: http://127.0.0.1:8080)
+    /// configuration file of this machine's daemon (default: /etc/dnstapd/dnstap.toml when it exists)
+    #[argh(option, short = 'c', arg_name = "file")]
+    config: Option<PathBuf>,
+
+    /// web API of the daemon (default: that of the configuration, http://127.0.0.1:8080)
     #[argh(option)]
     url: Option<String>,
 
     /// file whose first line is the daemon's API key
     #[argh(option, arg_name = "file")]
     api_key_file: Option<PathBuf>,
+
+    /// print what the web API has at this path, such as /log?limit=5, and end
+    #[argh(option, arg_name = "path")]
+    get: Option<String>,
 }
 
 impl TopLine {
-    fn parse(words: &[String]) -> Result<top::TopOptions, Answer> {
+    fn parse(words: &[String]) -> Result<Args, Answer> {
         let words = split_long(words);
         let line = TopLine::from_args(&[NAME, "top"], &words).map_err(|exit| match exit.status {
             Ok(()) => Answer::Help(exit.output),
             Err(()) => Answer::Usage(format!("{TOP_USAGE}\n{NAME}: {}\n", exit.output.trim_end())),
         })?;
-        Ok(top::TopOptions { url: line.url, api_key_file: line.api_key_file })
+        let options = top::TopOptions { url: line.url, api_key_file: line.api_key_file, get: line.get };
+        Ok(Args { config: line.config, command: Command::Top(options), ..Args::default() })
     }
 }
 
@@ -333,7 +340,7 @@ fn split_long(words: &[String]) -> Vec<&str> {
 const CAT_USAGE: &str = "Usage: dnstapd cat [--format FORMAT] [--filter KEY=VALUE]... [FILE]";
 
 /// The first line of the help of `top`, for errors.
-const TOP_USAGE: &str = "Usage: dnstapd top [--url URL] [--api-key-file FILE]";
+const TOP_USAGE: &str = "Usage: dnstapd top [-c FILE] [--url URL] [--api-key-file FILE] [--get PATH]";
 
 /// The program's name.
 const NAME: &str = "dnstapd";
@@ -552,15 +559,20 @@ mod tests {
             })
         };
         let options = |url: Option<&str>, file: Option<&str>| {
-            Ok(top::TopOptions { url: url.map(str::to_owned), api_key_file: file.map(PathBuf::from) })
+            let (url, api_key_file) = (url.map(str::to_owned), file.map(PathBuf::from));
+            Ok(top::TopOptions { url, api_key_file, get: None })
         };
         assert_eq!(top("top"), options(None, None));
         assert_eq!(top("top --url http://a:1 --api-key-file k"), options(Some("http://a:1"), Some("k")));
         assert_eq!(top("top --url=http://a:1/?x=y"), options(Some("http://a:1/?x=y"), None));
         assert!(matches!(top("top --help"), Err(Answer::Help(text)) if text.contains("--api-key-file")));
         assert!(
-            matches!(top("top -c x"), Err(Answer::Usage(text)) if text.contains("Unrecognized argument: -c"))
+            matches!(top("top -p 1"), Err(Answer::Usage(text)) if text.contains("Unrecognized argument: -p"))
         );
+        let asks = parse("top -c x --get=/log?a=b").unwrap();
+        let get = Some("/log?a=b".to_owned());
+        assert_eq!(asks.config, Some(PathBuf::from("x")));
+        assert_eq!(asks.command, Command::Top(top::TopOptions { get, ..top::TopOptions::default() }));
     }
 
     #[test]

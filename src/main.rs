@@ -56,14 +56,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// The credentials of this machine's daemon, for who may read its configuration.
-fn of_this_machine(args: &Args) -> Option<top::LocalCredentials> {
+/// The daemon of this machine, for who may read its configuration.
+fn of_this_machine(args: &Args) -> Option<top::LocalDaemon> {
     let api = args.configuration(Path::new(FALLBACK)).ok()?.web_api;
-    if !api.api_key.is_off() {
-        return Some(top::LocalCredentials::Key(api.api_key));
-    }
-    let login = api.login.as_str().to_owned();
-    (!api.password.is_off()).then_some(top::LocalCredentials::Password(login, api.password))
+    let (address, encrypted) = (api.own_address(), api.tls_support == Some(true));
+    let credentials = if !api.api_key.is_off() {
+        Some(top::LocalCredentials::Key(api.api_key))
+    } else {
+        let login = api.login.as_str().to_owned();
+        (!api.password.is_off()).then_some(top::LocalCredentials::Password(login, api.password))
+    };
+    Some(top::LocalDaemon { address, encrypted, credentials })
 }
 
 /// Says on standard error why the program ends.

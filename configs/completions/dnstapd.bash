@@ -2,7 +2,7 @@
 _dnstapd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=
     case ${COMP_WORDS[1]} in
-    top) words="--url --api-key-file --help" ;;
+    top) words="--config --url --api-key-file --get --help" ;;
     password) words="--config --new --set --help" ;;
     cat) words="--format --filter --help" ;;
     completions) words="bash zsh fish" ;;
@@ -18,7 +18,7 @@ _dnstapd() {
     -l | --listen) words="127.0.0.1 0.0.0.0 ::1 ::" ;;
     --format) words="text json yaml" ;;
     --filter) words="client= name= type= rcode= message= stream= status= protocol= min-latency= since= until=" ;;
-    -p | --port | --url) return ;;
+    -p | --port | --url | --get) return ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{
@@ -73,6 +73,20 @@ impl Section {
     /// Where it listens.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.local_address.0.iter().map(|address| SocketAddr::new(address.get(), self.local_port.get()))
+    }
+
+    /// Where this machine reaches it: on the loopback interface if possible. `None` if the port is any free one.
+    pub fn own_address(&self) -> Option<SocketAddr> {
+        let own = |address: SocketAddr| {
+            let loopback: IpAddr = match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            };
+            if address.ip().is_unspecified() { SocketAddr::new(loopback, address.port()) } else { address }
+        };
+        let mut addresses = self.addresses().map(own);
+        let first = self.addresses().map(own).next();
+        addresses.find(|address| address.ip().is_loopback()).or(first).filter(|address| address.port() > 0)
     }
 
     /// The TLS keys together.

@@ -40,7 +40,7 @@ use log::LogAnswer;
 use request::ApiClient;
 use state::{KeyAction, ScreenState, View};
 use target::DaemonTarget;
-pub use target::{LocalCredentials, TopOptions};
+pub use target::{LocalCredentials, LocalDaemon, TopOptions};
 use text::{TerminalStyle, screen};
 
 /// Whether this build has it.
@@ -59,20 +59,26 @@ const METRICS: &str = "/metrics?only=dnstapd_,process_,dnstap_qps,dnstap_rps,dns
 const PRINTED: (usize, usize) = (100, 24);
 
 /// Shows the screen until somebody quits; without a terminal on standard output prints everything once. `configured` has
-/// the credentials of this machine's configuration.
+/// address and credentials of this machine's configuration.
 ///
 /// # Errors
 ///
 /// Why there is nothing to show, and the exit status: 2 when the words are wrong, else 1.
 pub fn run(
     options: &TopOptions,
-    configured: impl FnOnce() -> Option<LocalCredentials>,
+    configured: impl FnOnce() -> Option<LocalDaemon>,
 ) -> Result<(), (String, u8)> {
     if !BUILT {
         return Err(("top needs the cargo feature `top`, which this build is without".to_owned(), 2));
     }
     let variable = |name: &str| std::env::var(name).ok();
     let target = DaemonTarget::new(options, variable, configured).map_err(|why| (why, 2))?;
+    if let Some(path) = &options.get {
+        if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(("--get: no path, such as /counters?more=query/a".to_owned(), 2));
+        }
+        return block_on(print_answer(&target, path)).map_err(|why| (why, 1));
+    }
     if !io::stdout().is_terminal() {
         return block_on(print(&target)).map_err(|why| (why, 1));
     }
@@ -232,6 +238,27 @@ async fn ask(
     })
 }
 
+/// Prints what is at a path, be it a complaint.
+async fn print_answer(target: &DaemonTarget, path: &str) -> Result<(), String> {
+    let asked = async { ApiClient::open(target).await?.get_anything(path).await }.await;
+    let (status, body) = asked.map_err(|why| format!("{}: {why}", target.shown))?;
+    to_stdout(&body)?;
+    if (200..300).contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("{}: the answer is {status}", target.shown))
+    }
+}
+
+/// Writes it all; who does not read on is no fault.
+fn to_stdout(bytes: &[u8]) -> Result<(), String> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        _ => Ok(()),
+    }
+}
+
 /// Prints all views once.
 async fn print(target: &DaemonTarget) -> Result<(), String> {
     let mut state = ScreenState::default();
@@ -254,11 +281,7 @@ async fn print(target: &DaemonTarget) -> Result<(), String> {
             out.push('\n');
         }
     }
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
-        _ => Ok(()),
-    }
+    to_stdout(out.as_bytes())
 }
 
 #[cfg(test)]

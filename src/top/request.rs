@@ -112,6 +112,15 @@ impl<'t> ApiClient<'t> {
         }
     }
 
+    /// Status and body, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer, in words.
+    pub async fn get_anything(&mut self, path: &str) -> Result<(u16, Vec<u8>), String> {
+        within_patience(self.ask(path)).await.map_err(|error| error.to_string())
+    }
+
     async fn ask(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
         let DaemonTarget { authority, base, credentials, .. } = self.target;
         let mut request = format!("GET {base}{path} HTTP/1.1\r\nHost: {authority}\r\n");
@@ -281,7 +290,7 @@ mod tests {
                 let _ = stream.write_all(&answer[cut..]);
             }
         });
-        let options = super::super::target::TopOptions { url: Some(url), api_key_file: None };
+        let options = super::super::target::TopOptions { url: Some(url), ..Default::default() };
         let target = DaemonTarget::new(&options, |_| None, || None).unwrap();
         let answers = cuts
             .map(|_| reactor::block_on(async { ApiClient::open(&target).await.unwrap().get("/x").await }));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::net::tls::Client;
@@ -15,6 +16,19 @@ pub struct TopOptions {
     pub url: Option<String>,
     /// `--api-key-file`
     pub api_key_file: Option<PathBuf>,
+    /// `--get`: what to print instead of a screen.
+    pub get: Option<String>,
+}
+
+/// The daemon of this machine, as its configuration has it.
+#[derive(Clone, Debug)]
+pub struct LocalDaemon {
+    /// Where its web API is reached.
+    pub address: Option<SocketAddr>,
+    /// Whether that speaks TLS.
+    pub encrypted: bool,
+    /// Who is let in.
+    pub credentials: Option<LocalCredentials>,
 }
 
 /// The credentials of the web API of this machine, as its configuration has them.
@@ -51,7 +65,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const KEY_FILE_MAX: u64 = 1 << 16;
 
 impl DaemonTarget {
-    /// The daemon that the options name. Credentials come from the file, else from the URL, else from the environment
+    /// The daemon that the options name, else that of this machine's configuration. Credentials come from the file, else from the URL, else from the environment
     /// variables `DNSTAPD_API_KEY` or `DNSTAPD_PASSWORD` (with `DNSTAPD_LOGIN`); on this machine, else from the
     /// configuration, for who may read it, and else the key that daemons are shipped with is tried.
     ///
@@ -61,9 +75,18 @@ impl DaemonTarget {
     pub fn new(
         options: &TopOptions,
         environment: impl Fn(&str) -> Option<String>,
-        configured: impl FnOnce() -> Option<LocalCredentials>,
+        configured: impl FnOnce() -> Option<LocalDaemon>,
     ) -> Result<Self, String> {
-        let url = options.url.as_deref().unwrap_or(DEFAULT_URL);
+        // Read where it matters only: the file may be another user's.
+        let (mut configured, mut own) = (Some(configured), None);
+        let url = match &options.url {
+            Some(url) => url.clone(),
+            None => {
+                own = configured.take().and_then(|read| read());
+                own.as_ref().and_then(LocalDaemon::url).unwrap_or_else(|| DEFAULT_URL.to_owned())
+            }
+        };
+        let url = url.as_str();
         let wrong =
             |why: &str| format!("--url: {why}; allowed: http://[USER:PASSWORD@]HOST[:PORT][/PATH], or https");
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
@@ -84,14 +107,19 @@ impl DaemonTarget {
             return Err(wrong("no path"));
         }
         let base = if path.is_empty() { String::new() } else { format!("/{path}") };
-        let local = host.as_str() == "localhost"
+        let local = options.url.is_none()
+            || host.as_str() == "localhost"
             || host.as_str().parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         let credentials = match (&options.api_key_file, user) {
             (Some(path), _) => Some((KEY, key_of(path)?)),
             (None, Some(user)) => {
                 Some((BASIC, Secret::new(basic(&decoded(user).ok_or_else(|| wrong("no login"))?))))
             }
-            (None, None) => from(&environment, configured, local),
+            (None, None) => {
+                let own =
+                    || own.or_else(|| configured.and_then(|read| read())).and_then(|own| own.credentials);
+                from(&environment, own, local)
+            }
         };
         if credentials.as_ref().is_some_and(|(_, secret)| secret.expose().contains(char::is_control)) {
             return Err("the credentials hold a control character".to_owned());
@@ -105,6 +133,14 @@ impl DaemonTarget {
             port: port.unwrap_or(if encrypted { 443 } else { 80 }),
             credentials,
         })
+    }
+}
+
+impl LocalDaemon {
+    /// The URL of its web API.
+    fn url(&self) -> Option<String> {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        self.address.map(|address| format!("{scheme}://{address}"))
     }
 }
 
@@ -187,10 +223,29 @@ mod tests {
     use super::*;
 
     fn target(url: &str, variables: &[(&str, &str)]) -> Result<DaemonTarget, String> {
-        let options = TopOptions { url: Some(url.to_owned()), api_key_file: None };
-        let configured = || Some(LocalCredentials::Password("me".to_owned(), Secret::new("mine")));
+        let options = TopOptions { url: Some(url.to_owned()), ..TopOptions::default() };
+        let configured = || Some(own(None, false));
         let variable = |name: &str| Some(variables.iter().find(|row| row.0 == name)?.1.to_owned());
         DaemonTarget::new(&options, variable, || configured().filter(|_| url.ends_with('1')))
+    }
+
+    fn own(address: Option<&str>, encrypted: bool) -> LocalDaemon {
+        let credentials = Some(LocalCredentials::Password("me".to_owned(), Secret::new("mine")));
+        LocalDaemon { address: address.map(|address| address.parse().unwrap()), encrypted, credentials }
+    }
+
+    #[test]
+    fn without_a_url_it_is_the_daemon_of_the_configuration() {
+        let shown = |own: Option<LocalDaemon>| {
+            let target = DaemonTarget::new(&TopOptions::default(), |_| None, || own).unwrap();
+            (target.shown, target.credentials.map(|(name, _)| name))
+        };
+        assert_eq!(
+            shown(Some(own(Some("192.168.1.1:81"), false))),
+            ("http://192.168.1.1:81".to_owned(), Some(BASIC))
+        );
+        assert_eq!(shown(Some(own(None, false))), ("http://127.0.0.1:8080".to_owned(), Some(BASIC)));
+        assert_eq!(shown(None), ("http://127.0.0.1:8080".to_owned(), Some(KEY)));
     }
 
     #[test]

@@ -151,6 +151,30 @@ def is_live(text):
     return re.search(r"Queries +[1-9][0-9,.]*(/s)?", text)
 
 
+def test_one_answer_for_scripts():
+    """By the configuration alone: address and credentials."""
+    api = 'login = "me"\npassword = "its own"\napi-key = ""'
+    with Daemon(fmt=None, api=api) as daemon:
+        with open(daemon.config) as file:
+            text = file.read().replace("[web-api]\nlocal-port = 0", f"[web-api]\nlocal-port = {daemon.api[1]}")
+        daemon.write(text)
+        Sender(daemon.tcp).send(message())
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("DNSTAPD_")}
+        get = lambda *words: subprocess.run([BINARY, "top", *words], capture_output=True, text=True, timeout=20, env=kept)
+        daemon.wait(lambda: '"query": 1' in get("-c", daemon.config, "--get", "/counters?more=query").stdout)
+        done = get("--config", daemon.config, "--get=/counters?more=query")
+        assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith('{"stream": null, '), done
+        assert get("-c", daemon.config, "--get", "/ready").stdout.strip() == "ok"
+        done = get("-c", daemon.config, "--get", "/log?colour=red")
+        assert done.returncode == 1 and done.stdout.startswith('{"error": ') and "the answer is 400" in done.stderr, done
+        for path in ("counters", "/a b", ""):
+            done = get("-c", daemon.config, "--get", path)
+            assert done.returncode == 2 and "--get: no path" in done.stderr, done
+        # Another address is another machine's: the password stays here.
+        done = get("-c", daemon.config, "--url", f"http://{socket.gethostname()}:{daemon.api[1]}", "--get", "/counters")
+        assert done.returncode == 1, done
+
+
 def test_every_view_on_screens_of_every_size():
     with traffic() as daemon:
         for size in ((80, 24), (120, 40), (40, 15), (200, 60), (20, 5)):
