@@ -118,6 +118,26 @@ fn steps_of_the_clock_lose_and_double_nothing_that_was_saved() {
         400,
     );
     check(
+        "an-hour-back-just-after-the-start",
+        |folder| {
+            Life::start(folder, Some(WALL + 7_200)).run(200).stop();
+            Life::start(folder, Some(WALL + 7_430)).run(10).set_clock(WALL + 3_840).run(60).save();
+            Life::start(folder, Some(WALL + 3_950)).run(30).stop();
+            Life::start(folder, Some(WALL + 4_000))
+        },
+        300,
+    );
+    check(
+        "an-hour-back-for-good",
+        |folder| {
+            Life::start(folder, Some(WALL + 7_200)).run(200).stop();
+            // The clock is believed after ten minutes.
+            Life::start(folder, Some(WALL + 3_600)).run(700).save();
+            Life::start(folder, Some(WALL + 4_400))
+        },
+        900,
+    );
+    check(
         "a-day-ahead",
         |folder| {
             Life::start(folder, Some(WALL)).run(200).save().set_clock(WALL + 86_600).run(100).save().stop();

@@ -8,8 +8,8 @@
 //!
 //! A slot ends when the monotonic clock says so: a step of the wall clock loses no slot and counts none twice. The wall clock
 //! only gives them dates: those of the slots since the start follow from the end of the running one, so after a step all of them
-//! move at once, and those of before the start, which were read from a file, keep the dates they had. Where both would have the same date, the slot
-//! since the start is kept. While the wall clock is older than the program, which it is on a router without a clock of its own that has not
+//! move at once, and those of before the start, which were read from a file, keep the dates they had. Where that date is in the future or has
+//! a slot since the start, a clock was wrong, and they move with those since the start: none is lost, and none counted twice. While the wall clock is older than the program, which it is on a router without a clock of its own that has not
 //! heard from a time server, there are no dates; nor are there for `PATIENCE_MS` while it is behind what was loaded, as it is on a
 //! router that begins with the time of its newest file: what was saved would be in the future.
 //!
@@ -193,37 +193,38 @@ impl SlotTrack {
         self.slots.get_mut(from..from + places).unwrap_or_default().fill(SeriesSlot::default());
     }
 
-    /// Puts the loaded slots where they belong now that the running slot ends at `end`.
-    fn place(&mut self, end: u64) {
-        let Some((newest, at)) = self.loaded else { return };
-        // The slot at place 0 ended one step before the running one ends. It may be in the future, if the clock was set back.
+    /// Puts the loaded slots where they belong now that the running slot ends at `end`; `false` if there is no such place: it is in the
+    /// future, or one of a slot since the start. Then the clock was wrong before the start or is wrong now, and they stay as far before
+    /// the start as they are. What they say of their dates is kept, in case that the clock comes back.
+    fn place(&mut self, end: u64) -> bool {
+        let Some((newest, at)) = self.loaded else { return true };
+        // The slot at place 0 ended one step before the running one ends.
         let wanted = (end as i64 - newest.get() as i64).div_euclid(self.step as i64) - 1;
-        // At that many places there is a slot since the start already: there the loaded ones are dropped.
-        let dropped = (self.live as i64 - wanted).max(0);
-        let (first, target) = (at + dropped as usize, (wanted + dropped) as usize);
-        match target.checked_sub(first) {
-            Some(places) => self.move_back(first, places),
+        let Some(target) = usize::try_from(wanted).ok().filter(|target| *target >= self.live) else {
+            return false;
+        };
+        match target.checked_sub(at) {
+            Some(places) => self.move_back(at, places),
             None => {
                 let length = self.slots.len();
-                let first = first.min(length);
-                self.slots.copy_within(first.., target);
-                self.slots.get_mut(target + length - first..).unwrap_or_default().fill(SeriesSlot::default());
+                self.slots.copy_within(at.., target);
+                self.slots.get_mut(target + length - at..).unwrap_or_default().fill(SeriesSlot::default());
             }
         }
-        // What was dropped and not written over: between the two parts there is nothing.
-        if let Some(between) = self.slots.get_mut(self.live..target.min(self.slots.len())) {
-            between.fill(SeriesSlot::default());
-        }
-        let newest = newest.get().saturating_sub(dropped as u64 * self.step);
-        self.loaded =
-            NonZeroU64::new(newest).map(|end| (end, target)).filter(|(_, at)| *at < self.slots.len());
+        self.loaded = Some((newest, target)).filter(|(_, at)| *at < self.slots.len());
+        true
     }
 
-    /// The counts of a slot that was loaded and has not ended yet: it ends at `end`.
-    fn unfinished(&self, end: u64) -> [u32; COUNTS.len()] {
-        let unfinished = self.loaded.filter(|(newest, _)| newest.get() == end);
-        let slot = unfinished.and_then(|(_, at)| self.slots.get(at));
-        slot.map_or([0; COUNTS.len()], |slot| slot.counts)
+    /// Takes out the counts of a slot that was loaded and has not ended yet: it ends at `end`.
+    fn take_unfinished(&mut self, end: u64) -> [u32; COUNTS.len()] {
+        let Some((newest, at)) = self.loaded.filter(|(newest, _)| newest.get() == end) else {
+            return [0; COUNTS.len()];
+        };
+        let slot = self.slots.get_mut(at).map(core::mem::take).unwrap_or_default();
+        self.loaded = NonZeroU64::new(newest.get() - self.step)
+            .map(|newest| (newest, at + 1))
+            .filter(|(_, at)| *at < self.slots.len());
+        slot.counts
     }
 
     /// Takes a slot from a file, which ended at `end`. Only before the first slot has ended; a slot that is there is kept.
@@ -322,20 +323,21 @@ impl Series {
         if self.end.is_none() && is_behind && now < self.patience {
             return;
         }
-        self.redated += u32::from(self.end.is_some_and(|before| before != end));
+        let mut is_redated = self.end.is_some_and(|before| before != end);
         if self.end.is_none() {
             self.go_on(end);
         }
         self.end = Some(end);
         self.ends = now.saturating_add_signed((end as i64 - wall as i64) * 1_000);
-        self.minutes.place(end);
-        self.hours.place(end.next_multiple_of(HOUR));
+        is_redated |= !self.minutes.place(end);
+        is_redated |= !self.hours.place(end.next_multiple_of(HOUR));
+        self.redated += u32::from(is_redated);
     }
 
     /// Goes on counting what was saved of the slots that run now. The minute is part of the hour.
     fn go_on(&mut self, end: u64) {
-        let minute = self.minutes.unfinished(end);
-        let hour = self.hours.unfinished(end.next_multiple_of(HOUR));
+        let minute = self.minutes.take_unfinished(end);
+        let hour = self.hours.take_unfinished(end.next_multiple_of(HOUR));
         let counts = self.minute.counts.iter_mut().zip(&mut self.hour.counts);
         for ((in_minute, in_hour), (minute, hour)) in counts.zip(minute.into_iter().zip(hour)) {
             *in_minute = in_minute.saturating_add(minute);

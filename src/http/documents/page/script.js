@@ -599,14 +599,15 @@ const keyOf = row => row.timestamp + row.qname + row.rrtype + row["query-ip"];
 
 /** The rows of the log: all in an array, those on screen in the document. */
 const log = {
-  rows: [], next: null, fresh: 0, live: true, source: null, box: null, filters: {}, without: [], busy: false, chosen: -1,
+  rows: [], next: null, fresh: 0, source: null, box: null, filters: {}, without: [], busy: false, chosen: -1,
   open(parent, filters, without = []) {
-    Object.assign(this, { rows: [], next: null, fresh: 0, live: true, filters, without, busy: false, chosen: -1, failed: false, caught: new Set() });
+    Object.assign(this, { rows: [], next: null, fresh: 0, filters, without, busy: false, chosen: -1, failed: false, ready: false, caught: new Set(), waits: new Map(), queue: [] });
     this.box = make("div", { class: "log", tabIndex: 0, role: "log", "aria-label": "Exchanges, newest first", "aria-live": "off" }, make("div", { class: "space" }));
     this.news = make("button", { type: "button", class: "fresh", hidden: true, onclick: () => { this.box.scrollTop = 0; this.draw(); } });
     on(this.box, "scroll", () => this.draw(), { passive: true });
     parent.append(this.news, this.box);
-    this.more().then(() => this.listen());
+    const box = this.box;
+    this.more().then(() => { if (box === this.box) { this.ready = true; this.listen(); } });
   },
   close() {
     this.source?.close();
@@ -615,14 +616,25 @@ const log = {
   words() { return { ...filled(this.filters), ...scope() }; },
   kept(rows) { return this.without.length ? rows.filter(row => !Object.keys(CELLS).some(key => this.without.includes(wordOf(key, row)))) : rows; },
   leave(words) { go("log", { ...filled(this.filters), ...words.length && { not: words.join() } }); },
+  /** Those that wait for a response are completed where they are. */
+  note(rows) {
+    for (const row of rows) if (row.status === "pending") this.waits.set(keyOf(row), row);
+    return rows;
+  },
+  /** Whether it is one that waited, which it is no more. */
+  completes(row) {
+    const key = keyOf(row), old = row.status !== "pending" && this.waits.get(key);
+    if (old) { this.waits.delete(key); Object.assign(old, row); }
+    return old;
+  },
   async more() {
-    if (this.busy || !this.box || this.rows.length && !this.next) return;
+    if (this.busy || !this.box || this.rows.length && !this.next || this.rows.length >= KEPT) return;
     this.busy = true;
     const box = this.box;
     try {
-      const answer = await maybe("log", { ...this.words(), limit: 300, ...this.next && { before: this.next } });
+      const answer = await maybe("log", { ...this.words(), limit: this.next ? 1000 : 300, ...this.next && { before: this.next } });
       if (box !== this.box) return;
-      if (answer) { this.rows.push(...this.kept(answer.log)); this.next = answer.next; }
+      if (answer) { this.rows.push(...this.note(this.kept(answer.log))); this.next = answer.next; this.cut(); }
       else if (state.off.log) { box.replaceWith(off("log")); this.close(); }
       else this.failed = true;
     } catch (error) {
@@ -631,33 +643,45 @@ const log = {
     this.draw();
   },
   listen() {
-    if (!this.live || state.paused || document.hidden || state.off.live || !this.box || this.source) return;
+    if (!this.ready || state.paused || document.hidden || state.off.live || !this.box || this.source) return;
     this.source = new EventSource(here + "live?" + new URLSearchParams(this.words()));
     on(this.source, "open", () => this.latest()); // what came before it was open
     // What `latest` found comes once more, when the server opened the stream before it answered.
-    on(this.source, "record", event => { const row = JSON.parse(event.data); if (!this.caught.delete(keyOf(row))) this.add([row]); });
+    on(this.source, "record", event => {
+      this.queue.push(JSON.parse(event.data));
+      // All that came until the next picture are drawn at once.
+      if (this.queue.length === 1) requestAnimationFrame(() => this.add(this.queue.splice(0).filter(row => !this.completes(row) && !this.caught.delete(keyOf(row)))));
+    });
     on(this.source, "gap", event => tell(`${plural(JSON.parse(event.data).missed, "exchange")} passed faster than this page could show.`));
     this.source.onerror = () => { this.source?.close(); this.source = null; state.off.live = true; };
   },
-  /** Every two seconds, where live reading does not work. */
-  poll() { if (this.box && !this.source && this.live) return this.latest(); },
-  async latest() {
-    const box = this.box, answer = await maybe("log", { ...this.words(), limit: 100 });
+  /** Every two seconds, where live reading does not work; that is tried again now and then. */
+  poll() {
+    if (!this.ready || this.source) return;
+    if (every(5)) state.off.live = false;
+    this.listen();
+    return this.latest();
+  },
+  async latest(limit = 100) {
+    const box = this.box, answer = await maybe("log", { ...this.words(), limit });
     if (box !== this.box) return;
     if (!answer) { if (state.off.log && box) { box.replaceWith(off("log")); this.close(); } return; }
-    const known = new Set(this.rows.slice(0, 200).map(keyOf)), rows = answer.log.filter(row => !known.has(keyOf(row)));
+    const known = new Set(this.rows.slice(0, 2000).map(keyOf)), rows = answer.log.filter(row => !this.completes(row) && !known.has(keyOf(row)));
+    if (rows.length === limit && known.size && limit < 1000) return this.latest(1000);
     this.caught = new Set(rows.map(keyOf));
     this.add(rows.reverse());
   },
   add(rows) {
-    rows = this.kept(rows);
-    if (!rows.length || !this.box) return;
+    rows = this.note(this.kept(rows));
+    if (!this.box) return;
     const top = this.box.scrollTop < 20, height = this.height();
     this.rows.unshift(...rows.reverse());
-    this.rows.length = Math.min(this.rows.length, KEPT);
+    this.cut();
     if (!top) { this.fresh += rows.length; this.box.scrollTop += rows.length * height; }
     this.draw();
   },
+  /** What is older than these is found by a time. */
+  cut() { for (const row of this.rows.splice(KEPT)) { this.next = null; this.waits.delete(keyOf(row)); } },
   height() { return matchMedia("(max-width: 720px)").matches ? 52 : 28; },
   draw() {
     if (!this.box) return;
@@ -716,10 +740,23 @@ function logView(main) {
   let wait = 0;
   on(form, "input", event => { clearTimeout(wait); if (event.target.tagName === "INPUT") wait = setTimeout(() => typed(form, filters, not), 400); });
   const csv = make("a", { class: "button", href: here + "log?" + new URLSearchParams({ ...filled(filters), ...scope(), format: "csv", limit: 0 }), download: "dnstapd.csv" }, "CSV");
+  if (without.length) csv.onclick = event => { event.preventDefault(); saveWithout(csv.href); };
   form.append(make("button", { type: "button", onclick: () => go("log", {}) }, "Clear"), csv, ...without.map(word => make("button", { type: "button", title: "Show it again", onclick: () => log.leave(without.filter(each => each !== word)) },
     "not " + plain(valueOf(word)) + " ×")));
   main.append(make("h2", { class: "hidden" }, "Log"), form);
   log.open(main, filters, without);
+}
+
+/** Saves a CSV of the daemon less what is left out here: no parameter says so. */
+async function saveWithout(url) {
+  try {
+    const [head, ...lines] = (await (await fetch(url, { cache: "no-store" })).text()).split("\r\n"), keys = head.split(",");
+    const cells = line => [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].map(([, text]) => text.replace(/^"'?|"$/g, "").replaceAll('""', '"'));
+    const kept = lines.filter(line => { const values = cells(line); return log.kept([Object.fromEntries(keys.map((key, place) => [key, values[place] ?? "-"]))]).length; });
+    const file = URL.createObjectURL(new Blob([[head, ...kept].join("\r\n")], { type: "text/csv" }));
+    make("a", { href: file, download: "dnstapd.csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(file), 60000);
+  } catch { tell("The log could not be exported."); }
 }
 
 /** Search as one types: the address follows, the field keeps its focus. */
