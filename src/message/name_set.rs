@@ -7,8 +7,8 @@
 //! numbers        | sorted in a group: 31 of a million names |
 //! ```
 //!
-//! An entry takes four bytes, whatever its length, so a million fit 4 MiB; while they are read, they take 8 MiB more. The
-//! hash is of the name and of what the entry stands for: itself, what is below, or both. Only what the set has entries of
+//! An entry takes four bytes, whatever its length, so a million fit 4 MiB. While they are read, they take eight each, and those
+//! that are in force until then stay: 12 MiB at most. The hash is of the name and of what the entry stands for: itself, what is below, or both. Only what the set has entries of
 //! is looked for, once for each label, by a binary search in one group. A name that is not in the set is taken for one
 //! that is with a probability of 31 in 2^32 each time; the hash is seeded, so nobody can choose such a name.
 //!
@@ -20,7 +20,8 @@
 //! | `0.0.0.0 example.com`, as in a hosts file | the name alone |
 //! | `example.com CNAME .` of a response policy zone | the name alone |
 //! | `*.example.com CNAME .` | what is below |
-//! | `||example.com^` of an ad blocker | the name and what is below |
+//! | `example.com.rpz.local. CNAME .` | the same, once `$ORIGIN rpz.local.` or the zone's SOA record said what to leave out |
+//! | `||example.com^`, `||example.com^$important` of an ad blocker | the name and what is below |
 //! | `address=/example.com/`, `server=`, `local=` of dnsmasq | the name and what is below |
 //!
 //! Comments (`#`, `!`, `;`), exceptions (`@@`) and what is none of these are passed over.
@@ -76,7 +77,7 @@ impl NameSet {
         let (mut hashes, mut scopes) = (Vec::new(), 0);
         for file in files {
             let mut reader = BufReader::new(file?);
-            let mut line = Vec::new();
+            let (mut line, mut zone) = (Vec::new(), String::new());
             loop {
                 line.clear();
                 let length = io::Read::take(&mut reader, LINE_BYTES).read_until(b'\n', &mut line)?;
@@ -84,11 +85,11 @@ impl NameSet {
                     break;
                 }
                 let text = core::str::from_utf8(&line).unwrap_or_default();
-                read_entry(text, |name, scope| {
+                read_entry(text, &mut zone, |name, scope| {
                     if hashes.len() < ENTRIES_MAX
                         && let Some(hash) = hash_text(&hasher, name, scope)
                     {
-                        hashes.push(hash);
+                        hashes.push(halves(hash));
                         scopes |= scope.bit();
                     }
                 });
@@ -97,12 +98,13 @@ impl NameSet {
         Ok(NameSet::of(hashes, scopes, hasher))
     }
 
-    fn of(mut hashes: Vec<u64>, scopes: u8, hasher: SeededState) -> Self {
+    /// The set of some hashes, each in its two halves.
+    fn of(mut hashes: Vec<[u32; 2]>, scopes: u8, hasher: SeededState) -> Self {
         hashes.sort_unstable();
         hashes.dedup();
         let mut groups = vec![0u32; (1 << GROUP_BITS) + 1];
-        for hash in &hashes {
-            if let Some(group) = groups.get_mut(group(*hash) + 1) {
+        for [group, _] in &hashes {
+            if let Some(group) = groups.get_mut(*group as usize + 1) {
                 *group += 1;
             }
         }
@@ -111,8 +113,18 @@ impl NameSet {
             sum += *group;
             *group = sum;
         }
-        let numbers = hashes.iter().map(|hash| number(*hash)).collect();
-        NameSet { groups: groups.into(), numbers, hasher, scopes }
+        // The second halves move together, in the memory that they are in:
+        //
+        //     group number group number group number      number number number
+        let mut numbers = hashes.into_flattened();
+        let count = numbers.len() / 2;
+        for at in 0..count {
+            if let (Some(number), Some(place)) = (numbers.get(2 * at + 1).copied(), numbers.get_mut(at)) {
+                *place = number;
+            }
+        }
+        numbers.truncate(count);
+        NameSet { groups: groups.into(), numbers: numbers.into(), hasher, scopes }
     }
 
     /// Bytes it takes.
@@ -160,19 +172,17 @@ impl NameSet {
     }
 
     fn has(&self, hash: u64) -> bool {
-        let bounds = self.groups.get(group(hash)..).and_then(|groups| groups.first_chunk());
+        let [group, number] = halves(hash);
+        let bounds = self.groups.get(group as usize..).and_then(|groups| groups.first_chunk());
         let Some([start, end]) = bounds else { return false };
         let group = self.numbers.get(*start as usize..*end as usize).unwrap_or_default();
-        group.binary_search(&number(hash)).is_ok()
+        group.binary_search(&number).is_ok()
     }
 }
 
-fn group(hash: u64) -> usize {
-    (hash >> (64 - GROUP_BITS)) as usize
-}
-
-fn number(hash: u64) -> u32 {
-    (hash >> (32 - GROUP_BITS)) as u32
+/// The group of a hash, and its number there.
+fn halves(hash: u64) -> [u32; 2] {
+    [(hash >> (64 - GROUP_BITS)) as u32, (hash >> (32 - GROUP_BITS)) as u32]
 }
 
 /// The hash of a name in wire form, without regard to case.
@@ -180,8 +190,7 @@ fn hash_wire(hasher: &SeededState, wire: &[u8], scope: EntryScope) -> u64 {
     let mut hasher = hasher.build_hasher();
     Name::parse(wire).map_or(Name::ROOT, |(name, _)| name).hash_folded(&mut hasher);
     hasher.write_u8(scope as u8);
-    // Only the bits that the set keeps, so that equal ones are found when it is made.
-    hasher.finish() >> (32 - GROUP_BITS) << (32 - GROUP_BITS)
+    hasher.finish()
 }
 
 /// The hash of a name as text; `None` if it is not one.
@@ -196,9 +205,12 @@ fn hash_text(hasher: &SeededState, text: &str, scope: EntryScope) -> Option<u64>
     Name::parse(&wire).is_ok().then(|| hash_wire(hasher, &wire, scope))
 }
 
-/// Hands over the names that a line lists.
-fn read_entry<'l>(line: &'l str, mut take: impl FnMut(&'l str, EntryScope)) {
+/// Hands over the names that a line lists; `zone` is the zone of a policy that the lines before were of, if they said.
+fn read_entry<'l>(line: &'l str, zone: &mut String, mut take: impl FnMut(&'l str, EntryScope)) {
     let line = line.trim();
+    if let Some(origin) = line.strip_prefix("$ORIGIN") {
+        set_zone(zone, origin.trim());
+    }
     if line.starts_with(['#', '!', ';', '[', '$', '@']) {
         return;
     }
@@ -210,6 +222,7 @@ fn read_entry<'l>(line: &'l str, mut take: impl FnMut(&'l str, EntryScope)) {
     };
     if let Some(rule) = line.strip_prefix("||") {
         // Rules with conditions or paths are for pages, not for names.
+        let rule = rule.strip_suffix("$important").unwrap_or(rule);
         return rule.strip_suffix('^').into_iter().for_each(both);
     }
     if let Some((key, rest)) = line.split_once("=/") {
@@ -234,13 +247,35 @@ fn read_entry<'l>(line: &'l str, mut take: impl FnMut(&'l str, EntryScope)) {
     let mut rest = core::iter::once(second)
         .chain(words)
         .skip_while(|word| word.eq_ignore_ascii_case("IN") || word.bytes().all(|byte| byte.is_ascii_digit()));
+    let rr_type = rest.next().unwrap_or_default();
+    if rr_type.eq_ignore_ascii_case("SOA") {
+        set_zone(zone, first);
+    }
     // `rpz-passthru.` lets a name pass.
-    let is_policy = rest.next().is_some_and(|word| word.eq_ignore_ascii_case("CNAME"))
+    let is_policy = rr_type.eq_ignore_ascii_case("CNAME")
         && rest.next().is_some_and(|target| matches!(target, "." | "*." | "rpz-drop."));
+    let first = without_zone(first, zone);
     match first.strip_prefix("*.") {
         Some(name) if is_policy && is_name(name) => take(name, EntryScope::Below),
         None if is_policy && is_name(first) => take(first, EntryScope::Alone),
         _ => {}
+    }
+}
+
+/// Notes the zone of a policy: absolute names of it end so.
+fn set_zone(zone: &mut String, name: &str) {
+    if name.ends_with('.') && name.len() > 1 {
+        zone.clear();
+        zone.extend([".", name]);
+    }
+}
+
+/// The name that a policy is for, of its name in the zone.
+fn without_zone<'l>(name: &'l str, zone: &str) -> &'l str {
+    let length = name.len().saturating_sub(zone.len());
+    match name.split_at_checked(length) {
+        Some((name, end)) if !zone.is_empty() && !name.is_empty() && end.eq_ignore_ascii_case(zone) => name,
+        _ => name,
     }
 }
 
@@ -256,10 +291,10 @@ mod tests {
 
     fn set(text: &str) -> NameSet {
         let hasher = seeded_state();
-        let (mut hashes, mut scopes) = (Vec::new(), 0);
+        let (mut hashes, mut scopes, mut zone) = (Vec::new(), 0, String::new());
         for line in text.lines() {
-            read_entry(line, |name, scope| {
-                hashes.extend(hash_text(&hasher, name, scope));
+            read_entry(line, &mut zone, |name, scope| {
+                hashes.extend(hash_text(&hasher, name, scope).map(halves));
                 scopes |= scope.bit();
             });
         }
@@ -297,7 +332,12 @@ mod tests {
         check("ads.example 300 IN CNAME .", true, false);
         check("*.ads.example CNAME *.", false, true);
         check("ads.example CNAME rpz-passthru.", false, false);
+        check("$ORIGIN rpz.test.\nads.example CNAME .", true, false);
+        check("rpz.test. 60 IN SOA a. b. 1 2 3 4 5\nAds.example.RPZ.test. 60 IN CNAME .", true, false);
+        check("$ORIGIN rpz.test.\n*.ads.example.rpz.test. CNAME .", false, true);
+        check("$ORIGIN rpz.test.\nads.example.other.test. CNAME .", false, false);
         check("||ads.example^", true, true);
+        check("||ads.example^$important", true, true);
         check("||ads.example^$third-party", false, false);
         check("@@||ads.example^", false, false);
         check("address=/ads.example/", true, true);
@@ -315,7 +355,9 @@ mod tests {
         let names = |prefix: &'static str| {
             (0..1_000_000u32).map(move |number| format!("{prefix}{number}.example.net"))
         };
-        let hashes = names("a").filter_map(|name| hash_text(&hasher, &name, EntryScope::Both)).collect();
+        let hashes = names("a")
+            .filter_map(|name| Some(halves(hash_text(&hasher, &name, EntryScope::Both)?)))
+            .collect();
         let set = NameSet::of(hashes, EntryScope::Both.bit(), hasher.clone());
         assert!(set.cost() <= 4 << 20);
         assert!(names("a").step_by(97).all(|name| contains(&set, &name)));
