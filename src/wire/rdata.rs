@@ -12,6 +12,8 @@
 //! others          \# 3 0a0b0c                                 RFC 3597, 5
 //! ```
 //!
+//! Parameters of SVCB are in rising order, and each is what its number promises (RFC 9460, 2.2).
+//!
 //! Data that is not what its type promises is written as that of an unknown type, as is data of types that mean it for the
 //! class IN alone in another class. Whatever comes, the text is printable ASCII.
 
@@ -193,8 +195,13 @@ impl Data<'_, '_> {
     fn service(&mut self) -> fmt::Result {
         self.numbers(1)?;
         self.name()?;
+        let mut least = 0;
         while !self.rest.is_empty() {
             let [key, length] = [self.u16()?, self.u16()?];
+            if u32::from(key) < least {
+                return Err(fmt::Error);
+            }
+            least = u32::from(key) + 1;
             let value = self.rest.take(usize::from(length)).ok_or(fmt::Error)?;
             self.out.write_char(' ')?;
             self.parameter(key, value)?;
@@ -207,8 +214,11 @@ impl Data<'_, '_> {
             Some(name) => self.out.write_str(name)?,
             None => write!(self.out, "key{key}")?,
         }
-        if value.is_empty() {
-            return Ok(());
+        match (key, value) {
+            (0 | 1 | 3 | 4 | 6, []) | (2, [_, ..]) => return Err(fmt::Error),
+            (3, [_, _, _, ..]) => return Err(fmt::Error),
+            (_, []) => return Ok(()),
+            _ => {}
         }
         self.out.write_char('=')?;
         let mut value = Cursor::new(value);
@@ -236,7 +246,7 @@ impl Data<'_, '_> {
                 }
             }
             1 => {
-                let length = value.u8()?;
+                let length = value.u8().filter(|length| *length > 0)?;
                 self.list_item(value.take(usize::from(length))?)
             }
             3 => write!(self.out, "{}", value.u16()?),
@@ -387,6 +397,12 @@ mod tests {
             (16, b"\x05a"),
             (257, b"\0\x01 x"),
             (65, b"\0\x01\0\0\x03\0\x01\x01"),
+            (65, b"\0\x01\0\0\x03\0\x04\x01\xbb\x01\xbb"),
+            (65, b"\0\x01\0\0\x02\0\x01\x01"),
+            (65, b"\0\x01\0\0\x01\0\x01\0"),
+            (65, b"\0\x01\0\0\x04\0\0"),
+            (65, b"\0\x01\0\x03\xe8\0\0\x03\xe7\0\0"),
+            (65, b"\0\x01\0\x03\xe7\0\0\x03\xe7\0\0"),
         ] {
             assert!(text(rr_type, data).starts_with(r"\# "), "{}", text(rr_type, data));
         }
