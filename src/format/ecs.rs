@@ -65,7 +65,9 @@ pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
 /// Who asked, and where that is.
 fn source(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     let place = event.location.as_ref();
-    let place = place.map(|place| [("country_name", place.country), ("city_name", place.city)]);
+    // With `geoip.country-iso` it is two letters, which no country's name is.
+    let country = |text: &str| if text.len() == 2 { "country_iso_code" } else { "country_name" };
+    let place = place.map(|place| [(country(place.country), place.country), ("city_name", place.city)]);
     let mut geo = place.into_iter().flatten().filter(|(_, text)| !text.is_empty()).peekable();
     if geo.peek().is_none() {
         return endpoint(out, b",\"source\":{", event.query);

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Records with fields of one's own choice, templates, CSV, ECS and Zeek's log: docs/records.md."""
 import csv
+import datetime
+import ipaddress
 import json
 import os
 
 import mmdb
-from harness import DATA, Daemon, Sender, dns, message, needs
+from harness import DATA, Daemon, Sender, dns, field, message, needs
 from peers import delivered
 
 QUERY, RESPONSE = 5, 6
@@ -117,6 +119,67 @@ def test_ecs():
     assert json.loads(query)["dns"]["type"] == "query" and "answers" not in json.loads(query)["dns"]
 
 
+# Of the list of fields that the schema's repository has (elastic/ecs, generated/csv/fields.csv): those that an event of DNS may have.
+SCHEMA = {
+    "@timestamp": "date", "ecs.version": "keyword", "observer.name": "keyword",
+    "event.kind": "keyword", "event.category": "keyword[]", "event.type": "keyword[]", "event.action": "keyword",
+    "event.duration": "long",
+    **{f"{side}.{key}": kind for side in ("source", "destination") for key, kind in (
+        ("ip", "ip"), ("port", "long"), ("geo.country_name", "keyword"), ("geo.country_iso_code", "keyword"),
+        ("geo.city_name", "keyword"))},
+    "network.transport": "keyword", "network.protocol": "keyword",
+    "dns.type": "keyword", "dns.id": "keyword", "dns.op_code": "keyword", "dns.header_flags": "keyword[]",
+    "dns.response_code": "keyword", "dns.resolved_ip": "ip[]", "dns.answers": "object[]",
+    "dns.answers.name": "keyword", "dns.answers.type": "keyword", "dns.answers.class": "keyword", "dns.answers.ttl": "long",
+    "dns.answers.data": "keyword",
+    **{f"dns.question.{key}": "keyword" for key in (
+        "name", "type", "class", "registered_domain", "top_level_domain", "subdomain")},
+}
+# The values that the schema allows or expects.
+ALLOWED = {"event.kind": {"event"}, "event.category": {"network"}, "event.type": {"connection", "protocol"},
+           "dns.type": {"query", "answer"}, "dns.header_flags": {"AA", "TC", "RD", "RA", "AD", "CD", "DO"},
+           "network.transport": {"udp", "tcp"}, "network.protocol": {"dns"}}
+
+
+def check_schema(value, path=""):
+    """Names of fields and types of values; the paths that were there."""
+    if isinstance(value, dict) and path not in SCHEMA:
+        return {found for key, below in value.items() for found in check_schema(below, f"{path}.{key}".lstrip("."))}
+    kind = SCHEMA[path]
+    assert isinstance(value, list) == kind.endswith("[]"), (path, value)
+    found = {path}
+    for one in value if isinstance(value, list) else [value]:
+        match kind.removesuffix("[]"):
+            case "keyword":
+                assert isinstance(one, str) and one and one in ALLOWED.get(path, {one}), (path, one)
+            case "long":
+                assert isinstance(one, int) and not isinstance(one, bool), (path, one)
+            case "ip":
+                ipaddress.ip_address(one)
+            case "date":
+                datetime.datetime.fromisoformat(one)
+            case "object":
+                found |= {deeper for key, below in one.items() for deeper in check_schema(below, f"{path}.{key}")}
+    return found
+
+
+@needs("records")
+def test_ecs_has_only_fields_of_the_schema():
+    found = set()
+    for iso in ("true", "false"):
+        places = f"[geoip]\nenable = true\ncity-database = '{DATA}/places.mmdb'\ncountry-iso = {iso}\n"
+        with Daemon(places, fmt="ecs") as daemon:
+            sender = Sender(daemon.unix)
+            server = field(5, bytes([192, 0, 2, 53])) + field(7, 53)
+            sender.send(message(RESPONSE, payload(), asked=(1600282313, 543736000), more=server, address=bytes([192, 0, 2, 200])),
+                        message(QUERY, b"", when=None, port=None, address=None), message(15, dns(qtype=65280, qclass=9)),
+                        message(RESPONSE, payload()[:70], protocol=4, address=bytes(16), family=2))
+            sender.stop()
+            for document in daemon.records():
+                found |= check_schema(document)
+    assert found == set(SCHEMA) - {key for key in SCHEMA if key.startswith("destination.geo")}, set(SCHEMA) - found
+
+
 @needs("records")
 def test_zeek_has_responses_alone():
     with Daemon(fmt="zeek") as daemon:
@@ -139,6 +202,22 @@ def test_zeek_has_responses_alone():
                                 "\\# 2 0102"]
     assert found["TTLs"] == [60.0, 7.0, 60.0, 60.0, 60.0, 60.0]
     assert refused["rejected"] and "answers" not in refused and refused["rcode_name"] == "REFUSED"
+    # Nothing but the fields of a dns.log, in its order.
+    order = ("ts id.orig_h id.orig_p id.resp_h id.resp_p proto trans_id rtt query qclass qclass_name qtype qtype_name rcode "
+             "rcode_name AA TC RD RA Z answers TTLs rejected").split()
+    for line in (found, refused):
+        assert list(line) == [key for key in order if key in line]
+
+
+@needs("records")
+def test_of_responses_alone_one_in_two():
+    with Daemon(fmt="zeek", stdout_keys="filter = { sample-rate = 2 }") as daemon:
+        sender = Sender(daemon.unix)
+        for _ in range(4):
+            sender.send(message(QUERY, dns()), message(RESPONSE, payload()))
+        sender.stop()
+        daemon.wait(lambda: delivered(daemon, "stdout") == 2)
+        daemon.check_accounts()
 
 
 @needs("records")
