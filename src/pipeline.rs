@@ -100,7 +100,9 @@ impl<'a> Collector<'a> {
             self.malformed.count(reason);
         }
         let mut hashes = self.hasher.hash(&event);
-        if stages.filter.asks_for_status() || self.outputs.asks_for_status() {
+        // A list says nothing of a name that is hidden: then, too, it is judged as it was sent.
+        let hides_names = stages.privacy.as_ref().is_some_and(Privacy::hides_names);
+        if stages.filter.asks_for_status() || self.outputs.asks_for_status() || hides_names {
             let policy_intervened = dnstap.message.policy.is_some_and(Policy::intervenes);
             event.status = Some(self.status(&event, &hashes, policy_intervened));
         }

@@ -160,9 +160,9 @@ fields! {
     /// The policy that was applied to the message.
     Policy = "policy": |source| match source.dnstap().message.policy {
         Some(policy) if source.event.name_rewritten => {
-            FieldValue::Policy(Policy { rule: None, value: None, ..policy }, source.event.query_rewritten)
+            FieldValue::Policy(Policy { rule: None, value: None, ..policy }, source.event.client_subnets.is_some())
         }
-        Some(policy) => FieldValue::Policy(policy, source.event.query_rewritten),
+        Some(policy) => FieldValue::Policy(policy, source.event.client_subnets.is_some()),
         None => FieldValue::Missing,
     },
     /// The zone that the query was about.

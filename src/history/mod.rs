@@ -229,7 +229,11 @@ impl History {
         policy_intervened: bool,
         stream: u16,
     ) -> Observed {
-        let judged = self.rules.judge(event, hashes, policy_intervened);
+        let mut judged = self.rules.judge(event, hashes, policy_intervened);
+        if let (true, Some(status)) = (event.name_rewritten, event.status) {
+            // By the name and the answers as they were sent.
+            judged.outcome.status = status.into();
+        }
         let is_blocked = judged.outcome.status == Status::Blocked;
         if is_blocked {
             self.series.count(SeriesCount::Blocked);

@@ -50,6 +50,24 @@ const OWN_ZONES: &[&[&[u8]]] = &[
     &[b"ip6", b"arpa"],
 ];
 
+/// What the log and records call the same.
+const SAME_STATUS: [(Status, ExchangeStatus); 7] = [
+    (Status::Pending, ExchangeStatus::Pending),
+    (Status::Answered, ExchangeStatus::Answered),
+    (Status::Blocked, ExchangeStatus::Blocked),
+    (Status::Nxdomain, ExchangeStatus::Nxdomain),
+    (Status::Error, ExchangeStatus::Error),
+    (Status::Unanswered, ExchangeStatus::Unanswered),
+    (Status::Unknown, ExchangeStatus::Unknown),
+];
+
+impl From<ExchangeStatus> for Status {
+    fn from(status: ExchangeStatus) -> Self {
+        let pair = SAME_STATUS.iter().find(|(_, shown)| *shown == status);
+        pair.map_or(Status::Unknown, |(logged, _)| *logged)
+    }
+}
+
 impl StatusRules {
     /// Judges a response.
     #[cfg_attr(for_size, optimize(speed))]
@@ -90,15 +108,9 @@ impl StatusRules {
         if !event.is_response() {
             return ExchangeStatus::Pending;
         }
-        match self.judge(event, hashes, policy_intervened).outcome.status {
-            Status::Pending => ExchangeStatus::Pending,
-            Status::Answered => ExchangeStatus::Answered,
-            Status::Blocked => ExchangeStatus::Blocked,
-            Status::Nxdomain => ExchangeStatus::Nxdomain,
-            Status::Error => ExchangeStatus::Error,
-            Status::Unanswered => ExchangeStatus::Unanswered,
-            Status::Unknown => ExchangeStatus::Unknown,
-        }
+        let status = self.judge(event, hashes, policy_intervened).outcome.status;
+        let pair = SAME_STATUS.iter().find(|(logged, _)| *logged == status);
+        pair.map_or(ExchangeStatus::Unknown, |(_, shown)| *shown)
     }
 
     /// Whether a name is in a list.

@@ -85,7 +85,7 @@ impl Stage for Filter {
     #[cfg_attr(for_size, optimize(speed))]
     #[inline(always)]
     fn pass<'e>(&'e mut self, event: &mut Event<'e>, _: &mut MessageHashes<'e>) -> ControlFlow<FilterReason> {
-        match self.judge(event, event.query.address) {
+        match self.judge(event, event.query.address, None) {
             Verdict::Keep => ControlFlow::Continue(()),
             Verdict::Drop(reason) => ControlFlow::Break(reason),
         }

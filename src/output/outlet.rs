@@ -16,6 +16,7 @@ use crate::message::filter::{Filter, FilterReason, Verdict};
 use crate::section::QueueSettings;
 use crate::sketch::record_queue::{Full, RecordQueue};
 use crate::values::{Format, WhenFull};
+use crate::wire::name::Name;
 
 /// One output: its queue and its counters.
 pub struct Outlet {
@@ -167,15 +168,21 @@ impl Outlet {
             || self.kind.encoding().is_some_and(Encoding::asks_for_status)
     }
 
-    /// Whether its filter leaves a message out, which is then counted.
-    pub(super) fn leaves_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>) -> bool {
+    /// Whether its filter leaves a message out, which is then counted; `asked_for` as in [`Filter::judge`].
+    pub(super) fn leaves_out(
+        &self,
+        event: &Event<'_>,
+        asked_by: Option<IpAddr>,
+        asked_for: Option<Name<'_>>,
+    ) -> bool {
         let mut filter = self.filter.borrow_mut();
-        let is_missing = self.is_of_responses() && !event.is_response();
-        let reason = match filter.as_mut().map(|filter| filter.judge(event, asked_by)) {
-            _ if is_missing => FilterReason::MessageTypes,
-            Some(Verdict::Drop(reason)) => reason,
-            _ => return false,
+        let verdict = if self.is_of_responses() && !event.is_response() {
+            // Before the filter, whose sample is one of what is left.
+            Verdict::Drop(FilterReason::MessageTypes)
+        } else {
+            filter.as_mut().map_or(Verdict::Keep, |filter| filter.judge(event, asked_by, asked_for))
         };
+        let Verdict::Drop(reason) = verdict else { return false };
         self.counters.received.count();
         self.counters.filtered.tally.count(reason);
         true

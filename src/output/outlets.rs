@@ -117,8 +117,12 @@ impl Outlets {
 
     /// The outputs that leave a message out: bit n for the one at place n.
     #[cold]
-    fn left_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>) -> u32 {
-        let bit = |(at, outlet): (usize, &Outlet)| u32::from(outlet.leaves_out(event, asked_by)) << at;
+    fn left_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>, frame: &[u8]) -> u32 {
+        // Where the name is hidden, that of the frame counts.
+        let sent = event.name_rewritten.then(|| Dnstap::parse(frame).ok()).flatten();
+        let sent = sent.as_ref().and_then(|dnstap| Event::from_dnstap(dnstap).dns.question);
+        let name = sent.map(|question| question.name);
+        let bit = |(at, outlet): (usize, &Outlet)| u32::from(outlet.leaves_out(event, asked_by, name)) << at;
         self.list.iter().enumerate().map(bit).sum()
     }
 
@@ -139,7 +143,7 @@ impl Outlets {
         if self.list.is_empty() {
             return;
         }
-        let left_out = if self.has_filters.get() { self.left_out(event, asked_by) } else { 0 };
+        let left_out = if self.has_filters.get() { self.left_out(event, asked_by, frame) } else { 0 };
         let takers = || {
             let takes = move |(at, _): &(usize, &Outlet)| left_out >> at & 1 == 0;
             self.list.iter().enumerate().filter(takes).map(|(_, outlet)| outlet)

@@ -144,7 +144,12 @@ impl RawFrames {
             None => &[],
         });
         let payload = event.name_rewritten.then(|| (event.is_response(), event.payload));
-        let changes = FrameChanges { identity: self.identity.as_deref(), query_address: address, payload };
+        let changes = FrameChanges {
+            identity: self.identity.as_deref(),
+            query_address: address,
+            hides_clients: event.client_subnets.is_some(),
+            payload,
+        };
         let mut room = self.room.borrow_mut();
         match rewrite(frame, &changes, &mut room) {
             Some(length) => {

@@ -162,9 +162,11 @@ impl PacketMessage<'_> {
 pub struct FrameChanges<'a> {
     /// Another identity, also where there was none.
     pub identity: Option<&'a [u8]>,
-    /// Another query address, in 4 or 16 bytes, or none, wherever the message has one. A policy that matched the address keeps
-    /// neither its rule nor its value, which may have it, too.
+    /// Another query address, in 4 or 16 bytes, or none, wherever the message has one.
     pub query_address: Option<&'a [u8]>,
+    /// A policy that matched the address of a client, or does not say what it matched, keeps neither its rule nor its value: they
+    /// may have the address, too.
+    pub hides_clients: bool,
     /// Another DNS message, without the names that the old one has; whether it is the response, not the query. The other one of the
     /// two, the zone, and rule and value of a policy are left out.
     pub payload: Option<(bool, &'a [u8])>,
@@ -187,7 +189,9 @@ pub fn rewrite(frame: &[u8], changes: &FrameChanges<'_>, out: &mut [u8]) -> Opti
         fields.skip(tag).ok()?;
         match tag {
             tag::IDENTITY if changes.identity.is_some() => {}
-            tag::MESSAGE if changes.query_address.is_some() || changes.payload.is_some() => {
+            tag::MESSAGE
+                if changes.query_address.is_some() || changes.hides_clients || changes.payload.is_some() =>
+            {
                 let message = { value }.bytes().ok()?;
                 composer.put_varint(tag.into())?;
                 composer.put_varint(u64::try_from(changed(message, changes, None)?).ok()?)?;
@@ -208,9 +212,8 @@ fn changed(message: &[u8], changes: &FrameChanges<'_>, mut out: Option<&mut Comp
         let value = fields;
         fields.skip(tag).ok()?;
         let policy = if tag == tag::POLICY { { value }.bytes().ok() } else { None };
-        let hides_policy = |policy: &&[u8]| {
-            changes.payload.is_some() || changes.query_address.is_some() && is_of_client(policy)
-        };
+        let hides_policy =
+            |policy: &&[u8]| changes.payload.is_some() || changes.hides_clients && is_of_client(policy);
         let replaced = match (tag, changes.payload) {
             (tag::QUERY_ADDRESS, _) => changes.query_address,
             (tag::QUERY_MESSAGE, Some((false, payload))) | (tag::RESPONSE_MESSAGE, Some((true, payload))) => {
@@ -243,10 +246,10 @@ fn changed(message: &[u8], changes: &FrameChanges<'_>, mut out: Option<&mut Comp
     }
 }
 
-/// Whether a policy matched the address of a client.
+/// Whether a policy matched the address of a client, as far as it says.
 fn is_of_client(policy: &[u8]) -> bool {
     let mut fields = Fields::new(policy);
-    let mut is_of_client = false;
+    let mut is_of_client = true;
     while let Ok(Some(tag)) = fields.next_tag() {
         let before = fields.rest();
         if fields.skip(tag).is_err() {
@@ -417,14 +420,18 @@ mod tests {
     /// A policy that matched the address loses what tells of it; one that matched a name keeps everything.
     #[test]
     fn a_policy_of_the_client_keeps_neither_rule_nor_value() {
-        for (matched, [rule, value]) in
-            [(2, [None, None]), (1, [Some(&b"32.1.2.0.192"[..]), Some(&[192, 0, 2, 1][..])])]
-        {
+        let kept = [Some(&b"32.1.2.0.192"[..]), Some(&[192, 0, 2, 1][..])];
+        for (matched, hides_clients, [rule, value]) in [
+            (Some(2), true, [None, None]),
+            (None, true, [None, None]),
+            (Some(1), true, kept),
+            (Some(2), false, kept),
+        ] {
             let policy = Policy {
                 policy_type: Some(b"RPZ"),
                 rule: Some(b"32.1.2.0.192"),
                 action: Some(1),
-                matched: Some(matched),
+                matched,
                 value: Some(&[192, 0, 2, 1]),
             };
             let message = Message {
@@ -435,10 +442,11 @@ mod tests {
             };
             let (mut frame, mut out) = ([0; 128], [0; 128]);
             let length = Dnstap { message, ..Dnstap::default() }.compose(&mut frame).unwrap();
-            let changes = FrameChanges { query_address: Some(&[10, 0, 0, 0]), ..FrameChanges::default() };
+            let query_address = Some(&[10, 0, 0, 0][..]);
+            let changes = FrameChanges { query_address, hides_clients, ..FrameChanges::default() };
             let length = rewrite(&frame[..length], &changes, &mut out).unwrap();
             let policy = Policy { rule, value, ..policy };
-            let message = Message { query_address: Some(&[10, 0, 0, 0]), policy: Some(policy), ..message };
+            let message = Message { query_address, policy: Some(policy), ..message };
             assert_eq!(Dnstap::parse(&out[..length]).unwrap().message, message);
         }
     }

@@ -7,7 +7,10 @@ import os
 import signal
 import struct
 
-from harness import DATA, Daemon, Sender, dns, field, message, needs, run_binary, temporary_folder
+import pytest
+
+from harness import (DATA, USER, Daemon, Sender, dns, field, has, message, natively, needs, run_binary,
+                     temporary_folder)
 from peers import Peer, dnstap_output, frames_of, greet_dnstap, tcp, wait_delivered
 
 KEY = b"32-char-str-for-AES-key-and-pad."
@@ -141,6 +144,31 @@ def test_names_are_cut_or_hashed():
     hide_names("hash", hmac.new(KEY, b"secret.example.com.", hashlib.sha256).hexdigest()[:32] + ".")
 
 
+@needs("history")
+def test_names_are_judged_as_they_were_sent():
+    """A list of blocked names knows nothing of hidden ones; nor does an alias that is left out make an answer blocked."""
+    with temporary_folder() as folder:
+        with open(f"{folder}/list", "w") as file:
+            file.write("secret.example.com\n")
+        more = f"[privacy]\nqname = 'registered-domain'\n[statistics]\nblocked-names = ['{folder}/list']\n"
+        alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x13" + b"\xc0\x13\0\x01\0\x01\0\0\0\x3c\0\x04" + bytes(4)
+        aliased = bytearray(dns("secret.example.com", flags=0x8180) + alias)
+        aliased[7] = 2
+        with Daemon(more) as daemon:
+            sender = Sender(daemon.unix)
+            for number, payload in enumerate((dns("x.secret.example.com", flags=0x8183), dns("other.example.com", flags=0x8183),
+                                              bytes(aliased))):
+                payload = number.to_bytes(2, "big") + payload[2:]
+                query = payload[:2] + b"\x01\0" + payload[4:]
+                sender.send(message(5, query), message(6, payload))
+            sender.stop()
+            daemon.wait(lambda: daemon.metrics()["dnstap_responses"] == 3)
+            assert daemon.metrics()["dnstap_responses_blocked"] == 1
+            statuses = [row["status"] for row in daemon.json("/log?limit=9")["log"]]
+            assert statuses == ["answered", "nxdomain", "blocked"], statuses
+            assert "secret" not in everything_shown(daemon)
+
+
 def test_places_are_those_of_the_address_as_it_was_sent():
     places = os.path.join(DATA, "places.mmdb")
     with Daemon(f"[geoip]\nenable = true\ncity-database = '{places}'\n"
@@ -150,6 +178,134 @@ def test_places_are_those_of_the_address_as_it_was_sent():
         sender.stop()
         [record] = daemon.records()
         assert (record["query-ip"], record["country"]) == ("0.0.0.0", "United\\032States"), record
+
+
+SECRET_V4, SECRET_V6 = (ipaddress.ip_address(text) for text in ("198.18.177.201", "2001:db8:77aa:bb01:cc02:dd03:ee04:ff05"))
+SECRET_LABEL = b"wwwhidden"
+# Of an address that is masked these bits stay, and of a name its registered domain: neither is a secret. All is searched in lower
+# case, so no octet of an address is a capital letter.
+SECRETS = {"address": [SECRET_V4.packed, SECRET_V4.packed[::-1], str(SECRET_V4).encode(), SECRET_V6.packed[8:],
+                       SECRET_V6.packed[:7:-1], b"cc02:dd03:ee04:ff05"],
+           "name": [SECRET_LABEL]}
+
+
+def messages_with_secrets(count):
+    """All places of a message that may have an address or a name in it, and messages that are cut short."""
+    label = bytes([len(SECRET_LABEL)])
+    for number in range(count):
+        address = (SECRET_V4, SECRET_V6)[number % 2]
+        shown = (SECRET_LABEL, SECRET_LABEL.title())[number // 2 % 2]
+        policy = field(15, field(2, label + shown + b"\0") + field(4, 2) + field(5, address.packed))
+        zone = field(11, label + shown + b"\x07example\x03com\0")
+        common = dict(address=address.packed, family=1 if address.version == 4 else 2, more=policy + zone)
+        query = with_subnet(address, address.max_prefixlen, ident=number, qname=f"{shown.decode()}.example.com.")
+        response = bytearray(query)
+        response[2:4] = b"\x81\x80" if number % 3 else b"\x81\x83"
+        yield message(5, query, **common)
+        yield message(6, bytes(response), **common)
+        yield message(3, query, **{**common, "address": UPSTREAM.packed, "family": 1})
+        # Of each octet one is the last: an answer that is named as the question is.
+        named = query + label + shown + b"\xc0\x16"
+        yield message(5, named[:12 + number * 3 % (len(named) - 12)], **common)
+
+
+def messages_without(count, size=60):
+    for number in range(count):
+        address = ipaddress.ip_address(bytes([203, 0, 113, number % 200])) if number % 2 else \
+            ipaddress.ip_address(bytes.fromhex("20010db8aaaa") + bytes([number % 200 + 1] * 10))
+        payload = with_subnet(address, address.max_prefixlen, ident=number,
+                              qname=f"n{number % 500}.{'filling.' * (size // 8)}example.org.")
+        policy = field(15, field(2, b"\x05other\0") + field(4, 2) + field(5, address.packed))
+        yield message(5 + number % 2, payload, address=address.packed, family=1 if address.version == 4 else 2,
+                      more=policy + field(11, b"\x07example\x03org\0"))
+
+
+def found_in(octets, kinds):
+    """The secrets of these kinds that are in some octets, and what is around them."""
+    octets = octets.lower()
+    for secret in (secret for kind in kinds for secret in SECRETS[kind]):
+        at = octets.find(secret)
+        if at >= 0:
+            yield secret, octets[max(0, at - 64):at + 64]
+
+
+def memory_of(process):
+    """What a process has in memory that is its own: no file that it only reads."""
+    with open(f"/proc/{process.pid}/maps") as maps, open(f"/proc/{process.pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            bounds, rights, *_, path = (line.split(maxsplit=5) + [""])[:6]
+            if not rights.startswith("r") or path.startswith("[v") or path.startswith("/") and "w" not in rights:
+                continue
+            start, end = (int(bound, 16) for bound in bounds.split("-"))
+            memory.seek(start)
+            yield b"".join(iter(lambda: memory.read(min(1 << 20, end - memory.tell())), b""))
+
+
+def files_below(*folders):
+    for top in folders:
+        for folder, _, files in os.walk(top):
+            for name in files:
+                with open(os.path.join(folder, name), "rb") as file:
+                    yield file.read()
+
+
+@natively("/proc/PID/mem is that of the emulator")
+def test_the_search_finds_what_is_there():
+    with Daemon("[privacy]\nclient = 'none'\n", fmt="text") as daemon:
+        sender = Sender(daemon.unix)
+        sender.send(*messages_with_secrets(8))
+        daemon.wait(lambda: daemon.metrics()["dnstap_queries"] > 0)
+        found = {secret for part in memory_of(daemon.process) for secret, _ in found_in(part, SECRETS)}
+        assert {SECRET_V4.packed, SECRET_V6.packed[8:], SECRET_LABEL} <= found, found
+        sender.stop()
+
+
+@natively("/proc/PID/mem is that of the emulator")
+@pytest.mark.parametrize("client, qname", [
+    ("mask", "registered-domain"), ("hash", "hash"), ("cryptopan", "registered-domain"), ("mask", "none")])
+def test_no_memory_file_or_wire_has_what_is_hidden(client, qname):
+    kinds = ["address"] * (client != "none") + ["name"] * (qname != "none")
+    peer = Peer(greet=greet_dnstap)
+    with temporary_folder() as folder, temporary_folder() as out:
+        os.mkdir(f"{out}/history")
+        if USER:
+            os.chown(f"{out}/history", USER, USER)
+        with open(f"{folder}/list", "w") as file:
+            file.write("example.net\n")
+        files = "".join(
+            f'[[output.file]]\nenable = true\nname = "file-{fmt}"\nformat = "{fmt}"\nfile = "{out}/{fmt}"\nqueue = "64K"\n'
+            for fmt in ("text", "json", "yaml", "dnstap", *(("csv", "ecs", "zeek") if has("records") else ())))
+        more = (f"[privacy]\nclient = '{client}'\nqname = '{qname}'\nkey-file = '{key_file(folder)}'\n"
+                f"[history]\npath = '{out}/history'\nsave-interval = 1\nlog = '64K'\nanswers = true\n"
+                "[statistics]\nexport-top = 50\ntrack = ['hit/query', 'length/query', 'hit/response']\n"
+                f"blocked-names = ['{folder}/list']\n[health]\nnew-device = {{ enable = true }}\n"
+                f"[filter]\nexclude-names-file = '{folder}/list'\n{files}")
+        with Daemon(more + dnstap_output(tcp(peer.port), 'queue = "64K"')) as daemon:
+            assert not [found for part in memory_of(daemon.process) for found in found_in(part, kinds)]
+            sender = Sender(daemon.unix)
+            secrets = list(messages_with_secrets(60))
+            sender.send(*secrets)
+            # One that no receive buffer holds whole, and its like below, where such frames are put together.
+            sender.send(field(3, b"x" * 70_000) + secrets[0])
+            daemon.wait(lambda: daemon.metrics()['dnstapd_frames_total{input="unix-socket"}'] == len(secrets) + 1)
+            shown = everything_shown(daemon)
+            assert "lb1" in shown and not list(found_in(shown.encode(), kinds)), list(found_in(shown.encode(), kinds))
+            for _ in range(2):
+                sender.send(*messages_without(2000, 120))
+                sender.send(field(3, b"x" * 130_000) + message(), field(3, b"y" * 100_000) + message())
+            sender.stop()
+            total = len(secrets) + 1 + 2 * 2002
+            daemon.wait(lambda: daemon.metrics()['dnstapd_frames_total{input="unix-socket"}'] == total, 30)
+            daemon.settle()
+            everything_shown(daemon)
+            found = [found for part in memory_of(daemon.process) for found in found_in(part, kinds)]
+            assert not found, found
+            daemon.check_accounts()
+            assert daemon.stop() == 0
+            for octets in (*files_below(out, daemon.folder.name), *map(bytes, peer.received)):
+                assert not list(found_in(octets, kinds)), list(found_in(octets, kinds))
+            assert sum(map(len, peer.received)) > 100_000 and "lb1" in daemon.log() + open(daemon.out).read()
+    peer.close()
 
 
 def test_reload():

@@ -27,7 +27,7 @@ use crate::message::status::ExchangeStatus;
 use crate::reasons::{Reason, reasons};
 use crate::values::{Bounded, FilePath, Invalid, KeyError, Network, RawValue, Value, choice, deserialize};
 use crate::wire::iana::{Rcode, RrType};
-use crate::wire::name::TEXT_MAX;
+use crate::wire::name::{Name, TEXT_MAX};
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// Section `filter`. A message is kept when every key that is set agrees.
@@ -294,9 +294,15 @@ impl Filter {
         }
     }
 
-    /// Decides about one message; `asked_by` is its query address as it was sent, whatever hides it from all that follows.
+    /// Decides about one message; `asked_by` is its query address as it was sent, and `asked_for` its name, whatever hides them
+    /// from all that follows. Without `asked_for` the event has it.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn judge(&mut self, event: &Event<'_>, asked_by: Option<IpAddr>) -> Verdict {
+    pub fn judge(
+        &mut self,
+        event: &Event<'_>,
+        asked_by: Option<IpAddr>,
+        asked_for: Option<Name<'_>>,
+    ) -> Verdict {
         if self.is_open {
             return Verdict::Keep;
         }
@@ -313,10 +319,11 @@ impl Filter {
                 identity_text(event, room)
             })
         };
+        let name = || asked_for.or_else(|| event.dns.question.as_ref().map(|question| question.name));
         let qname = || {
-            refuse(qname, [FilterReason::Qname, FilterReason::ExcludedQname], |room| qname_text(event, room))
+            refuse(qname, [FilterReason::Qname, FilterReason::ExcludedQname], |room| name()?.write_text(room))
         };
-        if let Some(reason) = identity().or_else(qname).or_else(|| self.refuse_name(event)) {
+        if let Some(reason) = identity().or_else(qname).or_else(|| self.refuse_name(name)) {
             return Verdict::Drop(reason);
         }
         match self.skip.checked_sub(1) {
@@ -363,10 +370,8 @@ impl Filter {
     }
 
     /// The file of names that does not allow the message, if any.
-    fn refuse_name(&self, event: &Event<'_>) -> Option<FilterReason> {
-        let is_in = |names: &NameSet| {
-            event.dns.question.as_ref().is_some_and(|question| names.contains(question.name))
-        };
+    fn refuse_name<'n>(&self, name: impl Fn() -> Option<Name<'n>>) -> Option<FilterReason> {
+        let is_in = |names: &NameSet| name().is_some_and(|name| names.contains(name));
         if self.names.as_ref().is_some_and(|names| !is_in(names)) {
             return Some(FilterReason::Names);
         }
@@ -409,11 +414,6 @@ fn identity_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
     if event.identity.is_empty() { None } else { write_label_text(event.identity, room) }
 }
 
-/// The name as all formats show it; `None` if there is none.
-fn qname_text(event: &Event<'_>, room: &mut [u8]) -> Option<usize> {
-    event.dns.question.as_ref()?.name.write_text(room)
-}
-
 /// The longest identity fits where the longest name does.
 const _: () = assert!(IDENTITY_BYTES * TEXT_PER_BYTE <= TEXT_MAX);
 
@@ -440,7 +440,7 @@ mod tests {
         let at = |nanoseconds| crate::time::Time::new(1_700_000_000, nanoseconds).unwrap();
         event.latency = crate::time::Latency::between(at(0), at(20_000_000));
         event.status = Some(ExchangeStatus::Nxdomain);
-        filter.judge(&event, event.query.address)
+        filter.judge(&event, event.query.address, None)
     }
 
     #[test]
@@ -486,7 +486,7 @@ mod tests {
             let mut passed = 0;
             for number in types {
                 let message = Message { message_type: crate::wire::iana::MessageType(number), ..Message::default() };
-                let verdict = filter.judge(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), None);
+                let verdict = filter.judge(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), None, None);
                 let expected = match number {
                     6 => Verdict::Drop(FilterReason::MessageTypes),
                     _ if passed % rate == 0 => Verdict::Keep,

@@ -33,6 +33,11 @@ impl Privacy {
     }
 
     /// Never called.
+    pub fn hides_names(&self) -> bool {
+        match *self {}
+    }
+
+    /// Never called.
     pub fn hide_subnet(&self, _: u16, _: u8, _: &mut [u8]) {
         match *self {}
     }

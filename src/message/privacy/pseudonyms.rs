@@ -109,6 +109,11 @@ impl Privacy {
         prefix.iter_mut().zip(hidden).for_each(|(byte, hidden)| *byte = hidden);
     }
 
+    /// Whether names are hidden.
+    pub fn hides_names(&self) -> bool {
+        self.0.names.is_some()
+    }
+
     /// Two addresses and a name as it hides them: the same for the same method and key.
     pub fn sample(&self) -> [u128; 3] {
         let address =

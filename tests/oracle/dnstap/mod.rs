@@ -43,7 +43,9 @@ fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
     for (identity, address) in
         [(Some(identity), None), (None, Some(address)), (Some(identity), Some(address))]
     {
-        let changes = FrameChanges { identity, query_address: address, ..FrameChanges::default() };
+        let hides_clients = address.is_some();
+        let changes =
+            FrameChanges { identity, query_address: address, hides_clients, ..FrameChanges::default() };
         let length = rewrite(frame, &changes, &mut out).expect("room enough");
         let grown = identity.map_or(0, |identity| identity.len() + 6);
         // A frame may bear its address any number of times.
