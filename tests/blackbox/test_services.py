@@ -1,42 +1,17 @@
 #!/usr/bin/env python3
 """Service definitions: systemd's own opinion of the unit, and the procd script against the calls it makes.
 
-OpenWrt's shell library is no package of Debian, so a few lines stand for it here: they read a UCI file, call
-back as its `config_load` does, and write down every procd call.
+What stands for OpenWrt is in openwrt.py.
 """
 import json
 import os
 import re
 import subprocess
-import tomllib
 
 import harness
 from harness import TOP, temporary_folder
+from openwrt import OPENWRT, Router
 
-OPENWRT = os.path.join(TOP, "configs/openwrt")
-LIBRARY = r"""
-reset_cb() { config_cb() { :; }; option_cb() { :; }; list_cb() { :; }; }
-reset_cb
-config() { section_name=$2; config_cb "$1" "$2"; }
-option() { eval "got_${section_name}_$1=\$2"; option_cb "$1" "$2"; }
-list() { list_cb "$1" "$2"; }
-config_load() { [ ! -e "$UCI/$1" ] || . "$UCI/$1"; config_cb; }
-config_get() { eval "$1=\${got_$2_$3:-\$4}"; }
-config_get_bool() { config_get "$@"; case $(eval "echo \$$1") in 1|on|true|yes|enabled) eval "$1=1";; *) eval "$1=0";; esac; }
-note() { for word in "$@"; do printf '%s|' "$word"; done >>"$CALLS"; echo >>"$CALLS"; }
-procd_open_instance() { note open "$@"; }
-procd_set_param() { note "$@"; }
-procd_close_instance() { note close; }
-procd_add_reload_trigger() { note trigger "$@"; }
-procd_add_raw_trigger() { note raw_trigger "$@"; }
-procd_send_signal() { note signal "$@"; }
-running() { :; }
-restart() { note restart "$@"; }
-logger() { note logger "$@"; }
-chown() { note chown "$@"; }
-. "$SCRIPT"
-"$@"
-"""
 ENABLED = r"""
 config dnstapd main
 option enabled 1
@@ -65,47 +40,6 @@ list rdkafka_config 'bootstrap.servers=a:1,b:2'
 list rdkafka_config 'linger.ms=5'
 option topic dns
 """
-
-
-class Router:
-    """A folder that stands for a router's file system."""
-
-    def __init__(self, uci):
-        self.keeper = temporary_folder()
-        self.top = self.keeper.name
-        with open(os.path.join(OPENWRT, "dnstapd.init")) as file:
-            script = file.read()
-        # The program and /var of this machine.
-        for name, path in (("PROG", harness.BINARY), ("RENDERED", f"{self.top}/var/dnstapd.toml"),
-                           ("FOLDER", f"{self.top}/run"), ("KEPT", f"{self.top}/kept")):
-            script, count = re.subn(rf"(?m)^{name}=.*$", f"{name}={path}", script)
-            assert count == 1, name
-        self.write("init", script)
-        self.write("library", LIBRARY)
-        self.configure(uci)
-
-    def write(self, name, text):
-        with open(os.path.join(self.top, name), "w") as file:
-            file.write(text)
-
-    def configure(self, uci):
-        # UCI's own quoting is the shell's, with indents that the shell does not mind.
-        self.write("dnstapd", uci)
-
-    def call(self, *arguments, shell="dash"):
-        calls = os.path.join(self.top, "calls")
-        self.write("calls", "")
-        environment = {"PATH": os.environ["PATH"], "UCI": self.top, "CALLS": calls,
-                       "SCRIPT": os.path.join(self.top, "init")}
-        command = [*shell.split(), os.path.join(self.top, "library"), *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0 and done.stderr == "", (done.returncode, done.stderr)
-        with open(calls) as file:
-            return [tuple(line.rstrip("\n").split("|")[:-1]) for line in file]
-
-    def rendered(self):
-        with open(os.path.join(self.top, "var/dnstapd.toml"), "rb") as file:
-            return tomllib.load(file)
 
 
 def test_systemd_unit():
@@ -159,6 +93,13 @@ def test_procd_instance():
     ]
     config = router.rendered()
     assert config["process"]["user"] == "nobody", config
+    # The other programs find it, and what the owner has written there stays.
+    found = f"{router.top}/kept/dnstap.toml"
+    assert os.readlink(found) == conf
+    os.unlink(found)
+    router.write("kept/dnstap.toml", "mine")
+    router.call("start_service")
+    assert not os.path.islink(found)
     assert config["input"]["sniffer"] == {"enable": False, "eth-name": "br-lan"}, config
     assert config["output"]["stdout"] == {"enable": False} and config["limits"] == {"profile": "small"}
     with open(os.path.join(OPENWRT, "dnstapd.json")) as file:
@@ -181,6 +122,34 @@ def test_procd_configuration():
                        "kafka": {"rdkafka-config": {"bootstrap.servers": "a:1,b:2", "linger.ms": "5"},
                                  "topic": "dns"}},
         }, router.rendered()
+
+
+def test_procd_networks():
+    """The page is there for the networks that are named, at the addresses they have or will have."""
+    for shell in ("dash", "busybox ash"):
+        for words, expected in (
+            ("list interface lan", ["127.0.0.1", "192.0.2.1", "192.0.2.2"]),
+            ("list interface lan\nlist interface guest\noption local_address ::1", ["::1", "192.0.2.1", "192.0.2.2", "198.51.100.1"]),
+            ("list interface wan\nlist local_address 127.0.0.1\nlist local_address 192.0.2.9", ["127.0.0.1", "192.0.2.9"]),
+            ("list interface lan\nlist local_address 192.0.2.2", ["192.0.2.2", "192.0.2.1"]),
+        ):
+            router = Router(ENABLED.replace("config web_api web_api\n", f"config web_api web_api\n{words}\n"))
+            router.call("start_service", shell=shell)
+            assert router.rendered()["web-api"]["local-address"] == expected, (words, router.rendered())
+
+
+def test_procd_check():
+    """`service dnstapd check` says what would run, or what is wrong, and changes nothing."""
+    for shell in ("dash", "busybox ash"):
+        router = Router(ENABLED)
+        done = router.run("check", shell=shell)
+        assert done.returncode == 0 and "\ninput: tcp-socket " in done.stdout and done.stderr == "", done
+        router.configure(ENABLED.replace("profile small", "profile huge"))
+        done = router.run("check", shell=shell)
+        assert done.returncode == 2 and "limits.profile" in done.stderr, done
+        assert os.listdir(f"{router.top}/var") == []
+        router.configure("config dnstapd main\noption file /nowhere.toml\n")
+        assert "/nowhere.toml" in router.run("check", shell=shell).stderr
 
 
 def test_procd_names():

@@ -504,6 +504,7 @@ def test_ipk_on_a_busybox():
             found = os.stat(f"{root}/etc/dnstapd/password")
             assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600)
             check_reload(root, environment)
+            check_the_feeds_tests(root, environment)
             run("chroot", root, "/usr/lib/opkg/info/dnstapd.prerm", "remove", env=environment)
             assert gone()
             assert read(f"{root}/tmp/noted") == "enable\ndisable\n"
@@ -511,6 +512,22 @@ def test_ipk_on_a_busybox():
         finally:
             run("ip", "link", "delete", "br-lan")
             run("umount", f"{root}/proc")
+
+
+def check_the_feeds_tests(root, environment):
+    """The scripts that the CI of OpenWrt's feed runs after an installation."""
+    for script in ("test.sh", "test-version.sh"):
+        shutil.copy(os.path.join(TOP, "cross/openwrt", script), f"{root}/tmp/{script}")
+        words = ["chroot", root, "/bin/sh", f"/tmp/{script}"]
+        given = dict(env=environment, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL)
+        done = subprocess.run([*words, "dnstapd", version()], **given)
+        assert done.returncode == 0, done
+        assert subprocess.run([*words, "another", "7"], **given).returncode == 0
+    assert subprocess.run([*words, "dnstapd", version() + "1"], **given).returncode == 1
+    capabilities = f"{root}/etc/capabilities/dnstapd.json"
+    os.rename(capabilities, capabilities + ".gone")
+    assert subprocess.run(["chroot", root, "/bin/sh", "/tmp/test.sh", "dnstapd", version()], **given).returncode != 0
+    os.rename(capabilities + ".gone", capabilities)
 
 
 def check_reload(root, environment):
@@ -533,6 +550,44 @@ def check_reload(root, environment):
     assert restarted != pid
     # What no longer filters is a change that SIGHUP refuses.
     assert reload(uci) != restarted
+
+
+def test_luci_ipk():
+    """The views: every file of the folder, the same octets again, and no program."""
+    path, = package("luci")
+    assert os.path.basename(path) == f"luci-app-dnstapd_{version()}-r1_all.ipk" and os.path.getsize(path) < 20 << 10
+    with open(path, "rb") as file:
+        first = file.read()
+    outer = members(first)
+    inside = {member.name[2:]: octets for member, octets in outer}
+    data, control = (plain(members(inside[name]), outer[0][0].mtime) for name in ("data.tar.gz", "control.tar.gz"))
+    app = os.path.join(TOP, "cross/luci-app-dnstapd")
+    sources = {}
+    for folder, place in (("htdocs", "www"), ("root", "")):
+        for at, _, names in os.walk(f"{app}/{folder}"):
+            for name in names:
+                whole = os.path.join(at, name)
+                with open(whole, "rb") as file:
+                    sources[os.path.normpath(os.path.join(place, os.path.relpath(whole, f"{app}/{folder}")))] = file.read()
+    assert {name: octets for name, (_, octets) in data.items()} == sources
+    assert {name for name, (member, _) in data.items() if member.mode == 0o755} == {"usr/libexec/rpcd/luci.dnstapd"}
+    assert set(control) == {"control", "postinst"} and control["postinst"][0].mode == 0o755
+    fields = control["control"][1].decode()
+    assert "\nDepends: luci-base, dnstapd\n" in fields and "\nArchitecture: all\n" in fields and "Require-User" not in fields
+    # The menu leads to views that are there, and asks for rights that the access list gives.
+    read_json = lambda name: json.loads(data[name][1])
+    menu, access = read_json("usr/share/luci/menu.d/luci-app-dnstapd.json"), read_json("usr/share/rpcd/acl.d/luci-app-dnstapd.json")
+    views = [entry["action"]["path"] for entry in menu.values() if entry["action"]["type"] == "view"]
+    assert sorted(f"www/luci-static/resources/view/{view}.js" for view in views) == sorted(name for name in data if name.endswith(".js"))
+    assert {acl for entry in menu.values() for acl in entry.get("depends", {}).get("acl", [])} == set(access)
+    package("luci", env={**os.environ, "TZ": "Asia/Tokyo"}, umask=0o077)
+    with open(path, "rb") as file:
+        assert file.read() == first
+    assert package("--format", "tar", "luci") == []
+    # The Makefile of the feed says the same.
+    makefile = read(f"{app}/Makefile")
+    assert f"PKG_VERSION:={version()}\n" in makefile and "+luci-base +dnstapd" in makefile and "feeds/luci/luci.mk" in makefile
+    return f"{len(first)} octets"
 
 
 def test_the_feeds_makefile():
