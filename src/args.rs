@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Args {
     /// `-c`: the configuration file.
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// The options that are laid over it.
     pub overlay: CommandLine,
     /// The program to run.
@@ -44,11 +44,11 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CatOptions {
     /// How a message is printed.
-    pub format: Format,
+    pub(crate) format: Format,
     /// Conditions, as `KEY=VALUE`.
-    pub filters: Vec<String>,
+    pub(crate) filters: Vec<String>,
     /// The capture; `-` is standard input.
-    pub file: FilePath,
+    pub(crate) file: FilePath,
 }
 
 /// A command line that is answered at once.

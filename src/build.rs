@@ -1,13 +1,13 @@
 //! The build: version, target, features, commit.
 
 /// The version of the package.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit it was built from; only release builds look for it.
-pub const COMMIT: &str = env!("DNSTAPD_COMMIT");
+pub(crate) const COMMIT: &str = env!("DNSTAPD_COMMIT");
 
 /// The optional parts that were built in, with commas between them.
-pub fn features() -> heapless::String<128> {
+pub(crate) fn features() -> heapless::String<128> {
     let mut list = heapless::String::new();
     for (name, _) in FEATURES.iter().filter(|(_, built)| *built) {
         // Cannot fail: a test adds them all up.
@@ -17,7 +17,7 @@ pub fn features() -> heapless::String<128> {
 }
 
 /// Processor, system and C library.
-pub const TARGET: &str = {
+pub(crate) const TARGET: &str = {
     macro_rules! target {
         ($($arch:literal)*) => {
             $(if cfg!(all(target_arch = $arch, target_env = "musl")) {

@@ -1,7 +1,7 @@
 //! The completions of the command line, for three shells: files of `configs/completions`, as they are.
 
 /// The completions for a shell, if it is one of the three.
-pub fn of(shell: &str) -> Option<&'static str> {
+pub(crate) fn of(shell: &str) -> Option<&'static str> {
     ALL.iter().find(|(name, _)| *name == shell).map(|(_, text)| *text)
 }
 

@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr};
 
 /// Something to write text to that can take ASCII without asking whether it is valid UTF-8.
-pub trait Ascii: Write {
+pub(crate) trait Ascii: Write {
     /// Writes bytes that are all ASCII.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ const DIGITS_MAX: usize = 20;
 ///
 /// When there is no room.
 #[inline]
-pub fn write_decimal(out: &mut impl Ascii, number: u64) -> fmt::Result {
+pub(crate) fn write_decimal(out: &mut impl Ascii, number: u64) -> fmt::Result {
     write_padded(out, number, 1)
 }
 
@@ -38,7 +38,7 @@ pub fn write_decimal(out: &mut impl Ascii, number: u64) -> fmt::Result {
 /// When there is no room.
 #[cfg_attr(for_size, optimize(speed))]
 #[inline]
-pub fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt::Result {
+pub(crate) fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt::Result {
     let mut digits = [b'0'; DIGITS_MAX];
     let mut used = 0;
     // Two digits a division, from the end: 1234 is 34, then 12.
@@ -60,7 +60,7 @@ pub fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) -> fmt:
 ///
 /// When there is no room.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn write_millionths(out: &mut impl Ascii, number: u64) -> fmt::Result {
+pub(crate) fn write_millionths(out: &mut impl Ascii, number: u64) -> fmt::Result {
     write_decimal(out, number / 1_000_000)?;
     let (mut fraction, mut width) = (number % 1_000_000, 6);
     if fraction == 0 {
@@ -76,7 +76,7 @@ pub fn write_millionths(out: &mut impl Ascii, number: u64) -> fmt::Result {
 
 /// The last two digits of a number.
 #[inline]
-pub fn pair(number: u64) -> [u8; 2] {
+pub(crate) fn pair(number: u64) -> [u8; 2] {
     PAIRS.get((number % 100) as usize).copied().unwrap_or(*b"00")
 }
 
@@ -98,7 +98,7 @@ const PAIRS: [[u8; 2]; 100] = {
 ///
 /// When there is no room.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Result {
+pub(crate) fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Result {
     match address {
         IpAddr::V4(address) => write_v4(out, address),
         IpAddr::V6(address) => write!(out, "{address}"),

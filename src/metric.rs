@@ -24,22 +24,22 @@ pub struct Counter(Cell<u64>);
 
 impl Counter {
     /// Adds that many.
-    pub fn add(&self, number: u64) {
+    pub(crate) fn add(&self, number: u64) {
         self.0.set(self.0.get().wrapping_add(number));
     }
 
     /// Adds one.
-    pub fn count(&self) {
+    pub(crate) fn count(&self) {
         self.add(1);
     }
 
     /// Takes one off.
-    pub fn uncount(&self) {
+    pub(crate) fn uncount(&self) {
         self.0.set(self.0.get().saturating_sub(1));
     }
 
     /// Puts another number in its place.
-    pub fn set(&self, number: u64) {
+    pub(crate) fn set(&self, number: u64) {
         self.0.set(number);
     }
 
@@ -50,7 +50,7 @@ impl Counter {
 }
 
 /// The values of a row.
-pub trait Samples {
+pub(crate) trait Samples {
     /// Label and value of the sample at a place; `None` after the last. A counter has one, with an empty label.
     fn sample(&self, index: usize) -> Option<(&'static str, u64)>;
 }
@@ -71,15 +71,15 @@ impl<S: Samples> Samples for Option<S> {
 /// One family of samples, read from a `T`.
 pub struct MetricRow<T: 'static> {
     /// Name in the metrics.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The help, a sentence.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
     /// Type, in the format's word.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The label that tells its samples apart; empty when it has one.
-    pub label: &'static str,
+    pub(crate) label: &'static str,
     /// Where the values are.
-    pub samples: fn(&T) -> &dyn Samples,
+    pub(crate) samples: fn(&T) -> &dyn Samples,
 }
 
 /// Makes a struct of counters and its rows.

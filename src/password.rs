@@ -61,7 +61,7 @@ pub fn run(config: &Config, action: Action, out: &mut impl Write) -> Result<(), 
 /// # Errors
 ///
 /// Those of the file system.
-pub fn write(path: &Path, password: &str) -> io::Result<()> {
+pub(crate) fn write(path: &Path, password: &str) -> io::Result<()> {
     let mut file = files::make_anew(path, 0o600)?;
     writeln!(file, "{password}")?;
     file.sync_all()

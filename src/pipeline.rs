@@ -39,7 +39,7 @@ pub struct Collector<'a> {
 }
 
 /// A choice of messages for the outputs; what it leaves out is counted all the same.
-pub trait Selection: core::fmt::Debug {
+pub(crate) trait Selection: core::fmt::Debug {
     /// Whether a message goes to the outputs; `policy_intervened` where a policy of the server did not let it pass.
     fn wants(&self, event: &Event<'_>, hashes: &MessageHashes<'_>, policy_intervened: bool) -> bool;
 }
@@ -82,7 +82,7 @@ impl<'a> Collector<'a> {
 
     /// The memory of exchanges; `None` if history is off.
     #[inline]
-    pub fn history(&self) -> Option<&'a RefCell<History>> {
+    pub(crate) fn history(&self) -> Option<&'a RefCell<History>> {
         if history::BUILT { self.history } else { None }
     }
 
@@ -175,22 +175,22 @@ impl<'a> Collector<'a> {
     }
 
     /// All outputs.
-    pub fn outputs(&self) -> &'a Outlets {
+    pub(crate) fn outputs(&self) -> &'a Outlets {
         self.outputs
     }
 
     /// Hands the outputs only what is selected.
-    pub fn select(&self, selection: &'static dyn Selection) {
+    pub(crate) fn select(&self, selection: &'static dyn Selection) {
         self.selection.set(Some(selection));
     }
 
     /// Whether the outputs get only what is selected.
-    pub fn is_selective(&self) -> bool {
+    pub(crate) fn is_selective(&self) -> bool {
         self.selection.get().is_some()
     }
 
     /// Puts another filter in force.
-    pub fn set_filter(&self, filter: Filter) {
+    pub(crate) fn set_filter(&self, filter: Filter) {
         self.stages.borrow_mut().filter = filter;
     }
 
@@ -200,7 +200,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Hides who asks in this way from now on; whether it is another way than before.
-    pub fn set_privacy(&self, privacy: Option<Privacy>) -> bool {
+    pub(crate) fn set_privacy(&self, privacy: Option<Privacy>) -> bool {
         if privacy.is_some() {
             self.outputs.prepare_to_rewrite();
         }
@@ -211,7 +211,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Forgets everything with an address of a client in it: tables, pairs, exchanges, devices, alarms. Counters and series stay.
-    pub fn forget_clients(&self, health: &health::Section) {
+    pub(crate) fn forget_clients(&self, health: &health::Section) {
         self.statistics.borrow_mut().forget_clients();
         if let Some(history) = self.history {
             history.borrow_mut().forget_clients();
@@ -220,7 +220,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Watches as the section says, from now on. What was found stays unless it is off.
-    pub fn set_health(&self, section: &health::Section) {
+    pub(crate) fn set_health(&self, section: &health::Section) {
         let mut health = self.health.borrow_mut();
         match &mut *health {
             Some(health) if section.enable => health.configure(section),
@@ -229,12 +229,12 @@ impl<'a> Collector<'a> {
     }
 
     /// The findings of watching; `None` if nobody asks for it.
-    pub fn health(&self) -> Ref<'_, Option<Health>> {
+    pub(crate) fn health(&self) -> Ref<'_, Option<Health>> {
         self.health.borrow()
     }
 
     /// Some time has passed.
-    pub fn tick(&self, milliseconds: u64) {
+    pub(crate) fn tick(&self, milliseconds: u64) {
         if let Some(health) = &mut *self.health.borrow_mut() {
             health.tick(milliseconds);
             health.tell(|alarm| self.outputs.offer_alarm(alarm));
@@ -242,7 +242,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Counts from zero again.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.statistics.borrow_mut().reset();
         if let Some(history) = self.history {
             history.borrow_mut().reset_pairs();
@@ -253,22 +253,22 @@ impl<'a> Collector<'a> {
     }
 
     /// When the database in force was made, in seconds since 1970.
-    pub fn geoip_built(&self) -> Option<u64> {
+    pub(crate) fn geoip_built(&self) -> Option<u64> {
         self.stages.borrow().geoip.as_ref().map(LocationDatabase::built)
     }
 
     /// One message in how many passes.
-    pub fn sample_rate(&self) -> u64 {
+    pub(crate) fn sample_rate(&self) -> u64 {
         self.stages.borrow().filter.sample_rate()
     }
 
     /// Messages whose DNS payload could not be read to its end, by reason; they are events all the same.
-    pub fn malformed(&self) -> &Tally<Malformed> {
+    pub(crate) fn malformed(&self) -> &Tally<Malformed> {
         &self.malformed
     }
 
     /// Queries forgotten before their response came.
-    pub fn pairing_evicted(&self) -> u64 {
+    pub(crate) fn pairing_evicted(&self) -> u64 {
         self.stages.borrow().pairing.evicted()
     }
 }

@@ -159,7 +159,7 @@ pub struct Tally<R: Reason>(R::Counts);
 
 impl<R: Reason> Tally<R> {
     /// Counts `number` more for a reason.
-    pub fn add(&self, reason: impl Into<R>, number: u64) {
+    pub(crate) fn add(&self, reason: impl Into<R>, number: u64) {
         if let Some(count) = self.0.as_ref().get(reason.into().index()) {
             count.set(count.get().wrapping_add(number));
         }

@@ -90,7 +90,7 @@ macro_rules! section {
 
         impl $name {
             /// The keys that every output has.
-            pub fn output_keys(&self) -> OutputKeys<'_> {
+            pub(crate) fn output_keys(&self) -> OutputKeys<'_> {
                 OutputKeys {
                     name: self.name.as_ref().map($crate::values::Label::as_str),
                     filter: &self.filter,
@@ -131,7 +131,7 @@ macro_rules! section {
             }
 
             /// The keys that every output has.
-            pub fn output_keys(&self) -> OutputKeys<'_> {
+            pub(crate) fn output_keys(&self) -> OutputKeys<'_> {
                 OutputKeys {
                     name: self.name.as_ref().map($crate::values::Label::as_str),
                     filter: &self.filter,
@@ -177,7 +177,7 @@ pub(crate) use section;
 use crate::values::{Bounded, WhenFull};
 
 /// The values of `file-count`.
-pub type FileCount = Bounded<0, 9999>;
+pub(crate) type FileCount = Bounded<0, 9999>;
 
 /// The keys `queue`, `when-full` and `alarms`.
 #[derive(Debug, Clone, Copy)]

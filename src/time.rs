@@ -14,7 +14,7 @@ pub struct Time {
     /// Seconds since 1970; `seconds <= SECONDS_MAX`.
     pub seconds: u64,
     /// `nanoseconds < 1_000_000_000`.
-    pub nanoseconds: u32,
+    pub(crate) nanoseconds: u32,
 }
 
 /// Last second of the year 9999: later ones have no ISO 8601 form of fixed width.
@@ -29,7 +29,7 @@ impl Time {
     }
 
     /// The moment it is now; the year 1970 while the clock is not set.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Time { seconds: since.as_secs().min(SECONDS_MAX), nanoseconds: since.subsec_nanos() }
     }
@@ -42,7 +42,7 @@ impl Time {
 
 /// Time between a query and its response, at most 60 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Latency(u64);
+pub(crate) struct Latency(u64);
 
 impl Latency {
     /// Longest latency in nanoseconds: what took longer is not the same exchange.
@@ -50,7 +50,7 @@ impl Latency {
 
     /// From `asked` to `answered`; absent when negative or over 60 s.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn between(asked: Time, answered: Time) -> Option<Self> {
+    pub(crate) fn between(asked: Time, answered: Time) -> Option<Self> {
         let nanoseconds = answered.nanoseconds_total() - asked.nanoseconds_total();
         (0..=Self::MAX)
             .contains(&nanoseconds)
@@ -58,35 +58,35 @@ impl Latency {
     }
 
     /// Nanoseconds.
-    pub fn nanoseconds(self) -> u64 {
+    pub(crate) fn nanoseconds(self) -> u64 {
         self.0
     }
 
     /// Microseconds, rounded to the nearest.
-    pub fn microseconds(self) -> u64 {
+    pub(crate) fn microseconds(self) -> u64 {
         (self.0 + 500) / 1_000
     }
 
     /// Milliseconds, rounded to the nearest.
-    pub fn milliseconds(self) -> u64 {
+    pub(crate) fn milliseconds(self) -> u64 {
         (self.0 + 500_000) / 1_000_000
     }
 }
 
 /// A day of the Gregorian calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Date {
+pub(crate) struct Date {
     /// 1970 and later.
-    pub year: u64,
+    pub(crate) year: u64,
     /// 1 to 12.
-    pub month: u64,
+    pub(crate) month: u64,
     /// 1 to 31.
-    pub day: u64,
+    pub(crate) day: u64,
 }
 
 impl Date {
     /// The day that is `days` after 1970-01-01, counted in eras of 400 years that begin on a 1 March.
-    pub fn from_days(days: u64) -> Self {
+    pub(crate) fn from_days(days: u64) -> Self {
         let days = days + 719_468; // from 0000-03-01
         let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era =
@@ -117,7 +117,7 @@ const TIMESTAMP_BYTES: usize = 32;
 
 /// Makes timestamps, and remembers the text of the second: most messages are of the same as the one before.
 #[derive(Debug)]
-pub struct TimestampText {
+pub(crate) struct TimestampText {
     seconds: u64,
     date_time: [u8; DATE_TIME_BYTES],
 }
@@ -132,7 +132,7 @@ impl TimestampText {
     /// `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; the fraction is cut, not rounded.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn of(&mut self, time: Time) -> [u8; TIMESTAMP_BYTES] {
+    pub(crate) fn of(&mut self, time: Time) -> [u8; TIMESTAMP_BYTES] {
         if time.seconds != self.seconds {
             *self = TimestampText { seconds: time.seconds, date_time: date_time(time, b'T') };
         }
@@ -152,7 +152,7 @@ impl TimestampText {
 /// # Errors
 ///
 /// When there is no room.
-pub fn write_timestamp(out: &mut impl Ascii, time: Time) -> fmt::Result {
+pub(crate) fn write_timestamp(out: &mut impl Ascii, time: Time) -> fmt::Result {
     out.write_ascii(&TimestampText::default().of(time))
 }
 
@@ -161,7 +161,7 @@ pub fn write_timestamp(out: &mut impl Ascii, time: Time) -> fmt::Result {
 /// # Errors
 ///
 /// When there is no room.
-pub fn write_log_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
+pub(crate) fn write_log_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
     out.write_ascii(&date_time(time, b'T'))?;
     out.write_char('.')?;
     write_padded(out, u64::from(time.nanoseconds / 1_000_000), 3)?;
@@ -173,7 +173,7 @@ pub fn write_log_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
 /// # Errors
 ///
 /// When there is no room.
-pub fn write_comma_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
+pub(crate) fn write_comma_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
     out.write_ascii(&date_time(time, b' '))?;
     out.write_char(',')?;
     write_padded(out, u64::from(time.nanoseconds / 1_000_000), 3)
@@ -184,7 +184,7 @@ pub fn write_comma_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
 /// # Errors
 ///
 /// When there is no room.
-pub fn write_month_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
+pub(crate) fn write_month_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
     const MONTHS: [&[u8; 3]; 12] =
         [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
     let date = Date::from_days(time.seconds / 86_400);
@@ -198,7 +198,7 @@ pub fn write_month_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
 }
 
 /// Writes a latency in seconds with three decimals, rounded.
-pub fn write_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
+pub(crate) fn write_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
     let milliseconds = latency.milliseconds();
     write_decimal(out, milliseconds / 1_000)?;
     out.write_char('.')?;
@@ -210,7 +210,7 @@ pub fn write_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
 /// # Errors
 ///
 /// When there is no room.
-pub fn write_short_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
+pub(crate) fn write_short_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
     write_millionths(out, latency.microseconds())
 }
 

@@ -92,7 +92,7 @@ fn patterns() -> Filter {
 
 /// The stages of a message, with patterns that look at everything.
 fn stages(pairing: usize) -> Stages {
-    Stages { pairing: Pairing::with_exchanges(pairing), filter: patterns(), geoip: None, privacy: None }
+    Stages::new(Pairing::with_exchanges(pairing), patterns())
 }
 
 /// The database of tests/data, when this build knows databases.

@@ -26,18 +26,18 @@ use crate::wire::iana::MessageType;
 /// Which kinds of messages are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the message of its name")]
-pub struct RecordedKinds {
-    pub client_query: bool,
-    pub client_response: bool,
-    pub resolver_query: bool,
-    pub resolver_response: bool,
-    pub forwarder_query: bool,
-    pub forwarder_response: bool,
+pub(crate) struct RecordedKinds {
+    pub(crate) client_query: bool,
+    pub(crate) client_response: bool,
+    pub(crate) resolver_query: bool,
+    pub(crate) resolver_response: bool,
+    pub(crate) forwarder_query: bool,
+    pub(crate) forwarder_response: bool,
 }
 
 impl RecordedKinds {
     /// All of them.
-    pub const EVERY: Self = RecordedKinds {
+    pub(crate) const EVERY: Self = RecordedKinds {
         client_query: true,
         client_response: true,
         resolver_query: true,
@@ -75,7 +75,7 @@ pub(super) struct Classifier {
 }
 
 impl Classifier {
-    pub fn new(identity: &str, records: RecordedKinds) -> Self {
+    pub(crate) fn new(identity: &str, records: RecordedKinds) -> Self {
         Classifier {
             // What is beyond does not count anywhere.
             identity: identity.bytes().take(IDENTITY_BYTES).collect(),
@@ -87,12 +87,12 @@ impl Classifier {
         }
     }
 
-    pub fn set_local(&mut self, addresses: &[IpAddr], subnets: &[Subnet]) {
+    pub(crate) fn set_local(&mut self, addresses: &[IpAddr], subnets: &[Subnet]) {
         self.local = addresses.iter().copied().take(SNIFFER_ADDRESSES).collect();
         self.subnets = subnets.iter().copied().take(SNIFFER_ADDRESSES).collect();
     }
 
-    pub fn assume_server_side(&mut self, is_server_side: bool) {
+    pub(crate) fn assume_server_side(&mut self, is_server_side: bool) {
         self.is_server_side = is_server_side;
     }
 
@@ -102,13 +102,13 @@ impl Classifier {
     }
 
     /// Whether an address, which is not this machine's, is near: in a subnet of the interface.
-    pub fn is_near(&self, address: IpAddr) -> bool {
+    pub(crate) fn is_near(&self, address: IpAddr) -> bool {
         self.subnets.iter().any(|subnet| subnet.contains(address))
     }
 
     /// Hands on a DNS payload as a data frame.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn message(
+    pub(crate) fn message(
         &mut self,
         tuple: FiveTuple,
         time: Option<Time>,
@@ -140,7 +140,7 @@ impl Classifier {
 
     /// Hands on a DNS payload, or counts why not.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn message_or_count(
+    pub(crate) fn message_or_count(
         &mut self,
         tuple: FiveTuple,
         time: Option<Time>,

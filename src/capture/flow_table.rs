@@ -43,12 +43,12 @@ struct Entry<T> {
 
 impl<T: Clone> FlowTable<T> {
     /// Bytes of a table for that many flows.
-    pub const fn cost(flows: usize) -> usize {
+    pub(crate) const fn cost(flows: usize) -> usize {
         flows * size_of::<Entry<T>>() + flows.next_power_of_two() * size_of::<u32>()
     }
 
     /// An empty table for that many flows, at least one.
-    pub fn new(flows: usize) -> Self {
+    pub(crate) fn new(flows: usize) -> Self {
         let last = flows.saturating_sub(1) as u32;
         let empty = Entry { flow: None, bucket: 0, next: NONE, older: NONE, newer: NONE };
         let mut entries = limits::table(flows, empty);
@@ -67,7 +67,7 @@ impl<T: Clone> FlowTable<T> {
 
     /// Where a flow is, if it is known.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn find(&self, tuple: &FiveTuple) -> Option<u32> {
+    pub(crate) fn find(&self, tuple: &FiveTuple) -> Option<u32> {
         let mut at = *self.buckets.get(self.bucket(tuple) as usize)?;
         while let Some(entry) = self.entry(at) {
             if entry.flow.as_ref().is_some_and(|(known, _)| known == tuple) {
@@ -79,12 +79,12 @@ impl<T: Clone> FlowTable<T> {
     }
 
     /// The place that the next new flow will take, with the flow that will be forgotten for it.
-    pub fn oldest(&self) -> (u32, Option<&T>) {
+    pub(crate) fn oldest(&self) -> (u32, Option<&T>) {
         (self.oldest, self.get(self.oldest))
     }
 
     /// Puts a flow into the oldest place, which becomes the newest, and gives that place.
-    pub fn insert(&mut self, tuple: FiveTuple, flow: T) -> u32 {
+    pub(crate) fn insert(&mut self, tuple: FiveTuple, flow: T) -> u32 {
         let at = self.oldest;
         self.unchain(at);
         let bucket = self.bucket(&tuple);
@@ -97,7 +97,7 @@ impl<T: Clone> FlowTable<T> {
     }
 
     /// Forgets all flows.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.buckets.fill(NONE);
         for entry in &mut self.entries {
             (entry.flow, entry.next) = (None, NONE);
@@ -105,22 +105,22 @@ impl<T: Clone> FlowTable<T> {
     }
 
     /// The flow at a place.
-    pub fn get(&self, at: u32) -> Option<&T> {
+    pub(crate) fn get(&self, at: u32) -> Option<&T> {
         self.entry(at)?.flow.as_ref().map(|(_, flow)| flow)
     }
 
     /// The flow at a place, to change it.
-    pub fn get_mut(&mut self, at: u32) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
         self.entry_mut(at)?.flow.as_mut().map(|(_, flow)| flow)
     }
 
     /// Who speaks to whom in the flow at a place.
-    pub fn tuple(&self, at: u32) -> Option<FiveTuple> {
+    pub(crate) fn tuple(&self, at: u32) -> Option<FiveTuple> {
         self.entry(at)?.flow.as_ref().map(|(tuple, _)| *tuple)
     }
 
     /// Makes a flow the last to be forgotten.
-    pub fn make_newest(&mut self, at: u32) {
+    pub(crate) fn make_newest(&mut self, at: u32) {
         if self.newest == at {
             return;
         }
@@ -138,7 +138,7 @@ impl<T: Clone> FlowTable<T> {
     }
 
     /// Makes a flow the first to be forgotten.
-    pub fn make_oldest(&mut self, at: u32) {
+    pub(crate) fn make_oldest(&mut self, at: u32) {
         if self.oldest == at {
             return;
         }

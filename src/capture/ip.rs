@@ -9,25 +9,25 @@ use crate::wire::cursor::Cursor;
 /// An IP packet without its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Datagram<'a> {
-    pub source: IpAddr,
-    pub destination: IpAddr,
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
     /// The protocol of the payload.
-    pub protocol: u8,
+    pub(crate) protocol: u8,
     /// Where the payload belongs, when it is a part.
-    pub fragment: Option<Fragment>,
+    pub(crate) fragment: Option<Fragment>,
     /// As much as the header says; less when the packet was cut.
-    pub payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 /// A part of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
     /// The fields that all parts have in common.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Bytes before it.
-    pub offset: usize,
+    pub(crate) offset: usize,
     /// Whether it is the last.
-    pub is_last: bool,
+    pub(crate) is_last: bool,
 }
 
 /// Headers of links and tunnels that are stepped over: VLAN tags, PPPoE, GRE, IP in IP.
@@ -73,7 +73,7 @@ pub(super) fn sender(frame: &[u8]) -> Option<(IpAddr, [u8; 6])> {
 impl<'a> Datagram<'a> {
     /// Reads the headers of a packet, through tunnels to the innermost IP header.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn parse(link: LinkLayer, bytes: &'a [u8]) -> Result<Self, Ignored> {
+    pub(crate) fn parse(link: LinkLayer, bytes: &'a [u8]) -> Result<Self, Ignored> {
         let (mut link, mut rest) = (link, Cursor::new(bytes));
         for _ in 0..LAYERS {
             link = match link {
@@ -238,7 +238,7 @@ impl<'a> Datagram<'a> {
     }
 
     /// Steps over what is before the transport header in a datagram that was put together.
-    pub fn step_over_extensions(self) -> Result<Self, Ignored> {
+    pub(crate) fn step_over_extensions(self) -> Result<Self, Ignored> {
         let Datagram { mut protocol, payload, .. } = self;
         let mut rest = Cursor::new(payload);
         for _ in 0..EXTENSIONS {

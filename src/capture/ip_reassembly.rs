@@ -62,11 +62,11 @@ enum Progress {
 
 impl IpReassembler {
     /// Bytes of the table.
-    pub const fn cost(limits: &Limits) -> usize {
+    pub(crate) const fn cost(limits: &Limits) -> usize {
         limits.datagrams * (SNIFFER_DATAGRAM_BYTES + size_of::<Option<PartialDatagram>>())
     }
 
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         IpReassembler {
             slots: limits::table(limits.datagrams, None),
             deadline: u64::MAX,
@@ -76,7 +76,7 @@ impl IpReassembler {
 
     /// Takes a fragment; gives the datagram when it is the one that was missing. `count` counts
     /// others that made room for it.
-    pub fn take(
+    pub(crate) fn take(
         &mut self,
         datagram: &Datagram<'_>,
         clock: u64,
@@ -132,12 +132,12 @@ impl IpReassembler {
     }
 
     /// When [`expire`](Self::expire) is to be called at the latest.
-    pub fn deadline(&self) -> Option<u64> {
+    pub(crate) fn deadline(&self) -> Option<u64> {
         Some(self.deadline).filter(|deadline| *deadline < u64::MAX)
     }
 
     /// Gives up what has waited long enough.
-    pub fn expire(&mut self, clock: u64, count: &dyn Fn(Ignored)) {
+    pub(crate) fn expire(&mut self, clock: u64, count: &dyn Fn(Ignored)) {
         if clock < self.deadline {
             return;
         }
@@ -156,7 +156,7 @@ impl IpReassembler {
     }
 
     /// The end of a capture: counts what is incomplete, and forgets it.
-    pub fn finish(&mut self, count: &dyn Fn(Ignored)) {
+    pub(crate) fn finish(&mut self, count: &dyn Fn(Ignored)) {
         self.slots.iter_mut().filter_map(Option::take).for_each(|_| count(Ignored::Fragment));
         self.deadline = u64::MAX;
     }

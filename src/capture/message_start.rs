@@ -36,7 +36,7 @@ const RECORD_BYTES: usize = 11;
 impl Start {
     /// Looks at bytes of a stream, up to where something is missing.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut rest = Cursor::new(bytes);
         let mut is_message = false;
         loop {

@@ -39,8 +39,9 @@ use ip_reassembly::IpReassembler;
 use tcp_reassembly::TcpReassembler;
 use transport::Transport;
 
-pub use classify::RecordedKinds;
-pub use pcap::{PcapBlock, PcapReader, Unreadable, is_pcap};
+pub(crate) use classify::RecordedKinds;
+pub(crate) use pcap::is_pcap;
+pub use pcap::{PcapBlock, PcapReader, Unreadable};
 
 /// VXLAN headers that are stepped over.
 const TUNNELS: usize = 2;
@@ -75,11 +76,11 @@ pub struct Captured<'a> {
 #[derive(Clone, Debug)]
 pub struct DissectorSettings {
     /// Ports that carry DNS, on either side.
-    pub ports: heapless::Vec<u16, { limits::SNIFFER_PORTS }>,
+    pub(crate) ports: heapless::Vec<u16, { limits::SNIFFER_PORTS }>,
     /// The identity that messages get.
-    pub identity: String,
+    pub(crate) identity: String,
     /// Which kinds of messages are made.
-    pub records: RecordedKinds,
+    pub(crate) records: RecordedKinds,
 }
 
 impl Default for DissectorSettings {
@@ -143,7 +144,7 @@ reasons! {
 
 impl Dissector {
     /// Bytes of its tables.
-    pub const fn cost(limits: &Limits) -> usize {
+    pub(crate) const fn cost(limits: &Limits) -> usize {
         IpReassembler::cost(limits) + TcpReassembler::cost(limits) + classify::FRAME_BYTES
     }
 
@@ -163,7 +164,7 @@ impl Dissector {
     }
 
     /// Whether every message is told as the server's end of it sees it: where nobody says which addresses are ours.
-    pub fn assume_server_side(&mut self, is_server_side: bool) {
+    pub(crate) fn assume_server_side(&mut self, is_server_side: bool) {
         self.classifier.assume_server_side(is_server_side);
     }
 
@@ -178,7 +179,7 @@ impl Dissector {
     }
 
     /// The address and the MAC of the neighbour that sent a packet; `None` if it came from further away, or not over Ethernet.
-    pub fn neighbour(&self, captured: &Captured<'_>) -> Option<(IpAddr, [u8; 6])> {
+    pub(crate) fn neighbour(&self, captured: &Captured<'_>) -> Option<(IpAddr, [u8; 6])> {
         let is_ethernet = captured.link == LinkLayer::Ethernet;
         let sender = if is_ethernet { ip::sender(captured.bytes) } else { None };
         sender.filter(|(address, _)| self.classifier.is_near(*address))
@@ -186,13 +187,13 @@ impl Dissector {
 
     /// When [`expire`](Self::expire) is to be called at the latest, on the clock of the packets; `None` while nothing
     /// waits.
-    pub fn deadline(&self) -> Option<u64> {
+    pub(crate) fn deadline(&self) -> Option<u64> {
         let deadlines = [self.tcp_reassembler.deadline(), self.ip_reassembler.deadline()];
         deadlines.into_iter().flatten().min()
     }
 
     /// Gives up what has waited too long for its missing parts.
-    pub fn expire(&mut self, clock: u64, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
+    pub(crate) fn expire(&mut self, clock: u64, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
         self.ip_reassembler.expire(clock, ignored);
         let Dissector { classifier, tcp_reassembler, .. } = self;
         tcp_reassembler.expire(clock, ignored, &mut |tuple, time, payload| {
@@ -201,7 +202,7 @@ impl Dissector {
     }
 
     /// The end of a capture: reads of what waits what can be read, counts the rest, and forgets all connections.
-    pub fn finish(&mut self, clock: u64, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
+    pub(crate) fn finish(&mut self, clock: u64, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
         self.ip_reassembler.finish(ignored);
         let Dissector { classifier, tcp_reassembler, .. } = self;
         tcp_reassembler.finish(clock, ignored, &mut |tuple, time, payload| {

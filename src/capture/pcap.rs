@@ -79,7 +79,7 @@ pub enum Unreadable {
 
 impl Unreadable {
     /// As what it is counted.
-    pub fn reason(self) -> Ignored {
+    pub(crate) fn reason(self) -> Ignored {
         match self {
             Unreadable::Link(_) | Unreadable::Interface(_) => Ignored::Other,
             Unreadable::Time | Unreadable::Header => Ignored::Malformed,
@@ -106,7 +106,7 @@ impl fmt::Display for Unreadable {
 }
 
 /// Whether a file that begins so is a [`PcapReader`].
-pub fn is_pcap(first: [u8; 4]) -> bool {
+pub(crate) fn is_pcap(first: [u8; 4]) -> bool {
     let magic = u32::from_le_bytes(first);
     magic == SECTION || pcap_kind(magic).is_some()
 }
@@ -278,7 +278,7 @@ impl PcapReader {
     }
 
     /// Milliseconds since 1970 of the last packet with a time; 0 before the first.
-    pub fn clock(&self) -> u64 {
+    pub(crate) fn clock(&self) -> u64 {
         self.clock
     }
 
@@ -424,15 +424,15 @@ fn resolution(option: u8) -> Option<u64> {
 
 /// Kinds of links, by the registry of the same draft.
 mod link_kind {
-    pub const NULL: i32 = 0;
-    pub const ETHERNET: i32 = 1;
-    pub const PPP: i32 = 9;
-    pub const PPP_SERIAL: i32 = 50;
-    pub const PPPOE_SESSION: i32 = 51;
-    pub const LOOP: i32 = 108;
-    pub const SLL: i32 = 113;
-    pub const NFLOG: i32 = 239;
-    pub const SLL2: i32 = 276;
+    pub(crate) const NULL: i32 = 0;
+    pub(crate) const ETHERNET: i32 = 1;
+    pub(crate) const PPP: i32 = 9;
+    pub(crate) const PPP_SERIAL: i32 = 50;
+    pub(crate) const PPPOE_SESSION: i32 = 51;
+    pub(crate) const LOOP: i32 = 108;
+    pub(crate) const SLL: i32 = 113;
+    pub(crate) const NFLOG: i32 = 239;
+    pub(crate) const SLL2: i32 = 276;
 }
 
 /// A packet as the dissector takes it: after the header of its link, where that is of this format alone.

@@ -102,11 +102,11 @@ type Count<'c> = dyn Fn(Ignored) + 'c;
 
 impl TcpReassembler {
     /// Bytes of the tables.
-    pub const fn cost(limits: &Limits) -> usize {
+    pub(crate) const fn cost(limits: &Limits) -> usize {
         limits.flow_blocks * (BLOCK_BYTES + size_of::<Hold>()) + FlowTable::<Flow>::cost(limits.flows)
     }
 
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         let free = Hold { flow: None, since: 0, parts: heapless::Vec::new() };
         TcpReassembler {
             flows: FlowTable::new(limits.flows),
@@ -118,7 +118,7 @@ impl TcpReassembler {
 
     /// Takes a segment, captured at `time` and `clock`; hands on the messages that it completes.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn take(
+    pub(crate) fn take(
         &mut self,
         tuple: FiveTuple,
         segment: &TcpSegment<'_>,
@@ -172,12 +172,12 @@ impl TcpReassembler {
     }
 
     /// When [`expire`](Self::expire) is to be called at the latest, on the clock of the packets.
-    pub fn deadline(&self) -> Option<u64> {
+    pub(crate) fn deadline(&self) -> Option<u64> {
         Some(self.deadline).filter(|deadline| *deadline < u64::MAX)
     }
 
     /// Gives up what has waited long enough.
-    pub fn expire(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+    pub(crate) fn expire(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
         if clock < self.deadline {
             return;
         }
@@ -192,7 +192,7 @@ impl TcpReassembler {
     }
 
     /// The end of a capture: reads of what is held what can be read, and forgets all flows.
-    pub fn finish(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+    pub(crate) fn finish(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
         for at in 0..self.holds.len() {
             if let Some(flow) = self.holds.get(at).and_then(|hold| hold.flow) {
                 self.read_what_is_held(flow, clock, count, emit);

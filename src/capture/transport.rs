@@ -17,14 +17,14 @@ pub(super) enum Transport<'a> {
 pub(super) struct TcpSegment<'a> {
     ports: (u16, u16),
     /// Number of its first byte.
-    pub sequence: u32,
+    pub(crate) sequence: u32,
     /// SYN: it begins the connection, and its number is that before the first byte.
-    pub syn: bool,
+    pub(crate) syn: bool,
     /// FIN or RST: it ends the connection.
-    pub fin: bool,
+    pub(crate) fin: bool,
     /// ACK: the number after the last byte that the sender of this segment has got.
-    pub acknowledged: Option<u32>,
-    pub payload: &'a [u8],
+    pub(crate) acknowledged: Option<u32>,
+    pub(crate) payload: &'a [u8],
 }
 
 /// The Ethernet frame in a datagram of VXLAN (RFC 7348, 5): a flag that says so, and a number of the network.
@@ -48,7 +48,7 @@ pub(super) fn vxlan_payload<'a>(datagram: &Datagram<'a>, dns_ports: &[u16]) -> O
 impl<'a> Transport<'a> {
     /// Reads the header of a datagram that is whole.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn parse(datagram: &Datagram<'a>) -> Result<Self, Ignored> {
+    pub(crate) fn parse(datagram: &Datagram<'a>) -> Result<Self, Ignored> {
         let rest = Cursor::new(datagram.payload);
         match datagram.protocol {
             UDP => Transport::parse_udp(rest).ok_or(Ignored::Malformed),
@@ -93,7 +93,7 @@ impl<'a> Transport<'a> {
     }
 
     /// Who speaks to whom.
-    pub fn five_tuple(&self, datagram: &Datagram<'_>) -> FiveTuple {
+    pub(crate) fn five_tuple(&self, datagram: &Datagram<'_>) -> FiveTuple {
         let (protocol, (source, destination)) = match self {
             Transport::Udp { ports, .. } => (Protocol::UDP, *ports),
             Transport::Tcp(segment) => (Protocol::TCP, segment.ports),

@@ -24,7 +24,7 @@ impl ExitClass {
 
 /// One error, shown as `FILE:LINE:COLUMN: KEY: what is wrong; allowed: what is`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     /// The file as it was named.
     file: String,
     /// Line and column, counted from one, columns in characters; `None` if the file could not be read.
@@ -66,12 +66,12 @@ impl ConfigError {
     }
 
     /// Whose fault it is.
-    pub const fn class(&self) -> ExitClass {
+    pub(crate) const fn class(&self) -> ExitClass {
         self.class
     }
 
     /// The dotted key, as it is named in the message; empty when the text is no TOML at all.
-    pub fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         &self.key
     }
 

@@ -12,8 +12,10 @@ mod document;
 mod error;
 mod reload;
 
-pub use error::{ConfigError, ConfigErrors, ExitClass};
-pub use reload::{Reload, TAKEN_OVER, changed_keys, refusal};
+pub(crate) use error::ConfigError;
+pub use error::ConfigErrors;
+pub use error::ExitClass;
+pub(crate) use reload::{Reload, refusal};
 
 use crate::format::encoding;
 use crate::message::{filter, geoip, privacy};
@@ -79,17 +81,17 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CommandLine {
     /// `-l`: address of the TCP listener.
-    pub listen: Option<ListenAddress>,
+    pub(crate) listen: Option<ListenAddress>,
     /// `-p`: port of the TCP listener.
-    pub port: Option<ListenPort>,
+    pub(crate) port: Option<ListenPort>,
     /// `-u`: the Unix socket, switched on.
-    pub unix: Option<FilePath>,
+    pub(crate) unix: Option<FilePath>,
     /// `-i`: the sniffer, switched on for an interface.
-    pub interface: Option<Text>,
+    pub(crate) interface: Option<Text>,
     /// `-r`: a capture to replay.
-    pub replay: Option<FilePath>,
+    pub(crate) replay: Option<FilePath>,
     /// `-v`: log debug lines; never lowers what the file says.
-    pub verbose: bool,
+    pub(crate) verbose: bool,
 }
 
 impl Config {
@@ -106,7 +108,7 @@ impl Config {
     ///
     /// # Errors
     /// Those of [`Config::load`].
-    pub fn load_again(&self, path: &Path, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
+    pub(crate) fn load_again(&self, path: &Path, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
         Config::load_with(path, overlay, |new, _, _| {
             for (is_filed, secret, old) in [
                 (new.web_api.api_key_file.is_some(), &mut new.web_api.api_key, &self.web_api.api_key),
@@ -157,7 +159,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything wrong with the words.
-    pub fn parse_under(text: &str, name: &str, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
+    pub(crate) fn parse_under(text: &str, name: &str, overlay: &CommandLine) -> Result<Config, ConfigErrors> {
         let mut document = ConfigDocument::parse(text, name)?;
         let mut errors = Vec::new();
         let config = Config::settle(&mut document, overlay, &mut errors);
@@ -311,7 +313,7 @@ impl Config {
 
     /// Puts texts that begin with a dotted key and `: ` in the order in which the keys are in the file, with file, line
     /// and column before those that are there.
-    pub fn locate(&self, texts: &mut [String]) {
+    pub(crate) fn locate(&self, texts: &mut [String]) {
         let Some(path) = &self.file else { return };
         let Some(text) =
             files::read_whole(path, FILE_MAX).ok().and_then(|bytes| String::from_utf8(bytes).ok())
@@ -347,7 +349,7 @@ pub struct RawConfig(BTreeMap<String, RawValue>);
 
 impl RawConfig {
     /// The table.
-    pub fn table(&self) -> &BTreeMap<String, RawValue> {
+    pub(crate) fn table(&self) -> &BTreeMap<String, RawValue> {
         &self.0
     }
 }

@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 
 /// The changes between two configurations, by key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reload {
+pub(crate) struct Reload {
     /// Taken over at once.
-    pub taken: Vec<String>,
+    pub(crate) taken: Vec<String>,
     /// In force after a restart.
-    pub needs_restart: Vec<String>,
+    pub(crate) needs_restart: Vec<String>,
 }
 
 impl Reload {
     /// The changes from the old configuration to the new one; what waits for a restart is named until there is one.
-    pub fn between(old: &Config, new: &Config) -> Reload {
+    pub(crate) fn between(old: &Config, new: &Config) -> Reload {
         let mut taken = changed_keys(old.written.table(), new.written.table());
         taken.retain(|key| is_taken_over(key));
         let mut needs_restart = changed_keys(old.started.table(), new.written.table());
@@ -26,7 +26,7 @@ impl Reload {
 
 /// The keys and sections a SIGHUP takes over. Certificates are read again even when their names stay.
 /// `*` stands for any section.
-pub const TAKEN_OVER: &[&str] = &[
+pub(crate) const TAKEN_OVER: &[&str] = &[
     "filter",
     "*.filter",
     "geoip",
@@ -46,7 +46,10 @@ pub const TAKEN_OVER: &[&str] = &[
 ];
 
 /// The dotted keys whose values differ, in alphabetical order; an array is one value, unless it is of as many tables as before.
-pub fn changed_keys(old: &BTreeMap<String, RawValue>, new: &BTreeMap<String, RawValue>) -> Vec<String> {
+pub(crate) fn changed_keys(
+    old: &BTreeMap<String, RawValue>,
+    new: &BTreeMap<String, RawValue>,
+) -> Vec<String> {
     let mut changed = Vec::new();
     compare("", old, new, &mut changed);
     changed.sort();
@@ -58,7 +61,7 @@ pub fn changed_keys(old: &BTreeMap<String, RawValue>, new: &BTreeMap<String, Raw
 const PROTECTIONS: &[&str] = &["filter", "*.filter", "privacy", "*.access-control-list", "*.tls-client-ca"];
 
 /// Why the file as it is now is not taken over in place of the one in force: it is empty, or a protection has vanished.
-pub fn refusal(in_force: &Config, new: &Config) -> Option<String> {
+pub(crate) fn refusal(in_force: &Config, new: &Config) -> Option<String> {
     let (old, new_table) = (in_force.written.table(), new.written.table());
     if new_table.is_empty() && !old.is_empty() {
         return Some("the file holds no key".to_owned());

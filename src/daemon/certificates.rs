@@ -12,8 +12,8 @@ use crate::process::StartError;
 use crate::values::KeyError;
 
 /// Everything that is read again: certificates, and the access list of an input.
-pub struct Certificates {
-    pub web_api: Option<Server>,
+pub(crate) struct Certificates {
+    pub(crate) web_api: Option<Server>,
     inputs: Vec<(&'static str, Rc<dyn Reloadable>)>,
     outputs: OutputCertificates,
 }
@@ -24,7 +24,7 @@ impl Certificates {
     /// # Errors
     ///
     /// The fault of the first file that is of no use.
-    pub fn load(config: &Config, inputs: &[InputPlan], outputs: &[Plan]) -> Result<Self, StartError> {
+    pub(crate) fn load(config: &Config, inputs: &[InputPlan], outputs: &[Plan]) -> Result<Self, StartError> {
         let api = &config.web_api;
         let web_api = if api.enable { Server::load(&api.tls()) } else { Ok(None) };
         let inputs = inputs.iter().filter_map(|plan| Some((plan.name, plan.source.reloadable()?)));
@@ -36,7 +36,7 @@ impl Certificates {
     }
 
     /// Reads all files again. What is of no use is named in the log, and what was in force stays so.
-    pub fn reload(&self, config: &Config) {
+    pub(crate) fn reload(&self, config: &Config) {
         let tls = config.web_api.tls();
         if let Some(server) = self.web_api.as_ref().filter(|_| tls.is_on()) {
             complain("web-api", server.reload(&tls));

@@ -56,7 +56,7 @@ pub fn run(config: Config, overlay: CommandLine) -> Result<(), StartError> {
 /// # Errors
 ///
 /// Those of [`run`].
-pub fn print(config: Config, selection: &'static dyn Selection) -> Result<(), StartError> {
+pub(crate) fn print(config: Config, selection: &'static dyn Selection) -> Result<(), StartError> {
     run_with(config, CommandLine::default(), Some(selection))
 }
 

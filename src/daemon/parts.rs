@@ -32,22 +32,22 @@ use crate::sys::files as sys_files;
 use crate::sys::privileges::Identity;
 
 /// Sockets and files, open, before anything runs.
-pub struct Sockets {
-    pub inputs: Vec<InputPlan>,
-    pub outputs: Vec<Plan>,
-    pub web_api: Vec<TcpListener>,
-    pub geoip: Option<LocationDatabase>,
+pub(crate) struct Sockets {
+    pub(crate) inputs: Vec<InputPlan>,
+    pub(crate) outputs: Vec<Plan>,
+    pub(crate) web_api: Vec<TcpListener>,
+    pub(crate) geoip: Option<LocationDatabase>,
     /// The database of networks.
-    pub networks: Option<NetworkDatabase>,
-    pub privacy: Option<Privacy>,
-    pub status_rules: StatusRules,
+    pub(crate) networks: Option<NetworkDatabase>,
+    pub(crate) privacy: Option<Privacy>,
+    pub(crate) status_rules: StatusRules,
     /// `None` once they are in force.
-    pub filters: Option<Filters>,
+    pub(crate) filters: Option<Filters>,
 }
 
 impl Sockets {
     /// Opens what the configuration enables.
-    pub fn open(config: &Config, identity: &Identity) -> Result<Self, StartError> {
+    pub(crate) fn open(config: &Config, identity: &Identity) -> Result<Self, StartError> {
         let limits = Limits::resolve(&config.limits);
         let api = &config.web_api;
         let mut sockets = Sockets {
@@ -77,19 +77,23 @@ impl Sockets {
 }
 
 /// The inputs that are enabled; nothing is bound yet.
-pub fn inputs(config: &Config, limits: &Limits) -> Result<Vec<InputPlan>, StartError> {
+pub(crate) fn inputs(config: &Config, limits: &Limits) -> Result<Vec<InputPlan>, StartError> {
     let plans = config.input.plans(&InputPlanContext { limits, input: &config.input });
     plans.map_err(|(path, error)| StartError(format!("input.{path}{error}")))
 }
 
 /// The outputs that are enabled, opened as far as they can be; files go to `identity`.
-pub fn plans(config: &Config, limits: &Limits, identity: Option<&Identity>) -> Result<Vec<Plan>, StartError> {
+pub(crate) fn plans(
+    config: &Config,
+    limits: &Limits,
+    identity: Option<&Identity>,
+) -> Result<Vec<Plan>, StartError> {
     let plans = config.output.plans(&PlanContext { limits, identity });
     plans.map_err(|(path, error)| StartError(format!("output.{path}{error}")))
 }
 
 /// The sections of all filters, to be read elsewhere.
-pub struct FilterSections {
+pub(crate) struct FilterSections {
     all: filter::Section,
     /// Those of the outputs that have one: path, name, section.
     outputs: Vec<(String, String, filter::Section)>,
@@ -97,7 +101,7 @@ pub struct FilterSections {
 
 impl FilterSections {
     /// Those of a configuration.
-    pub fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         let own =
             config.output.enabled().filter(|(_, kind)| *kind.keys().filter != filter::Section::default());
         let outputs =
@@ -107,7 +111,7 @@ impl FilterSections {
 }
 
 /// The filter that all messages pass, and those of the outputs that have one.
-pub struct Filters {
+pub(crate) struct Filters {
     all: Filter,
     /// By the name of the output.
     outputs: Vec<(String, Filter)>,
@@ -119,7 +123,7 @@ impl Filters {
     /// # Errors
     ///
     /// The key whose file cannot be read.
-    pub fn load(sections: &FilterSections) -> Result<Self, StartError> {
+    pub(crate) fn load(sections: &FilterSections) -> Result<Self, StartError> {
         let load = |path: &str, section: &filter::Section| {
             Filter::load(section).map_err(|fault| StartError(format!("{path}.{}: {}", fault.key, fault.text)))
         };
@@ -130,12 +134,12 @@ impl Filters {
     }
 
     /// Bytes of the lists of names.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         self.all.cost() + self.outputs.iter().map(|(_, filter)| filter.cost()).sum::<usize>()
     }
 
     /// Puts them in force.
-    pub fn apply(mut self, collector: &Collector<'_>) {
+    pub(crate) fn apply(mut self, collector: &Collector<'_>) {
         collector.set_filter(self.all);
         collector.outputs().set_filters(|name| {
             let at = self.outputs.iter().position(|(own, _)| own == name)?;
@@ -145,7 +149,7 @@ impl Filters {
 }
 
 /// The marks of a blocked response: the lists of names are read.
-pub fn status_rules(config: &Config) -> Result<StatusRules, StartError> {
+pub(crate) fn status_rules(config: &Config) -> Result<StatusRules, StartError> {
     let (addresses, lists) = (&config.statistics.blocked_addresses, &config.statistics.blocked_names);
     let names = if history::BUILT && config.history.enable && !lists.is_empty() {
         let names = NameSet::read(&mut lists.iter().map(|path| File::open(&**path)));
@@ -157,53 +161,53 @@ pub fn status_rules(config: &Config) -> Result<StatusRules, StartError> {
 }
 
 /// The monotonic clock in milliseconds, since the first call.
-pub fn monotonic_ms() -> u64 {
+pub(crate) fn monotonic_ms() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The database that is enabled, opened.
-pub fn geoip(config: &Config) -> Result<Option<LocationDatabase>, StartError> {
+pub(crate) fn geoip(config: &Config) -> Result<Option<LocationDatabase>, StartError> {
     LocationDatabase::load(&config.geoip)
         .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
 }
 
 /// The database of networks that is enabled, opened.
-pub fn networks(config: &Config) -> Result<Option<NetworkDatabase>, StartError> {
+pub(crate) fn networks(config: &Config) -> Result<Option<NetworkDatabase>, StartError> {
     NetworkDatabase::load(&config.geoip)
         .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
 }
 
 /// The way in which clients are hidden, with its key.
-pub fn privacy(config: &Config) -> Result<Option<Privacy>, StartError> {
+pub(crate) fn privacy(config: &Config) -> Result<Option<Privacy>, StartError> {
     Privacy::load(&config.privacy)
         .map_err(|fault| StartError(format!("privacy.{}: {}", fault.key, fault.text)))
 }
 
 /// A path for a message.
-pub fn shown(path: Option<&Path>) -> String {
+pub(crate) fn shown(path: Option<&Path>) -> String {
     path.unwrap_or(Path::new("")).display().to_string()
 }
 
 /// The tables, the same for the whole life of the process.
-pub struct ProcessTables {
+pub(crate) struct ProcessTables {
     /// Outputs and statistics.
-    pub stage: &'static TaskContext,
-    pub receiver: Receiver<'static>,
-    pub certificates: Certificates,
-    pub inputs: Vec<InputCounters>,
-    pub api: http::Settings,
-    pub api_stop: http::Stop,
+    pub(crate) stage: &'static TaskContext,
+    pub(crate) receiver: Receiver<'static>,
+    pub(crate) certificates: Certificates,
+    pub(crate) inputs: Vec<InputCounters>,
+    pub(crate) api: http::Settings,
+    pub(crate) api_stop: http::Stop,
     /// The task that saves the history, until it runs.
-    pub saver: RefCell<Option<Saver>>,
-    pub saver_control: Option<SaverControl>,
+    pub(crate) saver: RefCell<Option<Saver>>,
+    pub(crate) saver_control: Option<SaverControl>,
     /// Sources of names to be learned from after a reload.
-    pub new_names: RefCell<Option<NameSources>>,
+    pub(crate) new_names: RefCell<Option<NameSources>>,
 }
 
 impl ProcessTables {
     /// Makes all tables, with these outputs. They live until the process ends, so they are leaked once.
-    pub fn build(
+    pub(crate) fn build(
         config: &Config,
         certificates: Certificates,
         inputs: &[InputPlan],
@@ -230,16 +234,14 @@ impl ProcessTables {
             Collector::new(
                 statistics,
                 &stage.outlets,
-                Stages {
-                    pairing: if remembers {
+                Stages::new(
+                    if remembers {
                         Pairing::with_exchanges(limits.pairing)
                     } else {
                         Pairing::new(limits.pairing)
                     },
-                    filter: Filter::new(&config.filter),
-                    geoip: None,
-                    privacy: None,
-                },
+                    Filter::new(&config.filter),
+                ),
                 config.statistics.hasher(),
             )
             .with_history(history),
@@ -263,7 +265,7 @@ impl ProcessTables {
     }
 
     /// Everything the web API shows.
-    pub fn app(&'static self) -> http::App<'static> {
+    pub(crate) fn app(&'static self) -> http::App<'static> {
         http::App {
             settings: &self.api,
             statistics: self.stage.statistics,
@@ -276,7 +278,7 @@ impl ProcessTables {
     }
 
     /// The counters of an input that is on.
-    pub fn counters(&self, name: &str) -> Option<&InputCounters> {
+    pub(crate) fn counters(&self, name: &str) -> Option<&InputCounters> {
         self.inputs.iter().find(|counters| counters.name == name)
     }
 }

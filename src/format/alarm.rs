@@ -23,7 +23,7 @@ use crate::values::Format;
 /// # Errors
 ///
 /// When the record is too small.
-pub fn encode(format: Format, alarm: &Alarm, record: &mut Record) -> fmt::Result {
+pub(crate) fn encode(format: Format, alarm: &Alarm, record: &mut Record) -> fmt::Result {
     record.used = 0;
     record.longest = record.bytes.len().min(RECORD_BYTES);
     match format {
@@ -35,7 +35,7 @@ pub fn encode(format: Format, alarm: &Alarm, record: &mut Record) -> fmt::Result
 }
 
 /// The time of an alarm is that of its last finding.
-pub fn time(alarm: &Alarm) -> Time {
+pub(crate) fn time(alarm: &Alarm) -> Time {
     Time { seconds: alarm.last, nanoseconds: 0 }
 }
 

@@ -10,7 +10,7 @@ use crate::values::Format;
 
 /// Writes the record. Lists take what room there is; if too little is left for what comes behind them, it is tried again with
 /// more of it kept free.
-pub fn encode(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
+pub(crate) fn encode(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     for tail in [TAIL_BYTES, out.longest / 4, out.longest / 4 * 3] {
         (out.used, out.tail) = (0, tail);
         if encode_once(encoding, source, out).is_ok() && out.fits() {

@@ -29,7 +29,7 @@ use crate::wire::registered_domain::registered_domain;
 use crate::wire::text::write_label_text;
 
 /// Writes the object.
-pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
+pub(crate) fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     out.write_ascii(b"{")?;
     if let Some(time) = event.time {
         out.write_ascii(b"\"@timestamp\":\"")?;

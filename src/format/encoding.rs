@@ -14,18 +14,18 @@ use super::fields::Field;
 
 /// How records look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoding {
+pub(crate) struct Encoding {
     /// The format.
-    pub format: Format,
+    pub(crate) format: Format,
     /// The content.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Bytes of a record at most; lists are cut there.
-    pub longest: usize,
+    pub(crate) longest: usize,
 }
 
 /// The content of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// That which the format has by itself.
     Usual,
     /// These fields, in this order.
@@ -42,7 +42,7 @@ impl From<Format> for Encoding {
 
 impl Encoding {
     /// The encoding that a section asks for.
-    pub fn new(format: Format, fields: Option<&[Field]>, template: Option<&Template>) -> Self {
+    pub(crate) fn new(format: Format, fields: Option<&[Field]>, template: Option<&Template>) -> Self {
         let layout = match (fields, template) {
             (Some(fields), _) => Layout::Fields(fields.into()),
             (None, Some(template)) => Layout::Template(template.clone()),
@@ -52,29 +52,29 @@ impl Encoding {
     }
 
     /// The same, for an output that takes long records.
-    pub fn with_long_records(self) -> Self {
+    pub(crate) fn with_long_records(self) -> Self {
         let is_short =
             self.layout == Layout::Usual && matches!(self.format, Format::Text | Format::Json | Format::Yaml);
         Encoding { longest: if is_short { RECORD_BYTES } else { LONG_RECORD_BYTES }, ..self }
     }
 
     /// Whether it shows how an exchange ended.
-    pub fn asks_for_status(&self) -> bool {
+    pub(crate) fn asks_for_status(&self) -> bool {
         self.fields().any(|field| field == Field::Status)
     }
 
     /// Whether it shows the device of who asked.
-    pub fn asks_for_device(&self) -> bool {
+    pub(crate) fn asks_for_device(&self) -> bool {
         self.fields().any(|field| field == Field::Device)
     }
 
     /// Whether there are records of responses alone.
-    pub fn is_of_responses(&self) -> bool {
+    pub(crate) fn is_of_responses(&self) -> bool {
         self.format == Format::Zeek
     }
 
     /// Whether it begins with time and identity, as text does by itself.
-    pub fn is_usual_text(&self) -> bool {
+    pub(crate) fn is_usual_text(&self) -> bool {
         self.format == Format::Text && self.layout == Layout::Usual
     }
 
@@ -93,7 +93,7 @@ impl Encoding {
 /// # Errors
 ///
 /// The first that is broken.
-pub fn check(
+pub(crate) fn check(
     format: Option<Format>,
     fields: Option<&[Field]>,
     template: Option<&Template>,
@@ -130,7 +130,7 @@ pub fn check(
 }
 
 /// The message for a format or a choice of fields in a build without them.
-pub fn missing_feature(
+pub(crate) fn missing_feature(
     format: Option<Format>,
     fields: Option<&[Field]>,
     template: Option<&Template>,
@@ -154,16 +154,16 @@ pub fn missing_feature(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     /// Its parts, in their order.
-    pub pieces: Box<[Piece]>,
+    pub(crate) pieces: Box<[Piece]>,
 }
 
 /// Some text, and the field behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// The text.
-    pub text: Box<str>,
+    pub(crate) text: Box<str>,
     /// The field; `None` at the end.
-    pub field: Option<Field>,
+    pub(crate) field: Option<Field>,
 }
 
 impl Value for Template {
@@ -211,7 +211,7 @@ const TEMPLATE_TEXT_MAX: usize = 1 << 10;
 
 /// The fields of JSON, which CSV has as well; the last two with GeoIP on.
 #[cfg(any(feature = "records", test))]
-pub const USUAL_FIELDS: [Field; 19] = [
+pub(crate) const USUAL_FIELDS: [Field; 19] = [
     Field::Identity,
     Field::Qname,
     Field::Rrtype,

@@ -9,7 +9,7 @@ use crate::wire::text::escape;
 
 /// The characters that are escaped in a text that comes piece by piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Escape {
+pub(crate) enum Escape {
     /// Quotes and backslashes, as JSON wants it.
     Json,
     #[cfg(feature = "records")]
@@ -18,11 +18,11 @@ pub enum Escape {
 }
 
 /// A record that escapes what is written to it.
-pub struct Escaped<'r> {
+pub(crate) struct Escaped<'r> {
     /// The record.
-    pub record: &'r mut Record,
+    pub(crate) record: &'r mut Record,
     /// The characters that are escaped.
-    pub escape: Escape,
+    pub(crate) escape: Escape,
 }
 
 impl Write for Escaped<'_> {

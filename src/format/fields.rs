@@ -29,17 +29,17 @@ use crate::wire::{
 
 /// The source of a record: an event, and the frame that it came in.
 #[derive(Debug)]
-pub struct RecordSource<'e> {
+pub(crate) struct RecordSource<'e> {
     /// The event.
-    pub event: &'e Event<'e>,
+    pub(crate) event: &'e Event<'e>,
     #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
     frame: &'e [u8],
     /// The device of who asked.
-    pub device: Option<&'e str>,
+    pub(crate) device: Option<&'e str>,
     /// Whether usual records have it.
-    pub shows_device: bool,
+    pub(crate) shows_device: bool,
     /// Whose addresses are, and that of who asked as it was sent.
-    pub network: Option<(&'e NetworkDatabase, IpAddr)>,
+    pub(crate) network: Option<(&'e NetworkDatabase, IpAddr)>,
     /// The rest of the frame, read once somebody asks.
     #[cfg_attr(not(feature = "records"), expect(dead_code, reason = "nobody asks"))]
     dnstap: OnceCell<Dnstap<'e>>,
@@ -48,7 +48,7 @@ pub struct RecordSource<'e> {
 impl<'e> RecordSource<'e> {
     /// An event with its frame.
     #[inline]
-    pub fn new(event: &'e Event<'e>, frame: &'e [u8]) -> Self {
+    pub(crate) fn new(event: &'e Event<'e>, frame: &'e [u8]) -> Self {
         RecordSource {
             event,
             frame,
@@ -81,7 +81,7 @@ macro_rules! fields {
         #[cfg(feature = "records")]
         impl Field {
             /// Its value in a record.
-            pub fn value<'e>(self, source: &RecordSource<'e>) -> FieldValue<'e> {
+            pub(crate) fn value<'e>(self, source: &RecordSource<'e>) -> FieldValue<'e> {
                 match self { $(Field::$field => { let $source = source; $value })+ }
             }
         }

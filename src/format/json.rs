@@ -18,7 +18,7 @@ use crate::wire::text::{is_plain_text, write_label_text};
 
 /// The text around keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// `{"key":value,...}`
     Json,
     /// `---`, then `key: value` lines.
@@ -37,7 +37,7 @@ macro_rules! key {
 
 /// Writes the object or document, without line break at the end.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result {
+pub(crate) fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result {
     match style {
         Style::Json => members::<true>(event, out),
         Style::Yaml => members::<false>(event, out),

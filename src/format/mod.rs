@@ -8,23 +8,23 @@
 //! The size of the longest record is the sum of its parts (see `limits::RECORD_BYTES`), so a record that does
 //! not fit cannot happen; if it did, it would be dropped and counted as `oversize`.
 
-pub mod alarm;
+pub(crate) mod alarm;
 #[cfg(feature = "records")]
 mod chosen;
 #[cfg(feature = "records")]
-pub mod ecs;
-pub mod encoding;
+pub(crate) mod ecs;
+pub(crate) mod encoding;
 mod escape;
 mod fields;
-pub mod json;
-pub mod text;
+pub(crate) mod json;
+pub(crate) mod text;
 #[cfg(feature = "records")]
 mod value;
 #[cfg(feature = "records")]
-pub mod zeek;
+pub(crate) mod zeek;
 
-pub use encoding::{Encoding, Layout, Template};
-pub use fields::{Field, RecordSource};
+pub(crate) use encoding::{Encoding, Layout, Template};
+pub(crate) use fields::{Field, RecordSource};
 
 use core::fmt;
 
@@ -36,7 +36,7 @@ use crate::wire::text::write_label_text;
 
 /// One encoded event, without terminator.
 #[derive(Debug)]
-pub struct Record {
+pub(crate) struct Record {
     bytes: Box<[u8]>,
     /// Bytes in use; `used <= bytes.len()`.
     used: usize,
@@ -50,7 +50,7 @@ pub struct Record {
 
 impl Record {
     /// A record with that much room.
-    pub fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Record {
             bytes: limits::table(bytes, 0),
             used: 0,
@@ -62,7 +62,7 @@ impl Record {
     }
 
     /// The bytes of the event.
-    pub fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.used).unwrap_or_default()
     }
 
@@ -217,7 +217,7 @@ impl fmt::Write for Record {
 ///
 /// When the record is too small; it then holds a part of the event.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn encode(encoding: &Encoding, source: &RecordSource<'_>, record: &mut Record) -> fmt::Result {
+pub(crate) fn encode(encoding: &Encoding, source: &RecordSource<'_>, record: &mut Record) -> fmt::Result {
     record.used = 0;
     record.longest = encoding.longest.min(record.bytes.len());
     #[cfg(feature = "records")]

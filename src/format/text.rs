@@ -15,7 +15,7 @@ use crate::wire::text::write_label_text;
 
 /// Writes the line, without line break.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
+pub(crate) fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     match event.time {
         Some(time) => out.write_timestamp(time)?,
         None => out.write_str(MISSING)?,

@@ -36,7 +36,7 @@ use crate::wire::text::write_label_text;
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy)]
-pub enum FieldValue<'e> {
+pub(crate) enum FieldValue<'e> {
     /// There is none.
     Missing,
     /// A word of our own.
@@ -69,7 +69,7 @@ pub enum FieldValue<'e> {
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueStyle {
+pub(crate) enum ValueStyle {
     /// A field of a line.
     Text,
     /// A value of JSON.
@@ -80,33 +80,33 @@ pub enum ValueStyle {
 
 impl<'e> FieldValue<'e> {
     /// A moment, if there is one.
-    pub fn time(time: Option<Time>) -> Self {
+    pub(crate) fn time(time: Option<Time>) -> Self {
         time.map_or(FieldValue::Missing, FieldValue::Time)
     }
 
     /// A number, if there is one.
-    pub fn number(number: Option<u16>) -> Self {
+    pub(crate) fn number(number: Option<u16>) -> Self {
         number.map_or(FieldValue::Missing, |number| FieldValue::Number(u64::from(number)))
     }
 
     /// A name, if there is one.
-    pub fn name(name: Option<Name<'e>>) -> Self {
+    pub(crate) fn name(name: Option<Name<'e>>) -> Self {
         name.map_or(FieldValue::Missing, FieldValue::Name)
     }
 
     /// An address, if there is one.
-    pub fn address(address: Option<IpAddr>) -> Self {
+    pub(crate) fn address(address: Option<IpAddr>) -> Self {
         address.map_or(FieldValue::Missing, FieldValue::Address)
     }
 
     /// The first bytes of what a sender may make as long as it likes.
-    pub fn stranger(bytes: Option<&'e [u8]>) -> Self {
+    pub(crate) fn stranger(bytes: Option<&'e [u8]>) -> Self {
         let bytes = bytes.unwrap_or_default();
         FieldValue::Text(bytes.get(..STRANGER_BYTES).unwrap_or(bytes))
     }
 
     /// A text, if there is one.
-    pub fn text(text: Option<&'e str>) -> Self {
+    pub(crate) fn text(text: Option<&'e str>) -> Self {
         FieldValue::Text(text.unwrap_or_default().as_bytes())
     }
 
@@ -115,7 +115,7 @@ impl<'e> FieldValue<'e> {
     /// # Errors
     ///
     /// No room.
-    pub fn write(self, style: ValueStyle, out: &mut Record) -> fmt::Result {
+    pub(crate) fn write(self, style: ValueStyle, out: &mut Record) -> fmt::Result {
         match style {
             ValueStyle::Text => self.write_line_field(out),
             ValueStyle::Json => self.write_json(out),

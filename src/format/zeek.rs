@@ -27,7 +27,7 @@ use crate::wire::name::{self, NAME_MAX};
 use crate::wire::rdata::NameForm;
 
 /// Writes the object.
-pub fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
+pub(crate) fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     out.write_ascii(b"{")?;
     if let Some(time) = query_time(event) {
         out.write_ascii(b"\"ts\":")?;

@@ -8,51 +8,51 @@ use crate::message::hashes::MessageHashes;
 
 /// Never there in this build.
 #[derive(Debug)]
-pub enum Health {}
+pub(crate) enum Health {}
 
 impl Health {
     /// Never there.
-    pub fn start(_: &Section) -> Option<Self> {
+    pub(crate) fn start(_: &Section) -> Option<Self> {
         None
     }
 
     /// Never called.
-    pub fn configure(&mut self, _: &Section) {
+    pub(crate) fn configure(&mut self, _: &Section) {
         match *self {}
     }
 
     /// Never called.
-    pub fn observe(&mut self, _: &Event<'_>, _: &MessageHashes<'_>, _: usize) -> Option<bool> {
+    pub(crate) fn observe(&mut self, _: &Event<'_>, _: &MessageHashes<'_>, _: usize) -> Option<bool> {
         match *self {}
     }
 
     /// Never called.
-    pub fn tick(&mut self, _: u64) {
+    pub(crate) fn tick(&mut self, _: u64) {
         match *self {}
     }
 
     /// Never called.
-    pub fn upstreams(&self) -> &Upstreams {
+    pub(crate) fn upstreams(&self) -> &Upstreams {
         match *self {}
     }
 
     /// Never called.
-    pub fn alarms(&self) -> &Alarms {
+    pub(crate) fn alarms(&self) -> &Alarms {
         match *self {}
     }
 
     /// Never called.
-    pub fn has_news(&self) -> bool {
+    pub(crate) fn has_news(&self) -> bool {
         match *self {}
     }
 
     /// Never called.
-    pub fn tell(&mut self, _: impl FnMut(&Alarm)) {
+    pub(crate) fn tell(&mut self, _: impl FnMut(&Alarm)) {
         match *self {}
     }
 
     /// Never called.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         match *self {}
     }
 }

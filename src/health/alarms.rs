@@ -36,7 +36,7 @@ choice! {
 }
 
 /// Kinds of alarms.
-pub const KINDS: usize = AlarmKind::ALL.len();
+pub(crate) const KINDS: usize = AlarmKind::ALL.len();
 
 /// Seconds for which no subject is heard again, whatever is configured.
 const HOLD_OFF_MIN: u32 = 60;
@@ -46,7 +46,7 @@ const SUBJECT_BYTES: usize = 64;
 
 /// The subject of an alarm.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// A name in wire form.
     Name(heapless::Vec<u8, SUBJECT_BYTES, u8>),
     /// An address.
@@ -57,35 +57,35 @@ pub enum Subject {
 
 /// One finding of a detector.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub(crate) struct Finding {
     kind: AlarmKind,
     subject: Subject,
     count: u64,
     seconds: u64,
     /// A client or an address that shows it.
-    pub example: Option<IpAddr>,
+    pub(crate) example: Option<IpAddr>,
 }
 
 /// One alarm.
 #[derive(Clone, Debug)]
-pub struct Alarm {
+pub(crate) struct Alarm {
     /// The finding.
-    pub kind: AlarmKind,
+    pub(crate) kind: AlarmKind,
     /// Its subject.
-    pub subject: Subject,
+    pub(crate) subject: Subject,
     /// How much of it, in the detector's unit: the most of all findings.
-    pub count: u64,
+    pub(crate) count: u64,
     /// The first and the last finding, in seconds since 1970.
-    pub first: u64,
+    pub(crate) first: u64,
     /// See `first`.
-    pub last: u64,
+    pub(crate) last: u64,
     /// A client or an address that shows it.
-    pub example: Option<IpAddr>,
+    pub(crate) example: Option<IpAddr>,
 }
 
 /// The last alarms.
 #[derive(Debug)]
-pub struct Alarms {
+pub(crate) struct Alarms {
     /// A ring.
     list: Box<[Option<Alarm>]>,
     /// Where the next one goes.
@@ -97,7 +97,7 @@ pub struct Alarms {
 
 impl Finding {
     /// A finding about a name in wire form. Of a long one the end counts, which says whose it is.
-    pub fn name(kind: AlarmKind, wire: &[u8], count: u64, seconds: u64) -> Self {
+    pub(crate) fn name(kind: AlarmKind, wire: &[u8], count: u64, seconds: u64) -> Self {
         let mut rest = wire;
         while rest.len() > SUBJECT_BYTES
             && let Some((&length, _)) = rest.split_first()
@@ -109,29 +109,29 @@ impl Finding {
     }
 
     /// A finding about an address.
-    pub fn address(kind: AlarmKind, address: IpAddr, count: u64, seconds: u64) -> Self {
+    pub(crate) fn address(kind: AlarmKind, address: IpAddr, count: u64, seconds: u64) -> Self {
         Finding { kind, subject: Subject::Address(address), count, seconds, example: None }
     }
 
     /// A finding about a stream.
-    pub fn text(kind: AlarmKind, identity: &[u8], count: u64, seconds: u64) -> Self {
+    pub(crate) fn text(kind: AlarmKind, identity: &[u8], count: u64, seconds: u64) -> Self {
         let identity = identity.get(..SUBJECT_BYTES).unwrap_or(identity);
         let subject = Subject::Identity(heapless::Vec::from_slice(identity).unwrap_or_default());
         Finding { kind, subject, count, seconds, example: None }
     }
 
     /// The same finding, with an address that shows it.
-    pub fn with_example(self, address: IpAddr) -> Self {
+    pub(crate) fn with_example(self, address: IpAddr) -> Self {
         Finding { example: Some(address), ..self }
     }
 }
 
 impl Alarms {
     /// Bytes of the list.
-    pub const COST: usize = HEALTH_ALARMS * size_of::<Option<Alarm>>();
+    pub(crate) const COST: usize = HEALTH_ALARMS * size_of::<Option<Alarm>>();
 
     /// Notes a finding; whether it made a new alarm.
-    pub fn raise(&mut self, finding: Finding, hold_off: u32) -> bool {
+    pub(crate) fn raise(&mut self, finding: Finding, hold_off: u32) -> bool {
         let Finding { kind, subject, count, seconds, example } = finding;
         let is_held = |alarm: &&mut Alarm| {
             let passed = seconds.abs_diff(alarm.first);
@@ -155,12 +155,12 @@ impl Alarms {
 
     /// Whether there are alarms that nobody was told of.
     #[inline]
-    pub fn has_news(&self) -> bool {
+    pub(crate) fn has_news(&self) -> bool {
         self.untold > 0
     }
 
     /// Tells of them, oldest first.
-    pub fn tell(&mut self, mut tell: impl FnMut(&Alarm)) {
+    pub(crate) fn tell(&mut self, mut tell: impl FnMut(&Alarm)) {
         for number in (0..core::mem::take(&mut self.untold)).rev() {
             if let Some(alarm) = self.iter().nth(number) {
                 tell(alarm);
@@ -169,13 +169,13 @@ impl Alarms {
     }
 
     /// The alarms, newest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Alarm> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Alarm> {
         let (newer, older) = self.list.split_at_checked(self.next).unwrap_or_default();
         newer.iter().rev().chain(older.iter().rev()).flatten()
     }
 
     /// Alarms of each kind since the start.
-    pub fn totals(&self) -> impl Iterator<Item = (AlarmKind, u64)> {
+    pub(crate) fn totals(&self) -> impl Iterator<Item = (AlarmKind, u64)> {
         AlarmKind::ALL.iter().copied().zip(self.totals)
     }
 }

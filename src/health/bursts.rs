@@ -5,14 +5,14 @@
 
 /// Responses of one code.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Burst {
+pub(crate) struct Burst {
     minute: u64,
     count: u64,
 }
 
 impl Burst {
     /// Counts one response; the count when it reaches the threshold.
-    pub fn count(&mut self, seconds: u64, threshold: u64) -> Option<u64> {
+    pub(crate) fn count(&mut self, seconds: u64, threshold: u64) -> Option<u64> {
         let minute = seconds / 60;
         if minute != self.minute {
             *self = Burst { minute, count: 0 };

@@ -19,7 +19,7 @@ const STREAMS: usize = 512;
 
 /// Queries to others.
 #[derive(Debug)]
-pub struct AskedOthers {
+pub(crate) struct AskedOthers {
     slots: [AskedName; SLOTS],
     /// A bit for each stream that asks.
     streams: [u32; STREAMS / 32],
@@ -42,7 +42,7 @@ impl Default for AskedOthers {
 
 impl AskedOthers {
     /// A query went to another server.
-    pub fn note(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) {
+    pub(crate) fn note(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) {
         let Some(time) = event.time else { return };
         if let Some(word) = self.streams.get_mut(stream / 32) {
             *word |= 1 << (stream % 32);
@@ -54,7 +54,7 @@ impl AskedOthers {
     }
 
     /// Whether a response to a client came from the cache; `None` if that is not known.
-    pub fn judge(&self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) -> Option<bool> {
+    pub(crate) fn judge(&self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) -> Option<bool> {
         let asks = self.streams.get(stream / 32).is_some_and(|word| word >> (stream % 32) & 1 == 1);
         let (true, Some(end), Some(latency)) = (asks, event.time, event.latency) else { return None };
         let waited = (latency.nanoseconds() / UNIT_NANOSECONDS) as u32;

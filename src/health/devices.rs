@@ -10,7 +10,7 @@ const SEEN_MAX: usize = SLOTS / 4 * 3;
 
 /// Clients that were seen.
 #[derive(Debug)]
-pub struct SeenDevices {
+pub(crate) struct SeenDevices {
     slots: [u64; SLOTS],
     used: usize,
 }
@@ -23,7 +23,7 @@ impl Default for SeenDevices {
 
 impl SeenDevices {
     /// Notes a client by the hash of its address; whether it was not seen before.
-    pub fn is_new(&mut self, hash: u64) -> bool {
+    pub(crate) fn is_new(&mut self, hash: u64) -> bool {
         let hash = hash.max(1);
         let mut slot = hash as usize % SLOTS;
         while let Some(held) = self.slots.get_mut(slot) {

@@ -10,17 +10,17 @@ use crate::wire::registered_domain::registered_domain;
 
 /// A registered domain, and how much of the name is below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegisteredDomain<'a> {
+pub(crate) struct RegisteredDomain<'a> {
     /// The domain in wire form.
-    pub suffix: &'a [u8],
+    pub(crate) suffix: &'a [u8],
     /// Bytes of the labels below it, their length bytes apart.
-    pub bytes_below: usize,
+    pub(crate) bytes_below: usize,
 }
 
 impl<'a> RegisteredDomain<'a> {
     /// The registered domain of a name; `None` for one that is none or has nothing below it.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn of(name: &Name<'a>) -> Option<Self> {
+    pub(crate) fn of(name: &Name<'a>) -> Option<Self> {
         let (domain, below) = registered_domain(name)?;
         let start = name.octets().len() - domain.octets().len();
         (below > 0).then_some(RegisteredDomain { suffix: domain.octets(), bytes_below: start - below })
@@ -28,7 +28,7 @@ impl<'a> RegisteredDomain<'a> {
 
     /// A hash without regard to case.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn hash(&self, state: &SeededState) -> u64 {
+    pub(crate) fn hash(&self, state: &SeededState) -> u64 {
         let mut hasher = state.build_hasher();
         if let Ok((name, _)) = Name::parse(self.suffix) {
             name.hash_folded(&mut hasher);

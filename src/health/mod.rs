@@ -11,9 +11,9 @@
 //!
 //! Times are the messages' own, so that a replayed capture shows the alarms of its day.
 
-pub mod alarms;
-pub mod section;
-pub mod upstreams;
+pub(crate) mod alarms;
+pub(crate) mod section;
+pub(crate) mod upstreams;
 
 #[cfg(not(feature = "health"))]
 mod absent;
@@ -41,20 +41,20 @@ mod tunnel;
 mod watch;
 
 #[cfg(not(feature = "health"))]
-pub use absent::Health;
-pub use section::Section;
+pub(crate) use absent::Health;
+pub(crate) use section::Section;
 #[cfg(feature = "health")]
-pub use watch::{COST, Health, cost};
+pub(crate) use watch::{Health, cost};
 
 /// Bytes that it takes.
 #[cfg(not(feature = "health"))]
-pub const COST: usize = 0;
+pub(crate) const COST: usize = 0;
 
 /// Bytes that a section asks for.
 #[cfg(not(feature = "health"))]
-pub fn cost(_: &Section) -> usize {
+pub(crate) fn cost(_: &Section) -> usize {
     0
 }
 
 /// Whether this build has it.
-pub const BUILT: bool = cfg!(feature = "health");
+pub(crate) const BUILT: bool = cfg!(feature = "health");

@@ -31,7 +31,7 @@ const STEP_SECONDS: u64 = 3_600;
 
 /// Domains that were seen.
 #[derive(Debug)]
-pub struct SeenDomains {
+pub(crate) struct SeenDomains {
     young: CuckooFilter,
     old: CuckooFilter,
     /// The time of the last message, and how much of it went by.
@@ -49,10 +49,10 @@ struct CuckooFilter {
 
 impl SeenDomains {
     /// Bytes of both filters.
-    pub const COST: usize = 2 * BUCKETS * size_of::<[u16; WAYS]>();
+    pub(crate) const COST: usize = 2 * BUCKETS * size_of::<[u16; WAYS]>();
 
     /// Notes a domain by its hash; whether it is new, and new ones are to be told of.
-    pub fn is_new(&mut self, hash: u64, seconds: u64) -> bool {
+    pub(crate) fn is_new(&mut self, hash: u64, seconds: u64) -> bool {
         if self.last == 0 {
             self.last = seconds;
         }

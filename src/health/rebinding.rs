@@ -22,7 +22,7 @@ const INSIDE: &[&[u8]] =
 /// The private address that a response gives for a public name.
 #[cfg_attr(for_size, optimize(speed))]
 #[inline]
-pub fn find(event: &Event<'_>) -> Option<IpAddr> {
+pub(crate) fn find(event: &Event<'_>) -> Option<IpAddr> {
     let question = event.dns.question.as_ref()?;
     if !matches!(question.qtype, Some(RrType(1 | 28))) || !is_public(&question.name) {
         return None;
@@ -68,7 +68,7 @@ fn private_address(payload: &[u8]) -> Option<IpAddr> {
 }
 
 /// Whether an address is of a home, a company or this machine; the unspecified ones are not.
-pub fn is_private(address: IpAddr) -> bool {
+pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),

@@ -9,25 +9,25 @@ use crate::values::{Bounded, RawValue, Seconds};
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Section {
     /// Watch at all.
-    pub enable: bool,
+    pub(crate) enable: bool,
     /// Distinct names a minute below one registered domain.
-    pub random_subdomains: DetectorSection<true, 200>,
+    pub(crate) random_subdomains: DetectorSection<true, 200>,
     /// Bytes of distinct names below one registered domain.
-    pub tunnel: DetectorSection<true, 4096>,
+    pub(crate) tunnel: DetectorSection<true, 4096>,
     /// A public name answered with a private address.
-    pub rebinding: DetectorSection<true, 1>,
+    pub(crate) rebinding: DetectorSection<true, 1>,
     /// Responses with NXDOMAIN a minute.
-    pub nxdomain_burst: DetectorSection<true, 300>,
+    pub(crate) nxdomain_burst: DetectorSection<true, 300>,
     /// Responses with SERVFAIL a minute.
-    pub servfail_burst: DetectorSection<true, 300>,
+    pub(crate) servfail_burst: DetectorSection<true, 300>,
     /// Seconds within which 95 in 100 responses of an upstream server come.
-    pub slow_upstream: DetectorSection<true, 1>,
+    pub(crate) slow_upstream: DetectorSection<true, 1>,
     /// A client that was not seen before.
-    pub new_device: DetectorSection<false, 1>,
+    pub(crate) new_device: DetectorSection<false, 1>,
     /// A client that asks a server elsewhere.
-    pub resolver_bypass: DetectorSection<false, 1>,
+    pub(crate) resolver_bypass: DetectorSection<false, 1>,
     /// A domain that was not seen before.
-    pub newly_observed: DetectorSection<false, 1>,
+    pub(crate) newly_observed: DetectorSection<false, 1>,
 }
 
 impl Default for Section {
@@ -49,13 +49,13 @@ impl Default for Section {
 
 /// One detector: whether it is on by default, and its threshold.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DetectorSection<const ON: bool, const THRESHOLD: u32> {
+pub(crate) struct DetectorSection<const ON: bool, const THRESHOLD: u32> {
     /// Watch.
-    pub enable: bool,
+    pub(crate) enable: bool,
     /// The number from which on it is an alarm.
-    pub threshold: Threshold,
+    pub(crate) threshold: Threshold,
     /// Seconds for which a subject is not heard again.
-    pub hold_off: HoldOff,
+    pub(crate) hold_off: HoldOff,
 }
 
 impl<const ON: bool, const THRESHOLD: u32> Default for DetectorSection<ON, THRESHOLD> {
@@ -86,20 +86,20 @@ impl<'de, const ON: bool, const THRESHOLD: u32> Deserialize<'de> for DetectorSec
 }
 
 /// Seconds of a hold-off: a minute at least.
-pub type HoldOff = Bounded<60, { Seconds::MAX }>;
+pub(crate) type HoldOff = Bounded<60, { Seconds::MAX }>;
 
 /// A number above 0, whole or with a fraction.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Threshold(f64);
+pub(crate) struct Threshold(f64);
 
 impl Threshold {
     /// The number.
-    pub fn get(self) -> f64 {
+    pub(crate) fn get(self) -> f64 {
         self.0
     }
 
     /// As a count, 1 at least.
-    pub fn as_count(self) -> u64 {
+    pub(crate) fn as_count(self) -> u64 {
         (self.0 as u64).max(1)
     }
 }

@@ -17,7 +17,7 @@ const BITS: u32 = 512;
 
 /// The domains of which most names are asked for.
 #[derive(Debug, Default)]
-pub struct RandomSubdomains(DomainTable<WatchedDomain, { DOMAINS / WAYS }>);
+pub(crate) struct RandomSubdomains(DomainTable<WatchedDomain, { DOMAINS / WAYS }>);
 
 /// One domain and its bitmap.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ impl DomainEntry for WatchedDomain {
 impl RandomSubdomains {
     /// Notes a name below a domain, both by their hashes; the estimate, once it reaches the threshold in this minute.
     #[inline]
-    pub fn observe(&mut self, (key, name): (u64, u64), minute: u64, threshold: u64) -> Option<u64> {
+    pub(crate) fn observe(&mut self, (key, name): (u64, u64), minute: u64, threshold: u64) -> Option<u64> {
         let domain = self.0.entry(key, minute)?;
         let (word, bit) = ((name >> 58) as usize % (BITS as usize / 64), 1 << (name >> 52 & 63));
         let bits = domain.bits.get_mut(word)?;

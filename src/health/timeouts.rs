@@ -13,7 +13,7 @@ const WAIT_SECONDS: u64 = 60;
 
 /// Queries that wait.
 #[derive(Debug)]
-pub struct Outstanding {
+pub(crate) struct Outstanding {
     rows: Box<[[WaitingFor; WAYS]]>,
 }
 
@@ -31,16 +31,16 @@ struct WaitingFor {
 
 impl Outstanding {
     /// Bytes of the table.
-    pub const COST: usize = HEALTH_OUTSTANDING * size_of::<WaitingFor>();
+    pub(crate) const COST: usize = HEALTH_OUTSTANDING * size_of::<WaitingFor>();
 
     /// No query waits.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Outstanding { rows: limits::table(ROWS, Default::default()) }
     }
 
     /// A query was sent at that time to the server at that place.
     #[inline]
-    pub fn put(&mut self, key: u64, seconds: u64, place: u8, generation: u8) {
+    pub(crate) fn put(&mut self, key: u64, seconds: u64, place: u8, generation: u8) {
         let Some(row) = self.rows.get_mut((key >> 32) as usize % ROWS) else { return };
         // The same query again, else a free entry, else the oldest.
         let now = seconds as u32;
@@ -56,7 +56,7 @@ impl Outstanding {
 
     /// A response came.
     #[inline]
-    pub fn take(&mut self, key: u64) {
+    pub(crate) fn take(&mut self, key: u64) {
         let Some(row) = self.rows.get_mut((key >> 32) as usize % ROWS) else { return };
         if let Some(entry) = row.iter_mut().find(|entry| entry.key == key) {
             *entry = WaitingFor::default();
@@ -64,7 +64,7 @@ impl Outstanding {
     }
 
     /// Gives up what has waited for too long, and what was sent far ahead of now; `lost` learns of the former.
-    pub fn expire(&mut self, now: u64, mut lost: impl FnMut(u8, u8)) {
+    pub(crate) fn expire(&mut self, now: u64, mut lost: impl FnMut(u8, u8)) {
         for entry in self.rows.iter_mut().flatten().filter(|entry| entry.key != 0) {
             let waited = (now as u32).wrapping_sub(entry.sent).cast_signed();
             if i64::from(waited) > WAIT_SECONDS as i64 {
@@ -77,7 +77,7 @@ impl Outstanding {
     }
 
     /// No query waits any longer.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.rows.fill(Default::default());
     }
 }

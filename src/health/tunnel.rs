@@ -16,7 +16,7 @@ const WORDS: usize = 32;
 
 /// The domains below which most bytes of names were asked for.
 #[derive(Debug, Default)]
-pub struct Tunnels(DomainTable<TunnelDomain, { DOMAINS / WAYS }>);
+pub(crate) struct Tunnels(DomainTable<TunnelDomain, { DOMAINS / WAYS }>);
 
 /// One domain.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ impl DomainEntry for TunnelDomain {
 impl Tunnels {
     /// Notes a name with that many bytes below a domain, both by their hashes; the bytes, once they reach the threshold.
     #[inline]
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         (key, name): (u64, u64),
         below: usize,

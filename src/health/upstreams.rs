@@ -13,7 +13,7 @@ use crate::wire::iana::Rcode;
 
 /// All servers with a place.
 #[derive(Debug)]
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     servers: Box<[Upstream]>,
     /// The addresses folded to 64 bits, to be searched all at once; 0 is free.
     keys: [u64; HEALTH_UPSTREAMS],
@@ -23,23 +23,23 @@ pub struct Upstreams {
 
 /// One server.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Its address.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Its port; 0 if it was never sent.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The identity of the stream that asked last.
-    pub identity: heapless::Vec<u8, IDENTITY_BYTES, u8>,
+    pub(crate) identity: heapless::Vec<u8, IDENTITY_BYTES, u8>,
     /// Queries sent to it.
-    pub queries: u64,
+    pub(crate) queries: u64,
     /// Responses of it.
-    pub responses: u64,
+    pub(crate) responses: u64,
     /// Queries that were not answered within 60 s.
-    pub timeouts: u64,
+    pub(crate) timeouts: u64,
     /// Responses with SERVFAIL.
-    pub servfail: u64,
+    pub(crate) servfail: u64,
     /// Responses with REFUSED.
-    pub refused: u64,
+    pub(crate) refused: u64,
     latencies: LatencyHistogram,
     /// Responses since the latencies were halved twice.
     recent: u32,
@@ -69,24 +69,24 @@ impl Upstream {
     };
 
     /// Microseconds within which that many in a hundred responses came lately; 0 if there were none.
-    pub fn percentile(&self, percent: u64) -> u64 {
+    pub(crate) fn percentile(&self, percent: u64) -> u64 {
         percentile(percent, core::iter::once(&self.latencies))
     }
 }
 
 impl Upstreams {
     /// Bytes of the table.
-    pub const COST: usize = HEALTH_UPSTREAMS * size_of::<Upstream>();
+    pub(crate) const COST: usize = HEALTH_UPSTREAMS * size_of::<Upstream>();
 
     /// The servers, in the order of their places.
-    pub fn iter(&self) -> impl Iterator<Item = &Upstream> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Upstream> {
         self.servers.iter().zip(self.keys).filter(|&(_, key)| key != 0).map(|(server, _)| server)
     }
 
     /// The place of a server, if it has or gets one.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn place_of(&mut self, address: IpAddr) -> Option<u8> {
+    pub(crate) fn place_of(&mut self, address: IpAddr) -> Option<u8> {
         let key = fold(address);
         let is_it = |(place, held): &(usize, &u64)| {
             **held == key && self.servers.get(*place).is_some_and(|server| server.address == address)
@@ -118,7 +118,7 @@ impl Upstreams {
     /// A query went to the server at that place.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn count_query(&mut self, place: u8, event: &Event<'_>) {
+    pub(crate) fn count_query(&mut self, place: u8, event: &Event<'_>) {
         let Some(server) = self.servers.get_mut(usize::from(place)) else { return };
         server.queries += 1;
         server.weight += 1;
@@ -131,7 +131,7 @@ impl Upstreams {
     /// A response came from the server at that place.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn count_response(&mut self, place: u8, event: &Event<'_>) {
+    pub(crate) fn count_response(&mut self, place: u8, event: &Event<'_>) {
         let Some(server) = self.servers.get_mut(usize::from(place)) else { return };
         server.responses += 1;
         server.weight += 1;
@@ -149,12 +149,12 @@ impl Upstreams {
 
     /// Which server has the place, so that what is known of another is not taken for its.
     #[inline]
-    pub fn generation(&self, place: u8) -> u8 {
+    pub(crate) fn generation(&self, place: u8) -> u8 {
         self.servers.get(usize::from(place)).map_or(0, |server| server.generation)
     }
 
     /// A query to the server that had the place then was not answered.
-    pub fn count_timeout(&mut self, place: u8, generation: u8) {
+    pub(crate) fn count_timeout(&mut self, place: u8, generation: u8) {
         if let Some(server) = self.servers.get_mut(usize::from(place))
             && server.generation == generation
         {
@@ -163,7 +163,7 @@ impl Upstreams {
     }
 
     /// Some time has passed: what is long ago counts less.
-    pub fn tick(&mut self, milliseconds: u64) {
+    pub(crate) fn tick(&mut self, milliseconds: u64) {
         self.passed_ms += milliseconds;
         if self.passed_ms < HALVING_MS {
             return;
@@ -177,14 +177,14 @@ impl Upstreams {
     }
 
     /// The servers of which 95 in 100 responses take longer than that many microseconds, and how long they take.
-    pub fn slow(&self, microseconds: u64) -> impl Iterator<Item = (IpAddr, u64)> {
+    pub(crate) fn slow(&self, microseconds: u64) -> impl Iterator<Item = (IpAddr, u64)> {
         let known = self.iter().filter(|server| server.recent >= RESPONSES_MIN);
         let times = known.map(|server| (server.address, server.percentile(95)));
         times.filter(move |&(_, time)| time > microseconds)
     }
 
     /// Counts from zero again; the servers stay.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         for server in &mut self.servers {
             let identity = core::mem::take(&mut server.identity);
             let (address, port, generation) = (server.address, server.port, server.generation);

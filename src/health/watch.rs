@@ -19,7 +19,7 @@ use crate::wire::iana::{MessageType, Rcode};
 
 /// Everything that watches.
 #[derive(Debug)]
-pub struct Health {
+pub(crate) struct Health {
     section: Section,
     upstreams: Upstreams,
     outstanding: Outstanding,
@@ -38,7 +38,7 @@ pub struct Health {
 }
 
 /// Bytes that all of it takes.
-pub const COST: usize = size_of::<Health>()
+pub(crate) const COST: usize = size_of::<Health>()
     + Upstreams::COST
     + Outstanding::COST
     + size_of::<AskedOthers>()
@@ -47,14 +47,14 @@ pub const COST: usize = size_of::<Health>()
     + Alarms::COST;
 
 /// Bytes that a section asks for.
-pub fn cost(section: &Section) -> usize {
+pub(crate) fn cost(section: &Section) -> usize {
     let domains = if section.newly_observed.enable { SeenDomains::COST } else { 0 };
     if section.enable { COST + domains } else { 0 }
 }
 
 impl Health {
     /// Watches as the section says; `None` if it is off.
-    pub fn start(section: &Section) -> Option<Self> {
+    pub(crate) fn start(section: &Section) -> Option<Self> {
         section.enable.then(|| Health::new(section))
     }
 
@@ -80,7 +80,7 @@ impl Health {
     }
 
     /// Puts another section in force. What was found stays, and what a detector has learned while it is on.
-    pub fn configure(&mut self, section: &Section) {
+    pub(crate) fn configure(&mut self, section: &Section) {
         self.section = section.clone();
         switch(&mut self.subdomains, &section.random_subdomains);
         switch(&mut self.tunnels, &section.tunnel);
@@ -92,7 +92,12 @@ impl Health {
     /// where that is known.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) -> Option<bool> {
+    pub(crate) fn observe(
+        &mut self,
+        event: &Event<'_>,
+        hashes: &MessageHashes<'_>,
+        stream: usize,
+    ) -> Option<bool> {
         if let Some(time) = event.time {
             (self.clock, self.passed_ms) = (time.seconds, 0);
         }
@@ -207,7 +212,7 @@ impl Health {
     }
 
     /// Some time has passed: timeouts, and servers that are slow.
-    pub fn tick(&mut self, milliseconds: u64) {
+    pub(crate) fn tick(&mut self, milliseconds: u64) {
         self.passed_ms += milliseconds;
         let now = self.clock.saturating_add(self.passed_ms / 1_000);
         self.outstanding.expire(now, |place, generation| self.upstreams.count_timeout(place, generation));
@@ -223,28 +228,28 @@ impl Health {
     }
 
     /// The servers that were asked.
-    pub fn upstreams(&self) -> &Upstreams {
+    pub(crate) fn upstreams(&self) -> &Upstreams {
         &self.upstreams
     }
 
     /// The finding.
-    pub fn alarms(&self) -> &Alarms {
+    pub(crate) fn alarms(&self) -> &Alarms {
         &self.alarms
     }
 
     /// Whether alarms were raised that nobody was told of.
     #[inline]
-    pub fn has_news(&self) -> bool {
+    pub(crate) fn has_news(&self) -> bool {
         self.alarms.has_news()
     }
 
     /// Tells of the alarms that were raised since the last time, oldest first.
-    pub fn tell(&mut self, tell: impl FnMut(&Alarm)) {
+    pub(crate) fn tell(&mut self, tell: impl FnMut(&Alarm)) {
         self.alarms.tell(tell);
     }
 
     /// Counts from zero again. What was found stays.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.upstreams.reset();
         self.outstanding.reset();
     }

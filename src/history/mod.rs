@@ -18,11 +18,11 @@
 //! A build without the cargo feature `history` has no collector that remembers: all of this is checked by the compiler there, and left
 //! out of the program because [`BUILT`] says so in the few places that lead here.
 
-pub mod log;
-pub mod saved;
-pub mod saver;
-pub mod series;
-pub mod status;
+pub(crate) mod log;
+pub(crate) mod saved;
+pub(crate) mod saver;
+pub(crate) mod series;
+pub(crate) mod status;
 
 use core::net::IpAddr;
 use std::time::Duration;
@@ -65,25 +65,25 @@ section! {
 }
 
 /// Whether this build has it, and the names of devices with it.
-pub const BUILT: bool = cfg!(feature = "history");
+pub(crate) const BUILT: bool = cfg!(feature = "history");
 
 /// The range of `log`.
-pub type LogSize = ByteSize<0, LOG_MAX>;
+pub(crate) type LogSize = ByteSize<0, LOG_MAX>;
 
 /// The range of `save-interval`.
-pub type SaveSeconds = Bounded<1, 86_400>;
+pub(crate) type SaveSeconds = Bounded<1, 86_400>;
 
 /// The range of `keep`.
-pub type KeepDays = Bounded<0, 36_500>;
+pub(crate) type KeepDays = Bounded<0, 36_500>;
 
 /// The most memory of the log, in bytes: references have 19 bits, and count units of no more than 128 bytes.
-pub const LOG_MAX: u64 = 64 << 20;
+pub(crate) const LOG_MAX: u64 = 64 << 20;
 
 const DAY_MS: i64 = 86_400_000;
 
 impl Section {
     /// Bytes of the log; 0 if there is none.
-    pub fn log_bytes(&self, limits: &Limits) -> usize {
+    pub(crate) fn log_bytes(&self, limits: &Limits) -> usize {
         match self.log.map_or(limits.history_log, ByteSize::in_memory) {
             0 => 0,
             bytes => bytes.max(log::LOG_BYTES_MIN),
@@ -91,7 +91,7 @@ impl Section {
     }
 
     /// Bytes of everything.
-    pub fn cost(&self, limits: &Limits) -> usize {
+    pub(crate) fn cost(&self, limits: &Limits) -> usize {
         let log = match self.log_bytes(limits) {
             0 => 0,
             bytes => Log::cost(bytes, limits.streams + 1),
@@ -101,7 +101,7 @@ impl Section {
     }
 
     /// Where and how all of it is saved; `None` if it is not.
-    pub fn saving(&self) -> Option<SaveSettings> {
+    pub(crate) fn saving(&self) -> Option<SaveSettings> {
         let folder = self.path.as_ref().filter(|_| BUILT && self.enable)?.to_path_buf();
         let interval = Duration::from_secs(u64::from(self.save_interval.get()));
         Some(SaveSettings { folder, interval, budget: self.write_budget.get() })
@@ -127,11 +127,11 @@ pub struct History {
 
 /// The traces of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// The note that pairing keeps with the query.
-    pub mark: ExchangeMark,
+    pub(crate) mark: ExchangeMark,
     /// Whether it is a response to a client that was blocked.
-    pub is_blocked: bool,
+    pub(crate) is_blocked: bool,
 }
 
 impl History {
@@ -154,7 +154,7 @@ impl History {
     /// Remembers a message of the stream at that place; `policy_intervened` where a policy of the server did not let it pass.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         event: &Event<'_>,
         hashes: &MessageHashes<'_>,
@@ -294,7 +294,7 @@ impl History {
 
     /// Once a second: `now` is the monotonic clock in milliseconds, `wall` the time in seconds since 1970, `None` while that is not
     /// to be believed. Hands over the place of the stream of each query that found no response.
-    pub fn tick(&mut self, now: u64, wall: Option<u64>, unanswered: impl FnMut(u16)) {
+    pub(crate) fn tick(&mut self, now: u64, wall: Option<u64>, unanswered: impl FnMut(u16)) {
         self.now = now;
         self.series.tick(now, wall);
         if let Some(log) = &mut self.log {
@@ -306,7 +306,7 @@ impl History {
     }
 
     /// How the exchange of a message ended, as far as the message says it.
-    pub fn status(
+    pub(crate) fn status(
         &self,
         event: &Event<'_>,
         hashes: &MessageHashes<'_>,
@@ -316,7 +316,7 @@ impl History {
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if let Some(log) = &mut self.log {
             log.clear();
         }
@@ -325,7 +325,7 @@ impl History {
     }
 
     /// Forgets everything with an address of a client in it; the series stay.
-    pub fn forget_clients(&mut self) {
+    pub(crate) fn forget_clients(&mut self) {
         if let Some(log) = &mut self.log {
             log.clear();
             log.reset_pairs();
@@ -334,33 +334,33 @@ impl History {
     }
 
     /// Whether clients are devices.
-    pub fn has_devices(&self) -> bool {
+    pub(crate) fn has_devices(&self) -> bool {
         self.has_devices
     }
 
     /// Has clients be devices from now on, or not.
-    pub fn set_devices(&mut self, has_devices: bool) {
+    pub(crate) fn set_devices(&mut self, has_devices: bool) {
         self.has_devices = has_devices;
     }
 
     /// Whether frames of neighbours are worth a look.
     #[inline]
-    pub fn learns_from_frames(&self) -> bool {
+    pub(crate) fn learns_from_frames(&self) -> bool {
         self.has_devices && self.learns_from_frames
     }
 
     /// Looks at frames of neighbours from now on, or not.
-    pub fn set_learns_from_frames(&mut self, learns_from_frames: bool) {
+    pub(crate) fn set_learns_from_frames(&mut self, learns_from_frames: bool) {
         self.learns_from_frames = learns_from_frames;
     }
 
     /// Judges by other lists from now on.
-    pub fn set_rules(&mut self, rules: StatusRules) {
+    pub(crate) fn set_rules(&mut self, rules: StatusRules) {
         self.rules = rules;
     }
 
     /// Counts pairs from now on.
-    pub fn reset_pairs(&mut self) {
+    pub(crate) fn reset_pairs(&mut self) {
         if let Some(log) = &mut self.log {
             log.reset_pairs();
         }
@@ -379,37 +379,37 @@ impl History {
     }
 
     /// Exchanges that had to go before they were saved.
-    pub fn unsaved(&self) -> u64 {
+    pub(crate) fn unsaved(&self) -> u64 {
         self.log.as_ref().map_or(0, Log::unsaved)
     }
 
     /// The log; `None` if none is kept.
-    pub fn log(&self) -> Option<&Log> {
+    pub(crate) fn log(&self) -> Option<&Log> {
         self.log.as_ref()
     }
 
     /// The series.
-    pub fn series(&self) -> &Series {
+    pub(crate) fn series(&self) -> &Series {
         &self.series
     }
 
     /// The devices.
-    pub fn devices(&self) -> &Devices {
+    pub(crate) fn devices(&self) -> &Devices {
         &self.devices
     }
 
     /// The devices, to tell them their names.
-    pub fn devices_mut(&mut self) -> &mut Devices {
+    pub(crate) fn devices_mut(&mut self) -> &mut Devices {
         &mut self.devices
     }
 
     /// Exchanges that had to go.
-    pub fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.log.as_ref().map_or(0, Log::evicted)
     }
 
     /// The name of the device of an address.
-    pub fn name(&self, address: Option<IpAddr>) -> Option<&str> {
+    pub(crate) fn name(&self, address: Option<IpAddr>) -> Option<&str> {
         if self.has_devices { self.devices.name(address?) } else { None }
     }
 }

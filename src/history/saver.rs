@@ -34,13 +34,13 @@ use crate::wire::segment::{ANEW, DEVICE, END, EXCHANGE, Input, MAGIC, Output, SL
 
 /// Where, how often and how much is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SaveSettings {
+pub(crate) struct SaveSettings {
     /// The folder.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Between two segments.
-    pub interval: Duration,
+    pub(crate) interval: Duration,
     /// Bytes a day; 0 = no limit.
-    pub budget: u64,
+    pub(crate) budget: u64,
 }
 
 /// Asks the task to do something now.
@@ -55,7 +55,7 @@ pub struct SaverControl {
 
 /// The task.
 #[derive(Debug)]
-pub struct Saver {
+pub(crate) struct Saver {
     settings: SaveSettings,
     writer: ExchangeWriter,
     block: Vec<u8>,
@@ -103,18 +103,18 @@ const PERIODS: [SeriesPeriod; 2] = [SeriesPeriod::Day, SeriesPeriod::Month];
 
 impl SaverControl {
     /// Has all files erased.
-    pub fn erase(&self) {
+    pub(crate) fn erase(&self) {
         self.is_to_erase.set(true);
         self.asked.notify(usize::MAX);
     }
 
     /// Waits until all files are erased.
-    pub async fn erased(&self) {
+    pub(crate) async fn erased(&self) {
         self.until(|| !self.is_to_erase.get()).await;
     }
 
     /// Has everything saved once more, and waits for that.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         self.is_to_end.set(true);
         self.asked.notify(usize::MAX);
         self.until(|| self.has_ended.get()).await;
@@ -153,11 +153,11 @@ impl Bucket {
 
 impl Saver {
     /// Bytes of it.
-    pub const COST: usize =
+    pub(crate) const COST: usize =
         ExchangeWriter::COST + HISTORY_SAVE_BYTES + SEGMENTS * size_of::<Segment>() + size_of::<Saver>();
 
     /// Reads what was saved, sets aside what is none of ours, and goes on from there.
-    pub fn load(settings: SaveSettings, history: &mut History) -> Saver {
+    pub(crate) fn load(settings: SaveSettings, history: &mut History) -> Saver {
         let _ = fs::remove_file(settings.folder.join(TEMPORARY));
         let mut numbers: Vec<u32> = fs::read_dir(&settings.folder)
             .map(|names| {
@@ -210,7 +210,7 @@ impl Saver {
     }
 
     /// Saves again and again, until it is to end.
-    pub async fn run(mut self, history: &RefCell<History>, control: &SaverControl) {
+    pub(crate) async fn run(mut self, history: &RefCell<History>, control: &SaverControl) {
         let mut due = Instant::now() + self.settings.interval;
         self.whole_at = Some(Instant::now());
         loop {

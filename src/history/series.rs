@@ -24,7 +24,7 @@ use crate::time::Latency;
 
 /// The series.
 #[derive(Debug)]
-pub struct Series {
+pub(crate) struct Series {
     minutes: SlotTrack,
     hours: SlotTrack,
     minute: RunningSlot,
@@ -45,25 +45,25 @@ pub struct Series {
 
 /// The record of a minute or an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SeriesSlot {
+pub(crate) struct SeriesSlot {
     /// Whether anything is known.
-    pub is_known: bool,
+    pub(crate) is_known: bool,
     /// Counts in the order of [`COUNTS`].
-    pub counts: [u32; COUNTS.len()],
+    pub(crate) counts: [u32; COUNTS.len()],
     /// Different clients.
-    pub clients: u32,
+    pub(crate) clients: u32,
     /// Microseconds within which half of the responses came.
-    pub p50: u32,
+    pub(crate) p50: u32,
     /// And 95 of 100.
-    pub p95: u32,
+    pub(crate) p95: u32,
 }
 
 /// Names of the counts of a slot.
-pub const COUNTS: [&str; 5] = ["queries", "responses", "nxdomain", "servfail", "blocked"];
+pub(crate) const COUNTS: [&str; 5] = ["queries", "responses", "nxdomain", "servfail", "blocked"];
 
 /// A count of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeriesCount {
+pub(crate) enum SeriesCount {
     /// Queries.
     Queries,
     /// Responses.
@@ -78,7 +78,7 @@ pub enum SeriesCount {
 
 /// Which of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeriesPeriod {
+pub(crate) enum SeriesPeriod {
     /// 60 minutes.
     Hour,
     /// 1,440 minutes.
@@ -89,10 +89,10 @@ pub enum SeriesPeriod {
 
 impl SeriesPeriod {
     /// All of them.
-    pub const ALL: [SeriesPeriod; 3] = [SeriesPeriod::Hour, SeriesPeriod::Day, SeriesPeriod::Month];
+    pub(crate) const ALL: [SeriesPeriod; 3] = [SeriesPeriod::Hour, SeriesPeriod::Day, SeriesPeriod::Month];
 
     /// The name in the API.
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             SeriesPeriod::Hour => "hour",
             SeriesPeriod::Day => "day",
@@ -101,12 +101,12 @@ impl SeriesPeriod {
     }
 
     /// The period of that name.
-    pub fn parse(name: &str) -> Option<SeriesPeriod> {
+    pub(crate) fn parse(name: &str) -> Option<SeriesPeriod> {
         SeriesPeriod::ALL.into_iter().find(|period| period.label() == name)
     }
 
     /// Slots, the running one among them.
-    pub const fn slots(self) -> usize {
+    pub(crate) const fn slots(self) -> usize {
         match self {
             SeriesPeriod::Hour => 60,
             SeriesPeriod::Day => 1_440,
@@ -115,7 +115,7 @@ impl SeriesPeriod {
     }
 
     /// Seconds of a slot.
-    pub const fn step(self) -> u64 {
+    pub(crate) const fn step(self) -> u64 {
         match self {
             SeriesPeriod::Hour | SeriesPeriod::Day => MINUTE,
             SeriesPeriod::Month => HOUR,
@@ -254,12 +254,12 @@ impl SlotTrack {
 
 impl Series {
     /// Bytes of the series.
-    pub const COST: usize = (MINUTES + HOURS) * size_of::<SeriesSlot>()
+    pub(crate) const COST: usize = (MINUTES + HOURS) * size_of::<SeriesSlot>()
         + 2 * DistinctCounts::cost(limits::DISTINCT_BYTES_MIN)
         + size_of::<Series>();
 
     /// Empty series, which begin at `now` in milliseconds of the monotonic clock.
-    pub fn new(now: u64) -> Self {
+    pub(crate) fn new(now: u64) -> Self {
         Series {
             minutes: SlotTrack::new(MINUTES, MINUTE),
             hours: SlotTrack::new(HOURS, HOUR),
@@ -276,7 +276,7 @@ impl Series {
 
     /// Counts one.
     #[inline]
-    pub fn count(&mut self, count: SeriesCount) {
+    pub(crate) fn count(&mut self, count: SeriesCount) {
         if let Some(count) = self.minute.counts.get_mut(count as usize) {
             *count = count.saturating_add(1);
         }
@@ -284,13 +284,13 @@ impl Series {
 
     /// Counts a latency.
     #[inline]
-    pub fn count_latency(&mut self, latency: Latency) {
+    pub(crate) fn count_latency(&mut self, latency: Latency) {
         self.minute.latencies.count(latency);
     }
 
     /// Counts a client by the hash of its address.
     #[inline]
-    pub fn count_client(&mut self, hash: u64) {
+    pub(crate) fn count_client(&mut self, hash: u64) {
         // Who was seen in this minute was seen in this hour.
         if self.clients.insert(OF_MINUTE, hash) {
             self.clients.insert(OF_HOUR, hash);
@@ -299,7 +299,7 @@ impl Series {
 
     /// Ends the slots that are over. `now` is the monotonic clock in milliseconds, `wall` the time in seconds since 1970, `None` while
     /// that is not to be believed.
-    pub fn tick(&mut self, now: u64, wall: Option<u64>) {
+    pub(crate) fn tick(&mut self, now: u64, wall: Option<u64>) {
         if let Some(wall) = wall {
             self.date(now, wall);
         }
@@ -380,7 +380,7 @@ impl Series {
     }
 
     /// The slot of a period: number 0 is the oldest, the last one is running.
-    pub fn slot(&self, period: SeriesPeriod, number: usize) -> SeriesSlot {
+    pub(crate) fn slot(&self, period: SeriesPeriod, number: usize) -> SeriesSlot {
         let (track, running): (_, fn(&Series) -> SeriesSlot) = match period {
             SeriesPeriod::Hour | SeriesPeriod::Day => {
                 (&self.minutes, |series| series.minute.slot(series.clients.count(OF_MINUTE)))
@@ -394,12 +394,12 @@ impl Series {
     }
 
     /// When the running slot of a period ends, in seconds since 1970; `None` while there is no date.
-    pub fn end(&self, period: SeriesPeriod) -> Option<u64> {
+    pub(crate) fn end(&self, period: SeriesPeriod) -> Option<u64> {
         self.end.map(|end| end.next_multiple_of(period.step()))
     }
 
     /// The slots that have ended and are known, with their ends, the oldest first: those that ended after `since`.
-    pub fn ended(&self, period: SeriesPeriod, since: u64) -> impl Iterator<Item = (u64, SeriesSlot)> {
+    pub(crate) fn ended(&self, period: SeriesPeriod, since: u64) -> impl Iterator<Item = (u64, SeriesSlot)> {
         let track = if period == SeriesPeriod::Month { &self.hours } else { &self.minutes };
         let end = self.end(period);
         let dated = move |(place, slot): (usize, &SeriesSlot)| {
@@ -410,13 +410,13 @@ impl Series {
     }
 
     /// Takes a slot from a file. Before the first [`Series::tick`].
-    pub fn load(&mut self, period: SeriesPeriod, end: u64, slot: SeriesSlot) {
+    pub(crate) fn load(&mut self, period: SeriesPeriod, end: u64, slot: SeriesSlot) {
         let track = if period == SeriesPeriod::Month { &mut self.hours } else { &mut self.minutes };
         track.load(end, slot);
     }
 
     /// Forgets what was loaded: the same follows, with the dates of another clock.
-    pub fn load_anew(&mut self) {
+    pub(crate) fn load_anew(&mut self) {
         for track in [&mut self.minutes, &mut self.hours] {
             track.slots.fill(SeriesSlot::default());
             track.loaded = None;
@@ -424,18 +424,18 @@ impl Series {
     }
 
     /// Steps of the clock that gave other dates to slots.
-    pub fn redated(&self) -> u32 {
+    pub(crate) fn redated(&self) -> u32 {
         self.redated
     }
 
     /// Slots that are known, the running ones among them.
-    pub fn known(&self) -> usize {
+    pub(crate) fn known(&self) -> usize {
         let tracks = [&self.minutes, &self.hours];
         tracks.iter().map(|track| 1 + track.slots.iter().filter(|slot| slot.is_known).count()).sum()
     }
 
     /// Forgets everything; the slots end when they would have.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         for track in [&mut self.minutes, &mut self.hours] {
             track.slots.fill(SeriesSlot::default());
             (track.live, track.loaded) = (0, None);

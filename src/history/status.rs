@@ -22,16 +22,16 @@ use crate::wire::name::{NAME_MAX, Name};
 #[derive(Debug, Default)]
 pub struct StatusRules {
     /// Addresses that lead nowhere, besides 0.0.0.0 and ::.
-    pub addresses: Vec<Network>,
+    pub(crate) addresses: Vec<Network>,
     /// Names for which, and for those below, NXDOMAIN is the answer of a list.
-    pub names: Option<NameSet>,
+    pub(crate) names: Option<NameSet>,
 }
 
 /// A response, judged.
 #[derive(Clone, Copy, Debug)]
-pub struct JudgedResponse<'a> {
+pub(crate) struct JudgedResponse<'a> {
     /// How it ended.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     first: Option<FirstAnswer<'a>>,
 }
 
@@ -72,7 +72,7 @@ impl StatusRules {
     /// Judges a response.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn judge<'a>(
+    pub(crate) fn judge<'a>(
         &self,
         event: &Event<'a>,
         hashes: &MessageHashes<'_>,
@@ -99,7 +99,7 @@ impl StatusRules {
     }
 
     /// How the exchange of a message ended, as far as the message says it.
-    pub fn status(
+    pub(crate) fn status(
         &self,
         event: &Event<'_>,
         hashes: &MessageHashes<'_>,
@@ -141,7 +141,7 @@ fn is_own(name: Name<'_>) -> bool {
 
 impl JudgedResponse<'_> {
     /// The first answer; a name is put together in `room`.
-    pub fn answer<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> LoggedAnswer<'r> {
+    pub(crate) fn answer<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> LoggedAnswer<'r> {
         match self.first {
             None => LoggedAnswer::None,
             Some(FirstAnswer::Address(address)) => LoggedAnswer::Address(address),

@@ -14,7 +14,7 @@ use super::Section;
 use crate::values::encoding::base64;
 
 /// The credentials a request must bring.
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// Value of `X-API-Key`; empty = off.
     key: Box<[u8]>,
     /// Login, colon and password in base64; empty = off.
@@ -35,11 +35,11 @@ pub(super) enum Admitted {
 }
 
 /// Asks for Basic authentication (RFC 7235, 4.1).
-pub const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "Basic realm=\"dnstapd\"");
+pub(crate) const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "Basic realm=\"dnstapd\"");
 
 impl Credentials {
     /// Those of the configuration.
-    pub fn new(section: &Section) -> Self {
+    pub(crate) fn new(section: &Section) -> Self {
         let basic = match &section.password {
             password if password.is_off() => String::new(),
             password => base64(format!("{}:{}", section.login.as_str(), password.expose()).as_bytes()),

@@ -9,7 +9,7 @@ use core::fmt::{self, Write};
 use crate::decimal::Ascii;
 
 /// Room for the next part of an answer.
-pub struct BodyChunk<'b> {
+pub(crate) struct BodyChunk<'b> {
     room: &'b mut [u8],
     /// `used <= room.len()`.
     used: usize,
@@ -17,12 +17,12 @@ pub struct BodyChunk<'b> {
 
 impl<'b> BodyChunk<'b> {
     /// An empty chunk.
-    pub fn new(room: &'b mut [u8]) -> Self {
+    pub(crate) fn new(room: &'b mut [u8]) -> Self {
         BodyChunk { room, used: 0 }
     }
 
     /// Bytes written.
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used
     }
 
@@ -31,7 +31,7 @@ impl<'b> BodyChunk<'b> {
     /// # Errors
     ///
     /// It does not fit, and belongs into the next chunk.
-    pub fn whole(&mut self, write: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
+    pub(crate) fn whole(&mut self, write: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         let before = self.used;
         write(self).inspect_err(|fmt::Error| self.used = before)
     }
@@ -53,7 +53,7 @@ impl Ascii for BodyChunk<'_> {
 }
 
 /// Something that is written chunk by chunk.
-pub trait ChunkedDocument {
+pub(crate) trait ChunkedDocument {
     /// Goes on where the last chunk ended.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ pub trait ChunkedDocument {
 
 /// Writes text inside quotes, as JSON and the Prometheus text format want it: a backslash before quotes and
 /// backslashes. Control characters, which only a request's own words can have, take JSON's form.
-pub fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
+pub(crate) fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
     let mut rest = text;
     while let Some(position) = rest.find(|c: char| c == '"' || c == '\\' || c.is_ascii_control()) {
         let (plain, special) = rest.split_at_checked(position).unwrap_or((rest, ""));
@@ -81,7 +81,7 @@ pub fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
 }
 
 /// Escapes what is written to it, as [`write_escaped`] does.
-pub struct Escaping<W>(pub W);
+pub(crate) struct Escaping<W>(pub(crate) W);
 
 impl<W: Write> Write for Escaping<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {

@@ -38,10 +38,10 @@ use crate::limits::{
 use crate::reactor::Timer;
 
 /// Marks our executor among the runtimes picoserve knows.
-pub struct Runtime;
+pub(crate) struct Runtime;
 
 /// The timer of the reactor.
-pub struct Clock;
+pub(crate) struct Clock;
 
 impl picoserve::Timer<Runtime> for Clock {
     async fn delay(&self, duration: picoserve::time::Duration) {
@@ -52,7 +52,7 @@ impl picoserve::Timer<Runtime> for Clock {
 // ------------ HttpConnection ----------------------------------------------------------
 
 /// The connection that a worker serves now.
-pub struct HttpConnection<'w> {
+pub(crate) struct HttpConnection<'w> {
     stream: MaybeTls,
     send_buffer: &'w RefCell<SendBuffer>,
     admission: &'w Admission,
@@ -73,7 +73,7 @@ pub struct HttpConnection<'w> {
 
 impl<'w> HttpConnection<'w> {
     /// A connection just accepted; what a broken one left in the buffer is thrown away.
-    pub fn new(
+    pub(crate) fn new(
         stream: MaybeTls,
         send_buffer: &'w RefCell<SendBuffer>,
         admission: &'w Admission,
@@ -96,12 +96,12 @@ impl<'w> HttpConnection<'w> {
     }
 
     /// Reads nothing any more: the body of this request is refused.
-    pub fn close_reading(&self) {
+    pub(crate) fn close_reading(&self) {
         self.read_closed.set(true);
     }
 
     /// Ends the connection: nothing more is read, nor sent.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.close_reading();
         self.ended.set(true);
     }
@@ -117,7 +117,7 @@ impl<'w> HttpConnection<'w> {
     }
 
     /// Whether the connection ends.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended.get()
     }
 
@@ -281,7 +281,7 @@ impl<'w> HttpConnection<'w> {
 
 /// An error of the socket in the form picoserve asks for.
 #[derive(Debug)]
-pub struct SocketError(io::Error);
+pub(crate) struct SocketError(io::Error);
 
 impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -303,7 +303,7 @@ impl picoserve::io::Error for SocketError {
 // ------------ Halves --------------------------------------------------------
 
 /// The half that hears.
-pub struct ReadHalf<'a>(&'a HttpConnection<'a>);
+pub(crate) struct ReadHalf<'a>(&'a HttpConnection<'a>);
 
 impl ErrorType for ReadHalf<'_> {
     type Error = SocketError;
@@ -316,7 +316,7 @@ impl Read for ReadHalf<'_> {
 }
 
 /// The half that speaks.
-pub struct WriteHalf<'a>(&'a HttpConnection<'a>);
+pub(crate) struct WriteHalf<'a>(&'a HttpConnection<'a>);
 
 impl ErrorType for WriteHalf<'_> {
     type Error = SocketError;
@@ -352,7 +352,7 @@ impl Write for WriteHalf<'_> {
 }
 
 /// Both halves.
-pub struct Halves<'w>(pub &'w HttpConnection<'w>);
+pub(crate) struct Halves<'w>(pub(crate) &'w HttpConnection<'w>);
 
 impl Socket<Runtime> for Halves<'_> {
     type Error = SocketError;
@@ -389,7 +389,7 @@ impl Socket<Runtime> for Halves<'_> {
 }
 
 /// Keep-alive, and how long a peer may take.
-pub const CONFIG: picoserve::Config = picoserve::Config {
+pub(crate) const CONFIG: picoserve::Config = picoserve::Config {
     timeouts: Timeouts {
         start_read_request: picoserve::time::Duration::from_secs(HTTP_IDLE_SECONDS),
         persistent_start_read_request: picoserve::time::Duration::from_secs(HTTP_IDLE_SECONDS),

@@ -10,7 +10,7 @@ use super::response::HeaderField;
 
 /// Why a request is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpError {
+pub(crate) enum HttpError {
     /// The body is in a transfer encoding.
     TransferEncoding,
     /// There are several lengths of the body, or one that is not a number.
@@ -59,7 +59,7 @@ pub enum HttpError {
 
 impl HttpError {
     /// The status of the answer.
-    pub fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             HttpError::Untracked(_) | HttpError::Parameter | HttpError::Rows | HttpError::Detail => {
                 StatusCode::BAD_REQUEST
@@ -85,7 +85,7 @@ impl HttpError {
     }
 
     /// The header that the status asks for.
-    pub fn header(self) -> Option<HeaderField> {
+    pub(crate) fn header(self) -> Option<HeaderField> {
         match self {
             HttpError::Credentials => Some(CHALLENGE),
             HttpError::Guessing => Some(("Retry-After", "60")),
@@ -96,7 +96,7 @@ impl HttpError {
     }
 
     /// Whether the connection ends: nobody knows where the next request would begin.
-    pub fn ends_connection(self) -> bool {
+    pub(crate) fn ends_connection(self) -> bool {
         matches!(
             self,
             HttpError::TransferEncoding | HttpError::ContentLength | HttpError::LongBody | HttpError::Version

@@ -72,8 +72,10 @@ use host::HostNames;
 use response::Words;
 
 pub(crate) use documents::log_filter::FilterTexts;
-pub use section::{Section, address, listeners};
-pub use server::{Stop, cost, serve};
+pub(crate) use section::address;
+pub use section::{Section, listeners};
+pub(crate) use server::cost;
+pub use server::{Stop, serve};
 
 /// The sources of all answers. All of it is borrowed for a moment at a time.
 #[derive(Clone, Copy)]
@@ -97,7 +99,7 @@ pub struct App<'a> {
 impl<'a> App<'a> {
     /// The memory of exchanges; `None` if history is off.
     #[inline]
-    pub fn history(self) -> Option<&'a RefCell<History>> {
+    pub(crate) fn history(self) -> Option<&'a RefCell<History>> {
         self.collector.history()
     }
 

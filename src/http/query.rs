@@ -30,7 +30,7 @@ impl<'r> Parameters<'r> {
 
 impl Parameters<'_> {
     /// Whether each parameter has one of these names.
-    pub fn are_among(self, names: &[&str]) -> bool {
+    pub(crate) fn are_among(self, names: &[&str]) -> bool {
         let given = self.0.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
         given.into_iter().all(|name| name.is_empty() || names.contains(&name))
     }

@@ -19,33 +19,33 @@ use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Secret, Serve
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Section {
     /// Whether it runs.
-    pub enable: bool,
+    pub(crate) enable: bool,
     /// Addresses to listen on.
-    pub local_address: Addresses,
+    pub(crate) local_address: Addresses,
     /// Port to listen on; 0 = any free one.
     pub local_port: ListenPort,
     /// The value `X-API-Key` must have; empty = this method is off.
     pub api_key: Secret,
     /// File with the key, instead of `api-key`: its first line.
-    pub api_key_file: Option<FilePath>,
+    pub(crate) api_key_file: Option<FilePath>,
     /// The user of Basic authentication.
     pub login: Text,
     /// Its password; empty = this method is off.
     pub password: Secret,
     /// File with the password, instead of `password`: its first line.
-    pub password_file: Option<FilePath>,
+    pub(crate) password_file: Option<FilePath>,
     /// A key that opens `/metrics` alone; empty = there is none.
-    pub scrape_key: Secret,
+    pub(crate) scrape_key: Secret,
     /// File with that key, instead of `scrape-key`: its first line.
-    pub scrape_key_file: Option<FilePath>,
+    pub(crate) scrape_key_file: Option<FilePath>,
     /// Names that `Host` may bear, besides addresses and local names.
-    pub hosts: Vec<Text>,
+    pub(crate) hosts: Vec<Text>,
     /// Encrypt.
-    pub tls_support: Option<bool>,
+    pub(crate) tls_support: Option<bool>,
     /// Certificate chain, PEM.
-    pub tls_server_cert: Option<FilePath>,
+    pub(crate) tls_server_cert: Option<FilePath>,
     /// Private key, PEM.
-    pub tls_server_key: Option<FilePath>,
+    pub(crate) tls_server_key: Option<FilePath>,
 }
 
 impl Default for Section {
@@ -71,7 +71,7 @@ impl Default for Section {
 
 impl Section {
     /// Where it listens.
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.local_address.0.iter().map(|address| SocketAddr::new(address.get(), self.local_port.get()))
     }
 
@@ -90,7 +90,7 @@ impl Section {
     }
 
     /// The TLS keys together.
-    pub fn tls(&self) -> ServerTls<'_> {
+    pub(crate) fn tls(&self) -> ServerTls<'_> {
         ServerTls {
             support: self.tls_support,
             cert: &self.tls_server_cert,
@@ -103,7 +103,7 @@ impl Section {
     ///
     /// # Errors
     /// Those of [`ServerTls::check`].
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         self.tls().check()
     }
 
@@ -111,7 +111,7 @@ impl Section {
     ///
     /// # Errors
     /// The address is not this machine's own, and a credential is as shipped or there is none at all.
-    pub fn check_exposure(&self) -> Result<(), KeyError> {
+    pub(crate) fn check_exposure(&self) -> Result<(), KeyError> {
         if self.local_address.0.iter().all(|address| address.is_loopback()) {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl Section {
 
 /// Addresses to listen on: one, or a list of at most [`HTTP_ADDRESSES`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Addresses(Vec<ListenAddress>);
+pub(crate) struct Addresses(Vec<ListenAddress>);
 
 impl<'de> Deserialize<'de> for Addresses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for Addresses {
 }
 
 /// The addresses and ports to listen on, in words.
-pub fn address(section: &Section) -> String {
+pub(crate) fn address(section: &Section) -> String {
     section.addresses().map(|address| address.to_string()).collect::<Vec<_>>().join(", ")
 }
 

@@ -34,7 +34,7 @@ use crate::net::tls::{self, Refused};
 use crate::reactor::{Async, Timer};
 
 /// Bytes that so many workers cost, and the places of so many live readers.
-pub const fn cost(workers: usize, live_readers: usize) -> usize {
+pub(crate) const fn cost(workers: usize, live_readers: usize) -> usize {
     let rooms = HTTP_HEAD_BYTES + HTTP_SEND_BYTES + HTTP_CHUNK_BYTES;
     let scratch = size_of::<Snapshot>() + size_of::<PairCounts>();
     workers * (rooms + scratch + FUTURE_BYTES) + live_readers * PLACE_COST
@@ -52,7 +52,7 @@ pub struct Stop {
 
 impl Stop {
     /// Answers under way are sent, if that takes no longer than [`HTTP_STOP_MS`]; no more connections are taken.
-    pub fn ask(&self) {
+    pub(crate) fn ask(&self) {
         self.asked.set(true);
         self.notice.notify(usize::MAX);
     }
@@ -64,7 +64,7 @@ impl Stop {
     }
 
     /// Waits until it is asked for.
-    pub async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         while !self.asked.get() {
             listener!(self.notice => told);
             if !self.asked.get() {

@@ -18,19 +18,19 @@ use crate::net::tls::ServerStream;
 use crate::reactor::Async;
 
 /// An accepted connection, after its TLS handshake if there is one.
-pub struct MaybeTls {
+pub(crate) struct MaybeTls {
     socket: Async<TcpStream>,
     tls: Option<RefCell<Box<ServerStream>>>,
 }
 
 impl MaybeTls {
     /// Bytes as they are.
-    pub fn plain(stream: Async<TcpStream>) -> Self {
+    pub(crate) fn plain(stream: Async<TcpStream>) -> Self {
         MaybeTls::new(stream, None)
     }
 
     /// Bytes over TLS; `stream` is the same socket.
-    pub fn over_tls(stream: Async<TcpStream>, tls: ServerStream) -> Self {
+    pub(crate) fn over_tls(stream: Async<TcpStream>, tls: ServerStream) -> Self {
         MaybeTls::new(stream, Some(RefCell::new(Box::new(tls))))
     }
 
@@ -41,7 +41,7 @@ impl MaybeTls {
     }
 
     /// Reads; 0 when the peer sends no more.
-    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let Some(tls) = &self.tls else { return Pin::new(&mut &self.socket).poll_read(context, buffer) };
         Pin::new(&mut **tls.borrow_mut()).poll_read(context, buffer).map(|read| match read {
             // Gone without a word (close_notify), as many do.
@@ -60,7 +60,7 @@ impl MaybeTls {
     }
 
     /// Hands everything written to the kernel.
-    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.tls {
             None => Poll::Ready(Ok(())),
             Some(tls) => Pin::new(&mut **tls.borrow_mut()).poll_flush(context),
@@ -75,7 +75,7 @@ impl MaybeTls {
     }
 
     /// Tells the peer that no more will come.
-    pub async fn end(&self) -> io::Result<()> {
+    pub(crate) async fn end(&self) -> io::Result<()> {
         match &self.tls {
             None => self.socket.get_ref().shutdown(Shutdown::Write),
             Some(tls) => poll_fn(|context| Pin::new(&mut **tls.borrow_mut()).poll_close(context)).await,
@@ -87,12 +87,12 @@ impl MaybeTls {
     /// # Errors
     ///
     /// Those of the socket.
-    pub async fn discard(&self, buffer: &RefCell<SendBuffer>) -> io::Result<usize> {
+    pub(crate) async fn discard(&self, buffer: &RefCell<SendBuffer>) -> io::Result<usize> {
         self.socket.read_with(|mut stream| stream.read(buffer.borrow_mut().scratch())).await
     }
 
     /// Reads what is there already, whatever it means; tells how much.
-    pub fn discard_now(&self, buffer: &RefCell<SendBuffer>) -> usize {
+    pub(crate) fn discard_now(&self, buffer: &RefCell<SendBuffer>) -> usize {
         self.socket.get_ref().read(buffer.borrow_mut().scratch()).unwrap_or(0)
     }
 }

@@ -93,7 +93,7 @@ impl ConnectionTable {
     }
 
     /// Lets one second pass and wakes the connections whose deadline has come.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
         for entry in self.groups.borrow().iter().flat_map(|group| &group.entries) {
@@ -106,7 +106,7 @@ impl ConnectionTable {
     }
 
     /// Ends all connections.
-    pub fn close_all(&self) {
+    pub(crate) fn close_all(&self) {
         for entry in self.groups.borrow().iter().flat_map(|group| &group.entries) {
             drop(entry.task.take());
         }
@@ -115,11 +115,11 @@ impl ConnectionTable {
 
 /// A connection that has to go, so that another can come.
 #[must_use]
-pub struct Evicted(Task<()>);
+pub(crate) struct Evicted(Task<()>);
 
 impl Evicted {
     /// Ends it; its place is free then.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.0.cancel().await;
     }
 }
@@ -147,7 +147,7 @@ impl ConnectionGroup {
 
     /// The connection that goes to make room for one from `origin`: the longest silent one of the greediest origin.
     /// `None` when nobody holds more than `origin` does.
-    pub fn evict(&self, origin: Origin) -> Option<Evicted> {
+    pub(crate) fn evict(&self, origin: Origin) -> Option<Evicted> {
         let holders = || self.entries.iter().filter_map(|entry| Some((entry, entry.holder.get()?)));
         // Twice through the table, which has some dozens of rows: nothing is kept for it.
         let most = holders().map(|(_, holder)| self.held_by(holder)).max()?;
@@ -161,7 +161,7 @@ impl ConnectionGroup {
 
     /// A place for a connection from `origin`; somebody greedier may have to go for it. What comes of it is counted and
     /// logged, where `peer` names the new one. `None` = it is to be closed.
-    pub async fn admit(
+    pub(crate) async fn admit(
         &'static self,
         origin: Origin,
         counters: &InputCounters,
@@ -199,16 +199,16 @@ pub struct ConnectionLease {
 }
 
 /// Bytes a second from which on a connection is brisk.
-pub const BRISK_BYTES: u32 = 16 << 10;
+pub(crate) const BRISK_BYTES: u32 = 16 << 10;
 
 impl ConnectionLease {
     /// Where the connection comes from.
-    pub fn origin(&self) -> Option<Origin> {
+    pub(crate) fn origin(&self) -> Option<Origin> {
         self.entry.holder.get()
     }
 
     /// Notes that that many bytes were read.
-    pub fn note_read(&self, bytes: usize) {
+    pub(crate) fn note_read(&self, bytes: usize) {
         let reads = self.group.reads.get() + 1;
         self.group.reads.set(reads);
         self.entry.read.set(reads);
@@ -224,7 +224,7 @@ impl ConnectionLease {
     }
 
     /// Whether it read [`BRISK_BYTES`] in the running second or the one before.
-    pub fn is_brisk(&self) -> bool {
+    pub(crate) fn is_brisk(&self) -> bool {
         let now = self.group.table.now.get();
         let (second, bytes) = self.entry.this_second.get();
         let last = if second == now { self.entry.last_second.get() } else { 0 };
@@ -232,24 +232,24 @@ impl ConnectionLease {
     }
 
     /// Ends the wait after `seconds`, counted from now.
-    pub fn set_deadline(&self, seconds: u32) {
+    pub(crate) fn set_deadline(&self, seconds: u32) {
         self.entry.due.set(Some(self.group.table.now.get() + seconds + 1));
     }
 
     /// Sets a deadline unless one runs already.
-    pub fn keep_deadline(&self, seconds: u32) {
+    pub(crate) fn keep_deadline(&self, seconds: u32) {
         if self.entry.due.get().is_none() {
             self.set_deadline(seconds);
         }
     }
 
     /// Waits without end again.
-    pub fn clear_deadline(&self) {
+    pub(crate) fn clear_deadline(&self) {
         self.entry.due.set(None);
     }
 
     /// Whether the deadline has passed; wakes the task when it does.
-    pub fn poll_deadline(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_deadline(&self, context: &mut Context<'_>) -> Poll<()> {
         match self.entry.due.get() {
             Some(due) if due <= self.group.table.now.get() => Poll::Ready(()),
             _ => {
@@ -261,12 +261,12 @@ impl ConnectionLease {
     }
 
     /// Waits for the deadline.
-    pub async fn deadline(&self) {
+    pub(crate) async fn deadline(&self) {
         poll_fn(|context| self.poll_deadline(context)).await;
     }
 
     /// Where the connection's task is to be kept.
-    pub fn task_handle(&self) -> TaskHandle {
+    pub(crate) fn task_handle(&self) -> TaskHandle {
         TaskHandle(self.entry)
     }
 }
@@ -280,11 +280,11 @@ impl Drop for ConnectionLease {
 }
 
 /// Keeps a connection's task, so that [`ConnectionTable::close_all`] can end it.
-pub struct TaskHandle(&'static ConnectionEntry);
+pub(crate) struct TaskHandle(&'static ConnectionEntry);
 
 impl TaskHandle {
     /// Takes the task; one that was there before is over.
-    pub fn keep(self, task: Task<()>) {
+    pub(crate) fn keep(self, task: Task<()>) {
         if self.0.holder.get().is_some() {
             *self.0.task.borrow_mut() = Some(task);
         }

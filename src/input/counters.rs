@@ -19,29 +19,29 @@ counters! {
     /// The counters of one input.
     pub struct InputCounters {
         /// Name in metrics and log: its section's.
-        pub name: &'static str;
+        pub(crate) name: &'static str;
         /// Data frames that came to an end: rejected, filtered or received.
-        pub frames: Counter = counter("dnstapd_frames_total");
+        pub(crate) frames: Counter = counter("dnstapd_frames_total");
         /// Bytes read.
-        pub bytes: Counter = counter("dnstapd_input_bytes_total");
+        pub(crate) bytes: Counter = counter("dnstapd_input_bytes_total");
         /// Messages that passed the filters.
         pub received: Counter = counter("dnstapd_received_total");
         /// Messages that a filter left out.
-        pub filtered: Tally<FilterReason> = counter("dnstapd_filtered_total", "filter");
+        pub(crate) filtered: Tally<FilterReason> = counter("dnstapd_filtered_total", "filter");
         /// Frames that are not a dnstap message.
         pub rejected: Tally<Rejection> = counter("dnstapd_rejected_total", "reason");
         /// Connections that are open.
-        pub connections: Counter = gauge("dnstapd_connections");
+        pub(crate) connections: Counter = gauge("dnstapd_connections");
         /// Connections since start.
-        pub connections_total: Counter = counter("dnstapd_connections_total");
+        pub(crate) connections_total: Counter = counter("dnstapd_connections_total");
         /// Connections that were closed on purpose.
-        pub refused: Tally<RefuseReason> = counter("dnstapd_connections_refused_total", "reason");
+        pub(crate) refused: Tally<RefuseReason> = counter("dnstapd_connections_refused_total", "reason");
         /// Connections that are meant to be open at any time.
         expected: Counter;
         /// When a connection was turned away for want of room.
         refused_at: Cell<Option<Instant>>;
         /// Packets that the kernel dropped before we read them.
-        pub kernel_drops: Counter;
+        pub(crate) kernel_drops: Counter;
         /// Packets, or parts of them, that no message was made of.
         pub ignored: Option<Tally<Ignored>> = counter("dnstapd_packets_ignored_total", "reason");
     }
@@ -107,7 +107,7 @@ impl InputCounters {
 
     /// Counts what cannot be a message: a frame too long, or bytes that break the framing. Each counts as one frame,
     /// rejected.
-    pub fn reject(&self, rejection: impl Into<Rejection>) {
+    pub(crate) fn reject(&self, rejection: impl Into<Rejection>) {
         self.frames.count();
         self.rejected.count(rejection);
     }
@@ -120,7 +120,7 @@ impl InputCounters {
     }
 
     /// Counts a connection that is closed by us.
-    pub fn refuse(&self, reason: RefuseReason) {
+    pub(crate) fn refuse(&self, reason: RefuseReason) {
         self.refused.count(reason);
         if reason.is_want_of_room() {
             self.refused_at.set(Some(Instant::now()));
@@ -128,12 +128,12 @@ impl InputCounters {
     }
 
     /// Whether a connection was turned away for want of room within the last minute.
-    pub fn is_refusing(&self) -> bool {
+    pub(crate) fn is_refusing(&self) -> bool {
         self.refused_at.get().is_some_and(|at| at.elapsed() < REMEMBERED)
     }
 
     /// Counts a connection as long as the value returned lives.
-    pub fn connect(&self) -> Connected<'_> {
+    pub(crate) fn connect(&self) -> Connected<'_> {
         self.connections.count();
         self.connections_total.count();
         Connected(self)
@@ -141,12 +141,12 @@ impl InputCounters {
 
     /// Says that one more connection is meant to be open at any time: an input that connects to others is down while
     /// there are fewer.
-    pub fn expect_one_more(&self) {
+    pub(crate) fn expect_one_more(&self) {
         self.expected.count();
     }
 
     /// Whether a connection is missing that is meant to be there.
-    pub fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         self.connections.get() < self.expected.get()
     }
 }
@@ -163,7 +163,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// An open connection, for the counter.
 #[derive(Debug)]
-pub struct Connected<'a>(&'a InputCounters);
+pub(crate) struct Connected<'a>(&'a InputCounters);
 
 impl Drop for Connected<'_> {
     fn drop(&mut self) {

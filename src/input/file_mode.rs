@@ -6,16 +6,16 @@ use crate::values::{Invalid, Value, deserialize};
 ///
 /// A bare number is refused: whoever writes `660` does not mean 1224 in octal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileMode(u32);
+pub(crate) struct FileMode(u32);
 
 impl FileMode {
     /// Permissions known at compile time; only the lower nine bits count.
-    pub const fn new(mode: u32) -> Self {
+    pub(crate) const fn new(mode: u32) -> Self {
         FileMode(mode & 0o777)
     }
 
     /// The permissions, `0 <= mode <= 0o777`.
-    pub const fn get(self) -> u32 {
+    pub(crate) const fn get(self) -> u32 {
         self.0
     }
 }

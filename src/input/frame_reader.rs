@@ -20,7 +20,7 @@ use defmt_or_log::warn;
 
 /// The state of one stream of frames.
 #[derive(Debug)]
-pub struct FrameReader<'a> {
+pub(crate) struct FrameReader<'a> {
     collector: &'a Collector<'a>,
     counters: &'a InputCounters,
     deframer: Deframer,
@@ -32,7 +32,7 @@ pub struct FrameReader<'a> {
 
 /// How an input wants its frames taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// As many as there are, with room in the outputs that are owed a turn.
     Live,
     /// At most that many, with room in every output: the source can wait.
@@ -41,7 +41,7 @@ pub enum Pace {
 
 /// Why [`FrameReader::feed`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FeedOutcome {
+pub(crate) enum FeedOutcome {
     /// The rest is an unfinished unit, or nothing.
     Incomplete,
     /// An output has no room: feed the rest once it has.
@@ -56,7 +56,7 @@ pub enum FeedOutcome {
 
 impl<'a> FrameReader<'a> {
     /// The start of a stream. Data frames have at most `frame_max` bytes.
-    pub fn new(collector: &'a Collector<'a>, counters: &'a InputCounters, frame_max: u32) -> Self {
+    pub(crate) fn new(collector: &'a Collector<'a>, counters: &'a InputCounters, frame_max: u32) -> Self {
         FrameReader {
             collector,
             counters,
@@ -68,7 +68,7 @@ impl<'a> FrameReader<'a> {
     }
 
     /// The start of a file, which may have several streams one after the other.
-    pub fn of_file(collector: &'a Collector<'a>, counters: &'a InputCounters, frame_max: u32) -> Self {
+    pub(crate) fn of_file(collector: &'a Collector<'a>, counters: &'a InputCounters, frame_max: u32) -> Self {
         FrameReader {
             receiver: ReceiverHandshake::of_file(),
             ..FrameReader::new(collector, counters, frame_max)
@@ -83,7 +83,7 @@ impl<'a> FrameReader<'a> {
     ///
     /// The rejection that ends the stream: the peer does not speak Frame Streams, or breaks its rules. It is counted already.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn feed(
+    pub(crate) fn feed(
         &mut self,
         input: &mut &[u8],
         pace: Pace,
@@ -137,22 +137,22 @@ impl<'a> FrameReader<'a> {
     }
 
     /// Bytes that the unfinished unit at the start of `tail` has in all, as far as its header tells.
-    pub fn wanted(&self, tail: &[u8]) -> usize {
+    pub(crate) fn wanted(&self, tail: &[u8]) -> usize {
         self.deframer.wanted(tail)
     }
 
     /// Units taken so far: a change means progress.
-    pub fn units(&self) -> u32 {
+    pub(crate) fn units(&self) -> u32 {
         self.units
     }
 
     /// Whether the peer owes nothing, given that no unfinished unit is left over.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self.deframer.in_skip() && self.has_started()
     }
 
     /// Whether the handshake is over.
-    pub fn has_started(&self) -> bool {
+    pub(crate) fn has_started(&self) -> bool {
         self.receiver.is_started()
     }
 

@@ -25,7 +25,7 @@ use event_listener::{Event as Notice, listener};
 use smol::future::{or, yield_now};
 
 /// The pauses of all connections.
-pub struct Gather {
+pub(crate) struct Gather {
     /// When the pause that began last ends.
     until: Cell<Option<Instant>>,
     /// Whether there are none any more, because the daemon stops.
@@ -41,7 +41,7 @@ impl Default for Gather {
 
 impl Gather {
     /// Lets `pause` pass, or less, when another connection's pause ends within it.
-    pub async fn pause(&self, pause: Duration, now: Instant) {
+    pub(crate) async fn pause(&self, pause: Duration, now: Instant) {
         if self.is_over.get() {
             return yield_now().await;
         }
@@ -63,7 +63,7 @@ impl Gather {
     }
 
     /// Ends all pauses; there will be no more.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.is_over.set(true);
         self.ended.notify(usize::MAX);
     }
@@ -71,7 +71,7 @@ impl Gather {
 
 /// How a connection brings its frames, and the pause that suits it.
 #[derive(Debug)]
-pub struct Rhythm {
+pub(crate) struct Rhythm {
     /// The next pause: what it brings says how long the one after it is.
     pause: Duration,
     /// Until when it does not pause, because it was busy, and for how long that was so.
@@ -88,7 +88,7 @@ pub struct Rhythm {
 
 impl Rhythm {
     /// A connection that begins now.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Rhythm {
             pause: LONGEST_PAUSE,
             busy_until: now,
@@ -102,7 +102,7 @@ impl Rhythm {
 
     /// The pause after a read of `frames` frames, before which there was nothing to read for a while if `waited`.
     /// `None` = read on.
-    pub fn after_read(&mut self, frames: u32, waited: bool, now: Instant) -> Option<Duration> {
+    pub(crate) fn after_read(&mut self, frames: u32, waited: bool, now: Instant) -> Option<Duration> {
         if core::mem::take(&mut self.paused) {
             self.rest = if waited { (2 * self.rest + 1).min(LONGEST_REST) } else { 0 };
             self.resting = self.rest;

@@ -24,7 +24,7 @@ use super::connections::{BRISK_BYTES, ConnectionLease, Origin};
 use crate::limits::{self, TAIL_BLOCKS};
 
 /// All buffers.
-pub struct LargeBuffers {
+pub(crate) struct LargeBuffers {
     slots: [Slot; TAIL_BLOCKS],
     /// Told when one is free again, and when the receive buffer is.
     pub(super) freed: Notice,
@@ -50,17 +50,17 @@ struct Holder {
 const JUDGED_OVER: Duration = Duration::from_secs(1);
 
 /// Time between two looks at the holders while somebody waits.
-pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl LargeBuffers {
     /// All free, each for `bytes` bytes.
-    pub fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let slot = |_| Slot { bytes: RefCell::new(limits::table(bytes, 0)), holder: RefCell::new(None) };
         LargeBuffers { slots: core::array::from_fn(slot), freed: Notice::new() }
     }
 
     /// Whether a connection may take one now.
-    pub fn may_take(&self, lease: &ConnectionLease) -> bool {
+    pub(crate) fn may_take(&self, lease: &ConnectionLease) -> bool {
         let free = self.slots.iter().filter(|slot| slot.holder.borrow().is_none()).count();
         match free {
             0 => false,
@@ -77,7 +77,7 @@ impl LargeBuffers {
     }
 
     /// Takes a free one, with the beginning of a frame in it; `None` if there is none.
-    pub fn take(&self, lease: &ConnectionLease, beginning: &[u8]) -> Option<LargeBuffer<'_>> {
+    pub(crate) fn take(&self, lease: &ConnectionLease, beginning: &[u8]) -> Option<LargeBuffer<'_>> {
         let slot = self.slots.iter().find(|slot| slot.holder.borrow().is_none())?;
         slot.bytes.borrow_mut().get_mut(..beginning.len())?.copy_from_slice(beginning);
         let (origin, since) = (lease.origin(), Instant::now());
@@ -86,7 +86,7 @@ impl LargeBuffers {
     }
 
     /// Looks for holders that are slow, and wakes them; to be called while somebody waits.
-    pub fn judge(&self, now: Instant) {
+    pub(crate) fn judge(&self, now: Instant) {
         for slot in &self.slots {
             if let Some(holder) = &mut *slot.holder.borrow_mut() {
                 holder.judge(now);
@@ -115,7 +115,7 @@ impl Holder {
 }
 
 /// A buffer with the beginning of a long frame; free again when dropped.
-pub struct LargeBuffer<'a> {
+pub(crate) struct LargeBuffer<'a> {
     slot: &'a Slot,
     freed: &'a Notice,
     /// Bytes of the frame read so far.
@@ -124,22 +124,22 @@ pub struct LargeBuffer<'a> {
 
 impl LargeBuffer<'_> {
     /// Bytes of the frame read so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.used
     }
 
     /// Whether its connection is to be closed, because others wait.
-    pub fn is_slow(&self) -> bool {
+    pub(crate) fn is_slow(&self) -> bool {
         self.slot.holder.borrow().as_ref().is_some_and(|holder| holder.is_slow)
     }
 
     /// Hands the frame, as far as it was read, to `see`.
-    pub fn with<T>(&self, see: impl FnOnce(&[u8]) -> T) -> T {
+    pub(crate) fn with<T>(&self, see: impl FnOnce(&[u8]) -> T) -> T {
         see(self.slot.bytes.borrow().get(..self.used).unwrap_or_default())
     }
 
     /// Reads on by `read`, up to `wanted` bytes in all; that tells how many bytes it read, if it could.
-    pub fn fill<T>(&mut self, wanted: usize, read: impl FnOnce(&mut [u8]) -> (usize, T)) -> T {
+    pub(crate) fn fill<T>(&mut self, wanted: usize, read: impl FnOnce(&mut [u8]) -> (usize, T)) -> T {
         let mut bytes = self.slot.bytes.borrow_mut();
         let end = wanted.min(bytes.len());
         let (number, result) = read(bytes.get_mut(self.used..end).unwrap_or_default());
@@ -151,7 +151,7 @@ impl LargeBuffer<'_> {
     }
 
     /// Wakes this task when its connection is to be closed.
-    pub fn wake_when_slow(&self, context: &Context<'_>) {
+    pub(crate) fn wake_when_slow(&self, context: &Context<'_>) {
         if let Some(holder) = &mut *self.slot.holder.borrow_mut()
             && !holder.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()))
         {

@@ -7,25 +7,23 @@
 
 pub mod connections;
 pub mod counters;
-pub mod file;
+pub(crate) mod file;
 mod file_mode;
 mod frame_reader;
 mod gather;
 mod large_buffers;
 mod plan;
 pub mod receiver;
-pub mod sniffer;
+pub(crate) mod sniffer;
 pub mod tcp_client;
 pub mod tcp_server;
-pub mod unix_socket;
+pub(crate) mod unix_socket;
 
 use crate::values::{PlanError, Several};
 use file::AtEnd;
 use serde::Deserialize;
 
-pub use plan::{
-    BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, Reloadable, RunningSource, Source,
-};
+pub(crate) use plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, Reloadable};
 
 /// Section `input`: one table for each kind of input.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -34,18 +32,18 @@ pub struct Section {
     /// Listens on TCP.
     pub tcp_socket: tcp_server::Section,
     /// Connects to senders that listen; one table or several.
-    pub tcp_client: Several<tcp_client::Section>,
+    pub(crate) tcp_client: Several<tcp_client::Section>,
     /// Listens on a Unix socket.
-    pub unix_socket: unix_socket::Section,
+    pub(crate) unix_socket: unix_socket::Section,
     /// Reads packets from an interface.
-    pub sniffer: sniffer::Section,
+    pub(crate) sniffer: sniffer::Section,
     /// Replays a capture.
-    pub file: file::Section,
+    pub(crate) file: file::Section,
 }
 
 impl Section {
     /// All kinds, whether they are enabled or not, each with the path of its section below `input`.
-    pub fn kinds(&self) -> Vec<(String, &dyn InputKind)> {
+    pub(crate) fn kinds(&self) -> Vec<(String, &dyn InputKind)> {
         let Section { tcp_socket, tcp_client, unix_socket, sniffer, file } = self;
         let mut kinds: Vec<(String, &dyn InputKind)> = vec![(tcp_socket.name().to_owned(), tcp_socket)];
         kinds.extend(
@@ -57,7 +55,7 @@ impl Section {
     }
 
     /// The kinds that are to run.
-    pub fn enabled(&self) -> impl Iterator<Item = (String, &dyn InputKind)> {
+    pub(crate) fn enabled(&self) -> impl Iterator<Item = (String, &dyn InputKind)> {
         self.kinds().into_iter().filter(|(_, kind)| kind.is_enabled())
     }
 
@@ -66,14 +64,17 @@ impl Section {
     /// # Errors
     ///
     /// The section that cannot work on this machine, and why.
-    pub fn plans(&self, context: &InputPlanContext<'_>) -> Result<Vec<InputPlan>, (String, PlanError)> {
+    pub(crate) fn plans(
+        &self,
+        context: &InputPlanContext<'_>,
+    ) -> Result<Vec<InputPlan>, (String, PlanError)> {
         self.enabled().map(|(path, kind)| kind.plan(context).map_err(|error| (path, error))).collect()
     }
 
     /// Settles what depends on the other inputs: `tcp-socket.enable` and `file.at-end`.
     ///
     /// `asked` says that the command line gave the listener an address or a port.
-    pub fn resolve(&mut self, asked: bool) {
+    pub(crate) fn resolve(&mut self, asked: bool) {
         let others = self.enabled().any(|(_, kind)| ![tcp_server::NAME, file::NAME].contains(&kind.name()));
         self.tcp_socket.enable.get_or_insert(asked || !(others || self.file.enable));
         let alone = !others && !self.tcp_socket.is_enabled();

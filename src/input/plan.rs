@@ -25,7 +25,7 @@ use crate::sys::privileges::Identity;
 use crate::values::{KeyError, PlanError};
 
 /// One kind of input, as its section of the configuration.
-pub trait InputKind {
+pub(crate) trait InputKind {
     /// Name of the section, which is that of the input in metrics and log.
     fn name(&self) -> &'static str;
 
@@ -69,27 +69,27 @@ pub trait InputKind {
 
 /// Whatever a plan depends on outside of its section.
 #[derive(Debug, Clone, Copy)]
-pub struct InputPlanContext<'a> {
+pub(crate) struct InputPlanContext<'a> {
     /// The capacities in force.
-    pub limits: &'a Limits,
+    pub(crate) limits: &'a Limits,
     /// All inputs.
-    pub input: &'a Section,
+    pub(crate) input: &'a Section,
 }
 
 /// One input, before anything runs.
-pub struct InputPlan {
+pub(crate) struct InputPlan {
     /// Name in metrics and log: its section's.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Where it listens or reads, in words, for `--check`.
-    pub words: String,
+    pub(crate) words: String,
     /// Its tables and buffers, and their bytes.
-    pub memory: Vec<(String, usize)>,
+    pub(crate) memory: Vec<(String, usize)>,
     /// The source of the messages.
-    pub source: Box<dyn Source>,
+    pub(crate) source: Box<dyn Source>,
 }
 
 /// Brings messages.
-pub trait Source {
+pub(crate) trait Source {
     /// Why it could not be opened, as far as that can be found out without opening it; each as what follows the name
     /// of the section, `: text` or `.key: text`.
     fn foresee(&self) -> Vec<String> {
@@ -141,14 +141,14 @@ pub trait Source {
 }
 
 /// A task that runs; it ends with an error when there is more than it could read.
-pub type RunningSource = Pin<Box<dyn Future<Output = Result<(), BrokenOff>>>>;
+pub(crate) type RunningSource = Pin<Box<dyn Future<Output = Result<(), BrokenOff>>>>;
 
 /// A source that ended too early; the log says why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BrokenOff;
+pub(crate) struct BrokenOff;
 
 /// Takes over what a reload changes.
-pub trait Reloadable {
+pub(crate) trait Reloadable {
     /// Takes it from the new sections.
     ///
     /// # Errors
@@ -159,9 +159,9 @@ pub trait Reloadable {
 
 /// Whatever the tasks of inputs share.
 #[derive(Clone, Copy)]
-pub struct InputContext {
+pub(crate) struct InputContext {
     /// Runs the connections.
-    pub executor: &'static LocalExecutor<'static>,
+    pub(crate) executor: &'static LocalExecutor<'static>,
     /// Reads Frame Streams; knows where messages go.
-    pub receiver: &'static Receiver<'static>,
+    pub(crate) receiver: &'static Receiver<'static>,
 }

@@ -42,7 +42,7 @@ use crate::reactor::Timer;
 /// The state that all connections share.
 pub struct Receiver<'a> {
     /// Where the frames go.
-    pub collector: &'a Collector<'a>,
+    pub(crate) collector: &'a Collector<'a>,
     /// Places for connections.
     pub connections: ConnectionTable,
     frame_max: u32,
@@ -51,7 +51,7 @@ pub struct Receiver<'a> {
     held: Cell<bool>,
     large_buffers: LargeBuffers,
     /// Pauses between small reads.
-    pub gather: Gather,
+    pub(crate) gather: Gather,
 }
 
 impl<'a> Receiver<'a> {
@@ -70,13 +70,13 @@ impl<'a> Receiver<'a> {
 }
 
 /// Bytes of a large buffer: the longest frame and its length.
-pub const fn large_buffer_bytes(frame_max: usize) -> usize {
+pub(crate) const fn large_buffer_bytes(frame_max: usize) -> usize {
     frame_max + size_of::<u32>()
 }
 
 /// Why a connection ended.
 #[derive(Debug)]
-pub enum ConnectionEnd {
+pub(crate) enum ConnectionEnd {
     /// The peer closed it, with or without a word before.
     Closed,
     /// The peer said STOP.
@@ -498,7 +498,7 @@ mod tests {
         let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
         let outlets: &'static _ = Box::leak(Box::new(Outlets::new([])));
         let filter = Filter::new(&filter::Section::default());
-        let stages = Stages { pairing: Pairing::new(64), filter, geoip: None, privacy: None };
+        let stages = Stages::new(Pairing::new(64), filter);
         let hasher = statistics::Section::default().hasher();
         let collector: &'static _ = Box::leak(Box::new(Collector::new(statistics, outlets, stages, hasher)));
         Box::leak(Box::new(Receiver::new(collector, &limits)))

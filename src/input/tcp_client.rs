@@ -43,7 +43,7 @@ section! {
 }
 
 /// Name of the input in metrics and log.
-pub const NAME: &str = "tcp-client";
+pub(crate) const NAME: &str = "tcp-client";
 
 impl InputKind for Section {
     fn name(&self) -> &'static str {

@@ -32,21 +32,21 @@ use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, Plan
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Section {
     /// Absent = on when no other input is, or when the command line gives an address or port.
-    pub enable: Option<bool>,
+    pub(crate) enable: Option<bool>,
     /// Address to listen on.
-    pub local_address: ListenAddress,
+    pub(crate) local_address: ListenAddress,
     /// Port to listen on; 0 = any free one.
     pub local_port: ListenPort,
     /// Peers let in: any entry that contains the address. Empty = nobody.
-    pub access_control_list: Vec<Network>,
+    pub(crate) access_control_list: Vec<Network>,
     /// Encrypt.
-    pub tls_support: Option<bool>,
+    pub(crate) tls_support: Option<bool>,
     /// Certificate chain, PEM.
-    pub tls_server_cert: Option<FilePath>,
+    pub(crate) tls_server_cert: Option<FilePath>,
     /// Private key, PEM.
-    pub tls_server_key: Option<FilePath>,
+    pub(crate) tls_server_key: Option<FilePath>,
     /// Let in only peers with a certificate of one of these, PEM.
-    pub tls_client_ca: Option<FilePath>,
+    pub(crate) tls_client_ca: Option<FilePath>,
 }
 
 impl Default for Section {
@@ -81,7 +81,7 @@ impl Section {
 }
 
 /// Name of the input in metrics and log.
-pub const NAME: &str = "tcp-socket";
+pub(crate) const NAME: &str = "tcp-socket";
 
 impl InputKind for Section {
     fn name(&self) -> &'static str {

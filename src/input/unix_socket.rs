@@ -28,17 +28,17 @@ use crate::values::{Account, FilePath, KeyError, PlanError, required};
 /// Section `input.unix-socket`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
+pub(crate) struct Section {
     /// Whether it runs.
-    pub enable: bool,
+    pub(crate) enable: bool,
     /// The socket's path.
-    pub path: Option<FilePath>,
+    pub(crate) path: Option<FilePath>,
     /// The socket's permissions.
-    pub mode: FileMode,
+    pub(crate) mode: FileMode,
     /// The socket's owner; unset = who runs the program.
-    pub owner: Option<Account>,
+    pub(crate) owner: Option<Account>,
     /// The socket's group; unset = that of who runs the program.
-    pub group: Option<Account>,
+    pub(crate) group: Option<Account>,
 }
 
 impl Default for Section {
@@ -48,7 +48,7 @@ impl Default for Section {
 }
 
 /// Name of the input in metrics and log.
-pub const NAME: &str = "unix-socket";
+pub(crate) const NAME: &str = "unix-socket";
 
 impl InputKind for Section {
     fn name(&self) -> &'static str {

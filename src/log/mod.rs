@@ -69,7 +69,7 @@ impl Section {
 /// # Errors
 ///
 /// When the file cannot be opened.
-pub fn start(section: &Section, owner: Option<&Identity>) -> io::Result<()> {
+pub(crate) fn start(section: &Section, owner: Option<&Identity>) -> io::Result<()> {
     let target = match section.settings() {
         Some(settings) => LogTarget::File(Some(RotatingFile::open(settings, owner)?)),
         None => LogTarget::Stderr,
@@ -82,13 +82,13 @@ pub fn start(section: &Section, owner: Option<&Identity>) -> io::Result<()> {
 }
 
 /// Leaves out what is not a warning at least.
-pub fn only_warnings() {
+pub(crate) fn only_warnings() {
     log::set_max_level(LevelFilter::Warn);
 }
 
 /// Takes over another section; opens the file again, so a rotated one is let go. The task of [`run`] does that, since it
 /// may block, and says when it fails; the log then goes on as before.
-pub fn reconfigure(section: &Section) {
+pub(crate) fn reconfigure(section: &Section) {
     log::set_max_level(section.level());
     let output = &mut LOGGER.lock().output;
     match section.settings() {
@@ -101,7 +101,7 @@ pub fn reconfigure(section: &Section) {
 }
 
 /// Writes the lines of the file, and opens it, until it is dropped.
-pub async fn run() {
+pub(crate) async fn run() {
     loop {
         match poll_fn(|context| LOGGER.lock().output.poll_job(context)).await {
             LogJob::Write(mut file) => {
@@ -126,7 +126,7 @@ pub async fn run() {
 
 /// Waits until all lines are written, but no longer than a disk may take at a stop; from then on [`run`] is over, and
 /// lines are written directly, unless the file is still away.
-pub async fn finish() {
+pub(crate) async fn finish() {
     let begun = Instant::now();
     while begun.elapsed() < LAST_LINES && !LOGGER.lock().output.is_drained() {
         Timer::after(Duration::from_millis(10)).await;
@@ -135,7 +135,7 @@ pub async fn finish() {
 }
 
 /// Says what was held back; to be called every second.
-pub fn tick(now: Instant) {
+pub(crate) fn tick(now: Instant) {
     let LogState { limiter, output } = &mut *LOGGER.lock();
     let mut lost = 0;
     limiter.tick(now, |level, example, number| {
@@ -146,7 +146,7 @@ pub fn tick(now: Instant) {
 }
 
 /// Lines that were dropped because nobody read fast enough.
-pub fn dropped() -> u64 {
+pub(crate) fn dropped() -> u64 {
     u64::from(LOGGER.dropped.load(Ordering::Relaxed))
 }
 

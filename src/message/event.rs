@@ -24,41 +24,41 @@ use crate::wire::iana::{Family, MessageType, Protocol};
 #[derive(Debug)]
 pub struct Event<'a> {
     /// First 128 bytes of the sender's identity; empty when it sent none.
-    pub identity: &'a [u8],
+    pub(crate) identity: &'a [u8],
     /// Side and direction, such as CLIENT_QUERY.
-    pub message_type: MessageType,
+    pub(crate) message_type: MessageType,
     /// Address family of the transport.
-    pub family: Option<Family>,
+    pub(crate) family: Option<Family>,
     /// Transport of the message.
-    pub protocol: Option<Protocol>,
+    pub(crate) protocol: Option<Protocol>,
     /// Who asked.
-    pub query: Endpoint,
+    pub(crate) query: Endpoint,
     /// Who answered, or was asked, as it was sent: few outputs want to know.
-    pub response_end: RawEndpoint<'a>,
+    pub(crate) response_end: RawEndpoint<'a>,
     /// Query time of queries, response time of responses.
-    pub time: Option<Time>,
+    pub(crate) time: Option<Time>,
     /// Bytes of the DNS payload; 0 when the sender left it out.
-    pub length: u32,
+    pub(crate) length: u32,
     /// The DNS payload; empty when the sender left it out.
-    pub payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
     /// The summary of the payload.
-    pub dns: Summary<'a>,
+    pub(crate) dns: Summary<'a>,
     /// Query time that a response brought along.
-    pub query_time: Option<Time>,
+    pub(crate) query_time: Option<Time>,
     /// Time from query to response; responses only.
-    pub latency: Option<Latency>,
+    pub(crate) latency: Option<Latency>,
     /// The exchange that it belongs to, where exchanges are kept.
-    pub exchange: ExchangeMark,
+    pub(crate) exchange: ExchangeMark,
     /// Where the query address is; `None` if nobody looks.
-    pub location: Option<Location<'a>>,
+    pub(crate) location: Option<Location<'a>>,
     /// How its exchange ended, as far as it says; `None` if nobody asks.
-    pub status: Option<ExchangeStatus>,
+    pub(crate) status: Option<ExchangeStatus>,
     /// Whether a stage changed the query address: outputs that send frames on must not show that of the frame.
-    pub query_rewritten: bool,
+    pub(crate) query_rewritten: bool,
     /// Whether a stage changed the name; the payload is without the old one, too.
-    pub name_rewritten: bool,
+    pub(crate) name_rewritten: bool,
     /// Who changes the EDNS client subnets in the payload for them, if anybody.
-    pub client_subnets: Option<&'a Privacy>,
+    pub(crate) client_subnets: Option<&'a Privacy>,
 }
 
 impl<'a> Event<'a> {
@@ -100,37 +100,37 @@ impl<'a> Event<'a> {
     }
 
     /// Who answered, or was asked.
-    pub fn response(&self) -> Endpoint {
+    pub(crate) fn response(&self) -> Endpoint {
         Endpoint::from_wire(self.family, self.response_end.address, self.response_end.port)
     }
 
     /// Whether a stage changed something that its frame shows.
-    pub fn is_rewritten(&self) -> bool {
+    pub(crate) fn is_rewritten(&self) -> bool {
         self.query_rewritten || self.name_rewritten || self.client_subnets.is_some()
     }
 
     /// Whether the message answers another one.
-    pub fn is_response(&self) -> bool {
+    pub(crate) fn is_response(&self) -> bool {
         self.message_type.is_response()
     }
 }
 
 /// One end of a conversation as it was sent: any bytes, and any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RawEndpoint<'a> {
+pub(crate) struct RawEndpoint<'a> {
     /// The address.
-    pub address: Option<&'a [u8]>,
+    pub(crate) address: Option<&'a [u8]>,
     /// The port.
-    pub port: Option<u32>,
+    pub(crate) port: Option<u32>,
 }
 
 /// One end of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// The address; absent when not sent or of a length that is not an address.
-    pub address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     /// The port; absent when not sent, 0, or above 65,535.
-    pub port: Option<NonZeroU16>,
+    pub(crate) port: Option<NonZeroU16>,
 }
 
 impl Endpoint {

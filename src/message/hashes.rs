@@ -41,14 +41,14 @@ pub struct MessageHasher {
 
 impl MessageHasher {
     /// A hasher that counts names in lower case or as they come, and as clients the query addresses of some kinds.
-    pub fn new(lowercase: bool, clients_of: MessageKinds) -> Self {
+    pub(crate) fn new(lowercase: bool, clients_of: MessageKinds) -> Self {
         MessageHasher { state: seeded_state(), lowercase, clients_of }
     }
 
     /// The hashes of a message.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn hash<'e>(&self, event: &Event<'e>) -> MessageHashes<'e> {
+    pub(crate) fn hash<'e>(&self, event: &Event<'e>) -> MessageHashes<'e> {
         let name = event.dns.question.as_ref().map(|question| question.name);
         let folded = name.map(|name| {
             let mut hasher = self.state.build_hasher();
@@ -72,21 +72,21 @@ impl MessageHasher {
     }
 
     /// The hashes of the query address, which is another one now.
-    pub fn hash_address_again(&self, event: &Event<'_>, hashes: &mut MessageHashes<'_>) {
+    pub(crate) fn hash_address_again(&self, event: &Event<'_>, hashes: &mut MessageHashes<'_>) {
         hashes.address = event.query.address.map(|address| self.hash_address(address));
         hashes.client = hashes.address.filter(|_| hashes.client.is_some());
     }
 
     /// The hashes of the name, which is another one now.
     #[cold]
-    pub fn hash_name_again<'e>(&self, event: &Event<'e>, hashes: &mut MessageHashes<'e>) {
+    pub(crate) fn hash_name_again<'e>(&self, event: &Event<'e>, hashes: &mut MessageHashes<'e>) {
         let again = self.hash(event);
         (hashes.folded, hashes.domain, hashes.name) = (again.folded, again.domain, again.name);
     }
 
     /// The hash of an address.
     #[inline]
-    pub fn hash_address(&self, address: IpAddr) -> u64 {
+    pub(crate) fn hash_address(&self, address: IpAddr) -> u64 {
         let mut hasher = self.state.build_hasher();
         match address {
             IpAddr::V4(v4) => hasher.write_u32(v4.to_bits()),
@@ -97,7 +97,7 @@ impl MessageHasher {
 
     /// Whether the query address of such a message is a client.
     #[inline]
-    pub fn is_of_client(&self, message: MessageType) -> bool {
+    pub(crate) fn is_of_client(&self, message: MessageType) -> bool {
         self.clients_of.contain(message)
     }
 }

@@ -25,23 +25,23 @@ choice! {
 
 /// Some of the kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageKinds(u32);
+pub(crate) struct MessageKinds(u32);
 
 impl MessageKinds {
     /// Those of a list.
-    pub fn of(kinds: &[MessageKind]) -> Self {
+    pub(crate) fn of(kinds: &[MessageKind]) -> Self {
         MessageKinds(kinds.iter().fold(0, |bits, &kind| bits | 1 << kind as u32))
     }
 
     /// Whether a message is of one of these kinds; one without a known kind is not.
     #[inline]
-    pub fn contain(self, message: MessageType) -> bool {
+    pub(crate) fn contain(self, message: MessageType) -> bool {
         1u32.checked_shl(message.kind()).is_some_and(|bit| self.0 & bit != 0)
     }
 }
 
 /// The kinds whose query address is a client, unless the configuration says otherwise. In the others the machine itself asks.
-pub const CLIENT_KINDS: [MessageKind; 5] =
+pub(crate) const CLIENT_KINDS: [MessageKind; 5] =
     [MessageKind::Client, MessageKind::Auth, MessageKind::Update, MessageKind::Stub, MessageKind::Tool];
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ use crate::wire::name::Name;
 
 /// A set of names.
 #[derive(Debug)]
-pub struct NameSet {
+pub(crate) struct NameSet {
     groups: Box<[u32]>,
     numbers: Box<[u32]>,
     hasher: SeededState,
@@ -72,7 +72,7 @@ impl NameSet {
     /// # Errors
     ///
     /// Those of the files.
-    pub fn read(files: &mut dyn Iterator<Item = io::Result<std::fs::File>>) -> io::Result<Self> {
+    pub(crate) fn read(files: &mut dyn Iterator<Item = io::Result<std::fs::File>>) -> io::Result<Self> {
         let hasher = seeded_state();
         let (mut hashes, mut scopes) = (Vec::new(), 0);
         for file in files {
@@ -128,22 +128,12 @@ impl NameSet {
     }
 
     /// Bytes it takes.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         size_of_val(&*self.groups) + size_of_val(&*self.numbers)
     }
 
-    /// Entries in the set.
-    pub fn len(&self) -> usize {
-        self.numbers.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
-    }
-
     /// Whether an entry is the name, or one that it is below.
-    pub fn contains(&self, name: Name<'_>) -> bool {
+    pub(crate) fn contains(&self, name: Name<'_>) -> bool {
         if self.has_entry(name.octets(), [EntryScope::Alone, EntryScope::Both]) {
             return true;
         }
@@ -372,7 +362,7 @@ mod tests {
         std::fs::write(&path, "0.0.0.0 one.example\r\n\u{fffd}\n||two.example^\nthree.example").unwrap();
         let set = NameSet::read(&mut [std::fs::File::open(&path)].into_iter()).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(set.len(), 3);
+        assert_eq!(set.numbers.len(), 3);
         assert!(["one.example", "two.example", "x.three.example"].iter().all(|name| contains(&set, name)));
     }
 }

@@ -32,7 +32,7 @@ pub struct Pairing {
 
 /// The places that a message has in pairing and in the log of exchanges; numbers of 0 are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExchangeMark {
+pub(crate) struct ExchangeMark {
     /// A query's entry, plus 1.
     entry: u32,
     /// The exchange that a response ends, or that a repeated query is.
@@ -43,30 +43,30 @@ pub struct ExchangeMark {
 
 /// An exchange as the log of exchanges calls it; never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExchangeHandle(pub u32);
+pub(crate) struct ExchangeHandle(pub(crate) u32);
 
 impl ExchangeMark {
     /// Whether the query waits for its response here.
     #[inline]
-    pub fn is_remembered(self) -> bool {
+    pub(crate) fn is_remembered(self) -> bool {
         self.entry != 0
     }
 
     /// The exchange that a response ends, or that a repeated query is.
     #[inline]
-    pub fn handle(self) -> Option<ExchangeHandle> {
+    pub(crate) fn handle(self) -> Option<ExchangeHandle> {
         (self.handle != 0).then_some(ExchangeHandle(self.handle))
     }
 
     /// The exchange of a query that had to make room.
     #[inline]
-    pub fn forgotten(self) -> Option<ExchangeHandle> {
+    pub(crate) fn forgotten(self) -> Option<ExchangeHandle> {
         (self.forgotten != 0).then_some(ExchangeHandle(self.forgotten))
     }
 
     /// The entry with another exchange.
     #[inline]
-    pub fn with(self, handle: Option<ExchangeHandle>) -> Self {
+    pub(crate) fn with(self, handle: Option<ExchangeHandle>) -> Self {
         ExchangeMark { entry: self.entry, handle: handle.map_or(0, |handle| handle.0), forgotten: 0 }
     }
 }
@@ -95,12 +95,12 @@ const WAIT: u64 = WAIT_SECONDS << NANOSECOND_BITS;
 
 impl Pairing {
     /// Bytes that a table for `entries` queries takes.
-    pub fn cost(entries: usize) -> usize {
+    pub(crate) fn cost(entries: usize) -> usize {
         Self::rows_for(entries) * size_of::<QueryRow>()
     }
 
     /// A table for `entries` queries, rounded up to whole rows and a power of two.
-    pub fn new(entries: usize) -> Self {
+    pub(crate) fn new(entries: usize) -> Self {
         let rows = limits::table(Self::rows_for(entries), QueryRow::default());
         Pairing { rows, hasher: seeded_state(), evicted: 0, handles: Box::default() }
     }
@@ -113,13 +113,13 @@ impl Pairing {
     }
 
     /// Bytes that remembering the exchanges takes.
-    pub fn exchanges_cost(entries: usize) -> usize {
+    pub(crate) fn exchanges_cost(entries: usize) -> usize {
         Self::rows_for(entries) * ENTRIES_PER_ROW * size_of::<u32>()
     }
 
     /// Remembers the exchange of a query.
     #[inline]
-    pub fn note(&mut self, mark: ExchangeMark) {
+    pub(crate) fn note(&mut self, mark: ExchangeMark) {
         let entry = (mark.entry as usize).wrapping_sub(1);
         if let Some(handle) = self.handles.get_mut(entry) {
             *handle = mark.handle;
@@ -137,7 +137,7 @@ impl Pairing {
     ///
     /// Gives the hash of the exchange, for who keeps something of it, too.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn observe(&mut self, event: &mut Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
+    pub(crate) fn observe(&mut self, event: &mut Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
         let time = event.time?;
         let key = self.key(event, address, name);
         if event.is_response() {
@@ -151,7 +151,7 @@ impl Pairing {
     }
 
     /// Queries forgotten for lack of room.
-    pub fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
 

@@ -18,7 +18,7 @@ use super::pairing::Pairing;
 use super::privacy::Privacy;
 
 /// One stage.
-pub trait Stage {
+pub(crate) trait Stage {
     /// Whether it may note such a change ([`Event::is_rewritten`]): outputs that forward frames then have room to compose them
     /// again.
     const REWRITES: bool = false;
@@ -37,16 +37,16 @@ macro_rules! stages {
         /// All stages, in the order in which a message passes them.
         #[derive(Debug)]
         pub struct Stages {
-            $($(#[$doc])* pub $name: $stage,)+
+            $($(#[$doc])* pub(crate) $name: $stage,)+
         }
 
         /// Whether any stage of the list may change what a forwarded frame shows.
-        pub const STAGES_REWRITE: bool = $(<$stage as Stage>::REWRITES)||+;
+        pub(crate) const STAGES_REWRITE: bool = $(<$stage as Stage>::REWRITES)||+;
 
         impl Stages {
             /// Takes a message through all of them, or as far as it comes.
             #[inline(always)] // a part of the way of a message, which is one function
-            pub fn pass<'e>(
+            pub(crate) fn pass<'e>(
                 &'e mut self,
                 event: &mut Event<'e>,
                 hashes: &mut MessageHashes<'e>,
@@ -67,6 +67,13 @@ stages! {
     geoip: Option<LocationDatabase>,
     /// Hides who asked from all that follows; `None` if nobody asks for that.
     privacy: Option<Privacy>,
+}
+
+impl Stages {
+    /// Those that always act; those that may be off are off.
+    pub fn new(pairing: Pairing, filter: Filter) -> Stages {
+        Stages { pairing, filter, geoip: None, privacy: None }
+    }
 }
 
 impl Stage for Pairing {
@@ -128,12 +135,10 @@ mod tests {
     /// A stage that ends the way of everything, and one that counts what comes to it.
     #[test]
     fn the_way_may_end_at_any_stage() {
-        let mut stages = Stages {
-            pairing: Pairing::new(16),
-            filter: Filter::new(&toml::from_str("message-types = ['CLIENT_RESPONSE']").unwrap()),
-            geoip: None,
-            privacy: None,
-        };
+        let mut stages = Stages::new(
+            Pairing::new(16),
+            Filter::new(&toml::from_str("message-types = ['CLIENT_RESPONSE']").unwrap()),
+        );
         let hasher = MessageHasher::new(true, MessageKinds::of(&CLIENT_KINDS));
         let mut pass = |message_type| {
             let message = Message { message_type, ..Message::default() };

@@ -18,11 +18,11 @@
 use core::net::IpAddr;
 
 /// Six bytes of an Ethernet address.
-pub type Mac = [u8; 6];
+pub(crate) type Mac = [u8; 6];
 
 /// How much a name weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NameSource {
+pub(crate) enum NameSource {
     /// A hosts or ethers file.
     Hosts,
     /// A lease.
@@ -33,19 +33,19 @@ pub enum NameSource {
 
 /// One thing that a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fact<'l> {
+pub(crate) struct Fact<'l> {
     /// Who says it.
-    pub source: NameSource,
+    pub(crate) source: NameSource,
     /// An address of the device.
-    pub address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     /// Its Ethernet address.
-    pub mac: Option<Mac>,
+    pub(crate) mac: Option<Mac>,
     /// Its name.
-    pub name: Option<&'l str>,
+    pub(crate) name: Option<&'l str>,
 }
 
 /// Hands over what a line says.
-pub fn read_line<'l>(line: &'l str, mut take: impl FnMut(Fact<'l>)) {
+pub(crate) fn read_line<'l>(line: &'l str, mut take: impl FnMut(Fact<'l>)) {
     let line = line.trim();
     if let Some(odhcpd) = line.strip_prefix("# ") {
         let _ = read_odhcpd(odhcpd, &mut take);
@@ -114,7 +114,7 @@ fn name(word: &str) -> Option<&str> {
 }
 
 /// Six bytes in hexadecimal, with colons, hyphens or nothing between them.
-pub fn parse_mac(word: &str) -> Option<Mac> {
+pub(crate) fn parse_mac(word: &str) -> Option<Mac> {
     hexadecimal::<6>(word).filter(|_| word.len() == 12 || word.len() >= 11 && word.contains([':', '-']))
 }
 

@@ -16,9 +16,9 @@
 //!
 //! Nothing is ever asked of the network.
 
-pub mod files;
+pub(crate) mod files;
 mod saved;
-pub mod sources;
+pub(crate) mod sources;
 
 use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv6Addr};
@@ -47,7 +47,7 @@ section! {
 }
 
 /// Whether this build has it: devices are part of the history.
-pub const BUILT: bool = cfg!(feature = "history");
+pub(crate) const BUILT: bool = cfg!(feature = "history");
 
 /// Where OpenWrt and Debian have what their DHCP servers know.
 const FILES: [&str; 5] =
@@ -59,7 +59,7 @@ impl Section {
     /// # Errors
     ///
     /// A static name for something that is neither an address nor a MAC.
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         let is_known = |key: &&String| key.parse::<IpAddr>().is_ok() || files::parse_mac(key).is_some();
         match self.r#static.keys().find(|key| !is_known(key)) {
             Some(key) => {
@@ -72,14 +72,14 @@ impl Section {
 
 impl Section {
     /// Whether the kernel's neighbours, and frames, say which addresses are one device's.
-    pub fn uses_neighbours(&self) -> bool {
+    pub(crate) fn uses_neighbours(&self) -> bool {
         self.enable && self.neighbours
     }
 }
 
 /// The devices.
 #[derive(Debug)]
-pub struct Devices {
+pub(crate) struct Devices {
     devices: Box<[Device]>,
     addresses: Box<[Address]>,
     /// Where the search for a place for a device goes on.
@@ -96,7 +96,7 @@ pub struct Devices {
 
 /// A device.
 #[derive(Clone, Debug)]
-pub struct Device {
+pub(crate) struct Device {
     is_used: bool,
     /// Whether it is saved as it is.
     is_saved: bool,
@@ -130,12 +130,12 @@ struct Address {
 
 /// The number of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DeviceId(u32);
+pub(crate) struct DeviceId(u32);
 
 /// Bytes of a name: a label of the DNS is no longer.
-pub const NAME_BYTES: usize = 63;
+pub(crate) const NAME_BYTES: usize = 63;
 /// Addresses of a device that are told.
-pub const ADDRESSES_TOLD: usize = 16;
+pub(crate) const ADDRESSES_TOLD: usize = 16;
 /// Addresses for each device.
 const ADDRESSES_EACH: usize = 2;
 /// Addresses in a row of the table.
@@ -150,7 +150,7 @@ const GRACE_SECONDS: u32 = 60;
 
 impl Devices {
     /// Bytes of a table for that many devices.
-    pub const fn cost(devices: usize) -> usize {
+    pub(crate) const fn cost(devices: usize) -> usize {
         devices * size_of::<Device>() + Self::rows(devices) * ROW * size_of::<Address>()
     }
 
@@ -159,7 +159,7 @@ impl Devices {
     }
 
     /// An empty table for that many devices.
-    pub fn new(devices: usize) -> Self {
+    pub(crate) fn new(devices: usize) -> Self {
         Devices {
             devices: limits::table(devices, Device::FREE),
             addresses: limits::table(Self::rows(devices) * ROW, Address::default()),
@@ -175,7 +175,7 @@ impl Devices {
     /// Counts a query of a client; `now` is its time in seconds since 1970.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn count_query(&mut self, client: IpAddr, now: u32) {
+    pub(crate) fn count_query(&mut self, client: IpAddr, now: u32) {
         let Some(id) = self.see(client, now) else { return };
         let Some(device) = self.device_mut(id) else { return };
         device.queries = device.queries.saturating_add(1);
@@ -185,7 +185,7 @@ impl Devices {
 
     /// Counts a response to a client that was blocked.
     #[inline]
-    pub fn count_blocked(&mut self, client: IpAddr) {
+    pub(crate) fn count_blocked(&mut self, client: IpAddr) {
         let Some(id) = self.find(client) else { return };
         let Some(device) = self.device_mut(id) else { return };
         device.blocked = device.blocked.saturating_add(1);
@@ -215,18 +215,18 @@ impl Devices {
     }
 
     /// The device of an address.
-    pub fn find(&self, address: IpAddr) -> Option<DeviceId> {
+    pub(crate) fn find(&self, address: IpAddr) -> Option<DeviceId> {
         let place = self.place(&bytes(address))?;
         self.addresses.get(place).map(|address| DeviceId(address.device.wrapping_sub(1)))
     }
 
     /// The name of the device of an address.
-    pub fn name(&self, address: IpAddr) -> Option<&str> {
+    pub(crate) fn name(&self, address: IpAddr) -> Option<&str> {
         self.device(self.find(address)?)?.name()
     }
 
     /// The device of that number.
-    pub fn device(&self, DeviceId(id): DeviceId) -> Option<&Device> {
+    pub(crate) fn device(&self, DeviceId(id): DeviceId) -> Option<&Device> {
         self.devices.get(id as usize).filter(|device| device.is_used)
     }
 
@@ -235,18 +235,18 @@ impl Devices {
     }
 
     /// All devices that asked for something.
-    pub fn iter(&self) -> impl Iterator<Item = (DeviceId, &Device)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (DeviceId, &Device)> {
         let asked = |(_, device): &(DeviceId, &Device)| device.queries > 0;
         (0..).map(DeviceId).zip(&self.devices).filter(|(_, device)| device.is_used).filter(asked)
     }
 
     /// Begins to add up.
-    pub fn clear_sums(&mut self) {
+    pub(crate) fn clear_sums(&mut self) {
         self.devices.iter_mut().for_each(|device| device.sums = [0; 2]);
     }
 
     /// Adds to the sums of the device of an address.
-    pub fn add_up(&mut self, address: IpAddr, numbers: [u64; 2]) {
+    pub(crate) fn add_up(&mut self, address: IpAddr, numbers: [u64; 2]) {
         let Some(device) = self.find(address).and_then(|id| self.device_mut(id)) else { return };
         for (sum, number) in device.sums.iter_mut().zip(numbers) {
             *sum = sum.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
@@ -254,7 +254,7 @@ impl Devices {
     }
 
     /// The device with the largest sum after the last one; of two alike that of the smaller number.
-    pub fn next_by_sum(&self, last: Option<(u32, DeviceId)>) -> Option<(DeviceId, &Device)> {
+    pub(crate) fn next_by_sum(&self, last: Option<(u32, DeviceId)>) -> Option<(DeviceId, &Device)> {
         let rank = |sum, id| (sum, core::cmp::Reverse(id));
         let last = last.map(|(sum, id)| rank(sum, id));
         let all = (0..).map(DeviceId).zip(&self.devices).filter(|(_, device)| device.is_used);
@@ -265,13 +265,13 @@ impl Devices {
     }
 
     /// An address of a device: the latest that asked, else any.
-    pub fn any_address(&self, id: DeviceId) -> Option<IpAddr> {
+    pub(crate) fn any_address(&self, id: DeviceId) -> Option<IpAddr> {
         let any = self.addresses_of(id).max_by_key(|(_, address)| (address.has_asked, address.last_seen));
         any.map(|(_, address)| Ipv6Addr::from(address.bytes).to_canonical())
     }
 
     /// The addresses of a device that asked, latest first.
-    pub fn addresses(&self, id: DeviceId) -> heapless::Vec<IpAddr, ADDRESSES_TOLD> {
+    pub(crate) fn addresses(&self, id: DeviceId) -> heapless::Vec<IpAddr, ADDRESSES_TOLD> {
         let mut latest = heapless::Vec::<(u32, IpAddr), ADDRESSES_TOLD>::new();
         for (_, address) in self.addresses_of(id).filter(|(_, address)| address.has_asked) {
             if latest.is_full() && latest.last().is_some_and(|(seen, _)| *seen < address.last_seen) {
@@ -294,18 +294,18 @@ impl Devices {
     }
 
     /// Devices and addresses that found no place or had to go.
-    pub fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
 
     /// Whether an address came of which nothing is known, since this was last asked.
-    pub fn take_strangers(&mut self) -> bool {
+    pub(crate) fn take_strangers(&mut self) -> bool {
         core::mem::take(&mut self.has_strangers)
     }
 
     /// Learns from a frame of a neighbour that asked, if it says something new. Nearly none does.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn see_frame(&mut self, address: IpAddr, mac: Mac, now: u32) {
+    pub(crate) fn see_frame(&mut self, address: IpAddr, mac: Mac, now: u32) {
         let Some(device) = self.find(address).and_then(|id| self.device(id)) else { return };
         if device.mac == Some(mac) || self.frames_left == 0 {
             return;
@@ -316,12 +316,12 @@ impl Devices {
     }
 
     /// Lets frames be learned from again.
-    pub fn renew_frames(&mut self) {
+    pub(crate) fn renew_frames(&mut self) {
         self.frames_left = LEARNED_A_LOOK;
     }
 
     /// Forgets the names that a source gave, which is to be asked again.
-    pub fn forget_names(&mut self, source: NameSource) {
+    pub(crate) fn forget_names(&mut self, source: NameSource) {
         for device in self.devices.iter_mut().filter(|device| device.source == Some(source)) {
             (device.source, device.is_saved) = (None, false);
             device.name.clear();
@@ -329,14 +329,14 @@ impl Devices {
     }
 
     /// Forgets all devices.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.devices.fill(Device::FREE);
         self.addresses.fill(Address::default());
         self.used = 0;
     }
 
     /// Learns what a file, the kernel or the configuration says.
-    pub fn learn(&mut self, fact: &Fact<'_>, now: u32) {
+    pub(crate) fn learn(&mut self, fact: &Fact<'_>, now: u32) {
         let by_mac = fact.mac.and_then(|mac| self.find_mac(mac));
         let by_address = fact.address.and_then(|address| self.find(address));
         let id = match (by_mac, by_address) {
@@ -593,32 +593,32 @@ impl Device {
     }
 
     /// The name.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.source.map(|_| self.name.as_str())
     }
 
     /// The MAC.
-    pub fn mac(&self) -> Option<Mac> {
+    pub(crate) fn mac(&self) -> Option<Mac> {
         self.mac
     }
 
     /// When it first asked, and when last, in seconds since 1970.
-    pub fn seen(&self) -> (u32, u32) {
+    pub(crate) fn seen(&self) -> (u32, u32) {
         (self.first_seen, self.last_seen)
     }
 
     /// The numbers that were added up.
-    pub fn sums(&self) -> [u32; 2] {
+    pub(crate) fn sums(&self) -> [u32; 2] {
         self.sums
     }
 
     /// Queries.
-    pub fn queries(&self) -> u32 {
+    pub(crate) fn queries(&self) -> u32 {
         self.queries
     }
 
     /// Responses that were blocked.
-    pub fn blocked(&self) -> u32 {
+    pub(crate) fn blocked(&self) -> u32 {
         self.blocked
     }
 }

@@ -16,7 +16,7 @@ const SOURCES: [NameSource; 3] = [NameSource::Hosts, NameSource::Lease, NameSour
 impl Devices {
     /// Writes devices from that number on that changed since they were written last, or `all`; `None` when all are written, else the
     /// number to go on with.
-    pub fn write_saved(&mut self, from: usize, all: bool, out: &mut Output<'_>) -> Option<usize> {
+    pub(crate) fn write_saved(&mut self, from: usize, all: bool, out: &mut Output<'_>) -> Option<usize> {
         for number in from..self.devices.len() {
             let device = self.devices.get(number)?;
             if !device.is_used || device.is_saved && !all || device.queries == 0 && device.source.is_none() {
@@ -44,12 +44,12 @@ impl Devices {
     }
 
     /// Writes all devices again next time: the last time failed.
-    pub fn forget_saved(&mut self) {
+    pub(crate) fn forget_saved(&mut self) {
         self.devices.iter_mut().for_each(|device| device.is_saved = false);
     }
 
     /// Reads a device. What was saved later comes later, and counts. `None` if it is broken.
-    pub fn read_saved(&mut self, input: &mut Input<'_>) -> Option<()> {
+    pub(crate) fn read_saved(&mut self, input: &mut Input<'_>) -> Option<()> {
         let source = usize::from(input.byte()?).checked_sub(1);
         let name = core::str::from_utf8(input.string()?).ok()?;
         let mac = Some(input.array::<6>()?).filter(|mac| *mac != [0; 6]);

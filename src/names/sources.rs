@@ -15,7 +15,7 @@ use crate::sys::interfaces::{self, Subnet};
 
 /// The sources of one configuration.
 #[derive(Debug)]
-pub struct NameSources {
+pub(crate) struct NameSources {
     files: Vec<WatchedFile>,
     uses_neighbours: bool,
     statics: Vec<OwnedFact>,
@@ -35,7 +35,7 @@ type Fingerprint = (SystemTime, u64, u64);
 
 /// A fact that does not borrow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedFact {
+pub(crate) struct OwnedFact {
     source: NameSource,
     address: Option<IpAddr>,
     mac: Option<Mac>,
@@ -43,7 +43,7 @@ pub struct OwnedFact {
 }
 
 /// Seconds between two looks at the files.
-pub const LOOK_SECONDS: u64 = 2;
+pub(crate) const LOOK_SECONDS: u64 = 2;
 /// Looks between two questions to the kernel while no stranger comes.
 const NEIGHBOUR_LOOKS: u32 = 15;
 /// Files of a folder that are read.
@@ -56,7 +56,7 @@ const FACTS_MAX: usize = 65_536;
 
 impl NameSources {
     /// The sources that a section names.
-    pub fn new(section: &Section) -> Self {
+    pub(crate) fn new(section: &Section) -> Self {
         let statics = section.r#static.iter().filter_map(|(key, name)| {
             let (address, mac) = (key.parse().ok(), parse_mac(key));
             (address.is_some() || mac.is_some()).then(|| OwnedFact {
@@ -76,12 +76,12 @@ impl NameSources {
     }
 
     /// The names of the configuration.
-    pub fn statics(&self) -> &[OwnedFact] {
+    pub(crate) fn statics(&self) -> &[OwnedFact] {
         &self.statics
     }
 
     /// The paths that changed since the last look.
-    pub fn changed(&mut self) -> Vec<PathBuf> {
+    pub(crate) fn changed(&mut self) -> Vec<PathBuf> {
         let mut changed = Vec::new();
         for file in &mut self.files {
             let now = fingerprint(&file.path);
@@ -94,7 +94,7 @@ impl NameSources {
     }
 
     /// Learns what the kernel knows of its neighbours, if it is time for that.
-    pub fn learn_neighbours(&mut self, devices: &mut Devices, now: u32) {
+    pub(crate) fn learn_neighbours(&mut self, devices: &mut Devices, now: u32) {
         devices.renew_frames();
         let has_strangers = devices.take_strangers();
         if !self.uses_neighbours || self.until_neighbours > 0 && !has_strangers {
@@ -123,7 +123,7 @@ fn is_local(subnets: &[(u32, Subnet)], interface: u32, address: IpAddr) -> bool 
 
 impl OwnedFact {
     /// The fact, borrowed.
-    pub fn as_fact(&self) -> Fact<'_> {
+    pub(crate) fn as_fact(&self) -> Fact<'_> {
         Fact { source: self.source, address: self.address, mac: self.mac, name: self.name.as_deref() }
     }
 }
@@ -143,7 +143,7 @@ fn fingerprint(path: &Path) -> Option<Fingerprint> {
 }
 
 /// Reads what some files and folders say; what cannot be read says nothing.
-pub fn read(paths: &[PathBuf]) -> Vec<OwnedFact> {
+pub(crate) fn read(paths: &[PathBuf]) -> Vec<OwnedFact> {
     let mut facts = Vec::new();
     for path in paths {
         if path.is_dir() {

@@ -22,7 +22,7 @@ use crate::values::Host;
 
 /// Where the other end is.
 #[derive(Debug, Clone)]
-pub enum PeerAddress {
+pub(crate) enum PeerAddress {
     /// A name or address, and a port.
     Tcp(Host, u16),
     /// A Unix socket.

@@ -9,7 +9,7 @@
 //! ```
 
 pub(crate) mod accept;
-pub mod dial;
+pub(crate) mod dial;
 pub(crate) mod reconnect;
 pub(crate) mod timeout;
 pub mod tls;

@@ -8,7 +8,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use crate::wire::framestream::{ControlFrame, ControlKind};
-pub use crate::wire::handshake::{START, STOP};
+pub(crate) use crate::wire::handshake::{START, STOP};
 
 /// How many bytes of the captures at `path` can be gone on with; 0 for an empty file.
 ///
@@ -18,7 +18,7 @@ pub use crate::wire::handshake::{START, STOP};
 /// # Errors
 ///
 /// When it cannot be read, or is not a capture of dnstap that can be gone on with: then nothing of it may be cut off.
-pub fn usable_bytes(path: &Path) -> io::Result<u64> {
+pub(crate) fn usable_bytes(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut reader = BufReader::new(file);

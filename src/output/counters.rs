@@ -13,9 +13,9 @@ counters! {
     /// The counters of one output.
     pub struct OutletCounters {
         /// Messages that were offered.
-        pub received: Counter;
+        pub(crate) received: Counter;
         /// Alarms that were offered.
-        pub alarms: Counter = counter("dnstapd_output_alarms_total");
+        pub(crate) alarms: Counter = counter("dnstapd_output_alarms_total");
         /// Messages that the output's own filter left out.
         pub filtered: FilteredTally = counter("dnstapd_output_filtered_total", "filter");
         /// Records written to the last byte.
@@ -23,13 +23,13 @@ counters! {
         /// Records that went nowhere.
         pub dropped: Tally<DropReason> = counter("dnstapd_output_dropped_total", "reason");
         /// Records that wait.
-        pub queued: Counter = gauge("dnstapd_output_queued");
+        pub(crate) queued: Counter = gauge("dnstapd_output_queued");
         /// Bytes that wait.
-        pub queue_bytes: Counter = gauge("dnstapd_output_queue_bytes");
+        pub(crate) queue_bytes: Counter = gauge("dnstapd_output_queue_bytes");
         /// Whether the other end is there.
-        pub connected: Counter = gauge("dnstapd_output_connected");
+        pub(crate) connected: Counter = gauge("dnstapd_output_connected");
         /// Connections made after the first.
-        pub reconnects: Counter = counter("dnstapd_output_reconnects_total");
+        pub(crate) reconnects: Counter = counter("dnstapd_output_reconnects_total");
     }
 }
 
@@ -59,7 +59,7 @@ pub struct FilteredTally {
     /// By key.
     pub tally: Tally<FilterReason>,
     /// Whether there is a filter, or was.
-    pub is_shown: Cell<bool>,
+    pub(crate) is_shown: Cell<bool>,
 }
 
 impl Samples for FilteredTally {

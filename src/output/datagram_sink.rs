@@ -23,11 +23,11 @@ use crate::values::{Host, Seconds};
 
 /// A peer that takes datagrams.
 #[derive(Debug)]
-pub struct DatagramSink {
+pub(crate) struct DatagramSink {
     /// Where it is.
-    pub peer: PeerAddress,
+    pub(crate) peer: PeerAddress,
     /// Time to the next attempt to reach it.
-    pub retry: Seconds,
+    pub(crate) retry: Seconds,
 }
 
 impl Sink for DatagramSink {

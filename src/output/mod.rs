@@ -21,13 +21,13 @@ mod capture_file;
 mod columns;
 mod counters;
 mod datagram_sink;
-pub mod dnstap;
+pub(crate) mod dnstap;
 mod drop_report;
-pub mod file;
-pub mod http;
-pub mod kafka;
-pub mod metrics;
-pub mod mqtt;
+pub(crate) mod file;
+pub(crate) mod http;
+pub(crate) mod kafka;
+pub(crate) mod metrics;
+pub(crate) mod mqtt;
 mod outlet;
 mod outlets;
 mod plan;
@@ -35,24 +35,23 @@ mod record;
 pub(crate) mod rotating_file;
 pub mod stdout;
 mod stream_sink;
-pub mod syslog;
-pub mod tcp_socket;
+pub(crate) mod syslog;
+pub(crate) mod tcp_socket;
 
 use crate::limits::OUTPUTS;
 use crate::values::{KeyError, PlanError, Several};
 use serde::Deserialize;
 
 pub(crate) use crate::format::{Encoding, Field, Template};
-pub use crate::message::filter::Section as FilterSection;
-pub use counters::{DropReason, OutletCounters};
-pub use outlet::{Outlet, TaskStep, WaitPolicy, WriteState};
+pub(crate) use crate::message::filter::Section as FilterSection;
+pub(crate) use counters::DropReason;
+pub use counters::OutletCounters;
+pub use outlet::{Outlet, WaitPolicy};
+pub(crate) use outlet::{TaskStep, WriteState};
 pub use outlets::Outlets;
-pub use plan::{
-    OutputCertificates, OutputKeys, OutputKind, Plan, PlanContext, ReopenedFile, RunningSink, Sink,
-    TaskContext,
-};
-pub use record::{RawFrames, RecordKind};
-pub use syslog::SyslogComposer;
+pub(crate) use plan::{OutputCertificates, OutputKeys, OutputKind, ReopenedFile, RunningSink, Sink};
+pub use plan::{Plan, PlanContext, TaskContext};
+pub(crate) use record::{RawFrames, RecordKind};
 
 /// The text about an output that pushes in a build without it.
 fn without_push() -> KeyError {
@@ -69,12 +68,12 @@ macro_rules! kinds {
         #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         pub struct Section {
-            $($(#[$doc])* pub $field: Several<$kind::Section>,)*
+            $($(#[$doc])* pub(crate) $field: Several<$kind::Section>,)*
         }
 
         impl Section {
             /// All outputs, whether they are enabled or not, each with the path of its section below `output`.
-            pub fn kinds(&self) -> Vec<(String, &dyn OutputKind)> {
+            pub(crate) fn kinds(&self) -> Vec<(String, &dyn OutputKind)> {
                 let mut kinds: Vec<(String, &dyn OutputKind)> = Vec::new();
                 $(
                     let kind = self.$field.first().map_or("", OutputKind::kind);
@@ -109,7 +108,7 @@ kinds! {
 
 impl Section {
     /// Settles whatever depends on the other outputs: `stdout.enable`.
-    pub fn resolve(&mut self) {
+    pub(crate) fn resolve(&mut self) {
         let others = self.enabled().next().is_some();
         for stdout in self.stdout.iter_mut() {
             stdout.enable.get_or_insert(!others);
@@ -117,19 +116,19 @@ impl Section {
     }
 
     /// The outputs that are to run, each with the path of its section below `output`.
-    pub fn enabled(&self) -> impl Iterator<Item = (String, &dyn OutputKind)> {
+    pub(crate) fn enabled(&self) -> impl Iterator<Item = (String, &dyn OutputKind)> {
         self.kinds().into_iter().filter(|(_, kind)| kind.is_enabled())
     }
 
     /// The path of the section of the output with that name.
-    pub fn path_of(&self, name: &str) -> String {
+    pub(crate) fn path_of(&self, name: &str) -> String {
         let named = self.enabled().find(|(_, kind)| kind.name() == name);
         named.map_or_else(|| name.to_owned(), |(path, _)| path)
     }
 
     /// The rules between the outputs that are to run: no two names alike, and not too many; what is wrong, with the path
     /// of the section.
-    pub fn check(&self) -> Vec<(String, KeyError)> {
+    pub(crate) fn check(&self) -> Vec<(String, KeyError)> {
         let (mut wrong, mut names) = (Vec::new(), Vec::new());
         for (number, (path, kind)) in self.enabled().enumerate() {
             if names.contains(&kind.name()) {

@@ -57,7 +57,7 @@ impl core::fmt::Debug for Outlet {
 
 /// How the last attempt to write went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteState {
+pub(crate) enum WriteState {
     /// It went through, or none was made yet.
     Ready,
     /// It would have blocked.
@@ -81,7 +81,7 @@ pub enum WaitPolicy {
 
 /// The next thing for an output's task to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskStep {
+pub(crate) enum TaskStep {
     /// Write: something is queued.
     Write,
     /// Open the file again.
@@ -112,7 +112,7 @@ impl Outlet {
     }
 
     /// An output of any kind, with an empty queue.
-    pub fn of_kind(name: &'static str, kind: RecordKind, settings: QueueSettings) -> Self {
+    pub(crate) fn of_kind(name: &'static str, kind: RecordKind, settings: QueueSettings) -> Self {
         let counters = OutletCounters::default();
         counters.filtered.is_shown.set(kind.encoding().is_some_and(Encoding::is_of_responses));
         // Nothing has failed yet.
@@ -139,7 +139,7 @@ impl Outlet {
     }
 
     /// The kind of its records.
-    pub fn kind(&self) -> &RecordKind {
+    pub(crate) fn kind(&self) -> &RecordKind {
         &self.kind
     }
 
@@ -301,12 +301,12 @@ impl Outlet {
     }
 
     /// Waits for something to do.
-    pub async fn next_step(&self) -> TaskStep {
+    pub(crate) async fn next_step(&self) -> TaskStep {
         poll_fn(|context| self.poll_step(context)).await
     }
 
     /// The same, for one look.
-    pub fn poll_step(&self, context: &mut Context<'_>) -> Poll<TaskStep> {
+    pub(crate) fn poll_step(&self, context: &mut Context<'_>) -> Poll<TaskStep> {
         self.poll_until(context, 1, |outlet| {
             if outlet.reopen.take() {
                 Some(TaskStep::Reopen)
@@ -320,7 +320,7 @@ impl Outlet {
 
     /// Waits until that many bytes are queued that inputs would soon have to wait, but no more than `bytes`;
     /// not at all once the daemon stops.
-    pub async fn filled(&self, bytes: usize) {
+    pub(crate) async fn filled(&self, bytes: usize) {
         let capacity = self.queue.borrow().capacity();
         let enough = bytes.min((capacity - self.longest) / 2);
         let ready = |outlet: &Self| outlet.finishing.get() || outlet.queue.borrow().bytes() >= enough;
@@ -328,24 +328,24 @@ impl Outlet {
     }
 
     /// Waits until the daemon stops and nothing is queued.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         poll_fn(|context| self.poll_until(context, usize::MAX, |outlet| outlet.is_over().then_some(())))
             .await;
     }
 
     /// Waits until the daemon stops.
-    pub async fn stopping(&self) {
+    pub(crate) async fn stopping(&self) {
         poll_fn(|context| self.poll_until(context, usize::MAX, |outlet| outlet.is_stopping().then_some(())))
             .await;
     }
 
     /// Whether the daemon stops.
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.finishing.get()
     }
 
     /// Whether the daemon stops and nothing is queued.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.finishing.get() && self.is_drained()
     }
 
@@ -384,7 +384,7 @@ impl Outlet {
     }
 
     /// Hands the first record to `write`, and takes it out when that succeeds; `None` when nothing is queued.
-    pub fn write_first_with<T, E>(
+    pub(crate) fn write_first_with<T, E>(
         &self,
         write: impl FnOnce([&[u8]; 2]) -> Result<T, E>,
     ) -> Option<Result<(), E>> {
@@ -396,7 +396,7 @@ impl Outlet {
     }
 
     /// Throws the first record away, and counts it.
-    pub fn drop_first(&self, reason: DropReason) {
+    pub(crate) fn drop_first(&self, reason: DropReason) {
         let records = self.take_first();
         self.count_dropped(records, reason);
     }
@@ -408,13 +408,13 @@ impl Outlet {
     }
 
     /// Bytes of the first record.
-    pub fn first_bytes(&self) -> Option<usize> {
+    pub(crate) fn first_bytes(&self) -> Option<usize> {
         self.queue.borrow().first_length()
     }
 
     /// Moves whole records to the end of `batch`, at most `room` bytes; they count as queued until
     /// [`Outlet::batch_written`].
-    pub fn take_batch(&self, batch: &mut Vec<u8>, room: usize) {
+    pub(crate) fn take_batch(&self, batch: &mut Vec<u8>, room: usize) {
         let before = batch.len();
         let moved = self.queue.borrow_mut().drain_into(batch, room);
         let (records, bytes) = self.in_flight.get();
@@ -422,14 +422,14 @@ impl Outlet {
     }
 
     /// Counts what [`Outlet::take_batch`] took as delivered.
-    pub fn batch_written(&self) {
+    pub(crate) fn batch_written(&self) {
         let (records, _) = self.in_flight.take();
         self.count_delivered(records);
     }
 
     /// Hands the first record to `send`, and when that succeeds takes it out; it counts as queued until
     /// [`Outlet::settle_delivered`] or [`Outlet::settle_lost`]. `None` when nothing waits.
-    pub fn send_first_with<E>(
+    pub(crate) fn send_first_with<E>(
         &self,
         send: impl FnOnce([&[u8]; 2]) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
@@ -442,13 +442,13 @@ impl Outlet {
     }
 
     /// Counts records that were on their way, with that many bytes in all, as delivered.
-    pub fn settle_delivered(&self, records: u64, bytes: usize) {
+    pub(crate) fn settle_delivered(&self, records: u64, bytes: usize) {
         let settled = self.settle(records, bytes);
         self.count_delivered(settled);
     }
 
     /// Counts records that were on their way, with that many bytes in all, as lost.
-    pub fn settle_lost(&self, records: u64, bytes: usize, reason: DropReason) {
+    pub(crate) fn settle_lost(&self, records: u64, bytes: usize, reason: DropReason) {
         let settled = self.settle(records, bytes);
         self.count_dropped(settled, reason);
     }
@@ -462,18 +462,18 @@ impl Outlet {
     }
 
     /// Starts a record over that was written in part, on a new connection.
-    pub fn rewind(&self) {
+    pub(crate) fn rewind(&self) {
         self.queue.borrow_mut().rewind();
     }
 
     /// Notes how the last attempt to write went.
-    pub fn set_write_state(&self, state: WriteState) {
+    pub(crate) fn set_write_state(&self, state: WriteState) {
         self.state.set(state);
         self.counters.connected.set(u64::from(self.is_connected()));
     }
 
     /// Notes a new connection.
-    pub fn set_connected(&self) {
+    pub(crate) fn set_connected(&self) {
         self.set_write_state(WriteState::Ready);
         if self.was_connected.replace(true) {
             self.counters.reconnects.count();
@@ -499,7 +499,7 @@ impl Outlet {
     }
 
     /// Throws away whatever waits, and counts it.
-    pub fn discard(&self, reason: DropReason) {
+    pub(crate) fn discard(&self, reason: DropReason) {
         let (in_flight, _) = self.in_flight.take();
         let records = self.queue.borrow_mut().clear() + in_flight;
         self.count_dropped(records, reason);
@@ -514,7 +514,7 @@ impl Outlet {
     }
 
     /// Whether a record was dropped within the last minute.
-    pub fn has_dropped_lately(&self, now: Instant) -> bool {
+    pub(crate) fn has_dropped_lately(&self, now: Instant) -> bool {
         self.drops.borrow().is_recent(now)
     }
 
@@ -524,12 +524,12 @@ impl Outlet {
     }
 
     /// Name in metrics and log.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// Messages that wait.
-    pub fn queued(&self) -> u64 {
+    pub(crate) fn queued(&self) -> u64 {
         self.counters.queued.get()
     }
 
@@ -539,7 +539,7 @@ impl Outlet {
     }
 
     /// Whether the other end is there.
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         matches!(self.state.get(), WriteState::Ready | WriteState::Blocked)
     }
 }

@@ -81,7 +81,7 @@ impl Outlets {
     }
 
     /// Puts other filters in force; an output that has none takes all messages.
-    pub fn set_filters(&self, mut filter_of: impl FnMut(&str) -> Option<Filter>) {
+    pub(crate) fn set_filters(&self, mut filter_of: impl FnMut(&str) -> Option<Filter>) {
         self.list.iter().for_each(|outlet| outlet.set_filter(filter_of(outlet.name())));
         self.look_at_filters();
     }
@@ -93,17 +93,17 @@ impl Outlets {
 
     /// Whether a filter must know how an exchange ended.
     #[inline]
-    pub fn asks_for_status(&self) -> bool {
+    pub(crate) fn asks_for_status(&self) -> bool {
         self.asks_for_status.get()
     }
 
     /// Puts another database of networks in force, or none.
-    pub fn set_networks(&self, database: Option<NetworkDatabase>) {
+    pub(crate) fn set_networks(&self, database: Option<NetworkDatabase>) {
         *self.networks.borrow_mut() = database;
     }
 
     /// Whether usual records of text, JSON and YAML have the device of who asked from now on.
-    pub fn show_devices(&self, shows: bool) {
+    pub(crate) fn show_devices(&self, shows: bool) {
         self.shows_devices.set(shows);
         let mut encodings = self.list.iter().filter_map(|outlet| outlet.kind().encoding());
         self.asks_for_device.set(shows || encodings.any(Encoding::asks_for_device));
@@ -111,7 +111,7 @@ impl Outlets {
 
     /// Whether some record may have the device of who asked.
     #[inline]
-    pub fn asks_for_device(&self) -> bool {
+    pub(crate) fn asks_for_device(&self) -> bool {
         self.asks_for_device.get()
     }
 
@@ -127,7 +127,8 @@ impl Outlets {
     }
 
     /// The output of that name.
-    pub fn find(&self, name: &str) -> Option<&Outlet> {
+    #[cfg(test)]
+    pub(crate) fn find(&self, name: &str) -> Option<&Outlet> {
         self.list.iter().find(|outlet| outlet.name() == name)
     }
 
@@ -139,7 +140,13 @@ impl Outlets {
     /// Last synchronous step of a message: encodes it for every output. `asked_by` is the query
     /// address as it was sent, for filters and networks alone; `device` its name; `frame` the data frame it came in.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn offer(&self, event: &Event<'_>, asked_by: Option<IpAddr>, device: Option<&str>, frame: &[u8]) {
+    pub(crate) fn offer(
+        &self,
+        event: &Event<'_>,
+        asked_by: Option<IpAddr>,
+        device: Option<&str>,
+        frame: &[u8],
+    ) {
         if self.list.is_empty() {
             return;
         }
@@ -182,7 +189,7 @@ impl Outlets {
 
     /// Encodes an alarm for every output that wants alarms.
     #[cold]
-    pub fn offer_alarm(&self, alarm: &Alarm) {
+    pub(crate) fn offer_alarm(&self, alarm: &Alarm) {
         let mut record = self.record.borrow_mut();
         let mut event = Event::from_dnstap(&Dnstap::default());
         event.time = Some(format::alarm::time(alarm));
@@ -200,7 +207,7 @@ impl Outlets {
     }
 
     /// Whether no output makes an input with this policy wait before its next message.
-    pub fn has_room(&self, policy: WaitPolicy) -> bool {
+    pub(crate) fn has_room(&self, policy: WaitPolicy) -> bool {
         self.list.iter().all(|outlet| outlet.has_room(policy))
     }
 
@@ -215,12 +222,12 @@ impl Outlets {
     }
 
     /// Waits until nobody takes anything any more.
-    pub async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.wait_until(|| self.list.iter().all(Outlet::is_closed)).await;
     }
 
     /// Makes room in all outputs that forward frames to compose them again.
-    pub fn prepare_to_rewrite(&self) {
+    pub(crate) fn prepare_to_rewrite(&self) {
         for outlet in &self.list {
             if let RecordKind::RawFrames(frames) = outlet.kind() {
                 frames.prepare_to_rewrite();
@@ -229,17 +236,17 @@ impl Outlets {
     }
 
     /// Asks all outputs to open their files again.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         self.list.iter().for_each(Outlet::ask_to_reopen);
     }
 
     /// Asks all outputs to end once their queues are empty.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.list.iter().for_each(Outlet::ask_to_finish);
     }
 
     /// Throws away what is left at a stop, counts it, and says so.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         for outlet in &self.list {
             let queued = outlet.queued();
             if queued > 0 {
@@ -250,12 +257,12 @@ impl Outlets {
     }
 
     /// Reports drops in the log; to be called every second.
-    pub fn tick(&self, now: Instant) {
+    pub(crate) fn tick(&self, now: Instant) {
         self.list.iter().for_each(|outlet| outlet.tick(now));
     }
 
     /// Tells the inputs that a queue got shorter or an output changed its state.
-    pub fn progressed(&self) {
+    pub(crate) fn progressed(&self) {
         self.progress.notify(usize::MAX);
     }
 
@@ -284,7 +291,8 @@ fn offer_encoded(outlet: &Outlet, event: &Event<'_>, encoded: Result<&[u8], Drop
 
 #[cfg(test)]
 mod tests {
-    use super::super::{SyslogComposer, WriteState};
+    use super::super::WriteState;
+    use super::super::syslog::SyslogComposer;
     use super::*;
     use crate::limits::QUEUE_MIN;
     use crate::message::filter::FilterReason;
@@ -297,7 +305,7 @@ mod tests {
 
     std::thread_local! {
         /// Events that were encoded.
-        pub static ENCODED: Cell<u64> = const { Cell::new(0) };
+        pub(crate) static ENCODED: Cell<u64> = const { Cell::new(0) };
     }
 
     #[test]

@@ -30,21 +30,21 @@ use crate::values::{ClientTls, Format, Host, KeyError, PlanError};
 
 /// The keys that every output has.
 #[derive(Debug, Clone, Copy)]
-pub struct OutputKeys<'s> {
+pub(crate) struct OutputKeys<'s> {
     /// Its name, if it has one of its own.
-    pub name: Option<&'s str>,
+    pub(crate) name: Option<&'s str>,
     /// The messages that it takes.
-    pub filter: &'s filter::Section,
+    pub(crate) filter: &'s filter::Section,
     /// The fields of its records, if others than usual.
-    pub fields: Option<&'s [Field]>,
+    pub(crate) fields: Option<&'s [Field]>,
     /// A text with fields in it.
-    pub template: Option<&'s Template>,
+    pub(crate) template: Option<&'s Template>,
     /// The keys of its queue.
-    pub queue: QueueSettings,
+    pub(crate) queue: QueueSettings,
 }
 
 /// One kind of output, as its section of the configuration.
-pub trait OutputKind {
+pub(crate) trait OutputKind {
     /// Name of the section.
     fn kind(&self) -> &'static str;
 
@@ -109,15 +109,15 @@ pub struct PlanContext<'a> {
 /// One output, opened as far as it can be before anything runs.
 pub struct Plan {
     /// Name in metrics and log.
-    pub name: String,
+    pub(crate) name: String,
     /// A description in words, for `--check`.
-    pub words: String,
+    pub(crate) words: String,
     /// The kind of its records.
-    pub kind: RecordKind,
+    pub(crate) kind: RecordKind,
     /// Its queue.
-    pub queue: QueueSettings,
+    pub(crate) queue: QueueSettings,
     /// The second half: takes records out of the queue and writes them.
-    pub sink: Box<dyn Sink>,
+    pub(crate) sink: Box<dyn Sink>,
 }
 
 /// The second half of an output, before it runs.
@@ -140,15 +140,15 @@ pub trait Sink {
 }
 
 /// A task that runs.
-pub type RunningSink = Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type RunningSink = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A file that an output opens again at a reload and at a rotation.
 #[derive(Debug, Clone)]
 pub struct ReopenedFile {
     /// Where it is.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Whether it is renamed, too, and another one made in its place.
-    pub rotates: bool,
+    pub(crate) rotates: bool,
 }
 
 /// Whatever the tasks of outputs may use.
@@ -162,7 +162,7 @@ pub struct TaskContext {
 
 impl Plan {
     /// The same plan, whose queue is that of the profile unless its section says another one.
-    pub fn settled(mut self, limits: &Limits) -> Self {
+    pub(crate) fn settled(mut self, limits: &Limits) -> Self {
         if self.queue.bytes == 0 {
             self.queue.bytes = limits.queue;
         }
@@ -171,7 +171,7 @@ impl Plan {
     }
 
     /// Bytes it takes: queue, making of records, buffers and TLS.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         RecordQueue::cost(self.queue.bytes) + self.kind.cost() + self.sink.cost()
     }
 
@@ -221,18 +221,18 @@ pub(super) fn load_tls(keys: &ClientTls<'_>, host: &Host) -> Result<Option<Rc<Cl
 
 /// The certificates of all outputs that encrypt, to be read again at a reload.
 #[derive(Debug, Default)]
-pub struct OutputCertificates(Vec<(String, Rc<Client>)>);
+pub(crate) struct OutputCertificates(Vec<(String, Rc<Client>)>);
 
 impl OutputCertificates {
     /// Those of some plans.
-    pub fn of(plans: &[Plan]) -> Self {
+    pub(crate) fn of(plans: &[Plan]) -> Self {
         let clients = plans.iter().filter_map(|plan| Some((plan.name.clone(), plan.sink.tls()?)));
         OutputCertificates(clients.collect())
     }
 
     /// Reads all files again, as `section` names them now. `complain` gets the path of each section whose files are of no
     /// use; the certificates in force there stay.
-    pub fn reload(&self, section: &super::Section, mut complain: impl FnMut(&str, KeyError)) {
+    pub(crate) fn reload(&self, section: &super::Section, mut complain: impl FnMut(&str, KeyError)) {
         let kinds = section.kinds();
         for (name, client) in &self.0 {
             let Some((path, kind)) = kinds.iter().find(|(_, kind)| kind.name() == name) else { continue };

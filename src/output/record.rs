@@ -18,7 +18,7 @@ use crate::wire::hidden_name::HIDDEN_MESSAGE_BYTES;
 
 /// The content of one record.
 #[derive(Debug)]
-pub enum RecordKind {
+pub(crate) enum RecordKind {
     /// The event in a format, and what ends it.
     Plain {
         /// How the event looks.
@@ -40,7 +40,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// How the output wants messages encoded, if at all.
-    pub fn encoding(&self) -> Option<&Encoding> {
+    pub(crate) fn encoding(&self) -> Option<&Encoding> {
         match self {
             RecordKind::Plain { encoding, .. } => Some(encoding),
             RecordKind::Syslog(composer) => Some(&composer.encoding),
@@ -51,7 +51,7 @@ impl RecordKind {
     }
 
     /// Cuts the lists in long records so that two of them fit a queue of that many bytes.
-    pub fn fit(&mut self, queue: usize) {
+    pub(crate) fn fit(&mut self, queue: usize) {
         let encoding = match self {
             RecordKind::Plain { encoding, .. } | RecordKind::Loki(encoding) => encoding,
             RecordKind::Syslog(composer) => &mut composer.encoding,
@@ -62,7 +62,7 @@ impl RecordKind {
     }
 
     /// Bytes that making such records takes.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         match self {
             RecordKind::RawFrames(frames) => frames.cost(),
             // One buffer for the longest of all outputs; it is counted for each that wants more than usual.
@@ -71,12 +71,12 @@ impl RecordKind {
     }
 
     /// Bytes that it takes in addition once a stage changes messages.
-    pub fn rewriting_cost(&self) -> usize {
+    pub(crate) fn rewriting_cost(&self) -> usize {
         if let RecordKind::RawFrames(frames) = self { frames.rewriting_cost() } else { 0 }
     }
 
     /// Bytes of the longest record.
-    pub fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         match self {
             RecordKind::Plain { encoding, terminator } => encoding.longest + terminator.len(),
             RecordKind::Syslog(composer) => composer.encoding.longest + SYSLOG_HEADER_BYTES + 8,
@@ -91,7 +91,7 @@ impl RecordKind {
 
 /// How frames are forwarded: as they came, unless the output replaces the identity or a stage changed the message.
 #[derive(Debug)]
-pub struct RawFrames {
+pub(crate) struct RawFrames {
     /// Bytes of the longest frame with its length.
     longest: usize,
     identity: Option<Box<[u8]>>,
@@ -101,7 +101,7 @@ pub struct RawFrames {
 
 impl RawFrames {
     /// Frames of up to `frame_max` bytes, with `identity` instead of their own if it is given.
-    pub fn new(frame_max: usize, identity: Option<&str>) -> Self {
+    pub(crate) fn new(frame_max: usize, identity: Option<&str>) -> Self {
         let identity_bytes = identity.map_or(0, |identity| identity.len() + FIELD_HEAD_BYTES);
         let changed_bytes = ADDRESS_BYTES + HIDDEN_MESSAGE_BYTES + 2 * FIELD_HEAD_BYTES;
         let grown = frame_max + identity_bytes + if STAGES_REWRITE { changed_bytes } else { 0 };
@@ -114,17 +114,17 @@ impl RawFrames {
     }
 
     /// Bytes it takes.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         self.room.borrow().len()
     }
 
     /// Bytes that it takes in addition once a stage changes messages.
-    pub fn rewriting_cost(&self) -> usize {
+    pub(crate) fn rewriting_cost(&self) -> usize {
         self.longest - data_header(0).len() - self.cost()
     }
 
     /// Makes room for changed frames. A stage that changes messages is in force after that.
-    pub fn prepare_to_rewrite(&self) {
+    pub(crate) fn prepare_to_rewrite(&self) {
         if self.rewriting_cost() > 0 {
             *self.room.borrow_mut() = limits::table(self.longest - data_header(0).len(), 0);
         }

@@ -22,24 +22,24 @@ use nix::sys::statfs::{JFFS2_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
 
 /// Where a file is, and how large it and its like become.
 #[derive(Debug, Clone)]
-pub struct FileSettings {
+pub(crate) struct FileSettings {
     /// The live file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Rotated before it reaches this size; 0 = never.
-    pub max_size: u64,
+    pub(crate) max_size: u64,
     /// Rotated files that are kept; 0 = never rotated.
-    pub count: u32,
+    pub(crate) count: u32,
     /// Whether it is a Frame Streams capture.
-    pub is_capture: bool,
+    pub(crate) is_capture: bool,
     /// Whether it is the program's own log: others may read it, and it may be a pipe that somebody reads.
-    pub is_log: bool,
+    pub(crate) is_log: bool,
     /// Bytes of a batch of records.
-    pub batch: usize,
+    pub(crate) batch: usize,
 }
 
 /// The live file, and the records that are to be written to it.
 #[derive(Debug)]
-pub struct RotatingFile {
+pub(crate) struct RotatingFile {
     path: PathBuf,
     /// Rotated before it reaches this size; `None` = never.
     max: Option<u64>,
@@ -53,7 +53,7 @@ pub struct RotatingFile {
     /// Bytes in the file after the last write.
     size: u64,
     /// Whole records; its capacity never changes.
-    pub batch: Vec<u8>,
+    pub(crate) batch: Vec<u8>,
 }
 
 impl RotatingFile {
@@ -62,7 +62,7 @@ impl RotatingFile {
     /// # Errors
     ///
     /// When it cannot be opened, or is a pipe, a socket or a folder.
-    pub fn open(settings: FileSettings, identity: Option<&Identity>) -> io::Result<Self> {
+    pub(crate) fn open(settings: FileSettings, identity: Option<&Identity>) -> io::Result<Self> {
         let FileSettings { path, max_size, count, is_capture, is_log, batch } = settings;
         let mut live = RotatingFile {
             path,
@@ -79,18 +79,18 @@ impl RotatingFile {
     }
 
     /// Whether it is ever renamed.
-    pub fn rotates(&self) -> bool {
+    pub(crate) fn rotates(&self) -> bool {
         self.max.is_some()
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Bytes of the next batch, when its first record has `first`: what the file has room for, else what a new
     /// file has room for.
-    pub fn room(&self, first: usize) -> usize {
+    pub(crate) fn room(&self, first: usize) -> usize {
         let left = |size: u64| {
             let left =
                 self.max.map_or(u64::MAX, |max| max.saturating_sub(1 + self.tail()).saturating_sub(size));
@@ -105,7 +105,7 @@ impl RotatingFile {
     /// # Errors
     ///
     /// Those of the file system; the batch is kept.
-    pub fn write(&mut self) -> io::Result<()> {
+    pub(crate) fn write(&mut self) -> io::Result<()> {
         if !self.is_in_place() {
             self.reopen()?;
         }
@@ -130,7 +130,7 @@ impl RotatingFile {
     }
 
     /// Throws the batch away; the number of lines in it.
-    pub fn discard_batch(&mut self) -> u32 {
+    pub(crate) fn discard_batch(&mut self) -> u32 {
         let lines = self.batch.iter().filter(|&&byte| byte == b'\n').count();
         self.batch.clear();
         u32::try_from(lines).unwrap_or(u32::MAX)
@@ -162,7 +162,7 @@ impl RotatingFile {
     /// # Errors
     ///
     /// As [`RotatingFile::open`].
-    pub fn reopen(&mut self) -> io::Result<()> {
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
         // It may be gone, or on a disk that is full: then it stays without its end, as after a crash.
         let _ = self.finish();
         self.open_anew(None)
@@ -173,7 +173,7 @@ impl RotatingFile {
     /// # Errors
     ///
     /// Those of the file system.
-    pub fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         match self.file.take() {
             Some(mut file) if self.is_capture && file.metadata()?.len() >= self.head() => {
                 file.write_all(STOP)
@@ -239,7 +239,7 @@ const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP);
 const LOG_MODE: Mode = MODE.union(Mode::S_IROTH);
 
 /// Whether a file at `path` would wear out the flash of a router.
-pub fn is_on_flash(path: &Path) -> bool {
+pub(crate) fn is_on_flash(path: &Path) -> bool {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     statfs(folder)
         .is_ok_and(|system| [OVERLAYFS_SUPER_MAGIC, JFFS2_SUPER_MAGIC].contains(&system.filesystem_type()))

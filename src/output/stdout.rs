@@ -41,7 +41,7 @@ section! {
 }
 
 /// Name of the output in metrics and log.
-pub const NAME: &str = "stdout";
+pub(crate) const NAME: &str = "stdout";
 
 impl OutputKind for Section {
     fn kind(&self) -> &'static str {
@@ -165,7 +165,7 @@ impl StdoutWriter {
     /// # Errors
     ///
     /// When the descriptor is closed or the reactor refuses it.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let stdout = io::stdout().as_fd().try_clone_to_owned()?;
         StdoutWriter::from_descriptor(stdout)
     }

@@ -31,7 +31,7 @@ use crate::wire::handshake::{READY, SenderHandshake, SenderStep};
 
 /// The words before and after the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamProtocol {
+pub(crate) enum StreamProtocol {
     /// Nothing.
     Bare,
     /// The handshakes of Frame Streams.
@@ -39,20 +39,20 @@ pub enum StreamProtocol {
 }
 
 /// Any byte stream.
-pub trait OutputStream: AsyncRead + AsyncWrite + Unpin {}
+pub(crate) trait OutputStream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> OutputStream for T {}
 
 /// A peer, and how it is spoken to.
 #[derive(Debug)]
-pub struct StreamSink {
+pub(crate) struct StreamSink {
     /// Where it is.
-    pub peer: PeerAddress,
+    pub(crate) peer: PeerAddress,
     /// How a connection to it is encrypted, if it is.
-    pub tls: Option<Rc<Client>>,
+    pub(crate) tls: Option<Rc<Client>>,
     /// Time to the next attempt to connect.
-    pub retry: Seconds,
+    pub(crate) retry: Seconds,
     /// The words before and after the records.
-    pub protocol: StreamProtocol,
+    pub(crate) protocol: StreamProtocol,
 }
 
 impl fmt::Display for StreamSink {

@@ -3,11 +3,11 @@
 pub(crate) mod descriptors;
 mod pid_file;
 pub(crate) mod privileges;
-pub mod service;
+pub(crate) mod service;
 mod start_error;
 
-pub use pid_file::PidFile;
-pub use start_error::StartError;
+pub(crate) use pid_file::PidFile;
+pub(crate) use start_error::StartError;
 
 use crate::values::{Account, FilePath};
 use serde::Deserialize;
@@ -17,13 +17,13 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Section {
     /// User to become once sockets and files are open; unset = stay.
-    pub user: Option<Account>,
+    pub(crate) user: Option<Account>,
     /// Group to become; unset = stay, or the user's own when `user` is set.
-    pub group: Option<Account>,
+    pub(crate) group: Option<Account>,
     /// Give up every system call not needed, where the system supports it.
-    pub seccomp: bool,
+    pub(crate) seccomp: bool,
     /// File with the number of the process, removed at exit.
-    pub pid_file: Option<FilePath>,
+    pub(crate) pid_file: Option<FilePath>,
 }
 
 impl Default for Section {

@@ -11,7 +11,7 @@ use super::StartError;
 use crate::sys::files;
 
 /// The file with the process number; removed when dropped, if it still is the one that was made.
-pub struct PidFile {
+pub(crate) struct PidFile {
     path: PathBuf,
     /// Device and inode.
     made: (u64, u64),
@@ -24,7 +24,7 @@ impl PidFile {
     /// # Errors
     ///
     /// When something other than a pid file is at the path, or it cannot be replaced.
-    pub fn write(path: &Path) -> Result<Self, StartError> {
+    pub(crate) fn write(path: &Path) -> Result<Self, StartError> {
         let failure = StartError::of(format!("process.pid-file: {}", path.display()));
         let mut file = make(path).map_err(&failure)?;
         writeln!(file, "{}", std::process::id()).map_err(&failure)?;
@@ -33,7 +33,7 @@ impl PidFile {
     }
 
     /// Says when the file cannot be removed at exit; to be called with the rights the process keeps.
-    pub fn warn_if_it_stays(&self) {
+    pub(crate) fn warn_if_it_stays(&self) {
         if !files::may_make_beside(&self.path) {
             warn!(
                 "process.pid-file: {}: stays after the end: this user may not remove it",

@@ -7,12 +7,12 @@ use nix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
 
 /// Everything is open and runs.
-pub fn ready() {
+pub(crate) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
 /// The configuration is read again; [`ready`] ends it.
-pub fn reloading() {
+pub(crate) fn reloading() {
     // Since systemd 253 the time has to come with it. sd-notify's own overflows where a long has 32 bits.
     match clock_gettime(ClockId::CLOCK_MONOTONIC) {
         Ok(now) => {
@@ -24,12 +24,12 @@ pub fn reloading() {
 }
 
 /// The daemon is about to end.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
 /// Signs of life, as often as the service manager asks for.
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     /// Half of the time after which the service manager loses patience; `None` if it has no clock running.
     interval: Option<Duration>,
     last: Instant,
@@ -37,12 +37,12 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// As `WATCHDOG_USEC` says.
-    pub fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         Watchdog { interval: sd_notify::watchdog_enabled().map(|limit| limit / 2), last: Instant::now() }
     }
 
     /// Gives a sign of life when it is time for one; to be called every second.
-    pub fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         // A second early rather than late.
         let due = |interval: Duration| now.duration_since(self.last) + Duration::from_secs(1) > interval;
         if self.interval.is_some_and(due) {

@@ -5,7 +5,7 @@ use std::io;
 
 /// The machine lacks something the configuration needs, so the exit status is 1.
 #[derive(Debug)]
-pub struct StartError(pub(crate) String);
+pub struct StartError(pub String);
 
 impl StartError {
     /// The error of the part that `what` names, by its section or key.

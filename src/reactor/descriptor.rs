@@ -61,7 +61,7 @@ impl<T: AsFd + 'static> Async<T> {
     /// # Errors
     ///
     /// As for [`Async::new`].
-    pub fn new_nonblocking(io: T) -> io::Result<Self> {
+    pub(crate) fn new_nonblocking(io: T) -> io::Result<Self> {
         let io = Rc::new(io);
         REACTOR.with(|reactor| {
             let source = reactor.descriptors.borrow_mut().insert(io.clone());
@@ -81,7 +81,7 @@ impl<T: AsFd> AsFd for Async<T> {
 
 impl<T> Async<T> {
     /// The thing itself.
-    pub fn get_ref(&self) -> &T {
+    pub(crate) fn get_ref(&self) -> &T {
         &self.0.io
     }
 
@@ -90,7 +90,7 @@ impl<T> Async<T> {
     /// # Errors
     ///
     /// The kernel's, when it cannot be waited for.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         self.0.source.ready(READ).await
     }
 
@@ -99,7 +99,7 @@ impl<T> Async<T> {
     /// # Errors
     ///
     /// The kernel's, when it cannot be waited for.
-    pub async fn writable(&self) -> io::Result<()> {
+    pub(crate) async fn writable(&self) -> io::Result<()> {
         self.0.source.ready(WRITE).await
     }
 
@@ -108,7 +108,7 @@ impl<T> Async<T> {
     /// # Errors
     ///
     /// Those of `read`.
-    pub async fn read_with<R>(&self, mut read: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+    pub(crate) async fn read_with<R>(&self, mut read: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         poll_fn(|context| self.poll_with(READ, context, &mut read)).await
     }
 
@@ -117,7 +117,7 @@ impl<T> Async<T> {
     /// # Errors
     ///
     /// Those of `write`.
-    pub async fn write_with<R>(&self, mut write: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+    pub(crate) async fn write_with<R>(&self, mut write: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         poll_fn(|context| self.poll_with(WRITE, context, &mut write)).await
     }
 
@@ -159,7 +159,7 @@ impl Async<UnixListener> {
     /// # Errors
     ///
     /// As of `accept(2)`.
-    pub async fn accept(&self) -> io::Result<Async<UnixStream>> {
+    pub(crate) async fn accept(&self) -> io::Result<Async<UnixStream>> {
         let (stream, _) = self.read_with(UnixListener::accept).await?;
         Async::new(stream)
     }
@@ -187,7 +187,7 @@ pub async fn connect(address: SocketAddr) -> io::Result<Async<TcpStream>> {
 }
 
 /// A stream of bytes, as the kernel has them.
-pub trait ByteDescriptor {
+pub(crate) trait ByteDescriptor {
     /// Tells the other end that no more will come.
     ///
     /// # Errors

@@ -33,9 +33,9 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-pub use descriptor::{Async, ByteDescriptor, connect};
+pub use descriptor::{Async, connect};
 use descriptor::{DescriptorEntry, Descriptors};
-pub use timer::Timer;
+pub(crate) use timer::Timer;
 use timer::Timers;
 
 /// All that one thread waits for.

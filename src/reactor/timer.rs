@@ -9,7 +9,7 @@ use super::REACTOR;
 
 /// Ready from a moment on.
 #[derive(Debug)]
-pub struct Timer {
+pub(crate) struct Timer {
     /// `None` = never.
     when: Option<Instant>,
     /// Its place among the timers, once somebody waits.
@@ -18,12 +18,12 @@ pub struct Timer {
 
 impl Timer {
     /// Ready when that much time has passed.
-    pub fn after(time: Duration) -> Self {
+    pub(crate) fn after(time: Duration) -> Self {
         Timer { when: Instant::now().checked_add(time), key: None }
     }
 
     /// Ready at a moment.
-    pub fn at(when: Instant) -> Self {
+    pub(crate) fn at(when: Instant) -> Self {
         Timer { when: Some(when), key: None }
     }
 }

@@ -1,7 +1,7 @@
 //! How many different things were seen, in some KiB.
 //!
 //! While they are few, their 64-bit hashes themselves are kept and the count is exact (a home has 5 to 50
-//! clients, and its people notice 11 instead of 12). Beyond [`EXACT_MAX`], or half of it in 2048 bytes, the same memory becomes the registers of a
+//! clients, and its people notice 11 instead of 12). Beyond three quarters of its slots, or half of it in 2048 bytes, the same memory becomes the registers of a
 //! sketch: `m` of them, four bits each. A hash falls on one of them, and its rank is 1 and the zeros that follow in it;
 //! a register holds the highest rank that fell on it, as in HyperLogLog.
 //!
@@ -64,7 +64,7 @@ struct CountedSet {
 /// The content of the memory.
 #[derive(Clone, Debug)]
 enum Contents {
-    /// That many hashes in open addressing, 0 for a free slot; `EXACT_MAX` at most.
+    /// That many hashes in open addressing, 0 for a free slot; three quarters of them at most.
     Exact(u16),
     /// Registers.
     RegisterSketch(RegisterSketch),
@@ -86,7 +86,8 @@ struct RegisterSketch {
 /// Slots for hashes, at most; less memory has fewer.
 const SLOTS: usize = limits::DISTINCT_EXACT_BYTES / 8;
 /// Hashes kept before the sketch takes over: three quarters of the slots.
-pub const EXACT_MAX: u16 = (SLOTS as u16 / 4) * 3;
+#[cfg(test)]
+const EXACT_MAX: u16 = (SLOTS as u16 / 4) * 3;
 
 /// A register that is full.
 const FULL: u32 = 0x0f;
@@ -113,7 +114,7 @@ impl DistinctCounts {
     }
 
     /// Bytes of a set in that many bytes.
-    pub const fn cost(bytes: usize) -> usize {
+    pub(crate) const fn cost(bytes: usize) -> usize {
         size_of::<CountedSet>() + bytes
     }
 
@@ -141,7 +142,7 @@ impl DistinctCounts {
     }
 
     /// Nothing was seen of one set.
-    pub fn reset_set(&mut self, number: usize) {
+    pub(crate) fn reset_set(&mut self, number: usize) {
         let Some(count) = self.counts.get_mut(number) else { return };
         if let Some(memory) = self.memory.get_mut(count.start..count.start + count.bytes) {
             memory.fill(0);
@@ -150,7 +151,7 @@ impl DistinctCounts {
     }
 
     /// Nothing was seen.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.memory.fill(0);
         for count in &mut self.counts {
             count.contents = Contents::Exact(0);

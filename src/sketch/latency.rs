@@ -16,12 +16,12 @@ use crate::time::Latency;
 
 /// Latencies of one stream.
 #[derive(Clone, Debug)]
-pub struct LatencyHistogram {
+pub(crate) struct LatencyHistogram {
     buckets: [u32; LATENCY_BUCKETS],
 }
 
 /// Milliseconds after which what was counted counts half.
-pub const HALVING_MS: u64 = 300_000;
+pub(crate) const HALVING_MS: u64 = 300_000;
 
 /// The weight of a response.
 const WEIGHT: u32 = 64;
@@ -31,7 +31,7 @@ const PARTS: u32 = 1 << PART_BITS;
 const PART_BITS: u32 = 3;
 
 /// Reads the name of a percentile: `latency-p95`.
-pub fn parse(name: &str) -> Option<u64> {
+pub(crate) fn parse(name: &str) -> Option<u64> {
     match name {
         "latency-p50" => Some(50),
         "latency-p95" => Some(95),
@@ -42,12 +42,12 @@ pub fn parse(name: &str) -> Option<u64> {
 
 impl LatencyHistogram {
     /// Nothing counted yet.
-    pub const NONE: LatencyHistogram = LatencyHistogram { buckets: [0; LATENCY_BUCKETS] };
+    pub(crate) const NONE: LatencyHistogram = LatencyHistogram { buckets: [0; LATENCY_BUCKETS] };
 
     /// Counts one response.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn count(&mut self, latency: Latency) {
+    pub(crate) fn count(&mut self, latency: Latency) {
         let Some(bucket) = self.buckets.get_mut(bucket(latency.microseconds() as u32)) else { return };
         *bucket += WEIGHT;
         if *bucket >= u32::MAX / 2 {
@@ -66,7 +66,7 @@ impl LatencyHistogram {
     }
 
     /// Makes everything count half.
-    pub fn halve(&mut self) {
+    pub(crate) fn halve(&mut self) {
         for bucket in &mut self.buckets {
             *bucket /= 2;
         }
@@ -74,7 +74,7 @@ impl LatencyHistogram {
 }
 
 /// Microseconds within which that many in a hundred of all responses stay; 0 when there are none.
-pub fn percentile<'a>(percent: u64, all: impl Iterator<Item = &'a LatencyHistogram>) -> u64 {
+pub(crate) fn percentile<'a>(percent: u64, all: impl Iterator<Item = &'a LatencyHistogram>) -> u64 {
     let mut sums = [0u64; LATENCY_BUCKETS];
     for latencies in all {
         sums.iter_mut().zip(latencies.buckets).for_each(|(sum, bucket)| *sum += u64::from(bucket));

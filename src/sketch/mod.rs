@@ -2,6 +2,6 @@
 
 pub mod distinct;
 pub mod heavy_hitters;
-pub mod latency;
-pub mod rates;
-pub mod record_queue;
+pub(crate) mod latency;
+pub(crate) mod rates;
+pub(crate) mod record_queue;

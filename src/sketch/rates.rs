@@ -7,7 +7,7 @@
 
 /// Rates of one stream.
 #[derive(Clone, Copy, Debug)]
-pub struct StreamRates {
+pub(crate) struct StreamRates {
     queries: Rate,
     responses: Rate,
 }
@@ -28,7 +28,7 @@ const WINDOWS: [u64; 2] = [60_000, 300_000];
 
 /// Which rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RateKind {
+pub(crate) enum RateKind {
     /// Queries.
     Queries,
     /// Responses.
@@ -39,7 +39,7 @@ pub enum RateKind {
 
 /// Over which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RatePeriod {
+pub(crate) enum RatePeriod {
     /// The last second.
     Second,
     /// The last minute, more or less.
@@ -49,7 +49,7 @@ pub enum RatePeriod {
 }
 
 /// Reads the name of a rate: `qps`, `rps-1m`, `pps-5m`.
-pub fn parse(name: &str) -> Option<(RateKind, RatePeriod)> {
+pub(crate) fn parse(name: &str) -> Option<(RateKind, RatePeriod)> {
     let (kind, period) = match name.split_once('-') {
         None => (name, RatePeriod::Second),
         Some((kind, "1m")) => (kind, RatePeriod::Minute),
@@ -67,16 +67,16 @@ pub fn parse(name: &str) -> Option<(RateKind, RatePeriod)> {
 
 impl StreamRates {
     /// No traffic yet.
-    pub const ZERO: StreamRates = StreamRates { queries: Rate::ZERO, responses: Rate::ZERO };
+    pub(crate) const ZERO: StreamRates = StreamRates { queries: Rate::ZERO, responses: Rate::ZERO };
 
     /// Takes the counters of now; `milliseconds` have passed since the last call.
-    pub fn tick(&mut self, queries: u64, responses: u64, milliseconds: u64) {
+    pub(crate) fn tick(&mut self, queries: u64, responses: u64, milliseconds: u64) {
         self.queries.tick(queries, milliseconds);
         self.responses.tick(responses, milliseconds);
     }
 
     /// A rate in millionths; an average is yet to be divided by what was seen.
-    pub fn of(&self, kind: RateKind, period: RatePeriod) -> u64 {
+    pub(crate) fn of(&self, kind: RateKind, period: RatePeriod) -> u64 {
         let flow = |flow: &Rate| match (period, flow.averages) {
             (RatePeriod::Second, _) => flow.now.saturating_mul(1_000_000),
             (RatePeriod::Minute, [minute, _]) => minute,
@@ -111,22 +111,22 @@ impl Rate {
 
 /// How much of each window was seen, since the counters began.
 #[derive(Clone, Copy, Debug)]
-pub struct WindowCoverage([u64; WINDOWS.len()]);
+pub(crate) struct WindowCoverage([u64; WINDOWS.len()]);
 
 impl WindowCoverage {
     /// Nothing yet.
-    pub const NOTHING: WindowCoverage = WindowCoverage([0; WINDOWS.len()]);
+    pub(crate) const NOTHING: WindowCoverage = WindowCoverage([0; WINDOWS.len()]);
     const ALL: u64 = 1_000_000_000_000;
 
     /// So much time has passed.
-    pub fn tick(&mut self, milliseconds: u64) {
+    pub(crate) fn tick(&mut self, milliseconds: u64) {
         for (seen, window) in self.0.iter_mut().zip(WINDOWS) {
             *seen = forget(*seen, Self::ALL, milliseconds.max(1), window);
         }
     }
 
     /// The rate of a period in millionths, to the thousandth.
-    pub fn complete(&self, rate: u64, period: RatePeriod) -> u64 {
+    pub(crate) fn complete(&self, rate: u64, period: RatePeriod) -> u64 {
         let WindowCoverage([minute, minutes]) = *self;
         let seen = match period {
             RatePeriod::Second => return rate,

@@ -18,7 +18,7 @@ use crate::limits::{self, QUEUE_BYTES_PER_RECORD};
 /// Invariants: `head < bytes.len()`, `used <= bytes.len()`, `taken <=` length of the first record, and the
 /// lengths in use sum up to `used`.
 #[derive(Debug)]
-pub struct RecordQueue {
+pub(crate) struct RecordQueue {
     bytes: Box<[u8]>,
     head: usize,
     used: usize,
@@ -30,16 +30,16 @@ pub struct RecordQueue {
 
 /// The queue has no room for the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub(crate) struct Full;
 
 impl RecordQueue {
     /// Bytes a queue of `capacity` bytes costs.
-    pub fn cost(capacity: usize) -> usize {
+    pub(crate) fn cost(capacity: usize) -> usize {
         capacity + Self::records_max(capacity) * size_of::<u32>()
     }
 
     /// An empty queue for `capacity` bytes, and as many records as that holds at 32 bytes each.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         RecordQueue {
             bytes: limits::table(capacity.max(1), 0),
             head: 0,
@@ -61,7 +61,7 @@ impl RecordQueue {
     ///
     /// [`Full`] when it does not fit; the queue is as before.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn push(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
+    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if !self.has_room(length) {
             return Err(Full);
@@ -92,12 +92,12 @@ impl RecordQueue {
     }
 
     /// Whether a record of `length` bytes fits.
-    pub fn has_room(&self, length: usize) -> bool {
+    pub(crate) fn has_room(&self, length: usize) -> bool {
         length <= self.bytes.len() - self.used && self.records < self.lengths.len()
     }
 
     /// The bytes to be written next: up to two pieces, as the ring wraps.
-    pub fn pending(&self) -> [&[u8]; 2] {
+    pub(crate) fn pending(&self) -> [&[u8]; 2] {
         let capacity = self.bytes.len();
         let (start, left) = ((self.head + self.taken) % capacity, self.used - self.taken);
         let now = left.min(capacity - start);
@@ -108,7 +108,7 @@ impl RecordQueue {
     }
 
     /// The first record: up to two pieces, as the ring wraps.
-    pub fn first(&self) -> Option<[&[u8]; 2]> {
+    pub(crate) fn first(&self) -> Option<[&[u8]; 2]> {
         let length = self.first_length()?;
         let [now, later] = self.pending();
         let (first, rest) = (length.min(now.len()), length.saturating_sub(now.len()));
@@ -116,7 +116,7 @@ impl RecordQueue {
     }
 
     /// Takes out what was written, and tells how many records are thereby complete.
-    pub fn take(&mut self, bytes: usize) -> u64 {
+    pub(crate) fn take(&mut self, bytes: usize) -> u64 {
         self.taken = self.used.min(self.taken + bytes);
         let mut complete = 0;
         while let Some(length) = self.first_length().filter(|&length| length <= self.taken) {
@@ -131,7 +131,7 @@ impl RecordQueue {
     ///
     /// Must not follow a [`take`](RecordQueue::take) that ended inside a record, unless
     /// [`rewind`](RecordQueue::rewind) came between.
-    pub fn drain_into(&mut self, out: &mut Vec<u8>, room: usize) -> u64 {
+    pub(crate) fn drain_into(&mut self, out: &mut Vec<u8>, room: usize) -> u64 {
         let (mut bytes, mut at) = (0, self.first);
         for _ in 0..self.records {
             let length = self.lengths.get(at).map_or(usize::MAX, |&length| length as usize);
@@ -149,39 +149,40 @@ impl RecordQueue {
     }
 
     /// Starts the first record over, on a new connection.
-    pub fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) {
         self.taken = 0;
     }
 
     /// Throws all records away, and tells how many.
-    pub fn clear(&mut self) -> u64 {
+    pub(crate) fn clear(&mut self) -> u64 {
         let records = self.records;
         (self.head, self.used, self.first, self.records, self.taken) = (0, 0, 0, 0, 0);
         records as u64
     }
 
     /// Bytes there is room for in all.
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
     /// Records that wait.
-    pub fn records(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn records(&self) -> usize {
         self.records
     }
 
     /// Bytes that wait.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.used - self.taken
     }
 
     /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.records == 0
     }
 
     /// Bytes of the first record.
-    pub fn first_length(&self) -> Option<usize> {
+    pub(crate) fn first_length(&self) -> Option<usize> {
         let length = self.lengths.get(self.first).filter(|_| self.records > 0)?;
         usize::try_from(*length).ok()
     }

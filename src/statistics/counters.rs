@@ -104,7 +104,7 @@ plain_counters! {
 
 /// Everything counted of one stream since start or reset.
 #[derive(Clone, Debug)]
-pub struct Counters {
+pub(crate) struct Counters {
     queries: DirectionCounters,
     responses: DirectionCounters,
     /// Messages by type and protocol together, see [`message_slot`].
@@ -145,15 +145,15 @@ const PROTOCOLS: usize = 8;
 /// too, the last bit says which it is.
 const MESSAGE_TYPES: usize = 16;
 /// Slots of messages by type and protocol.
-pub const MESSAGE_SLOTS: usize = MESSAGE_TYPES * PROTOCOLS;
+pub(crate) const MESSAGE_SLOTS: usize = MESSAGE_TYPES * PROTOCOLS;
 const FAMILIES: usize = 3;
 const RCODES: usize = OTHER_RCODE + 1;
 /// Where all rcodes from here up are counted together.
-pub const OTHER_RCODE: usize = 24;
+pub(crate) const OTHER_RCODE: usize = 24;
 const TYPES: usize = RrType::KNOWN.len() + UNKNOWN_TYPES + 1;
 
 /// Bounds of the histogram of latencies in nanoseconds, included, and as the metrics show them.
-pub const LATENCY_BOUNDS: [(u64, &str); 14] = [
+pub(crate) const LATENCY_BOUNDS: [(u64, &str); 14] = [
     (500_000, "0.0005"),
     (1_000_000, "0.001"),
     (2_000_000, "0.002"),
@@ -182,7 +182,7 @@ const LATENCY_CLASSES: [(&str, core::ops::Range<usize>); 6] = [
 
 impl Counters {
     /// Nothing counted yet.
-    pub const ZERO: Counters = Counters {
+    pub(crate) const ZERO: Counters = Counters {
         queries: DirectionCounters::ZERO,
         responses: DirectionCounters::ZERO,
         messages: [0; MESSAGE_SLOTS],
@@ -193,7 +193,7 @@ impl Counters {
 
     /// Counts one message.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn observe(&mut self, event: &Event<'_>, unknown: &mut UnknownTypes) {
+    pub(crate) fn observe(&mut self, event: &Event<'_>, unknown: &mut UnknownTypes) {
         bump(&mut self.messages, message_slot(event.message_type, event.protocol));
         let direction = if event.is_response() { &mut self.responses } else { &mut self.queries };
         direction.plain.observe(event);
@@ -232,7 +232,7 @@ impl Counters {
     }
 
     /// The value of one counter.
-    pub fn value(&self, counter: CounterName, unknown: &UnknownTypes) -> u64 {
+    pub(crate) fn value(&self, counter: CounterName, unknown: &UnknownTypes) -> u64 {
         let at = |slots: &[u64], slot: usize| slots.get(slot).copied().unwrap_or(0);
         let of = |direction| self.of(direction);
         match counter {
@@ -259,12 +259,12 @@ impl Counters {
     }
 
     /// Messages of one direction.
-    pub fn messages(&self, direction: Direction) -> u64 {
+    pub(crate) fn messages(&self, direction: Direction) -> u64 {
         self.of(direction).plain.messages
     }
 
     /// Messages of one direction and of some kinds.
-    pub fn messages_of(&self, kinds: MessageKinds, direction: Direction) -> u64 {
+    pub(crate) fn messages_of(&self, kinds: MessageKinds, direction: Direction) -> u64 {
         let is_meant = |slot: &usize| {
             let (message, _) = message_of_slot(*slot);
             is_of(*slot, direction) && message.is_some_and(|message| kinds.contain(message))
@@ -273,23 +273,23 @@ impl Counters {
     }
 
     /// Messages of the type and protocol of a slot (see [`message_of_slot`]).
-    pub fn message_slot(&self, slot: usize) -> u64 {
+    pub(crate) fn message_slot(&self, slot: usize) -> u64 {
         self.messages.get(slot).copied().unwrap_or(0)
     }
 
     /// Responses up to one of [`LATENCY_BOUNDS`], and beyond the one before.
-    pub fn latency_slot(&self, slot: usize) -> u64 {
+    pub(crate) fn latency_slot(&self, slot: usize) -> u64 {
         self.latency.get(slot).copied().unwrap_or(0)
     }
 
     /// Whether anything was counted.
-    pub fn is_heard(&self) -> bool {
+    pub(crate) fn is_heard(&self) -> bool {
         self.queries.plain.messages > 0 || self.responses.plain.messages > 0
     }
 
     /// Adds what was counted of another stream.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn add(&mut self, other: &Counters) {
+    pub(crate) fn add(&mut self, other: &Counters) {
         let pairs = [(&mut self.queries, &other.queries), (&mut self.responses, &other.responses)];
         for (own, other) in pairs {
             own.plain.add(&other.plain);
@@ -304,12 +304,12 @@ impl Counters {
     }
 
     /// Messages with an rcode, or, at [`OTHER_RCODE`], with one above.
-    pub fn rcode_slot(&self, direction: Direction, slot: usize) -> u64 {
+    pub(crate) fn rcode_slot(&self, direction: Direction, slot: usize) -> u64 {
         self.of(direction).rcodes.get(slot).copied().unwrap_or(0)
     }
 
     /// Messages with the type of a slot (see [`UnknownTypes::slots`]).
-    pub fn type_slot(&self, direction: Direction, slot: usize) -> u64 {
+    pub(crate) fn type_slot(&self, direction: Direction, slot: usize) -> u64 {
         self.of(direction).types.get(slot).copied().unwrap_or(0)
     }
 
@@ -321,12 +321,12 @@ impl Counters {
     }
 
     /// Sum of all latencies in microseconds.
-    pub fn latency_microseconds(&self) -> u64 {
+    pub(crate) fn latency_microseconds(&self) -> u64 {
         self.latency_microseconds
     }
 
     /// Time of the last message that had one.
-    pub fn last_message(&self) -> Option<Time> {
+    pub(crate) fn last_message(&self) -> Option<Time> {
         self.last_message
     }
 }
@@ -341,7 +341,7 @@ fn message_slot(message: MessageType, protocol: Option<Protocol>) -> usize {
 }
 
 /// Message type and protocol of a slot; `None` for all without a name.
-pub fn message_of_slot(slot: usize) -> (Option<MessageType>, Option<Protocol>) {
+pub(crate) fn message_of_slot(slot: usize) -> (Option<MessageType>, Option<Protocol>) {
     let (row, column) = (slot / PROTOCOLS, slot % PROTOCOLS);
     let message = u32::try_from(row).ok().filter(|number| (1..MESSAGE_TYPES as u32 - 1).contains(number));
     let protocol = u32::try_from(column).ok().filter(|&number| number > 0);
@@ -382,17 +382,17 @@ pub enum Direction {
 impl Direction {
     /// That of a message.
     #[inline]
-    pub fn of(event: &Event<'_>) -> Self {
+    pub(crate) fn of(event: &Event<'_>) -> Self {
         if event.is_response() { Direction::Response } else { Direction::Query }
     }
 
     /// Reads the word.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Direction::Query, Direction::Response].into_iter().find(|direction| direction.word() == word)
     }
 
     /// The word in names of counters.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Direction::Query => "query",
             Direction::Response => "response",
@@ -402,7 +402,7 @@ impl Direction {
 
 /// One counter, by what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CounterName {
+pub(crate) enum CounterName {
     /// A counter with a row of its own, by the place of that.
     Plain(usize),
     /// Messages over one transport.
@@ -419,7 +419,7 @@ pub enum CounterName {
 
 impl CounterName {
     /// Reads a published name, such as `query/udp`; `None` for a name that counts nothing here.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let (direction, what) = match name.split_once('/') {
             None => (name, ""),
             Some((_, "")) => return None,
@@ -462,7 +462,7 @@ pub(crate) fn parse_type(what: &str) -> Option<RrType> {
 
 /// Numbers of types without a name, in order of appearance, shared by all streams.
 #[derive(Debug, Default)]
-pub struct UnknownTypes(heapless::Vec<u16, UNKNOWN_TYPES>);
+pub(crate) struct UnknownTypes(heapless::Vec<u16, UNKNOWN_TYPES>);
 
 impl UnknownTypes {
     /// The slot that counts a type; an unknown one is noted, or shares the last slot when there is no room.
@@ -477,7 +477,7 @@ impl UnknownTypes {
     }
 
     /// All slots of types, each with its type; the last is of all that have none of their own.
-    pub fn slots(&self) -> impl Iterator<Item = (usize, Option<RrType>)> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, Option<RrType>)> {
         let known = RrType::KNOWN.iter().map(|&(number, _)| number);
         let own = known.chain(self.0.iter().copied()).map(|number| Some(RrType(number)));
         own.enumerate().chain([(TYPES - 1, None)])

@@ -9,17 +9,17 @@ use super::ranking::Table;
 
 /// One table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableDescriptor {
+pub(crate) struct TableDescriptor {
     /// The member of `tables` in the answer that it belongs to.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// Its name in there; empty for a table of domains, which has its flag.
-    pub flag: &'static str,
+    pub(crate) flag: &'static str,
     /// Its name among all tables, for labels; empty for a table of domains.
-    pub label: &'static str,
+    pub(crate) label: &'static str,
     /// Its name for people.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// Its rows.
-    pub table: Table,
+    pub(crate) table: Table,
 }
 
 const fn row(
@@ -34,7 +34,7 @@ const fn row(
 
 /// All tables but those of domains, in the order of the answer.
 #[rustfmt::skip]
-pub const TABLES: &[TableDescriptor] = &[
+pub(crate) const TABLES: &[TableDescriptor] = &[
     row("tlds",      "hit/query",    "tlds/hit/query",         "TLDs, queries",        Table::Tlds(Query)),
     row("tlds",      "hit/response", "tlds/hit/response",      "TLDs, responses",      Table::Tlds(Response)),
     row("clients",   "hit/ip",       "hit/ip",                 "Clients by messages",  Table::ClientHits),
@@ -48,27 +48,27 @@ pub const TABLES: &[TableDescriptor] = &[
 ];
 
 /// The table of devices, which is there where somebody asks for it.
-pub const DEVICES: TableDescriptor =
+pub(crate) const DEVICES: TableDescriptor =
     row("clients", "hit/device", "hit/device", "Devices by messages", Table::Devices);
 /// The table of devices comes after that many of [`TABLES`].
-pub const DEVICES_AT: usize = 4;
+pub(crate) const DEVICES_AT: usize = 4;
 
 /// The tables of domains come after that many of [`TABLES`].
-pub const DOMAINS_AT: usize = 2;
+pub(crate) const DOMAINS_AT: usize = 2;
 
 impl TableDescriptor {
     /// The table of domains of that number.
-    pub const fn domains(number: usize) -> Self {
+    pub(crate) const fn domains(number: usize) -> Self {
         row("domains", "", "", "", Table::Domains(number))
     }
 
     /// Whether its numbers are bytes.
-    pub fn is_of_bytes(&self) -> bool {
+    pub(crate) fn is_of_bytes(&self) -> bool {
         self.flag.starts_with("length/")
     }
 
     /// Whether the table is there only where clients are looked up.
-    pub fn is_of_countries(&self) -> bool {
+    pub(crate) fn is_of_countries(&self) -> bool {
         matches!(self.table, Table::Countries(_))
     }
 }

@@ -8,12 +8,12 @@
 //! cannot be summed: the global ones, of the union of the streams, are sketches of their own.
 
 pub mod counters;
-pub mod descriptors;
+pub(crate) mod descriptors;
 pub mod ranking;
-pub mod streams;
+pub(crate) mod streams;
 mod table_name;
-pub mod tables;
-pub mod tlds;
+pub(crate) mod tables;
+pub(crate) mod tlds;
 
 use crate::limits::{DISTINCT_BYTES, Limits};
 use crate::message::event::Event;
@@ -31,49 +31,49 @@ use serde::Deserialize;
 use streams::{Stream, StreamId, Streams};
 use tables::Tables;
 
-pub use table_name::TableName;
+pub(crate) use table_name::TableName;
 
 /// Section `statistics`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Section {
     /// Count names in lower case.
-    pub qname_lowercase: bool,
+    pub(crate) qname_lowercase: bool,
     /// Rows of a table when the request does not say.
-    pub max_items: MaxItems,
+    pub(crate) max_items: MaxItems,
     /// Counters in `/counters`.
-    pub default_counters: Vec<Text>,
+    pub(crate) default_counters: Vec<Text>,
     /// Tables of domains in `/tables`.
-    pub default_top: Vec<TableName>,
+    pub(crate) default_top: Vec<TableName>,
     /// Tables of domains kept beside those of `default_top`.
-    pub track: Vec<TableName>,
+    pub(crate) track: Vec<TableName>,
     /// Seconds after which counts in open tables are halved; 0 = never.
-    pub window: Window,
+    pub(crate) window: Window,
     /// Identities with places of their own, in the form that all formats show.
-    pub streams: Vec<Text>,
+    pub(crate) streams: Vec<Text>,
     /// Seconds after which a silent stream makes room for a new one.
-    pub forget_after: ForgetAfter,
+    pub(crate) forget_after: ForgetAfter,
     /// Kinds of messages whose query address is a client.
-    pub clients_of: Vec<MessageKind>,
+    pub(crate) clients_of: Vec<MessageKind>,
     /// Rows of each table in `/metrics`.
-    pub export_top: ExportTop,
+    pub(crate) export_top: ExportTop,
     /// Addresses that say, as the only answer, that a name is blocked; besides 0.0.0.0 and ::.
-    pub blocked_addresses: Vec<Network>,
+    pub(crate) blocked_addresses: Vec<Network>,
     /// Files of names that are blocked when the answer is NXDOMAIN.
-    pub blocked_names: Vec<FilePath>,
+    pub(crate) blocked_names: Vec<FilePath>,
 }
 
 /// The values of `max-items`.
-pub type MaxItems = Bounded<1, 65_536>;
+pub(crate) type MaxItems = Bounded<1, 65_536>;
 
 /// The values of `forget-after`.
-pub type ForgetAfter = Bounded<1, { Seconds::MAX }>;
+pub(crate) type ForgetAfter = Bounded<1, { Seconds::MAX }>;
 
 /// The values of `export-top`.
-pub type ExportTop = Bounded<0, 1_000>;
+pub(crate) type ExportTop = Bounded<0, 1_000>;
 
 /// The values of `window`.
-pub type Window = Bounded<0, { Seconds::MAX }>;
+pub(crate) type Window = Bounded<0, { Seconds::MAX }>;
 
 impl Default for Section {
     fn default() -> Self {
@@ -106,7 +106,7 @@ impl Section {
     ///
     /// # Errors
     /// Those of [`tables::TrackedTable::of`].
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         tables::TrackedTable::of(self).map(|_| ())
     }
 
@@ -114,7 +114,7 @@ impl Section {
     ///
     /// # Errors
     /// More names than places.
-    pub fn check_streams(&self, places: usize) -> Result<(), KeyError> {
+    pub(crate) fn check_streams(&self, places: usize) -> Result<(), KeyError> {
         let names = self.streams.len();
         if names <= places {
             return Ok(());
@@ -155,7 +155,7 @@ const DOMAINS: usize = 1;
 
 /// The value of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CounterValue {
+pub(crate) enum CounterValue {
     /// A whole number.
     Count(u64),
     /// A number with decimals, in millionths: seconds in microseconds, rates.
@@ -192,12 +192,12 @@ impl Statistics {
     }
 
     /// Bytes of the counts of different things.
-    pub fn distinct_cost(limits: &Limits) -> usize {
+    pub(crate) fn distinct_cost(limits: &Limits) -> usize {
         distinct_sizes(limits).map(|bytes| SETS * DistinctCounts::cost(bytes)).sum()
     }
 
     /// Bytes of those that [`Statistics::count_intervals`] makes.
-    pub const INTERVAL_COST: usize = SETS * DistinctCounts::cost(INTERVAL_BYTES);
+    pub(crate) const INTERVAL_COST: usize = SETS * DistinctCounts::cost(INTERVAL_BYTES);
 
     /// Counts distinct clients and names by the interval, too.
     pub fn count_intervals(&mut self) {
@@ -205,7 +205,7 @@ impl Statistics {
     }
 
     /// Distinct clients and names since the last call; resets nothing else.
-    pub fn take_interval(&mut self) -> Option<(u64, u64)> {
+    pub(crate) fn take_interval(&mut self) -> Option<(u64, u64)> {
         let interval = self.interval.as_mut()?;
         let counts = (interval.count(CLIENTS), interval.count(DOMAINS));
         interval.reset();
@@ -304,7 +304,7 @@ impl Statistics {
     }
 
     /// Counts from zero again; the names of the streams stay.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.streams.reset();
         self.seen = crate::sketch::rates::WindowCoverage::NOTHING;
         self.distincts.reset();
@@ -312,7 +312,7 @@ impl Statistics {
     }
 
     /// Empties what is kept by client: tables and distinct counts. Counters and rates stay.
-    pub fn forget_clients(&mut self) {
+    pub(crate) fn forget_clients(&mut self) {
         self.distincts.reset();
         if let Some(interval) = &mut self.interval {
             interval.reset();
@@ -321,17 +321,17 @@ impl Statistics {
     }
 
     /// The streams and their names, in order of first appearance; `other` last, once it was used.
-    pub fn streams(&self) -> impl Iterator<Item = (StreamId, &str)> {
+    pub(crate) fn streams(&self) -> impl Iterator<Item = (StreamId, &str)> {
         self.streams.iter().map(|(id, stream)| (id, stream.name()))
     }
 
     /// The stream of that name.
-    pub fn find(&self, name: &str) -> Option<StreamId> {
+    pub(crate) fn find(&self, name: &str) -> Option<StreamId> {
         self.streams().find(|&(_, text)| text == name).map(|(id, _)| id)
     }
 
     /// The value of a counter, rate or percentile by its published name; 0 for one that does not exist.
-    pub fn value(&self, scope: StreamScope, name: &str) -> CounterValue {
+    pub(crate) fn value(&self, scope: StreamScope, name: &str) -> CounterValue {
         if let Some((kind, period)) = crate::sketch::rates::parse(name) {
             let [of_all, of_clients] = [0, 1].map(|which| {
                 self.sum(scope, |stream| stream.rates.get(which).map_or(0, |rates| rates.of(kind, period)))
@@ -375,18 +375,18 @@ impl Statistics {
     }
 
     /// The tables.
-    pub fn tables(&self) -> &Tables {
+    pub(crate) fn tables(&self) -> &Tables {
         &self.tables
     }
 
     /// Responses by the bounds of their latency, each by itself, and the sum of their latencies in microseconds.
-    pub fn latency(&self, scope: StreamScope) -> ([u64; LATENCY_BOUNDS.len()], u64) {
+    pub(crate) fn latency(&self, scope: StreamScope) -> ([u64; LATENCY_BOUNDS.len()], u64) {
         let slot = |slot| self.sum(scope, |stream| stream.counters.latency_slot(slot));
         (core::array::from_fn(slot), self.sum(scope, |stream| stream.counters.latency_microseconds()))
     }
 
     /// Messages by type and protocol, the pairs that came; `None` for all types or protocols without a name.
-    pub fn messages_by_type(
+    pub(crate) fn messages_by_type(
         &self,
         scope: StreamScope,
     ) -> impl Iterator<Item = (Option<MessageType>, Option<Protocol>, u64)> {
@@ -398,7 +398,7 @@ impl Statistics {
     }
 
     /// Queries of all streams by type, the types that came; `None` for all without a counter of their own.
-    pub fn queries_by_type(&self) -> impl Iterator<Item = (Option<RrType>, u64)> {
+    pub(crate) fn queries_by_type(&self) -> impl Iterator<Item = (Option<RrType>, u64)> {
         let count =
             |slot| self.sum(StreamScope::Global, |stream| stream.counters.type_slot(Direction::Query, slot));
         let all = self.unknown_types.slots().map(move |(slot, rrtype)| (rrtype, count(slot)));
@@ -406,7 +406,7 @@ impl Statistics {
     }
 
     /// Responses of all streams by code, the codes that came; `None` for all without a counter of their own.
-    pub fn responses_by_code(&self) -> impl Iterator<Item = (Option<Rcode>, u64)> {
+    pub(crate) fn responses_by_code(&self) -> impl Iterator<Item = (Option<Rcode>, u64)> {
         let count = |slot| {
             self.sum(StreamScope::Global, |stream| stream.counters.rcode_slot(Direction::Response, slot))
         };
@@ -417,7 +417,7 @@ impl Statistics {
 
     /// Whether there are messages, and none of them of a kind whose query address is a client: those of a resolver that
     /// reports only what it asks others.
-    pub fn is_upstream_only(&self, scope: StreamScope) -> bool {
+    pub(crate) fn is_upstream_only(&self, scope: StreamScope) -> bool {
         let is_heard = self.select(scope).any(|stream| stream.counters.is_heard());
         is_heard && !self.has_clients(scope)
     }
@@ -428,7 +428,7 @@ impl Statistics {
     }
 
     /// Streams with tables of their own, if the one asked for is not among them.
-    pub fn lacks_tables(&self, scope: StreamScope) -> Option<usize> {
+    pub(crate) fn lacks_tables(&self, scope: StreamScope) -> Option<usize> {
         let with_tables = self.tables.sets.len().saturating_sub(1);
         match scope {
             StreamScope::Stream(id) if id.place() >= with_tables => Some(with_tables),
@@ -437,12 +437,12 @@ impl Statistics {
     }
 
     /// Time of the last message; of all streams the latest.
-    pub fn last_message(&self, scope: StreamScope) -> Option<Time> {
+    pub(crate) fn last_message(&self, scope: StreamScope) -> Option<Time> {
         self.select(scope).filter_map(|stream| stream.counters.last_message()).max()
     }
 
     /// Messages of identities that found no room in the table.
-    pub fn stream_overflow(&self) -> u64 {
+    pub(crate) fn stream_overflow(&self) -> u64 {
         self.streams.overflow()
     }
 

@@ -48,7 +48,7 @@ pub struct TableRow<'a> {
     /// How often, or how many bytes.
     pub number: u64,
     /// The true number is as much above or below at most.
-    pub error: u64,
+    pub(crate) error: u64,
 }
 
 /// The subject of a row.
@@ -73,7 +73,7 @@ pub enum RowLabel<'a> {
 }
 
 /// Rows taken at once.
-pub const BATCH: usize = 32;
+pub(crate) const BATCH: usize = 32;
 
 /// Where a reader has come to.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +107,7 @@ pub struct TopRows<'a, 'c> {
 
 impl RowPosition {
     /// Goes on after a row.
-    pub fn pass(&mut self, row: &TableRow<'_>) {
+    pub(crate) fn pass(&mut self, row: &TableRow<'_>) {
         self.number = row.number;
         self.bytes.clear();
         let mut text = heapless::String::<LABEL_TEXT>::new();
@@ -170,7 +170,7 @@ impl TableRow<'_> {
 
 impl RowLabel<'_> {
     /// The address that it is.
-    pub fn address(&self) -> Option<IpAddr> {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         if let RowLabel::Address(bytes) = self { address(bytes) } else { None }
     }
 
@@ -274,7 +274,7 @@ impl Statistics {
     }
 
     /// Hands over the query addresses of all sets of a scope, each with its number of messages and by how much it may be off.
-    pub fn each_client(&self, scope: StreamScope, mut take: impl FnMut(IpAddr, [u64; 2])) {
+    pub(crate) fn each_client(&self, scope: StreamScope, mut take: impl FnMut(IpAddr, [u64; 2])) {
         for entry in self.sets(scope).iter().flat_map(|set| set.clients.entries()) {
             let ([certain, _], [guessed, _], [unseen, _]) = (entry.certain, entry.guessed, entry.unseen);
             if let Some(address) = address(entry.name) {

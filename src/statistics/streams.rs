@@ -21,17 +21,17 @@ use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// Statistics of one identity.
 #[derive(Clone, Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     /// First bytes of the identity, as sent; `-` for none.
     identity: heapless::Vec<u8, IDENTITY_BYTES, u8>,
     /// The identity as people read it.
     text: heapless::String<{ IDENTITY_BYTES * TEXT_PER_BYTE }>,
     /// The counts.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     /// Messages a second: of all, and of kinds whose query address is a client.
-    pub rates: [StreamRates; 2],
+    pub(crate) rates: [StreamRates; 2],
     /// Latencies of responses.
-    pub latencies: LatencyHistogram,
+    pub(crate) latencies: LatencyHistogram,
     /// When the last message came, in the table's seconds.
     last_heard: u32,
     state: StreamState,
@@ -80,7 +80,7 @@ impl Stream {
     }
 
     /// The identity as people read it.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.text
     }
 }
@@ -91,14 +91,14 @@ pub struct StreamId(usize);
 
 impl StreamId {
     /// The place in order of first appearance.
-    pub fn place(self) -> usize {
+    pub(crate) fn place(self) -> usize {
         self.0
     }
 }
 
 /// The table of streams.
 #[derive(Debug)]
-pub struct Streams {
+pub(crate) struct Streams {
     /// `capacity` streams, then `other`.
     streams: Box<[Stream]>,
     /// Streams in use or reserved, without `other`; `used < streams.len()`.
@@ -133,11 +133,11 @@ const OTHER_AS_IDENTITY: &str = "\\111ther";
 
 impl Streams {
     /// Bytes a stream costs, its place in the index included.
-    pub const STREAM_BYTES: usize = size_of::<Stream>() + 2 * size_of::<u16>();
+    pub(crate) const STREAM_BYTES: usize = size_of::<Stream>() + 2 * size_of::<u16>();
 
     /// Room for `capacity` identities, some of them reserved, as far as there is room. The others are forgotten after
     /// that many seconds of silence, if their places are needed.
-    pub fn new(capacity: usize, reserved: &[Text], forget_after: u32) -> Self {
+    pub(crate) fn new(capacity: usize, reserved: &[Text], forget_after: u32) -> Self {
         let mut streams = Streams {
             streams: limits::table(capacity + 1, Stream::named(OTHER)),
             used: 0,
@@ -166,7 +166,7 @@ impl Streams {
     /// The place of an identity if it is that of the last message, too.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn find_last(&self, identity: &[u8]) -> Option<usize> {
+    pub(crate) fn find_last(&self, identity: &[u8]) -> Option<usize> {
         let identity = if identity.is_empty() { ABSENT } else { identity };
         let is_last = self.streams.get(self.last).is_some_and(|stream| stream.identity == identity);
         is_last.then_some(self.last)
@@ -174,7 +174,7 @@ impl Streams {
 
     /// The place of an identity, and whether it was another's until now.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn find_or_insert(&mut self, identity: &[u8]) -> (usize, bool) {
+    pub(crate) fn find_or_insert(&mut self, identity: &[u8]) -> (usize, bool) {
         let identity = if identity.is_empty() { ABSENT } else { identity };
         let (place, forgot) = match self.find(identity) {
             Ok(place) => (place, false),
@@ -264,7 +264,7 @@ impl Streams {
     }
 
     /// The streams heard of, in order of their places, `other` last and only once it was used.
-    pub fn iter(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
         let own = self.streams.iter().take(self.used).enumerate();
         let heard = own.filter(|(_, stream)| stream.state != StreamState::Awaited);
         let other = self.streams.last().filter(|_| self.overflow > 0).map(|stream| (self.other(), stream));
@@ -272,25 +272,25 @@ impl Streams {
     }
 
     /// Sums of the streams that made room for others.
-    pub fn forgotten(&self) -> &Stream {
+    pub(crate) fn forgotten(&self) -> &Stream {
         &self.forgotten
     }
 
     /// The stream at a place, for a message of it.
     #[inline]
-    pub fn get_mut(&mut self, place: usize) -> Option<&mut Stream> {
+    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut Stream> {
         let stream = self.streams.get_mut(place)?;
         stream.last_heard = self.now;
         Some(stream)
     }
 
     /// All streams for writing.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
         self.streams.iter_mut()
     }
 
     /// Time has passed.
-    pub fn tick(&mut self, milliseconds: u64) {
+    pub(crate) fn tick(&mut self, milliseconds: u64) {
         self.passed_ms += milliseconds;
         self.now = self.now.saturating_add(u32::try_from(self.passed_ms / 1_000).unwrap_or(u32::MAX));
         self.passed_ms %= 1_000;
@@ -298,7 +298,7 @@ impl Streams {
 
     /// How many streams there can be, `other` among them.
     #[inline]
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.streams.len()
     }
 
@@ -308,17 +308,17 @@ impl Streams {
     }
 
     /// Whether a stream is the one for all others.
-    pub fn is_other(&self, id: StreamId) -> bool {
+    pub(crate) fn is_other(&self, id: StreamId) -> bool {
         id.0 == self.other()
     }
 
     /// Messages that found no stream of their own.
-    pub fn overflow(&self) -> u64 {
+    pub(crate) fn overflow(&self) -> u64 {
         self.overflow
     }
 
     /// Counts from zero again. The streams stay, but one of which nothing more is heard makes room at once.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         for stream in &mut self.streams {
             stream.reset();
             stream.last_heard = 0;

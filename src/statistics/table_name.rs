@@ -5,16 +5,16 @@ use crate::values::{Invalid, Value, deserialize};
 
 /// A table of the web API: `<what>/query` or `<what>/response`, such as `hit/query` or `nxdomain/response`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableName(String);
+pub(crate) struct TableName(String);
 
 impl TableName {
     /// A flag of ours.
-    pub fn new(flag: &'static str) -> Self {
+    pub(crate) fn new(flag: &'static str) -> Self {
         TableName(flag.to_owned())
     }
 
     /// The flag.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

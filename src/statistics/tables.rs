@@ -21,9 +21,9 @@ use crate::wire::iana::{Rcode, RrType};
 
 /// All tables.
 #[derive(Debug)]
-pub struct Tables {
+pub(crate) struct Tables {
     /// One for each of the first streams, the last for the others.
-    pub sets: Box<[StreamTables]>,
+    pub(crate) sets: Box<[StreamTables]>,
     /// The tables of domains in each set.
     tracked: Box<[TrackedTable]>,
     hasher: SeededState,
@@ -34,20 +34,20 @@ pub struct Tables {
 
 /// The tables of one stream, or of those without their own.
 #[derive(Debug)]
-pub struct StreamTables {
+pub(crate) struct StreamTables {
     /// Top-level domains.
-    pub tlds: TldCounts,
+    pub(crate) tlds: TldCounts,
     /// Names, in the order of what is tracked.
-    pub domains: Box<[HeavyHitters<1>]>,
+    pub(crate) domains: Box<[HeavyHitters<1>]>,
     /// Query addresses, by messages and bytes.
-    pub clients: HeavyHitters<2>,
+    pub(crate) clients: HeavyHitters<2>,
     /// Countries of queries and of responses, where their clients are looked up.
-    pub countries: Option<[HeavyHitters<1>; 2]>,
+    pub(crate) countries: Option<[HeavyHitters<1>; 2]>,
 }
 
 /// A table of domains: whose it is, and what it counts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TrackedTable {
+pub(crate) struct TrackedTable {
     flag: String,
     direction: Direction,
     by: CountedBy,
@@ -67,20 +67,20 @@ enum CountedBy {
 }
 
 /// Tables of domains at most: some 4 MB by default.
-pub const TRACKED_MAX: usize = 64;
+pub(crate) const TRACKED_MAX: usize = 64;
 
 /// Bytes of the name of a country, for each.
 const COUNTRY_BYTES: usize = 24;
 
 impl TrackedTable {
     /// Takes a flag, such as `nxdomain/response`; `None` for one that counts nothing.
-    pub fn parse(flag: &str) -> Option<Self> {
+    pub(crate) fn parse(flag: &str) -> Option<Self> {
         let (direction, by) = TrackedTable::read(flag)?;
         Some(TrackedTable { flag: flag.to_owned(), direction, by })
     }
 
     /// Whether a flag means this table, in whichever spelling.
-    pub fn is_meant(&self, flag: &str) -> bool {
+    pub(crate) fn is_meant(&self, flag: &str) -> bool {
         TrackedTable::read(flag) == Some((self.direction, self.by))
     }
 
@@ -103,7 +103,7 @@ impl TrackedTable {
     /// # Errors
     ///
     /// A flag that counts nothing, or too many of them.
-    pub fn of(section: &Section) -> Result<Vec<Self>, KeyError> {
+    pub(crate) fn of(section: &Section) -> Result<Vec<Self>, KeyError> {
         let mut tracked: Vec<TrackedTable> = Vec::new();
         for (key, flags) in [("default-top", &section.default_top), ("track", &section.track)] {
             for flag in flags {
@@ -124,7 +124,7 @@ impl TrackedTable {
     }
 
     /// The flag.
-    pub fn flag(&self) -> &str {
+    pub(crate) fn flag(&self) -> &str {
         &self.flag
     }
 
@@ -190,7 +190,7 @@ impl StreamTables {
 
 impl Tables {
     /// Empty tables; those of countries only where clients are looked up.
-    pub fn new(limits: &Limits, section: &Section, with_countries: bool) -> Self {
+    pub(crate) fn new(limits: &Limits, section: &Section, with_countries: bool) -> Self {
         let tracked = TrackedTable::of(section).unwrap_or_default();
         let set = |_| StreamTables::new(limits, tracked.len(), section.qname_lowercase, with_countries);
         Tables {
@@ -203,7 +203,7 @@ impl Tables {
     }
 
     /// Bytes of the sets with that many tables of domains, and how many sets there are.
-    pub fn cost(limits: &Limits, tracked: usize, with_countries: bool) -> (usize, usize) {
+    pub(crate) fn cost(limits: &Limits, tracked: usize, with_countries: bool) -> (usize, usize) {
         let domains = tracked * HeavyHitters::<1>::cost(limits.top_names, NAME_BYTES);
         let clients = HeavyHitters::<2>::cost(limits.top_clients, ADDRESS_BYTES);
         let countries =
@@ -212,29 +212,29 @@ impl Tables {
     }
 
     /// The tables of domains that are tracked.
-    pub fn tracked(&self) -> &[TrackedTable] {
+    pub(crate) fn tracked(&self) -> &[TrackedTable] {
         &self.tracked
     }
 
     /// Names that lost their place to others, in all tables.
-    pub fn evicted_domains(&self) -> u64 {
+    pub(crate) fn evicted_domains(&self) -> u64 {
         self.sets.iter().flat_map(|set| &set.domains).map(HeavyHitters::evicted).sum()
     }
 
     /// Clients that lost their place to others.
-    pub fn evicted_clients(&self) -> u64 {
+    pub(crate) fn evicted_clients(&self) -> u64 {
         self.sets.iter().map(|set| set.clients.evicted()).sum()
     }
 
     /// Whether countries are counted.
-    pub fn has_countries(&self) -> bool {
+    pub(crate) fn has_countries(&self) -> bool {
         self.sets.iter().any(|set| set.countries.is_some())
     }
 
     /// Counts a message of the stream at that place.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn observe(&mut self, place: usize, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+    pub(crate) fn observe(&mut self, place: usize, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let place = place.min(self.sets.len().saturating_sub(1));
         let Some(set) = self.sets.get_mut(place) else { return };
         let direction = Direction::of(event);
@@ -264,7 +264,7 @@ impl Tables {
     }
 
     /// Halves the numbers of open tables when it is time.
-    pub fn tick(&mut self, milliseconds: u64) {
+    pub(crate) fn tick(&mut self, milliseconds: u64) {
         self.passed_ms += milliseconds;
         if self.window_ms == 0 || self.passed_ms < self.window_ms {
             return;
@@ -278,7 +278,7 @@ impl Tables {
     }
 
     /// Counts from zero again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         for set in &mut self.sets {
             set.tlds.reset();
             set.reset_open();
@@ -287,7 +287,7 @@ impl Tables {
 
     /// Empties the tables of the stream at that place, which is another stream's from now on. Counts of top-level domains
     /// never go down, so those of all streams together keep them in the set of the others.
-    pub fn forget(&mut self, place: usize) {
+    pub(crate) fn forget(&mut self, place: usize) {
         let Some((others, sets)) = self.sets.split_last_mut() else { return };
         let Some(set) = sets.get_mut(place) else { return };
         others.tlds.take_from(&mut set.tlds);

@@ -14,7 +14,7 @@ use crate::wire::name::Name;
 
 /// Counts of one stream, by number of the domain: of queries and of responses.
 #[derive(Debug)]
-pub struct TldCounts {
+pub(crate) struct TldCounts {
     /// The lower 32 bits.
     rows: Box<[[u32; 2]]>,
     carries: [Carry; TLD_CARRIES],
@@ -33,7 +33,7 @@ struct Carry {
 const LIST: &str = concat!(include_str!("tlds.txt"), "internal\nlan\nlocal\n");
 
 /// How many there are.
-pub const COUNT: usize = {
+pub(crate) const COUNT: usize = {
     let (mut lines, mut at) = (0, 0);
     while at < LIST.len() {
         lines += (byte(LIST, at) == b'\n') as usize;
@@ -46,7 +46,7 @@ pub const COUNT: usize = {
 const OTHER: usize = COUNT;
 
 /// Domains and the others.
-pub const ROWS: usize = COUNT + 1;
+pub(crate) const ROWS: usize = COUNT + 1;
 
 /// The most bytes a domain has.
 const LONGEST: usize = 24;
@@ -66,17 +66,17 @@ const _: () = assert!(LIST.len() < u16::MAX as usize);
 
 impl TldCounts {
     /// Bytes of the counts.
-    pub const COST: usize = size_of::<Self>() + ROWS * size_of::<[u32; 2]>();
+    pub(crate) const COST: usize = size_of::<Self>() + ROWS * size_of::<[u32; 2]>();
 
     /// Nothing counted yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         TldCounts { rows: table(ROWS, [0; 2]), carries: Default::default() }
     }
 
     /// Counts a name by its last label.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn count(&mut self, direction: Direction, name: &Name<'_>) {
+    pub(crate) fn count(&mut self, direction: Direction, name: &Name<'_>) {
         let found = find_by(name.last_label_end(), name.last_label()).unwrap_or(OTHER);
         if let Some([queries, responses]) = self.rows.get_mut(found) {
             // Both are written, which is quicker than a branch that nobody can predict.
@@ -100,7 +100,7 @@ impl TldCounts {
     }
 
     /// The count of a domain.
-    pub fn value(&self, direction: Direction, number: usize) -> u64 {
+    pub(crate) fn value(&self, direction: Direction, number: usize) -> u64 {
         let [queries, responses] = self.rows.get(number).copied().unwrap_or_default();
         let lower = match direction {
             Direction::Query => queries,
@@ -112,7 +112,7 @@ impl TldCounts {
     }
 
     /// Takes over the counts of another stream, which begins at zero again.
-    pub fn take_from(&mut self, other: &mut TldCounts) {
+    pub(crate) fn take_from(&mut self, other: &mut TldCounts) {
         for number in 0..ROWS {
             for direction in [Direction::Query, Direction::Response] {
                 self.add(direction, number, other.value(direction, number));
@@ -135,7 +135,7 @@ impl TldCounts {
     }
 
     /// Counts from zero again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.rows.fill([0; 2]);
         self.carries = Default::default();
     }
@@ -154,7 +154,7 @@ fn carry_place(direction: Direction, number: usize) -> u16 {
 
 /// The number of a domain, in any case, or of `other`.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn find(label: &[u8]) -> Option<usize> {
+pub(crate) fn find(label: &[u8]) -> Option<usize> {
     let is_other = label.eq_ignore_ascii_case(OTHER_NAME.as_bytes());
     find_by(label_end(label), label).or(is_other.then_some(OTHER))
 }
@@ -180,7 +180,7 @@ fn find_by(end: u64, label: &[u8]) -> Option<usize> {
 }
 
 /// The domain of that number, in lower case and ASCII; `other` after the last.
-pub fn domain(number: usize) -> &'static str {
+pub(crate) fn domain(number: usize) -> &'static str {
     if number == OTHER {
         return OTHER_NAME;
     }

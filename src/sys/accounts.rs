@@ -9,7 +9,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 /// # Errors
 ///
 /// When no user has the name, or the list of users cannot be read.
-pub fn user(account: &str) -> io::Result<(Uid, Option<User>)> {
+pub(crate) fn user(account: &str) -> io::Result<(Uid, Option<User>)> {
     if let Ok(number) = account.parse() {
         let number = Uid::from_raw(number);
         return Ok((number, User::from_uid(number)?));
@@ -23,7 +23,7 @@ pub fn user(account: &str) -> io::Result<(Uid, Option<User>)> {
 /// # Errors
 ///
 /// When no group has the name, or the list of groups cannot be read.
-pub fn group(account: &str) -> io::Result<Gid> {
+pub(crate) fn group(account: &str) -> io::Result<Gid> {
     if let Ok(number) = account.parse() {
         return Ok(Gid::from_raw(number));
     }

@@ -23,7 +23,7 @@ use super::privileges::Identity;
 /// # Errors
 ///
 /// Those of the file system; a link on the way that others than root may have made.
-pub fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
+pub(crate) fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
     let (folder, name) = Folder::of(path)?;
     match unlinkat(&folder.descriptor, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => {}
@@ -38,7 +38,7 @@ pub fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
 /// # Errors
 ///
 /// Those of the file system; something else is there.
-pub fn make_folder(path: &Path, identity: &Identity) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path, identity: &Identity) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         made => made?,
@@ -48,7 +48,7 @@ pub fn make_folder(path: &Path, identity: &Identity) -> io::Result<()> {
 }
 
 /// Why a file cannot be made in the folder of a path.
-pub fn cannot_make(path: &Path) -> Option<io::Error> {
+pub(crate) fn cannot_make(path: &Path) -> Option<io::Error> {
     match folder_of(path).metadata() {
         Err(error) => Some(error),
         Ok(metadata) if !metadata.is_dir() => Some(io::Error::from_raw_os_error(libc::ENOTDIR)),
@@ -58,17 +58,17 @@ pub fn cannot_make(path: &Path) -> Option<io::Error> {
 }
 
 /// Whether this process may make, and so remove, files in the folder of a path.
-pub fn may_make_beside(path: &Path) -> bool {
+pub(crate) fn may_make_beside(path: &Path) -> bool {
     access(folder_of(path), AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
 /// Whether this process may read a file.
-pub fn may_read(path: &Path) -> bool {
+pub(crate) fn may_read(path: &Path) -> bool {
     access(path, AccessFlags::R_OK).is_ok()
 }
 
 /// The folder of a path.
-pub fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -83,7 +83,7 @@ const PIPE_WAIT: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// Those of reading; a file that is longer.
-pub fn read_whole(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_whole(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);

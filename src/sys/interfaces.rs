@@ -20,22 +20,22 @@ use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
 use crate::reactor::Async;
 
 /// The number of an interface; `None` if there is none of that name.
-pub fn number(name: &str) -> Option<u32> {
+pub(crate) fn number(name: &str) -> Option<u32> {
     if_nametoindex(name).ok()
 }
 
 /// Whether an interface is there and switched on.
-pub fn is_up(name: &str) -> bool {
+pub(crate) fn is_up(name: &str) -> bool {
     entries(Some(name)).any(|entry| entry.flags.contains(InterfaceFlags::IFF_UP))
 }
 
 /// Whether an interface is this machine's way to itself.
-pub fn is_loopback(name: &str) -> bool {
+pub(crate) fn is_loopback(name: &str) -> bool {
     entries(Some(name)).any(|entry| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK))
 }
 
 /// The addresses of an interface, or of all; the first [`SNIFFER_ADDRESSES`].
-pub fn addresses(name: Option<&str>) -> heapless::Vec<IpAddr, SNIFFER_ADDRESSES> {
+pub(crate) fn addresses(name: Option<&str>) -> heapless::Vec<IpAddr, SNIFFER_ADDRESSES> {
     entries(name).filter_map(|entry| ip(&entry.address?)).take(SNIFFER_ADDRESSES).collect()
 }
 
@@ -49,7 +49,7 @@ pub struct Subnet {
 
 impl Subnet {
     /// The network of an address and its mask; `None` when nobody else is part of it.
-    pub fn new(address: IpAddr, mask: IpAddr) -> Option<Self> {
+    pub(crate) fn new(address: IpAddr, mask: IpAddr) -> Option<Self> {
         let mask = match mask {
             // The 96 bits before an IPv4 address count, too.
             IpAddr::V4(mask) => u128::MAX << 32 | u128::from(mask.to_bits()),
@@ -59,7 +59,7 @@ impl Subnet {
     }
 
     /// Whether an address is part of it.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         (bits(address) ^ self.address) & self.mask == 0
     }
 }
@@ -73,14 +73,14 @@ fn bits(address: IpAddr) -> u128 {
 }
 
 /// The networks of an interface, or of all but loopback; the first [`SNIFFER_ADDRESSES`].
-pub fn subnets(name: Option<&str>) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
+pub(crate) fn subnets(name: Option<&str>) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
     let is_loopback = |entry: &InterfaceAddress| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
     let subnet = |entry: InterfaceAddress| Subnet::new(ip(&entry.address?)?, ip(&entry.netmask?)?);
     entries(name).filter(|entry| !is_loopback(entry)).filter_map(subnet).take(SNIFFER_ADDRESSES).collect()
 }
 
 /// The networks of all interfaces but loopback, each with the number of its interface; the first [`SNIFFER_ADDRESSES`].
-pub fn numbered_subnets() -> heapless::Vec<(u32, Subnet), SNIFFER_ADDRESSES> {
+pub(crate) fn numbered_subnets() -> heapless::Vec<(u32, Subnet), SNIFFER_ADDRESSES> {
     let all: Vec<InterfaceAddress> = entries(None).collect();
     let name = |entry: &InterfaceAddress| entry.interface_name.split(':').next().map(str::to_owned);
     let number = |wanted: &InterfaceAddress| {
@@ -113,7 +113,7 @@ fn entries(name: Option<&str>) -> impl Iterator<Item = InterfaceAddress> {
 /// # Errors
 ///
 /// When the kernel does not answer.
-pub fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
+pub(crate) fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
     let socket = open(0)?;
     send(socket.as_raw_fd(), &ask_for_all(libc::RTM_GETLINK), MsgFlags::empty())?;
     let mut found = heapless::Vec::new();
@@ -131,7 +131,7 @@ pub fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
 /// # Errors
 ///
 /// When the kernel does not answer.
-pub fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Result<()> {
+pub(crate) fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Result<()> {
     let socket = open(0)?;
     send(socket.as_raw_fd(), &ask_for_all(libc::RTM_GETNEIGH), MsgFlags::empty())?;
     let mut answer = vec![0; ANSWER_BYTES];
@@ -190,7 +190,7 @@ const NUD_NOARP: u16 = 0x40;
 
 /// Word of changes.
 #[derive(Debug)]
-pub struct RouteSocket(OwnedFd);
+pub(crate) struct RouteSocket(OwnedFd);
 
 impl RouteSocket {
     /// Begins to listen.
@@ -198,7 +198,7 @@ impl RouteSocket {
     /// # Errors
     ///
     /// When the kernel has no netlink, or no descriptor left.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
         open(groups as u32).map(RouteSocket)
     }
@@ -208,14 +208,14 @@ impl RouteSocket {
     /// # Errors
     ///
     /// When the reactor refuses it.
-    pub fn into_async(self) -> io::Result<AsyncRouteSocket> {
+    pub(crate) fn into_async(self) -> io::Result<AsyncRouteSocket> {
         Ok(AsyncRouteSocket(Async::new_nonblocking(self.0)?))
     }
 }
 
 /// Word of changes to wait for.
 #[derive(Debug)]
-pub struct AsyncRouteSocket(Async<OwnedFd>);
+pub(crate) struct AsyncRouteSocket(Async<OwnedFd>);
 
 impl AsyncRouteSocket {
     /// Waits until something changed, or probably did.
@@ -223,12 +223,12 @@ impl AsyncRouteSocket {
     /// # Errors
     ///
     /// When the reactor fails.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         self.0.readable().await
     }
 
     /// Whether something changed since this was last asked.
-    pub fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         let mut changed = false;
         // Bounded: what comes in the meantime is for the next time.
         for _ in 0..TAKEN_AT_ONCE {

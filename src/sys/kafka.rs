@@ -20,7 +20,7 @@ use rdkafka::bindings::{
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 /// A producer whose main queue can be waited for.
-pub struct Watched<C: ProducerContext + 'static> {
+pub(crate) struct Watched<C: ProducerContext + 'static> {
     producer: BaseProducer<C>,
     /// Its main queue; a reference of our own, given back in `drop` before the producer goes.
     queue: NonNull<rd_kafka_queue_t>,
@@ -36,7 +36,7 @@ impl<C: ProducerContext + 'static> Watched<C> {
     /// # Errors
     ///
     /// No pair of sockets could be made.
-    pub fn new(producer: BaseProducer<C>) -> io::Result<Self> {
+    pub(crate) fn new(producer: BaseProducer<C>) -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
@@ -57,12 +57,12 @@ impl<C: ProducerContext + 'static> Watched<C> {
     }
 
     /// The producer.
-    pub fn producer(&self) -> &BaseProducer<C> {
+    pub(crate) fn producer(&self) -> &BaseProducer<C> {
         &self.producer
     }
 
     /// Tells librdkafka of brokers, which it connects to from now on; how many there are in the list.
-    pub fn add_brokers(&self, list: &str) -> usize {
+    pub(crate) fn add_brokers(&self, list: &str) -> usize {
         let Ok(list) = CString::new(list) else { return 0 };
         // SAFETY: a valid handle, and a C string that is copied by the call.
         let added = unsafe { rd_kafka_brokers_add(self.producer.client().native_ptr(), list.as_ptr()) };
@@ -74,12 +74,12 @@ impl<C: ProducerContext + 'static> Watched<C> {
     /// # Errors
     ///
     /// It could not be registered.
-    pub fn signal(&self) -> io::Result<Signal> {
+    pub(crate) fn signal(&self) -> io::Result<Signal> {
         self.reader.try_clone().and_then(Async::new).map(Signal)
     }
 
     /// Lets the callbacks run for all events that are there.
-    pub fn serve(&self) {
+    pub(crate) fn serve(&self) {
         // One event a look, and one look in any case: it makes librdkafka write the next byte.
         loop {
             self.producer.poll(Duration::ZERO);
@@ -91,7 +91,7 @@ impl<C: ProducerContext + 'static> Watched<C> {
     }
 
     /// Sends what waits for more to come (`linger.ms`). Takes up to two milliseconds.
-    pub fn hurry(&self) {
+    pub(crate) fn hurry(&self) {
         // SAFETY: a valid handle. The reports come through the queue, so nothing runs in here.
         let _ = unsafe { rd_kafka_flush(self.producer.client().native_ptr(), HURRY_MS) };
     }
@@ -109,7 +109,7 @@ impl<C: ProducerContext + 'static> Drop for Watched<C> {
 }
 
 /// Ready when a [`Watched`] may have new events.
-pub struct Signal(Async<UnixStream>);
+pub(crate) struct Signal(Async<UnixStream>);
 
 impl Signal {
     /// Waits for events that came after the last look at them.
@@ -117,7 +117,7 @@ impl Signal {
     /// # Errors
     ///
     /// The socket is broken.
-    pub async fn came(&self) -> io::Result<()> {
+    pub(crate) async fn came(&self) -> io::Result<()> {
         self.0.readable().await?;
         match self.0.get_ref().read(&mut [0; 64]) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),

@@ -43,7 +43,7 @@ impl Mapping {
     /// # Errors
     ///
     /// It cannot be opened, is empty, or no regular file.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         // A pipe without a writer would keep us waiting.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
@@ -62,7 +62,7 @@ impl Mapping {
     }
 
     /// Whether a look at a mapped file met a page that was cut off, since this was last asked.
-    pub fn was_cut() -> bool {
+    pub(crate) fn was_cut() -> bool {
         CUT.swap(false, Ordering::Relaxed)
     }
 }

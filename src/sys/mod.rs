@@ -1,22 +1,22 @@
 //! The operating system, in safe types.
 
-pub mod accounts;
+pub(crate) mod accounts;
 pub(crate) mod bpf;
-pub mod files;
-pub mod interfaces;
+pub(crate) mod files;
+pub(crate) mod interfaces;
 #[cfg(feature = "kafka-plain")]
-pub mod kafka;
+pub(crate) mod kafka;
 #[cfg(feature = "geoip")]
-pub mod mmap;
-pub mod new_password;
-pub mod owned_file;
-pub mod packet;
-pub mod privileges;
+pub(crate) mod mmap;
+pub(crate) mod new_password;
+pub(crate) mod owned_file;
+pub(crate) mod packet;
+pub(crate) mod privileges;
 pub mod proc;
-pub mod random;
-pub mod seccomp;
-pub mod signals;
-pub mod stdio;
+pub(crate) mod random;
+pub(crate) mod seccomp;
+pub(crate) mod signals;
+pub(crate) mod stdio;
 pub mod table_memory;
-pub mod terminal;
-pub mod unix_listener;
+pub(crate) mod terminal;
+pub(crate) mod unix_listener;

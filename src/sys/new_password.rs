@@ -9,7 +9,7 @@ const LETTERS: usize = 16;
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// A new password.
-pub fn new_password() -> String {
+pub(crate) fn new_password() -> String {
     // Eight letters of the 64 bits of each number, from five bits of each byte.
     let numbers: [_; LETTERS / 8] = std::array::from_fn(|_| random::number().to_ne_bytes());
     let letter = |byte: u8| ALPHABET.get(usize::from(byte % 32)).copied().map_or('-', char::from);

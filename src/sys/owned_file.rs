@@ -29,11 +29,11 @@ use super::privileges::Identity;
 
 /// A folder that is open, and whether only root can change what is in it.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     /// Its descriptor, good for `openat` and the like alone (`O_PATH`).
-    pub descriptor: OwnedFd,
+    pub(crate) descriptor: OwnedFd,
     /// Whether only root can change what is in it, so that its links can be trusted.
-    pub is_roots: bool,
+    pub(crate) is_roots: bool,
 }
 
 impl Folder {
@@ -43,7 +43,7 @@ impl Folder {
     ///
     /// A folder that is not there, or a link in a folder that not only root can write in (`ELOOP`, `ENOTDIR`); a path
     /// without a name at its end.
-    pub fn of(path: &Path) -> io::Result<(Folder, &OsStr)> {
+    pub(crate) fn of(path: &Path) -> io::Result<(Folder, &OsStr)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let start = if path.is_absolute() { "/" } else { "." };
         let mut folder = Folder::new(open(start, FOLDER, Mode::empty())?)?;
@@ -66,7 +66,7 @@ impl Folder {
     }
 
     /// The flag that keeps a link in this folder from being followed, where it is not to be trusted.
-    pub fn no_follow(&self) -> OFlag {
+    pub(crate) fn no_follow(&self) -> OFlag {
         if self.is_roots { OFlag::empty() } else { OFlag::O_NOFOLLOW }
     }
 }
@@ -79,7 +79,12 @@ impl Folder {
 ///
 /// Those of the file system; a link in a folder that not only root can write in; somebody else's file in such a folder, or
 /// one that has a second name.
-pub fn open_for(path: &Path, identity: Option<&Identity>, flags: OFlag, mode: Mode) -> io::Result<File> {
+pub(crate) fn open_for(
+    path: &Path,
+    identity: Option<&Identity>,
+    flags: OFlag,
+    mode: Mode,
+) -> io::Result<File> {
     let flags = flags | OFlag::O_CLOEXEC;
     let Some(identity) = identity.filter(|identity| is_other(identity)) else {
         return Ok(open(path, flags | OFlag::O_CREAT, mode)?.into());

@@ -16,9 +16,9 @@ use super::accounts;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// User; none = stay.
-    pub user: Option<Uid>,
+    pub(crate) user: Option<Uid>,
     /// Group; none = stay.
-    pub group: Option<Gid>,
+    pub(crate) group: Option<Gid>,
     /// The user's name in the list of users, by which further groups are found.
     name: Option<CString>,
 }
@@ -29,7 +29,7 @@ impl Identity {
     /// # Errors
     ///
     /// An unknown name, or a number that is not a listed user's and comes without a group.
-    pub fn find(user: Option<&str>, group: Option<&str>) -> io::Result<Self> {
+    pub(crate) fn find(user: Option<&str>, group: Option<&str>) -> io::Result<Self> {
         let user = user.map(accounts::user).transpose()?;
         let (user, entry) = user.map_or((None, None), |(user, entry)| (Some(user), entry));
         let group = match group {
@@ -49,7 +49,7 @@ impl Identity {
     /// # Errors
     ///
     /// A step that only root may take.
-    pub fn assume(&self) -> io::Result<()> {
+    pub(crate) fn assume(&self) -> io::Result<()> {
         if self.user.is_some_and(|user| !user.is_root()) {
             empty_bounding_set();
         }
@@ -90,7 +90,7 @@ fn drop_capabilities() -> io::Result<()> {
 }
 
 /// Whether this process has a capability in effect; by number, as in linux/capability.h.
-pub fn has_capability(number: u32) -> bool {
+pub(crate) fn has_capability(number: u32) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return geteuid().is_root() };
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
@@ -98,13 +98,13 @@ pub fn has_capability(number: u32) -> bool {
 }
 
 /// `CAP_NET_BIND_SERVICE`: ports below those for everybody.
-pub const NET_BIND_SERVICE: u32 = 10;
+pub(crate) const NET_BIND_SERVICE: u32 = 10;
 
 /// `CAP_NET_RAW`: packet sockets.
-pub const NET_RAW: u32 = 13;
+pub(crate) const NET_RAW: u32 = 13;
 
 /// Whether this process may listen on a port.
-pub fn may_listen_on(port: u16) -> bool {
+pub(crate) fn may_listen_on(port: u16) -> bool {
     let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").ok();
     let first = first.and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
     port == 0 || port >= first || has_capability(NET_BIND_SERVICE)
@@ -115,7 +115,7 @@ pub fn may_listen_on(port: u16) -> bool {
 /// # Errors
 ///
 /// On kernels before 3.5.
-pub fn forgo_new() -> io::Result<()> {
+pub(crate) fn forgo_new() -> io::Result<()> {
     Ok(nix::sys::prctl::set_no_new_privs()?)
 }
 

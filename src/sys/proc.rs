@@ -21,12 +21,12 @@ pub fn resident_bytes() -> Option<u64> {
 }
 
 /// Processor time used by all threads.
-pub fn cpu_time() -> Option<Duration> {
+pub(crate) fn cpu_time() -> Option<Duration> {
     Some(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?.into())
 }
 
 /// When this process began, since 1970. Moves with the clock when that is set.
-pub fn started() -> Option<Duration> {
+pub(crate) fn started() -> Option<Duration> {
     let mut buffer = [0; 1024];
     let stat = read("/proc/self/stat", &mut buffer)?;
     // The command in parentheses may hold anything, parentheses too; `starttime` is the 22nd field, the 20th
@@ -39,7 +39,7 @@ pub fn started() -> Option<Duration> {
 }
 
 /// Descriptors that are open.
-pub fn open_descriptors() -> Option<u64> {
+pub(crate) fn open_descriptors() -> Option<u64> {
     let directory = File::open("/proc/self/fd").ok()?;
     let mut entries = Entries([0; 1024]);
     let mut count = 0;

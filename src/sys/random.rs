@@ -16,16 +16,16 @@ use foldhash::quality::{RandomState, SeedableRandomState};
 use nix::libc;
 
 /// The hasher of names and addresses: seeded by the kernel, different for each table and run.
-pub type SeededState = SeedableRandomState;
+pub(crate) type SeededState = SeedableRandomState;
 
 /// Seeds a hash again.
-pub fn seeded_state() -> SeededState {
+pub(crate) fn seeded_state() -> SeededState {
     static SHARED: OnceLock<SharedSeed> = OnceLock::new();
     SeededState::with_seed(number(), SHARED.get_or_init(|| SharedSeed::from_u64(number())))
 }
 
 /// A random number.
-pub fn number() -> u64 {
+pub(crate) fn number() -> u64 {
     let mut bytes = [0; 8];
     if fill(&mut bytes, libc::GRND_NONBLOCK) || fill(&mut bytes, libc::GRND_INSECURE) {
         return u64::from_ne_bytes(bytes);

@@ -15,15 +15,12 @@ use nix::libc::{self, c_long};
 
 use super::bpf::{Assembler, Instruction};
 
-/// Whether this machine's processor is one that the filter knows.
-pub const SUPPORTED: bool = MACHINE.is_some();
-
 /// Puts the filter in force, for all threads and for good.
 ///
 /// # Errors
 ///
 /// `Unsupported` where the processor is not known, or the kernel was built without.
-pub fn install() -> io::Result<()> {
+pub(crate) fn install() -> io::Result<()> {
     let Some(machine) = MACHINE else { return Err(io::ErrorKind::Unsupported.into()) };
     let mut filter = program(machine);
     let len = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -9,11 +9,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// The signals this program knows, blocked and readable.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub(crate) struct Signals(SignalFd);
 
 /// The request a signal stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// SIGINT, SIGTERM: stop.
     Stop,
     /// SIGHUP: read the configuration again, open files again.
@@ -28,7 +28,7 @@ impl Signals {
     /// # Errors
     ///
     /// When the kernel has no descriptor left.
-    pub fn block() -> io::Result<Self> {
+    pub(crate) fn block() -> io::Result<Self> {
         Self::block_set(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
     }
 
@@ -37,7 +37,7 @@ impl Signals {
     /// # Errors
     ///
     /// When the kernel has no descriptor left.
-    pub fn block_for_screen() -> io::Result<Self> {
+    pub(crate) fn block_for_screen() -> io::Result<Self> {
         Self::block_set(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGWINCH])
     }
 
@@ -52,14 +52,14 @@ impl Signals {
     /// # Errors
     ///
     /// When the reactor refuses them.
-    pub fn into_async(self) -> io::Result<AsyncSignals> {
+    pub(crate) fn into_async(self) -> io::Result<AsyncSignals> {
         Ok(AsyncSignals(Async::new_nonblocking(self.0)?))
     }
 }
 
 /// Signals to wait for.
 #[derive(Debug)]
-pub struct AsyncSignals(Async<SignalFd>);
+pub(crate) struct AsyncSignals(Async<SignalFd>);
 
 impl AsyncSignals {
     /// Waits for the next signal.
@@ -67,7 +67,7 @@ impl AsyncSignals {
     /// # Errors
     ///
     /// When the descriptor fails.
-    pub async fn next(&self) -> io::Result<Request> {
+    pub(crate) async fn next(&self) -> io::Result<Request> {
         let read = |descriptor: &SignalFd| match descriptor.read_signal() {
             Ok(Some(signal)) => Ok(signal),
             Ok(None) | Err(Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),

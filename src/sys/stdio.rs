@@ -9,11 +9,11 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Bytes that a writable pipe takes without blocking (POSIX asks for 512 at least, Linux has 4096).
-pub const PIPE_BUF: usize = libc::PIPE_BUF;
+pub(crate) const PIPE_BUF: usize = libc::PIPE_BUF;
 
 /// How a descriptor can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Not at all: regular files and devices such as `/dev/null`, which `epoll` refuses.
     Direct,
     /// By polling: pipes, sockets, terminals.
@@ -25,7 +25,7 @@ pub enum Kind {
 /// # Errors
 ///
 /// When it cannot be asked.
-pub fn kind(descriptor: &OwnedFd) -> io::Result<Kind> {
+pub(crate) fn kind(descriptor: &OwnedFd) -> io::Result<Kind> {
     let file = File::from(descriptor.try_clone()?);
     let file_type = file.metadata()?.file_type();
     let is_terminal = descriptor.is_terminal();
@@ -41,7 +41,7 @@ pub fn kind(descriptor: &OwnedFd) -> io::Result<Kind> {
 /// # Errors
 ///
 /// Sockets cannot be opened, nor can what belongs to another user, nor anything without `/proc`.
-pub fn reopen(descriptor: &OwnedFd) -> io::Result<File> {
+pub(crate) fn reopen(descriptor: &OwnedFd) -> io::Result<File> {
     let mut path = heapless::String::<32>::new();
     core::fmt::Write::write_fmt(&mut path, format_args!("/proc/self/fd/{}", descriptor.as_raw_fd()))
         .map_err(|core::fmt::Error| io::ErrorKind::InvalidInput)?;
@@ -53,13 +53,13 @@ pub fn reopen(descriptor: &OwnedFd) -> io::Result<File> {
 /// # Errors
 ///
 /// Those of `poll`.
-pub fn is_writable(descriptor: impl AsFd) -> io::Result<bool> {
+pub(crate) fn is_writable(descriptor: impl AsFd) -> io::Result<bool> {
     let mut descriptors = [PollFd::new(descriptor.as_fd(), PollFlags::POLLOUT)];
     Ok(poll(&mut descriptors, PollTimeout::ZERO)? > 0)
 }
 
 /// Whether somebody sits at a terminal that one of the standard streams is: then its end is the program's.
-pub fn has_terminal() -> bool {
+pub(crate) fn has_terminal() -> bool {
     let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
     input.is_terminal() || output.is_terminal() || error.is_terminal()
 }

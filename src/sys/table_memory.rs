@@ -33,7 +33,7 @@ static START: AtomicUsize = AtomicUsize::new(0);
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes tables.
-pub fn while_open<T>(make: impl FnOnce() -> T) -> T {
+pub(crate) fn while_open<T>(make: impl FnOnce() -> T) -> T {
     if START.load(Ordering::Relaxed) == 0 {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses the place, so nothing that is mapped already is touched; it is never unmapped.

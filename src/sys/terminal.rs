@@ -12,7 +12,7 @@ use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, SetArg, Termios, tc
 
 /// The controlling terminal, with its own descriptor, which alone does not block. As long as it lives the keys come
 /// unechoed and one by one, and what is written goes to the alternate screen; dropped, everything is as before.
-pub struct Terminal {
+pub(crate) struct Terminal {
     file: Async<File>,
     /// As we found it.
     before: Termios,
@@ -29,7 +29,7 @@ impl Terminal {
     /// # Errors
     ///
     /// This process has none.
-    pub fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -48,7 +48,7 @@ impl Terminal {
     }
 
     /// Columns and rows; 80 and 24 when the terminal does not know.
-    pub fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: TIOCGWINSZ writes one `winsize` to where it is told, which is borrowed for writing here; the
         // descriptor is open as long as `self` lives.
@@ -64,7 +64,7 @@ impl Terminal {
     /// # Errors
     ///
     /// Those of the terminal.
-    pub async fn read(&self, room: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn read(&self, room: &mut [u8]) -> io::Result<usize> {
         self.file.read_with(|mut file| file.read(room)).await
     }
 
@@ -73,7 +73,7 @@ impl Terminal {
     /// # Errors
     ///
     /// Those of the terminal.
-    pub async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = self.file.write_with(|mut file| file.write(bytes)).await?;
             bytes = bytes.get(written..).unwrap_or_default();

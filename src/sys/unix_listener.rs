@@ -26,7 +26,12 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// When something else is at the path, somebody listens there, or the socket may not be made or given away.
-pub fn listen_at(path: &Path, mode: u32, owner: Option<Uid>, group: Option<Gid>) -> io::Result<UnixListener> {
+pub(crate) fn listen_at(
+    path: &Path,
+    mode: u32,
+    owner: Option<Uid>,
+    group: Option<Gid>,
+) -> io::Result<UnixListener> {
     // Two that start at once would each take the other's socket for a stale one: one of them waits.
     let _lock = lock_folder(folder_of(path));
     let (folder, name) = Folder::of(path)?;

@@ -9,38 +9,38 @@ use super::json::{JsonValue, decimal};
 use super::log::LogAnswer;
 
 /// Rows of a table.
-pub type Rows = Vec<(String, u64)>;
+pub(crate) type Rows = Vec<(String, u64)>;
 
 /// Everything known after a round.
 #[derive(Clone, Debug, Default)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// `/counters`
-    pub counters: BTreeMap<String, f64>,
+    pub(crate) counters: BTreeMap<String, f64>,
     /// `/tables`, by name and flag.
-    pub tables: BTreeMap<String, BTreeMap<String, Rows>>,
+    pub(crate) tables: BTreeMap<String, BTreeMap<String, Rows>>,
     /// The limit for which the stream that was asked for has no tables of its own.
-    pub not_kept: Option<String>,
+    pub(crate) not_kept: Option<String>,
     /// `/streams`
-    pub streams: Vec<String>,
+    pub(crate) streams: Vec<String>,
     /// `/metrics`, when it was asked for.
-    pub metrics: Option<Metrics>,
+    pub(crate) metrics: Option<Metrics>,
     /// `/log`, when it was asked for.
-    pub log: Option<LogAnswer>,
+    pub(crate) log: Option<LogAnswer>,
 }
 
 impl Answers {
     /// A counter; 0 when the daemon does not have it.
-    pub fn counter(&self, name: &str) -> u64 {
+    pub(crate) fn counter(&self, name: &str) -> u64 {
         self.number(name) as u64
     }
 
     /// The same of one with decimals.
-    pub fn number(&self, name: &str) -> f64 {
+    pub(crate) fn number(&self, name: &str) -> f64 {
         self.counters.get(name).copied().unwrap_or(0.0)
     }
 
     /// The rows of a table; `None` if the daemon does not have it.
-    pub fn rows(&self, table: &str, flag: &str) -> &[(String, u64)] {
+    pub(crate) fn rows(&self, table: &str, flag: &str) -> &[(String, u64)] {
         self.tables.get(table).and_then(|flags| flags.get(flag)).map_or(&[], Vec::as_slice)
     }
 }
@@ -69,7 +69,7 @@ pub fn tables(body: &[u8]) -> Result<BTreeMap<String, BTreeMap<String, Rows>>, S
 }
 
 /// The limit that `/tables` names when it has no tables of a stream.
-pub fn not_kept(body: &[u8]) -> Option<String> {
+pub(crate) fn not_kept(body: &[u8]) -> Option<String> {
     JsonValue::parse(body)?.get("not-kept")?.text().map(str::to_owned)
 }
 
@@ -103,20 +103,20 @@ fn row(value: &JsonValue) -> Option<(String, u64)> {
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// Version of the daemon.
-    pub version: String,
+    pub(crate) version: String,
     /// Samples without labels.
     pub single: BTreeMap<String, f64>,
     /// Samples of each stream, by identity.
-    pub streams: SampleGroup,
+    pub(crate) streams: SampleGroup,
     /// Samples of each input; those by reason added up.
-    pub inputs: SampleGroup,
+    pub(crate) inputs: SampleGroup,
     /// Samples of each output; those by reason added up.
-    pub outputs: SampleGroup,
+    pub(crate) outputs: SampleGroup,
 }
 
 /// Things that have samples, in the order in which they appear.
 #[derive(Clone, Debug, Default)]
-pub struct SampleGroup(pub Vec<(String, BTreeMap<String, f64>)>);
+pub(crate) struct SampleGroup(pub(crate) Vec<(String, BTreeMap<String, f64>)>);
 
 impl SampleGroup {
     fn add(&mut self, thing: String, name: &str, value: f64) {
@@ -131,7 +131,7 @@ impl SampleGroup {
     }
 
     /// A sample of one of them.
-    pub fn value(&self, thing: &str, name: &str) -> f64 {
+    pub(crate) fn value(&self, thing: &str, name: &str) -> f64 {
         let found = self.0.iter().find(|(known, _)| known == thing);
         found.and_then(|(_, samples)| samples.get(name)).copied().unwrap_or(0.0)
     }

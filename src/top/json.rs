@@ -39,34 +39,34 @@ impl JsonValue {
     }
 
     /// Keys and values; none unless it is an object.
-    pub fn entries(&self) -> impl Iterator<Item = &(String, JsonValue)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &(String, JsonValue)> {
         if let JsonValue::Map(entries) = self { entries.as_slice() } else { &[] }.iter()
     }
 
     /// Values; none unless it is an array.
-    pub fn items(&self) -> &[JsonValue] {
+    pub(crate) fn items(&self) -> &[JsonValue] {
         if let JsonValue::List(items) = self { items } else { &[] }
     }
 
     /// The string, if it is one.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let JsonValue::Text(text) = self { Some(text) } else { None }
     }
 
     /// The number, if it is one, as a count: rounded down, and within bounds.
-    pub fn count(&self) -> Option<u64> {
+    pub(crate) fn count(&self) -> Option<u64> {
         self.number().map(|number| number as u64)
     }
 
     /// A number.
-    pub fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         if let JsonValue::Number(number) = self { Some(*number) } else { None }
     }
 }
 
 /// The value of a number, to some fifteen digits, which is more than a screen shows: `str::parse` would be the only
 /// one of its kind in the program, and 15 KiB of it.
-pub fn decimal(digits: &str) -> Option<f64> {
+pub(crate) fn decimal(digits: &str) -> Option<f64> {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let exponent = exponent.parse::<i16>().ok()?;

@@ -16,36 +16,36 @@ use crate::values::encoding::percent_encoded;
 
 /// An exchange.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LogRow {
+pub(crate) struct LogRow {
     /// In UTC, as the daemon writes it; `-` for none, as in all others.
-    pub timestamp: String,
-    pub client: String,
-    pub device: String,
-    pub name: String,
-    pub rrtype: String,
-    pub status: String,
-    pub rcode: String,
+    pub(crate) timestamp: String,
+    pub(crate) client: String,
+    pub(crate) device: String,
+    pub(crate) name: String,
+    pub(crate) rrtype: String,
+    pub(crate) status: String,
+    pub(crate) rcode: String,
     /// In seconds.
-    pub latency: Option<f64>,
+    pub(crate) latency: Option<f64>,
     /// The first answer, where answers are kept.
-    pub answer: String,
+    pub(crate) answer: String,
 }
 
 /// The names of a device, or the devices of a name, and how often.
-pub type Pairs = Vec<(String, u64)>;
+pub(crate) type Pairs = Vec<(String, u64)>;
 
 /// The answer of one round.
 #[derive(Clone, Debug)]
-pub struct LogAnswer {
+pub(crate) struct LogAnswer {
     /// Newest first; else why there are none.
-    pub rows: Result<Vec<LogRow>, String>,
+    pub(crate) rows: Result<Vec<LogRow>, String>,
     /// The most frequent ones on the other side of the subject.
-    pub pairs: Pairs,
+    pub(crate) pairs: Pairs,
 }
 
 /// The subject of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum LogSubject {
+pub(crate) enum LogSubject {
     /// Everything.
     #[default]
     All,
@@ -57,7 +57,7 @@ pub enum LogSubject {
 
 /// The column by which rows are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogOrder {
+pub(crate) enum LogOrder {
     /// Newest first.
     #[default]
     Time,
@@ -71,30 +71,30 @@ pub enum LogOrder {
 
 /// A place that one can go back to.
 #[derive(Clone, Debug, Default)]
-pub struct LogPlace {
+pub(crate) struct LogPlace {
     /// The subject.
-    pub subject: LogSubject,
+    pub(crate) subject: LogSubject,
     /// Words typed.
-    pub filter: String,
+    pub(crate) filter: String,
     /// The row that is chosen.
-    pub row: usize,
+    pub(crate) row: usize,
 }
 
 /// Places that one can go back to at most.
-pub const PLACES: usize = 32;
+pub(crate) const PLACES: usize = 32;
 /// Letters of a filter at most.
-pub const FILTER_LETTERS: usize = 200;
+pub(crate) const FILTER_LETTERS: usize = 200;
 
 impl LogRow {
     /// How its client is called.
-    pub fn who(&self) -> &str {
+    pub(crate) fn who(&self) -> &str {
         if self.device == "-" || self.device.is_empty() { &self.client } else { &self.device }
     }
 }
 
 impl LogOrder {
     /// All of them, in the order of their columns.
-    pub const ALL: [LogOrder; 6] = [
+    pub(crate) const ALL: [LogOrder; 6] = [
         LogOrder::Time,
         LogOrder::Client,
         LogOrder::Name,
@@ -104,13 +104,13 @@ impl LogOrder {
     ];
 
     /// The next one, in a ring.
-    pub fn next(self) -> Self {
+    pub(crate) fn next(self) -> Self {
         let at = LogOrder::ALL.iter().position(|&order| order == self).unwrap_or(0);
         LogOrder::ALL.get(at + 1).copied().unwrap_or_default()
     }
 
     /// How it is called.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             LogOrder::Time => "time",
             LogOrder::Client => "client",
@@ -122,7 +122,7 @@ impl LogOrder {
     }
 
     /// Sorts rows that are newest first; what is alike stays so.
-    pub fn sort(self, rows: &mut [LogRow]) {
+    pub(crate) fn sort(self, rows: &mut [LogRow]) {
         let compare = |one: &LogRow, other: &LogRow| match self {
             LogOrder::Time => Ordering::Equal,
             LogOrder::Client => one.who().cmp(other.who()),
@@ -140,7 +140,7 @@ impl LogOrder {
 
 impl LogSubject {
     /// The parameter that asks for it.
-    pub fn parameter(&self) -> Option<(&'static str, &str)> {
+    pub(crate) fn parameter(&self) -> Option<(&'static str, &str)> {
         match self {
             LogSubject::All => None,
             LogSubject::Device(device) => Some(("client", device)),
@@ -150,7 +150,7 @@ impl LogSubject {
 }
 
 /// The path that asks for the log of a place and a stream.
-pub fn log_path(place: &LogPlace, stream: Option<&str>, rows: usize) -> String {
+pub(crate) fn log_path(place: &LogPlace, stream: Option<&str>, rows: usize) -> String {
     let mut terms: Vec<(String, Vec<String>)> = Vec::new();
     let mut add = |key: &str, value: &str| match terms.iter_mut().find(|(known, _)| known == key) {
         Some((_, values)) => values.push(value.to_owned()),
@@ -179,7 +179,7 @@ pub fn log_path(place: &LogPlace, stream: Option<&str>, rows: usize) -> String {
 }
 
 /// The path that asks for the other side of a subject.
-pub fn pairs_path(subject: &LogSubject, rows: usize) -> Option<String> {
+pub(crate) fn pairs_path(subject: &LogSubject, rows: usize) -> Option<String> {
     let (key, value) = subject.parameter()?;
     Some(format!("/pairs?n={rows}&{key}={}", percent_encoded(value)))
 }
@@ -194,7 +194,7 @@ fn is_client(word: &str) -> bool {
 /// # Errors
 ///
 /// In words, as the daemon says them.
-pub fn rows(body: &[u8]) -> Result<Vec<LogRow>, String> {
+pub(crate) fn rows(body: &[u8]) -> Result<Vec<LogRow>, String> {
     let answer = JsonValue::parse(body).ok_or("/log is not understood")?;
     if let Some(why) = answer.get("error").and_then(JsonValue::text) {
         return Err(why.to_owned());
@@ -219,7 +219,7 @@ fn row(record: &JsonValue) -> LogRow {
 }
 
 /// Reads `/pairs`; nothing if it is not understood.
-pub fn pairs(body: &[u8]) -> Pairs {
+pub(crate) fn pairs(body: &[u8]) -> Pairs {
     let answer = JsonValue::parse(body);
     let list = answer.as_ref().and_then(|answer| answer.get("names").or_else(|| answer.get("clients")));
     let pair = |row: &JsonValue| match row.items() {

@@ -16,7 +16,7 @@ use super::text::{StyledLine, TextStyle};
 use super::widgets::{PanelSize, absent};
 
 /// Rows of the other side of a subject.
-pub const PAIRS: usize = 5;
+pub(crate) const PAIRS: usize = 5;
 
 /// Columns of each, with the blank after it.
 const TIME: usize = 9;
@@ -30,7 +30,7 @@ const DETAIL_FROM: usize = 8;
 const NAME_LEAST: usize = 12;
 
 /// The view.
-pub fn log(state: &ScreenState, room: PanelSize) -> Vec<StyledLine> {
+pub(crate) fn log(state: &ScreenState, room: PanelSize) -> Vec<StyledLine> {
     let mut lines = vec![title(state, room.width)];
     let answer = match &state.log_answer {
         _ if state.is_typing() => {

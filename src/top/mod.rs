@@ -44,7 +44,7 @@ pub use target::{LocalCredentials, LocalDaemon, TopOptions};
 use text::{TerminalStyle, screen};
 
 /// Whether this build has it.
-pub const BUILT: bool = cfg!(feature = "top");
+pub(crate) const BUILT: bool = cfg!(feature = "top");
 
 /// Rows asked for in each table, on a screen of any height.
 const ROWS: usize = 100;

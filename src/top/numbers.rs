@@ -1,7 +1,7 @@
 //! Numbers as people read them, in few columns.
 
 /// A count: all digits while it is short, then three digits and a unit.
-pub fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     match number {
         0..1_000_000 => grouped(number),
         _ => scaled(number as f64, 1000.0, &["", " k", " M", " G", " T", " P", " E"]),
@@ -9,12 +9,12 @@ pub fn count(number: u64) -> String {
 }
 
 /// Bytes, in units of 1,024.
-pub fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     scaled(number as f64, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
 }
 
 /// So many a second.
-pub fn rate(number: f64) -> String {
+pub(crate) fn rate(number: f64) -> String {
     if number < 1000.0 && number.fract() != 0.0 {
         format!("{number:.1}/s")
     } else if number < 10_000.0 {
@@ -25,7 +25,7 @@ pub fn rate(number: f64) -> String {
 }
 
 /// A latency in seconds.
-pub fn latency(seconds: f64) -> String {
+pub(crate) fn latency(seconds: f64) -> String {
     match seconds * 1000.0 {
         milliseconds @ ..10.0 => format!("{milliseconds:.1} ms"),
         milliseconds @ ..1000.0 => format!("{milliseconds:.0} ms"),
@@ -34,7 +34,7 @@ pub fn latency(seconds: f64) -> String {
 }
 
 /// A part of a whole.
-pub fn share(part: u64, whole: u64) -> String {
+pub(crate) fn share(part: u64, whole: u64) -> String {
     match (part as f64, whole as f64) {
         (_, 0.0) => "-".to_owned(),
         (part, whole) => format!("{:.1}%", part / whole * 100.0),
@@ -42,7 +42,7 @@ pub fn share(part: u64, whole: u64) -> String {
 }
 
 /// A span of time, in its largest unit.
-pub fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),

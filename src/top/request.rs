@@ -24,7 +24,7 @@ const BODY_MAX: usize = 16 << 20;
 const PATIENCE_SECONDS: u64 = 5;
 
 /// A connection to a daemon.
-pub struct ApiClient<'t> {
+pub(crate) struct ApiClient<'t> {
     target: &'t DaemonTarget,
     stream: Box<dyn ByteStream>,
     /// Bytes read and not used yet.
@@ -54,7 +54,7 @@ impl<'t> ApiClient<'t> {
     /// # Errors
     ///
     /// Why not, in words.
-    pub async fn open(target: &'t DaemonTarget) -> Result<Self, String> {
+    pub(crate) async fn open(target: &'t DaemonTarget) -> Result<Self, String> {
         let dialled = async {
             let stream = connect(target.host.as_str(), target.port).await?;
             stream.get_ref().set_nodelay(true)?;
@@ -73,7 +73,7 @@ impl<'t> ApiClient<'t> {
     /// # Errors
     ///
     /// Why not, in words.
-    pub async fn get(&mut self, path: &str) -> Result<Vec<u8>, String> {
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Vec<u8>, String> {
         let found = self.get_if_built(path).await?;
         found.ok_or_else(|| format!("there is no {path}: is this the web API of dnstapd?"))
     }
@@ -83,7 +83,7 @@ impl<'t> ApiClient<'t> {
     /// # Errors
     ///
     /// Why not, in words.
-    pub async fn get_if_built(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) async fn get_if_built(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let asked = within_patience(self.ask(path)).await;
         let (status, body) = asked.map_err(|error| error.to_string())?;
         match (status, &self.target.credentials) {
@@ -103,7 +103,7 @@ impl<'t> ApiClient<'t> {
     /// # Errors
     ///
     /// Why not, in words.
-    pub async fn get_or_reason(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) async fn get_or_reason(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let asked = within_patience(self.ask(path)).await;
         match asked.map_err(|error| error.to_string())? {
             (200 | 400, body) => Ok(Some(body)),

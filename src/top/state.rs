@@ -9,7 +9,7 @@ use super::log::{FILTER_LETTERS, LogAnswer, LogOrder, LogPlace, LogRow, LogSubje
 
 /// A screen full of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
+pub(crate) enum View {
     /// A bit of everything.
     Overview,
     /// Tables of names.
@@ -32,7 +32,7 @@ pub enum View {
 
 impl View {
     /// All of them, in the order of their keys: 1, 2, ...
-    pub const ALL: [View; 9] = [
+    pub(crate) const ALL: [View; 9] = [
         View::Overview,
         View::Domains,
         View::Clients,
@@ -45,7 +45,7 @@ impl View {
     ];
 
     /// The text in the bar.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             View::Overview => "Overview",
             View::Domains => "Domains",
@@ -60,7 +60,7 @@ impl View {
     }
 
     /// The group of tables that it shows, or shows first; empty for none.
-    pub fn group(self) -> &'static str {
+    pub(crate) fn group(self) -> &'static str {
         match self {
             View::Domains => "domains",
             View::Clients => "clients",
@@ -72,14 +72,14 @@ impl View {
     }
 
     /// Whether it shows `/metrics`.
-    pub fn wants_metrics(self) -> bool {
+    pub(crate) fn wants_metrics(self) -> bool {
         matches!(self, View::Streams | View::Outputs)
     }
 }
 
 /// The wish of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyAction {
+pub(crate) enum KeyAction {
     /// Nothing but another screen.
     Draw,
     /// New answers, at once.
@@ -92,41 +92,41 @@ pub enum KeyAction {
 
 /// Everything the screen is made of.
 #[derive(Debug)]
-pub struct ScreenState {
+pub(crate) struct ScreenState {
     /// The view.
-    pub view: View,
+    pub(crate) view: View,
     /// The stream that is chosen; all of them otherwise.
-    pub stream: Option<String>,
+    pub(crate) stream: Option<String>,
     /// The last answers.
-    pub answers: Option<Answers>,
+    pub(crate) answers: Option<Answers>,
     /// The last `/metrics`, and when it came.
-    pub metrics: Option<(Metrics, Instant)>,
+    pub(crate) metrics: Option<(Metrics, Instant)>,
     /// The one before.
-    pub metrics_before: Option<(Metrics, Instant)>,
+    pub(crate) metrics_before: Option<(Metrics, Instant)>,
     /// Queries and responses a second, round by round, for the chosen stream.
-    pub history: VecDeque<(f64, f64)>,
+    pub(crate) history: VecDeque<(f64, f64)>,
     /// Why there are no new answers, and since when.
-    pub trouble: Option<(String, Instant)>,
+    pub(crate) trouble: Option<(String, Instant)>,
     /// First row shown, or the row that is chosen.
-    pub row: usize,
+    pub(crate) row: usize,
     /// The place that is shown.
-    pub log: LogPlace,
+    pub(crate) log: LogPlace,
     /// The places before it, to go back to.
-    pub log_before: Vec<LogPlace>,
+    pub(crate) log_before: Vec<LogPlace>,
     /// The order of the log.
-    pub log_order: LogOrder,
+    pub(crate) log_order: LogOrder,
     /// The last answer for it, in that order.
-    pub log_answer: Option<LogAnswer>,
+    pub(crate) log_answer: Option<LogAnswer>,
     /// The filter while it is typed.
-    pub typed: Option<String>,
+    pub(crate) typed: Option<String>,
     /// Which table of domains is shown where there is room for one.
-    pub flag: usize,
+    pub(crate) flag: usize,
     /// Nothing is fetched for now.
-    pub paused: bool,
+    pub(crate) paused: bool,
     /// The keys are shown.
-    pub help: bool,
+    pub(crate) help: bool,
     /// Time between two rounds.
-    pub interval: Duration,
+    pub(crate) interval: Duration,
 }
 
 /// Rounds that are remembered: more than a screen has columns.
@@ -164,7 +164,7 @@ impl Default for ScreenState {
 
 impl ScreenState {
     /// Takes what a round brought.
-    pub fn take(&mut self, round: Result<Answers, String>) {
+    pub(crate) fn take(&mut self, round: Result<Answers, String>) {
         let mut answers = match round {
             Ok(answers) => answers,
             Err(why) => {
@@ -189,7 +189,7 @@ impl ScreenState {
     }
 
     /// Does what a key says.
-    pub fn press(&mut self, key: KeyPress) -> KeyAction {
+    pub(crate) fn press(&mut self, key: KeyPress) -> KeyAction {
         if core::mem::take(&mut self.help) && key != KeyPress::Letter('q') && key != KeyPress::Interrupt {
             return KeyAction::Draw;
         }
@@ -246,12 +246,12 @@ impl ScreenState {
     }
 
     /// The names of the streams.
-    pub fn streams(&self) -> &[String] {
+    pub(crate) fn streams(&self) -> &[String] {
         self.answers.as_ref().map_or(&[], |answers| &answers.streams)
     }
 
     /// Whether the daemon has tables of countries.
-    pub fn has_countries(&self) -> bool {
+    pub(crate) fn has_countries(&self) -> bool {
         self.answers.as_ref().is_some_and(|answers| answers.tables.contains_key("countries"))
     }
 
@@ -268,7 +268,7 @@ impl ScreenState {
     }
 
     /// Whether a filter is typed.
-    pub fn is_typing(&self) -> bool {
+    pub(crate) fn is_typing(&self) -> bool {
         self.typed.is_some()
     }
 

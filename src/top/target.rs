@@ -13,22 +13,22 @@ use crate::values::{ClientTls, Host, Secret, Value};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopOptions {
     /// `--url`
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// `--api-key-file`
-    pub api_key_file: Option<PathBuf>,
+    pub(crate) api_key_file: Option<PathBuf>,
     /// `--get`: what to print instead of a screen.
-    pub get: Option<String>,
+    pub(crate) get: Option<String>,
 }
 
 /// The daemon of this machine, as its configuration has it.
 #[derive(Clone, Debug)]
-pub struct LocalDaemon {
+pub(crate) struct LocalDaemon {
     /// Where its web API is reached.
-    pub address: Option<SocketAddr>,
+    pub(crate) address: Option<SocketAddr>,
     /// Whether that speaks TLS.
-    pub encrypted: bool,
+    pub(crate) encrypted: bool,
     /// Who is let in.
-    pub credentials: Option<LocalCredentials>,
+    pub(crate) credentials: Option<LocalCredentials>,
 }
 
 /// The credentials of the web API of this machine, as its configuration has them.
@@ -41,21 +41,21 @@ pub enum LocalCredentials {
 }
 
 /// Where requests go.
-pub struct DaemonTarget {
+pub(crate) struct DaemonTarget {
     /// As it is shown: without credentials.
-    pub shown: String,
+    pub(crate) shown: String,
     /// Value of the header `Host`.
-    pub authority: String,
+    pub(crate) authority: String,
     /// The text before each path; without a slash at its end.
-    pub base: String,
+    pub(crate) base: String,
     /// Name or address.
-    pub host: Host,
+    pub(crate) host: Host,
     /// Port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The header that says who we are, if any.
-    pub credentials: Option<(&'static str, Secret)>,
+    pub(crate) credentials: Option<(&'static str, Secret)>,
     /// Encryption, when the scheme is `https`.
-    pub tls: Option<Client>,
+    pub(crate) tls: Option<Client>,
 }
 
 /// Where a daemon listens unless told otherwise.
@@ -72,7 +72,7 @@ impl DaemonTarget {
     /// # Errors
     ///
     /// The fault of the URL or the file, in words.
-    pub fn new(
+    pub(crate) fn new(
         options: &TopOptions,
         environment: impl Fn(&str) -> Option<String>,
         configured: impl FnOnce() -> Option<LocalDaemon>,

@@ -6,7 +6,7 @@
 
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextStyle {
+pub(crate) enum TextStyle {
     /// As it comes.
     Plain,
     /// The important text.
@@ -25,13 +25,13 @@ pub enum TextStyle {
 
 /// The abilities of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TerminalStyle {
+pub(crate) struct TerminalStyle {
     /// Styles by ECMA-48 sequences; otherwise bare text.
-    pub styles: bool,
+    pub(crate) styles: bool,
     /// Colours, too.
-    pub colours: bool,
+    pub(crate) colours: bool,
     /// More than ASCII.
-    pub unicode: bool,
+    pub(crate) unicode: bool,
 }
 
 impl TerminalStyle {
@@ -54,61 +54,61 @@ impl TerminalStyle {
 
 /// One line.
 #[derive(Clone, Debug, Default)]
-pub struct StyledLine {
+pub(crate) struct StyledLine {
     spans: Vec<(TextStyle, String)>,
     width: usize,
 }
 
 impl StyledLine {
     /// An empty line.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         StyledLine::default()
     }
 
     /// Columns in use.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.width
     }
 
     /// Adds a text, whoever wrote it.
-    pub fn push(&mut self, style: TextStyle, text: &str) {
+    pub(crate) fn push(&mut self, style: TextStyle, text: &str) {
         let clean: String = text.chars().map(printable).collect();
         self.width += clean.chars().map(columns).sum::<usize>();
         self.spans.push((style, clean));
     }
 
     /// The line with a text added.
-    pub fn with(mut self, style: TextStyle, text: &str) -> Self {
+    pub(crate) fn with(mut self, style: TextStyle, text: &str) -> Self {
         self.push(style, text);
         self
     }
 
     /// Adds blanks up to a column.
-    pub fn pad(&mut self, column: usize) {
+    pub(crate) fn pad(&mut self, column: usize) {
         self.pad_as(TextStyle::Plain, column);
     }
 
     /// The same in a style.
-    pub fn pad_as(&mut self, style: TextStyle, column: usize) {
+    pub(crate) fn pad_as(&mut self, style: TextStyle, column: usize) {
         let blanks = column.saturating_sub(self.width);
         self.spans.push((style, " ".repeat(blanks)));
         self.width += blanks;
     }
 
     /// Adds blanks up to a column, and one at least.
-    pub fn gap(&mut self, column: usize) {
+    pub(crate) fn gap(&mut self, column: usize) {
         self.pad(column.max(self.width + 1));
     }
 
     /// Adds a text that ends at a column.
-    pub fn push_right(&mut self, style: TextStyle, text: &str, column: usize) {
+    pub(crate) fn push_right(&mut self, style: TextStyle, text: &str, column: usize) {
         let width: usize = text.chars().map(columns).sum();
         self.pad_as(TextStyle::Plain, column.saturating_sub(width));
         self.push(style, text);
     }
 
     /// Adds a text of at most that many columns, with its middle left out when it is longer.
-    pub fn push_within(&mut self, style: TextStyle, text: &str, width: usize, look: TerminalStyle) {
+    pub(crate) fn push_within(&mut self, style: TextStyle, text: &str, width: usize, look: TerminalStyle) {
         let letters: Vec<char> = text.chars().map(printable).collect();
         // Into a pipe everything goes whole: there it is not a matter of columns.
         if !look.styles || letters.iter().copied().map(columns).sum::<usize>() <= width {
@@ -125,7 +125,7 @@ impl StyledLine {
     }
 
     /// Adds a horizontal bar for `part` of `whole`, of that many columns at most.
-    pub fn push_bar(&mut self, part: f64, whole: f64, width: usize, look: TerminalStyle) {
+    pub(crate) fn push_bar(&mut self, part: f64, whole: f64, width: usize, look: TerminalStyle) {
         let filled = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) * width as f64 } else { 0.0 };
         let text = if look.unicode {
             let eighths = (filled * 8.0).round() as usize;
@@ -139,7 +139,7 @@ impl StyledLine {
     }
 
     /// Adds a row of columns, one for each value, as high as the value is against the highest.
-    pub fn push_plot(&mut self, values: impl Iterator<Item = f64> + Clone, look: TerminalStyle) {
+    pub(crate) fn push_plot(&mut self, values: impl Iterator<Item = f64> + Clone, look: TerminalStyle) {
         let highest = values.clone().fold(0.0, f64::max);
         let steps: &[char] = if look.unicode { &HEIGHTS } else { &['_', '.', '-', '=', '#'] };
         let text: String = values
@@ -153,13 +153,13 @@ impl StyledLine {
     }
 
     /// Adds another line.
-    pub fn append(&mut self, other: StyledLine) {
+    pub(crate) fn append(&mut self, other: StyledLine) {
         self.width += other.width;
         self.spans.extend(other.spans);
     }
 
     /// Writes the line, `width` columns of it at most.
-    pub fn write(&self, width: usize, look: TerminalStyle, out: &mut String) {
+    pub(crate) fn write(&self, width: usize, look: TerminalStyle, out: &mut String) {
         let mut room = width;
         for (style, text) in &self.spans {
             let fit = fitting(text.chars(), room);
@@ -180,7 +180,7 @@ impl StyledLine {
 }
 
 /// Puts two columns of lines beside each other; the left one is `width` wide.
-pub fn beside(left: Vec<StyledLine>, right: Vec<StyledLine>, width: usize) -> Vec<StyledLine> {
+pub(crate) fn beside(left: Vec<StyledLine>, right: Vec<StyledLine>, width: usize) -> Vec<StyledLine> {
     let rows = left.len().max(right.len());
     let (mut left, mut right) = (left.into_iter(), right.into_iter());
     (0..rows)
@@ -194,7 +194,7 @@ pub fn beside(left: Vec<StyledLine>, right: Vec<StyledLine>, width: usize) -> Ve
 }
 
 /// A screen full of lines: from the upper left corner, without clearing it first, which would flicker.
-pub fn screen(lines: &[StyledLine], (width, height): (usize, usize), look: TerminalStyle) -> String {
+pub(crate) fn screen(lines: &[StyledLine], (width, height): (usize, usize), look: TerminalStyle) -> String {
     let mut out = String::from("\x1b[H");
     for (row, line) in lines.iter().take(height).enumerate() {
         if row > 0 {

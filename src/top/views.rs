@@ -17,7 +17,7 @@ use crate::statistics::descriptors::{TABLES, TableDescriptor};
 const NARROW: usize = 60;
 
 /// The whole screen.
-pub fn draw(
+pub(crate) fn draw(
     state: &ScreenState,
     shown: &str,
     (width, height): (usize, usize),
@@ -48,7 +48,7 @@ pub fn draw(
 }
 
 /// One view.
-pub fn view(state: &ScreenState, view: View, room: PanelSize) -> Vec<StyledLine> {
+pub(crate) fn view(state: &ScreenState, view: View, room: PanelSize) -> Vec<StyledLine> {
     let Some(answers) = &state.answers else { return Vec::new() };
     match view {
         View::Overview => overview(state, answers, room),
@@ -373,7 +373,7 @@ fn first_flag(answers: &Answers) -> Option<(&str, &[(String, u64)])> {
 }
 
 /// Counters of latency, and what they are called.
-pub const LATENCY: [(&str, &str); 6] = [
+pub(crate) const LATENCY: [(&str, &str); 6] = [
     ("response/latency0_1", "up to 1 ms"),
     ("response/latency1_10", "1 - 10 ms"),
     ("response/latency10_50", "10 - 50 ms"),
@@ -383,10 +383,11 @@ pub const LATENCY: [(&str, &str); 6] = [
 ];
 
 /// Percentiles of the latency, and how many in a hundred are within each.
-pub const PERCENTILES: [(&str, u32); 3] = [("latency-p50", 50), ("latency-p95", 95), ("latency-p99", 99)];
+pub(crate) const PERCENTILES: [(&str, u32); 3] =
+    [("latency-p50", 50), ("latency-p95", 95), ("latency-p99", 99)];
 
 /// Counters of transport, and what they are called.
-pub const TRANSPORT: [(&str, &str); 7] = [
+pub(crate) const TRANSPORT: [(&str, &str); 7] = [
     ("query/udp", "UDP"),
     ("query/tcp", "TCP"),
     ("query/dot", "TLS"),

@@ -10,34 +10,34 @@ const TWO_PANELS: usize = 72;
 
 /// Space for a view.
 #[derive(Clone, Copy)]
-pub struct PanelSize {
+pub(crate) struct PanelSize {
     /// Columns.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Rows.
-    pub height: usize,
+    pub(crate) height: usize,
     /// The part that can be shown in it.
-    pub look: TerminalStyle,
+    pub(crate) look: TerminalStyle,
 }
 
 impl PanelSize {
     /// As wide as it says, `height` rows.
-    pub fn rows(self, height: usize) -> PanelSize {
+    pub(crate) fn rows(self, height: usize) -> PanelSize {
         PanelSize { height, ..self }
     }
 
     /// Half of it, with a gap between.
-    pub fn half(self) -> PanelSize {
+    pub(crate) fn half(self) -> PanelSize {
         PanelSize { width: (self.width - 2) / 2, ..self }
     }
 
     /// Whether two panels fit beside each other.
-    pub fn is_wide(self) -> bool {
+    pub(crate) fn is_wide(self) -> bool {
         self.width >= TWO_PANELS
     }
 }
 
 /// A title, and rows with a name, a bar and a number.
-pub fn ranking(
+pub(crate) fn ranking(
     title: &str,
     rows: &[(String, u64)],
     unit: fn(u64) -> String,
@@ -50,7 +50,7 @@ pub fn ranking(
 }
 
 /// The same for rows that make up a whole: with their share of it.
-pub fn proportions(title: &str, rows: &[(String, u64)], room: PanelSize) -> Vec<StyledLine> {
+pub(crate) fn proportions(title: &str, rows: &[(String, u64)], room: PanelSize) -> Vec<StyledLine> {
     let whole = rows.iter().map(|&(_, number)| number).sum();
     list(title, rows, room, whole, |line, number, width| {
         line.push_right(TextStyle::Plain, &count(number), width.saturating_sub(8));
@@ -100,7 +100,7 @@ fn list(
 }
 
 /// A heading, and rows of a name and values; values that find no room are left out, from the right.
-pub fn table(
+pub(crate) fn table(
     title: &str,
     titles: &[&str],
     rows: Vec<(String, Vec<String>)>,
@@ -144,6 +144,6 @@ pub fn table(
     lines
 }
 
-pub fn absent(text: &str) -> Vec<StyledLine> {
+pub(crate) fn absent(text: &str) -> Vec<StyledLine> {
     vec![StyledLine::new().with(TextStyle::Dim, &format!(" {text}"))]
 }

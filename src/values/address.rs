@@ -6,19 +6,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address to listen on: an IP address, `[::1]` or `::1`, or `localhost` for 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenAddress(IpAddr);
+pub(crate) struct ListenAddress(IpAddr);
 
 impl ListenAddress {
     /// The default of every listener: only this machine reaches it.
-    pub const LOCALHOST: Self = ListenAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    pub(crate) const LOCALHOST: Self = ListenAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     /// The address.
-    pub const fn get(self) -> IpAddr {
+    pub(crate) const fn get(self) -> IpAddr {
         self.0
     }
 
     /// Whether only this machine reaches it.
-    pub fn is_loopback(self) -> bool {
+    pub(crate) fn is_loopback(self) -> bool {
         self.0.to_canonical().is_loopback()
     }
 }
@@ -44,12 +44,12 @@ pub struct Host(String);
 
 impl Host {
     /// The address or name; an IPv6 address may carry a zone, `fe80::1%eth0`.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The same without a zone, as a certificate has it.
-    pub fn without_zone(&self) -> &str {
+    pub(crate) fn without_zone(&self) -> &str {
         self.0.split_once('%').map_or(&self.0, |(address, _)| address)
     }
 }
@@ -89,13 +89,13 @@ pub struct Network {
 
 impl Network {
     /// Every IPv4 address.
-    pub const ALL_IPV4: Self = Network { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 };
+    pub(crate) const ALL_IPV4: Self = Network { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 };
 
     /// Every IPv6 address.
-    pub const ALL_IPV6: Self = Network { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 };
+    pub(crate) const ALL_IPV6: Self = Network { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 };
 
     /// Whether a peer's address is in this network.
-    pub fn contains(&self, peer: IpAddr) -> bool {
+    pub(crate) fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         peer.is_ipv4() == self.address.is_ipv4() && masked(peer, self.prefix) == self.address
     }

@@ -19,7 +19,7 @@ macro_rules! choice {
             pub const ALL: &'static [Self] = &[$name::$first, $($name::$rest),*];
 
             /// The word in the file.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self {
                     $name::$first => $first_word,
                     $($name::$rest => $rest_word,)*

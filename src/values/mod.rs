@@ -21,22 +21,22 @@ mod several;
 mod text;
 mod tls;
 
-pub use address::{Host, ListenAddress, Network};
+pub(crate) use address::{Host, ListenAddress, Network};
 pub(crate) use choice::choice;
 pub use choice::{Format, WhenFull};
 pub(crate) use nearest::nearest;
-pub use number::{Bounded, ByteSize, ListenPort, Port, PortNumber, Seconds};
-pub use plan_error::PlanError;
-pub use raw_value::RawValue;
-pub use several::Several;
-pub use text::{Account, FilePath, Label, Secret, Text};
-pub use tls::{ClientTls, ServerTls};
+pub(crate) use number::{Bounded, ByteSize, ListenPort, Port, Seconds};
+pub(crate) use plan_error::PlanError;
+pub(crate) use raw_value::RawValue;
+pub(crate) use several::Several;
+pub(crate) use text::{Account, FilePath, Label, Secret, Text};
+pub(crate) use tls::{ClientTls, ServerTls};
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use std::fmt;
 
 /// A value read from one TOML string or one TOML integer.
-pub trait Value: Sized {
+pub(crate) trait Value: Sized {
     /// The values taken, as the end of a sentence: "a port, 1 to 65535".
     fn allowed() -> String;
 
@@ -59,7 +59,7 @@ pub trait Value: Sized {
 
 /// Why a string or an integer is not the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Invalid {
+pub(crate) enum Invalid {
     /// This kind of TOML value is never one.
     Type,
     /// The kind is right, the value impossible.
@@ -86,7 +86,7 @@ pub(crate) fn read<'de, V: Value, D: Deserializer<'de>>(deserializer: D) -> Resu
 ///
 /// # Errors
 /// The mistake, and what is allowed; the argument is not repeated.
-pub fn from_argument<V: Value>(text: &str) -> Result<V, String> {
+pub(crate) fn from_argument<V: Value>(text: &str) -> Result<V, String> {
     let tried = match V::from_text(text) {
         Err(Invalid::Type) => text.parse().map_err(|_| Invalid::Value).and_then(V::from_integer),
         other => other,
@@ -101,21 +101,21 @@ pub fn from_argument<V: Value>(text: &str) -> Result<V, String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyError {
     /// The key in its section, as it is written in the file.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// The mistake, and what is allowed.
-    pub text: String,
+    pub(crate) text: String,
     /// Further ones of the section.
-    pub more: Vec<KeyError>,
+    pub(crate) more: Vec<KeyError>,
 }
 
 impl KeyError {
     /// A fault of one key.
-    pub fn new(key: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(key: &'static str, text: impl Into<String>) -> Self {
         KeyError { key, text: text.into(), more: Vec::new() }
     }
 
     /// The fault of a key that is missing, but needed once its section is enabled.
-    pub fn missing<V: Value>(key: &'static str) -> Self {
+    pub(crate) fn missing<V: Value>(key: &'static str) -> Self {
         KeyError::new(key, format!("missing, and needed here; allowed: {}", V::allowed()))
     }
 }
@@ -124,7 +124,7 @@ impl KeyError {
 ///
 /// # Errors
 /// [`KeyError::missing`] when it is not.
-pub fn required<V: Value>(key: &'static str, value: &Option<V>) -> Result<(), KeyError> {
+pub(crate) fn required<V: Value>(key: &'static str, value: &Option<V>) -> Result<(), KeyError> {
     if value.is_some() { Ok(()) } else { Err(KeyError::missing::<V>(key)) }
 }
 
@@ -132,7 +132,7 @@ pub fn required<V: Value>(key: &'static str, value: &Option<V>) -> Result<(), Ke
 ///
 /// # Errors
 /// The first, with the others in it.
-pub fn all<const N: usize>(rules: [Result<(), KeyError>; N]) -> Result<(), KeyError> {
+pub(crate) fn all<const N: usize>(rules: [Result<(), KeyError>; N]) -> Result<(), KeyError> {
     let mut errors = rules.into_iter().filter_map(Result::err);
     let Some(mut first) = errors.next() else { return Ok(()) };
     first.more.extend(errors);

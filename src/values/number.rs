@@ -10,7 +10,7 @@ pub struct ByteSize<const MIN: u64 = 0, const MAX: u64 = { i64::MAX as u64 }>(u6
 
 impl<const MIN: u64, const MAX: u64> ByteSize<MIN, MAX> {
     /// A size known at compile time; brought into the range.
-    pub const fn new(bytes: u64) -> Self {
+    pub(crate) const fn new(bytes: u64) -> Self {
         if bytes < MIN {
             return ByteSize(MIN);
         }
@@ -21,12 +21,12 @@ impl<const MIN: u64, const MAX: u64> ByteSize<MIN, MAX> {
     }
 
     /// The size; `MIN <= bytes <= MAX`.
-    pub const fn get(self) -> u64 {
+    pub(crate) const fn get(self) -> u64 {
         self.0
     }
 
     /// The size of something kept in memory: `usize::MAX` when it does not fit.
-    pub fn in_memory(self) -> usize {
+    pub(crate) fn in_memory(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
@@ -86,7 +86,7 @@ pub struct Bounded<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
     /// A count known at compile time; brought into the range.
-    pub const fn new(count: u32) -> Self {
+    pub(crate) const fn new(count: u32) -> Self {
         if count < MIN {
             return Bounded(MIN);
         }
@@ -97,7 +97,7 @@ impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
     }
 
     /// The count; `MIN <= count <= MAX`.
-    pub const fn get(self) -> u32 {
+    pub(crate) const fn get(self) -> u32 {
         self.0
     }
 }
@@ -125,15 +125,15 @@ pub struct Seconds(u32);
 
 impl Seconds {
     /// The longest time, in seconds: a year.
-    pub const MAX: u32 = 365 * 86_400;
+    pub(crate) const MAX: u32 = 365 * 86_400;
 
     /// A time known at compile time; zero becomes one second.
-    pub const fn new(seconds: u32) -> Self {
+    pub(crate) const fn new(seconds: u32) -> Self {
         Seconds(if seconds == 0 { 1 } else { seconds })
     }
 
     /// The time; never zero.
-    pub const fn duration(self) -> Duration {
+    pub(crate) const fn duration(self) -> Duration {
         Duration::from_secs(self.0 as u64)
     }
 }
@@ -156,14 +156,14 @@ impl Value for Seconds {
 pub struct PortNumber<const MIN: u16>(u16);
 
 /// The port of a peer: 1 to 65535.
-pub type Port = PortNumber<1>;
+pub(crate) type Port = PortNumber<1>;
 
 /// A port to listen on: 0 to 65535, where 0 lets the system choose a free one.
-pub type ListenPort = PortNumber<0>;
+pub(crate) type ListenPort = PortNumber<0>;
 
 impl<const MIN: u16> PortNumber<MIN> {
     /// A port known at compile time; brought into the range.
-    pub const fn new(port: u16) -> Self {
+    pub(crate) const fn new(port: u16) -> Self {
         PortNumber(if port < MIN { MIN } else { port })
     }
 

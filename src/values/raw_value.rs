@@ -6,7 +6,7 @@ use std::fmt;
 
 /// A value of any kind but a date.
 #[derive(Clone, PartialEq)]
-pub enum RawValue {
+pub(crate) enum RawValue {
     /// A string.
     Text(String),
     /// A number or a boolean, as text.
@@ -19,7 +19,7 @@ pub enum RawValue {
 
 impl RawValue {
     /// Its kind, in serde's words.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             RawValue::Text(_) => "string",
             RawValue::Scalar(_) => "number or boolean",

@@ -9,11 +9,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// One section or several of a kind.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Several<S>(Vec<S>);
+pub(crate) struct Several<S>(Vec<S>);
 
 impl<S> Several<S> {
     /// Each of them, with the path of its table below that of the kind: the place is part of it when there are several.
-    pub fn paths(&self, kind: &str) -> impl Iterator<Item = (String, &S)> {
+    pub(crate) fn paths(&self, kind: &str) -> impl Iterator<Item = (String, &S)> {
         let are_many = self.0.len() > 1;
         self.0.iter().enumerate().map(move |(at, section)| {
             (if are_many { format!("{kind}[{at}]") } else { kind.to_owned() }, section)

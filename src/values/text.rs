@@ -12,7 +12,7 @@ pub struct Text(String);
 
 impl Text {
     /// A string of ours.
-    pub fn new(text: &'static str) -> Self {
+    pub(crate) fn new(text: &'static str) -> Self {
         Text(text.to_owned())
     }
 
@@ -44,7 +44,7 @@ impl Label {
     const MAX: usize = 64;
 
     /// The string.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -68,7 +68,7 @@ pub struct FilePath(PathBuf);
 
 impl FilePath {
     /// A path of ours, or of the command line.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         FilePath(path.into())
     }
 }
@@ -96,11 +96,11 @@ impl Value for FilePath {
 
 /// A user or group: a name, or a number given as string or integer. Looked up where it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account(String);
+pub(crate) struct Account(String);
 
 impl Account {
     /// The name, or the number in digits.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -125,10 +125,10 @@ pub struct Secret(String);
 
 impl Secret {
     /// The secret the reference's package ships with, and what nobody may be exposed with.
-    pub const SHIPPED: &'static str = "changeme";
+    pub(crate) const SHIPPED: &'static str = "changeme";
 
     /// A secret read from somewhere else than the configuration.
-    pub fn new(secret: impl Into<String>) -> Self {
+    pub(crate) fn new(secret: impl Into<String>) -> Self {
         Secret(secret.into())
     }
 
@@ -143,7 +143,7 @@ impl Secret {
     }
 
     /// Whether it was never changed.
-    pub fn is_shipped(&self) -> bool {
+    pub(crate) fn is_shipped(&self) -> bool {
         self.0 == Secret::SHIPPED
     }
 }

@@ -9,23 +9,23 @@ use super::{FilePath, Host, KeyError, Text, Value, all, required};
 #[derive(Debug, Clone, Copy)]
 pub struct ServerTls<'a> {
     /// `tls-support`, when it was written.
-    pub support: Option<bool>,
+    pub(crate) support: Option<bool>,
     /// `tls-server-cert`: a certificate chain, PEM.
-    pub cert: &'a Option<FilePath>,
+    pub(crate) cert: &'a Option<FilePath>,
     /// `tls-server-key`: its private key, PEM.
-    pub key: &'a Option<FilePath>,
+    pub(crate) key: &'a Option<FilePath>,
     /// `tls-client-ca`: clients must show a certificate of one of these.
-    pub client_ca: Option<&'a FilePath>,
+    pub(crate) client_ca: Option<&'a FilePath>,
 }
 
 impl ServerTls<'_> {
     /// Whether connections are encrypted.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.support == Some(true)
     }
 
     /// How a listener is protected, in words that follow its address.
-    pub fn words(&self) -> &'static str {
+    pub(crate) fn words(&self) -> &'static str {
         match (self.is_on(), self.client_ca) {
             (false, _) => "",
             (true, None) => ", TLS",
@@ -38,7 +38,7 @@ impl ServerTls<'_> {
     /// # Errors
     /// TLS without certificate or key; files given, but nothing said about TLS, which would leave
     /// the port open in plain text.
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         if self.is_on() {
             return all([required("tls-server-cert", self.cert), required("tls-server-key", self.key)]);
         }
@@ -57,20 +57,20 @@ impl ServerTls<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct ClientTls<'a> {
     /// `tls-support`, when it was written.
-    pub support: Option<bool>,
+    pub(crate) support: Option<bool>,
     /// `tls-ca`: whose certificates the server may show.
-    pub ca: &'a Option<FilePath>,
+    pub(crate) ca: &'a Option<FilePath>,
     /// `tls-server-name`: the name in the server's certificate, when it is not `remote-address`.
-    pub server_name: &'a Option<Text>,
+    pub(crate) server_name: &'a Option<Text>,
     /// `tls-client-cert`: our own certificate chain, PEM.
-    pub cert: &'a Option<FilePath>,
+    pub(crate) cert: &'a Option<FilePath>,
     /// `tls-client-key`: its private key, PEM.
-    pub key: &'a Option<FilePath>,
+    pub(crate) key: &'a Option<FilePath>,
 }
 
 impl ClientTls<'_> {
     /// Whether the connection is encrypted.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.support == Some(true)
     }
 
@@ -78,7 +78,7 @@ impl ClientTls<'_> {
     ///
     /// # Errors
     /// A server name that is none; a certificate without key or the reverse; TLS keys given, but nothing said about TLS.
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         if self.is_on() {
             let name = self.server_name.as_ref();
             if name.is_some_and(|name| Host::from_text(name.as_str()).is_err()) {

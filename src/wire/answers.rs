@@ -20,20 +20,20 @@ use super::name::{self, NAME_MAX, Name};
 
 /// The content of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct AnswerSummary<'a> {
+pub(crate) struct AnswerSummary<'a> {
     /// Records of the answer section, as the header counts them.
-    pub count: u16,
+    pub(crate) count: u16,
     /// The address of the first record, if it is one of class IN.
-    pub address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     /// The first address or alias.
-    pub first: Option<FirstAnswer<'a>>,
+    pub(crate) first: Option<FirstAnswer<'a>>,
     /// The first extended DNS error.
-    pub ede: Option<u16>,
+    pub(crate) ede: Option<u16>,
 }
 
 /// The first answer that is an address or an alias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FirstAnswer<'a> {
+pub(crate) enum FirstAnswer<'a> {
     /// A or AAAA.
     Address(IpAddr),
     /// CNAME: the message, and where its name begins; see [`read_name`].
@@ -53,7 +53,7 @@ const OPTION_EDE: u16 = 15;
 impl<'a> AnswerSummary<'a> {
     /// Reads a response whose question section ends at `start`: as far as that may be worth something.
     #[inline]
-    pub fn parse(message: &'a [u8], start: usize) -> Self {
+    pub(crate) fn parse(message: &'a [u8], start: usize) -> Self {
         let mut answers = AnswerSummary::default();
         let _ = answers.read(message, start);
         answers
@@ -117,7 +117,7 @@ impl<'a> AnswerSummary<'a> {
     }
 
     /// The address if that is all the response says: one record.
-    pub fn only_address(&self) -> Option<IpAddr> {
+    pub(crate) fn only_address(&self) -> Option<IpAddr> {
         self.address.filter(|_| self.count == 1)
     }
 }
@@ -126,19 +126,19 @@ impl<'a> AnswerSummary<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerRecord<'a> {
     /// The message that it is in.
-    pub message: &'a [u8],
+    pub(crate) message: &'a [u8],
     /// Where its name begins in the message; see [`read_name`].
-    pub name_start: usize,
+    pub(crate) name_start: usize,
     /// Its type.
     pub rr_type: RrType,
     /// Its class.
-    pub class: Class,
+    pub(crate) class: Class,
     /// Seconds that it may be kept.
     pub ttl: u32,
     /// Its data.
     pub data: &'a [u8],
     /// Where the data begins in the message.
-    pub data_start: usize,
+    pub(crate) data_start: usize,
 }
 
 /// The sections after the questions.
@@ -150,9 +150,9 @@ pub struct Sections<'a> {
     /// Records of the answer section, as the header counts them.
     pub answer_count: u16,
     /// The same of the authority section.
-    pub authority_count: u16,
+    pub(crate) authority_count: u16,
     /// The same of the additional section.
-    pub additional_count: u16,
+    pub(crate) additional_count: u16,
 }
 
 impl<'a> Sections<'a> {
@@ -175,7 +175,7 @@ impl<'a> Sections<'a> {
     }
 
     /// The first OPT record of the additional section.
-    pub fn opt(&self) -> Option<AnswerRecord<'a>> {
+    pub(crate) fn opt(&self) -> Option<AnswerRecord<'a>> {
         let before = usize::from(self.answer_count) + usize::from(self.authority_count);
         let mut additional = self.records().take(before + usize::from(self.additional_count)).skip(before);
         additional.find(|record| record.rr_type == RrType::OPT)
@@ -202,12 +202,12 @@ impl<'a> AnswerRecord<'a> {
     }
 
     /// Its name, put together in `room`.
-    pub fn name<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
+    pub(crate) fn name<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
         read_name(self.message, self.name_start, room)
     }
 
     /// The address of A and AAAA, of whatever class.
-    pub fn address(&self) -> Option<IpAddr> {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         match self.rr_type {
             RrType::A => <[u8; 4]>::try_from(self.data).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
             RrType::AAAA => <[u8; 16]>::try_from(self.data).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
@@ -237,7 +237,7 @@ fn find_ede(options: &[u8]) -> Option<u16> {
 /// Reads the name at `start` of a message, which may be compressed, into `room`, in wire form. `None` if it is not a name.
 ///
 /// A pointer has to point before the part of the name that it ends, so that no chain of them comes back.
-pub fn read_name<'r>(message: &[u8], start: usize, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
+pub(crate) fn read_name<'r>(message: &[u8], start: usize, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
     let mut composer = Composer::new(room);
     let (mut at, mut limit) = (start, start);
     let mut pointers = 0;

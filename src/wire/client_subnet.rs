@@ -17,10 +17,10 @@ use super::dnstap::{Fields, LENGTH, tag};
 use super::name;
 
 /// Hides a prefix in place; it gets the family and the bits of the option, too.
-pub type HidePrefix<'h> = &'h dyn Fn(u16, u8, &mut [u8]);
+pub(crate) type HidePrefix<'h> = &'h dyn Fn(u16, u8, &mut [u8]);
 
 /// Hides the prefix of every client subnet option in the queries and responses of a frame.
-pub fn hide(frame: &mut [u8], hide: HidePrefix<'_>) {
+pub(crate) fn hide(frame: &mut [u8], hide: HidePrefix<'_>) {
     each_field(frame, &mut |tag, value| {
         if tag == tag::MESSAGE {
             each_field(value, &mut |tag, payload| {

@@ -66,21 +66,21 @@ fn policy<'a>(policy: &Policy<'a>) -> schema::Policy<'a> {
 
 /// A message that was made of a packet: what is known of every one of them, and nothing else.
 #[derive(Debug, Clone, Copy)]
-pub struct PacketMessage<'a> {
+pub(crate) struct PacketMessage<'a> {
     /// Of the sniffer.
-    pub identity: &'a [u8],
+    pub(crate) identity: &'a [u8],
     /// Who spoke to whom.
-    pub message_type: MessageType,
+    pub(crate) message_type: MessageType,
     /// How.
-    pub protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// Who asks.
-    pub query: (IpAddr, u16),
+    pub(crate) query: (IpAddr, u16),
     /// Who answers; of the same family.
-    pub response: (IpAddr, u16),
+    pub(crate) response: (IpAddr, u16),
     /// When, if that is known.
-    pub time: SentTime,
+    pub(crate) time: SentTime,
     /// The DNS message.
-    pub payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 /// Bytes before the payload in a message, at most: three numbers, two addresses, two ports, a time, and the payload's
@@ -91,7 +91,7 @@ impl PacketMessage<'_> {
     /// Writes the payload of a data frame to the front of `out` and returns its length; `None` when `out`
     /// is too short.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn compose(&self, out: &mut [u8]) -> Option<usize> {
+    pub(crate) fn compose(&self, out: &mut [u8]) -> Option<usize> {
         let mut head = [0; PACKET_HEAD_BYTES];
         let mut composer = Composer::new(&mut head);
         self.compose_head(&mut composer)?;

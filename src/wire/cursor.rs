@@ -17,13 +17,13 @@ const VARINT_BYTES: usize = 10;
 
 /// The rest of some bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 /// Why a varint could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VarintError {
+pub(crate) enum VarintError {
     /// The bytes end before it does.
     Truncated,
     /// Its tenth byte says that there is an eleventh.
@@ -33,31 +33,31 @@ pub enum VarintError {
 impl<'a> Cursor<'a> {
     /// A cursor before the first of `bytes`.
     #[inline]
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Cursor { rest: bytes }
     }
 
     /// The bytes not taken yet.
     #[inline]
-    pub fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// How many bytes have not been taken yet.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rest.len()
     }
 
     /// Whether everything has been taken.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next `count` bytes.
     #[inline]
-    pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(count)?;
         self.rest = rest;
         Some(taken)
@@ -65,13 +65,13 @@ impl<'a> Cursor<'a> {
 
     /// The next `count` bytes, of a count that may not even fit the memory of this machine.
     #[inline]
-    pub fn take_long(&mut self, count: u64) -> Option<&'a [u8]> {
+    pub(crate) fn take_long(&mut self, count: u64) -> Option<&'a [u8]> {
         self.take(usize::try_from(count).ok()?)
     }
 
     /// The next `N` bytes by value.
     #[inline]
-    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
         Some(*taken)
@@ -79,7 +79,7 @@ impl<'a> Cursor<'a> {
 
     /// One byte.
     #[inline]
-    pub fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         let (taken, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*taken)
@@ -87,19 +87,19 @@ impl<'a> Cursor<'a> {
 
     /// Two bytes, highest first.
     #[inline]
-    pub fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Four bytes, highest first.
     #[inline]
-    pub fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Four bytes, lowest first.
     #[inline]
-    pub fn u32_le(&mut self) -> Option<u32> {
+    pub(crate) fn u32_le(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
@@ -109,7 +109,7 @@ impl<'a> Cursor<'a> {
     ///
     /// [`VarintError`], after which the cursor stands nowhere in particular.
     #[inline(always)]
-    pub fn varint(&mut self) -> Result<u64, VarintError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, VarintError> {
         match self.rest {
             [byte @ ..0x80, rest @ ..] => {
                 self.rest = rest;
@@ -192,7 +192,7 @@ impl<'a> Composer<'a> {
     /// Writes all of `bytes`. When there is no room for them it is `None`, and so it stays for whatever
     /// is written after.
     #[inline]
-    pub fn put(&mut self, bytes: &[u8]) -> Option<()> {
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Option<()> {
         let (target, room) = core::mem::take(&mut self.room).split_at_mut_checked(bytes.len())?;
         target.copy_from_slice(bytes);
         self.room = room;

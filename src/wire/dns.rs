@@ -77,7 +77,7 @@ reasons! {
 }
 
 /// Bytes of the names of all flags, with a space after each.
-pub const FLAGS_TEXT_BYTES: usize = 7 * 3;
+pub(crate) const FLAGS_TEXT_BYTES: usize = 7 * 3;
 
 impl<'a> Summary<'a> {
     /// Reads what can be read of a DNS message.
@@ -219,13 +219,13 @@ impl Flags {
 
     /// The names of those that are set, from `QR` to `CD`.
     #[inline]
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMED.into_iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| name)
     }
 
     /// The names of those that are set, with one space between: the text, and its length in it.
     #[inline]
-    pub fn text(self) -> ([u8; FLAGS_TEXT_BYTES], usize) {
+    pub(crate) fn text(self) -> ([u8; FLAGS_TEXT_BYTES], usize) {
         let (mut text, mut used) = ([0; FLAGS_TEXT_BYTES], 0);
         for (bit, name) in Self::NAMED {
             // Written in any case, and overwritten by the next one if it is not set.
@@ -239,21 +239,15 @@ impl Flags {
         (text, used.saturating_sub(1))
     }
 
-    /// Whether the message says it is a response.
-    #[inline]
-    pub const fn is_response(self) -> bool {
-        self.0 & 0x8000 != 0
-    }
-
     /// The opcode that stands among the flags.
     #[inline]
-    pub const fn opcode(self) -> Opcode {
+    pub(crate) const fn opcode(self) -> Opcode {
         Opcode((self.0 >> 11) as u8 & 0x0f)
     }
 
     /// The lower four bits of the rcode, which stand among the flags.
     #[inline]
-    pub const fn rcode(self) -> Rcode {
+    pub(crate) const fn rcode(self) -> Rcode {
         Rcode(self.0 & 0x000f)
     }
 }

@@ -97,7 +97,7 @@ impl Policy<'_> {
 
     /// Whether it does something else to a message than let it pass.
     #[inline]
-    pub fn intervenes(self) -> bool {
+    pub(crate) fn intervenes(self) -> bool {
         self.action != Some(Self::PASS)
     }
 }
@@ -151,34 +151,34 @@ pub(super) mod tag {
         number << 3 | wire_type
     }
 
-    pub const IDENTITY: u32 = of(1, LENGTH);
-    pub const VERSION: u32 = of(2, LENGTH);
-    pub const EXTRA: u32 = of(3, LENGTH);
-    pub const MESSAGE: u32 = of(14, LENGTH);
-    pub const TYPE: u32 = of(15, VARINT);
+    pub(crate) const IDENTITY: u32 = of(1, LENGTH);
+    pub(crate) const VERSION: u32 = of(2, LENGTH);
+    pub(crate) const EXTRA: u32 = of(3, LENGTH);
+    pub(crate) const MESSAGE: u32 = of(14, LENGTH);
+    pub(crate) const TYPE: u32 = of(15, VARINT);
 
-    pub const MESSAGE_TYPE: u32 = of(1, VARINT);
-    pub const SOCKET_FAMILY: u32 = of(2, VARINT);
-    pub const SOCKET_PROTOCOL: u32 = of(3, VARINT);
-    pub const QUERY_ADDRESS: u32 = of(4, LENGTH);
-    pub const RESPONSE_ADDRESS: u32 = of(5, LENGTH);
-    pub const QUERY_PORT: u32 = of(6, VARINT);
-    pub const RESPONSE_PORT: u32 = of(7, VARINT);
-    pub const QUERY_TIME_SEC: u32 = of(8, VARINT);
-    pub const QUERY_TIME_NSEC: u32 = of(9, FIXED32);
-    pub const QUERY_MESSAGE: u32 = of(10, LENGTH);
-    pub const QUERY_ZONE: u32 = of(11, LENGTH);
-    pub const RESPONSE_TIME_SEC: u32 = of(12, VARINT);
-    pub const RESPONSE_TIME_NSEC: u32 = of(13, FIXED32);
-    pub const RESPONSE_MESSAGE: u32 = of(14, LENGTH);
-    pub const POLICY: u32 = of(15, LENGTH);
-    pub const HTTP_PROTOCOL: u32 = of(16, VARINT);
+    pub(crate) const MESSAGE_TYPE: u32 = of(1, VARINT);
+    pub(crate) const SOCKET_FAMILY: u32 = of(2, VARINT);
+    pub(crate) const SOCKET_PROTOCOL: u32 = of(3, VARINT);
+    pub(crate) const QUERY_ADDRESS: u32 = of(4, LENGTH);
+    pub(crate) const RESPONSE_ADDRESS: u32 = of(5, LENGTH);
+    pub(crate) const QUERY_PORT: u32 = of(6, VARINT);
+    pub(crate) const RESPONSE_PORT: u32 = of(7, VARINT);
+    pub(crate) const QUERY_TIME_SEC: u32 = of(8, VARINT);
+    pub(crate) const QUERY_TIME_NSEC: u32 = of(9, FIXED32);
+    pub(crate) const QUERY_MESSAGE: u32 = of(10, LENGTH);
+    pub(crate) const QUERY_ZONE: u32 = of(11, LENGTH);
+    pub(crate) const RESPONSE_TIME_SEC: u32 = of(12, VARINT);
+    pub(crate) const RESPONSE_TIME_NSEC: u32 = of(13, FIXED32);
+    pub(crate) const RESPONSE_MESSAGE: u32 = of(14, LENGTH);
+    pub(crate) const POLICY: u32 = of(15, LENGTH);
+    pub(crate) const HTTP_PROTOCOL: u32 = of(16, VARINT);
 
-    pub const POLICY_TYPE: u32 = of(1, LENGTH);
-    pub const POLICY_RULE: u32 = of(2, LENGTH);
-    pub const POLICY_ACTION: u32 = of(3, VARINT);
-    pub const POLICY_MATCH: u32 = of(4, VARINT);
-    pub const POLICY_VALUE: u32 = of(5, LENGTH);
+    pub(crate) const POLICY_TYPE: u32 = of(1, LENGTH);
+    pub(crate) const POLICY_RULE: u32 = of(2, LENGTH);
+    pub(crate) const POLICY_ACTION: u32 = of(3, VARINT);
+    pub(crate) const POLICY_MATCH: u32 = of(4, VARINT);
+    pub(crate) const POLICY_VALUE: u32 = of(5, LENGTH);
 }
 
 impl<'a> Dnstap<'a> {
@@ -384,13 +384,13 @@ impl<'a> Policy<'a> {
 
 impl SentTime {
     /// A time of both halves.
-    pub const fn new(seconds: u64, nanoseconds: u32) -> Self {
+    pub(crate) const fn new(seconds: u64, nanoseconds: u32) -> Self {
         SentTime { seconds: Some(seconds), nanoseconds: Some(nanoseconds) }
     }
 
     /// Seconds and nanoseconds, when there are seconds; nanoseconds that were not sent are 0.
     #[inline]
-    pub fn parts(self) -> Option<(u64, u32)> {
+    pub(crate) fn parts(self) -> Option<(u64, u32)> {
         self.seconds.map(|seconds| (seconds, self.nanoseconds.unwrap_or(0)))
     }
 }

@@ -25,7 +25,7 @@ const HTTP_METHODS: [&[u8; 4]; 9] =
 
 /// Tells which protocol begins with `first`, the first bytes of a connection: 6 or more are enough. `None`
 /// when it is Frame Streams, or nothing we know.
-pub fn recognise(first: &[u8]) -> Option<Foreign> {
+pub(crate) fn recognise(first: &[u8]) -> Option<Foreign> {
     let head: [u8; 4] = Cursor::new(first).array()?;
     if head.starts_with(&[0x16, 0x03]) {
         // ContentType handshake, ProtocolVersion 3.x (RFC 8446, 5.1).

@@ -23,8 +23,6 @@
 use super::cursor::Cursor;
 use crate::reasons::reasons;
 
-pub use super::foreign::{Foreign, recognise};
-
 /// The content type of dnstap.
 pub const CONTENT_TYPE: &[u8] = b"protobuf:dnstap.Dnstap";
 

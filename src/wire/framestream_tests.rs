@@ -165,7 +165,7 @@ fn no_data_before_start() {
     // Told at once, however long the frame would be; what came stays for the log to look at.
     let mut input = &b"GET / HTTP/1.1\r\n"[..];
     assert_eq!(Deframer::new(8).next(&mut input), Err(Violation::DataBeforeStart));
-    assert_eq!(recognise(input), Some(Foreign::Http));
+    assert_eq!(super::super::foreign::recognise(input), Some(super::super::foreign::Foreign::Http));
 }
 
 /// A control frame of this length and payload.

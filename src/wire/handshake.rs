@@ -18,15 +18,15 @@
 use super::framestream::{CONTENT_TYPE, ControlFrame, ControlKind, Unit, Violation};
 
 /// The sender's first frame when it is bidirectional.
-pub const READY: &[u8] = &with_content_type(ControlKind::Ready);
+pub(crate) const READY: &[u8] = &with_content_type(ControlKind::Ready);
 /// The receiver's answer to [`READY`].
-pub const ACCEPT: &[u8] = &with_content_type(ControlKind::Accept);
+pub(crate) const ACCEPT: &[u8] = &with_content_type(ControlKind::Accept);
 /// The frame before data.
-pub const START: &[u8] = &with_content_type(ControlKind::Start);
+pub(crate) const START: &[u8] = &with_content_type(ControlKind::Start);
 /// The frame after data.
-pub const STOP: &[u8] = &bare(ControlKind::Stop);
+pub(crate) const STOP: &[u8] = &bare(ControlKind::Stop);
 /// The receiver's answer to [`STOP`].
-pub const FINISH: &[u8] = &bare(ControlKind::Finish);
+pub(crate) const FINISH: &[u8] = &bare(ControlKind::Finish);
 
 /// The receiving side of a stream: a listener's, a dialled server's, or a file's.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,7 @@ impl ReceiverHandshake {
 
     /// The receiver of a file, which may have several streams one after the other: `cat a b`, and what writers append that
     /// begin a new stream at each start. One whose writer was killed has no STOP, so START may come among the data, too.
-    pub fn of_file() -> Self {
+    pub(crate) fn of_file() -> Self {
         ReceiverHandshake { is_file: true, ..Self::default() }
     }
 
@@ -138,7 +138,7 @@ impl ReceiverHandshake {
 /// The sending side of a bidirectional stream up to its first data frame. It begins with [`READY`]; at the end its
 /// caller sends [`STOP`] and reads what comes, which need not be understood.
 #[derive(Debug, Clone, Default)]
-pub struct SenderHandshake {
+pub(crate) struct SenderHandshake {
     state: SenderState,
 }
 
@@ -154,7 +154,7 @@ enum SenderState {
 
 /// The next step of a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SenderStep {
+pub(crate) enum SenderStep {
     /// Send these bytes, [`START`], and then data.
     Start(&'static [u8]),
     /// Go on.
@@ -163,7 +163,7 @@ pub enum SenderStep {
 
 impl SenderHandshake {
     /// A sender that is about to send [`READY`].
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -172,7 +172,7 @@ impl SenderHandshake {
     /// # Errors
     ///
     /// A [`Violation`] when it must not come now, or accepts other content types than ours.
-    pub fn on(&mut self, unit: Unit<'_>) -> Result<SenderStep, Violation> {
+    pub(crate) fn on(&mut self, unit: Unit<'_>) -> Result<SenderStep, Violation> {
         let Unit::Control(control) = unit else { return Err(Violation::ControlOrder) };
         match (self.state, control.kind) {
             (SenderState::WaitAccept, ControlKind::Accept) => {
@@ -186,7 +186,7 @@ impl SenderHandshake {
     }
 
     /// Whether data may be sent.
-    pub fn is_started(&self) -> bool {
+    pub(crate) fn is_started(&self) -> bool {
         self.state == SenderState::Data
     }
 }

@@ -44,17 +44,17 @@ impl Name<'_> {
 
     /// The [`label_end`] of the last label.
     #[inline]
-    pub fn last_label_end(&self) -> u64 {
+    pub(crate) fn last_label_end(&self) -> u64 {
         let labels = self.octets().split_last().map_or(&[][..], |(_, labels)| labels);
         label_end_after(labels, self.last_label().len())
     }
 }
 
 /// Bytes in a [`label_end`].
-pub const END_BYTES: usize = 8;
+pub(crate) const END_BYTES: usize = 8;
 
 /// The last eight bytes of a label as a number, the last one highest; of a shorter label all of it.
-pub const fn label_end(label: &[u8]) -> u64 {
+pub(crate) const fn label_end(label: &[u8]) -> u64 {
     let (mut end, mut rest, mut bytes) = (0, label, 0);
     while let Some((&byte, before)) = rest.split_last()
         && bytes < END_BYTES
@@ -67,7 +67,7 @@ pub const fn label_end(label: &[u8]) -> u64 {
 
 /// The [`label_end`] of a label of that length, at the end of some bytes.
 #[inline]
-pub fn label_end_after(bytes: &[u8], length: usize) -> u64 {
+pub(crate) fn label_end_after(bytes: &[u8], length: usize) -> u64 {
     match bytes.last_chunk() {
         // What is before a short label is shifted out, which is quicker than a copy of variable length.
         Some(end) if length > 0 => u64::from_le_bytes(*end) >> (8 * (END_BYTES - length.min(END_BYTES))),
@@ -82,7 +82,7 @@ pub fn label_end_after(bytes: &[u8], length: usize) -> u64 {
 /// set, the other is not and the byte is ASCII, the top bit shifted by two is 0x20, the bit of lower case.
 /// `G` (0x47): 0x47 + 0x3f = 0x86, 0x47 + 0x25 = 0x6c, so 0x80 >> 2 is added: 0x67, `g`.
 #[inline]
-pub const fn fold_case(bytes: u64) -> u64 {
+pub(crate) const fn fold_case(bytes: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let rest = bytes & (0x7f * EACH);
     let from_a = rest + (0x80 - b'A' as u64) * EACH;

@@ -14,12 +14,12 @@ use super::iana::{Class, RrType};
 use super::name::{self, NAME_MAX, Name};
 
 /// Bytes of such a message at most.
-pub const HIDDEN_MESSAGE_BYTES: usize =
+pub(crate) const HIDDEN_MESSAGE_BYTES: usize =
     HEADER_BYTES + NAME_MAX + 4 + ADDRESSES_KEPT * 28 + 11 + ERRORS_KEPT * 6 + 24;
 
 /// Writes the message with another name in its question to the front of `out`, and returns the length; `None` for the name is a
 /// message without a question that could be read.
-pub fn compose(message: &[u8], name: Option<Name<'_>>, out: &mut [u8; HIDDEN_MESSAGE_BYTES]) -> usize {
+pub(crate) fn compose(message: &[u8], name: Option<Name<'_>>, out: &mut [u8; HIDDEN_MESSAGE_BYTES]) -> usize {
     let Some((header, body)) = message.split_first_chunk::<HEADER_BYTES>() else {
         // Not even a header: there is no name in it.
         let length = message.len().min(HEADER_BYTES);

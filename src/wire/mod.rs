@@ -22,7 +22,7 @@
 //! * [`iana`]: numbers and their names
 
 pub mod cursor;
-pub mod foreign;
+pub(crate) mod foreign;
 pub mod framestream;
 pub mod handshake;
 pub mod iana;
@@ -30,9 +30,9 @@ pub mod text;
 
 pub mod name;
 
-pub mod hash;
+pub(crate) mod hash;
 
-pub mod registered_domain;
+pub(crate) mod registered_domain;
 
 pub mod answers;
 pub mod dns;
@@ -46,7 +46,7 @@ pub mod rdata;
 #[rustfmt::skip]
 mod generated;
 
-pub mod client_subnet;
+pub(crate) mod client_subnet;
 pub mod compose;
-pub mod hidden_name;
-pub mod segment;
+pub(crate) mod hidden_name;
+pub(crate) mod segment;

@@ -56,7 +56,7 @@ reasons! {
 
 impl<'a> Name<'a> {
     /// The root: no labels.
-    pub const ROOT: Name<'static> = Name { bytes: &[0], last: 0 };
+    pub(crate) const ROOT: Name<'static> = Name { bytes: &[0], last: 0 };
 
     /// Reads the name at the front of `bytes`, and returns it with what is after it.
     ///
@@ -123,7 +123,7 @@ impl<'a> Name<'a> {
     /// there are labels means that they are our dots and nothing else. 255 fits the counter.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn write_plain_text(&self, out: &mut [u8]) -> Option<usize> {
+    pub(crate) fn write_plain_text(&self, out: &mut [u8]) -> Option<usize> {
         let (_, tail) = self.bytes.split_first()?;
         let (text, _) = out.split_at_mut_checked(tail.len())?;
         text.copy_from_slice(tail);

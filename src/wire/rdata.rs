@@ -40,7 +40,7 @@ impl NameForm {
     /// # Errors
     ///
     /// No room.
-    pub fn write(self, name: &Name<'_>, out: &mut dyn Write) -> fmt::Result {
+    pub(crate) fn write(self, name: &Name<'_>, out: &mut dyn Write) -> fmt::Result {
         let mut room = [0; TEXT_MAX];
         let length = name.write_text(&mut room).ok_or(fmt::Error)?;
         let text = core::str::from_utf8(room.get(..length).unwrap_or_default()).map_err(|_| fmt::Error)?;
@@ -82,7 +82,7 @@ pub fn write_unknown(record: &AnswerRecord<'_>, out: &mut dyn Write) -> fmt::Res
 /// # Errors
 ///
 /// No room.
-pub fn write_hex(bytes: &[u8], out: &mut dyn Write) -> fmt::Result {
+pub(crate) fn write_hex(bytes: &[u8], out: &mut dyn Write) -> fmt::Result {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |half: u8| char::from(DIGITS.get(usize::from(half)).copied().unwrap_or(b'0'));
     bytes.iter().try_for_each(|byte| {

@@ -42,7 +42,7 @@ const CLOUDS: &[(&[u8], &[u8])] = &[
 
 /// The registered domain of a name, and the number of labels below it; `None` for a name that is in none.
 #[cfg_attr(for_size, optimize(speed))]
-pub fn registered_domain<'a>(name: &Name<'a>) -> Option<(Name<'a>, usize)> {
+pub(crate) fn registered_domain<'a>(name: &Name<'a>) -> Option<(Name<'a>, usize)> {
     let bytes = name.octets();
     let mut starts: heapless::Vec<u8, LABELS_MAX> = heapless::Vec::new();
     let mut start = 0;

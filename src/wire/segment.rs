@@ -10,9 +10,9 @@
 //! A segment without its end, with a block whose check fails, or of another version is none: nothing of it is taken.
 
 /// The beginning of each segment.
-pub const MAGIC: [u8; 10] = *b"dnstapdH\x01\0";
+pub(crate) const MAGIC: [u8; 10] = *b"dnstapdH\x01\0";
 /// The end.
-pub const END: [u8; 4] = [0; 4];
+pub(crate) const END: [u8; 4] = [0; 4];
 /// Kinds of entries.
 pub(crate) const SLOT: u8 = 1;
 pub(crate) const DEVICE: u8 = 2;
@@ -24,7 +24,7 @@ const ENTRY_BYTES: usize = 1 << 10;
 
 /// Entries of a block.
 #[derive(Debug)]
-pub struct Output<'b> {
+pub(crate) struct Output<'b> {
     bytes: &'b mut Vec<u8>,
     /// `bytes` has no more than this.
     most: usize,
@@ -32,7 +32,7 @@ pub struct Output<'b> {
 
 impl<'b> Output<'b> {
     /// Begins a block of at most that many bytes.
-    pub fn begin(bytes: &'b mut Vec<u8>, most: usize) -> Self {
+    pub(crate) fn begin(bytes: &'b mut Vec<u8>, most: usize) -> Self {
         bytes.clear();
         bytes.extend_from_slice(&END);
         let most = most.min(bytes.capacity());
@@ -40,12 +40,12 @@ impl<'b> Output<'b> {
     }
 
     /// Whether there is room for one more entry and the check.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.bytes.len() + ENTRY_BYTES + 4 <= self.most
     }
 
     /// Ends the block; `false` if there is nothing in it.
-    pub fn end(self) -> bool {
+    pub(crate) fn end(self) -> bool {
         let Some((head, entries)) = self.bytes.split_first_chunk_mut::<4>() else { return false };
         if entries.is_empty() {
             return false;
@@ -84,7 +84,7 @@ impl<'b> Output<'b> {
 
 /// A segment that is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Input<'i> {
+pub(crate) struct Input<'i> {
     whole: &'i [u8],
     at: usize,
 }
@@ -148,12 +148,16 @@ impl<'i> Input<'i> {
 }
 
 /// Whether bytes are a whole segment: every block is there and as it was written.
-pub fn is_whole(bytes: &[u8]) -> bool {
+#[cfg(test)]
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
     blocks(bytes).is_some()
 }
 
 /// Hands over each entry, with its kind read. `None` if one is broken.
-pub fn entries<'i>(bytes: &'i [u8], mut take: impl FnMut(u8, &mut Input<'i>) -> Option<()>) -> Option<()> {
+pub(crate) fn entries<'i>(
+    bytes: &'i [u8],
+    mut take: impl FnMut(u8, &mut Input<'i>) -> Option<()>,
+) -> Option<()> {
     let mut at = MAGIC.len();
     for _ in 0..blocks(bytes)? {
         let length = u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize;

@@ -34,19 +34,19 @@ pub fn write_label_text(raw: &[u8], out: &mut [u8]) -> Option<usize> {
 
 /// Whether all bytes are their own text. All are looked at, without a branch each: eight or more at a time.
 #[inline]
-pub fn is_plain_text(raw: &[u8]) -> bool {
+pub(crate) fn is_plain_text(raw: &[u8]) -> bool {
     raw.iter().fold(true, |plain, byte| plain & is_plain(*byte))
 }
 
 /// Whether a byte is its own text: printable ASCII but for the backslash and the double quote.
 #[inline]
-pub const fn is_plain(byte: u8) -> bool {
+pub(crate) const fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && byte != b'\\' && byte != b'"'
 }
 
 /// The backslash and three digits that stand for a byte.
 #[inline]
-pub const fn escape(byte: u8) -> [u8; 4] {
+pub(crate) const fn escape(byte: u8) -> [u8; 4] {
     [b'\\', b'0' + byte / 100, b'0' + byte / 10 % 10, b'0' + byte % 10]
 }
 

@@ -22,7 +22,7 @@ impl Log {
     /// Ends the exchange of a query. `None` if it is not pending any more: it was too old, or had to go.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn complete(
+    pub(crate) fn complete(
         &mut self,
         handle: Handle,
         outcome: &Outcome,
@@ -34,12 +34,12 @@ impl Log {
 
     /// Whether an exchange still waits for its response.
     #[inline]
-    pub fn is_pending(&self, handle: Handle) -> bool {
+    pub(crate) fn is_pending(&self, handle: Handle) -> bool {
         self.outcome_of(handle).is_some_and(|outcome| outcome.status == Status::Pending)
     }
 
     /// Gives up the exchange of a query that pairing forgot.
-    pub fn forget(&mut self, handle: Handle) {
+    pub(crate) fn forget(&mut self, handle: Handle) {
         self.end_without_response(handle, Status::Unknown);
     }
 
@@ -157,7 +157,7 @@ impl Log {
 
     /// Ends the queries that have waited for 60 s of their stream's time; `now` is that of the monotonic clock in
     /// milliseconds. Hands over the place of the stream of each.
-    pub fn expire(&mut self, now: u64, mut unanswered: impl FnMut(u16)) {
+    pub(crate) fn expire(&mut self, now: u64, mut unanswered: impl FnMut(u16)) {
         let mut sequence = self.oldest;
         loop {
             let page = self.order_of(sequence).and_then(|number| self.pages.get(usize::from(number)));
@@ -201,12 +201,12 @@ impl Log {
     }
 
     /// Exchanges that were over before now, ever.
-    pub fn over(&self) -> u64 {
+    pub(crate) fn over(&self) -> u64 {
         self.over
     }
 
     /// The `number`th exchange that was over; `None` if it was too long ago.
-    pub fn over_at(&self, number: u64) -> Option<LogRecord<'_>> {
+    pub(crate) fn over_at(&self, number: u64) -> Option<LogRecord<'_>> {
         let age = self.over.checked_sub(number)?;
         let length = self.done.len() as u64;
         if age == 0 || age > length {
@@ -216,17 +216,17 @@ impl Log {
     }
 
     /// The number of the oldest exchange that is kept in the order in which they were over.
-    pub fn over_oldest(&self) -> u64 {
+    pub(crate) fn over_oldest(&self) -> u64 {
         self.over.saturating_sub(self.done.len() as u64).max(self.over_first)
     }
 
     /// Exchanges that were over before everything was forgotten.
-    pub fn over_first(&self) -> u64 {
+    pub(crate) fn over_first(&self) -> u64 {
         self.over_first
     }
 
     /// A number that tells this run of the program from others.
-    pub fn run(&self) -> u16 {
+    pub(crate) fn run(&self) -> u16 {
         self.run
     }
 

@@ -9,36 +9,36 @@ use crate::wire::name::{Name, TEXT_MAX};
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// The most values of one kind in a filter.
-pub const FILTER_VALUES: usize = 16;
+pub(crate) const FILTER_VALUES: usize = 16;
 
 /// The conditions of a search. Empty lists want everything; of a list, any value will do.
 #[derive(Clone, Debug, Default)]
-pub struct LogFilter<'f> {
+pub(crate) struct LogFilter<'f> {
     /// Names as text, in lower case and without final dot; `*` is any run of characters.
-    pub names: heapless::Vec<&'f [u8], FILTER_VALUES>,
+    pub(crate) names: heapless::Vec<&'f [u8], FILTER_VALUES>,
     /// Types of questions.
-    pub types: heapless::Vec<RrType, FILTER_VALUES>,
+    pub(crate) types: heapless::Vec<RrType, FILTER_VALUES>,
     /// Rcodes.
-    pub rcodes: heapless::Vec<Rcode, FILTER_VALUES>,
+    pub(crate) rcodes: heapless::Vec<Rcode, FILTER_VALUES>,
     /// Sides, or sides and directions.
-    pub messages: heapless::Vec<MessageTerm, FILTER_VALUES>,
+    pub(crate) messages: heapless::Vec<MessageTerm, FILTER_VALUES>,
     /// Identities as people read them.
-    pub identities: heapless::Vec<&'f [u8], FILTER_VALUES>,
+    pub(crate) identities: heapless::Vec<&'f [u8], FILTER_VALUES>,
     /// Statuses.
-    pub statuses: heapless::Vec<Status, FILTER_VALUES>,
+    pub(crate) statuses: heapless::Vec<Status, FILTER_VALUES>,
     /// Transports.
-    pub protocols: heapless::Vec<Protocol, FILTER_VALUES>,
+    pub(crate) protocols: heapless::Vec<Protocol, FILTER_VALUES>,
     /// The least latency in microseconds.
-    pub min_latency: Option<u64>,
+    pub(crate) min_latency: Option<u64>,
     /// Milliseconds since 1970: not before.
-    pub since: Option<i64>,
+    pub(crate) since: Option<i64>,
     /// Milliseconds since 1970: not after.
-    pub until: Option<i64>,
+    pub(crate) until: Option<i64>,
 }
 
 /// A side, such as CLIENT, or a side and direction, such as CLIENT_RESPONSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageTerm {
+pub(crate) enum MessageTerm {
     /// Both directions of a side.
     Kind(u32),
     /// One.
@@ -47,7 +47,7 @@ pub enum MessageTerm {
 
 impl MessageTerm {
     /// Reads `CLIENT` or `CLIENT_RESPONSE`, in any case.
-    pub fn parse(text: &str) -> Option<MessageTerm> {
+    pub(crate) fn parse(text: &str) -> Option<MessageTerm> {
         let side = |message: &&MessageType| {
             let name = message.mnemonic().and_then(|name| name.strip_suffix("_QUERY"));
             name.is_some_and(|name| name.eq_ignore_ascii_case(text))
@@ -109,7 +109,7 @@ impl LogFilter<'_> {
     }
 
     /// Whether it wants a record, by all but the client. Searches come to the same result by shorter ways.
-    pub fn wants(&self, record: &LogRecord<'_>) -> bool {
+    pub(crate) fn wants(&self, record: &LogRecord<'_>) -> bool {
         let shape = Shape {
             stream: record.stream,
             identity: record.identity,

@@ -31,10 +31,10 @@ mod saved;
 mod shape;
 mod store;
 
-pub use filter::{FILTER_VALUES, LogFilter, MessageTerm};
-pub use read::{LogRecord, Position, SearchProgress};
-pub use record::{LatencyClass, Outcome, Status};
-pub use saved::{ExchangeReader, ExchangeWriter};
+pub(crate) use filter::{FILTER_VALUES, LogFilter, MessageTerm};
+pub(crate) use read::{LogRecord, Position, SearchProgress};
+pub(crate) use record::{LatencyClass, Outcome, Status};
+pub(crate) use saved::{ExchangeReader, ExchangeWriter};
 
 use core::net::IpAddr;
 
@@ -49,7 +49,7 @@ use store::{NoPage, REFERENCE_BITS, Store};
 
 /// The log.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     store: Store,
     page_bytes: usize,
     /// Bytes of a record.
@@ -83,40 +83,40 @@ pub struct Log {
 
 /// An addition to the log: a query, or a response whose query is not in the log.
 #[derive(Clone, Copy, Debug)]
-pub struct Exchange<'a> {
+pub(crate) struct Exchange<'a> {
     /// Time of the query, else that of the response.
-    pub time: Option<Time>,
+    pub(crate) time: Option<Time>,
     /// First bytes of the sender's identity; empty if it sent none.
-    pub identity: &'a [u8],
+    pub(crate) identity: &'a [u8],
     /// Place of the stream, which has a clock of its own.
-    pub stream: u16,
+    pub(crate) stream: u16,
     /// The query address.
-    pub client: Option<IpAddr>,
+    pub(crate) client: Option<IpAddr>,
     /// A seeded hash of it.
-    pub client_hash: u64,
+    pub(crate) client_hash: u64,
     /// The first question.
-    pub name: Option<Name<'a>>,
+    pub(crate) name: Option<Name<'a>>,
     /// A seeded hash of the name in lower case.
-    pub name_hash: u64,
+    pub(crate) name_hash: u64,
     /// Type of the first question.
-    pub qtype: Option<RrType>,
+    pub(crate) qtype: Option<RrType>,
     /// Side and direction.
-    pub message: MessageType,
+    pub(crate) message: MessageType,
     /// Address family.
-    pub family: Option<Family>,
+    pub(crate) family: Option<Family>,
     /// Transport.
-    pub protocol: Option<Protocol>,
+    pub(crate) protocol: Option<Protocol>,
     /// How it stands.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// From query to response.
-    pub latency: LatencyClass,
+    pub(crate) latency: LatencyClass,
     /// The first answer; kept if the log was made to keep answers.
-    pub answer: LoggedAnswer<'a>,
+    pub(crate) answer: LoggedAnswer<'a>,
 }
 
 /// The first address or alias in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum LoggedAnswer<'a> {
+pub(crate) enum LoggedAnswer<'a> {
     /// Neither.
     #[default]
     None,
@@ -128,7 +128,7 @@ pub enum LoggedAnswer<'a> {
 
 /// A record of the log, as long as it is there: the page in the upper bits, the word in it in the lower ten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Handle(u32);
+pub(crate) struct Handle(u32);
 
 impl From<ExchangeHandle> for Handle {
     fn from(handle: ExchangeHandle) -> Self {
@@ -155,7 +155,7 @@ const WORDS_PER_EXCHANGE: usize = 3;
 /// A query older than this has no response: the time that pairing waits.
 const PATIENCE_MS: i64 = 60_000;
 /// The least memory of a log.
-pub const LOG_BYTES_MIN: usize = 32 << 10;
+pub(crate) const LOG_BYTES_MIN: usize = 32 << 10;
 
 /// A page of records.
 #[derive(Clone, Copy, Debug, Default)]
@@ -210,7 +210,7 @@ struct StreamClock {
 
 impl Log {
     /// A log in that many bytes, with answers or not, for messages of that many streams.
-    pub fn new(bytes: usize, answers: bool, streams: usize) -> Self {
+    pub(crate) fn new(bytes: usize, answers: bool, streams: usize) -> Self {
         let plan = LogPlan::of(bytes);
         let mut log = Log {
             store: Store::new(plan.pages, plan.page_bytes, REFERENCE_BITS - u32::from(answers)),
@@ -246,13 +246,13 @@ impl Log {
     }
 
     /// Bytes that a log of that many bytes takes: these, and clocks.
-    pub const fn cost(bytes: usize, streams: usize) -> usize {
+    pub(crate) const fn cost(bytes: usize, streams: usize) -> usize {
         let bytes = if bytes < LOG_BYTES_MIN { LOG_BYTES_MIN } else { bytes };
         bytes + streams * size_of::<StreamClock>()
     }
 
     /// Forgets all exchanges. Handles of before are no longer found.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         let next = self.open.sequence.wrapping_add(1);
         self.store.clear();
         self.records = 0;
@@ -265,18 +265,18 @@ impl Log {
     }
 
     /// Exchanges in the log.
-    pub fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.records
     }
 
     /// Exchanges that had to go.
-    pub fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
 
     /// Notes the time of a message of a stream, which came at `now` in milliseconds of the monotonic clock.
     #[inline]
-    pub fn note_time(&mut self, stream: u16, time: Option<Time>, now: u64) {
+    pub(crate) fn note_time(&mut self, stream: u16, time: Option<Time>, now: u64) {
         let last = self.clocks.len() - 1;
         let Some(clock) = self.clocks.get_mut(usize::from(stream).min(last)) else { return };
         if let Some(time) = time.map(milliseconds) {
@@ -290,7 +290,7 @@ impl Log {
     /// Adds an exchange.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub fn append(&mut self, exchange: &Exchange<'_>) -> Handle {
+    pub(crate) fn append(&mut self, exchange: &Exchange<'_>) -> Handle {
         loop {
             match self.try_append(exchange) {
                 Ok(handle) => return handle,
@@ -386,12 +386,12 @@ impl Log {
 
     /// Whether first answers are kept.
     #[inline]
-    pub fn keeps_answers(&self) -> bool {
+    pub(crate) fn keeps_answers(&self) -> bool {
         self.stride > WORD_BYTES
     }
 
     /// Lets go what is older, page by page; `time` is in milliseconds since 1970.
-    pub fn drop_before(&mut self, time: i64) {
+    pub(crate) fn drop_before(&mut self, time: i64) {
         while self.oldest != self.open.sequence {
             let page = self.order_of(self.oldest).and_then(|number| self.pages.get(usize::from(number)));
             if page.is_none_or(|page| page.most >= time) {
@@ -460,7 +460,7 @@ fn milliseconds(time: Time) -> i64 {
 }
 
 /// The time of some milliseconds since 1970.
-pub fn time_of(milliseconds: i64) -> Option<Time> {
+pub(crate) fn time_of(milliseconds: i64) -> Option<Time> {
     let milliseconds = u64::try_from(milliseconds).ok()?;
     Time::new(milliseconds / 1_000, (milliseconds % 1_000) as u32 * 1_000_000)
 }

@@ -10,17 +10,17 @@ use crate::wire::name::Name;
 
 impl Log {
     /// Counts pairs from now on.
-    pub fn reset_pairs(&mut self) {
+    pub(crate) fn reset_pairs(&mut self) {
         self.pairs_since = self.end();
     }
 
     /// The place from which on pairs are counted.
-    pub fn pairs_since(&self) -> Position {
+    pub(crate) fn pairs_since(&self) -> Position {
         self.pairs_since
     }
 
     /// The record after a place; `None` if it has gone.
-    pub fn record_at(&self, position: Position) -> Option<LogRecord<'_>> {
+    pub(crate) fn record_at(&self, position: Position) -> Option<LogRecord<'_>> {
         let (page, word) = position.parts();
         let number = self.order_of(page)?;
         let is_record = |at: &u16| {
@@ -32,7 +32,7 @@ impl Log {
     }
 
     /// A seeded hash of a name, upper and lower case alike.
-    pub fn hash_name(&self, name: Name<'_>) -> u64 {
+    pub(crate) fn hash_name(&self, name: Name<'_>) -> u64 {
         let mut room = [0; STRING_MAX];
         let length = copy(name.octets(), &mut room).len();
         let octets = room.get_mut(..length).unwrap_or_default();
@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// A seeded hash of an address.
-    pub fn hash_client(&self, client: IpAddr) -> u64 {
+    pub(crate) fn hash_client(&self, client: IpAddr) -> u64 {
         self.hasher.hash_one(client)
     }
 }

@@ -19,38 +19,38 @@ use crate::wire::name::Name;
 
 /// An exchange as it is in the log.
 #[derive(Clone, Copy, Debug)]
-pub struct LogRecord<'a> {
+pub(crate) struct LogRecord<'a> {
     /// Where it is.
-    pub position: Position,
+    pub(crate) position: Position,
     /// Milliseconds since 1970.
-    pub time: Option<i64>,
+    pub(crate) time: Option<i64>,
     /// First bytes of the sender's identity; empty if it sent none.
-    pub identity: &'a [u8],
+    pub(crate) identity: &'a [u8],
     /// Place of the stream.
-    pub stream: u16,
+    pub(crate) stream: u16,
     /// The query address.
-    pub client: Option<IpAddr>,
+    pub(crate) client: Option<IpAddr>,
     /// The first question.
-    pub name: Option<Name<'a>>,
+    pub(crate) name: Option<Name<'a>>,
     /// Its type.
-    pub qtype: Option<RrType>,
+    pub(crate) qtype: Option<RrType>,
     /// Side and direction of the message that the exchange began with.
-    pub query_message: MessageType,
+    pub(crate) query_message: MessageType,
     /// Address family.
-    pub family: Option<Family>,
+    pub(crate) family: Option<Family>,
     /// Transport.
-    pub protocol: Option<Protocol>,
+    pub(crate) protocol: Option<Protocol>,
     /// How it ended.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// From query to response.
-    pub latency: LatencyClass,
+    pub(crate) latency: LatencyClass,
     /// The first answer.
-    pub answer: LoggedAnswer<'a>,
+    pub(crate) answer: LoggedAnswer<'a>,
 }
 
 impl LogRecord<'_> {
     /// Side and direction: those of the response if there is one, which is the query's plus 1.
-    pub fn message(&self) -> MessageType {
+    pub(crate) fn message(&self) -> MessageType {
         message(self.query_message, self.outcome.responded)
     }
 }
@@ -61,14 +61,14 @@ pub(super) fn message(query: MessageType, responded: bool) -> MessageType {
 
 /// A place between two records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
+pub(crate) struct Position {
     page: u32,
     word: u16,
 }
 
 impl Position {
     /// After the newest record.
-    pub const NEWEST: Position = Position { page: u32::MAX, word: u16::MAX };
+    pub(crate) const NEWEST: Position = Position { page: u32::MAX, word: u16::MAX };
 
     /// The place before a word of a page.
     pub(crate) fn at(page: u32, word: u16) -> Position {
@@ -81,19 +81,19 @@ impl Position {
     }
 
     /// The position as a number, larger for newer ones.
-    pub fn to_number(self) -> u64 {
+    pub(crate) fn to_number(self) -> u64 {
         u64::from(self.page) << 16 | u64::from(self.word)
     }
 
     /// The position of a number.
-    pub fn of_number(number: u64) -> Option<Position> {
+    pub(crate) fn of_number(number: u64) -> Option<Position> {
         Some(Position { page: u32::try_from(number >> 16).ok()?, word: number as u16 })
     }
 }
 
 /// How far a step of a search came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchProgress {
+pub(crate) enum SearchProgress {
     /// There are older records.
     More,
     /// All were looked at.
@@ -119,7 +119,7 @@ impl Log {
     /// older ones. The budget counts records; a thousand take 5 to 50 microseconds of a PC. The position is where to go on.
     ///
     /// `client` says whether an address is wanted.
-    pub fn search(
+    pub(crate) fn search(
         &self,
         position: &mut Position,
         filter: &LogFilter<'_>,

@@ -21,7 +21,7 @@ use crate::time::Latency;
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub(crate) enum Status {
     /// Its response may still come.
     Pending,
     /// NOERROR.
@@ -40,7 +40,7 @@ pub enum Status {
 
 impl Status {
     /// All there are, by number.
-    pub const ALL: [Status; 7] = [
+    pub(crate) const ALL: [Status; 7] = [
         Status::Pending,
         Status::Answered,
         Status::Blocked,
@@ -51,7 +51,7 @@ impl Status {
     ];
 
     /// The name in the API.
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Status::Pending => "pending",
             Status::Answered => "answered",
@@ -64,12 +64,12 @@ impl Status {
     }
 
     /// The status of that name, in any case.
-    pub fn parse(name: &str) -> Option<Status> {
+    pub(crate) fn parse(name: &str) -> Option<Status> {
         Status::ALL.into_iter().find(|status| status.label().eq_ignore_ascii_case(name))
     }
 
     /// The status of a response with that rcode, which is not blocked.
-    pub const fn of_rcode(rcode: Option<u16>) -> Status {
+    pub(crate) const fn of_rcode(rcode: Option<u16>) -> Status {
         match rcode {
             None | Some(0) => Status::Answered,
             Some(3) => Status::Nxdomain,
@@ -80,15 +80,15 @@ impl Status {
 
 /// The facts about an exchange once it is over, or as long as it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// How it ended.
-    pub status: Status,
+    pub(crate) status: Status,
     /// The rcode: the response's, else the query's; `None` if the payload was left out.
-    pub rcode: Option<u16>,
+    pub(crate) rcode: Option<u16>,
     /// The first extended DNS error; `None` if there is none.
-    pub ede: Option<u16>,
+    pub(crate) ede: Option<u16>,
     /// Whether there is a response.
-    pub responded: bool,
+    pub(crate) responded: bool,
 }
 
 /// An outcome in eight bits.
@@ -335,22 +335,22 @@ impl Extension {
 
 /// A latency as the log keeps it: off by 6.3 % at most, from 8 microseconds on; 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LatencyClass(pub(super) u8);
+pub(crate) struct LatencyClass(pub(super) u8);
 
 impl LatencyClass {
     /// No latency.
-    pub const NONE: LatencyClass = LatencyClass(0);
+    pub(crate) const NONE: LatencyClass = LatencyClass(0);
 
     /// The class of a latency.
     #[inline]
-    pub fn of(latency: Option<Latency>) -> LatencyClass {
+    pub(crate) fn of(latency: Option<Latency>) -> LatencyClass {
         latency.map_or(LatencyClass::NONE, |latency| {
             LatencyClass((latency::bucket(latency.microseconds() as u32) + 1) as u8) // at most 191
         })
     }
 
     /// Microseconds in the middle of the class; `None` if there is no latency.
-    pub fn microseconds(self) -> Option<u64> {
+    pub(crate) fn microseconds(self) -> Option<u64> {
         self.0.checked_sub(1).map(|bucket| latency::middle(usize::from(bucket)))
     }
 }

@@ -29,17 +29,17 @@ const SLOTS: usize = 1 << 10;
 
 /// The state of a writer, for one file.
 #[derive(Debug)]
-pub struct ExchangeWriter {
+pub(crate) struct ExchangeWriter {
     /// Hashes of the strings in the slots.
     slots: Box<[u64]>,
     time: i64,
     /// The place up to which exchanges were written.
-    pub position: Position,
+    pub(crate) position: Position,
 }
 
 /// The state of a reader of one file: strings as places in it.
 #[derive(Debug)]
-pub struct ExchangeReader {
+pub(crate) struct ExchangeReader {
     slots: Vec<(usize, usize)>,
     time: i64,
 }
@@ -49,15 +49,15 @@ const STEP_WORDS: u32 = 512;
 
 impl ExchangeWriter {
     /// Bytes of a writer.
-    pub const COST: usize = SLOTS * size_of::<u64>();
+    pub(crate) const COST: usize = SLOTS * size_of::<u64>();
 
     /// A writer that begins at a place.
-    pub fn new(position: Position) -> Self {
+    pub(crate) fn new(position: Position) -> Self {
         ExchangeWriter { slots: crate::limits::table(SLOTS, 0), time: 0, position }
     }
 
     /// Begins another file.
-    pub fn restart(&mut self, position: Position) {
+    pub(crate) fn restart(&mut self, position: Position) {
         self.slots.fill(0);
         (self.time, self.position) = (0, position);
     }
@@ -107,7 +107,7 @@ impl ExchangeWriter {
 
 impl ExchangeReader {
     /// A reader of one file.
-    pub fn of_file() -> Self {
+    pub(crate) fn of_file() -> Self {
         ExchangeReader { slots: vec![(0, 0); SLOTS], time: 0 }
     }
 
@@ -127,7 +127,7 @@ impl ExchangeReader {
     }
 
     /// Reads an exchange, and has the log remember it. `None` if it is broken.
-    pub fn read(&mut self, input: &mut Input<'_>, log: &mut Log) -> Option<()> {
+    pub(crate) fn read(&mut self, input: &mut Input<'_>, log: &mut Log) -> Option<()> {
         let flags = input.byte()?;
         let flag = |bit: u32| flags >> bit & 1 == 1;
         let status = *Status::ALL.get(usize::from(flags >> 5))?;
@@ -175,7 +175,7 @@ impl ExchangeReader {
 impl Log {
     /// Writes exchanges from the writer's place on, as many as there is room for. `false` if there are no more for now: the first that
     /// waits for its response ends it, unless `all` are to be written.
-    pub fn write_saved(&self, writer: &mut ExchangeWriter, all: bool, out: &mut Output<'_>) -> bool {
+    pub(crate) fn write_saved(&self, writer: &mut ExchangeWriter, all: bool, out: &mut Output<'_>) -> bool {
         let (mut page, mut word) = writer.position.parts();
         if page < self.oldest {
             (page, word) = (self.oldest, 0);
@@ -213,28 +213,28 @@ impl Log {
     }
 
     /// The place after the newest exchange.
-    pub fn end(&self) -> Position {
+    pub(crate) fn end(&self) -> Position {
         let page = self.pages.get(usize::from(self.open.page));
         Position::at(self.open.sequence, page.map_or(0, |page| page.words))
     }
 
     /// Exchanges up to a place are saved.
-    pub fn set_saved(&mut self, position: Position) {
+    pub(crate) fn set_saved(&mut self, position: Position) {
         self.saved = Some(position);
     }
 
     /// The place up to which exchanges are saved; `None` if none ever are.
-    pub fn saved(&self) -> Option<Position> {
+    pub(crate) fn saved(&self) -> Option<Position> {
         self.saved
     }
 
     /// Exchanges that had to go before they were saved.
-    pub fn unsaved(&self) -> u64 {
+    pub(crate) fn unsaved(&self) -> u64 {
         self.unsaved
     }
 
     /// The log holds what was there before the start.
-    pub fn end_loading(&mut self) {
+    pub(crate) fn end_loading(&mut self) {
         self.evicted = 0;
         self.over_first = self.over;
         self.saved = Some(self.end());
@@ -242,7 +242,7 @@ impl Log {
     }
 
     /// Whether all exchanges of a page have gone.
-    pub fn has_gone(&self, page: u32) -> bool {
+    pub(crate) fn has_gone(&self, page: u32) -> bool {
         page < self.oldest
     }
 

@@ -17,7 +17,7 @@ use crate::statistics::streams::StreamId;
 use crate::statistics::{CounterValue, StreamScope};
 
 /// Counters of one scope: the default ones, then those the request asks for.
-pub struct CounterList<'a, 'r> {
+pub(crate) struct CounterList<'a, 'r> {
     app: App<'a>,
     scope: StreamScope,
     more: PercentEncoded<'r>,
@@ -32,7 +32,7 @@ pub struct CounterList<'a, 'r> {
 
 impl<'a, 'r> CounterList<'a, 'r> {
     /// Nothing written yet; the names in `more` were checked.
-    pub fn new(app: App<'a>, scope: StreamScope, more: PercentEncoded<'r>) -> Self {
+    pub(crate) fn new(app: App<'a>, scope: StreamScope, more: PercentEncoded<'r>) -> Self {
         CounterList { app, scope, more, written: 0, defaults: 0, rest: more.names(), passed: 0 }
     }
 
@@ -90,7 +90,7 @@ impl ChunkedDocument for CounterList<'_, '_> {
 }
 
 /// Writes the identity of a stream; null for all together.
-pub fn write_scope(app: &App<'_>, scope: StreamScope, out: &mut impl Write) -> fmt::Result {
+pub(crate) fn write_scope(app: &App<'_>, scope: StreamScope, out: &mut impl Write) -> fmt::Result {
     match scope {
         StreamScope::Global => out.write_str("null"),
         StreamScope::Stream(id) => write_identity(app, id, out),

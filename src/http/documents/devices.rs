@@ -16,7 +16,7 @@ use crate::names::{Device, DeviceId};
 use crate::time::{Time, write_timestamp};
 
 /// The devices.
-pub struct DeviceList<'a> {
+pub(crate) struct DeviceList<'a> {
     app: App<'a>,
     left: usize,
     is_open: bool,
@@ -26,7 +26,7 @@ pub struct DeviceList<'a> {
 
 impl<'a> DeviceList<'a> {
     /// Nothing written yet of that many devices.
-    pub fn new(app: App<'a>, limit: usize) -> Self {
+    pub(crate) fn new(app: App<'a>, limit: usize) -> Self {
         DeviceList { app, left: limit, is_open: false, last: None }
     }
 

@@ -18,14 +18,14 @@ use crate::time::{Time, write_timestamp};
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// The servers that are asked.
-pub struct UpstreamList<'a> {
+pub(crate) struct UpstreamList<'a> {
     app: App<'a>,
     /// Opening and servers written.
     written: usize,
 }
 
 /// The last alarms, newest first.
-pub struct AlarmList<'a> {
+pub(crate) struct AlarmList<'a> {
     app: App<'a>,
     /// Opening and alarms written.
     written: usize,
@@ -33,14 +33,14 @@ pub struct AlarmList<'a> {
 
 impl<'a> UpstreamList<'a> {
     /// Nothing written yet.
-    pub fn new(app: App<'a>) -> Self {
+    pub(crate) fn new(app: App<'a>) -> Self {
         UpstreamList { app, written: 0 }
     }
 }
 
 impl<'a> AlarmList<'a> {
     /// Nothing written yet.
-    pub fn new(app: App<'a>) -> Self {
+    pub(crate) fn new(app: App<'a>) -> Self {
         AlarmList { app, written: 0 }
     }
 }

@@ -23,7 +23,7 @@ use crate::wire::name::{Name, TEXT_MAX};
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// A page of the log.
-pub struct LogPage<'a, 'r> {
+pub(crate) struct LogPage<'a, 'r> {
     app: App<'a>,
     parameters: Parameters<'r>,
     form: LogForm,
@@ -40,11 +40,11 @@ pub struct LogPage<'a, 'r> {
 }
 
 /// A cursor as text.
-pub type CursorText = heapless::String<16>;
+pub(crate) type CursorText = heapless::String<16>;
 
 /// The form of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogForm {
+pub(crate) enum LogForm {
     /// One object.
     Json,
     /// An object a line.
@@ -92,7 +92,7 @@ impl<'a, 'r> LogPage<'a, 'r> {
     /// # Errors
     ///
     /// A parameter is not understood.
-    pub fn new(app: App<'a>, parameters: Parameters<'r>) -> Result<Self, HttpError> {
+    pub(crate) fn new(app: App<'a>, parameters: Parameters<'r>) -> Result<Self, HttpError> {
         let form = match parameters.find("format").map(|format| format.decode::<8>()) {
             None => LogForm::Json,
             Some(Ok(format)) => match format.as_str() {
@@ -140,7 +140,7 @@ impl<'a, 'r> LogPage<'a, 'r> {
     }
 
     /// Looks ahead for the end of the page; `false` if it is known.
-    pub fn prepare(&mut self) -> bool {
+    pub(crate) fn prepare(&mut self) -> bool {
         let Some((position, left)) = self.ahead.as_mut().filter(|(_, left)| *left > 0) else { return false };
         let Some(history) = self.app.history() else { return false };
         let history = history.borrow();
@@ -159,7 +159,7 @@ impl<'a, 'r> LogPage<'a, 'r> {
     }
 
     /// The cursor of the page that follows; `None` if there is none, or it is in the body.
-    pub fn next_cursor(&self) -> Option<CursorText> {
+    pub(crate) fn next_cursor(&self) -> Option<CursorText> {
         let (position, _) = self.ahead?;
         let mut cursor = CursorText::new();
         write!(cursor, "{:x}", position.to_number()).ok()?;
@@ -167,7 +167,7 @@ impl<'a, 'r> LogPage<'a, 'r> {
     }
 
     /// The content type.
-    pub fn form(&self) -> LogForm {
+    pub(crate) fn form(&self) -> LogForm {
         self.form
     }
 

@@ -19,20 +19,20 @@ use MetricSource::{Build, Input, LastMessage, Latency, One, Output, Process, Rea
 
 /// One family of samples.
 #[derive(Clone, Copy)]
-pub struct Metric {
+pub(crate) struct Metric {
     /// Name, without what a histogram adds.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its help, for people.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
     /// Type, in the format's word.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Where the values come from.
-    pub source: MetricSource,
+    pub(crate) source: MetricSource,
 }
 
 /// Where the values of a family come from.
 #[derive(Clone, Copy)]
-pub enum MetricSource {
+pub(crate) enum MetricSource {
     /// A row of the traffic's counters, by its place: for all streams, then for each.
     Traffic(usize),
     /// A published counter of the statistics: for all streams, then for each.
@@ -74,11 +74,11 @@ pub enum MetricSource {
 }
 
 /// The name of a table, and the counter that belongs to it.
-pub type TableCounter = (&'static str, fn(&App<'_>) -> u64);
+pub(crate) type TableCounter = (&'static str, fn(&App<'_>) -> u64);
 
 impl MetricSource {
     /// Whether the values must be of one instant, so that sums agree: those of inputs and outputs.
-    pub fn is_in_snapshot(&self) -> bool {
+    pub(crate) fn is_in_snapshot(&self) -> bool {
         matches!(self, Input(..) | Output(..))
     }
 }
@@ -97,7 +97,7 @@ const fn gauge(name: &'static str, help: &'static str, source: MetricSource) -> 
 }
 
 /// All families, in the order of the answer: the traffic, the inputs, the outputs and the rest.
-pub fn families() -> impl Iterator<Item = Metric> {
+pub(crate) fn families() -> impl Iterator<Item = Metric> {
     let inputs = InputCounters::METRICS.iter().map(Metric::of_inputs);
     let outputs = OutletCounters::METRICS.iter().map(Metric::of_outputs);
     let traffic = counters::COUNTERS.iter().enumerate().map(Metric::of_traffic);
@@ -210,7 +210,7 @@ static DAEMON: &[Metric] = &[
 ];
 
 /// The labels of `dnstapd_build_info`, the features apart.
-pub const BUILD: [(&str, &str); 2] = [("version", build::VERSION), ("target", build::TARGET)];
+pub(crate) const BUILD: [(&str, &str); 2] = [("version", build::VERSION), ("target", build::TARGET)];
 
 #[cfg(test)]
 mod tests {

@@ -33,13 +33,13 @@ use crate::wire::iana::{MessageType, Protocol};
 use crate::wire::name::TEXT_MAX;
 
 /// Content type of the answer.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Values of one instant, in the order of their samples.
-pub type Snapshot = heapless::Vec<u64, HTTP_SNAPSHOT_COUNTERS>;
+pub(crate) type Snapshot = heapless::Vec<u64, HTTP_SNAPSHOT_COUNTERS>;
 
 /// All families, and how far they were written.
-pub struct Exposition<'a, 'r> {
+pub(crate) struct Exposition<'a, 'r> {
     app: App<'a>,
     /// How the names of the families begin that are asked for; empty = all.
     only: PercentEncoded<'r>,
@@ -77,7 +77,7 @@ struct MetricSample<'s> {
 
 impl<'a, 'r> Exposition<'a, 'r> {
     /// Nothing written yet; the names in `only` were checked, and `snapshot` is lent for as long as the answer takes.
-    pub fn new(app: App<'a>, only: PercentEncoded<'r>, snapshot: &'a RefCell<Snapshot>) -> Self {
+    pub(crate) fn new(app: App<'a>, only: PercentEncoded<'r>, snapshot: &'a RefCell<Snapshot>) -> Self {
         snapshot.borrow_mut().clear();
         let histogram = Histogram::default();
         Exposition { app, only, snapshot, family: 0, headed: false, sample: 0, instant: 0, histogram }

@@ -15,7 +15,7 @@ use crate::http::App;
 use crate::http::body_chunk::{BodyChunk, ChunkedDocument};
 
 /// The arrays of one period.
-pub struct SeriesArrays<'a> {
+pub(crate) struct SeriesArrays<'a> {
     app: App<'a>,
     period: SeriesPeriod,
     /// Arrays written, the opening as one; and slots of the array under way.
@@ -28,7 +28,7 @@ const FURTHER: [&str; 3] = ["clients", "latency-p50", "latency-p95"];
 
 impl<'a> SeriesArrays<'a> {
     /// Nothing written yet.
-    pub fn new(app: App<'a>, period: SeriesPeriod) -> Self {
+    pub(crate) fn new(app: App<'a>, period: SeriesPeriod) -> Self {
         SeriesArrays { app, period, arrays: 0, slots: 0 }
     }
 

@@ -11,7 +11,7 @@ use crate::http::App;
 use crate::http::body_chunk::{BodyChunk, ChunkedDocument};
 
 /// The identities of all streams.
-pub struct StreamList<'a> {
+pub(crate) struct StreamList<'a> {
     app: App<'a>,
     /// Opening and identities written.
     written: usize,
@@ -19,7 +19,7 @@ pub struct StreamList<'a> {
 
 impl<'a> StreamList<'a> {
     /// Nothing written yet.
-    pub fn new(app: App<'a>) -> Self {
+    pub(crate) fn new(app: App<'a>) -> Self {
         StreamList { app, written: 0 }
     }
 }

@@ -35,7 +35,7 @@ use crate::statistics::ranking::{RowPosition, Table, TableRow, TopRows};
 use crate::statistics::tables::TRACKED_MAX;
 
 /// All tables of one scope.
-pub struct TableList<'a> {
+pub(crate) struct TableList<'a> {
     app: App<'a>,
     scope: StreamScope,
     /// Rows of a table.
@@ -77,7 +77,7 @@ impl<'a> TableList<'a> {
     /// # Errors
     ///
     /// `more` is badly encoded or names a table that is not kept.
-    pub fn new(
+    pub(crate) fn new(
         app: App<'a>,
         scope: StreamScope,
         most: usize,

@@ -46,7 +46,7 @@ impl World {
         let outputs: &'static _ =
             Box::leak(Box::new(Outlets::new([Outlet::new("stdout", Format::Json, b"\n", settings)])));
         let filter = Filter::new(&filter::Section::default());
-        let stages = Stages { pairing: Pairing::with_exchanges(64), filter, geoip: None, privacy: None };
+        let stages = Stages::new(Pairing::with_exchanges(64), filter);
         let history = History::new(&Default::default(), &limits, Default::default(), 0);
         let history: &'static _ = Box::leak(Box::new(RefCell::new(history)));
         Box::leak(Box::new(World {

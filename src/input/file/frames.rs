@@ -15,19 +15,19 @@ use crate::pipeline::Collector;
 
 /// A capture of data frames.
 #[derive(Debug)]
-pub struct Frames {
+pub(crate) struct Frames {
     buffer: Box<[u8]>,
     longest: u32,
 }
 
 impl Frames {
     /// Bytes that it takes.
-    pub fn cost(frame_max: usize) -> usize {
+    pub(crate) fn cost(frame_max: usize) -> usize {
         large_buffer_bytes(frame_max) + FILE_READ_BYTES
     }
 
     /// With room for frames of up to `frame_max` bytes.
-    pub fn new(frame_max: usize) -> Self {
+    pub(crate) fn new(frame_max: usize) -> Self {
         let longest = u32::try_from(frame_max).unwrap_or(u32::MAX);
         Frames { buffer: limits::table(Frames::cost(frame_max), 0), longest }
     }
@@ -37,7 +37,7 @@ impl Frames {
     /// # Errors
     ///
     /// An error of reading, or the place where the file ends too early or breaks its format.
-    pub async fn replay(
+    pub(crate) async fn replay(
         &mut self,
         file: &mut CaptureReader,
         path: &str,

@@ -44,18 +44,18 @@ use crate::values::{Bounded, FilePath, KeyError, PlanError, choice, required};
 /// Section `input.file`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
+pub(crate) struct Section {
     /// Whether it runs.
-    pub enable: bool,
+    pub(crate) enable: bool,
     /// The capture: Frame Streams, pcap or pcapng, told by its content; a folder of such, a pipe, or `-`.
-    pub path: Option<FilePath>,
+    pub(crate) path: Option<FilePath>,
     /// Begin again after the last frame.
     #[serde(rename = "loop")]
-    pub repeat: bool,
+    pub(crate) repeat: bool,
     /// Frames a second; unset = as fast as it goes.
-    pub rate: Option<FramesPerSecond>,
+    pub(crate) rate: Option<FramesPerSecond>,
     /// After the last frame; unset = `exit` when it is the only input and does not loop.
-    pub at_end: Option<AtEnd>,
+    pub(crate) at_end: Option<AtEnd>,
 }
 
 choice! {
@@ -69,10 +69,10 @@ choice! {
 }
 
 /// The values of `rate`.
-pub type FramesPerSecond = Bounded<1, 1_000_000_000>;
+pub(crate) type FramesPerSecond = Bounded<1, 1_000_000_000>;
 
 /// Name of the input in metrics and log.
-pub const NAME: &str = "file";
+pub(crate) const NAME: &str = "file";
 
 impl InputKind for Section {
     fn name(&self) -> &'static str {

@@ -16,7 +16,7 @@ use crate::pipeline::Collector;
 
 /// A capture of packets.
 #[derive(Debug)]
-pub struct Packets {
+pub(crate) struct Packets {
     dissector: Dissector,
     buffer: Box<[u8]>,
     /// The data frames that one packet completed, each after its length.
@@ -27,12 +27,12 @@ pub struct Packets {
 
 impl Packets {
     /// Bytes that it takes.
-    pub fn cost(limits: &Limits) -> usize {
+    pub(crate) fn cost(limits: &Limits) -> usize {
         Dissector::cost(limits) + CAPTURE_BLOCK_BYTES
     }
 
     /// The maker of messages as the section of the sniffer asks for.
-    pub fn new(section: &sniffer::Section, limits: &Limits) -> Self {
+    pub(crate) fn new(section: &sniffer::Section, limits: &Limits) -> Self {
         let mut dissector = section.dissector(limits);
         let local: Vec<_> = section.eth_ip.iter().map(|address| address.get()).collect();
         dissector.assume_server_side(local.is_empty());
@@ -46,7 +46,7 @@ impl Packets {
     /// # Errors
     ///
     /// An error of reading, or the place where the file ends too early or breaks its format.
-    pub async fn replay(
+    pub(crate) async fn replay(
         &mut self,
         file: &mut CaptureReader,
         rate: &mut Option<ReplayRate>,

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use crate::reactor::Async;
 
 /// A capture, open.
-pub struct CaptureReader {
+pub(crate) struct CaptureReader {
     source: ByteSource,
     /// The first bytes, read to know the content, and how many of them are still to be handed out.
     first: heapless::Vec<u8, 4>,
@@ -22,7 +22,7 @@ enum ByteSource {
 
 impl CaptureReader {
     /// Of a file.
-    pub fn of_file(file: File) -> Self {
+    pub(crate) fn of_file(file: File) -> Self {
         CaptureReader::new(ByteSource::File(file))
     }
 
@@ -31,7 +31,7 @@ impl CaptureReader {
     /// # Errors
     ///
     /// When the reactor refuses it.
-    pub fn of_pipe(file: File) -> io::Result<Self> {
+    pub(crate) fn of_pipe(file: File) -> io::Result<Self> {
         if file.metadata()?.is_file() {
             return Ok(CaptureReader::of_file(file));
         }
@@ -47,7 +47,7 @@ impl CaptureReader {
     /// # Errors
     ///
     /// Those of the source.
-    pub async fn peek(&mut self) -> io::Result<&[u8]> {
+    pub(crate) async fn peek(&mut self) -> io::Result<&[u8]> {
         if let ByteSource::Pipe(pipe) = &self.source {
             // Until somebody opens it to write, a read would tell of an end.
             pipe.readable().await?;
@@ -68,7 +68,7 @@ impl CaptureReader {
     /// # Errors
     ///
     /// Those of the source.
-    pub async fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let first = self.first.get(self.first.len() - self.left..).unwrap_or_default();
         let number = first.len().min(room.len());
         if let (Some(front), true) = (room.get_mut(..number), number > 0) {

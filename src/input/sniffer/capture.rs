@@ -35,7 +35,7 @@ use crate::sys::packet::{AsyncPacketSocket, Packet, PacketSocket};
 use crate::values::Seconds;
 
 /// A packet socket, listening.
-pub struct Sniffer {
+pub(crate) struct Sniffer {
     socket: PacketSocket,
     changes: RouteSocket,
     target: CaptureTarget,
@@ -48,7 +48,7 @@ impl Sniffer {
     /// # Errors
     ///
     /// Without CAP_NET_RAW; with an interface of a kind that is not read. One that is not there yet is waited for.
-    pub fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
+    pub(crate) fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
         let target = CaptureTarget::new(section)?;
         let socket = PacketSocket::open(&target.program(), limits.ring).map_err(explain)?;
         let changes = RouteSocket::open()?;
@@ -72,7 +72,7 @@ impl Sniffer {
     /// # Errors
     ///
     /// When the reactor refuses it.
-    pub fn into_async(self) -> io::Result<SnifferListener> {
+    pub(crate) fn into_async(self) -> io::Result<SnifferListener> {
         let Sniffer { socket, changes, target, dissector } = self;
         if !socket.has_ring() {
             info!("Input {}: the kernel shares no memory for packets; they are read in batches", NAME);
@@ -109,7 +109,7 @@ fn link(kind: u16) -> Option<LinkLayer> {
 }
 
 /// A packet socket in the reactor.
-pub struct SnifferListener {
+pub(crate) struct SnifferListener {
     socket: AsyncPacketSocket,
     changes: AsyncRouteSocket,
     target: CaptureTarget,
@@ -147,7 +147,7 @@ enum Attached<'i> {
 }
 
 /// Takes packets, for ever.
-pub async fn run(
+pub(crate) async fn run(
     mut listener: SnifferListener,
     collector: &Collector<'_>,
     counters: &InputCounters,

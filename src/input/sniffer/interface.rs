@@ -17,7 +17,7 @@ use crate::values::{ListenAddress, Port};
 const ALL: &str = "any";
 
 /// One interface, several or all, as the machine has them now.
-pub struct CaptureTarget {
+pub(crate) struct CaptureTarget {
     /// Empty is all.
     names: Vec<String>,
     /// Where packets begin with an Ethernet header and both ends are this machine.
@@ -35,7 +35,7 @@ type MemberInterfaces = heapless::Vec<u32, SNIFFER_INTERFACES>;
 
 /// The fate of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InterfaceState {
+pub(crate) enum InterfaceState {
     /// It can be listened to: all, or the one with this number.
     Up(Option<u32>),
     /// It is there, and switched off.
@@ -50,7 +50,7 @@ impl CaptureTarget {
     /// # Errors
     ///
     /// When the kernel does not tell of its interfaces.
-    pub fn new(section: &Section) -> io::Result<Self> {
+    pub(crate) fn new(section: &Section) -> io::Result<Self> {
         let names: Vec<String> =
             section.interfaces().filter(|name| *name != ALL).map(str::to_owned).collect();
         let fixed: OwnAddresses = section.eth_ip.iter().copied().map(ListenAddress::get).collect();
@@ -67,28 +67,28 @@ impl CaptureTarget {
     }
 
     /// How the log names it.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         if self.is_all() { "all interfaces".to_owned() } else { self.names.join(", ") }
     }
 
     /// Whether it is all interfaces.
-    pub fn is_all(&self) -> bool {
+    pub(crate) fn is_all(&self) -> bool {
         self.names.is_empty()
     }
 
     /// The numbers of those that are there and switched on.
-    pub fn numbers(&self) -> MemberInterfaces {
+    pub(crate) fn numbers(&self) -> MemberInterfaces {
         let up = self.names.iter().filter(|name| interfaces::is_up(name));
         up.filter_map(|name| interfaces::number(name)).take(SNIFFER_INTERFACES).collect()
     }
 
     /// Whether packets between others are to be heard there, too.
-    pub fn is_promiscuous(&self) -> bool {
+    pub(crate) fn is_promiscuous(&self) -> bool {
         self.promiscuous
     }
 
     /// How it is now.
-    pub fn state(&self) -> InterfaceState {
+    pub(crate) fn state(&self) -> InterfaceState {
         match (self.names.as_slice(), self.numbers().first()) {
             ([], _) => InterfaceState::Up(None),
             ([_], Some(&number)) => InterfaceState::Up(Some(number)),
@@ -101,7 +101,7 @@ impl CaptureTarget {
     }
 
     /// The addresses of this machine there. On loopback packets go to and from all that it has.
-    pub fn local(&self) -> OwnAddresses {
+    pub(crate) fn local(&self) -> OwnAddresses {
         match &self.fixed {
             Some(fixed) => fixed.clone(),
             None if self.is_all() || self.loopback => interfaces::addresses(None),
@@ -113,7 +113,7 @@ impl CaptureTarget {
     }
 
     /// The networks whose addresses are those of clients.
-    pub fn subnets(&self) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
+    pub(crate) fn subnets(&self) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
         if self.is_all() {
             return interfaces::subnets(None);
         }
@@ -123,14 +123,14 @@ impl CaptureTarget {
 
     /// Whether it has no address to tell directions by, such as a mirror or a port of a bridge. The link-local one that
     /// every interface has does not help: nobody asks it.
-    pub fn is_unnumbered(&self) -> bool {
+    pub(crate) fn is_unnumbered(&self) -> bool {
         let is_link_local =
             |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
         !self.is_all() && self.local().iter().all(is_link_local)
     }
 
     /// The filter for what is to be heard there.
-    pub fn program(&self) -> Vec<Instruction> {
+    pub(crate) fn program(&self) -> Vec<Instruction> {
         let scope = match self.names.as_slice() {
             [] => CaptureScope::All(&self.members),
             [_] => CaptureScope::One,
@@ -144,7 +144,7 @@ impl CaptureTarget {
     /// # Errors
     ///
     /// When the kernel does not answer.
-    pub fn look_for_members(&mut self) -> io::Result<bool> {
+    pub(crate) fn look_for_members(&mut self) -> io::Result<bool> {
         let now = match self.names.as_slice() {
             [] => interfaces::members()?,
             [_] => return Ok(false),

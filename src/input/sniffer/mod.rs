@@ -22,37 +22,37 @@ use capture::Sniffer;
 /// Section `input.sniffer`. The names of the switches in the program it replaces are read too.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
+pub(crate) struct Section {
     /// Whether it runs.
-    pub enable: bool,
+    pub(crate) enable: bool,
     /// The interface, or several.
-    pub eth_name: Option<InterfaceNames>,
+    pub(crate) eth_name: Option<InterfaceNames>,
     /// Listen to packets between others, too, such as those of a mirror port.
-    pub promiscuous: bool,
+    pub(crate) promiscuous: bool,
     /// Addresses that are ours; empty = those of the interface.
-    pub eth_ip: Vec<ListenAddress>,
+    pub(crate) eth_ip: Vec<ListenAddress>,
     /// The identity its messages get.
-    pub dnstap_identity: Text,
+    pub(crate) dnstap_identity: Text,
     /// Ports that carry DNS, on either side of a packet.
-    pub dns_port: Vec<Port>,
+    pub(crate) dns_port: Vec<Port>,
     /// Make CLIENT_QUERY.
     #[serde(alias = "client-query-support")]
-    pub record_client_query: bool,
+    pub(crate) record_client_query: bool,
     /// Make CLIENT_RESPONSE.
     #[serde(alias = "client-response-support")]
-    pub record_client_response: bool,
+    pub(crate) record_client_response: bool,
     /// Make RESOLVER_QUERY.
     #[serde(alias = "resolver-query-support")]
-    pub record_resolver_query: bool,
+    pub(crate) record_resolver_query: bool,
     /// Make RESOLVER_RESPONSE.
     #[serde(alias = "resolver-response-support")]
-    pub record_resolver_response: bool,
+    pub(crate) record_resolver_response: bool,
     /// Make FORWARDER_QUERY.
     #[serde(alias = "forwarder-query-support")]
-    pub record_forwarder_query: bool,
+    pub(crate) record_forwarder_query: bool,
     /// Make FORWARDER_RESPONSE.
     #[serde(alias = "forwarder-response-support")]
-    pub record_forwarder_response: bool,
+    pub(crate) record_forwarder_response: bool,
 }
 
 impl Default for Section {
@@ -76,7 +76,7 @@ impl Default for Section {
 
 /// Names of interfaces: written as one, or as a list.
 #[derive(Debug, Clone, PartialEq)]
-pub struct InterfaceNames(Vec<Text>);
+pub(crate) struct InterfaceNames(Vec<Text>);
 
 impl From<Text> for InterfaceNames {
     fn from(name: Text) -> Self {
@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for OneOrMoreNames {
 
 impl Section {
     /// The names of the interfaces.
-    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = &str> {
         self.eth_name.iter().flat_map(|names| names.0.iter().map(Text::as_str))
     }
 
@@ -146,7 +146,7 @@ impl Section {
 }
 
 /// Name of the input in metrics and log.
-pub const NAME: &str = "sniffer";
+pub(crate) const NAME: &str = "sniffer";
 
 impl InputKind for Section {
     fn name(&self) -> &'static str {

@@ -27,7 +27,7 @@ const DEPTH_MAX: usize = 16;
 
 /// Alternatives of plain text, matched from the start of a text on.
 #[derive(Clone, Debug)]
-pub struct LiteralSet {
+pub(crate) struct LiteralSet {
     /// Whether the case of ASCII letters is ignored; all texts here are in lower case then.
     fold: bool,
     /// Whether every text matches.
@@ -44,7 +44,7 @@ pub struct LiteralSet {
 
 impl LiteralSet {
     /// The alternatives of an expression that the engine takes; `None` when it is not of this kind.
-    pub fn of(source: &str) -> Option<Self> {
+    pub(crate) fn of(source: &str) -> Option<Self> {
         let (fold, source) = match source.strip_prefix("(?i)") {
             Some(rest) => (true, rest),
             None => (false, source),
@@ -86,7 +86,7 @@ impl LiteralSet {
     }
 
     /// Whether one of the alternatives matches.
-    pub fn is_match(&self, text: &str) -> bool {
+    pub(crate) fn is_match(&self, text: &str) -> bool {
         let fold = |byte: u8| if self.fold { byte.to_ascii_lowercase() } else { byte };
         let forwards = text.bytes().map(fold);
         let backwards = text.bytes().rev().map(fold);

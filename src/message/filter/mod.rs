@@ -13,7 +13,7 @@
 mod literals;
 mod pattern;
 
-pub use pattern::Pattern;
+pub(crate) use pattern::Pattern;
 
 use core::net::IpAddr;
 use serde::de::Error;
@@ -35,38 +35,38 @@ use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Section {
     /// Keep names that match.
-    pub qname_regex: Option<Pattern>,
+    pub(crate) qname_regex: Option<Pattern>,
     /// Keep identities that match.
-    pub dnstap_identities: Option<Pattern>,
+    pub(crate) dnstap_identities: Option<Pattern>,
     /// Leave out names that match.
-    pub exclude_qname_regex: Option<Pattern>,
+    pub(crate) exclude_qname_regex: Option<Pattern>,
     /// Leave out identities that match.
-    pub exclude_identities: Option<Pattern>,
+    pub(crate) exclude_identities: Option<Pattern>,
     /// Keep these message types; empty = all.
-    pub message_types: Vec<MessageName>,
+    pub(crate) message_types: Vec<MessageName>,
     /// Keep one message in this many.
-    pub sample_rate: SampleRate,
+    pub(crate) sample_rate: SampleRate,
     /// Keep these rcodes; empty = all.
-    pub rcodes: Vec<RcodeName>,
+    pub(crate) rcodes: Vec<RcodeName>,
     /// Keep questions for these types; empty = all.
-    pub qtypes: Vec<TypeName>,
+    pub(crate) qtypes: Vec<TypeName>,
     /// Keep query addresses in these networks; empty = all.
-    pub clients: Vec<Network>,
+    pub(crate) clients: Vec<Network>,
     /// Leave out query addresses in these networks.
-    pub exclude_clients: Vec<Network>,
+    pub(crate) exclude_clients: Vec<Network>,
     /// Keep exchanges that ended so; empty = all.
-    pub statuses: Vec<ExchangeStatus>,
+    pub(crate) statuses: Vec<ExchangeStatus>,
     /// Keep what took at least so long.
-    pub min_latency: Option<LeastLatency>,
+    pub(crate) min_latency: Option<LeastLatency>,
     /// Keep names that a file lists.
-    pub names_file: Option<FilePath>,
+    pub(crate) names_file: Option<FilePath>,
     /// Leave out names that a file lists.
-    pub exclude_names_file: Option<FilePath>,
+    pub(crate) exclude_names_file: Option<FilePath>,
 }
 
 /// A response code by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RcodeName(Rcode);
+pub(crate) struct RcodeName(Rcode);
 
 impl Value for RcodeName {
     fn allowed() -> String {
@@ -80,7 +80,7 @@ impl Value for RcodeName {
 
 /// A type of records by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TypeName(RrType);
+pub(crate) struct TypeName(RrType);
 
 impl Value for TypeName {
     fn allowed() -> String {
@@ -96,7 +96,7 @@ deserialize!(RcodeName, TypeName);
 
 /// A latency from which on messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeastLatency {
+pub(crate) struct LeastLatency {
     nanoseconds: u64,
 }
 
@@ -149,7 +149,7 @@ choice! {
 }
 
 /// The values of `sample-rate`.
-pub type SampleRate = Bounded<1, 1_000_000_000>;
+pub(crate) type SampleRate = Bounded<1, 1_000_000_000>;
 
 impl Default for Section {
     fn default() -> Self {
@@ -174,7 +174,7 @@ impl Default for Section {
 
 impl Section {
     /// The patterns that are set, with their keys.
-    pub fn patterns(&self) -> impl Iterator<Item = (&'static str, &Pattern)> {
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&'static str, &Pattern)> {
         [
             (FilterReason::Identity, &self.dnstap_identities),
             (FilterReason::ExcludedIdentity, &self.exclude_identities),
@@ -204,7 +204,7 @@ pub struct Filter {
 
 /// The verdict on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It goes on.
     Keep,
     /// It ends here.
@@ -251,7 +251,7 @@ impl Filter {
     /// # Errors
     ///
     /// The key whose file cannot be read.
-    pub fn load(section: &Section) -> Result<Self, KeyError> {
+    pub(crate) fn load(section: &Section) -> Result<Self, KeyError> {
         let read = |key, path: &Option<FilePath>| {
             let Some(path) = path else { return Ok(None) };
             let names = NameSet::read(&mut core::iter::once(File::open(&**path)));
@@ -265,18 +265,18 @@ impl Filter {
     }
 
     /// Bytes of its lists of names.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         [&self.names, &self.excluded_names].into_iter().flatten().map(NameSet::cost).sum()
     }
 
     /// Whether no key is set, so that everything is kept.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.is_open
     }
 
     /// Whether it must know how an exchange ended.
     #[inline]
-    pub fn asks_for_status(&self) -> bool {
+    pub(crate) fn asks_for_status(&self) -> bool {
         !self.is_open && !self.section.statuses.is_empty()
     }
 
@@ -297,7 +297,7 @@ impl Filter {
     /// Decides about one message; `asked_by` is its query address as it was sent, and `asked_for` its name, whatever hides them
     /// from all that follows. Without `asked_for` the event has it.
     #[cfg_attr(for_size, optimize(speed))]
-    pub fn judge(
+    pub(crate) fn judge(
         &mut self,
         event: &Event<'_>,
         asked_by: Option<IpAddr>,
@@ -379,7 +379,7 @@ impl Filter {
     }
 
     /// One message in how many is kept of those that pass.
-    pub fn sample_rate(&self) -> u64 {
+    pub(crate) fn sample_rate(&self) -> u64 {
         u64::from(self.section.sample_rate.get())
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 /// Matching takes time linear in the text. No look-around, no Unicode classes (regex-lite's syntax). A text has no
 /// line break in it.
 #[derive(Clone)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// As it was written.
     source: String,
     matcher: PatternMatcher,
@@ -27,7 +27,7 @@ enum PatternMatcher {
 
 impl Pattern {
     /// Whether the start of the text matches.
-    pub fn is_match(&self, text: &str) -> bool {
+    pub(crate) fn is_match(&self, text: &str) -> bool {
         match &self.matcher {
             PatternMatcher::Literals(plain) => plain.is_match(text),
             PatternMatcher::Engine(anchored) => anchored.is_match(text),
@@ -35,13 +35,8 @@ impl Pattern {
     }
 
     /// Whether it is plain alternatives, which cost next to nothing.
-    pub fn is_literal(&self) -> bool {
+    pub(crate) fn is_literal(&self) -> bool {
         matches!(self.matcher, PatternMatcher::Literals(_))
-    }
-
-    /// The expression as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.source
     }
 }
 

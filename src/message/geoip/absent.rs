@@ -7,7 +7,7 @@ use crate::values::KeyError;
 
 /// Never there.
 #[derive(Debug)]
-pub enum LocationDatabase {}
+pub(crate) enum LocationDatabase {}
 
 impl LocationDatabase {
     /// None.
@@ -15,7 +15,7 @@ impl LocationDatabase {
     /// # Errors
     ///
     /// One is asked for; the configuration refuses that before.
-    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn load(section: &Section) -> Result<Option<Self>, KeyError> {
         if section.enable {
             Err(KeyError::new("enable", "needs the cargo feature `geoip`"))
         } else {
@@ -24,24 +24,24 @@ impl LocationDatabase {
     }
 
     /// Never called.
-    pub fn look_up(&self, _: IpAddr) -> Location<'_> {
+    pub(crate) fn look_up(&self, _: IpAddr) -> Location<'_> {
         match *self {}
     }
 
     /// Never called.
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         match *self {}
     }
 
     /// Never called.
-    pub fn built(&self) -> u64 {
+    pub(crate) fn built(&self) -> u64 {
         match *self {}
     }
 }
 
 /// Never there.
 #[derive(Debug)]
-pub enum NetworkDatabase {}
+pub(crate) enum NetworkDatabase {}
 
 impl NetworkDatabase {
     /// None.
@@ -49,17 +49,17 @@ impl NetworkDatabase {
     /// # Errors
     ///
     /// Never: that of places speaks.
-    pub fn load(_: &Section) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn load(_: &Section) -> Result<Option<Self>, KeyError> {
         Ok(None)
     }
 
     /// Never called.
-    pub fn look_up(&self, _: IpAddr) -> AutonomousSystem<'_> {
+    pub(crate) fn look_up(&self, _: IpAddr) -> AutonomousSystem<'_> {
         match *self {}
     }
 
     /// Never called.
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         match *self {}
     }
 }

@@ -86,12 +86,12 @@ impl<S: AsRef<[u8]> + Clone> LocationDatabase<S> {
     }
 
     /// The name it gives itself, such as `GeoLite2-City`.
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         &self.reader.metadata().database_type
     }
 
     /// When it was made, in seconds since 1970.
-    pub fn built(&self) -> u64 {
+    pub(crate) fn built(&self) -> u64 {
         self.reader.metadata().build_epoch
     }
 

@@ -25,11 +25,11 @@ mod networks;
 mod recent;
 
 #[cfg(not(feature = "geoip"))]
-pub use absent::{LocationDatabase, NetworkDatabase};
+pub(crate) use absent::{LocationDatabase, NetworkDatabase};
 #[cfg(feature = "geoip")]
 pub use database::LocationDatabase;
 #[cfg(feature = "geoip")]
-pub use networks::NetworkDatabase;
+pub(crate) use networks::NetworkDatabase;
 
 use crate::values::{FilePath, KeyError, required};
 use serde::Deserialize;
@@ -42,17 +42,17 @@ pub const BUILT: bool = cfg!(feature = "geoip");
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Section {
     /// Look addresses up.
-    pub enable: bool,
+    pub(crate) enable: bool,
     /// The database: MaxMind's binary format, with cities.
-    pub city_database: Option<FilePath>,
+    pub(crate) city_database: Option<FilePath>,
     /// Another database: MaxMind's binary format, with autonomous systems.
-    pub asn_database: Option<FilePath>,
+    pub(crate) asn_database: Option<FilePath>,
     /// The country as its ISO code instead of its English name.
-    pub country_iso: bool,
+    pub(crate) country_iso: bool,
 }
 
 /// Whether a database was found cut short while it was in use, since this was last asked.
-pub fn was_cut() -> bool {
+pub(crate) fn was_cut() -> bool {
     #[cfg(feature = "geoip")]
     return crate::sys::mmap::Mapping::was_cut();
     #[cfg(not(feature = "geoip"))]
@@ -64,18 +64,18 @@ impl Section {
     ///
     /// # Errors
     /// No database.
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         if self.asn_database.is_some() { Ok(()) } else { required("city-database", &self.city_database) }
     }
 }
 
 /// Whose an address is; the text is at most [`PLACE_BYTES`](crate::limits::PLACE_BYTES) long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AutonomousSystem<'a> {
+pub(crate) struct AutonomousSystem<'a> {
     /// Number of the autonomous system.
-    pub number: Option<u32>,
+    pub(crate) number: Option<u32>,
     /// Its name; empty when the database has none.
-    pub organization: &'a str,
+    pub(crate) organization: &'a str,
 }
 
 /// Where an address is; each text is at most [`PLACE_BYTES`](crate::limits::PLACE_BYTES) long.

@@ -11,7 +11,7 @@ use crate::sys::mmap::Mapping;
 use crate::values::KeyError;
 
 /// A database in MaxMind's format, with autonomous systems.
-pub struct NetworkDatabase<S: AsRef<[u8]> = Mapping> {
+pub(crate) struct NetworkDatabase<S: AsRef<[u8]> = Mapping> {
     reader: Reader<S>,
 }
 
@@ -21,7 +21,7 @@ impl NetworkDatabase {
     /// # Errors
     ///
     /// The file cannot be read, or is not a database of autonomous systems.
-    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn load(section: &Section) -> Result<Option<Self>, KeyError> {
         let Some(path) = section.asn_database.as_deref().filter(|_| section.enable) else { return Ok(None) };
         let fault = |why: &dyn Display| KeyError::new("asn-database", format!("{}: {why}", path.display()));
         let file = Mapping::open(path).map_err(|error| fault(&error))?;
@@ -35,7 +35,7 @@ impl<S: AsRef<[u8]>> NetworkDatabase<S> {
     /// # Errors
     ///
     /// Why they are none, or none of autonomous systems.
-    pub fn parse(bytes: S) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: S) -> Result<Self, String> {
         let reader = Reader::from_source(bytes).map_err(|error| format!("no MaxMind database: {error}"))?;
         let database = NetworkDatabase { reader };
         // As for places: what is broken is found out before it is in force.
@@ -57,7 +57,7 @@ impl<S: AsRef<[u8]>> NetworkDatabase<S> {
     }
 
     /// Whose an address is, as far as it is known. What is broken is not known.
-    pub fn look_up(&self, address: IpAddr) -> AutonomousSystem<'_> {
+    pub(crate) fn look_up(&self, address: IpAddr) -> AutonomousSystem<'_> {
         let address = address.to_canonical();
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return AutonomousSystem::default();
@@ -72,7 +72,7 @@ impl<S: AsRef<[u8]>> NetworkDatabase<S> {
     }
 
     /// The name it gives itself, such as `GeoLite2-ASN`.
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         &self.reader.metadata().database_type
     }
 }

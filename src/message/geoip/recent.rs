@@ -9,7 +9,7 @@ use crate::limits::{self, PLACE_SLOT_BYTES, PLACES};
 
 /// The table.
 #[derive(Debug)]
-pub struct RecentLocations {
+pub(crate) struct RecentLocations {
     slots: Box<[Cell<Option<RecentSlot>>]>,
 }
 
@@ -23,14 +23,14 @@ struct RecentSlot {
 
 /// A short text within the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TextSpan {
+pub(crate) struct TextSpan {
     start: u32,
     length: u8,
 }
 
 impl TextSpan {
     /// Where `text` is in `bytes`; `None` when that is too far in.
-    pub fn within(bytes: &[u8], text: &str) -> Option<Self> {
+    pub(crate) fn within(bytes: &[u8], text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(TextSpan::default());
         }
@@ -39,7 +39,7 @@ impl TextSpan {
     }
 
     /// The text; empty when what is there is none any more.
-    pub fn of(self, bytes: &[u8]) -> &str {
+    pub(crate) fn of(self, bytes: &[u8]) -> &str {
         let start = self.start as usize;
         let text = bytes.get(start..start + usize::from(self.length)).unwrap_or_default();
         core::str::from_utf8(text).unwrap_or_default()
@@ -48,14 +48,14 @@ impl TextSpan {
 
 impl RecentLocations {
     /// The texts for an address, when it was among the last.
-    pub fn get(&self, address: IpAddr) -> Option<[TextSpan; 2]> {
+    pub(crate) fn get(&self, address: IpAddr) -> Option<[TextSpan; 2]> {
         let address = number(address);
         let slot = self.slots.get(place(address))?.get()?;
         (slot.address == address).then_some(slot.texts)
     }
 
     /// Remembers the texts for an address.
-    pub fn put(&self, address: IpAddr, texts: [TextSpan; 2]) {
+    pub(crate) fn put(&self, address: IpAddr, texts: [TextSpan; 2]) {
         let address = number(address);
         if let Some(slot) = self.slots.get(place(address)) {
             slot.set(Some(RecentSlot { address, texts }));

@@ -11,7 +11,7 @@ use crate::values::KeyError;
 
 /// Never there.
 #[derive(Debug)]
-pub enum Privacy {}
+pub(crate) enum Privacy {}
 
 impl Privacy {
     /// None.
@@ -19,7 +19,7 @@ impl Privacy {
     /// # Errors
     ///
     /// It is asked for; the configuration refuses that before.
-    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn load(section: &Section) -> Result<Option<Self>, KeyError> {
         if section.hides() {
             Err(KeyError::new("client", "needs the cargo feature `privacy`"))
         } else {
@@ -28,17 +28,17 @@ impl Privacy {
     }
 
     /// Never called.
-    pub fn sample(&self) -> [u128; 3] {
+    pub(crate) fn sample(&self) -> [u128; 3] {
         match *self {}
     }
 
     /// Never called.
-    pub fn hides_names(&self) -> bool {
+    pub(crate) fn hides_names(&self) -> bool {
         match *self {}
     }
 
     /// Never called.
-    pub fn hide_subnet(&self, _: u16, _: u8, _: &mut [u8]) {
+    pub(crate) fn hide_subnet(&self, _: u16, _: u8, _: &mut [u8]) {
         match *self {}
     }
 }

@@ -24,15 +24,15 @@ mod absent;
 mod pseudonyms;
 
 #[cfg(not(feature = "privacy"))]
-pub use absent::Privacy;
+pub(crate) use absent::Privacy;
 #[cfg(feature = "privacy")]
-pub use pseudonyms::Privacy;
+pub(crate) use pseudonyms::Privacy;
 
 use crate::section::section;
 use crate::values::{Bounded, FilePath, KeyError, choice, required};
 
 /// Whether this build has it.
-pub const BUILT: bool = cfg!(feature = "privacy");
+pub(crate) const BUILT: bool = cfg!(feature = "privacy");
 
 section! {
     /// Section `privacy`.
@@ -51,10 +51,10 @@ section! {
 }
 
 /// The range of `mask-v4`.
-pub type MaskV4 = Bounded<0, 32>;
+pub(crate) type MaskV4 = Bounded<0, 32>;
 
 /// The range of `mask-v6`.
-pub type MaskV6 = Bounded<0, 128>;
+pub(crate) type MaskV6 = Bounded<0, 128>;
 
 choice! {
     /// The way in which addresses of clients are hidden.
@@ -83,16 +83,16 @@ choice! {
 }
 
 /// Bytes of the key.
-pub const KEY_BYTES: usize = 32;
+pub(crate) const KEY_BYTES: usize = 32;
 
 impl Section {
     /// Whether addresses of clients are hidden.
-    pub fn hides_clients(&self) -> bool {
+    pub(crate) fn hides_clients(&self) -> bool {
         self.client != ClientPrivacy::None
     }
 
     /// Whether anything is hidden.
-    pub fn hides(&self) -> bool {
+    pub(crate) fn hides(&self) -> bool {
         self.hides_clients() || self.qname != NamePrivacy::None
     }
 
@@ -107,7 +107,7 @@ impl Section {
     /// # Errors
     ///
     /// No key where one is needed.
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         if self.needs_key() { required("key-file", &self.key_file) } else { Ok(()) }
     }
 }

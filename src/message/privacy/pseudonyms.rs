@@ -29,7 +29,7 @@ use crate::wire::name::{NAME_MAX, Name, TEXT_MAX};
 use crate::wire::registered_domain::registered_domain;
 
 /// The stage. Small, because there is room for it also while it is off.
-pub struct Privacy(Box<Parts>);
+pub(crate) struct Privacy(Box<Parts>);
 
 /// The parts of the stage.
 struct Parts {
@@ -68,7 +68,7 @@ impl Privacy {
     /// # Errors
     ///
     /// The file of the key cannot be read, or is of another length.
-    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn load(section: &Section) -> Result<Option<Self>, KeyError> {
         let addresses = match section.client {
             ClientPrivacy::None => None,
             ClientPrivacy::Mask => {
@@ -91,7 +91,7 @@ impl Privacy {
 
     /// Hides the prefix of a client subnet option in place: its family as RFC 7871 has it, its bits, its bytes. Of another family,
     /// or longer than an address, nothing stays.
-    pub fn hide_subnet(&self, family: u16, bits: u8, prefix: &mut [u8]) {
+    pub(crate) fn hide_subnet(&self, family: u16, bits: u8, prefix: &mut [u8]) {
         let Some(method) = &self.0.addresses else { return };
         let address_bits = if family == 1 { 32 } else { 128 };
         let mut room = [0; 16];
@@ -115,7 +115,7 @@ impl Privacy {
     }
 
     /// Two addresses and a name as it hides them: the same for the same method and key.
-    pub fn sample(&self) -> [u128; 3] {
+    pub(crate) fn sample(&self) -> [u128; 3] {
         let address =
             |bits| self.0.addresses.as_ref().map_or(0, |method| method.hide(mask(bits), bits, bits));
         let name = match &self.0.names {

@@ -17,14 +17,14 @@ pub enum Server {}
 
 /// Never there.
 #[derive(Debug)]
-pub enum Client {}
+pub(crate) enum Client {}
 
 /// Never there.
 #[derive(Debug)]
-pub enum ServerStream {}
+pub(crate) enum ServerStream {}
 
 /// The same for both sides.
-pub type ClientStream = ServerStream;
+pub(crate) type ClientStream = ServerStream;
 
 /// The configuration refuses TLS before this is asked.
 fn without<T>(is_on: bool) -> Result<Option<T>, KeyError> {
@@ -37,7 +37,7 @@ impl Server {
     /// # Errors
     ///
     /// TLS is asked for.
-    pub fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn load(tls: &ServerTls<'_>) -> Result<Option<Self>, KeyError> {
         without(tls.is_on())
     }
 
@@ -46,7 +46,7 @@ impl Server {
     /// # Errors
     ///
     /// None.
-    pub fn reload(&self, _: &ServerTls<'_>) -> Result<(), KeyError> {
+    pub(crate) fn reload(&self, _: &ServerTls<'_>) -> Result<(), KeyError> {
         match *self {}
     }
 
@@ -55,7 +55,7 @@ impl Server {
     /// # Errors
     ///
     /// None.
-    pub async fn accept(&self, _: Async<TcpStream>) -> Result<ServerStream, Refused> {
+    pub(crate) async fn accept(&self, _: Async<TcpStream>) -> Result<ServerStream, Refused> {
         match *self {}
     }
 }
@@ -66,7 +66,7 @@ impl Client {
     /// # Errors
     ///
     /// TLS is asked for.
-    pub fn load(tls: &ClientTls<'_>, _: &Host) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn load(tls: &ClientTls<'_>, _: &Host) -> Result<Option<Self>, KeyError> {
         without(tls.is_on())
     }
 
@@ -75,7 +75,7 @@ impl Client {
     /// # Errors
     ///
     /// None.
-    pub fn reload(&self, _: &ClientTls<'_>) -> Result<(), KeyError> {
+    pub(crate) fn reload(&self, _: &ClientTls<'_>) -> Result<(), KeyError> {
         match *self {}
     }
 
@@ -84,7 +84,7 @@ impl Client {
     /// # Errors
     ///
     /// None.
-    pub async fn connect(&self, _: Async<TcpStream>) -> io::Result<ClientStream> {
+    pub(crate) async fn connect(&self, _: Async<TcpStream>) -> io::Result<ClientStream> {
         match *self {}
     }
 }

@@ -15,7 +15,7 @@ use crate::reactor::Async;
 use crate::values::{ClientTls, Host, KeyError};
 
 /// A connection after its handshake.
-pub type ClientStream = futures_rustls::client::TlsStream<Async<TcpStream>>;
+pub(crate) type ClientStream = futures_rustls::client::TlsStream<Async<TcpStream>>;
 
 /// Whom to trust, under which name, and our own certificate if there is one.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Client {
     /// # Errors
     ///
     /// The file, and its fault; the former files stay in force.
-    pub fn reload(&self, tls: &ClientTls<'_>) -> Result<(), KeyError> {
+    pub(crate) fn reload(&self, tls: &ClientTls<'_>) -> Result<(), KeyError> {
         let new = configuration(tls)?;
         *self.configuration.borrow_mut() = new;
         Ok(())

@@ -16,11 +16,11 @@ use crate::values::KeyError;
 
 /// A file and the key of the configuration that names it.
 #[derive(Clone, Copy)]
-pub struct Named<'a> {
+pub(crate) struct Named<'a> {
     /// As it is written in the section.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// Its path.
-    pub path: &'a Path,
+    pub(crate) path: &'a Path,
 }
 
 impl Named<'_> {
@@ -36,7 +36,7 @@ impl Named<'_> {
 }
 
 /// The cryptography in use.
-pub fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -45,7 +45,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// # Errors
 ///
 /// A file cannot be read, has no certificate or key in it, or they do not belong together.
-pub fn identity(
+pub(crate) fn identity(
     provider: &CryptoProvider,
     chain: Named<'_>,
     key: Named<'_>,
@@ -71,7 +71,7 @@ pub fn identity(
 /// # Errors
 ///
 /// The file cannot be read, or has no certificate in it, or one that is none.
-pub fn authorities(file: Named<'_>) -> Result<RootCertStore, KeyError> {
+pub(crate) fn authorities(file: Named<'_>) -> Result<RootCertStore, KeyError> {
     let mut roots = RootCertStore::empty();
     for (at, certificate) in certificates(file)?.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {
@@ -86,7 +86,7 @@ pub fn authorities(file: Named<'_>) -> Result<RootCertStore, KeyError> {
 /// # Errors
 ///
 /// There is no such list, or nothing in it; `key` is to be set then.
-pub fn system_authorities(key: &'static str) -> Result<RootCertStore, KeyError> {
+pub(crate) fn system_authorities(key: &'static str) -> Result<RootCertStore, KeyError> {
     let path = std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(SYSTEM_LIST), PathBuf::from);
     let list = Named { key, path: &path };
     let hint = |fault: KeyError| {

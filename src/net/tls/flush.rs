@@ -12,7 +12,7 @@ use smol::io::{AsyncRead, AsyncWrite};
 
 /// A stream around another one that buffers.
 #[derive(Debug)]
-pub struct FlushingStream<S> {
+pub(crate) struct FlushingStream<S> {
     stream: S,
     /// Bytes that the session has taken of what is to be written now.
     taken: usize,
@@ -20,7 +20,7 @@ pub struct FlushingStream<S> {
 
 impl<S> FlushingStream<S> {
     /// Around a session after its handshake.
-    pub fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         FlushingStream { stream, taken: 0 }
     }
 }

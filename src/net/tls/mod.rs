@@ -20,21 +20,27 @@ mod absent;
 mod client;
 #[cfg(feature = "tls")]
 mod files;
-pub mod flush;
+pub(crate) mod flush;
 #[cfg(feature = "tls")]
 mod server;
 
 use std::io;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Client, ClientStream, Server, ServerStream};
+pub use absent::{Client, Server};
+#[cfg(not(feature = "tls"))]
+pub(crate) use absent::{ClientStream, ServerStream};
 #[cfg(feature = "tls")]
-pub use client::{Client, ClientStream};
+pub use client::Client;
 #[cfg(feature = "tls")]
-pub use server::{Server, ServerStream};
+pub(crate) use client::ClientStream;
+#[cfg(feature = "tls")]
+pub use server::Server;
+#[cfg(feature = "tls")]
+pub(crate) use server::ServerStream;
 
 /// Whether this build knows TLS.
-pub const BUILT: bool = cfg!(feature = "tls");
+pub(crate) const BUILT: bool = cfg!(feature = "tls");
 
 /// Why a connection to a [`Server`] came to nothing.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::reactor::Async;
 use crate::values::{KeyError, ServerTls};
 
 /// A connection after its handshake.
-pub type ServerStream = futures_rustls::server::TlsStream<Async<TcpStream>>;
+pub(crate) type ServerStream = futures_rustls::server::TlsStream<Async<TcpStream>>;
 
 /// A certificate, its key, and whom to let in.
 pub struct Server(RefCell<Arc<ServerConfig>>);
@@ -35,7 +35,7 @@ impl Server {
     /// # Errors
     ///
     /// The file, and its fault; the former files stay in force.
-    pub fn reload(&self, tls: &ServerTls<'_>) -> Result<(), KeyError> {
+    pub(crate) fn reload(&self, tls: &ServerTls<'_>) -> Result<(), KeyError> {
         let new = configuration(tls)?;
         *self.0.borrow_mut() = new;
         Ok(())

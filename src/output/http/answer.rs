@@ -14,20 +14,20 @@ use crate::time::{Time, parse_time};
 
 /// An answer, but for its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServerAnswer {
+pub(crate) struct ServerAnswer {
     /// 200 to 999.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The time that the server wants to be left alone.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// Whether the connection is of no further use.
-    pub closes: bool,
+    pub(crate) closes: bool,
     /// The end of its body.
-    pub body: AnswerFraming,
+    pub(crate) body: AnswerFraming,
 }
 
 /// The end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerFraming {
+pub(crate) enum AnswerFraming {
     /// After so many bytes.
     Bytes(u64),
     /// After the last chunk.
@@ -38,21 +38,21 @@ pub enum AnswerFraming {
 
 /// The buffer for answers, with the bytes that were read and not used yet.
 #[derive(Debug, Default)]
-pub struct AnswerBuffer(Vec<u8>);
+pub(crate) struct AnswerBuffer(Vec<u8>);
 
 impl AnswerBuffer {
     /// An empty one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         AnswerBuffer(Vec::with_capacity(PUSH_ANSWER_BYTES))
     }
 
     /// Forgets what came over a connection.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
     /// Whether a connection that nothing is awaited of has closed, or said something.
-    pub async fn is_over(&mut self, stream: &mut dyn OutputStream) -> io::Error {
+    pub(crate) async fn is_over(&mut self, stream: &mut dyn OutputStream) -> io::Error {
         let mut byte = [0];
         match stream.read(&mut byte).await {
             Ok(0) => io::ErrorKind::UnexpectedEof.into(),
@@ -66,7 +66,7 @@ impl AnswerBuffer {
     /// # Errors
     ///
     /// The connection ends too early; what comes is no HTTP.
-    pub async fn read(
+    pub(crate) async fn read(
         &mut self,
         stream: &mut dyn OutputStream,
         take: &mut dyn FnMut(u16, &[u8]),

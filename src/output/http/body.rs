@@ -19,7 +19,7 @@ use super::loki;
 
 /// A batch, and the buffers for it.
 #[derive(Debug)]
-pub struct RecordBatch {
+pub(crate) struct RecordBatch {
     format: BodyFormat,
     /// Bytes of a batch at most, unless one record has more.
     full: usize,
@@ -37,7 +37,7 @@ pub struct RecordBatch {
 
 impl RecordBatch {
     /// Buffers for batches of that many bytes.
-    pub fn new(format: BodyFormat, bytes: usize, compression: Compression) -> Self {
+    pub(crate) fn new(format: BodyFormat, bytes: usize, compression: Compression) -> Self {
         let most = body_max(bytes);
         let gzip = (compression == Compression::Gzip && most <= gzip::INPUT_MAX)
             .then(|| (Gzip::new(), reserved(packed_max(most))));
@@ -55,7 +55,7 @@ impl RecordBatch {
     }
 
     /// Bytes of the buffers.
-    pub fn cost(bytes: usize, compression: Compression) -> usize {
+    pub(crate) fn cost(bytes: usize, compression: Compression) -> usize {
         let most = body_max(bytes);
         let gzip = match compression {
             Compression::Gzip => limits::PUSH_GZIP_BYTES + packed_max(most),
@@ -65,17 +65,17 @@ impl RecordBatch {
     }
 
     /// Whether nothing is in it.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.records == 0
     }
 
     /// Records in it.
-    pub fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.records
     }
 
     /// Takes records out of the queue, as many as there are and fit.
-    pub fn fill(&mut self, outlet: &Outlet) {
+    pub(crate) fn fill(&mut self, outlet: &Outlet) {
         self.body.clear();
         self.label.clear();
         (self.records, self.queued, self.packed) = (0, 0, false);
@@ -126,7 +126,7 @@ impl RecordBatch {
     }
 
     /// Compresses the next piece; `true` when all is.
-    pub fn pack_on(&mut self) -> bool {
+    pub(crate) fn pack_on(&mut self) -> bool {
         let Some((gzip, packed)) = &mut self.gzip else { return true };
         if self.packed {
             return true;
@@ -139,7 +139,7 @@ impl RecordBatch {
     }
 
     /// The bytes to send, and whether they are compressed.
-    pub fn bytes(&self) -> (&[u8], bool) {
+    pub(crate) fn bytes(&self) -> (&[u8], bool) {
         match &self.gzip {
             Some((_, packed)) if self.packed => (packed, true),
             _ => (&self.body, false),
@@ -147,7 +147,7 @@ impl RecordBatch {
     }
 
     /// Settles all of it.
-    pub fn settle(&mut self, outlet: &Outlet, reason: Option<DropReason>) {
+    pub(crate) fn settle(&mut self, outlet: &Outlet, reason: Option<DropReason>) {
         match reason {
             None => outlet.settle_delivered(self.records, self.queued),
             Some(reason) => outlet.settle_lost(self.records, self.queued, reason),
@@ -157,7 +157,7 @@ impl RecordBatch {
     }
 
     /// Settles the items of a bulk request, each as the answer says; those to be sent again stay.
-    pub fn settle_items(&mut self, outlet: &Outlet, answer: &BulkAnswer) -> u64 {
+    pub(crate) fn settle_items(&mut self, outlet: &Outlet, answer: &BulkAnswer) -> u64 {
         let mut refused = 0;
         let (mut from, mut to, mut item) = (0, 0, 0);
         while from < self.body.len() {

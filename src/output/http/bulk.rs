@@ -11,7 +11,7 @@ use super::StatusVerdict;
 
 /// The reader of an answer.
 #[derive(Debug, Default)]
-pub struct BulkAnswer {
+pub(crate) struct BulkAnswer {
     depth: u32,
     in_string: bool,
     escaped: bool,
@@ -30,24 +30,24 @@ pub struct BulkAnswer {
 
 impl BulkAnswer {
     /// A reader with room for that many items.
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         BulkAnswer { verdicts: Vec::with_capacity(most), most, ..BulkAnswer::default() }
     }
 
     /// Begins another answer.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let verdicts = core::mem::take(&mut self.verdicts);
         *self = BulkAnswer { verdicts, most: self.most, ..BulkAnswer::default() };
         self.verdicts.clear();
     }
 
     /// The verdict on an item; one that the answer does not speak of was taken with the others.
-    pub fn verdict(&self, item: usize) -> StatusVerdict {
+    pub(crate) fn verdict(&self, item: usize) -> StatusVerdict {
         self.verdicts.get(item).copied().unwrap_or(StatusVerdict::Taken)
     }
 
     /// Reads on.
-    pub fn read(&mut self, bytes: &[u8]) {
+    pub(crate) fn read(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|&byte| self.read_byte(byte));
     }
 

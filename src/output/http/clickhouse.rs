@@ -5,7 +5,7 @@
 //! an empty list. A missing text is `-`, as everywhere.
 
 /// Writes the row of a JSON record.
-pub fn rewrite(record: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn rewrite(record: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     // The kinds of what is open, the innermost in the lowest place: 1 = an object.
     let (mut open, mut depth) = (0_u64, 0_i32);

@@ -9,14 +9,14 @@
 use crate::limits::{self, PUSH_GZIP_BYTES};
 
 /// The longest input, in bytes.
-pub const INPUT_MAX: usize = u32::MAX as usize / 2;
+pub(crate) const INPUT_MAX: usize = u32::MAX as usize / 2;
 
 /// Bytes compressed at once, before other work has its turn.
-pub const STEP_BYTES: usize = 8 << 10;
+pub(crate) const STEP_BYTES: usize = 8 << 10;
 
 /// A compressor: its table, and where it is in the input.
 #[derive(Debug)]
-pub struct Gzip {
+pub(crate) struct Gzip {
     /// The place after the last occurrence of a group, by its hash; 0 = none.
     places: Box<[u32]>,
     at: usize,
@@ -32,12 +32,12 @@ const _: () = assert!(PLACES.is_power_of_two());
 
 impl Gzip {
     /// A compressor with its table.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Gzip { places: limits::table(PLACES, 0), at: 0, crc: 0, bits: 0, count: 0 }
     }
 
     /// Begins an input: writes the header.
-    pub fn begin(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn begin(&mut self, out: &mut Vec<u8>) {
         self.places.fill(0);
         (self.at, self.crc, self.bits, self.count) = (0, u32::MAX, 0, 0);
         // Deflate, no name, no time, any system.
@@ -47,7 +47,7 @@ impl Gzip {
     }
 
     /// Compresses the next [`STEP_BYTES`] of the input, the same at each step; `true` at its end.
-    pub fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
+    pub(crate) fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
         let start = self.at;
         let end = input.len().min(start + STEP_BYTES);
         while self.at < end {

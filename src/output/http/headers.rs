@@ -6,16 +6,16 @@ use std::fmt;
 
 /// Names and values. Values may be secrets: `Debug` shows the names alone.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub(crate) struct Headers(Vec<(String, String)>);
 
 impl Headers {
     /// All names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether there is one of that name.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
     }
 
@@ -24,7 +24,7 @@ impl Headers {
     /// # Errors
     ///
     /// The first that is broken; a value is not shown.
-    pub fn check(&self, has_credentials: bool) -> Result<(), KeyError> {
+    pub(crate) fn check(&self, has_credentials: bool) -> Result<(), KeyError> {
         for (name, value) in self.iter() {
             let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             let wrong = if name.is_empty() || !name.bytes().all(is_token) {

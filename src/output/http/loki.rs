@@ -17,16 +17,16 @@ use crate::time::Time;
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// Bytes of the head of a record in the queue at most.
-pub const HEAD_BYTES: usize = 8 + 2 + LABEL_BYTES;
+pub(crate) const HEAD_BYTES: usize = 8 + 2 + LABEL_BYTES;
 
 /// Bytes of the longest label.
-pub const LABEL_BYTES: usize = TEXT_PER_BYTE * IDENTITY_BYTES;
+pub(crate) const LABEL_BYTES: usize = TEXT_PER_BYTE * IDENTITY_BYTES;
 
 /// The end of a push.
-pub const END: &[u8] = b"]}]}";
+pub(crate) const END: &[u8] = b"]}]}";
 
 /// Puts an encoded event and its head into the output's queue.
-pub fn offer(outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+pub(crate) fn offer(outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
     let time = event.time.unwrap_or_else(Time::now);
     let nanoseconds = time.seconds * 1_000_000_000 + u64::from(time.nanoseconds);
     let mut room = [0; LABEL_BYTES];
@@ -43,7 +43,7 @@ pub fn offer(outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
 }
 
 /// Adds what stood in the queue to a push; `open` is the label of the stream that is open.
-pub fn add(queued: &[u8], open: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn add(queued: &[u8], open: &[u8], out: &mut Vec<u8>) {
     let Some((nanoseconds, label, record)) = split(queued) else { return };
     if out.is_empty() {
         out.extend_from_slice(b"{\"streams\":[");
@@ -64,7 +64,7 @@ pub fn add(queued: &[u8], open: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The label of what stood in the queue.
-pub fn label(queued: &[u8]) -> &[u8] {
+pub(crate) fn label(queued: &[u8]) -> &[u8] {
     split(queued).map_or(&[], |(_, label, _)| label)
 }
 

@@ -27,8 +27,8 @@ mod url;
 
 #[cfg(feature = "push")]
 pub(crate) use bulk::BulkAnswer;
-pub use headers::Headers;
-pub use url::{Url, UrlParts};
+pub(crate) use headers::Headers;
+pub(crate) use url::{Url, UrlParts};
 
 #[cfg(feature = "push")]
 use super::RecordKind;
@@ -103,7 +103,7 @@ impl BodyFormat {
 
 /// The judgement of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusVerdict {
+pub(crate) enum StatusVerdict {
     /// The server has it.
     Taken,
     /// Not now.
@@ -114,7 +114,7 @@ pub enum StatusVerdict {
 
 impl StatusVerdict {
     /// That of a status.
-    pub fn of(status: u16) -> Self {
+    pub(crate) fn of(status: u16) -> Self {
         match status {
             200..300 => StatusVerdict::Taken,
             408 | 429 | 500.. => StatusVerdict::Again,

@@ -36,7 +36,7 @@ use crate::values::encoding::base64;
 use crate::values::{KeyError, PlanError, Seconds};
 
 /// A server, and how it is spoken to.
-pub struct HttpSink {
+pub(crate) struct HttpSink {
     peer: PeerAddress,
     tls: Option<Rc<Client>>,
     /// For the log and `--check`.
@@ -56,7 +56,7 @@ impl HttpSink {
     /// # Errors
     ///
     /// A file that is of no use.
-    pub fn new(section: &Section) -> Result<Self, PlanError> {
+    pub(crate) fn new(section: &Section) -> Result<Self, PlanError> {
         // The rules between the keys asked for it.
         let Some(url) = section.address() else {
             return Err(io::Error::from(io::ErrorKind::InvalidInput).into());

@@ -7,21 +7,21 @@ use crate::values::{Host, Invalid, Value, deserialize};
 
 /// An address, or what is wrong with the text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Url(pub Result<UrlParts, &'static str>);
+pub(crate) struct Url(pub(crate) Result<UrlParts, &'static str>);
 
 /// The parts of an address.
 #[derive(Clone, PartialEq)]
-pub struct UrlParts {
+pub(crate) struct UrlParts {
     /// Whether it is `https`.
-    pub is_tls: bool,
+    pub(crate) is_tls: bool,
     /// The server.
-    pub host: Host,
+    pub(crate) host: Host,
     /// Its port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The header `Host`: the server, and the port unless it is the scheme's own.
-    pub authority: String,
+    pub(crate) authority: String,
     /// Path and query, in percent encoding.
-    pub target: String,
+    pub(crate) target: String,
 }
 
 impl core::fmt::Debug for UrlParts {
@@ -32,7 +32,7 @@ impl core::fmt::Debug for UrlParts {
 
 impl UrlParts {
     /// The address without path and query, which may hold secrets.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("{}://{}", if self.is_tls { "https" } else { "http" }, self.authority)
     }
 

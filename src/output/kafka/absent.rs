@@ -9,19 +9,19 @@ use super::Section;
 use crate::values::KeyError;
 
 /// Whether this build knows Kafka.
-pub const BUILT: bool = false;
+pub(crate) const BUILT: bool = false;
 
 /// Nobody to ask.
 ///
 /// # Errors
 ///
 /// None.
-pub fn check(_: &Properties, _: usize) -> Result<(), KeyError> {
+pub(crate) fn check(_: &Properties, _: usize) -> Result<(), KeyError> {
     Ok(())
 }
 
 /// Never there.
-pub enum KafkaSink {}
+pub(crate) enum KafkaSink {}
 
 impl KafkaSink {
     /// Never made.
@@ -29,7 +29,7 @@ impl KafkaSink {
     /// # Errors
     ///
     /// Always.
-    pub fn new(_: &Section) -> io::Result<Self> {
+    pub(crate) fn new(_: &Section) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

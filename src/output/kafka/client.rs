@@ -20,17 +20,17 @@ use crate::sys::kafka::Watched;
 use crate::values::KeyError;
 
 /// A producer that reports to us.
-pub type Client = Watched<Reports>;
+pub(crate) type Client = Watched<Reports>;
 
 /// Whether this build knows Kafka.
-pub const BUILT: bool = true;
+pub(crate) const BUILT: bool = true;
 
 /// Asks librdkafka whether it takes the settings, by their words alone: no file is opened, nothing connects.
 ///
 /// # Errors
 ///
 /// The first setting it refuses, in its own words.
-pub fn check(properties: &Properties, queue: usize) -> Result<(), KeyError> {
+pub(crate) fn check(properties: &Properties, queue: usize) -> Result<(), KeyError> {
     let mut config = config(properties, queue);
     config.create_native_config().map_err(|error| fault(&error))?;
     if config.get("transactional.id").is_some() {
@@ -51,7 +51,7 @@ pub fn check(properties: &Properties, queue: usize) -> Result<(), KeyError> {
 /// # Errors
 ///
 /// The message of librdkafka; after [`check`] that is a file it cannot use.
-pub fn make(properties: &Properties, queue: usize) -> io::Result<Client> {
+pub(crate) fn make(properties: &Properties, queue: usize) -> io::Result<Client> {
     let mut config = config(properties, queue);
     config.set_log_level(log_level(properties));
     let producer = config.create_with_context(Reports::default());
@@ -59,12 +59,12 @@ pub fn make(properties: &Properties, queue: usize) -> io::Result<Client> {
 }
 
 /// The brokers to begin with.
-pub fn brokers(properties: &Properties) -> String {
+pub(crate) fn brokers(properties: &Properties) -> String {
     BROKER_LISTS.iter().filter_map(|name| properties.value(name)).collect::<Vec<_>>().join(",")
 }
 
 /// Bytes that librdkafka's queue takes at most.
-pub fn cost(properties: &Properties, queue: usize) -> usize {
+pub(crate) fn cost(properties: &Properties, queue: usize) -> usize {
     let config = config(properties, queue);
     let number = |name| config.get(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0_usize);
     let records = number(QUEUE_KBYTES).saturating_mul(1 << 10);

@@ -12,7 +12,7 @@ mod absent;
 #[cfg(feature = "kafka-plain")]
 mod client;
 mod properties;
-pub mod record;
+pub(crate) mod record;
 #[cfg(feature = "kafka-plain")]
 mod reports;
 #[cfg(feature = "kafka-plain")]
@@ -24,9 +24,11 @@ mod task;
 use absent as client;
 #[cfg(not(feature = "kafka-plain"))]
 use absent::KafkaSink;
-pub use client::BUILT;
-pub use properties::Properties;
-pub use record::{KeyedRecords, split};
+pub(crate) use client::BUILT;
+pub(crate) use properties::Properties;
+pub(crate) use record::KeyedRecords;
+#[cfg(feature = "kafka-plain")]
+pub(crate) use record::split;
 #[cfg(feature = "kafka-plain")]
 use sink::KafkaSink;
 

@@ -9,16 +9,17 @@ use std::fmt;
 ///
 /// Values may hold passwords: `Debug` shows the names alone.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Properties(BTreeMap<String, String>);
+pub(crate) struct Properties(BTreeMap<String, String>);
 
 impl Properties {
     /// The value of a name.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
     /// All names and values, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    #[cfg(any(feature = "kafka-plain", test))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

@@ -12,31 +12,32 @@ use super::super::{DropReason, Outlet};
 use super::RecordKey;
 use crate::decimal::write_address;
 use crate::format::Encoding;
-use crate::limits::{IDENTITY_BYTES, LONG_RECORD_BYTES};
+use crate::limits::IDENTITY_BYTES;
 use crate::message::event::Event;
 use crate::wire::name::TEXT_MAX;
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// How records and keys are made.
 #[derive(Debug, Clone)]
-pub struct KeyedRecords {
+pub(crate) struct KeyedRecords {
     /// How the value is encoded.
-    pub encoding: Encoding,
+    pub(crate) encoding: Encoding,
     /// The source of the key.
-    pub key: RecordKey,
+    pub(crate) key: RecordKey,
 }
 
 impl KeyedRecords {
     /// Bytes of the longest record in any encoding.
-    pub const LONGEST: usize = LENGTH_BYTES + KEY_BYTES + LONG_RECORD_BYTES;
+    #[cfg(feature = "kafka-plain")]
+    pub(crate) const LONGEST: usize = LENGTH_BYTES + KEY_BYTES + crate::limits::LONG_RECORD_BYTES;
 
     /// Bytes of the longest record.
-    pub fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         LENGTH_BYTES + KEY_BYTES + self.encoding.longest
     }
 
     /// Puts an encoded event and its key into the output's queue.
-    pub fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+    pub(crate) fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
         let mut room = [0; KEY_BYTES];
         let key = match self.write_key(event, &mut room) {
             Some(0) => return outlet.offer(Ok(&[&NO_KEY.to_be_bytes(), record])),
@@ -68,7 +69,8 @@ impl KeyedRecords {
 }
 
 /// Key and value of what stood in the queue.
-pub fn split(record: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+#[cfg(any(feature = "kafka-plain", test))]
+pub(crate) fn split(record: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let (length, rest) = record.split_first_chunk::<LENGTH_BYTES>()?;
     match u16::from_be_bytes(*length) {
         NO_KEY => Some((None, rest)),

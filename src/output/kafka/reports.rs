@@ -20,7 +20,7 @@ use crate::limits::{KAFKA_LOG_KINDS, KAFKA_LOG_SECONDS};
 
 /// The reports since the task looked last.
 #[derive(Debug, Default)]
-pub struct Reports {
+pub(crate) struct Reports {
     delivered: Landed,
     lost: Landed,
     /// Whether a connection to a broker stands.
@@ -49,22 +49,22 @@ impl Landed {
 
 impl Reports {
     /// Records that the brokers took, and their bytes.
-    pub fn take_delivered(&self) -> (u64, usize) {
+    pub(crate) fn take_delivered(&self) -> (u64, usize) {
         self.delivered.take()
     }
 
     /// Records that the brokers did not take, and their bytes.
-    pub fn take_lost(&self) -> (u64, usize) {
+    pub(crate) fn take_lost(&self) -> (u64, usize) {
         self.lost.take()
     }
 
     /// Whether a connection to a broker stands.
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.connected.load(Relaxed)
     }
 
     /// Logs that a record is lost, once for each reason and while.
-    pub fn tell_loss(&self, error: &KafkaError) {
+    pub(crate) fn tell_loss(&self, error: &KafkaError) {
         let kind = error.rdkafka_error_code().map_or(0, |code| code as i32);
         if self.may_say(("lost", kind)) {
             let reason =

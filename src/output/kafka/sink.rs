@@ -8,7 +8,7 @@ use super::record::KeyedRecords;
 use super::{Section, client, task};
 
 /// A client of librdkafka without brokers, and those that it gets once it runs.
-pub struct KafkaSink {
+pub(crate) struct KafkaSink {
     client: client::Client,
     brokers: String,
     topic: String,
@@ -22,7 +22,7 @@ impl KafkaSink {
     /// # Errors
     ///
     /// A file that librdkafka cannot use; no topic, which the rules of the section refused before.
-    pub fn new(section: &Section) -> io::Result<Self> {
+    pub(crate) fn new(section: &Section) -> io::Result<Self> {
         let topic = section.topic.as_ref().ok_or(io::ErrorKind::InvalidInput)?.as_str().to_owned();
         let (properties, queue) =
             (&section.rdkafka_config, section.queue.unwrap_or(crate::limits::QUEUE).in_memory());

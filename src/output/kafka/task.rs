@@ -26,7 +26,7 @@ use crate::reactor::Timer;
 use crate::sys::kafka::Signal;
 
 /// Sends records until the daemon stops and librdkafka has reported on all of them.
-pub async fn run(outlet: &Outlet, outlets: &Outlets, client: &Client, (brokers, topic): (&str, &str)) {
+pub(crate) async fn run(outlet: &Outlet, outlets: &Outlets, client: &Client, (brokers, topic): (&str, &str)) {
     outlet.set_write_state(WriteState::Away);
     let signal = match client.signal() {
         Ok(signal) => signal,

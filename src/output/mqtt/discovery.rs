@@ -12,11 +12,11 @@ use crate::statistics::{CounterValue, Statistics, StreamScope};
 
 /// A counter that is published.
 #[derive(Debug, Clone, Copy)]
-pub struct Sensor {
+pub(crate) struct Sensor {
     /// Its name in `/counters` and in the state.
-    pub counter: &'static str,
+    pub(crate) counter: &'static str,
     /// Its name in topics.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// Its name for people.
     name: &'static str,
     kind: SensorKind,
@@ -47,7 +47,7 @@ const fn sensor(
 }
 
 /// All of them.
-pub const SENSORS: [Sensor; 11] = [
+pub(crate) const SENSORS: [Sensor; 11] = [
     sensor("query", "query", "DNS queries", SensorKind::Total, "dns"),
     sensor("response", "response", "DNS responses", SensorKind::Total, "dns-outline"),
     sensor("qps", "qps", "DNS queries per second", SensorKind::Rate, "speedometer"),
@@ -75,18 +75,18 @@ pub const SENSORS: [Sensor; 11] = [
 
 /// The names that a discovery is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
+pub(crate) struct Names<'a> {
     /// Ours.
-    pub client_id: &'a str,
+    pub(crate) client_id: &'a str,
     /// The topic below which all is.
-    pub topic: &'a str,
+    pub(crate) topic: &'a str,
 }
 
 /// A text of bounded length.
-pub type JsonText = heapless::String<MQTT_STATE_BYTES>;
+pub(crate) type JsonText = heapless::String<MQTT_STATE_BYTES>;
 
 /// Writes the state.
-pub fn write_state(statistics: &Statistics, out: &mut JsonText) -> fmt::Result {
+pub(crate) fn write_state(statistics: &Statistics, out: &mut JsonText) -> fmt::Result {
     for (number, sensor) in SENSORS.iter().enumerate() {
         out.write_str(if number == 0 { "{\"" } else { ",\"" })?;
         out.write_str(sensor.counter)?;
@@ -101,12 +101,12 @@ pub fn write_state(statistics: &Statistics, out: &mut JsonText) -> fmt::Result {
 
 impl Sensor {
     /// Writes the topic of the discovery, without prefix.
-    pub fn write_topic(&self, names: Names<'_>, out: &mut JsonText) -> fmt::Result {
+    pub(crate) fn write_topic(&self, names: Names<'_>, out: &mut JsonText) -> fmt::Result {
         write!(out, "/sensor/{}_{}/config", names.client_id, self.key)
     }
 
     /// Writes the discovery.
-    pub fn write(&self, Names { client_id, topic }: Names<'_>, out: &mut JsonText) -> fmt::Result {
+    pub(crate) fn write(&self, Names { client_id, topic }: Names<'_>, out: &mut JsonText) -> fmt::Result {
         let (class, more) = match self.kind {
             SensorKind::Total => ("total_increasing", ""),
             SensorKind::Now => ("measurement", ""),

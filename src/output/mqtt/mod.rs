@@ -76,7 +76,7 @@ choice! {
 
 impl Section {
     /// The broker's port.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         match self.remote_port {
             Some(port) => port.get(),
             None if self.tls_keys().is_on() => 8883,

@@ -21,29 +21,29 @@ const PINGRESP: u8 = 0xd0;
 const DISCONNECT: u8 = 0xe0;
 
 /// PINGREQ, whole.
-pub const PINGREQ: [u8; 2] = [0xc0, 0];
+pub(crate) const PINGREQ: [u8; 2] = [0xc0, 0];
 
 /// DISCONNECT without a word why: the will is not to be published.
-pub const GOODBYE: [u8; 2] = [DISCONNECT, 0];
+pub(crate) const GOODBYE: [u8; 2] = [DISCONNECT, 0];
 
 /// The words at the beginning of a connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Greeting<'a> {
+pub(crate) struct Greeting<'a> {
     /// The version spoken.
-    pub version: Version,
+    pub(crate) version: Version,
     /// Our name.
-    pub client_id: &'a str,
+    pub(crate) client_id: &'a str,
     /// User and password.
-    pub credentials: Option<(&'a str, Option<&'a str>)>,
+    pub(crate) credentials: Option<(&'a str, Option<&'a str>)>,
     /// Seconds without a packet of ours after which the broker may give us up.
-    pub keep_alive: u16,
+    pub(crate) keep_alive: u16,
     /// The words of the broker in our place when we are gone: topic, payload, quality of service; retained.
-    pub will: (&'a str, &'a [u8], u8),
+    pub(crate) will: (&'a str, &'a [u8], u8),
 }
 
 impl Greeting<'_> {
     /// Writes CONNECT (MQTT 5, 3.1).
-    pub fn compose(&self, out: &mut Vec<u8>) {
+    pub(crate) fn compose(&self, out: &mut Vec<u8>) {
         let is_5 = self.version == Version::V5;
         let (topic, payload, qos) = self.will;
         // A clean start, a will that is retained.
@@ -73,18 +73,18 @@ impl Greeting<'_> {
 
 /// A message to publish.
 #[derive(Debug, Clone, Copy)]
-pub struct Publish<'a> {
+pub(crate) struct Publish<'a> {
     /// Its topic: two parts that are written one after the other.
-    pub topic: (&'a str, &'a str),
+    pub(crate) topic: (&'a str, &'a str),
     /// Whether the broker keeps it for those who come later.
-    pub retain: bool,
+    pub(crate) retain: bool,
     /// The number by which it is acknowledged; `None` with quality of service 0.
-    pub id: Option<u16>,
+    pub(crate) id: Option<u16>,
 }
 
 impl Publish<'_> {
     /// Writes PUBLISH (MQTT 5, 3.3) with a payload that is made of parts.
-    pub fn compose(&self, version: Version, payload: &[&[u8]], out: &mut Vec<u8>) {
+    pub(crate) fn compose(&self, version: Version, payload: &[&[u8]], out: &mut Vec<u8>) {
         let properties = no_properties(version == Version::V5);
         let bytes: usize = payload.iter().map(|part| part.len()).sum();
         let topic = self.topic.0.len() + self.topic.1.len();
@@ -99,16 +99,16 @@ impl Publish<'_> {
     }
 
     /// Bytes of one with a payload of that length.
-    pub fn length(topic: usize, payload: usize) -> usize {
+    pub(crate) fn length(topic: usize, payload: usize) -> usize {
         topic + payload + PUBLISH_BYTES
     }
 }
 
 /// Bytes of a PUBLISH at most, beside topic and payload.
-pub const PUBLISH_BYTES: usize = 1 + 4 + 2 + 2 + 1;
+pub(crate) const PUBLISH_BYTES: usize = 1 + 4 + 2 + 2 + 1;
 
 /// Writes SUBSCRIBE (MQTT 5, 3.8) to one topic, with quality of service 0.
-pub fn compose_subscribe(version: Version, id: u16, topic: (&str, &str), out: &mut Vec<u8>) {
+pub(crate) fn compose_subscribe(version: Version, id: u16, topic: (&str, &str), out: &mut Vec<u8>) {
     let properties = no_properties(version == Version::V5);
     let length = topic.0.len() + topic.1.len();
     out.push(SUBSCRIBE);
@@ -123,7 +123,7 @@ pub fn compose_subscribe(version: Version, id: u16, topic: (&str, &str), out: &m
 
 /// A packet of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Incoming<'a> {
+pub(crate) enum Incoming<'a> {
     /// Its answer to CONNECT.
     Connected(Welcome),
     /// It has a message.
@@ -150,25 +150,25 @@ pub enum Incoming<'a> {
 
 /// The limits that a broker names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Welcome {
+pub(crate) struct Welcome {
     /// 0, or why it does not want us.
-    pub reason: u8,
+    pub(crate) reason: u8,
     /// Messages that it takes before it has acknowledged the first.
-    pub receive_maximum: u16,
+    pub(crate) receive_maximum: u16,
     /// Bytes of the longest packet that it takes.
-    pub packet_maximum: u32,
+    pub(crate) packet_maximum: u32,
     /// The best quality of service that it knows.
-    pub qos_maximum: u8,
+    pub(crate) qos_maximum: u8,
     /// Seconds without a packet of ours, in the place of our own.
-    pub keep_alive: Option<u16>,
+    pub(crate) keep_alive: Option<u16>,
 }
 
 /// No MQTT comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken;
+pub(crate) struct Broken;
 
 /// The length of the packet at the front of some bytes, and where its body begins; `None` while that is not known.
-pub fn frame(bytes: &[u8]) -> Result<Option<(usize, usize)>, Broken> {
+pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(usize, usize)>, Broken> {
     let mut length = 0;
     for at in 0..4 {
         let Some(&byte) = bytes.get(1 + at) else { return Ok(None) };
@@ -181,7 +181,7 @@ pub fn frame(bytes: &[u8]) -> Result<Option<(usize, usize)>, Broken> {
 }
 
 /// The packet with that first byte and that body.
-pub fn parse(version: Version, first: u8, body: &[u8]) -> Result<Incoming<'_>, Broken> {
+pub(crate) fn parse(version: Version, first: u8, body: &[u8]) -> Result<Incoming<'_>, Broken> {
     let is_5 = version == Version::V5;
     match first & 0xf0 {
         CONNACK => {

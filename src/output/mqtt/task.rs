@@ -31,7 +31,7 @@ use crate::reactor::Timer;
 use crate::values::{PlanError, Seconds, Secret};
 
 /// A broker, and what it is told.
-pub struct MqttSink {
+pub(crate) struct MqttSink {
     peer: PeerAddress,
     tls: Option<Rc<Client>>,
     retry: Seconds,
@@ -54,7 +54,11 @@ impl MqttSink {
     /// # Errors
     ///
     /// A file that is of no use.
-    pub fn new(section: &Section, peer: PeerAddress, tls: Option<Rc<Client>>) -> Result<Self, PlanError> {
+    pub(crate) fn new(
+        section: &Section,
+        peer: PeerAddress,
+        tls: Option<Rc<Client>>,
+    ) -> Result<Self, PlanError> {
         let password = section.password_file.as_ref().map(|path| read_secret("password-file", path));
         let client_id = section.client_id.clone().unwrap_or_else(ClientId::of_machine);
         let topic = section.topic.as_str().to_owned();

@@ -8,16 +8,16 @@ use crate::values::{Invalid, Value, deserialize};
 
 /// A topic below which we publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topic(String);
+pub(crate) struct Topic(String);
 
 impl Topic {
     /// A topic of ours.
-    pub fn new(text: &'static str) -> Self {
+    pub(crate) fn new(text: &'static str) -> Self {
         Topic(text.to_owned())
     }
 
     /// The topic.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -38,16 +38,16 @@ impl Value for Topic {
 
 /// The name of a client, which is a part of topics and of names of sensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientId(String);
+pub(crate) struct ClientId(String);
 
 impl ClientId {
     /// The name.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// `dnstapd-` and the name of this machine, so that two do not push each other out of a broker.
-    pub fn of_machine() -> Self {
+    pub(crate) fn of_machine() -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host: String = host.trim().chars().filter(|&letter| is_plain(letter)).take(48).collect();
         ClientId(if host.is_empty() { "dnstapd".to_owned() } else { format!("dnstapd-{host}") })
@@ -75,7 +75,7 @@ fn is_plain(letter: char) -> bool {
 deserialize!(Topic, ClientId);
 
 /// Bytes of a topic and of a name at most.
-pub const NAME_MAX: usize = 128;
+pub(crate) const NAME_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use crate::output::{DropReason, Outlet};
 
 /// The messages that are on their way.
 #[derive(Debug)]
-pub struct MessageWindow {
+pub(crate) struct MessageWindow {
     bytes: Vec<u8>,
     written: usize,
     messages: heapless::Vec<OnItsWay, MQTT_WINDOW>,
@@ -37,23 +37,23 @@ struct OnItsWay {
 
 /// How messages are made.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner<'a> {
+pub(crate) struct Manner<'a> {
     /// The version spoken.
-    pub version: Version,
+    pub(crate) version: Version,
     /// The topic, in two parts.
-    pub topic: (&'a str, &'a str),
+    pub(crate) topic: (&'a str, &'a str),
     /// Messages at once.
-    pub most: usize,
+    pub(crate) most: usize,
     /// Bytes of the longest packet that the broker takes.
-    pub packet_maximum: usize,
+    pub(crate) packet_maximum: usize,
 }
 
 /// Bytes of the buffer.
-pub const COST: usize = MQTT_BATCH_BYTES + RECORD_BYTES + NAME_MAX + 8 + PUBLISH_BYTES;
+pub(crate) const COST: usize = MQTT_BATCH_BYTES + RECORD_BYTES + NAME_MAX + 8 + PUBLISH_BYTES;
 
 impl MessageWindow {
     /// Nothing is on its way.
-    pub fn new(qos: u32) -> Self {
+    pub(crate) fn new(qos: u32) -> Self {
         MessageWindow {
             bytes: Vec::with_capacity(COST),
             written: 0,
@@ -63,12 +63,12 @@ impl MessageWindow {
     }
 
     /// Whether nothing is.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     /// Takes records out of the queue, as many as there are and fit.
-    pub fn fill(&mut self, outlet: &Outlet, manner: Manner<'_>) {
+    pub(crate) fn fill(&mut self, outlet: &Outlet, manner: Manner<'_>) {
         self.bytes.clear();
         self.written = 0;
         while self.messages.len() < manner.most.min(MQTT_WINDOW) && self.bytes.len() < MQTT_BATCH_BYTES {
@@ -94,12 +94,12 @@ impl MessageWindow {
     }
 
     /// The bytes to be written.
-    pub fn rest(&self) -> &[u8] {
+    pub(crate) fn rest(&self) -> &[u8] {
         self.bytes.get(self.written..).unwrap_or_default()
     }
 
     /// Notes that the stream took some.
-    pub fn written(&mut self, bytes: usize, outlet: &Outlet) {
+    pub(crate) fn written(&mut self, bytes: usize, outlet: &Outlet) {
         self.written += bytes;
         if !self.is_acknowledged {
             let written = self.written;
@@ -108,7 +108,7 @@ impl MessageWindow {
     }
 
     /// Notes that the broker has a message, or does not want it.
-    pub fn acknowledged(&mut self, id: u16, refused: bool, outlet: &Outlet) {
+    pub(crate) fn acknowledged(&mut self, id: u16, refused: bool, outlet: &Outlet) {
         let reason = refused.then_some(DropReason::Refused);
         self.settle(outlet, |message| message.id == id, reason);
     }
@@ -127,7 +127,7 @@ impl MessageWindow {
     }
 
     /// Begins again, over another connection, with those that are not settled.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let (mut start, mut to) = (0, 0);
         for message in &mut self.messages {
             let end = message.end;

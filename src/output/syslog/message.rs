@@ -24,9 +24,9 @@ use crate::zone::Zone;
 
 /// How messages are put together.
 #[derive(Debug)]
-pub struct SyslogComposer {
+pub(crate) struct SyslogComposer {
     /// How the record is encoded.
-    pub encoding: Encoding,
+    pub(crate) encoding: Encoding,
     header: HeaderFormat,
     /// `None` for datagrams.
     framing: Option<MessageFraming>,
@@ -46,7 +46,7 @@ const _: () = assert!(RECORD_BYTES + SYSLOG_HEADER_BYTES <= DATAGRAM_BYTES);
 
 impl SyslogComposer {
     /// The envelope of a section's choices.
-    pub fn new(
+    pub(crate) fn new(
         encoding: impl Into<Encoding>,
         header: HeaderFormat,
         framing: Option<MessageFraming>,
@@ -74,12 +74,12 @@ impl SyslogComposer {
     }
 
     /// Puts the message of an encoded event into the output's queue.
-    pub fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+    pub(crate) fn offer(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
         self.offer_with(&self.priority, self.encoding.is_usual_text(), outlet, event, record);
     }
 
     /// The same for an encoded alarm; `event` has its time.
-    pub fn offer_alarm(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
+    pub(crate) fn offer_alarm(&self, outlet: &Outlet, event: &Event<'_>, record: &[u8]) {
         self.offer_with(&self.alarm_priority, self.encoding.format == Format::Text, outlet, event, record);
     }
 

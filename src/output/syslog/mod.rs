@@ -3,7 +3,7 @@
 pub(crate) mod choices;
 mod message;
 
-pub use message::SyslogComposer;
+pub(crate) use message::SyslogComposer;
 
 use choices::{Facility, HeaderFormat, MessageFraming, Severity, Transport};
 
@@ -47,7 +47,7 @@ section! {
 
 impl Section {
     /// The server's port.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         match (self.remote_port, self.transport) {
             (Some(port), _) => port.get(),
             (None, Transport::Tls) => 6514,

@@ -32,13 +32,13 @@ pub(super) struct ColdBucket<const N: usize> {
 }
 
 /// Entries of a bucket.
-pub const WAYS: usize = 8;
+pub(crate) const WAYS: usize = 8;
 
 /// Bytes of a bucket for each name in it: most names are shorter, with the length bytes of the wire form.
 pub const NAME_BYTES: usize = 40;
 
 /// Bytes of a bucket for each address in it.
-pub const ADDRESS_BYTES: usize = 16;
+pub(crate) const ADDRESS_BYTES: usize = 16;
 
 impl<const N: usize> HotBucket<N> {
     /// The entry of a key; of 0 a free one.

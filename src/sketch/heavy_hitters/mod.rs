@@ -82,5 +82,6 @@ mod admission;
 mod bucket;
 mod table;
 
-pub use bucket::{ADDRESS_BYTES, NAME_BYTES, WAYS};
+pub(crate) use bucket::ADDRESS_BYTES;
+pub use bucket::NAME_BYTES;
 pub use table::{HeavyHitter, HeavyHitters};

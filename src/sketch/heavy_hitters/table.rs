@@ -33,7 +33,7 @@ const MARKS_PER_ENTRY: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeavyHitter<'a, const N: usize> {
     /// Hash of the name.
-    pub key: u64,
+    pub(crate) key: u64,
     /// The part of its count that is sure.
     pub certain: [u64; N],
     /// The best guess at what was missed beside that. `guessed <= unseen`.
@@ -71,7 +71,7 @@ impl<const N: usize> HeavyHitters<N> {
     }
 
     /// Keeps names in lower case, or as they come. Whether both have the same hash is up to who counts.
-    pub fn in_lower_case(self, lowercase: bool) -> Self {
+    pub(crate) fn in_lower_case(self, lowercase: bool) -> Self {
         HeavyHitters { lowercase, ..self }
     }
 
@@ -102,7 +102,7 @@ impl<const N: usize> HeavyHitters<N> {
     }
 
     /// The entry of a key.
-    pub fn find(&self, key: u64) -> Option<HeavyHitter<'_, N>> {
+    pub(crate) fn find(&self, key: u64) -> Option<HeavyHitter<'_, N>> {
         let place = self.bucket(key);
         let way = self.hot.get(place)?.find(key)?;
         self.entry(place, way)
@@ -124,17 +124,17 @@ impl<const N: usize> HeavyHitters<N> {
     }
 
     /// All that was counted, of keys with and without entries.
-    pub fn total(&self) -> [u64; N] {
+    pub(crate) fn total(&self) -> [u64; N] {
         self.total
     }
 
     /// Entries that made room for others.
-    pub fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
 
     /// Halves everything.
-    pub fn age(&mut self) {
+    pub(crate) fn age(&mut self) {
         self.total = self.total.map(|total| total / 2);
         self.least.fill(0);
         for cell in self.cells.iter_mut().flatten() {
@@ -155,7 +155,7 @@ impl<const N: usize> HeavyHitters<N> {
     }
 
     /// Forgets all keys; what was evicted stays counted.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         for (hot, cold) in self.hot.iter_mut().zip(&mut self.cold) {
             hot.keys = [[0; WAYS]; 2];
             (cold.lengths, cold.floor) = ([0; WAYS], [0; N]);

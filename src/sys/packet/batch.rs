@@ -18,7 +18,7 @@ use crate::time::Time;
 
 /// Packets that were read, and room for the next ones.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// [`SNIFFER_BATCH`] places of [`SNIFFER_PACKET_BYTES`] each.
     memory: Box<[u8]>,
     /// The facts about the packets that were read, in order.
@@ -44,7 +44,7 @@ impl Batch {
     /// # Errors
     ///
     /// When the kernel tells no times.
-    pub fn new(descriptor: &OwnedFd, blocks: usize) -> io::Result<Self> {
+    pub(crate) fn new(descriptor: &OwnedFd, blocks: usize) -> io::Result<Self> {
         let queue = blocks * SNIFFER_BLOCK_BYTES;
         // The one takes a right that we may lack, the other is cut by the system's maximum.
         if setsockopt(descriptor, sockopt::RcvBufForce, &queue).is_err() {
@@ -62,7 +62,7 @@ impl Batch {
     /// # Errors
     ///
     /// Those of recvmmsg(2), which are the socket's.
-    pub fn next_packet(&mut self, descriptor: &impl AsFd) -> io::Result<Option<Packet<'_>>> {
+    pub(crate) fn next_packet(&mut self, descriptor: &impl AsFd) -> io::Result<Option<Packet<'_>>> {
         if self.taken == self.read.len() {
             self.receive(descriptor.as_fd().as_raw_fd())?;
         }

@@ -37,18 +37,18 @@ use nix::libc::{
 use crate::sys::bpf::{Assembler, Instruction, JumpLabel, LoadSize};
 
 /// IPv6 extension headers that are stepped over.
-pub const EXTENSIONS: usize = 3;
+pub(crate) const EXTENSIONS: usize = 3;
 
 /// Kinds of interfaces whose packets begin with IP (`if_arp.h`; 519 is a modem's raw IP, 823 GRE over IPv6).
-pub const RAW_KINDS: [u16; 8] =
+pub(crate) const RAW_KINDS: [u16; 8] =
     [ARPHRD_NONE, ARPHRD_PPP, ARPHRD_TUNNEL, ARPHRD_TUNNEL6, ARPHRD_SIT, ARPHRD_IPGRE, 519, 823];
 
 /// Kinds of interfaces whose packets begin with an Ethernet header.
-pub const ETHERNET_KINDS: [u16; 2] = [ARPHRD_ETHER, ARPHRD_LOOPBACK];
+pub(crate) const ETHERNET_KINDS: [u16; 2] = [ARPHRD_ETHER, ARPHRD_LOOPBACK];
 
 /// The scope of a packet socket.
 #[derive(Clone, Copy, Debug)]
-pub enum CaptureScope<'a> {
+pub(crate) enum CaptureScope<'a> {
     /// One interface.
     One,
     /// All interfaces but those with these numbers, which belong to another.
@@ -59,7 +59,7 @@ pub enum CaptureScope<'a> {
 
 /// The program for some ports. It has some 350 instructions, eight for each port and two for each interface left out;
 /// the kernel takes 4,096.
-pub fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
+pub(crate) fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     let mut code = Assembler::default();
     let [ethernet, raw, ipv4, ipv6] = [(); 4].map(|()| code.label());
     let looks_into_tunnels = !matches!(scope, CaptureScope::All(_));

@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 mod batch;
-pub mod capture_filter;
+pub(crate) mod capture_filter;
 mod ring;
 
 use std::io;
@@ -30,18 +30,18 @@ use ring::Ring;
 
 /// A packet, from its link-layer header on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Packet<'a> {
+pub(crate) struct Packet<'a> {
     /// The kind of its interface, `ARPHRD_*`.
-    pub kind: u16,
+    pub(crate) kind: u16,
     /// When the kernel saw it.
-    pub time: Time,
+    pub(crate) time: Time,
     /// All of it; less when the memory is too small, which takes more than 64 KiB.
-    pub bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
 }
 
 /// A socket that is open, and not yet bound.
 #[derive(Debug)]
-pub struct PacketSocket {
+pub(crate) struct PacketSocket {
     descriptor: OwnedFd,
     source: PacketSource,
 }
@@ -60,7 +60,7 @@ impl PacketSocket {
     /// # Errors
     ///
     /// `PermissionDenied` without CAP_NET_RAW; a kernel without packet sockets; a program it does not take.
-    pub fn open(program: &[Instruction], blocks: usize) -> io::Result<Self> {
+    pub(crate) fn open(program: &[Instruction], blocks: usize) -> io::Result<Self> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let descriptor = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
         attach(&descriptor, program)?;
@@ -72,7 +72,7 @@ impl PacketSocket {
     }
 
     /// Whether packets come through shared memory.
-    pub fn has_ring(&self) -> bool {
+    pub(crate) fn has_ring(&self) -> bool {
         matches!(self.source, PacketSource::Ring(_))
     }
 
@@ -81,7 +81,7 @@ impl PacketSocket {
     /// # Errors
     ///
     /// When the interface is not there any more.
-    pub fn listen(&self, interface: Option<u32>) -> io::Result<()> {
+    pub(crate) fn listen(&self, interface: Option<u32>) -> io::Result<()> {
         listen(&self.descriptor, interface)
     }
 
@@ -90,7 +90,7 @@ impl PacketSocket {
     /// # Errors
     ///
     /// When the kernel does not say.
-    pub fn kind(&self) -> io::Result<u16> {
+    pub(crate) fn kind(&self) -> io::Result<u16> {
         let mut address = sockaddr_ll { sll_family: 0, ..EVERYWHERE };
         let mut length = size_of::<sockaddr_ll>() as libc::socklen_t;
         // SAFETY: both pointers are to whole values that outlive the call; the kernel writes no more than `length`.
@@ -107,7 +107,7 @@ impl PacketSocket {
     /// # Errors
     ///
     /// When the reactor refuses it.
-    pub fn into_async(self) -> io::Result<AsyncPacketSocket> {
+    pub(crate) fn into_async(self) -> io::Result<AsyncPacketSocket> {
         let PacketSocket { descriptor, source } = self;
         Ok(AsyncPacketSocket { descriptor: Async::new_nonblocking(descriptor)?, source })
     }
@@ -115,7 +115,7 @@ impl PacketSocket {
 
 /// A socket to wait for.
 #[derive(Debug)]
-pub struct AsyncPacketSocket {
+pub(crate) struct AsyncPacketSocket {
     descriptor: Async<OwnedFd>,
     source: PacketSource,
 }
@@ -126,7 +126,7 @@ impl AsyncPacketSocket {
     /// # Errors
     ///
     /// `NetworkDown` when the interface is down or gone.
-    pub fn next_packet(&mut self) -> io::Result<Option<Packet<'_>>> {
+    pub(crate) fn next_packet(&mut self) -> io::Result<Option<Packet<'_>>> {
         match &mut self.source {
             PacketSource::Ring(ring) => Ok(ring.next_packet()),
             PacketSource::Batch(batch) => batch.next_packet(&self.descriptor),
@@ -138,12 +138,12 @@ impl AsyncPacketSocket {
     /// # Errors
     ///
     /// When the reactor fails.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         self.descriptor.readable().await
     }
 
     /// The error since this was last asked: `NetworkDown` when the interface went down or away.
-    pub fn take_error(&self) -> Option<io::Error> {
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
         match getsockopt(&self.descriptor, sockopt::SocketError) {
             Ok(0) => None,
             Ok(errno) => Some(Errno::from_raw(errno).into()),
@@ -152,7 +152,7 @@ impl AsyncPacketSocket {
     }
 
     /// Packets the kernel had no room for since this was last asked.
-    pub fn drops(&self) -> u32 {
+    pub(crate) fn drops(&self) -> u32 {
         let drops = match self.source {
             PacketSource::Ring(_) => {
                 getsockopt(&self.descriptor, RingStatistics).map(|counts| counts.tp_drops)
@@ -169,7 +169,7 @@ impl AsyncPacketSocket {
     /// # Errors
     ///
     /// When the interface is not there any more.
-    pub fn listen(&self, interface: Option<u32>) -> io::Result<()> {
+    pub(crate) fn listen(&self, interface: Option<u32>) -> io::Result<()> {
         listen(&self.descriptor, interface)
     }
 
@@ -178,7 +178,7 @@ impl AsyncPacketSocket {
     /// # Errors
     ///
     /// When the interface is not there any more.
-    pub fn make_promiscuous(&self, interface: u32) -> io::Result<()> {
+    pub(crate) fn make_promiscuous(&self, interface: u32) -> io::Result<()> {
         let request = packet_mreq {
             mr_ifindex: c_int::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?,
             mr_type: libc::PACKET_MR_PROMISC as _,
@@ -193,7 +193,7 @@ impl AsyncPacketSocket {
     /// # Errors
     ///
     /// When the kernel has no memory for it.
-    pub fn filter(&self, program: &[Instruction]) -> io::Result<()> {
+    pub(crate) fn filter(&self, program: &[Instruction]) -> io::Result<()> {
         attach(&self.descriptor, program)
     }
 }

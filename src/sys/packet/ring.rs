@@ -33,7 +33,7 @@ const RETIRE_MS: u32 = 20;
 
 /// The blocks of a socket.
 #[derive(Debug)]
-pub struct Ring {
+pub(crate) struct Ring {
     memory: NonNull<u8>,
     bytes: NonZeroUsize,
     blocks: usize,
@@ -56,7 +56,7 @@ impl Ring {
     /// # Errors
     ///
     /// When the kernel does not know of them, or has no memory.
-    pub fn new(descriptor: &OwnedFd, blocks: usize) -> io::Result<Self> {
+    pub(crate) fn new(descriptor: &OwnedFd, blocks: usize) -> io::Result<Self> {
         setsockopt(descriptor, Version, &(libc::tpacket_versions::TPACKET_V3 as c_int))?;
         let request = tpacket_req3 {
             tp_block_size: SNIFFER_BLOCK_BYTES as u32,
@@ -78,7 +78,7 @@ impl Ring {
     }
 
     /// The next packet that is there.
-    pub fn next_packet(&mut self) -> Option<Packet<'_>> {
+    pub(crate) fn next_packet(&mut self) -> Option<Packet<'_>> {
         let (at, found) = self.advance()?;
         let block = self.block();
         let bytes = block.get(at..)?.get(found.bytes).unwrap_or_default();

@@ -106,18 +106,18 @@ numbers! {
 
 impl RrType {
     /// An IPv4 address.
-    pub const A: RrType = RrType(1);
+    pub(crate) const A: RrType = RrType(1);
     /// An alias (RFC 1035, 3.3.1).
-    pub const CNAME: RrType = RrType(5);
+    pub(crate) const CNAME: RrType = RrType(5);
     /// An IPv6 address (RFC 3596, 2.1).
-    pub const AAAA: RrType = RrType(28);
+    pub(crate) const AAAA: RrType = RrType(28);
     /// The pseudo-record of EDNS (RFC 6891).
-    pub const OPT: RrType = RrType(41);
+    pub(crate) const OPT: RrType = RrType(41);
 
     /// The position in [`RrType::KNOWN`], which makes counters an array. Nearly every type is found at
     /// once in a table; the two above it are searched.
     #[inline]
-    pub fn rank(self) -> Option<usize> {
+    pub(crate) fn rank(self) -> Option<usize> {
         match RANKS.get(usize::from(self.0)) {
             Some(&NO_RANK) => None,
             Some(&rank) => Some(usize::from(rank)),
