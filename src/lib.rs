@@ -53,6 +53,21 @@
 #![cfg_attr(for_size, feature(optimize_attribute))]
 // Lines of the log are left out with their arguments.
 #![cfg_attr(not(feature = "log"), allow(unused_variables))]
+// A part that is left out leaves what only it used: that nothing is unused is judged where all parts are in.
+#![cfg_attr(
+    not(all(
+        feature = "geoip",
+        feature = "health",
+        feature = "history",
+        feature = "log",
+        feature = "privacy",
+        feature = "push",
+        feature = "records",
+        feature = "tls",
+        feature = "top"
+    )),
+    allow(dead_code, unused_imports)
+)]
 
 // Foundations: used by all.
 // Version, target, features and commit of the program.

@@ -65,6 +65,7 @@ macro_rules! section {
 
         impl $name {
             /// The TLS keys together.
+            #[allow(unreachable_pub, reason = "some are seen by tests")]
             pub fn tls_keys(&self) -> $crate::values::ClientTls<'_> {
                 $crate::values::ClientTls {
                     support: self.tls_support,
@@ -159,6 +160,7 @@ macro_rules! section {
     };
     (@keys [$(#[$doc:meta])* $name:ident] [$($(#[$key_doc:meta])* $key:ident: $type:ty = $default:expr,)*]) => {
         $(#[$doc])*
+        #[allow(unreachable_pub, reason = "the sections of some modules are seen by tests")]
         #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         pub struct $name {

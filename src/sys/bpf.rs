@@ -108,22 +108,22 @@ impl Assembler {
         self.plain(0x07, 0);
     }
 
-    /// M[0] = A.
+    /// `M[0]` = A.
     pub(super) fn remember(&mut self) {
         self.remember_in(0);
     }
 
-    /// A = M[0].
+    /// A = `M[0]`.
     pub(super) fn recall(&mut self) {
         self.recall_from(0);
     }
 
-    /// M[`place`] = A.
+    /// `M[place]` = A.
     pub(super) fn remember_in(&mut self, place: u32) {
         self.plain(0x02, place);
     }
 
-    /// A = M[`place`].
+    /// A = `M[place]`.
     pub(super) fn recall_from(&mut self, place: u32) {
         self.plain(0x60, place);
     }

@@ -8,6 +8,7 @@ macro_rules! choice {
         $(, $(#[$rest_doc:meta])* $rest:ident = $rest_word:literal $(= $rest_number:literal)?)* $(,)?
     }) => {
         $(#[$doc])*
+        #[allow(unreachable_pub, reason = "some choices are seen by tests")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name {
             $(#[$first_doc])* $first $(= $first_number)?,
@@ -16,6 +17,7 @@ macro_rules! choice {
 
         impl $name {
             /// Every variant, in the order of the list in messages.
+            #[allow(unreachable_pub, reason = "some are seen by tests")]
             pub const ALL: &'static [Self] = &[$name::$first, $($name::$rest),*];
 
             /// The word in the file.

@@ -42,7 +42,7 @@ mod expected;
 pub mod rdata;
 
 // Made from proto/dnstap.proto by proto/generate; its style is micropb's.
-#[allow(clippy::all, clippy::indexing_slicing, missing_docs, nonstandard_style, unused, unused_qualifications)]
+#[allow(clippy::all, clippy::indexing_slicing, missing_docs, nonstandard_style, unreachable_pub, unused, unused_qualifications)]
 #[rustfmt::skip]
 mod generated;
 

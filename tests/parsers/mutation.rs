@@ -16,7 +16,7 @@ enum Mutation {
 }
 
 /// Bytes of a strategy, mutated up to four times: sometimes not at all.
-pub fn mutated(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn mutated(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     (bytes, vec(mutation(), 0..5)).prop_map(|(mut bytes, mutations)| {
         for mutation in mutations {
             if !bytes.is_empty() {

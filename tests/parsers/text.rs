@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// Labels of any bytes, some of them plain, which together fit a name.
-pub fn labels() -> impl Strategy<Value = Vec<Vec<u8>>> {
+pub(crate) fn labels() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let label = prop_oneof![
         4 => "[a-zA-Z0-9_-]{1,12}".prop_map(String::into_bytes),
         1 => vec(any::<u8>(), 1..=63),
@@ -21,7 +21,7 @@ pub fn labels() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 /// The wire form of labels, without the root.
-pub fn wire(labels: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn wire(labels: &[Vec<u8>]) -> Vec<u8> {
     labels.iter().flat_map(|label| [&[label.len() as u8][..], label].concat()).collect()
 }
 

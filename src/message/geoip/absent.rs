@@ -7,7 +7,7 @@ use crate::values::KeyError;
 
 /// Never there.
 #[derive(Debug)]
-pub(crate) enum LocationDatabase {}
+pub enum LocationDatabase {}
 
 impl LocationDatabase {
     /// None.

@@ -17,7 +17,7 @@ pub enum Server {}
 
 /// Never there.
 #[derive(Debug)]
-pub(crate) enum Client {}
+pub enum Client {}
 
 /// Never there.
 #[derive(Debug)]

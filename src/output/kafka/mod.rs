@@ -28,8 +28,6 @@ pub(crate) use client::BUILT;
 pub(crate) use properties::Properties;
 pub(crate) use record::KeyedRecords;
 #[cfg(feature = "kafka-plain")]
-pub(crate) use record::split;
-#[cfg(feature = "kafka-plain")]
 use sink::KafkaSink;
 
 use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RecordKind};

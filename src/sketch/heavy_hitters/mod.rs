@@ -1,6 +1,6 @@
 //! The heaviest keys of a stream, in fixed memory and with a bound on every error.
 //!
-//! A key belongs to the bucket that its hash names, and the bucket's [`WAYS`] entries are all that has to be looked
+//! A key belongs to the bucket that its hash names, and the bucket's few entries are all that has to be looked
 //! at. A key without an entry is counted in a cell, which many keys share:
 //!
 //! ```text
