@@ -41,7 +41,7 @@ pub struct Section {
     /// Names that `Host` may bear, besides addresses and local names.
     pub(crate) hosts: Vec<Text>,
     /// Encrypt.
-    pub(crate) tls_support: Option<bool>,
+    pub tls_support: Option<bool>,
     /// Certificate chain, PEM.
     pub(crate) tls_server_cert: Option<FilePath>,
     /// Private key, PEM.

@@ -40,7 +40,7 @@ pub struct Section {
     /// Peers let in: any entry that contains the address. Empty = nobody.
     pub(crate) access_control_list: Vec<Network>,
     /// Encrypt.
-    pub(crate) tls_support: Option<bool>,
+    pub tls_support: Option<bool>,
     /// Certificate chain, PEM.
     pub(crate) tls_server_cert: Option<FilePath>,
     /// Private key, PEM.

@@ -117,7 +117,7 @@ impl<'t> ApiClient<'t> {
     /// # Errors
     ///
     /// Why there is no answer, in words.
-    pub async fn get_anything(&mut self, path: &str) -> Result<(u16, Vec<u8>), String> {
+    pub(crate) async fn get_anything(&mut self, path: &str) -> Result<(u16, Vec<u8>), String> {
         within_patience(self.ask(path)).await.map_err(|error| error.to_string())
     }
 

@@ -22,13 +22,13 @@ pub struct TopOptions {
 
 /// The daemon of this machine, as its configuration has it.
 #[derive(Clone, Debug)]
-pub(crate) struct LocalDaemon {
+pub struct LocalDaemon {
     /// Where its web API is reached.
-    pub(crate) address: Option<SocketAddr>,
+    pub address: Option<SocketAddr>,
     /// Whether that speaks TLS.
-    pub(crate) encrypted: bool,
+    pub encrypted: bool,
     /// Who is let in.
-    pub(crate) credentials: Option<LocalCredentials>,
+    pub credentials: Option<LocalCredentials>,
 }
 
 /// The credentials of the web API of this machine, as its configuration has them.
@@ -53,7 +53,7 @@ pub(crate) struct DaemonTarget {
     /// Port.
     pub(crate) port: u16,
     /// The header that says who we are, if any.
-    pub(crate) credentials: Option<(&'static str, Secret)>,
+    pub credentials: Option<(&'static str, Secret)>,
     /// Encryption, when the scheme is `https`.
     pub(crate) tls: Option<Client>,
 }

@@ -132,7 +132,7 @@ pub struct AnswerRecord<'a> {
     /// Its type.
     pub rr_type: RrType,
     /// Its class.
-    pub(crate) class: Class,
+    pub class: Class,
     /// Seconds that it may be kept.
     pub ttl: u32,
     /// Its data.
@@ -202,7 +202,7 @@ impl<'a> AnswerRecord<'a> {
     }
 
     /// Its name, put together in `room`.
-    pub(crate) fn name<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
+    pub fn name<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
         read_name(self.message, self.name_start, room)
     }
 

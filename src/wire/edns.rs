@@ -20,11 +20,11 @@ use super::cursor::Cursor;
 #[derive(Debug, Clone, Copy)]
 pub struct Edns<'a> {
     /// The version; 0 is all there is.
-    pub(crate) version: u8,
+    pub version: u8,
     /// Bytes that the sender takes over UDP.
-    pub(crate) size: u16,
+    pub size: u16,
     /// Whether DNSSEC is wanted (RFC 3225).
-    pub(crate) is_do: bool,
+    pub is_do: bool,
     options: &'a [u8],
 }
 
@@ -32,16 +32,16 @@ pub struct Edns<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExtendedError<'a> {
     /// Which one.
-    pub(crate) code: u16,
+    pub code: u16,
     /// More about it; UTF-8, if the sender is right.
-    pub(crate) text: &'a [u8],
+    pub text: &'a [u8],
 }
 
 /// A client subnet, of any family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSubnet<'a> {
     /// 1 IPv4, 2 IPv6.
-    pub(crate) family: u16,
+    pub family: u16,
     /// Bits of the prefix that were sent.
     pub bits: u8,
     /// The bytes with those bits.
@@ -85,12 +85,12 @@ impl<'a> Edns<'a> {
     }
 
     /// The cookie: that of the client, and behind it that of the server.
-    pub(crate) fn cookie(&self) -> Option<&'a [u8]> {
+    pub fn cookie(&self) -> Option<&'a [u8]> {
         self.option(COOKIE)
     }
 
     /// The identifier of the name server; empty in a query that asks for it.
-    pub(crate) fn name_server(&self) -> Option<&'a [u8]> {
+    pub fn name_server(&self) -> Option<&'a [u8]> {
         self.option(NAME_SERVER)
     }
 }

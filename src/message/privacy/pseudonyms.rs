@@ -110,7 +110,7 @@ impl Privacy {
     }
 
     /// Whether names are hidden.
-    pub fn hides_names(&self) -> bool {
+    pub(crate) fn hides_names(&self) -> bool {
         self.0.names.is_some()
     }
 
