@@ -653,6 +653,62 @@ def test_two_builds_are_equal():
     assert hashes(env={**os.environ, "SOURCE_DATE_EPOCH": "1600000000"}) != first
 
 
+def test_release():
+    """Of the commit that is checked out, but for the builds: a program that is there stands for both."""
+    with tempfile.TemporaryDirectory() as top:
+        write(f"{top}/cross", f"""#!/bin/sh
+[ "$1 $2 $3" = "--set default {NATIVE}" ] && [ $# = 3 ] || exit 3
+folder=target/cross/{NATIVE}/default
+mkdir -p $folder && cp {TOP}/$folder/dnstapd $folder/dnstapd
+[ -z "$SPOIL" ] || [ -z "$CROSS_BUILD" ] || echo >>$folder/dnstapd
+""", mode=0o755)
+        environment = {**os.environ, "CROSS": f"{top}/cross"}
+        script, out = os.path.join(TOP, "scripts/release"), f"{top}/out/release"
+        told = run(script, "--out", out, NATIVE, env=environment)
+        number = version()
+        bill = f"dnstapd-{number}-{NATIVE}.cdx.json"
+        expected = {f"dnstapd_{number}-r1_x86_64.ipk", f"dnstapd_{number}-1_amd64.deb", f"dnstapd-{number}-{NATIVE}.tar.gz",
+                    f"luci-app-dnstapd_{number}-r1_all.ipk", bill, "SHA256SUMS"}
+        assert set(os.listdir(out)) - {f"dnstapd-{number}-r1_x86_64.apk"} == expected, os.listdir(out)
+        assert f"the same byte for byte: {len(os.listdir(out)) - 1} files" in told, told
+        run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=out)
+        assert len(read(f"{out}/SHA256SUMS").splitlines()) == len(os.listdir(out)) - 1
+        check_bill(json.loads(read(f"{out}/{bill}")))
+        # What is there stays, and what differs is named and not released.
+        run(script, "--out", out, NATIVE, env=environment, status=2)
+        run(script, "--twice", "vax-unknown-linux-musl", "--out", f"{top}/other", NATIVE, env=environment, status=2)
+        done = subprocess.run([script, "--format", "ipk", "--twice", NATIVE, "--out", f"{top}/other", NATIVE], env={**environment, "SPOIL": "1"},
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 1 and not os.path.exists(f"{top}/other"), done
+        assert f"dnstapd_{number}-r1_x86_64.ipk: not the same when it is built again" in done.stderr, done.stderr
+        assert "luci-app-dnstapd" not in done.stderr.split("not the same")[-1] and bill + ": not" not in done.stderr
+
+
+def check_bill(bill):
+    """The form of CycloneDX 1.6, and that it speaks of what is linked."""
+    assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.6", 1)
+    assert re.fullmatch(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", bill["serialNumber"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", bill["metadata"]["timestamp"])
+    own = bill["metadata"]["component"]
+    assert (own["name"], own["version"], own["type"]) == ("dnstapd", version(), "application")
+    names = {part["name"] for part in bill["components"]}
+    assert names >= {"smol", "rustls", "ring", "musl", "rust-std"} and not names & {"proptest", "syn", "minifier"}, names
+    references = [part["bom-ref"] for part in [own, *bill["components"]]]
+    assert len(references) == len(set(references))
+    needs = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
+    assert set(needs) <= set(references) and all(set(some) <= set(references) for some in needs.values())
+    reached, left = set(), [own["bom-ref"]]
+    while left:
+        one = left.pop()
+        if one not in reached:
+            reached.add(one)
+            left += needs[one]
+    assert reached == set(needs), set(needs) - reached
+    for part in bill["components"]:
+        assert part["licenses"][0]["expression"] != "NOASSERTION", part
+        assert part["name"] in ("musl", "rust-std") or re.fullmatch(r"[0-9a-f]{64}", part["hashes"][0]["content"]), part
+
+
 def test_wrong_words():
     script = os.path.join(TOP, "scripts/package")
     for words in (["--set", "huge", NATIVE], ["--format", "rpm", NATIVE], ["vax-unknown-linux-musl"]):
