@@ -6,6 +6,7 @@ use super::Record;
 use super::encoding::{Encoding, Layout, USUAL_FIELDS};
 use super::fields::{Field, RecordSource};
 use super::value::{TAIL_BYTES, ValueStyle};
+use crate::decimal::Ascii;
 use crate::values::Format;
 
 /// Writes the record. Lists take what room there is; if too little is left for what comes behind them, it is tried again with
@@ -36,22 +37,36 @@ fn encode_once(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record)
 }
 
 fn fields_of(format: Format, fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
-    let (style, [begin, between, behind_key, end]) = match format {
-        Format::Text => (ValueStyle::Text, ["", " ", "", ""]),
-        Format::Csv => (ValueStyle::Csv, ["", ",", "", ""]),
-        Format::Yaml => (ValueStyle::Json, ["---\n", "\n", ": ", ""]),
-        _ => (ValueStyle::Json, ["{\"", ",\"", "\":", "}"]),
+    let (style, [begin, between]) = match format {
+        Format::Text => (ValueStyle::Text, ["", " "]),
+        Format::Csv => (ValueStyle::Csv, ["", ","]),
+        Format::Yaml => (ValueStyle::Json, ["---\n", "\n"]),
+        _ => return object_of(fields, source, out),
     };
     let mut before = begin;
     for field in fields {
         out.write_str(core::mem::replace(&mut before, between))?;
         if style == ValueStyle::Json {
             out.write_str(field.as_str())?;
-            out.write_str(behind_key)?;
+            out.write_ascii(b": ")?;
         }
         field.value(source).write(style, out)?;
     }
-    out.write_str(end)
+    Ok(())
+}
+
+/// The fields as an object of JSON.
+fn object_of(fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
+    let start = out.used;
+    for field in fields {
+        out.write_str(field.json_key())?;
+        field.value(source).write(ValueStyle::Json, out)?;
+    }
+    // In place of the comma before the first.
+    if let Some(place) = out.bytes.get_mut(start) {
+        *place = b'{';
+    }
+    out.write_ascii(b"}")
 }
 
 #[cfg(test)]

@@ -27,11 +27,27 @@ pub(crate) struct Escaped<'r> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().try_for_each(|byte| match (byte, self.escape) {
-            (b'"' | b'\\', _) => self.record.write_ascii(&[b'\\', byte]),
+        let is_plain = |byte: &u8| match (byte, self.escape) {
+            (b'"' | b'\\', _) => false,
             #[cfg(feature = "records")]
-            (..=0x20 | 0x7f.., Escape::Text) => self.record.write_ascii(&escape(byte)),
-            _ => self.record.write_ascii(&[byte]),
-        })
+            (..=0x20 | 0x7f.., Escape::Text) => false,
+            _ => true,
+        };
+        let mut rest = text.as_bytes();
+        loop {
+            // What needs no escaping goes in one piece.
+            let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+            let (before, after) = rest.split_at_checked(plain).ok_or(fmt::Error)?;
+            self.record.write_ascii(before)?;
+            let Some((byte, after)) = after.split_first() else { return Ok(()) };
+            match byte {
+                b'"' | b'\\' => self.record.write_ascii(&[b'\\', *byte])?,
+                #[cfg(feature = "records")]
+                _ => self.record.write_ascii(&escape(*byte))?,
+                #[cfg(not(feature = "records"))]
+                _ => {}
+            }
+            rest = after;
+        }
     }
 }

@@ -84,6 +84,12 @@ macro_rules! fields {
             pub(crate) fn value<'e>(self, source: &RecordSource<'e>) -> FieldValue<'e> {
                 match self { $(Field::$field => { let $source = source; $value })+ }
             }
+
+            /// The text before its value in JSON, when it is not the first one.
+            #[inline]
+            pub(super) fn json_key(self) -> &'static str {
+                match self { $(Field::$field => concat!(",\"", $word, "\":"),)+ }
+            }
         }
     };
 }

@@ -32,6 +32,8 @@ use crate::decimal::Ascii;
 use crate::limits::{self, RECORD_BYTES};
 use crate::time::{Time, TimestampText};
 use crate::values::Format;
+#[cfg(feature = "records")]
+use crate::wire::name::Name;
 use crate::wire::text::write_label_text;
 
 /// One encoded event, without terminator.
@@ -72,6 +74,17 @@ impl Record {
         let written = write(room).ok_or(fmt::Error)?;
         self.used += written.min(room.len());
         Ok(())
+    }
+
+    /// Writes a name as the inside of a string of JSON.
+    #[cfg(feature = "records")]
+    #[inline]
+    fn append_json_name(&mut self, name: &Name<'_>) -> fmt::Result {
+        // Plain text has nothing that JSON wants escaped.
+        match self.append_with(|room| name.write_plain_text(room)) {
+            Err(fmt::Error) => self.append_escaped_with(|room| name.write_text(room)),
+            written => written,
+        }
     }
 
     /// Bytes that are free.

@@ -222,9 +222,12 @@ impl<'e> FieldValue<'e> {
                 out.write_ascii(b"\"")?;
                 match self {
                     FieldValue::Missing | FieldValue::Text([]) => out.write_str(MISSING)?,
-                    FieldValue::Name(name) => out.append_escaped_with(|room| name.write_text(room))?,
+                    FieldValue::Name(name) => out.append_json_name(&name)?,
                     FieldValue::Text(text) => out.append_escaped_with(|room| write_label_text(text, room))?,
-                    FieldValue::Flags(flags) => write!(out, "{flags}")?,
+                    FieldValue::Flags(flags) => {
+                        let (text, length) = flags.text();
+                        out.write_ascii(text.get(..length).unwrap_or_default())?;
+                    }
                     _ => self.write_plain(out)?,
                 }
                 out.write_ascii(b"\"")
@@ -271,10 +274,18 @@ fn write_type(rr_type: RrType, out: &mut Record) -> fmt::Result {
     }
 }
 
-fn answer_text(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
+/// Gives the name of a record to `write`.
+#[inline]
+fn with_name(record: &AnswerRecord<'_>, write: impl FnOnce(&Name<'_>) -> fmt::Result) -> fmt::Result {
+    if let Some(name) = record.pointed_name() {
+        return write(&name);
+    }
     let mut room = [0; NAME_MAX];
-    let name = record.name(&mut room).ok_or(fmt::Error)?;
-    out.append_with(|room| name.write_text(room))?;
+    write(&record.name(&mut room).ok_or(fmt::Error)?)
+}
+
+fn answer_text(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
+    with_name(&record, |name| out.append_with(|room| name.write_text(room)))?;
     out.write_ascii(b"/")?;
     write_type(record.rr_type, out)?;
     out.write_ascii(b"/")?;
@@ -284,10 +295,8 @@ fn answer_text(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
 }
 
 fn answer_json(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
-    let mut room = [0; NAME_MAX];
-    let name = record.name(&mut room).ok_or(fmt::Error)?;
     out.write_ascii(b"{\"name\":\"")?;
-    out.append_escaped_with(|room| name.write_text(room))?;
+    with_name(&record, |name| out.append_json_name(name))?;
     out.write_ascii(b"\",\"type\":\"")?;
     write_type(record.rr_type, out)?;
     out.write_ascii(b"\",\"ttl\":")?;
@@ -314,7 +323,11 @@ fn write_subnet(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) ->
 }
 
 fn edns_text(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) -> fmt::Result {
-    write!(out, "version={},size={},do={}", edns.version, edns.size, u8::from(edns.is_do))?;
+    out.write_ascii(b"version=")?;
+    write_decimal(out, u64::from(edns.version))?;
+    out.write_ascii(b",size=")?;
+    write_decimal(out, u64::from(edns.size))?;
+    out.write_ascii(if edns.is_do { b",do=1" } else { b",do=0" })?;
     let start = out.used;
     out.write_ascii(b",subnet=")?;
     if !write_subnet(edns, privacy, out)? {
@@ -342,7 +355,12 @@ fn edns_text(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) -> fm
 }
 
 fn edns_json(edns: &Edns<'_>, privacy: Option<&Privacy>, out: &mut Record) -> fmt::Result {
-    write!(out, "{{\"version\":{},\"size\":{},\"do\":{},\"subnet\":\"", edns.version, edns.size, edns.is_do)?;
+    out.write_ascii(b"{\"version\":")?;
+    write_decimal(out, u64::from(edns.version))?;
+    out.write_ascii(b",\"size\":")?;
+    write_decimal(out, u64::from(edns.size))?;
+    out.write_ascii(if edns.is_do { b",\"do\":true" } else { b",\"do\":false" })?;
+    out.write_ascii(b",\"subnet\":\"")?;
     if !write_subnet(edns, privacy, out)? {
         out.write_str(MISSING)?;
     }

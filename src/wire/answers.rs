@@ -189,6 +189,7 @@ impl<'a> Sections<'a> {
 }
 
 impl<'a> AnswerRecord<'a> {
+    #[inline]
     fn parse(message: &'a [u8], cursor: &mut Cursor<'a>) -> Option<AnswerRecord<'a>> {
         let name_start = message.len() - cursor.len();
         name::skip(cursor)?;
@@ -204,6 +205,15 @@ impl<'a> AnswerRecord<'a> {
     /// Its name, put together in `room`.
     pub fn name<'r>(&self, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {
         read_name(self.message, self.name_start, room)
+    }
+
+    /// Its name, if a pointer to a whole one is all there is: nearly always that of the question.
+    #[inline]
+    pub fn pointed_name(&self) -> Option<Name<'a>> {
+        let [high @ 0xc0..=0xff, low, ..] = *self.message.get(self.name_start..)? else { return None };
+        let target = usize::from(u16::from_be_bytes([high & 0x3f, low]));
+        let before = self.message.get(target..).filter(|_| target < self.name_start)?;
+        Name::parse(before).ok().map(|(name, _)| name)
     }
 
     /// The address of A and AAAA, of whatever class.

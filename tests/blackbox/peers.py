@@ -176,19 +176,21 @@ class Subject:
     """An output over a stream that goes through the fault matrix.
 
     `config` makes its section from a port and an address, `greet` is the peer's half of what comes before the
-    records, `records` tells the numbers of the records that a peer has, and with `context` the peer speaks
-    TLS. With `path` the peers are there and `config` takes it instead of a port.
+    records, `serve` takes them, `records` tells the numbers of the records that a peer has, and with `context`
+    the peer speaks TLS. With `path` the peers are there and `config` takes it instead of a port.
     """
 
-    def __init__(self, output, config, greet=None, records=None, context=None, path=None):
+    def __init__(self, output, config, greet=None, records=None, context=None, path=None, serve=None):
         self.output, self.config, self.greet, self.context, self.path = output, config, greet, context, path
-        self.records = records or (lambda peer: names(peer.lines()))
+        self.records, self.serve = records or (lambda peer: names(peer.lines())), serve or Peer.read_all
+        # Whether all that a peer reads is records.
+        self.is_plain = not greet and not serve
 
     def place(self):
         return self.path or free_port()
 
     def peer(self, place=0, serve=None):
-        return Peer(place or self.path or 0, greet=self.greet, serve=serve, context=self.context)
+        return Peer(place or self.path or 0, greet=self.greet, serve=serve or self.serve, context=self.context)
 
     def metric(self, daemon, name, labels=""):
         return daemon.metrics()[f'dnstapd_output_{name}{{output="{self.output}"{labels}}}']
@@ -209,7 +211,7 @@ def absent_killed_and_there_again(subject):
         wait_delivered(daemon, output, 300)
         daemon.wait(lambda: subject.records(peer) == list(range(300)))
         assert subject.metric(daemon, "queue_bytes") == 0
-        if not subject.greet:
+        if subject.is_plain:
             assert octets == sum(map(len, peer.received)) > 300 * 40, octets
         assert daemon.request("/ready", auth=False)[0].status == 200
         assert len(trouble(daemon, output)) == 2, daemon.log()
@@ -341,7 +343,7 @@ def drained_at_a_stop(subject):
 
     def late(connection, into):
         begin.wait(60)
-        Peer.read_all(connection, into)
+        subject.serve(connection, into)
 
     peer = subject.peer(serve=late)
     config = subject.config(peer.port).replace("queue = '64K'", "queue = '16M'")

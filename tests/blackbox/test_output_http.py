@@ -13,7 +13,7 @@ import pytest
 
 from certificates import Authority, server_context
 from harness import Daemon, Sender, dns, free_port, message, needs, temporary_folder
-from peers import delivered, dropped, send, wait_delivered
+from peers import Subject, delivered, dropped, faults, send, wait_delivered
 
 
 class Server:
@@ -279,6 +279,37 @@ def test_wait_loses_nothing_and_a_stop_drains():
             started = time.monotonic()
             assert daemon.stop() == 0 and time.monotonic() - started < 15
         assert numbers(server.bodies()) == list(range(3000))
+
+
+def serve_requests(connection, into):
+    """Answers well, and keeps the bodies."""
+    octets = bytearray()
+
+    def more():
+        piece = connection.recv(1 << 16)
+        if not piece:
+            raise OSError("it was closed")
+        octets.extend(piece)
+
+    while True:
+        while (end := octets.find(b"\r\n\r\n") + 4) < 4:
+            more()
+        length = int(re.search(rb"Content-Length: (\d+)", octets[:end])[1])
+        while len(octets) < end + length:
+            more()
+        into += octets[end:end + length]
+        del octets[:end + length]
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+
+@needs("records")
+@faults()
+def test_faults(fault):
+    def config(port, address="127.0.0.1"):
+        more = "queue = '64K'\ncompress = 'none'\nbatch = '32K'\nfields = ['qname']\nretry = 1"
+        return http_output(port, more).replace("127.0.0.1", address)
+
+    fault(Subject("http", config, serve=serve_requests, records=lambda peer: numbers(["\n".join(peer.lines())])))
 
 
 def test_tls():

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from certificates import Authority
-from harness import Daemon, free_port, temporary_folder
-from peers import Peer, delivered, dropped, send, wait_delivered
+from harness import Daemon, free_port, needs, temporary_folder
+from peers import Peer, Subject, delivered, dropped, faults, send, wait_delivered
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 pytestmark = pytest.mark.skipif(not os.path.exists(MOSQUITTO), reason="no mosquitto here")
@@ -206,6 +206,53 @@ def test_a_broker_that_acknowledges_a_part():
             daemon.check_accounts()
             heard = {name for name in names(listener.of("dnstapd/record"))}
             assert heard <= {2, 4}
+
+
+def packet_of(connection):
+    """The next packet of MQTT: its first octet, and what follows the length."""
+    def take(count):
+        octets = b""
+        while len(octets) < count:
+            piece = connection.recv(count - len(octets))
+            if not piece:
+                raise OSError("it was closed")
+            octets += piece
+        return octets
+
+    kind, length, shift = take(1)[0], 0, 0
+    while True:
+        byte = take(1)[0]
+        length, shift = length | (byte & 0x7F) << shift, shift + 7
+        if byte < 0x80:
+            return kind, take(length)
+
+
+def welcome(connection):
+    assert packet_of(connection)[0] == 0x10
+    connection.sendall(b"\x20\x02\0\0")
+
+
+def keep_records(connection, into):
+    """The half of a broker that takes what is published, and nothing else; version 3.1.1."""
+    reader = connection.makefile("rb", 1 << 16)
+    buffered = type("Buffered", (), {"recv": staticmethod(reader.read1), "sendall": connection.sendall})
+    while True:
+        kind, rest = packet_of(buffered)
+        topic, payload = rest[2:2 + int.from_bytes(rest[:2], "big")], rest[2 + int.from_bytes(rest[:2], "big"):]
+        if kind & 0xF0 == 0x30 and topic == b"dnstapd/record":
+            into += payload + b"\n"
+        elif kind == 0xC0:
+            connection.sendall(b"\xd0\0")
+
+
+@needs("records")
+@faults()
+def test_faults(fault):
+    def config(port, address="127.0.0.1"):
+        more = "version = '3.1.1'\nrecords = true\ndiscovery = false\nqueue = '64K'\nfields = ['qname']\ninterval = 3600"
+        return mqtt_output(port, more).replace("127.0.0.1", address)
+
+    fault(Subject("mqtt", config, greet=welcome, serve=keep_records, records=lambda peer: names(peer.lines())))
 
 
 def test_credentials_and_refusals():

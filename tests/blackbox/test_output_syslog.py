@@ -3,9 +3,12 @@ import contextlib
 import os
 import re
 import socket
+import struct
 import subprocess
 import threading
 import time
+
+import pytest
 
 from certificates import Authority, server_context
 from harness import TOP, Daemon, dns, message
@@ -204,17 +207,36 @@ def test_syslog_local_socket():
             daemon.check_accounts()
 
 
-def test_the_header_of_rfc3164_has_local_time():
+def zone_file(hours):
+    """A file of a zone without changes, so many hours west of Greenwich (RFC 9636)."""
+    part = b"TZif2" + bytes(15) + struct.pack(">6I", 0, 0, 0, 0, 1, 4) + struct.pack(">iBB", -3600 * hours, 0, 0) + b"ABC\0"
+    return part + part + b"\nABC%d\n" % hours
+
+
+@pytest.mark.parametrize("where, more, hour", [
+    ("TZ=XXX5", "", 13), ("TZ=XXX5", "utc = true", 18), ("TZ=:{top}/zone", "", 16), ("TZ=nowhere", "", 18),
+    ("/etc/TZ", "", 15), ("/etc/localtime", "", 16), ("/etc/TZ and /etc/localtime", "", 15), ("nowhere", "", 18)],
+    ids=lambda value: str(value) or "local")
+def test_the_header_of_rfc3164_has_local_time(where, more, hour):
     with folder() as top:
-        for more, hour in (("", 13), ("utc = true", 18)):
-            path = os.path.join(top, f"log{hour}")
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-                server.settimeout(20)
-                server.bind(path)
-                extra = syslog_output(f"path = '{path}'\nheader = 'rfc3164'\n{more}")
-                with Daemon(fmt=None, extra=extra, under=("env", "TZ=XXX5")) as daemon:
-                    send(daemon, 1)
-                    assert server.recv(9000).startswith(b"<30>Sep 16 %d:51:53 lb1 " % hour)
+        path, zone = os.path.join(top, "log"), os.path.join(top, "zone")
+        with open(zone, "wb") as file:
+            file.write(zone_file(2))
+        if where.startswith("TZ"):
+            under = ("env", where.format(top=top))
+        else:
+            # An /etc of its own, with what is asked for in it.
+            script = "mount -t tmpfs tmpfs /etc"
+            script += " && echo XXX3 >/etc/TZ" if "/etc/TZ" in where else ""
+            script += f" && cp {zone} /etc/localtime" if "/etc/localtime" in where else ""
+            under = ("env", "-u", "TZ", "unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+            server.settimeout(20)
+            server.bind(path)
+            extra = syslog_output(f"path = '{path}'\nheader = 'rfc3164'\n{more}")
+            with Daemon(fmt=None, extra=extra, under=under) as daemon:
+                send(daemon, 1)
+                assert server.recv(9000).startswith(b"<30>Sep 16 %d:51:53 lb1 " % hour)
 
 
 def test_syslog_to_the_machines_own_rsyslog():

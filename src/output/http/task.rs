@@ -137,6 +137,7 @@ impl Sink for HttpSink {
             stream: None,
             is_used: false,
             is_lost: true,
+            is_put_off: false,
             sink: *self,
         };
         Box::pin(sender.run())
@@ -159,6 +160,8 @@ struct Sender {
     is_used: bool,
     /// Whether the last connection failed, or there was none yet.
     is_lost: bool,
+    /// Whether the server answered that the batch is to come again.
+    is_put_off: bool,
 }
 
 /// The fate of a batch after a request.
@@ -273,13 +276,14 @@ impl Sender {
                     self.is_used = true;
                     match self.judge(&answer) {
                         BatchOutcome::Settled => {
-                            if self.reconnect.is_troubled() {
+                            if core::mem::take(&mut self.is_put_off) {
                                 info!("Output {}: taken by {} again", self.outlet.name(), self.sink.origin);
                             }
                             self.reconnect.succeeded();
                             self.outlet.set_write_state(WriteState::Ready);
                         }
                         BatchOutcome::Again(why, after) => {
+                            self.is_put_off = true;
                             // Who asks for time is there; who is broken is not.
                             let state =
                                 if answer.status < 500 { WriteState::Blocked } else { WriteState::Away };
