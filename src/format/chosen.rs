@@ -13,7 +13,7 @@ use crate::values::Format;
 /// more of it kept free.
 pub(crate) fn encode(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     for tail in [TAIL_BYTES, out.longest / 4, out.longest / 4 * 3] {
-        (out.used, out.tail) = (0, tail);
+        (out.used, out.tail, out.name) = (0, tail, None);
         if encode_once(encoding, source, out).is_ok() && out.fits() {
             return Ok(());
         }
@@ -186,6 +186,38 @@ mod tests {
         let template = Template::from_text("{{{qname}}} by {protocol}, {latency}!").unwrap();
         let encoding = Encoding::new(Format::Text, None, Some(&template));
         assert_eq!(record(&encoding, &dnstap, None), "{www.example.com.} by DOH, -!");
+    }
+
+    #[test]
+    fn a_name_that_comes_again_is_the_same_name() {
+        let answer = b"\xc0\x0c\0\x01\0\x01\0\0\0\x07\0\x04\xc0\0\x02\x01";
+        let other = b"\x01x\0\0\x01\0\x01\0\0\0\x07\0\x04\xc0\0\x02\x02";
+        let payload = [
+            &b"\x04\xd2\x81\xa0\0\x01\0\x04\0\0\0\0\x04a,\"b\0\0\x01\0\x01"[..],
+            answer,
+            other,
+            answer,
+            answer,
+        ]
+        .concat();
+        let dnstap = message(&payload);
+        let check = |format, fields, expected: &str| {
+            assert_eq!(record(&of_fields(format, fields), &dnstap, None), expected);
+        };
+        let name = "a,\\\"b.";
+        let answers =
+            format!("{name}/A/7/192.0.2.1,x./A/7/192.0.2.2,{name}/A/7/192.0.2.1,{name}/A/7/192.0.2.1");
+        check(Format::Text, "qname answers qname", &format!("{name} {answers} {name}"));
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let csv = [quoted(name), quoted(&answers), quoted(name)].join(",");
+        check(Format::Csv, "qname answers qname", &csv);
+        let name = r#""a,\\\"b.""#;
+        let address =
+            |name: &str, last| format!(r#"{{"name":{name},"type":"A","ttl":7,"data":"192.0.2.{last}"}}"#);
+        let [one, other] = [address(name, 1), address("\"x.\"", 2)];
+        let json =
+            format!(r#"{{"qname":{name},"answers":[{one},{other},{one},{one}],"registered-domain":"-"}}"#);
+        check(Format::Json, "qname answers registered-domain", &json);
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(crate) use fields::{Field, RecordSource};
 
 use core::fmt;
 
+#[cfg(feature = "records")]
+use value::ValueStyle;
+
 use crate::decimal::Ascii;
 use crate::limits::{self, RECORD_BYTES};
 use crate::time::{Time, TimestampText};
@@ -47,6 +50,9 @@ pub(crate) struct Record {
     /// Bytes that lists leave free.
     #[cfg(feature = "records")]
     tail: usize,
+    /// The last name that was written, if it still stands there.
+    #[cfg(feature = "records")]
+    name: Option<WrittenName>,
     timestamp: TimestampText,
 }
 
@@ -59,6 +65,8 @@ impl Record {
             longest: bytes,
             #[cfg(feature = "records")]
             tail: value::TAIL_BYTES,
+            #[cfg(feature = "records")]
+            name: None,
             timestamp: TimestampText::default(),
         }
     }
@@ -76,14 +84,40 @@ impl Record {
         Ok(())
     }
 
-    /// Writes a name as the inside of a string of JSON.
+    /// Writes a name, in JSON as the inside of a string.
     #[cfg(feature = "records")]
     #[inline]
-    fn append_json_name(&mut self, name: &Name<'_>) -> fmt::Result {
+    fn append_name(&mut self, name: &Name<'_>, style: ValueStyle) -> fmt::Result {
+        let start = self.used;
         // Plain text has nothing that JSON wants escaped.
-        match self.append_with(|room| name.write_plain_text(room)) {
-            Err(fmt::Error) => self.append_escaped_with(|room| name.write_text(room)),
-            written => written,
+        if self.append_with(|room| name.write_plain_text(room)).is_err() {
+            match style {
+                ValueStyle::Json => self.append_escaped_with(|room| name.write_text(room)),
+                _ => self.append_with(|room| name.write_text(room)),
+            }?;
+        }
+        let address = name.octets().as_ptr().addr();
+        self.name = Some(WrittenName { address, start, length: self.used - start });
+        Ok(())
+    }
+
+    /// Writes the last name once more, if it is the one that begins there in the message; whether it is.
+    #[cfg(feature = "records")]
+    #[inline]
+    fn repeat_name(&mut self, wire: &[u8]) -> bool {
+        let Some(WrittenName { start, length, .. }) =
+            self.name.filter(|name| name.address == wire.as_ptr().addr())
+        else {
+            return false;
+        };
+        let (before, room) = self.bytes.split_at_mut(self.used.min(self.longest));
+        match (before.get(start..start + length), room.get_mut(..length)) {
+            (Some(name), Some(place)) => {
+                copy_short(place, name);
+                self.used += length;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -105,6 +139,11 @@ impl Record {
             return Ok(());
         }
         let quotes = text.iter().filter(|byte| **byte == b'"').count();
+        #[cfg(feature = "records")]
+        {
+            // What was written moves.
+            self.name = None;
+        }
         let (mut from, mut to) = (self.used, self.used + quotes + 1);
         if to + 1 > self.longest {
             return Err(fmt::Error);
@@ -166,6 +205,15 @@ impl Record {
         }
         Ok(())
     }
+}
+
+/// A name in a record, and where it is in the message: no two are at one address.
+#[cfg(feature = "records")]
+#[derive(Debug, Clone, Copy)]
+struct WrittenName {
+    address: usize,
+    start: usize,
+    length: usize,
 }
 
 impl Default for Record {
@@ -236,6 +284,7 @@ pub(crate) fn encode(encoding: &Encoding, source: &RecordSource<'_>, record: &mu
     #[cfg(feature = "records")]
     {
         record.tail = value::TAIL_BYTES;
+        record.name = None;
     }
     let encoded = match (encoding.format, &encoding.layout) {
         (Format::Text | Format::Json | Format::Yaml, Layout::Usual) if source.shows_device => {

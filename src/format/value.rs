@@ -180,7 +180,7 @@ impl<'e> FieldValue<'e> {
             }
             FieldValue::Number(number) => write_decimal(out, number),
             FieldValue::Time(time) => out.write_timestamp(time),
-            FieldValue::Name(name) => out.append_with(|room| name.write_text(room)),
+            FieldValue::Name(name) => out.append_name(&name, ValueStyle::Text),
             FieldValue::Address(address) => write_address(out, address),
             FieldValue::Text(text) => out.append_with(|room| write_label_text(text, room)),
             _ => out.write_str(MISSING),
@@ -222,7 +222,7 @@ impl<'e> FieldValue<'e> {
                 out.write_ascii(b"\"")?;
                 match self {
                     FieldValue::Missing | FieldValue::Text([]) => out.write_str(MISSING)?,
-                    FieldValue::Name(name) => out.append_json_name(&name)?,
+                    FieldValue::Name(name) => out.append_name(&name, ValueStyle::Json)?,
                     FieldValue::Text(text) => out.append_escaped_with(|room| write_label_text(text, room))?,
                     FieldValue::Flags(flags) => {
                         let (text, length) = flags.text();
@@ -241,7 +241,7 @@ pub(super) fn whole(out: &mut Record, write: impl FnOnce(&mut Record) -> fmt::Re
     let start = out.used;
     let is_written = write(out).is_ok() && out.room() >= out.tail;
     if !is_written {
-        out.used = start;
+        (out.used, out.name) = (start, None);
     }
     is_written
 }
@@ -274,18 +274,31 @@ fn write_type(rr_type: RrType, out: &mut Record) -> fmt::Result {
     }
 }
 
-/// Gives the name of a record to `write`.
+/// Writes the name of a record.
 #[inline]
-fn with_name(record: &AnswerRecord<'_>, write: impl FnOnce(&Name<'_>) -> fmt::Result) -> fmt::Result {
-    if let Some(name) = record.pointed_name() {
-        return write(&name);
+fn write_owner(record: &AnswerRecord<'_>, style: ValueStyle, out: &mut Record) -> fmt::Result {
+    let Some(wire) = record.pointed_at() else { return write_whole_owner(record, style, out) };
+    if out.repeat_name(wire) {
+        return Ok(());
     }
+    match Name::parse(wire) {
+        Ok((name, _)) => out.append_name(&name, style),
+        Err(_) => write_whole_owner(record, style, out),
+    }
+}
+
+/// The same of a name that has to be put together.
+#[cold]
+fn write_whole_owner(record: &AnswerRecord<'_>, style: ValueStyle, out: &mut Record) -> fmt::Result {
     let mut room = [0; NAME_MAX];
-    write(&record.name(&mut room).ok_or(fmt::Error)?)
+    let written = out.append_name(&record.name(&mut room).ok_or(fmt::Error)?, style);
+    // The next one may be put together in the same place.
+    out.name = None;
+    written
 }
 
 fn answer_text(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
-    with_name(&record, |name| out.append_with(|room| name.write_text(room)))?;
+    write_owner(&record, ValueStyle::Text, out)?;
     out.write_ascii(b"/")?;
     write_type(record.rr_type, out)?;
     out.write_ascii(b"/")?;
@@ -296,10 +309,16 @@ fn answer_text(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
 
 fn answer_json(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
     out.write_ascii(b"{\"name\":\"")?;
-    with_name(&record, |name| out.append_json_name(name))?;
-    out.write_ascii(b"\",\"type\":\"")?;
-    write_type(record.rr_type, out)?;
-    out.write_ascii(b"\",\"ttl\":")?;
+    write_owner(&record, ValueStyle::Json, out)?;
+    match record.rr_type {
+        RrType::A => out.write_ascii(b"\",\"type\":\"A\",\"ttl\":")?,
+        RrType::AAAA => out.write_ascii(b"\",\"type\":\"AAAA\",\"ttl\":")?,
+        other => {
+            out.write_ascii(b"\",\"type\":\"")?;
+            write_type(other, out)?;
+            out.write_ascii(b"\",\"ttl\":")?;
+        }
+    }
     write_decimal(out, u64::from(record.ttl))?;
     out.write_ascii(b",\"data\":\"")?;
     write_data(&record, NameForm::FinalDot, Escape::Json, out)?;

@@ -169,6 +169,18 @@ impl<'a> Sections<'a> {
         Some(Sections { message, cursor, answer_count, authority_count, additional_count })
     }
 
+    /// The same of a message whose only question ends at `start`.
+    #[inline]
+    pub fn after_question(message: &'a [u8], start: usize) -> Option<Self> {
+        let counts = message.get(4..)?.first_chunk::<8>()?;
+        let [0, 1, an1, an0, ns1, ns0, ar1, ar0] = *counts else { return Sections::of(message) };
+        let cursor = Cursor::new(message.get(start..)?);
+        let count = |high, low| u16::from_be_bytes([high, low]);
+        let (answer_count, authority_count, additional_count) =
+            (count(an1, an0), count(ns1, ns0), count(ar1, ar0));
+        Some(Sections { message, cursor, answer_count, authority_count, additional_count })
+    }
+
     /// The answers, as far as they can be read.
     pub fn answers(&self) -> impl Iterator<Item = AnswerRecord<'a>> + use<'a> {
         self.records().take(usize::from(self.answer_count))
@@ -207,13 +219,12 @@ impl<'a> AnswerRecord<'a> {
         read_name(self.message, self.name_start, room)
     }
 
-    /// Its name, if a pointer to a whole one is all there is: nearly always that of the question.
+    /// Where its name begins, if a pointer to it is all there is: nearly always at that of the question.
     #[inline]
-    pub fn pointed_name(&self) -> Option<Name<'a>> {
+    pub fn pointed_at(&self) -> Option<&'a [u8]> {
         let [high @ 0xc0..=0xff, low, ..] = *self.message.get(self.name_start..)? else { return None };
         let target = usize::from(u16::from_be_bytes([high & 0x3f, low]));
-        let before = self.message.get(target..).filter(|_| target < self.name_start)?;
-        Name::parse(before).ok().map(|(name, _)| name)
+        self.message.get(target..).filter(|_| target < self.name_start)
     }
 
     /// The address of A and AAAA, of whatever class.
@@ -345,6 +356,25 @@ mod tests {
                     && cut.address.is_none_or(|_| cut.address == whole.address)
             );
         }
+    }
+
+    #[test]
+    fn sections_after_the_question_are_those_of_the_message() {
+        let message = response(2, 1, 1, &[CNAME, A, SOA, OPT]);
+        let seen = |sections: Option<Sections<'_>>| {
+            let sections = sections?;
+            let answers = sections.answers().map(|record| (record.name_start, record.data_start));
+            let counts = (sections.answer_count, sections.authority_count, sections.additional_count);
+            Some((answers.collect::<Vec<_>>(), sections.opt().map(|record| record.data_start), counts))
+        };
+        for end in START..=message.len() {
+            let message = &message[..end];
+            assert_eq!(seen(Sections::after_question(message, START)), seen(Sections::of(message)), "{end}");
+        }
+        let twice =
+            [&[0, 7, 0x81, 0x80, 0, 2, 0, 1, 0, 0, 0, 0], &message[12..START], &message[12..START], A]
+                .concat();
+        assert_eq!(seen(Sections::after_question(&twice, START)), seen(Sections::of(&twice)));
     }
 
     #[test]

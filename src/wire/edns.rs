@@ -51,7 +51,12 @@ pub struct ClientSubnet<'a> {
 impl<'a> Edns<'a> {
     /// That of a message; `None` if it has none.
     pub fn of(message: &'a [u8]) -> Option<Self> {
-        let record = Sections::of(message)?.opt()?;
+        Edns::in_sections(&Sections::of(message)?)
+    }
+
+    /// That of a message by its sections.
+    pub fn in_sections(sections: &Sections<'a>) -> Option<Self> {
+        let record = sections.opt()?;
         let [_, version, flags, _] = record.ttl.to_be_bytes();
         Some(Edns { version, size: record.class.0, is_do: flags & 0x80 != 0, options: record.data })
     }
