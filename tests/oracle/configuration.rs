@@ -3,7 +3,7 @@
 use dnstapd::config::{Config, ExitClass};
 
 /// Checks that any text is a configuration, or errors of one line each that name a place in the text.
-pub(crate) fn check(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match Config::parse(&text, "dnstap.toml") {
         Ok(config) => assert_eq!(config.file, None),

@@ -14,7 +14,7 @@ use domain::base::{Message, name::ToLabelIter};
 use std::panic::catch_unwind;
 
 /// Checks the summary of any bytes against itself and against both libraries.
-pub(crate) fn check(payload: &[u8]) {
+pub fn check(payload: &[u8]) {
     let summary = Summary::parse(payload);
     check_alone(payload, &summary);
     check_domain(payload, &summary);

@@ -4,11 +4,11 @@ use dnstapd::wire::framestream::{CONTENT_TYPE, ControlFrame, ControlKind, Defram
 use dnstapd::wire::handshake::{ReceiverHandshake, ReceiverStep};
 
 /// The longest frame of the streams below.
-pub(crate) const FRAME_MAX: u32 = 300;
+pub const FRAME_MAX: u32 = 300;
 
 /// A frame, or why there are no more.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Frame {
+pub enum Frame {
     Data(Vec<u8>),
     Control(ControlKind, Vec<Vec<u8>>),
     Oversize(u32),
@@ -17,7 +17,7 @@ pub(crate) enum Frame {
 
 /// Checks that a stream gives the frames the specification says, however it is cut, and that a receiver takes
 /// nothing out of order.
-pub(crate) fn check(stream: &[u8], cuts: &[u8]) {
+pub fn check(stream: &[u8], cuts: &[u8]) {
     let expected = read(stream);
     assert_eq!(deframe(stream, &[]), expected);
     assert_eq!(deframe(stream, cuts), expected);
@@ -25,7 +25,7 @@ pub(crate) fn check(stream: &[u8], cuts: &[u8]) {
 }
 
 /// Checks one control frame: what is taken is composed to the same frame again, and its content types are there.
-pub(crate) fn check_control(payload: &[u8]) {
+pub fn check_control(payload: &[u8]) {
     let Ok(control) = ControlFrame::parse(payload) else { return };
     assert!(payload.len() >= 4);
     let content_types: Vec<_> = control.content_types().collect();
@@ -42,7 +42,7 @@ pub(crate) fn check_control(payload: &[u8]) {
 }
 
 /// A control frame with these content types.
-pub(crate) fn compose(kind: ControlKind, content_types: &[&[u8]]) -> Vec<u8> {
+pub fn compose(kind: ControlKind, content_types: &[&[u8]]) -> Vec<u8> {
     let length = 4 + content_types.iter().map(|content_type| 8 + content_type.len()).sum::<usize>();
     let mut frame = [0, length as u32, kind.number()].map(u32::to_be_bytes).concat();
     for content_type in content_types {

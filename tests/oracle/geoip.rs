@@ -6,7 +6,7 @@ use dnstapd::limits::PLACE_BYTES;
 use dnstapd::message::geoip::LocationDatabase;
 
 /// Checks that bytes are refused or looked up in, to an end, whatever they are.
-pub(crate) fn check(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     for country_iso in [false, true] {
         let Ok(database) = LocationDatabase::parse(bytes, country_iso) else { continue };
         let addresses = [

@@ -12,15 +12,15 @@
     reason = "a test may panic"
 )]
 
-pub(crate) mod configuration;
-pub(crate) mod container;
-pub(crate) mod dns;
-pub(crate) mod dnstap;
-pub(crate) mod framestream;
+pub mod configuration;
+pub mod container;
+pub mod dns;
+pub mod dnstap;
+pub mod framestream;
 #[cfg(feature = "geoip")]
-pub(crate) mod geoip;
-pub(crate) mod packet;
-pub(crate) mod query;
-pub(crate) mod rdata;
-pub(crate) mod text;
-pub(crate) mod top;
+pub mod geoip;
+pub mod packet;
+pub mod query;
+pub mod rdata;
+pub mod text;
+pub mod top;

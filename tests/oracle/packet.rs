@@ -8,7 +8,7 @@ use dnstapd::wire::dnstap::Dnstap;
 use dnstapd::wire::iana::{Family, Protocol};
 
 /// Addresses that are ours.
-pub(crate) const LOCAL: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+pub const LOCAL: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 
 /// Checks that whatever comes is taken, and that a message is one: parsed again it has two ends, a time and a DNS
 /// header that agrees with its kind. Gives how many there were.
@@ -16,7 +16,7 @@ pub(crate) const LOCAL: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 /// ```text
 /// | link 2 bits, seconds since the last packet 6 bits | length 2 | packet ... | link ...
 /// ```
-pub(crate) fn check(mut bytes: &[u8]) -> u64 {
+pub fn check(mut bytes: &[u8]) -> u64 {
     let mut path =
         Dissector::new(DissectorSettings::default(), &Limits::resolve(&limits::Section::default()));
     path.set_local(&LOCAL.map(|address| address.parse().expect("an address")), &[]);

@@ -6,7 +6,7 @@ use dnstapd::http::query::{BadParameter, Parameters};
 const MAX: usize = 40;
 
 /// Checks that any bytes are found again as they were encoded, and that any text is a value or a bad one.
-pub(crate) fn check(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     check_text(&String::from_utf8_lossy(bytes));
     let encoded: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
     let query = format!("other=1&name={encoded}&name=2");

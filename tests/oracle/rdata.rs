@@ -18,7 +18,7 @@ use domain::base::{Message, ParsedName, ParsedRecord};
 use domain::rdata::AllRecordData;
 
 /// Checks a message of any bytes: each answer has a text of printable ASCII, and the form of unknown types gives its data back.
-pub(crate) fn check_message(message: &[u8]) {
+pub fn check_message(message: &[u8]) {
     let Some(sections) = Sections::of(message) else { return };
     let mut count = 0;
     for record in sections.answers() {
@@ -39,7 +39,7 @@ pub(crate) fn check_message(message: &[u8]) {
 }
 
 /// Checks data of a type: its number in the first two bytes.
-pub(crate) fn check(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     let Some((rr_type, data)) = bytes.split_first_chunk::<2>() else { return };
     let Ok(length) = u16::try_from(data.len()) else { return };
     let head = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0\x07example\x03com\0\0\x01\0\x01\xc0\x0c";

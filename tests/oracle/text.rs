@@ -6,7 +6,7 @@ use dnstapd::wire::name::{NAME_MAX, Name, TEXT_MAX};
 use dnstapd::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// Checks that the text of any bytes can be printed anywhere, and says which bytes it came from.
-pub(crate) fn check(raw: &[u8]) {
+pub fn check(raw: &[u8]) {
     let mut out = vec![0; raw.len() * TEXT_PER_BYTE];
     let length = write_label_text(raw, &mut out).expect("room enough");
     let text = std::str::from_utf8(&out[..length]).expect("UTF-8");
@@ -18,7 +18,7 @@ pub(crate) fn check(raw: &[u8]) {
 }
 
 /// Checks the invariants of a name, and that its text says which labels it came from.
-pub(crate) fn check_name(name: &Name<'_>) {
+pub fn check_name(name: &Name<'_>) {
     let bytes = name.octets();
     assert!((1..=NAME_MAX).contains(&bytes.len()));
     let labels: Vec<_> = name.labels().map(<[u8]>::to_vec).collect();

@@ -5,7 +5,7 @@ use dnstapd::top::json::JsonValue;
 use dnstapd::top::keys::KeyDecoder;
 
 /// Checks that bytes are read to their end, and alike however they are cut.
-pub(crate) fn check(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     let found = JsonValue::parse(bytes);
     for (name, is_read) in [
         ("counters", counters(bytes).is_ok()),

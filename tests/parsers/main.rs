@@ -12,6 +12,7 @@
     reason = "a test may panic"
 )]
 
+#[allow(unreachable_pub, reason = "the fuzz targets see it")]
 #[path = "../oracle/mod.rs"]
 mod oracle;
 

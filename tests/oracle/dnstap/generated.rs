@@ -1,28 +1,28 @@
 // Made from proto/dnstap.proto by proto/generate.
 
-pub(crate) mod dnstap_ {
+pub mod dnstap_ {
     /// The payload of a data frame.
     #[derive(Debug, Default, PartialEq, Clone)]
-    pub(crate) struct Dnstap {
+    pub struct Dnstap {
         /// Which server it is from.
-        pub(crate) r#identity: super::super::span::Span,
+        pub r#identity: super::super::span::Span,
         /// Which software it is from.
-        pub(crate) r#version: super::super::span::Span,
+        pub r#version: super::super::span::Span,
         /// Whatever the server adds; there is no format.
-        pub(crate) r#extra: super::super::span::Span,
+        pub r#extra: super::super::span::Span,
         /// Which of the fields below is set.
-        pub(crate) r#type: ::core::option::Option<Dnstap_::Type>,
-        pub(crate) r#message: ::core::option::Option<Message>,
+        pub r#type: ::core::option::Option<Dnstap_::Type>,
+        pub r#message: ::core::option::Option<Message>,
     }
     impl Dnstap {
         /// Return a reference to `type` as an `Option`
         #[inline]
-        pub(crate) fn r#type(&self) -> ::core::option::Option<&Dnstap_::Type> {
+        pub fn r#type(&self) -> ::core::option::Option<&Dnstap_::Type> {
             self.r#type.as_ref()
         }
         /// Return a reference to `message` as an `Option`
         #[inline]
-        pub(crate) fn r#message(&self) -> ::core::option::Option<&Message> {
+        pub fn r#message(&self) -> ::core::option::Option<&Message> {
             self.r#message.as_ref()
         }
     }
@@ -87,14 +87,14 @@ pub(crate) mod dnstap_ {
         }
     }
     /// Inner types for `Dnstap`
-    pub(crate) mod Dnstap_ {
+    pub mod Dnstap_ {
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(transparent)]
-        pub(crate) struct Type(pub u32);
+        pub struct Type(pub u32);
         impl Type {
             /// Maximum encoded size of the enum
-            pub(crate) const _MAX_SIZE: usize = 5usize;
-            pub(crate) const Message: Self = Self(1);
+            pub const _MAX_SIZE: usize = 5usize;
+            pub const Message: Self = Self(1);
         }
         impl core::default::Default for Type {
             fn default() -> Self {
@@ -120,24 +120,24 @@ pub(crate) mod dnstap_ {
     }
     /// What a policy did to a message.
     #[derive(Debug, Default, PartialEq, Clone)]
-    pub(crate) struct Policy {
+    pub struct Policy {
         /// Such as "RPZ".
-        pub(crate) r#type: super::super::span::Span,
+        pub r#type: super::super::span::Span,
         /// For RPZ the owner name of the rule in wire form.
-        pub(crate) r#rule: super::super::span::Span,
-        pub(crate) r#action: ::core::option::Option<Policy_::Action>,
-        pub(crate) r#match: ::core::option::Option<Policy_::Match>,
-        pub(crate) r#value: super::super::span::Span,
+        pub r#rule: super::super::span::Span,
+        pub r#action: ::core::option::Option<Policy_::Action>,
+        pub r#match: ::core::option::Option<Policy_::Match>,
+        pub r#value: super::super::span::Span,
     }
     impl Policy {
         /// Return a reference to `action` as an `Option`
         #[inline]
-        pub(crate) fn r#action(&self) -> ::core::option::Option<&Policy_::Action> {
+        pub fn r#action(&self) -> ::core::option::Option<&Policy_::Action> {
             self.r#action.as_ref()
         }
         /// Return a reference to `match` as an `Option`
         #[inline]
-        pub(crate) fn r#match(&self) -> ::core::option::Option<&Policy_::Match> {
+        pub fn r#match(&self) -> ::core::option::Option<&Policy_::Match> {
             self.r#match.as_ref()
         }
     }
@@ -205,18 +205,18 @@ pub(crate) mod dnstap_ {
         }
     }
     /// Inner types for `Policy`
-    pub(crate) mod Policy_ {
+    pub mod Policy_ {
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(transparent)]
-        pub(crate) struct Match(pub u32);
+        pub struct Match(pub u32);
         impl Match {
             /// Maximum encoded size of the enum
-            pub(crate) const _MAX_SIZE: usize = 5usize;
-            pub(crate) const Qname: Self = Self(1);
-            pub(crate) const ClientIp: Self = Self(2);
-            pub(crate) const ResponseIp: Self = Self(3);
-            pub(crate) const NsName: Self = Self(4);
-            pub(crate) const NsIp: Self = Self(5);
+            pub const _MAX_SIZE: usize = 5usize;
+            pub const Qname: Self = Self(1);
+            pub const ClientIp: Self = Self(2);
+            pub const ResponseIp: Self = Self(3);
+            pub const NsName: Self = Self(4);
+            pub const NsIp: Self = Self(5);
         }
         impl core::default::Default for Match {
             fn default() -> Self {
@@ -245,16 +245,16 @@ pub(crate) mod dnstap_ {
         }
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(transparent)]
-        pub(crate) struct Action(pub u32);
+        pub struct Action(pub u32);
         impl Action {
             /// Maximum encoded size of the enum
-            pub(crate) const _MAX_SIZE: usize = 5usize;
-            pub(crate) const Nxdomain: Self = Self(1);
-            pub(crate) const Nodata: Self = Self(2);
-            pub(crate) const Pass: Self = Self(3);
-            pub(crate) const Drop: Self = Self(4);
-            pub(crate) const Truncate: Self = Self(5);
-            pub(crate) const LocalData: Self = Self(6);
+            pub const _MAX_SIZE: usize = 5usize;
+            pub const Nxdomain: Self = Self(1);
+            pub const Nodata: Self = Self(2);
+            pub const Pass: Self = Self(3);
+            pub const Drop: Self = Self(4);
+            pub const Truncate: Self = Self(5);
+            pub const LocalData: Self = Self(6);
         }
         impl core::default::Default for Action {
             fn default() -> Self {
@@ -285,82 +285,82 @@ pub(crate) mod dnstap_ {
     }
     /// One DNS message, and how it travelled.
     #[derive(Debug, Default, PartialEq, Clone)]
-    pub(crate) struct Message {
-        pub(crate) r#type: ::core::option::Option<Message_::Type>,
-        pub(crate) r#socket_family: ::core::option::Option<SocketFamily>,
-        pub(crate) r#socket_protocol: ::core::option::Option<SocketProtocol>,
+    pub struct Message {
+        pub r#type: ::core::option::Option<Message_::Type>,
+        pub r#socket_family: ::core::option::Option<SocketFamily>,
+        pub r#socket_protocol: ::core::option::Option<SocketProtocol>,
         /// Who asks and who answers: 4 octets for INET, 16 for INET6.
-        pub(crate) r#query_address: super::super::span::Span,
-        pub(crate) r#response_address: super::super::span::Span,
-        pub(crate) r#query_port: ::core::option::Option<u32>,
-        pub(crate) r#response_port: ::core::option::Option<u32>,
+        pub r#query_address: super::super::span::Span,
+        pub r#response_address: super::super::span::Span,
+        pub r#query_port: ::core::option::Option<u32>,
+        pub r#response_port: ::core::option::Option<u32>,
         /// The query: when, since 1970 in UTC; the DNS message; the zone it is about as a name in wire form.
-        pub(crate) r#query_time_sec: ::core::option::Option<u64>,
-        pub(crate) r#query_time_nsec: ::core::option::Option<u32>,
-        pub(crate) r#query_message: super::super::span::Span,
-        pub(crate) r#query_zone: super::super::span::Span,
+        pub r#query_time_sec: ::core::option::Option<u64>,
+        pub r#query_time_nsec: ::core::option::Option<u32>,
+        pub r#query_message: super::super::span::Span,
+        pub r#query_zone: super::super::span::Span,
         /// The response: when, and the DNS message.
-        pub(crate) r#response_time_sec: ::core::option::Option<u64>,
-        pub(crate) r#response_time_nsec: ::core::option::Option<u32>,
-        pub(crate) r#response_message: super::super::span::Span,
-        pub(crate) r#policy: ::core::option::Option<Policy>,
+        pub r#response_time_sec: ::core::option::Option<u64>,
+        pub r#response_time_nsec: ::core::option::Option<u32>,
+        pub r#response_message: super::super::span::Span,
+        pub r#policy: ::core::option::Option<Policy>,
         /// Only with DOH.
-        pub(crate) r#http_protocol: ::core::option::Option<HttpProtocol>,
+        pub r#http_protocol: ::core::option::Option<HttpProtocol>,
     }
     impl Message {
         /// Return a reference to `type` as an `Option`
         #[inline]
-        pub(crate) fn r#type(&self) -> ::core::option::Option<&Message_::Type> {
+        pub fn r#type(&self) -> ::core::option::Option<&Message_::Type> {
             self.r#type.as_ref()
         }
         /// Return a reference to `socket_family` as an `Option`
         #[inline]
-        pub(crate) fn r#socket_family(&self) -> ::core::option::Option<&SocketFamily> {
+        pub fn r#socket_family(&self) -> ::core::option::Option<&SocketFamily> {
             self.r#socket_family.as_ref()
         }
         /// Return a reference to `socket_protocol` as an `Option`
         #[inline]
-        pub(crate) fn r#socket_protocol(&self) -> ::core::option::Option<&SocketProtocol> {
+        pub fn r#socket_protocol(&self) -> ::core::option::Option<&SocketProtocol> {
             self.r#socket_protocol.as_ref()
         }
         /// Return a reference to `query_port` as an `Option`
         #[inline]
-        pub(crate) fn r#query_port(&self) -> ::core::option::Option<&u32> {
+        pub fn r#query_port(&self) -> ::core::option::Option<&u32> {
             self.r#query_port.as_ref()
         }
         /// Return a reference to `response_port` as an `Option`
         #[inline]
-        pub(crate) fn r#response_port(&self) -> ::core::option::Option<&u32> {
+        pub fn r#response_port(&self) -> ::core::option::Option<&u32> {
             self.r#response_port.as_ref()
         }
         /// Return a reference to `query_time_sec` as an `Option`
         #[inline]
-        pub(crate) fn r#query_time_sec(&self) -> ::core::option::Option<&u64> {
+        pub fn r#query_time_sec(&self) -> ::core::option::Option<&u64> {
             self.r#query_time_sec.as_ref()
         }
         /// Return a reference to `query_time_nsec` as an `Option`
         #[inline]
-        pub(crate) fn r#query_time_nsec(&self) -> ::core::option::Option<&u32> {
+        pub fn r#query_time_nsec(&self) -> ::core::option::Option<&u32> {
             self.r#query_time_nsec.as_ref()
         }
         /// Return a reference to `response_time_sec` as an `Option`
         #[inline]
-        pub(crate) fn r#response_time_sec(&self) -> ::core::option::Option<&u64> {
+        pub fn r#response_time_sec(&self) -> ::core::option::Option<&u64> {
             self.r#response_time_sec.as_ref()
         }
         /// Return a reference to `response_time_nsec` as an `Option`
         #[inline]
-        pub(crate) fn r#response_time_nsec(&self) -> ::core::option::Option<&u32> {
+        pub fn r#response_time_nsec(&self) -> ::core::option::Option<&u32> {
             self.r#response_time_nsec.as_ref()
         }
         /// Return a reference to `policy` as an `Option`
         #[inline]
-        pub(crate) fn r#policy(&self) -> ::core::option::Option<&Policy> {
+        pub fn r#policy(&self) -> ::core::option::Option<&Policy> {
             self.r#policy.as_ref()
         }
         /// Return a reference to `http_protocol` as an `Option`
         #[inline]
-        pub(crate) fn r#http_protocol(&self) -> ::core::option::Option<&HttpProtocol> {
+        pub fn r#http_protocol(&self) -> ::core::option::Option<&HttpProtocol> {
             self.r#http_protocol.as_ref()
         }
     }
@@ -549,28 +549,28 @@ pub(crate) mod dnstap_ {
         }
     }
     /// Inner types for `Message`
-    pub(crate) mod Message_ {
+    pub mod Message_ {
         /// Who spoke to whom. A response is one more than its query.
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(transparent)]
-        pub(crate) struct Type(pub u32);
+        pub struct Type(pub u32);
         impl Type {
             /// Maximum encoded size of the enum
-            pub(crate) const _MAX_SIZE: usize = 5usize;
-            pub(crate) const AuthQuery: Self = Self(1);
-            pub(crate) const AuthResponse: Self = Self(2);
-            pub(crate) const ResolverQuery: Self = Self(3);
-            pub(crate) const ResolverResponse: Self = Self(4);
-            pub(crate) const ClientQuery: Self = Self(5);
-            pub(crate) const ClientResponse: Self = Self(6);
-            pub(crate) const ForwarderQuery: Self = Self(7);
-            pub(crate) const ForwarderResponse: Self = Self(8);
-            pub(crate) const StubQuery: Self = Self(9);
-            pub(crate) const StubResponse: Self = Self(10);
-            pub(crate) const ToolQuery: Self = Self(11);
-            pub(crate) const ToolResponse: Self = Self(12);
-            pub(crate) const UpdateQuery: Self = Self(13);
-            pub(crate) const UpdateResponse: Self = Self(14);
+            pub const _MAX_SIZE: usize = 5usize;
+            pub const AuthQuery: Self = Self(1);
+            pub const AuthResponse: Self = Self(2);
+            pub const ResolverQuery: Self = Self(3);
+            pub const ResolverResponse: Self = Self(4);
+            pub const ClientQuery: Self = Self(5);
+            pub const ClientResponse: Self = Self(6);
+            pub const ForwarderQuery: Self = Self(7);
+            pub const ForwarderResponse: Self = Self(8);
+            pub const StubQuery: Self = Self(9);
+            pub const StubResponse: Self = Self(10);
+            pub const ToolQuery: Self = Self(11);
+            pub const ToolResponse: Self = Self(12);
+            pub const UpdateQuery: Self = Self(13);
+            pub const UpdateResponse: Self = Self(14);
         }
         impl core::default::Default for Type {
             fn default() -> Self {
@@ -610,12 +610,12 @@ pub(crate) mod dnstap_ {
     /// The network protocol, and so the length of addresses.
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
-    pub(crate) struct SocketFamily(pub u32);
+    pub struct SocketFamily(pub u32);
     impl SocketFamily {
         /// Maximum encoded size of the enum
-        pub(crate) const _MAX_SIZE: usize = 5usize;
-        pub(crate) const Inet: Self = Self(1);
-        pub(crate) const Inet6: Self = Self(2);
+        pub const _MAX_SIZE: usize = 5usize;
+        pub const Inet: Self = Self(1);
+        pub const Inet6: Self = Self(2);
     }
     impl core::default::Default for SocketFamily {
         fn default() -> Self {
@@ -639,17 +639,17 @@ pub(crate) mod dnstap_ {
     /// The transport of the DNS message.
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
-    pub(crate) struct SocketProtocol(pub u32);
+    pub struct SocketProtocol(pub u32);
     impl SocketProtocol {
         /// Maximum encoded size of the enum
-        pub(crate) const _MAX_SIZE: usize = 5usize;
-        pub(crate) const Udp: Self = Self(1);
-        pub(crate) const Tcp: Self = Self(2);
-        pub(crate) const Dot: Self = Self(3);
-        pub(crate) const Doh: Self = Self(4);
-        pub(crate) const DnsCryptUdp: Self = Self(5);
-        pub(crate) const DnsCryptTcp: Self = Self(6);
-        pub(crate) const Doq: Self = Self(7);
+        pub const _MAX_SIZE: usize = 5usize;
+        pub const Udp: Self = Self(1);
+        pub const Tcp: Self = Self(2);
+        pub const Dot: Self = Self(3);
+        pub const Doh: Self = Self(4);
+        pub const DnsCryptUdp: Self = Self(5);
+        pub const DnsCryptTcp: Self = Self(6);
+        pub const Doq: Self = Self(7);
     }
     impl core::default::Default for SocketProtocol {
         fn default() -> Self {
@@ -678,13 +678,13 @@ pub(crate) mod dnstap_ {
     /// The version of HTTP below DNS over HTTPS.
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
-    pub(crate) struct HttpProtocol(pub u32);
+    pub struct HttpProtocol(pub u32);
     impl HttpProtocol {
         /// Maximum encoded size of the enum
-        pub(crate) const _MAX_SIZE: usize = 5usize;
-        pub(crate) const Http1: Self = Self(1);
-        pub(crate) const Http2: Self = Self(2);
-        pub(crate) const Http3: Self = Self(3);
+        pub const _MAX_SIZE: usize = 5usize;
+        pub const Http1: Self = Self(1);
+        pub const Http2: Self = Self(2);
+        pub const Http3: Self = Self(3);
     }
     impl core::default::Default for HttpProtocol {
         fn default() -> Self {

@@ -18,7 +18,7 @@ use generated::dnstap_ as schema;
 use micropb::{MessageDecode, PbDecoder};
 
 /// Checks that walker and oracle make the same of a frame, and that what is composed says the same again.
-pub(crate) fn check(frame: &[u8]) {
+pub fn check(frame: &[u8]) {
     match (Dnstap::parse(frame), parse(frame)) {
         (Ok(walked), Some(decoded)) => {
             assert_eq!(walked, decoded);

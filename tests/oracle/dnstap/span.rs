@@ -5,11 +5,11 @@ use micropb::{DecodeError, PbDecoder, PbRead, Tag};
 
 /// Where the bytes of a field are, when it is there. A later one takes its place.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(crate) struct Span(Option<(usize, usize)>);
+pub struct Span(Option<(usize, usize)>);
 
 impl Span {
     /// The bytes in the frame.
-    pub(crate) fn of<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
+    pub fn of<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
         self.0.map(|(offset, length)| &frame[offset..offset + length])
     }
 }
