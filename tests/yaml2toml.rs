@@ -15,6 +15,20 @@ const EVERYTHING: (&str, &str, &str) = (
     include_str!("data/config/everything.notes"),
 );
 
+/// Pipelines of DNS-collector that arrive whole, and what becomes of them.
+const PIPELINES: (&str, &str, &str) = (
+    include_str!("data/config/pipelines.yaml"),
+    include_str!("data/config/pipelines.toml"),
+    include_str!("data/config/pipelines.notes"),
+);
+
+/// Pipelines of which much is left out.
+const LOST_PIPELINES: (&str, &str, &str) = (
+    include_str!("data/config/pipelines-lost.yaml"),
+    include_str!("data/config/pipelines-lost.toml"),
+    include_str!("data/config/pipelines-lost.notes"),
+);
+
 /// What the script answers to a file: its exit status, stdout and stderr.
 fn convert(yaml: &str) -> (i32, String, String) {
     let mut child = Command::new("python3")
@@ -211,4 +225,151 @@ fn what_is_not_understood_is_refused_by_line() {
             "{yaml}"
         );
     }
+}
+
+/// Writes golden files anew where that is asked for.
+fn bless(name: &str, toml: &str, notes: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        let data = format!("{}/tests/data/config/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::write(format!("{data}.toml"), toml).unwrap();
+        std::fs::write(format!("{data}.notes"), notes).unwrap();
+    }
+}
+
+/// Whether the program itself takes a file.
+fn is_accepted(toml: &str) {
+    let folder = tempfile();
+    let file = folder.join("dnstap.toml");
+    std::fs::write(&file, toml).unwrap();
+    let checked = Command::new(env!("CARGO_BIN_EXE_dnstapd"))
+        .args(["--check", "-c"])
+        .arg(&file)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(checked.status.success(), "{}\n{toml}", String::from_utf8_lossy(&checked.stderr));
+}
+
+/// A folder of our own.
+fn tempfile() -> std::path::PathBuf {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("dnstapd-yaml2toml-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn pipelines_become_this() {
+    for (name, status, (yaml, toml, notes)) in
+        [("pipelines", 0, PIPELINES), ("pipelines-lost", 3, LOST_PIPELINES)]
+    {
+        let found = convert(yaml);
+        bless(name, &found.1, &found.2);
+        assert_eq!(found, (status, toml.to_owned(), notes.to_owned()));
+        parsed(toml);
+        // What only root may look at is left to root.
+        is_accepted(&toml.replace("[input.sniffer]\nenable = true", "[input.sniffer]\nenable = false"));
+    }
+}
+
+/// Every worker by itself, with nothing but its name: the defaults are the old ones, and the result is a configuration.
+#[test]
+fn every_worker_becomes_something() {
+    let file = |collector: &str, logger: &str| {
+        format!(
+            "pipelines:\n- name: in\n  {collector}\n  routing-policy:\n    forward: [ out ]\n- name: out\n  {logger}\n"
+        )
+    };
+    for (collector, expected) in [
+        ("dnstap: {}", "[input.tcp-socket]\nenable = true\nlocal-address = \"0.0.0.0\"\n"),
+        ("dnstap-relay: {}", "[input.tcp-socket]\nenable = true\nlocal-address = \"0.0.0.0\"\n"),
+        (
+            "dnstap:\n    sock-path: /tmp/x.sock",
+            "[input.unix-socket]\nenable = true\npath = \"/tmp/x.sock\"\n",
+        ),
+        ("afpacket-sniffer: {}", "[input.sniffer]\nenable = true\neth-name = \"any\"\ndns-port = [53]\n"),
+        (
+            "xdp-sniffer:\n    device: eth0",
+            "[input.sniffer]\nenable = true\neth-name = \"eth0\"\ndns-port = [53]\n",
+        ),
+        (
+            "file-ingestor:\n    watch-dir: /srv",
+            "[input.file]\nenable = true\npath = \"/srv\"\nat-end = \"stay\"\n",
+        ),
+    ] {
+        let (status, toml, notes) = convert(&file(collector, "stdout: {}"));
+        assert!(status == 0 || collector.starts_with("file"), "{notes}");
+        assert!(toml.contains(expected), "{toml}");
+        parsed(&toml);
+    }
+    for (logger, kind) in [
+        ("stdout", "stdout"),
+        ("logfile", "file"),
+        ("dnstapclient", "dnstap"),
+        ("tcpclient", "tcp-socket"),
+        ("syslog", "syslog"),
+        ("kafkaproducer", "kafka"),
+        ("elasticsearch", "http"),
+        ("lokiclient", "http"),
+        ("clickhouse", "http"),
+        ("mqtt", "mqtt"),
+    ] {
+        let (status, toml, notes) = convert(&file("dnstap: {}", &format!("{logger}: {{}}")));
+        assert_eq!(status, if logger == "clickhouse" { 3 } else { 0 }, "{notes}");
+        assert!(toml.contains(&format!("[[output.{kind}]]\nenable = true\nname = \"out\"\n")), "{toml}");
+        assert!(logger == "stdout" || toml.contains("[[output.stdout]]\nenable = false\n"), "{toml}");
+        if let Err(error) = Config::parse(&toml, "x") {
+            assert!(error.to_string().contains("cargo feature"), "{error}\n{toml}");
+        }
+    }
+    for logger in
+        ["fluentd", "influxdb", "statsd", "nsq", "opentelemetry", "scalyrclient", "redispub", "falco"]
+    {
+        let (status, _, notes) = convert(&file("dnstap: {}", &format!("{logger}: {{}}")));
+        assert_eq!(
+            (status, notes.as_str()),
+            (3, &*format!("yaml2toml: line 6: out: dnstapd has no logger {logger}; left out\n"))
+        );
+    }
+}
+
+#[test]
+fn pipelines_that_make_no_sense_are_refused() {
+    let tap = "pipelines:\n- name: tap\n  dnstap: {}\n";
+    for (yaml, expected) in [
+        ("pipelines: x\n".to_owned(), "line 1: pipelines: not a list of workers"),
+        ("pipelines: []\n".to_owned(), "line 1: pipelines: not a list of workers"),
+        ("pipelines:\n- dnstap: {}\n".to_owned(), "line 2: an item of pipelines without a name"),
+        ("pipelines:\n- tap\n".to_owned(), "line 2: an item of pipelines without a name"),
+        ("pipelines:\n- name: a\n".to_owned(), "line 2: a: not one worker but none"),
+        (
+            "pipelines:\n- name: a\n  dnstap: {}\n  stdout: {}\n".to_owned(),
+            "line 2: a: not one worker but dnstap, stdout",
+        ),
+        (format!("{tap}- name: tap\n  stdout: {{}}\n"), "line 4: `tap` is there twice"),
+        (
+            "pipelines:\n- name: a\n  stdout: {}\n".to_owned(),
+            "line 1: no collector that dnstapd has: nothing to convert",
+        ),
+        (format!("{tap}  routing-policy:\n    forward: [ x ]\n"), "line 2: tap: no worker is called `x`"),
+        (format!("{tap}  routing-policy:\n    forward: x\n"), "line 5: tap: forward is not a list"),
+        (
+            format!("{tap}  transforms:\n    filtering:\n      downsample: often\n"),
+            "line 6: `often` is no number",
+        ),
+        ("pipelines:\n- name: tap\n  dnstap: 6000\n".to_owned(), "line 3: a value where keys belong"),
+    ] {
+        let (status, toml, errors) = convert(&yaml);
+        assert_eq!(
+            (status, toml.as_str(), errors.trim_end()),
+            (1, "", &*format!("yaml2toml: stdin: {expected}")),
+            "{yaml}"
+        );
+    }
+    // Two ways round are no endless way.
+    let round = "pipelines:\n- name: a\n  dnstap: {}\n  routing-policy:\n    forward: [ b ]\n- name: b\n  dnsmessage: {}\n  \
+                 routing-policy:\n    forward: [ b, a, c ]\n- name: c\n  stdout: {}\n";
+    assert_eq!(convert(round).0, 0);
 }
