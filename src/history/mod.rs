@@ -13,6 +13,8 @@
 //! * [`series`]: the minutes of a day and the hours of a month
 //! * [`status`]: how an exchange ended, as far as a response says it
 //!
+//! Without a log no name and no address is kept, so no device is counted or saved, either; there are names for those that files name.
+//!
 //! [`History::observe`] is on the way of a message: no allocation, no clock. Time comes from [`History::tick`], once a second.
 //!
 //! A build without the cargo feature `history` has no collector that remembers: all of this is checked by the compiler there, and left
@@ -263,6 +265,7 @@ impl History {
         }
         if is_blocked
             && self.has_devices
+            && self.log.is_some()
             && let (Some(client), Some(_)) = (event.query.address, hashes.client)
         {
             self.devices.count_blocked(client);
@@ -287,6 +290,9 @@ impl History {
         if self.has_devices
             && let (Some(client), Some(_)) = (event.query.address, hashes.client)
         {
+            if self.log.is_none() {
+                return self.devices.note_stranger(client);
+            }
             let seconds = time.map_or(0, |time| u32::try_from(time.seconds).unwrap_or(u32::MAX));
             self.devices.count_query(client, seconds);
         }

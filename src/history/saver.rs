@@ -231,7 +231,7 @@ impl Saver {
                 continue;
             }
             due = Instant::now() + self.settings.interval;
-            if let Err(error) = self.save(history, is_last).await {
+            if let Err(error) = self.save(history, is_last, Instant::now()).await {
                 let folder = self.settings.folder.display().to_string();
                 warn!("history.path: {}: {}; what is new waits for the next time", folder, error.to_string());
                 history.borrow_mut().devices_mut().forget_saved();
@@ -245,8 +245,7 @@ impl Saver {
     }
 
     /// Writes a segment, if there is something for it and the budget has a page.
-    async fn save(&mut self, history: &RefCell<History>, is_last: bool) -> io::Result<()> {
-        let now = Instant::now();
+    async fn save(&mut self, history: &RefCell<History>, is_last: bool, now: Instant) -> io::Result<()> {
         self.bucket.fill(now);
         let room = self.bucket.room();
         if room == 0 {
@@ -407,7 +406,9 @@ impl SaveStep {
             }
             self.period += 1;
         }
-        if let Some(next) = history.devices.write_saved(self.device, self.is_whole, out) {
+        if history.log.is_some()
+            && let Some(next) = history.devices.write_saved(self.device, self.is_whole, out)
+        {
             self.device = next;
             return true;
         }
@@ -437,7 +438,7 @@ fn load_segment(path: &Path, history: &mut History, ends: &mut [u64; 2]) -> io::
             *ends = [0; 2];
             Some(())
         }
-        DEVICE if history.has_devices => history.devices.read_saved(input),
+        DEVICE if history.has_devices && history.log.is_some() => history.devices.read_saved(input),
         DEVICE => skip_rest(input),
         EXCHANGE => match &mut history.log {
             Some(log) => reader.read(input, log),

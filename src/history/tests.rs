@@ -166,10 +166,14 @@ fn an_excluded_client_leaves_no_trace_but_counts() {
 }
 
 #[test]
-fn without_a_log_there_are_series_and_devices() {
+fn without_a_log_no_name_and_no_address_is_kept() {
     let mut way = Way::new(64, "log = 0", StatusRules::default());
     way.pass(QUERY, 1, 100, &dns("a", 0, &[]), None);
     way.pass(RESPONSE, 1, 101, &dns("a", 0, &[]), None);
     assert!(way.history.log().is_none());
-    assert_eq!(way.history.devices().iter().map(|(_, device)| device.queries()).sum::<u32>(), 1);
+    assert_eq!(way.history.devices().iter().count(), 0);
+    assert!(way.history.devices().find([192, 0, 2, 1].into()).is_none());
+    assert!(way.history.devices_mut().take_strangers(), "files may have its name");
+    way.history.tick(1_000, None, |_| {});
+    assert_eq!(way.history.series().slot(series::SeriesPeriod::Hour, 59).counts, [1, 1, 0, 0, 0]);
 }

@@ -183,6 +183,12 @@ impl Devices {
         device.last_seen = device.last_seen.max(now);
     }
 
+    /// Has the sources asked for a client of which nothing is known, and keeps nothing of it.
+    #[inline]
+    pub fn note_stranger(&mut self, client: IpAddr) {
+        self.has_strangers |= self.place(&bytes(client)).is_none();
+    }
+
     /// Counts a response to a client that was blocked.
     #[inline]
     pub(crate) fn count_blocked(&mut self, client: IpAddr) {

@@ -8,14 +8,16 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
-from harness import Daemon, Sender, dns, message, natively, temporary_folder
+from harness import EMULATOR, Daemon, Sender, dns, message, natively, temporary_folder
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
 CLIENT_QUERY, CLIENT_RESPONSE = 5, 6
@@ -179,6 +181,21 @@ def test_tables_know_devices():
         assert clients["hit/device"] == [["tv", 3]]
         assert clients["hit/device/detail"] == {"errors": [["tv", 0]], "rest": 0}
         assert "hit/device" not in daemon.json("/tables")["tables"]["clients"]
+        assert "tv" not in str(daemon.metrics())
+
+
+def test_metrics_have_devices_where_the_tables_are_asked_for():
+    names = ('[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "the \\"tv\\""\n"192.0.2.11" = "the \\"tv\\""\n'
+             '[statistics]\nexport-top = 2\nclients-of = ["CLIENT"]\ntrack = ["hit/query", "hit/device"]')
+    with Daemon(extra=names, fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        for number, client in enumerate([10, 10, 10, 12, 12, 13]):
+            sender.send(message(CLIENT_QUERY, dns("a.example.", ident=number), address=bytes([192, 0, 2, client])))
+        daemon.settle()
+        top = {key: number for key, number in daemon.metrics().items() if 'table="hit/device"' in key}
+        assert top == {r'dnstapd_top{table="hit/device",name="the \"tv\""}': 3,
+                       'dnstapd_top{table="hit/device",name="192.0.2.12"}': 2}, top
+        assert daemon.json("/tables")["tables"]["clients"]["hit/device"][:2] == [['the "tv"', 3], ["192.0.2.12", 2]]
 
 
 def with_one_query(fmt, extra=""):
@@ -304,6 +321,79 @@ def test_a_reader_that_stands_still_is_told_of_the_gap():
         sender.stop()
 
 
+def test_a_reader_that_stopped_holds_up_nobody():
+    """Four readers at full load, one of which takes nothing: every frame is through at once, and what a reader missed is named."""
+    rounds, batch = 12, 100 if EMULATOR else 500
+    with Daemon(fmt=None) as daemon:
+        readers = [live(daemon)[0] for _ in range(3)]
+        stopped, _ = live(daemon, receive=2048)
+        sums, threads = [[0, 0] for _ in range(4)], []
+
+        def read(sock, numbers):
+            for kind, _, data in read_events(sock):
+                numbers[kind == "gap"] += 1 if kind == "record" else data["missed"]
+                if sum(numbers) >= rounds * batch:
+                    return
+
+        for sock, numbers in zip(readers, sums):
+            threads.append(threading.Thread(target=read, args=(sock, numbers)))
+            threads[-1].start()
+        sender, waits = Sender(daemon.unix), []
+        for turn in range(rounds):
+            start = time.monotonic()
+            sender.send(*exchanges([f"{'x' * 60}.{'y' * 60}.{turn}.{number}.example." for number in range(batch)]))
+            wanted = 2 * batch * (turn + 1)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_frames_total{input="unix-socket"}'] >= wanted, 10)
+            waits.append(time.monotonic() - start)
+        threads.append(threading.Thread(target=read, args=(stopped, sums[3])))
+        threads[-1].start()
+        for thread in threads:
+            thread.join(60)
+        assert [sum(numbers) for numbers in sums] == [rounds * batch] * 4, sums
+        assert sums[3][1] > 0 and sums[3][0] > 0, sums
+        metrics = daemon.check_accounts()
+        assert sum(number for key, number in metrics.items() if key.startswith("dnstapd_rejected_total")) == 0
+        for sock in [*readers, stopped]:
+            sock.close()
+        sender.stop()
+        return f"{rounds} times {2 * batch} frames, each within {max(waits):.2f} s; missed: {[missed for _, missed in sums]}"
+
+
+def marks(folder):
+    """All bytes of the files of a folder."""
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("key", ["log = 0", 'exclude-clients = ["192.0.2.0/24", "2001:db8::/32"]'], ids=["no-log", "excluded"])
+def test_who_is_not_to_be_remembered_leaves_no_trace(key):
+    with temporary_folder() as top:
+        folder = pathlib.Path(top) / "history"
+        extra = saving(folder, f"answers = true\n{key}") + '\n"192.0.2.99" = "never-asks"'
+        with Daemon(extra=extra, fmt=None) as daemon:
+            sender = Sender(daemon.unix)
+            sixth = b"\x20\x01\x0d\xb8" + b"\x77" * 12
+            sender.send(*exchanges(["secret.example.", "hidden.example."]),
+                        message(CLIENT_QUERY, dns("secret.example.", ident=9), address=sixth, family=2))
+            daemon.settle()
+            if key == "log = 0":
+                assert daemon.request("/log")[0].status == 404 and daemon.request("/live")[0].status == 404
+                assert daemon.request("/pairs?name=secret.example")[0].status == 404
+            else:
+                assert whole_log(daemon) == [] and daemon.json("/pairs?name=secret.example")["clients"] == []
+            assert daemon.json("/devices") == {"devices": []}
+            # The counts are there, and so are the tables.
+            assert sum(filter(None, daemon.json("/series?period=day")["queries"])) == 3
+            assert daemon.json("/tables")["tables"]["clients"]["hit/ip"]
+            daemon.stop()
+        (segment,) = folder.iterdir()
+        assert segment.stat().st_mode & 0o777 == 0o600
+        for trace in (b"secret", b"hidden", b"\xc0\x00\x02\x0a", b"\x77" * 4):
+            assert trace not in marks(folder), trace
+        with Daemon(extra=extra, fmt=None) as daemon:
+            assert sum(filter(None, daemon.json("/series?period=day")["queries"])) == 3
+            assert daemon.json("/devices") == {"devices": []}
+
+
 def test_pairs_are_those_of_the_log():
     with replayed("unbound.fstrm") as daemon:
         daemon.settle()
@@ -402,23 +492,32 @@ def test_what_is_none_of_ours_is_set_aside():
 
 
 def test_a_kill_at_any_moment_leaves_files_that_can_be_read():
-    chance = random.Random(5)
+    """Killed at random moments while it saves, since it was asked to stop: what was there stays, what came is there whole or not at all."""
+    chance, whole = random.Random(5), 0
     with temporary_folder() as top:
         folder, before = pathlib.Path(top), 0
-        for turn in range(30):
-            with Daemon(extra=saving(folder, 'save-interval = 1\nwrite-budget = 0'), fmt=None) as daemon:
+        turns = 15 if EMULATOR else 100
+        for turn in range(turns):
+            extra = saving(folder, 'save-interval = 1\nwrite-budget = 0' if turn % 25 == 0 else "write-budget = 0")
+            with Daemon(extra=extra, fmt=None) as daemon:
                 assert "set aside" not in daemon.log()
-                kept = len(whole_log(daemon))
-                assert kept >= before, (turn, kept, before)
-                Sender(daemon.unix).send(*exchanges([f"{turn}.{number}.example." for number in range(200)]))
-                before = kept
-                if turn % 3 == 0:
-                    daemon.settle()
+                kept = daemon.request("/log?format=ndjson&limit=0")[1].count("\n")
+                assert kept - before in (0, 50), (turn, kept, before)
+                whole, before = whole + (kept > before), kept
+                sender = Sender(daemon.unix)
+                sender.send(*exchanges([f"{turn}.{number}.example." for number in range(50)]))
+                daemon.wait(lambda: daemon.request("/log?format=ndjson&limit=0")[1].count("\n") == kept + 50)
+                sender.sock.close()
+                if turn % 25 == 0:
+                    # Saved by itself: nothing of it may be missing.
                     await_files(folder, len(list(folder.glob("*.seg"))) + 1)
-                    before = kept + 200
-                time.sleep(chance.random() * 0.3)
+                    before = kept + 50
+                else:
+                    daemon.process.send_signal(signal.SIGTERM)
+                    time.sleep(chance.random() * 0.02 * (5 if EMULATOR else 1))
                 daemon.process.kill()
                 daemon.process.wait()
+        return f"{turns} kills, {whole} of them after the file had its name"
 
 
 def test_the_budget_is_kept():
@@ -434,6 +533,10 @@ def test_the_budget_is_kept():
             written = sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.glob("*.seg"))
             assert 16384 <= written <= 32768, written
             assert daemon.metrics()["dnstapd_history_unsaved_total"] > 1000
+            # All that it wrote to disks, its log among it; where the folder is in memory nothing was.
+            with open(f"/proc/{daemon.process.pid}/io", encoding="ascii") as file:
+                wrote = int(re.search(r"^write_bytes: (\d+)", file.read(), re.M).group(1))
+            assert EMULATOR or wrote <= 32768 + 16384, wrote
             daemon.stop()
         written = sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.iterdir())
         assert written <= 32768, written

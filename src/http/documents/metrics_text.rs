@@ -24,8 +24,9 @@ use crate::http::body_chunk::{BodyChunk, ChunkedDocument, write_escaped};
 use crate::http::query::PercentEncoded;
 use crate::limits::{HTTP_COUNTER_BYTES, HTTP_SNAPSHOT_COUNTERS};
 use crate::metric::Samples;
+use crate::names::Devices;
 use crate::statistics::counters::{CounterName, LATENCY_BOUNDS};
-use crate::statistics::descriptors::{TABLES, TableDescriptor};
+use crate::statistics::descriptors::{DEVICES, TABLES, TableDescriptor};
 use crate::statistics::ranking::{RowPosition, Table, TopRows};
 use crate::statistics::{CounterValue, Statistics, StreamScope};
 use crate::time::Time;
@@ -206,9 +207,19 @@ fn visit(
         }
         MetricSource::Top => {
             let (statistics, most) = (statistics.borrow(), app.settings.export_top);
-            visit_top(&statistics, most, skip, &mut |table, name, number| {
-                count(&[("table", table), ("name", name)], number)
-            })
+            let (mut left, mut each) =
+                (skip, |table: &str, name: &str, number| count(&[("table", table), ("name", name)], number));
+            visit_top(&statistics, most, &mut left, &mut each)?;
+            match app.history().filter(|_| app.settings.shows_devices) {
+                Some(history) => visit_top_devices(
+                    &statistics,
+                    history.borrow_mut().devices_mut(),
+                    most,
+                    &mut left,
+                    &mut each,
+                ),
+                None => Ok(()),
+            }
         }
         MetricSource::Upstream(read) => {
             let health = app.collector.health();
@@ -302,10 +313,10 @@ const LABEL_BYTES: usize = 48;
 fn visit_top(
     statistics: &Statistics,
     most: usize,
-    skip: usize,
+    left: &mut usize,
     each: &mut dyn FnMut(&str, &str, u64) -> fmt::Result,
 ) -> fmt::Result {
-    let (mut left, tracked) = (skip, statistics.tables().tracked());
+    let tracked = statistics.tables().tracked();
     let domains = (0..tracked.len()).map(TableDescriptor::domains);
     let fixed = TABLES
         .iter()
@@ -322,12 +333,12 @@ fn visit_top(
             let mut best = TopRows::new(most - rows, &before);
             statistics.rank(StreamScope::Global, descriptor.table, &mut best);
             for row in best.rows() {
-                if left == 0 {
+                if *left == 0 {
                     let mut name = heapless::String::<TEXT_MAX>::new();
                     let _ = write!(name, "{}", row.label);
                     each(label, &name, row.number)?;
                 }
-                left = left.saturating_sub(1);
+                *left = left.saturating_sub(1);
                 position.pass(row);
                 rows += 1;
             }
@@ -335,6 +346,35 @@ fn visit_top(
                 break;
             }
         }
+    }
+    Ok(())
+}
+
+/// The same of the devices, where these are tracked: each by its name, else by an address.
+fn visit_top_devices(
+    statistics: &Statistics,
+    devices: &mut Devices,
+    most: usize,
+    left: &mut usize,
+    each: &mut dyn FnMut(&str, &str, u64) -> fmt::Result,
+) -> fmt::Result {
+    if most == 0 {
+        return Ok(());
+    }
+    devices.clear_sums();
+    statistics.each_client(StreamScope::Global, |address, numbers| devices.add_up(address, numbers));
+    let mut last = None;
+    for _ in 0..most {
+        let Some((id, device)) = devices.next_by_sum(last) else { break };
+        let [number, _] = device.sums();
+        if *left == 0 {
+            match device.name() {
+                Some(name) => each(DEVICES.flag, name, number.into())?,
+                None => each(DEVICES.flag, &shown(devices.any_address(id)), number.into())?,
+            }
+        }
+        *left = left.saturating_sub(1);
+        last = Some((number, id));
     }
     Ok(())
 }
