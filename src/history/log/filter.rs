@@ -101,6 +101,11 @@ impl LogFilter<'_> {
         self.names.is_empty() || self.names.iter().any(|pattern| is_at_or_below(pattern, text))
     }
 
+    /// Whether it may want a name of these bytes: a no is sure, and costs much less than the text of the name.
+    pub(super) fn may_want_name(&self, octets: &[u8]) -> bool {
+        self.names.iter().any(|pattern| may_match(pattern, octets))
+    }
+
     pub(super) fn wants_time(&self, time: Option<i64>) -> bool {
         let bound = |bound: Option<i64>, fits: fn(i64, i64) -> bool| {
             bound.is_none_or(|bound| time.is_some_and(|time| fits(time, bound)))
@@ -136,6 +141,10 @@ fn is_at_or_below(pattern: &[u8], text: &[u8]) -> bool {
     if *last != b'*' && text.last() != Some(last) {
         return false;
     }
+    if pattern.first() == Some(&b'*') {
+        // The star takes what is before, too.
+        return matches(pattern, text);
+    }
     if !pattern.contains(&b'*') {
         return text.strip_suffix(pattern).is_some_and(|before| before.is_empty() || ends_in_dot(before));
     }
@@ -143,6 +152,32 @@ fn is_at_or_below(pattern: &[u8], text: &[u8]) -> bool {
         text.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| text.split_at(at + 1));
     let below = dots.filter(|(before, _)| ends_in_dot(before)).map(|(_, name)| name);
     core::iter::once(text).chain(below).any(|text| matches(pattern, text))
+}
+
+/// Whether the name of these bytes may be one of a pattern or below it: it ends like the pattern, and has the longest part between its
+/// stars. In wire form the place of a dot has the length of a label.
+fn may_match(pattern: &[u8], octets: &[u8]) -> bool {
+    let Some(labels) = octets.strip_suffix(&[0]) else { return true };
+    if pattern.contains(&b'\\') {
+        return true;
+    }
+    let is_same = |part: &[u8], bytes: &[u8]| {
+        let mut pairs = part.iter().zip(bytes);
+        pairs.all(|(part, byte)| if *part == b'.' { *byte < 64 } else { *part == byte.to_ascii_lowercase() })
+    };
+    let mut parts = pattern.rsplit(|byte| *byte == b'*');
+    let end = parts.next().unwrap_or_default();
+    let tail = labels.len().checked_sub(end.len()).and_then(|start| labels.get(start..));
+    let Some(longest) = parts.max_by_key(|part| part.len()) else {
+        return tail.is_some_and(|tail| is_same(end, tail));
+    };
+    // Such a byte is three digits as text.
+    let has_numbers = |(name, _): (Name<'_>, _)| name.labels().flatten().any(|byte| !byte.is_ascii_graphic());
+    if pattern.iter().any(u8::is_ascii_digit) && Name::parse(octets).is_ok_and(has_numbers) {
+        return true;
+    }
+    tail.is_some_and(|tail| is_same(end, tail))
+        && (longest.is_empty() || labels.windows(longest.len()).any(|bytes| is_same(longest, bytes)))
 }
 
 /// Whether a text ends with a dot between labels: one that no backslash escapes.

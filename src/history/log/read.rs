@@ -110,8 +110,9 @@ struct PageSelection {
 /// Names that were looked at: the reference, and in the lowest bit whether the filter wants it.
 struct Verdicts([u32; 512]);
 
-/// Cost of a page, and of a name that is looked at, in records.
+/// Cost of a page, of the bytes of a name, and of its text, in records.
 const PAGE_COST: u32 = 64;
+const BYTES_COST: u32 = 4;
 const NAME_COST: u32 = 16;
 
 impl Log {
@@ -413,8 +414,11 @@ impl PageSearch<'_> {
         {
             return known & 1 == 1;
         }
-        *self.budget = self.budget.saturating_sub(NAME_COST);
-        let wants = self.filter.wants_name(self.log.name(name));
+        let mut wants = self.filter.may_want_name(self.log.store.string(Reference(reference)));
+        *self.budget = self.budget.saturating_sub(if wants { NAME_COST } else { BYTES_COST });
+        if wants {
+            wants = self.filter.wants_name(self.log.name(name));
+        }
         if let Some(place) = self.verdicts.0.get_mut(reference as usize % 512) {
             *place = reference << 1 | u32::from(wants);
         }

@@ -418,6 +418,26 @@ proptest! {
         prop_assert_eq!((again.evicted(), again.unsaved(), again.over_first()), (0, 0, again.over()));
     }
 
+    /// A quick look at the bytes of a name says no only where its text does.
+    #[test]
+    fn a_name_that_is_wanted_may_be(
+        labels in prop::collection::vec(prop::collection::vec(prop::sample::select(b"abA03.\\*\x03 \xff-".to_vec()), 1..5), 0..4),
+        from in 0..12usize, length in 0..20usize, stars in prop::collection::vec((0..12usize, any::<bool>()), 0..4),
+    ) {
+        let wire: Vec<u8> =
+            labels.iter().flat_map(|label| [&[label.len() as u8], &label[..]].concat()).chain([0]).collect();
+        let mut text = name(&wire).to_string().to_ascii_lowercase().into_bytes();
+        text.pop();
+        let mut pattern: Vec<u8> = text.into_iter().skip(from).take(length).collect();
+        for (at, replaces) in stars {
+            let at = at.min(pattern.len());
+            if replaces && at < pattern.len() { pattern[at] = b'*' } else { pattern.insert(at, b'*') }
+        }
+        let mut filter = LogFilter::default();
+        filter.names.push(&pattern).unwrap();
+        prop_assert!(filter.may_want_name(&wire) || !filter.wants_name(Some(name(&wire))), "{:?} {:?}", pattern, wire);
+    }
+
     #[test]
     fn a_filter_is_a_walk_over_all(steps in steps(), filter in 0..14usize, budget in 1u32..400) {
         let mut log = Log::new(64 << 10, false, 2);
@@ -594,6 +614,12 @@ fn names_match_themselves_and_below() {
     check("a*c*d.org", "abcbcbd.org", true);
     check("a*c*d.org", "abcbcbe.org", false);
     check("", "com", true);
+    check("*", "", true);
+    check("*.com", "www.com", true);
+    check("*.com", "com", false);
+    check("*m*.com", "example.com", true);
+    check("*7.example", "host-17.EXAMPLE", true);
+    check("host-*.example", "www.host-17.example", true);
 }
 
 #[test]
