@@ -174,7 +174,8 @@ impl<'a, 'r> Response<'a, 'r> {
         let next = next.as_ref().map(|cursor| ("X-Next", cursor.as_str()));
         let sent = match body {
             Body::Document(document) if mode.chunked && !mode.head_only => {
-                let body = InChunks(Cutter { document, room, connection, is_done: false });
+                let cutter = Cutter { document, room, connection, is_done: false };
+                let body = InChunks(cutter, content_type);
                 let response = ChunkedResponse::new(body).into_response();
                 response
                     .with_headers(fixed)
@@ -268,12 +269,12 @@ impl Content for Whole<'_> {
 
 // ------------ InChunks ------------------------------------------------------
 
-/// A document in the chunks of RFC 9112, 7.1.
-struct InChunks<'c, 'a, 'r>(Cutter<'c, 'a, 'r>);
+/// A document in the chunks of RFC 9112, 7.1, and its content type.
+struct InChunks<'c, 'a, 'r>(Cutter<'c, 'a, 'r>, &'static str);
 
 impl Chunks for InChunks<'_, '_, '_> {
     fn content_type(&self) -> &'static str {
-        self.0.document.content_type()
+        self.1
     }
 
     async fn write_chunks<W: Write>(mut self, mut writer: ChunkWriter<W>) -> Result<ChunksWritten, W::Error> {

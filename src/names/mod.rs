@@ -185,7 +185,7 @@ impl Devices {
 
     /// Has the sources asked for a client of which nothing is known, and keeps nothing of it.
     #[inline]
-    pub fn note_stranger(&mut self, client: IpAddr) {
+    pub(crate) fn note_stranger(&mut self, client: IpAddr) {
         self.has_strangers |= self.place(&bytes(client)).is_none();
     }
 

@@ -109,6 +109,10 @@ def test_forms_and_mistakes():
         assert [json.loads(line) for line in ndjson.splitlines()] == records
         rows = list(csv.DictReader(io.StringIO(daemon.request("/log?format=csv&limit=0")[1])))
         assert [row["qname"].lstrip("'") for row in rows] == [record["qname"] for record in records]
+        for form, kind in [("json", "application/json"), ("ndjson", "application/x-ndjson"), ("csv", "text/csv")]:
+            for method in ("GET", "HEAD"):
+                answer, _ = daemon.request(f"/log?format={form}", method)
+                assert answer.getheader("Content-Type") == f"{kind}; charset=utf-8", (form, method)
         for wrong in ["limit=0", "limit=1001", "type=NONSENSE", "since=yesterday", "before=x", "status=late", "nothing=1"]:
             assert daemon.request(f"/log?{wrong}")[0].status == 400, wrong
         assert daemon.request("/series?period=year")[0].status == 400
