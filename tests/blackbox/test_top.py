@@ -153,7 +153,7 @@ def is_live(text):
 
 def test_one_answer_for_scripts():
     """By the configuration alone: address and credentials."""
-    api = 'login = "me"\npassword = "its own"\napi-key = ""'
+    api = 'login = "me"\npassword = "its own"\napi-key = ""\nlocal-address = "0.0.0.0"'
     with Daemon(fmt=None, api=api) as daemon:
         with open(daemon.config) as file:
             text = file.read().replace("[web-api]\nlocal-port = 0", f"[web-api]\nlocal-port = {daemon.api[1]}")
