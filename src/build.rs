@@ -43,6 +43,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("privacy", cfg!(feature = "privacy")),
     ("push", cfg!(feature = "push")),
     ("records", cfg!(feature = "records")),
+    ("suffixes", cfg!(feature = "suffixes")),
     ("tls", cfg!(feature = "tls")),
     ("top", cfg!(feature = "top")),
 ];

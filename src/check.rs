@@ -11,7 +11,7 @@ use crate::history::saver::SaveSettings;
 use crate::input::receiver::large_buffer_bytes;
 use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::{
-    LOG_QUEUE_BYTES, Limits, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS,
+    LOG_QUEUE_BYTES, Limits, NEW_DOMAINS, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS,
     TLS_CONNECTION_BYTES,
 };
 use crate::message::geoip::{LocationDatabase, NetworkDatabase};
@@ -236,6 +236,7 @@ fn memory_map(
     inputs: &[InputPlan],
     outputs: &[Plan],
 ) -> Vec<(String, usize)> {
+    let [health_bytes, domains] = health::cost(&config.health);
     let mut map = vec![
         (
             format!("statistics of {} streams and the others", limits.streams),
@@ -247,12 +248,15 @@ fn memory_map(
         ("history".to_owned(), history_bytes(config, limits)),
         ("receive buffer".to_owned(), limits.receive),
         (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * large_buffer_bytes(limits.frame)),
-        ("health: upstream servers, detectors, alarms".to_owned(), health::cost(&config.health)),
+        ("health: upstream servers, detectors, alarms".to_owned(), health_bytes),
         ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
         // A file has a batch of the same size, which it writes while the queue takes more.
         ("lines of the log".to_owned(), LOG_QUEUE_BYTES * (1 + usize::from(config.trace.file.is_some()))),
     ];
     map.extend(inputs.iter().flat_map(|input| input.memory.iter().cloned()));
+    if domains > 0 {
+        map.push((format!("health: the last {NEW_DOMAINS} domains"), domains));
+    }
     if config.geoip.enable {
         map.push((format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES));
     }

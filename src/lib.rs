@@ -63,6 +63,7 @@
         feature = "privacy",
         feature = "push",
         feature = "records",
+        feature = "suffixes",
         feature = "tls",
         feature = "top"
     )),

@@ -13,12 +13,12 @@
 //! | history | 1341152 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
-//! | health: upstream servers, detectors, alarms | 141288 |
-//! | message on its way | 7304 |
+//! | health: upstream servers, detectors, alarms | 61256 |
+//! | message on its way | 7144 |
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 195616 |
-//! | in all | 4403548 |
+//! | in all | 4323356 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -570,11 +570,17 @@ pub(crate) const HEALTH_UPSTREAMS: usize = 64;
 /// Queries to upstream servers that wait for their response.
 pub(crate) const HEALTH_OUTSTANDING: usize = 1 << 10;
 
+/// Bytes of all that watches over the health, but for new domains.
+pub const HEALTH_BYTES: usize = 64 << 10;
+
 /// Domains that are remembered, in two generations of half as many, where newly observed ones are watched for.
 pub(crate) const NEW_DOMAINS: usize = 100_000;
 
 /// Alarms that are kept.
 pub(crate) const HEALTH_ALARMS: usize = 256;
+
+/// Bytes of their subjects and examples: 36 for each, which is a domain of 32 characters and a client.
+pub const HEALTH_ALARM_BYTES: usize = 9 << 10;
 
 /// Bytes of the longest line in the log, below what a pipe takes without blocking.
 pub(crate) const LOG_LINE_BYTES: usize = 1 << 10;

@@ -233,6 +233,11 @@ impl<'a> Collector<'a> {
         self.health.borrow()
     }
 
+    /// The same, for those who save it.
+    pub(crate) fn health_cell(&self) -> &RefCell<Option<Health>> {
+        &self.health
+    }
+
     /// Some time has passed.
     pub(crate) fn tick(&self, milliseconds: u64) {
         if let Some(health) = &mut *self.health.borrow_mut() {

@@ -285,7 +285,11 @@ impl Tasks {
         if let (Some(saver), Some(control), Some(history)) =
             (saver, parts.saver_control.as_ref(), parts.receiver.collector.history())
         {
-            running.others.push(executor.spawn(saver.run(history, control)));
+            running.others.push(executor.spawn(saver.run(
+                history,
+                parts.receiver.collector.health_cell(),
+                control,
+            )));
         }
         if names::BUILT
             && let Some(history) = parts.receiver.collector.history()

@@ -222,7 +222,7 @@ impl ProcessTables {
         let stage: &'static TaskContext =
             Box::leak(Box::new(TaskContext { outlets: Outlets::new(outlets), statistics }));
         let remembers = history::BUILT && config.history.enable;
-        let mut saver = None;
+        let mut saver: Option<Saver> = None;
         let history: Option<&'static RefCell<History>> = remembers.then(|| {
             let mut history = History::new(&config.history, &limits, rules, monotonic_ms());
             history.set_devices(!config.privacy.hides_clients());
@@ -247,6 +247,9 @@ impl ProcessTables {
             .with_history(history),
         ));
         collector.set_health(&config.health);
+        if let Some(saver) = &mut saver {
+            saver.load_seen(collector.health_cell());
+        }
         ProcessTables {
             stage,
             receiver: Receiver::new(collector, &limits),

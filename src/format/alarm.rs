@@ -23,7 +23,7 @@ use crate::values::Format;
 /// # Errors
 ///
 /// When the record is too small.
-pub(crate) fn encode(format: Format, alarm: &Alarm, record: &mut Record) -> fmt::Result {
+pub(crate) fn encode(format: Format, alarm: &Alarm<'_>, record: &mut Record) -> fmt::Result {
     record.used = 0;
     record.longest = record.bytes.len().min(RECORD_BYTES);
     match format {
@@ -35,11 +35,11 @@ pub(crate) fn encode(format: Format, alarm: &Alarm, record: &mut Record) -> fmt:
 }
 
 /// The time of an alarm is that of its last finding.
-pub(crate) fn time(alarm: &Alarm) -> Time {
+pub(crate) fn time(alarm: &Alarm<'_>) -> Time {
     Time { seconds: alarm.last, nanoseconds: 0 }
 }
 
-fn text(alarm: &Alarm, between: &[u8; 1], out: &mut Record) -> fmt::Result {
+fn text(alarm: &Alarm<'_>, between: &[u8; 1], out: &mut Record) -> fmt::Result {
     out.write_timestamp(time(alarm))?;
     for word in ["-", MESSAGE] {
         out.write_ascii(between)?;
@@ -62,7 +62,7 @@ fn text(alarm: &Alarm, between: &[u8; 1], out: &mut Record) -> fmt::Result {
     Ok(())
 }
 
-fn members(alarm: &Alarm, style: Style, time_key: &str, out: &mut Record) -> fmt::Result {
+fn members(alarm: &Alarm<'_>, style: Style, time_key: &str, out: &mut Record) -> fmt::Result {
     let key = |out: &mut Record, name: &str| {
         let [before, after] = match style {
             Style::Json if out.used == 0 => ["{\"", "\":"],
@@ -126,7 +126,7 @@ mod tests {
                 "---\ntimestamp: \"2023-11-14T22:14:20.000000+00:00\"\nmessage: \"ALARM\"\nkind: \"tunnel\"\nsubject: \"a\\\\\\\"b\\\\\\\\.example.com.\"\ncount: 4100\nfirst: \"2023-11-14T22:13:20.000000+00:00\"\nlast: \"2023-11-14T22:14:20.000000+00:00\"",
             ),
         ] {
-            encode(format, alarm, &mut record).unwrap();
+            encode(format, &alarm, &mut record).unwrap();
             assert_eq!(str::from_utf8(record.as_slice()).unwrap(), expected);
         }
     }

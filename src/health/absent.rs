@@ -5,6 +5,7 @@ use super::alarms::{Alarm, Alarms};
 use super::upstreams::Upstreams;
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
+use crate::wire::segment::{Input, Output};
 
 /// Never there in this build.
 #[derive(Debug)]
@@ -47,7 +48,22 @@ impl Health {
     }
 
     /// Never called.
-    pub(crate) fn tell(&mut self, _: impl FnMut(&Alarm)) {
+    pub(crate) fn tell(&mut self, _: impl FnMut(&Alarm<'_>)) {
+        match *self {}
+    }
+
+    /// Never called.
+    pub(crate) fn has_seen(&self) -> bool {
+        match *self {}
+    }
+
+    /// Never called.
+    pub(crate) fn write_saved(&self, _: usize, _: &mut Output<'_>) -> Option<usize> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub(crate) fn read_saved(&mut self, _: u8, _: &mut Input<'_>) -> Option<()> {
         match *self {}
     }
 

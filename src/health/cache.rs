@@ -20,23 +20,17 @@ const STREAMS: usize = 512;
 /// Queries to others.
 #[derive(Debug)]
 pub(crate) struct AskedOthers {
-    slots: [AskedName; SLOTS],
+    /// What tells the question from others with the same place.
+    tags: [u16; SLOTS],
+    /// When it was asked last, as [`moment`] has it.
+    asked: [u32; SLOTS],
     /// A bit for each stream that asks.
     streams: [u32; STREAMS / 32],
 }
 
-/// The last query that has this place.
-#[derive(Clone, Copy, Debug, Default)]
-struct AskedName {
-    /// Of stream, name and type.
-    tag: u32,
-    /// When, as [`moment`] has it.
-    at: u32,
-}
-
 impl Default for AskedOthers {
     fn default() -> Self {
-        AskedOthers { slots: [AskedName::default(); SLOTS], streams: [0; STREAMS / 32] }
+        AskedOthers { tags: [0; SLOTS], asked: [0; SLOTS], streams: [0; STREAMS / 32] }
     }
 }
 
@@ -48,8 +42,8 @@ impl AskedOthers {
             *word |= 1 << (stream % 32);
         }
         let (slot, tag) = place(event, hashes, stream);
-        if let Some(slot) = self.slots.get_mut(slot) {
-            *slot = AskedName { tag, at: moment(time) };
+        if let (Some(held), Some(asked)) = (self.tags.get_mut(slot), self.asked.get_mut(slot)) {
+            (*held, *asked) = (tag, moment(time));
         }
     }
 
@@ -59,18 +53,20 @@ impl AskedOthers {
         let (true, Some(end), Some(latency)) = (asks, event.time, event.latency) else { return None };
         let waited = (latency.nanoseconds() / UNIT_NANOSECONDS) as u32;
         let (slot, tag) = place(event, hashes, stream);
-        let Some(asked) = self.slots.get(slot).filter(|asked| asked.tag == tag) else { return Some(true) };
+        if self.tags.get(slot) != Some(&tag) {
+            return Some(true);
+        }
         // Times are cut to units: one more on either side.
-        let before = moment(end).wrapping_add(1).wrapping_sub(asked.at);
+        let before = moment(end).wrapping_add(1).wrapping_sub(*self.asked.get(slot)?);
         Some(before > waited.saturating_add(2))
     }
 }
 
 /// The place of a question, and what tells it from others there.
-fn place(event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) -> (usize, u32) {
+fn place(event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) -> (usize, u16) {
     let qtype = event.dns.question.as_ref().and_then(|question| question.qtype).map_or(0, |qtype| qtype.0);
     let key = (hashes.folded ^ u64::from(qtype) << 16 ^ stream as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((key >> 55) as usize % SLOTS, (key >> 16) as u32 | 1)
+    ((key >> 55) as usize % SLOTS, (key >> 16) as u16 | 1)
 }
 
 /// A time in units that go round after 19 hours.

@@ -8,32 +8,59 @@
 //! Randomised admission (Ben Basat and others, 2017): a new domain takes the place of the smallest of four once in as many
 //! times as that has had something. A domain that is asked for once has hardly a chance against one that grows; one that
 //! is asked for again and again comes in soon, whatever else is asked, and no queue of candidates is needed.
+//!
+//! A domain is known by 32 bits of its hash beside those of the bucket. Names below it are counted by a bitmap (linear counting:
+//! Whang and others, 1990): the hash of a name sets one bit of 512.
 
 /// Entries of a bucket.
 pub(super) const WAYS: usize = 4;
 
-/// One domain of a table, and what is known of it in a period: a minute or an hour.
+/// One domain of a table, and what is known of it. Minutes are those of the messages' own time, and go round after 45 days.
 pub(super) trait DomainEntry: Copy {
     /// A place that nobody has.
     const FREE: Self;
 
     /// The entry of a domain of which nothing came yet.
-    fn begin(key: u64, period: u64) -> Self;
+    fn begin(key: u32, minute: u16) -> Self;
 
     /// Hash of the domain; 0 is free.
-    fn key(&self) -> u64;
+    fn key(&self) -> u32;
 
-    /// The period that it was last seen in.
-    fn period(&self) -> u64;
-
-    /// Begins another period.
-    fn renew(&mut self, period: u64);
+    /// Another minute may be under way.
+    fn pass(&mut self, minute: u16);
 
     /// How much it has: who has the least goes first.
-    fn size(&self, period: u64) -> u64;
+    fn size(&self, minute: u16) -> u32;
 
     /// A new domain takes its place once in that many times; 1 is always.
-    fn odds(&self, period: u64) -> u64;
+    fn odds(&self, minute: u16) -> u32;
+}
+
+/// Which different names came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameBits([u32; NAME_BITS as usize / 32]);
+
+/// Bits for names.
+pub(super) const NAME_BITS: u32 = 512;
+
+impl NameBits {
+    pub(super) const NONE: Self = NameBits([0; NAME_BITS as usize / 32]);
+
+    /// Notes a name by its hash; whether none of its bit came before.
+    #[inline]
+    pub(super) fn is_new(&mut self, name: u64) -> bool {
+        let bit = 1u32 << (name >> 55 & 31);
+        let Some(word) = self.0.get_mut((name >> 60) as usize) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    /// Forgets every second word, the even or the odd ones; how many bits stay.
+    pub(super) fn forget_half(&mut self, odd: bool) -> u32 {
+        self.0.iter_mut().skip(usize::from(odd)).step_by(2).for_each(|word| *word = 0);
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
 }
 
 /// The table.
@@ -50,25 +77,26 @@ impl<E: DomainEntry, const BUCKETS: usize> Default for DomainTable<E, BUCKETS> {
 }
 
 impl<E: DomainEntry, const BUCKETS: usize> DomainTable<E, BUCKETS> {
-    /// The entry of a domain in a period, if it has or gets one.
-    pub(super) fn entry(&mut self, key: u64, period: u64) -> Option<&mut E> {
-        let bucket = self.entries.get_mut(key as usize % BUCKETS)?;
+    /// The entry of a domain, by its hash, in a minute, if it has or gets one.
+    pub(super) fn entry(&mut self, hash: u64, minute: u64) -> Option<&mut E> {
+        let (key, minute) = ((hash >> 32) as u32 | 1, minute as u16);
+        let bucket = self.entries.get_mut(hash as usize % BUCKETS)?;
         let held = bucket.iter().position(|entry| entry.key() == key);
-        let size = |way: &usize| bucket.get(*way).map_or(0, |entry| entry.size(period));
+        let size = |way: &usize| bucket.get(*way).map_or(0, |entry| entry.size(minute));
         let way = held.or_else(|| (0..WAYS).min_by_key(size))?;
         let entry = bucket.get_mut(way)?;
-        if held.is_none() {
-            // Marsaglia's xorshift (2003): a stranger must not guess when the next domain comes in, and no more.
-            self.chance ^= self.chance << 13;
-            self.chance ^= self.chance >> 7;
-            self.chance ^= self.chance << 17;
-            if !self.chance.is_multiple_of(entry.odds(period)) {
-                return None;
-            }
-            *entry = E::begin(key, period);
-        } else if entry.period() != period {
-            entry.renew(period);
+        if held.is_some() {
+            entry.pass(minute);
+            return Some(entry);
         }
+        // Marsaglia's xorshift (2003): a stranger must not guess when the next domain comes in, and no more.
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        if !self.chance.is_multiple_of(u64::from(entry.odds(minute))) {
+            return None;
+        }
+        *entry = E::begin(key, minute);
         Some(entry)
     }
 }

@@ -32,6 +32,8 @@ mod new_domains;
 #[cfg(feature = "health")]
 mod rebinding;
 #[cfg(feature = "health")]
+mod seen;
+#[cfg(feature = "health")]
 mod subdomains;
 #[cfg(feature = "health")]
 mod timeouts;
@@ -46,15 +48,15 @@ pub(crate) use section::Section;
 #[cfg(feature = "health")]
 pub(crate) use watch::{Health, cost};
 
-/// Bytes that it takes.
+/// Bytes that a section asks for, and those for new domains.
 #[cfg(not(feature = "health"))]
-pub(crate) const COST: usize = 0;
-
-/// Bytes that a section asks for.
-#[cfg(not(feature = "health"))]
-pub(crate) fn cost(_: &Section) -> usize {
-    0
+pub(crate) fn cost(_: &Section) -> [usize; 2] {
+    [0; 2]
 }
 
 /// Whether this build has it.
 pub(crate) const BUILT: bool = cfg!(feature = "health");
+
+#[cfg(feature = "health")]
+#[cfg(test)]
+mod home_tests;

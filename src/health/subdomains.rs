@@ -1,19 +1,16 @@
 //! Random subdomains: an attack that asks for many names that do not exist below one domain, so that no cache helps.
 //!
 //! After the distinct heavy hitters of Afek, Bremler-Barr, Cohen, Feibish and Shagam (2017): for each registered domain a small
-//! sketch of how many different names came in the minute under way. The sketch is a bitmap (linear counting: Whang and
-//! others, 1990): of `m` bits, the hash of a name sets one, and `n = -m ln(free / m)` names were seen. With 512 bits, 200
+//! sketch of how many different names came in the minute under way. The sketch is a bitmap ([`NameBits`]): of `m` bits, the hash of a name sets one, and `n = -m ln(free / m)` names were seen. With 512 bits, 200
 //! names are estimated within 3 % (one standard error); above 1,000 it only says "many".
 //!
 //! A new domain takes the place of one of an earlier minute, else that of the one with the fewest names, once in that
 //! number + 1 ([`DomainTable`]). So a domain of which 1 in 100 queries is comes in within its first names.
 
-use super::domain_table::{DomainEntry, DomainTable, WAYS};
+use super::domain_table::{DomainEntry, DomainTable, NAME_BITS, NameBits, WAYS};
 
 /// Domains watched at once.
-const DOMAINS: usize = 128;
-/// Bits of a bitmap.
-const BITS: u32 = 512;
+const DOMAINS: usize = 64;
 
 /// The domains of which most names are asked for.
 #[derive(Debug, Default)]
@@ -23,62 +20,63 @@ pub(crate) struct RandomSubdomains(DomainTable<WatchedDomain, { DOMAINS / WAYS }
 #[derive(Clone, Copy, Debug)]
 struct WatchedDomain {
     /// Hash of the domain; 0 is free.
-    key: u64,
-    minute: u64,
+    key: u32,
+    minute: u16,
     /// Bits that are set.
-    set: u32,
-    bits: [u64; BITS as usize / 64],
+    set: u16,
+    bits: NameBits,
+}
+
+impl WatchedDomain {
+    /// Whether a minute is another one. Messages of several streams come a little out of order: the minute before is still this one.
+    fn is_over(&self, minute: u16) -> bool {
+        !matches!(self.minute.wrapping_sub(minute), 0 | 1)
+    }
 }
 
 impl DomainEntry for WatchedDomain {
-    const FREE: Self = WatchedDomain { key: 0, minute: 0, set: 0, bits: [0; BITS as usize / 64] };
+    const FREE: Self = WatchedDomain { key: 0, minute: 0, set: 0, bits: NameBits::NONE };
 
-    fn begin(key: u64, minute: u64) -> Self {
+    fn begin(key: u32, minute: u16) -> Self {
         WatchedDomain { key, minute, ..Self::FREE }
     }
 
-    fn key(&self) -> u64 {
+    fn key(&self) -> u32 {
         self.key
     }
 
-    fn period(&self) -> u64 {
-        self.minute
+    fn pass(&mut self, minute: u16) {
+        if self.is_over(minute) {
+            *self = Self::begin(self.key, minute);
+        }
     }
 
-    fn renew(&mut self, minute: u64) {
-        *self = Self::begin(self.key, minute);
+    fn size(&self, minute: u16) -> u32 {
+        if self.key == 0 || self.is_over(minute) { 0 } else { u32::from(self.set) + 1 }
     }
 
-    fn size(&self, minute: u64) -> u64 {
-        if self.minute == minute { u64::from(self.set) + 1 } else { 0 }
-    }
-
-    fn odds(&self, minute: u64) -> u64 {
+    fn odds(&self, minute: u16) -> u32 {
         self.size(minute).max(1)
     }
 }
 
 impl RandomSubdomains {
-    /// Notes a name below a domain, both by their hashes; the estimate, once it reaches the threshold in this minute.
+    /// Notes a name below a domain, both by their hashes; the estimate, from the threshold of a minute on.
     #[inline]
     pub(crate) fn observe(&mut self, (key, name): (u64, u64), minute: u64, threshold: u64) -> Option<u64> {
         let domain = self.0.entry(key, minute)?;
-        let (word, bit) = ((name >> 58) as usize % (BITS as usize / 64), 1 << (name >> 52 & 63));
-        let bits = domain.bits.get_mut(word)?;
-        if *bits & bit != 0 {
+        if !domain.bits.is_new(name) {
             return None;
         }
-        *bits |= bit;
         domain.set += 1;
-        let (before, after) = (estimate(domain.set - 1), estimate(domain.set));
-        (before < threshold && after >= threshold).then_some(after)
+        Some(estimate(domain.set)).filter(|names| *names >= threshold)
     }
 }
 
 /// Names that set that many bits.
-fn estimate(set: u32) -> u64 {
-    let free = f64::from(BITS.saturating_sub(set).max(1));
-    (-f64::from(BITS) * (free / f64::from(BITS)).ln()).round() as u64
+fn estimate(set: u16) -> u64 {
+    let free = f64::from(NAME_BITS.saturating_sub(u32::from(set)).max(1));
+    (-f64::from(NAME_BITS) * (free / f64::from(NAME_BITS)).ln()).round() as u64
 }
 
 #[cfg(test)]
@@ -129,12 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_begins_at_zero_and_is_told_once() {
+    fn a_minute_begins_at_zero() {
         let mut table = RandomSubdomains::default();
         let found =
             (0..400).filter(|&name| table.observe((3, hash(name)), name / 150, 200).is_some()).count();
         assert_eq!(found, 0, "150 a minute");
-        let found = (0..400).filter(|&name| table.observe((3, hash(name)), 9, 200).is_some()).count();
-        assert_eq!(found, 1);
+        let found: Vec<u64> = (0..400).filter_map(|name| table.observe((3, hash(name)), 9, 200)).collect();
+        assert!(
+            found.is_sorted() && found[0] < 210 && found.last().is_some_and(|last| *last > 350),
+            "{found:?}"
+        );
     }
 }

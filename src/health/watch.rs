@@ -1,6 +1,6 @@
 //! Health in a build with it: which message goes to which detector.
 
-use super::alarms::{Alarm, AlarmKind, Alarms, Finding};
+use super::alarms::{Alarm, AlarmKind, Alarms, Finding, Subject};
 use super::bursts::Burst;
 use super::cache::AskedOthers;
 use super::devices::SeenDevices;
@@ -8,14 +8,18 @@ use super::domains::RegisteredDomain;
 use super::new_domains::SeenDomains;
 use super::rebinding;
 use super::section::{DetectorSection, Section};
+use super::seen::skip_saved;
 use super::subdomains::RandomSubdomains;
 use super::timeouts::Outstanding;
 use super::tunnel::Tunnels;
 use super::upstreams::Upstreams;
+use crate::limits::{HEALTH_ALARMS, HEALTH_BYTES};
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
 use crate::sys::random::{SeededState, seeded_state};
 use crate::wire::iana::{MessageType, Rcode};
+use crate::wire::name::Name;
+use crate::wire::segment::{FIRST_SEEN, Input, Output};
 
 /// Everything that watches.
 #[derive(Debug)]
@@ -37,19 +41,32 @@ pub(crate) struct Health {
     passed_ms: u64,
 }
 
-/// Bytes that all of it takes.
-pub(crate) const COST: usize = size_of::<Health>()
+/// More places than there are in the file of a table.
+const SAVED_PLACES: usize = 1 << 20;
+
+/// Bytes that it takes with all detectors but that of new domains.
+const COST: usize = size_of::<Health>()
     + Upstreams::COST
     + Outstanding::COST
     + size_of::<AskedOthers>()
     + size_of::<RandomSubdomains>()
     + size_of::<Tunnels>()
+    + SeenDevices::COST
     + Alarms::COST;
+const _: () = assert!(COST <= HEALTH_BYTES);
 
-/// Bytes that a section asks for.
-pub(crate) fn cost(section: &Section) -> usize {
-    let domains = if section.newly_observed.enable { SeenDomains::COST } else { 0 };
-    if section.enable { COST + domains } else { 0 }
+/// Bytes that a section asks for, and those for new domains.
+pub(crate) fn cost(section: &Section) -> [usize; 2] {
+    if !section.enable {
+        return [0; 2];
+    }
+    let all = [
+        (section.random_subdomains.enable, size_of::<RandomSubdomains>()),
+        (section.tunnel.enable, size_of::<Tunnels>()),
+        (section.new_device.enable, SeenDevices::COST),
+    ];
+    let off = all.iter().map(|(is_on, bytes)| if *is_on { 0 } else { *bytes }).sum::<usize>();
+    [COST - off, if section.newly_observed.enable { SeenDomains::COST } else { 0 }]
 }
 
 impl Health {
@@ -105,7 +122,7 @@ impl Health {
             if !event.is_response() {
                 self.asked.note(event, hashes, stream);
             }
-            self.observe_upstream(event, hashes);
+            self.observe_upstream(event, hashes, stream as u16);
         } else if hashes.is_of_client {
             self.observe_client(event, hashes);
             if event.message_type == MessageType::CLIENT_RESPONSE {
@@ -116,18 +133,22 @@ impl Health {
     }
 
     #[cfg_attr(for_size, optimize(speed))]
-    fn observe_upstream(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+    fn observe_upstream(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: u16) {
         let Some(server) = event.response().address else { return };
         let Some(place) = self.upstreams.place_of(server) else { return };
         if event.is_response() {
-            self.upstreams.count_response(place, event);
+            self.upstreams.count_response(place, event, stream);
         } else {
-            self.upstreams.count_query(place, event);
+            self.upstreams.count_query(place, event, stream);
         }
-        let Some(exchange) = hashes.exchange else { return };
+        let Some(exchange) = asked(event, hashes, place, stream) else { return };
         if event.is_response() {
             self.outstanding.take(exchange);
         } else {
+            if self.outstanding.is_far(self.clock) {
+                let lost = |place, generation| self.upstreams.count_timeout(place, generation);
+                self.outstanding.expire(self.clock, lost);
+            }
             self.outstanding.put(exchange, self.clock, place, self.upstreams.generation(place));
         }
     }
@@ -156,9 +177,9 @@ impl Health {
             }
             return;
         }
-        if let (Some(devices), Some(client), Some(hash)) =
+        if let (Some(devices), Some(client), Some(_)) =
             (&mut self.devices, event.query.address, hashes.client)
-            && devices.is_new(hash)
+            && devices.is_new(client)
         {
             let finding = Finding::address(AlarmKind::NewDevice, client, 1, self.clock);
             self.alarms.raise(finding, section.new_device.hold_off.get());
@@ -181,7 +202,7 @@ impl Health {
         let key = domain.hash(&self.hasher);
         let section = &self.section;
         if let Some(domains) = &mut self.domains
-            && domains.is_new(key, self.clock)
+            && domains.is_new(domain.suffix, self.clock)
         {
             let mut finding = Finding::name(AlarmKind::NewlyObserved, domain.suffix, 1, self.clock);
             finding.example = event.query.address;
@@ -201,7 +222,7 @@ impl Health {
             && let Some(bytes) = tunnels.observe(
                 (key, hashes.folded),
                 domain.bytes_below,
-                self.clock / 3_600,
+                self.clock / 60,
                 section.tunnel.threshold.as_count(),
             )
         {
@@ -244,8 +265,62 @@ impl Health {
     }
 
     /// Tells of the alarms that were raised since the last time, oldest first.
-    pub(crate) fn tell(&mut self, tell: impl FnMut(&Alarm)) {
+    pub(crate) fn tell(&mut self, tell: impl FnMut(&Alarm<'_>)) {
         self.alarms.tell(tell);
+    }
+
+    /// Whether domains or clients are watched for that were not seen before: those that were are saved.
+    pub(crate) fn has_seen(&self) -> bool {
+        self.domains.is_some() || self.devices.is_some()
+    }
+
+    /// Writes which domains and clients were seen, and of the last domains when, from that place on, 0 first; `None` when all is
+    /// written, else the place to go on with.
+    pub(crate) fn write_saved(&self, from: usize, out: &mut Output<'_>) -> Option<usize> {
+        let observed = || self.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NewlyObserved);
+        let count = observed().count();
+        for place in from..count {
+            if !out.has_room() {
+                return Some(place);
+            }
+            // The oldest first, so that they come back in their order.
+            if let Some(Alarm { subject: Subject::Name(name), count, first, last, .. }) =
+                observed().nth(count - 1 - place)
+            {
+                out.byte(FIRST_SEEN);
+                out.string(name);
+                [count, first, last].into_iter().for_each(|number| out.number(number));
+            }
+        }
+        // The domains have the places below 2^20, the clients those above.
+        let rest = from.saturating_sub(HEALTH_ALARMS);
+        if rest < SAVED_PLACES
+            && let Some(domains) = &self.domains
+            && let Some(next) = domains.write_saved(rest, out)
+        {
+            return Some(next + HEALTH_ALARMS);
+        }
+        let next = self.devices.as_ref()?.write_saved(rest.saturating_sub(SAVED_PLACES), out)?;
+        Some(next + SAVED_PLACES + HEALTH_ALARMS)
+    }
+
+    /// Reads an entry of what was saved. `None` if it is broken.
+    pub(crate) fn read_saved(&mut self, kind: u8, input: &mut Input<'_>) -> Option<()> {
+        if kind == FIRST_SEEN {
+            let name = input.string()?;
+            let numbers = [input.small()?, input.small()?, input.small()?];
+            Name::parse(name).ok()?;
+            if self.domains.is_some() {
+                self.alarms.load(AlarmKind::NewlyObserved, name, numbers);
+            }
+            return Some(());
+        }
+        match (input.byte()?, &mut self.domains, &mut self.devices) {
+            (SeenDomains::TABLE, Some(domains), _) => domains.read_saved(kind, input),
+            (SeenDevices::TABLE, _, Some(devices)) => devices.read_saved(kind, input),
+            (SeenDomains::TABLE | SeenDevices::TABLE, _, _) => skip_saved(kind, input),
+            _ => None,
+        }
     }
 
     /// Counts from zero again. What was found stays.
@@ -253,6 +328,19 @@ impl Health {
         self.upstreams.reset();
         self.outstanding.reset();
     }
+}
+
+/// What a question to the server at a place and its answer have in common. Not the port that was asked from: with the answer
+/// Unbound tells that of another question, if several are open (1.17).
+fn asked(event: &Event<'_>, hashes: &MessageHashes<'_>, place: u8, stream: u16) -> Option<u64> {
+    let qtype = event.dns.question.as_ref().and_then(|question| question.qtype).map_or(0, |qtype| qtype.0);
+    // The id, which differs most, is lowest: a product spreads upwards.
+    let numbers = [place.into(), stream, qtype, event.dns.id?];
+    let numbers = numbers.iter().fold(0, |all, number| all << 16 | u64::from(*number));
+    // The hash of the name is seeded, so nobody can choose what meets.
+    let mixed =
+        (hashes.folded ^ numbers.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    Some(mixed ^ mixed >> 32)
 }
 
 /// Whether a message is of the machine itself, which asks others.

@@ -8,6 +8,9 @@
 //! lets it have. Exchanges beyond stay for the next one, and are counted if they have to go before. Once a day and at a stop
 //! a segment has all of the series and devices, and after a step of the clock all of the series, which has other dates then; so that older segments can go, as soon as the log holds none of their exchanges any more.
 //!
+//! Once a day and at a stop the domains and clients that were seen (`health::seen`) have a file of their own, `seen.seg`, if the
+//! budget has 300 KB.
+//!
 //! The budget is a bucket of tokens, full with a day's worth and refilled evenly. A file costs its pages, since that is how a kernel
 //! writes; files of the last day that are there at the start are taken off. Nothing is saved in parts: a file has its name when it is whole and
 //! on the disk. Only this task touches the folder, on a thread of the pool.
@@ -27,10 +30,13 @@ use super::History;
 use super::log::{ExchangeReader, ExchangeWriter, Position};
 use super::saved::{read_slot, write_slot};
 use super::series::SeriesPeriod;
+use crate::health::Health;
 use crate::limits::HISTORY_SAVE_BYTES;
 use crate::reactor::Timer;
 use crate::sys::files::{make_anew, read_whole};
-use crate::wire::segment::{ANEW, DEVICE, END, EXCHANGE, Input, MAGIC, Output, SLOT, entries};
+use crate::wire::segment::{
+    ANEW, DEVICE, END, EXCHANGE, FIRST_SEEN, Input, MAGIC, Output, SEED, SEEN, SLOT, entries,
+};
 
 /// Where, how often and how much is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +71,8 @@ pub(crate) struct Saver {
     /// The newest one with all of the series and devices, and when it was written.
     whole: u32,
     whole_at: Option<Instant>,
+    /// When it was saved who was seen.
+    seen_at: Instant,
     bucket: Bucket,
     /// Ends of the newest minute and hour that are saved, in seconds since 1970.
     ends: [u64; 2],
@@ -99,6 +107,9 @@ const SLOT_BYTES_MAX: u64 = 64;
 /// Files that are kept.
 const SEGMENTS: usize = 512;
 const TEMPORARY: &str = "history.tmp";
+const SEEN_FILE: &str = "seen.seg";
+/// Bytes that this one may have: the filters, and the last 256 domains that were new.
+const SEEN_FILE_BYTES: u64 = 300 << 10;
 const PERIODS: [SeriesPeriod; 2] = [SeriesPeriod::Day, SeriesPeriod::Month];
 
 impl SaverControl {
@@ -198,6 +209,7 @@ impl Saver {
             next: numbers.last().map_or(0, |last| last.wrapping_add(1)),
             whole: 0,
             whole_at: None,
+            seen_at: Instant::now(),
             bucket: Bucket {
                 size: settings.budget,
                 tokens: settings.budget.saturating_sub(written),
@@ -209,8 +221,38 @@ impl Saver {
         }
     }
 
+    /// Reads which domains and clients were seen.
+    pub(crate) fn load_seen(&mut self, health: &RefCell<Option<Health>>) {
+        let Some(health) = &mut *health.borrow_mut() else { return };
+        let path = self.settings.folder.join(SEEN_FILE);
+        if !health.has_seen() || !path.exists() {
+            return;
+        }
+        if self.bucket.size > 0 {
+            self.bucket.take(bytes_of_today(&path));
+        }
+        let broken = || io::Error::new(io::ErrorKind::InvalidData, "not of this version, or broken");
+        let read = read_whole(&path, SEGMENT_BYTES_MAX).and_then(|bytes| {
+            entries(&bytes, |kind, input| match kind {
+                SEED | SEEN | FIRST_SEEN => health.read_saved(kind, input),
+                _ => None,
+            })
+            .ok_or_else(broken)
+        });
+        if let Err(error) = read {
+            let moved = fs::rename(&path, path.with_extension("broken")).is_ok();
+            let what = if moved { "it is set aside" } else { "it is passed over" };
+            warn!("history.path: {}: {}; {}", path.display().to_string(), error.to_string(), what);
+        }
+    }
+
     /// Saves again and again, until it is to end.
-    pub(crate) async fn run(mut self, history: &RefCell<History>, control: &SaverControl) {
+    pub(crate) async fn run(
+        mut self,
+        history: &RefCell<History>,
+        health: &RefCell<Option<Health>>,
+        control: &SaverControl,
+    ) {
         let mut due = Instant::now() + self.settings.interval;
         self.whole_at = Some(Instant::now());
         loop {
@@ -231,6 +273,14 @@ impl Saver {
                 continue;
             }
             due = Instant::now() + self.settings.interval;
+            if let Err(error) = self.save_seen(health, is_last).await {
+                let folder = self.settings.folder.display().to_string();
+                warn!(
+                    "history.path: {}: {}; who was seen waits for the next time",
+                    folder,
+                    error.to_string()
+                );
+            }
             if let Err(error) = self.save(history, is_last, Instant::now()).await {
                 let folder = self.settings.folder.display().to_string();
                 warn!("history.path: {}: {}; what is new waits for the next time", folder, error.to_string());
@@ -271,34 +321,15 @@ impl Saver {
             is_whole,
             is_last,
         };
-        let mut file = None;
-        let mut length = (MAGIC.len() + END.len()) as u64;
-        loop {
-            let most = usize::try_from(room.saturating_sub(length)).unwrap_or(usize::MAX);
-            let mut out = Output::begin(&mut self.block, most);
-            let has_more = out.has_room() && step.fill(&mut history.borrow_mut(), &mut self.writer, &mut out);
-            let is_written = out.end();
-            if is_written {
-                let (mut block, path) =
-                    (core::mem::take(&mut self.block), self.settings.folder.join(TEMPORARY));
-                length += block.len() as u64;
-                let (result, block) = smol::unblock(move || {
-                    let result = append(file, &path, &block);
-                    block.clear();
-                    (result, block)
-                })
-                .await;
-                self.block = block;
-                file = Some(result?);
-            }
-            if !has_more {
-                break;
-            }
-            smol::future::yield_now().await;
-        }
-        let Some(file) = file else { return Ok(()) };
-        let (folder, number) = (self.settings.folder.clone(), self.next);
-        smol::unblock(move || finish(file, &folder, number)).await?;
+        let path = self.settings.folder.join(TEMPORARY);
+        let writer = &mut self.writer;
+        let mut fill = |out: &mut Output<'_>| step.fill(&mut history.borrow_mut(), writer, out);
+        let Some((file, length)) = write_blocks(&mut self.block, &path, room, &mut fill).await? else {
+            return Ok(());
+        };
+        let end = self.settings.folder.join(name_of(self.next));
+        let number = self.next;
+        smol::unblock(move || finish(file, &path, &end)).await?;
         self.bucket.take(length);
         self.next = self.next.wrapping_add(1);
         self.ends = step.ends;
@@ -311,6 +342,34 @@ impl Saver {
             (self.whole, self.whole_at) = (number, Some(now));
         }
         self.remove_old(history).await;
+        Ok(())
+    }
+
+    /// Writes which domains and clients were seen, once a day and at the end, if the budget has enough.
+    async fn save_seen(&mut self, health: &RefCell<Option<Health>>, is_last: bool) -> io::Result<()> {
+        let is_due = is_last || self.seen_at.elapsed().as_secs() >= DAY_SECONDS;
+        let has_seen = || health.borrow().as_ref().is_some_and(Health::has_seen);
+        self.bucket.fill(Instant::now());
+        if !is_due || !has_seen() || self.bucket.room() < SEEN_FILE_BYTES {
+            return Ok(());
+        }
+        let (path, mut next) = (self.settings.folder.join(TEMPORARY), 0);
+        let mut fill = |out: &mut Output<'_>| {
+            let more = health.borrow().as_ref().and_then(|health| health.write_saved(next, out));
+            next = more.unwrap_or(next);
+            more.is_some()
+        };
+        let Some((file, length)) = write_blocks(&mut self.block, &path, u64::MAX, &mut fill).await? else {
+            return Ok(());
+        };
+        // Switched off meanwhile: a part says nothing.
+        if !has_seen() {
+            return Ok(());
+        }
+        let end = self.settings.folder.join(SEEN_FILE);
+        smol::unblock(move || finish(file, &path, &end)).await?;
+        self.bucket.take(length);
+        self.seen_at = Instant::now();
         Ok(())
     }
 
@@ -480,10 +539,42 @@ fn append(file: Option<File>, path: &Path, block: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn finish(mut file: File, folder: &Path, number: u32) -> io::Result<()> {
+/// Writes blocks until there is no more for them, or no room; the file, to be finished, and its bytes.
+async fn write_blocks(
+    block: &mut Vec<u8>,
+    path: &Path,
+    room: u64,
+    fill: &mut dyn FnMut(&mut Output<'_>) -> bool,
+) -> io::Result<Option<(File, u64)>> {
+    let mut file = None;
+    let mut length = (MAGIC.len() + END.len()) as u64;
+    loop {
+        let most = usize::try_from(room.saturating_sub(length)).unwrap_or(usize::MAX);
+        let mut out = Output::begin(block, most);
+        let has_more = out.has_room() && fill(&mut out);
+        if out.end() {
+            let (mut filled, path) = (core::mem::take(block), path.to_path_buf());
+            length += filled.len() as u64;
+            let (result, filled) = smol::unblock(move || {
+                let result = append(file, &path, &filled);
+                filled.clear();
+                (result, filled)
+            })
+            .await;
+            *block = filled;
+            file = Some(result?);
+        }
+        if !has_more {
+            return Ok(file.map(|file| (file, length)));
+        }
+        smol::future::yield_now().await;
+    }
+}
+
+fn finish(mut file: File, path: &Path, end: &Path) -> io::Result<()> {
     file.write_all(&END)?;
     file.sync_data()?;
-    fs::rename(folder.join(TEMPORARY), folder.join(name_of(number)))
+    fs::rename(path, end)
 }
 
 fn name_of(number: u32) -> String {

@@ -189,7 +189,7 @@ impl Outlets {
 
     /// Encodes an alarm for every output that wants alarms.
     #[cold]
-    pub(crate) fn offer_alarm(&self, alarm: &Alarm) {
+    pub(crate) fn offer_alarm(&self, alarm: &Alarm<'_>) {
         let mut record = self.record.borrow_mut();
         let mut event = Event::from_dnstap(&Dnstap::default());
         event.time = Some(format::alarm::time(alarm));

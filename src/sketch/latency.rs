@@ -73,19 +73,72 @@ impl LatencyHistogram {
     }
 }
 
+/// Latencies in half of the memory: of 16 microseconds and more, and what is shorter counts as 16. Each response has a
+/// quarter of the weight, and everything counts half before its time after four thousand of one kind.
+#[derive(Clone, Debug)]
+pub(crate) struct CompactHistogram {
+    buckets: [u16; LATENCY_BUCKETS - COMPACT_FIRST],
+}
+
+/// The bucket of 16 microseconds.
+const COMPACT_FIRST: usize = 16;
+
+/// The weight of a response.
+const COMPACT_WEIGHT: u16 = 16;
+
+impl CompactHistogram {
+    /// Nothing counted yet.
+    pub(crate) const NONE: CompactHistogram =
+        CompactHistogram { buckets: [0; LATENCY_BUCKETS - COMPACT_FIRST] };
+
+    /// Counts one response.
+    #[cfg_attr(for_size, optimize(speed))]
+    #[inline]
+    pub(crate) fn count(&mut self, latency: Latency) {
+        let place = bucket(latency.microseconds() as u32).saturating_sub(COMPACT_FIRST);
+        let Some(bucket) = self.buckets.get_mut(place) else { return };
+        *bucket += COMPACT_WEIGHT;
+        if *bucket >= u16::MAX - COMPACT_WEIGHT {
+            self.halve();
+        }
+    }
+
+    /// Makes everything count half.
+    pub(crate) fn halve(&mut self) {
+        for bucket in &mut self.buckets {
+            *bucket /= 2;
+        }
+    }
+
+    /// Responses that still count, of which the older ones count less.
+    pub(crate) fn responses(&self) -> u32 {
+        self.buckets.iter().map(|bucket| u32::from(*bucket)).sum::<u32>() / u32::from(COMPACT_WEIGHT)
+    }
+
+    /// Microseconds within which that many in a hundred of all responses stay; 0 when there are none.
+    pub(crate) fn percentile(&self, percent: u64) -> u64 {
+        reach(percent, self.buckets.iter().map(|bucket| u64::from(*bucket)))
+            .map_or(0, |bucket| middle(bucket + COMPACT_FIRST))
+    }
+}
+
 /// Microseconds within which that many in a hundred of all responses stay; 0 when there are none.
 pub(crate) fn percentile<'a>(percent: u64, all: impl Iterator<Item = &'a LatencyHistogram>) -> u64 {
     let mut sums = [0u64; LATENCY_BUCKETS];
     for latencies in all {
         sums.iter_mut().zip(latencies.buckets).for_each(|(sum, bucket)| *sum += u64::from(bucket));
     }
-    let wanted = (sums.iter().sum::<u64>() * percent).div_ceil(100).max(1);
+    reach(percent, sums.iter().copied()).map_or(0, |bucket| middle(bucket).max(1))
+}
+
+/// The bucket with which that many in a hundred of all are reached.
+fn reach(percent: u64, counts: impl Iterator<Item = u64> + Clone) -> Option<usize> {
+    let wanted = (counts.clone().sum::<u64>() * percent).div_ceil(100).max(1);
     let mut passed = 0;
-    let reached = sums.iter().position(|sum| {
-        passed += sum;
+    { counts }.position(|count| {
+        passed += count;
         passed >= wanted
-    });
-    reached.map_or(0, |bucket| middle(bucket).max(1))
+    })
 }
 
 /// The bucket of a latency.
@@ -141,16 +194,31 @@ mod tests {
             let mut values: Vec<u64> =
                 (0..20_000).map(|_| (200.0 * f64::exp(spread * random())) as u64).collect();
             let mut streams = [LatencyHistogram::NONE, LatencyHistogram::NONE];
+            let mut compact = CompactHistogram::NONE;
             for (number, &value) in values.iter().enumerate() {
                 streams[usize::from(number % 7 == 0)].count(latency(value));
+                compact.count(latency(value));
             }
             values.sort_unstable();
             for percent in [50, 95, 99] {
                 let exact = values[values.len() * percent as usize / 100 - 1];
                 let found = percentile(percent, streams.iter());
                 assert!(found.abs_diff(exact) * 16 <= exact, "{spread}, {percent} %: {found} for {exact}");
+                let found = compact.percentile(percent);
+                assert!(found.abs_diff(exact) * 16 <= exact, "{spread}, {percent} %: {found} for {exact}");
             }
         }
+    }
+
+    #[test]
+    fn many_of_one_kind_leave_the_others() {
+        let mut compact = CompactHistogram::NONE;
+        assert_eq!((compact.percentile(50), compact.responses()), (0, 0));
+        for number in 0..100_000 {
+            compact.count(latency(if number % 20 == 0 { 50_000 } else { 3 }));
+        }
+        assert_eq!(compact.percentile(50), 16, "and less");
+        assert!(compact.percentile(99).abs_diff(50_000) * 16 <= 50_000 && compact.responses() > 2_000);
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, a queue of records.
+//! Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, keys that were seen, a queue of records.
 
+#[cfg(feature = "health")]
+pub(crate) mod cuckoo;
 pub mod distinct;
 pub mod heavy_hitters;
 pub(crate) mod latency;

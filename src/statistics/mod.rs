@@ -325,6 +325,11 @@ impl Statistics {
         self.streams.iter().map(|(id, stream)| (id, stream.name()))
     }
 
+    /// The name of the stream at a place, `-` if there is none.
+    pub(crate) fn stream_name(&self, place: usize) -> &str {
+        self.streams().find(|(id, _)| id.place() == place).map_or("-", |(_, name)| name)
+    }
+
     /// The stream of that name.
     pub(crate) fn find(&self, name: &str) -> Option<StreamId> {
         self.streams().find(|&(_, text)| text == name).map(|(id, _)| id)

@@ -32,6 +32,11 @@ pub mod name;
 
 pub(crate) mod hash;
 
+#[cfg(not(feature = "suffixes"))]
+mod few_suffixes;
+#[cfg(feature = "suffixes")]
+mod suffixes;
+
 pub(crate) mod registered_domain;
 
 pub mod answers;

@@ -4,7 +4,8 @@
 //! "dnstapdH" | version, 2 | block | block | ... | 0, 4
 //!
 //! block: length, 4 | entries | CRC-32 of them, 4        all numbers little-endian
-//! entry: kind, 1   | slot of the series (history::saved), device (names::saved), or exchange (history::log::saved)
+//! entry: kind, 1   | slot of the series (history::saved), device (names::saved), exchange (history::log::saved),
+//!                    or, in a file of their own, domains and clients that were seen (health::seen)
 //! ```
 //!
 //! A segment without its end, with a block whose check fails, or of another version is none: nothing of it is taken.
@@ -19,6 +20,10 @@ pub(crate) const DEVICE: u8 = 2;
 pub(crate) const EXCHANGE: u8 = 3;
 /// Slots of the series before this are none: they follow once more, with the dates of another clock. It has no content.
 pub(crate) const ANEW: u8 = 4;
+/// How keys that were seen are hashed, a part of their fingerprints, and a domain that was first seen lately.
+pub(crate) const SEED: u8 = 5;
+pub(crate) const SEEN: u8 = 6;
+pub(crate) const FIRST_SEEN: u8 = 7;
 /// Bytes of the longest entry: an exchange with two names, or a device with its addresses.
 const ENTRY_BYTES: usize = 1 << 10;
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Upstream servers and alarms: what /upstreams, /alarms and the metrics say of scripted scenes."""
+import base64
 import os
+import random
 import socket
 import struct
 
@@ -57,6 +59,17 @@ def test_upstreams():
         assert 0.047 < metrics['dnstap_upstream_latency_seconds{server="203.0.113.53",quantile="0.99"}'] < 0.054
 
 
+def test_an_answer_with_another_port_is_no_timeout():
+    """As Unbound tells it, where several questions are open at once."""
+    with Daemon(fmt=None) as daemon:
+        said = lambda kind, number, port: message(kind, dns(f"n{number}.example.", ident=number, flags=0x8180 if kind % 2 == 0 else 0x0100),
+                                                  when=(NOW, 0), port=port, more=SERVER)
+        send(daemon, *(said(FORWARDER_QUERY, number, 2000 + number) for number in range(20)),
+             *(said(FORWARDER_RESPONSE, number, 2019) for number in range(1, 20)), upstream(FORWARDER_QUERY, 1000, (NOW + 100, 0)))
+        daemon.wait(lambda: daemon.json("/upstreams")["upstreams"][0]["timeouts"] > 0, why=lambda: daemon.json("/upstreams"))
+        assert daemon.json("/upstreams")["upstreams"][0]["timeouts"] == 1, daemon.json("/upstreams")
+
+
 def test_a_slow_upstream():
     with Daemon(fmt=None, extra="[health.slow-upstream]\nthreshold = 0.5") as daemon:
         send(daemon, *(one for number in range(30) for one in (upstream(FORWARDER_QUERY, number, (NOW, 0)),
@@ -96,7 +109,7 @@ def test_bursts_and_new_devices():
     extra = "[health.nxdomain-burst]\nthreshold = 50\n[health.new-device]\nenable = true"
     with Daemon(fmt=None, extra=extra) as daemon:
         send(daemon, *(client(CLIENT_RESPONSE, f"n{number}.example.com.", flags=0x8183) for number in range(120)))
-        assert kinds(daemon) == [("nxdomain-burst", "lb1", 50)]
+        assert kinds(daemon) == [("nxdomain-burst", "lb1", 120)]
         send(daemon, *[client(CLIENT_QUERY, "www.example.com.")] * 3)
         assert kinds(daemon)[0] == ("new-device", "192.0.2.10", 1) and len(kinds(daemon)) == 2
 
@@ -156,6 +169,130 @@ def test_newly_observed_domains_are_told_after_a_week():
                        for name in ("www.site1.org.", "a.b.fresh.net.", "c.fresh.net.", "mail.site2.org.")))
         assert kinds(daemon) == [("newly-observed", "fresh.net.", 1)]
         assert "192.0.2.10" in daemon.json("/alarms")["alarms"][0]["text"]
+
+
+def test_what_was_seen_outlives_a_restart():
+    """The domains that were seen, for how long it learned, and what was seen first when."""
+    day = 86_400
+    with temporary_folder() as folder:
+        extra = f"[health.newly-observed]\nenable = true\n[history]\npath = '{folder}'\n"
+        with Daemon(fmt=None, extra=extra) as daemon:
+            send(daemon, *(client(CLIENT_QUERY, f"www.site{hour % 24}.org.", when=NOW + hour * 3600) for hour in range(7 * 24 + 1)))
+            send(daemon, client(CLIENT_QUERY, "a.early.net.", when=NOW + 8 * day), client(CLIENT_QUERY, "a.late.net.", when=NOW + 8 * day + 5))
+            listed = daemon.json("/alarms")["alarms"]
+            assert daemon.stop() == 0
+        path = os.path.join(folder, "seen.seg")
+        assert os.stat(path).st_mode & 0o777 == 0o600
+        for _ in range(2):
+            with Daemon(fmt=None, extra=extra, stdout_keys="alarms = true") as daemon:
+                again = daemon.json("/alarms")["alarms"]
+                without_example = lambda alarm: {**alarm, "text": alarm["text"].split(":")[0]}
+                assert again == [without_example(alarm) for alarm in listed] and len(again) == 2, again
+                send(daemon, *(client(CLIENT_QUERY, name, when=NOW + 9 * day) for name in ("x.SITE1.org.", "b.early.net.", "mail.site2.org.")))
+                assert daemon.json("/alarms")["alarms"] == again
+                assert daemon.metrics()['dnstapd_alarms_total{kind="newly-observed"}'] == 0
+                assert daemon.stop() == 0
+        with Daemon(fmt=None, extra=extra) as daemon:
+            send(daemon, client(CLIENT_QUERY, "a.fresh.net.", when=NOW + 9 * day))
+            assert [subject for _, subject, _ in kinds(daemon)] == ["fresh.net.", "late.net.", "early.net."]
+            assert daemon.stop() == 0
+        with open(path, "r+b") as file:
+            file.seek(30)
+            file.write(b"bent")
+        with Daemon(fmt=None, extra=extra) as daemon:
+            daemon.wait_for_log("it is set aside")
+            assert kinds(daemon) == [] and os.path.exists(os.path.join(folder, "seen.broken"))
+
+
+def test_a_restart_makes_no_device_new():
+    with temporary_folder() as folder:
+        extra = f"[health.new-device]\nenable = true\n[history]\npath = '{folder}'\n"
+        addresses = (bytes([192, 0, 2, 65]), bytes([192, 0, 2, 97]), bytes(15) + b"\x41")
+        asks = lambda: (message(CLIENT_QUERY, when=(NOW, 0), address=address, family=1 if len(address) == 4 else 2) for address in addresses)
+        for expected in (3, 0):
+            with Daemon(fmt=None, extra=extra) as daemon:
+                send(daemon, *asks())
+                assert len(kinds(daemon)) == expected, kinds(daemon)
+                assert daemon.stop() == 0
+
+
+def test_an_alarm_goes_on_while_its_cause_does():
+    """The count is the most, `last` the latest, and the example who did it last."""
+    with Daemon(fmt=None) as daemon:
+        send(daemon, *(message(CLIENT_QUERY, dns(f"{'%03d' % number * 15}.exit.com."), when=(NOW + number, 0),
+                               address=bytes([10, 0, 0, number])) for number in range(200)))
+        (alarm,) = daemon.json("/alarms")["alarms"]
+        assert alarm["kind"] == "tunnel" and 7000 < alarm["count"] < 11000 and alarm["text"].endswith("10.0.0.199"), alarm
+        assert alarm["first"] < "2023-11-14T22:15:20" and alarm["last"].startswith("2023-11-14T22:16:39"), alarm
+
+
+def test_a_burst_of_servfail_and_a_client_that_asks_elsewhere():
+    extra = "[health.servfail-burst]\nthreshold = 40\n[health.resolver-bypass]\nenable = true"
+    asks = lambda server, when: message(CLIENT_QUERY, dns("www.example.com."), when=(when, 0), more=field(5, bytes(server)) + field(7, 53))
+    with Daemon(fmt=None, extra=extra) as daemon:
+        send(daemon, *(client(CLIENT_RESPONSE, "n.example.com.", flags=0x8182) for _ in range(39)),
+             *(client(CLIENT_RESPONSE, "n.example.com.", flags=0x8182, when=NOW + 60) for _ in range(39)))
+        assert kinds(daemon) == [], "not in one minute"
+        send(daemon, *(client(CLIENT_RESPONSE, "n.example.com.", flags=0x8182, when=NOW + 61) for _ in range(5)))
+        assert kinds(daemon) == [("servfail-burst", "lb1", 44)]
+        send(daemon, asks([192, 168, 1, 1], NOW), *[asks([8, 8, 8, 8], NOW + number) for number in range(100)])
+        assert kinds(daemon)[0] == ("resolver-bypass", "192.0.2.10", 1) and len(kinds(daemon)) == 2
+        alarm = daemon.json("/alarms")["alarms"][0]
+        assert "8.8.8.8" in alarm["text"] and alarm["last"].startswith("2023-11-14T22:14:59"), alarm
+
+
+def test_a_subject_is_told_of_once_a_minute_at_most_in_any_format_and_case():
+    """Alarms of the shortest hold-off to outputs of each format, for names in mixed case."""
+    outputs = "".join(f"[[output.file]]\nname = '{fmt}'\nenable = true\nalarms = true\nformat = '{fmt}'\nfile = '{{}}/{fmt}'\n"
+                      for fmt in ("text", "json", "yaml"))
+    with temporary_folder() as folder:
+        extra = "[health.rebinding]\nhold-off = 60\n" + outputs.format(*[folder] * 3)
+        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([10, 0, 0, 1])
+        with Daemon(fmt=None, extra=extra) as daemon:
+            send(daemon, *(client(CLIENT_RESPONSE, "eViL.example.com." if second % 2 else "Evil.Example.com.", when=NOW + second, answer=record)
+                           for second in range(180)))
+            firsts = [alarm["first"][17:19] for alarm in daemon.json("/alarms")["alarms"]]
+            assert firsts == ["20"] * 3, firsts
+            assert daemon.metrics()['dnstapd_alarms_total{kind="rebinding"}'] == 3
+            daemon.stop()
+        text, yaml = (open(os.path.join(folder, name)).read() for name in ("text", "yaml"))
+        moment = "2023-11-14T22:13:20.000000+00:00"
+        assert [line for line in text.splitlines() if " ALARM " in line][0] == f"{moment} - ALARM rebinding evil.example.com. 1 {moment} {moment}"
+        assert (f'---\ntimestamp: "{moment}"\nmessage: "ALARM"\nkind: "rebinding"\nsubject: "evil.example.com."\ncount: 1\n'
+                f'first: "{moment}"\nlast: "{moment}"\n') in yaml, yaml[:1000]
+        with open(os.path.join(folder, "json")) as file:
+            alarms = [line for line in file if '"ALARM"' in line]
+        assert len(alarms) == 3 and alarms[0] == (f'{{"timestamp":"{moment}","message":"ALARM","kind":"rebinding","subject":"evil.example.com.",'
+                                                  f'"count":1,"first":"{moment}","last":"{moment}"}}\n')
+
+
+def test_the_list_keeps_256_alarms_newest_first():
+    with Daemon(fmt=None, extra="[health.new-device]\nenable = true") as daemon:
+        send(daemon, *(message(CLIENT_QUERY, when=(NOW + number, 0), address=bytes([10, 0, number // 256, number % 256]))
+                       for number in range(300)))
+        assert [subject for _, subject, _ in kinds(daemon)] == [f"10.0.{number // 256}.{number % 256}" for number in range(299, 43, -1)]
+
+
+def test_detectors_take_64_kib():
+    every = "".join(f"[health.{kind}]\nenable = true\n" for kind in ("new-device", "resolver-bypass", "newly-observed"))
+    status, out, _ = run_binary("--check", config=every)
+    bytes_of = {line.strip().split("  ", 1)[1]: int(line.split()[0]) for line in out.splitlines() if "health:" in line}
+    assert status == 0 and bytes_of["health: upstream servers, detectors, alarms"] <= 64 << 10, bytes_of
+    assert bytes_of["health: the last 100000 domains"] == 256 << 10, bytes_of
+
+
+def test_a_paced_tunnel_is_named_within_an_hour():
+    """A byte a second: eight bytes of it each eight seconds, in base32 behind a counter, among what others ask."""
+    chance = random.Random(3)
+    with Daemon(fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        for second in range(0, 3600, 8):
+            payload = base64.b32encode(chance.randbytes(8)).decode().rstrip("=").lower()
+            others = [client(CLIENT_QUERY, f"{chance.choice(('www', 'api', 'cdn'))}.site{int(chance.paretovariate(0.6))}.net.", when=NOW + second)
+                      for _ in range(12)]
+            sender.send(client(CLIENT_QUERY, f"{second // 8:03d}{payload}.exit.org.", when=NOW + second), *others)
+        daemon.settle()
+        assert [kind[:2] for kind in kinds(daemon)] == [("tunnel", "exit.org.")], kinds(daemon)
 
 
 def test_the_cache_of_a_resolver():

@@ -13,9 +13,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin=${XDG_CACHE_HOME:-$HOME/.cache}/dnstapd-tests/bin
 
 "$here/../debian" bind9 bind9-dnsutils unbound dnsdist pdns-recursor nsd knot knot-module-dnstap \
-    fstrm-bin dnstap-ldns dnsperf socat iproute2 openssl prometheus || exit 1
+    fstrm-bin dnstap-ldns dnsperf socat iproute2 openssl prometheus iodine dns2tcp || exit 1
 
-[ -x "$bin/coredns" ] && exit 0
+[ -x "$bin/coredns" ] && "$bin/coredns" -plugins | grep -q prometheus && exit 0
 
 # The Go command to build with: one of 1.21 or later can fetch the release that CoreDNS wants by itself.
 go_command() {

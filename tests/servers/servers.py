@@ -245,6 +245,14 @@ class Unbound(Server):
              "FORWARDER_RESPONSE")
     reconnects = 4
     tls_port = 853
+    # More of its configuration: zones that it forwards.
+    more = ""
+
+    def statistics(self):
+        """Its own counters, which no other test reads in between."""
+        told = subprocess.run(["unbound-control", "-c", self.path("unbound.conf"), "stats_noreset"],
+                              check=True, capture_output=True, text=True, timeout=10).stdout
+        return dict(line.split("=", 1) for line in told.splitlines())
 
     def command(self):
         chain, key = self_signed(self.folder, CERTIFIED, f"DNS:{CERTIFIED}")
@@ -280,8 +288,11 @@ server:
 forward-zone:
   name: "example.org."
   forward-addr: {address4("origin")}
+{self.more}
 remote-control:
-  control-enable: no
+  control-enable: yes
+  control-interface: "{self.path("control")}"
+  control-use-cert: no
 dnstap:
   dnstap-enable: yes
   {where}
@@ -421,6 +432,8 @@ class CoreDns(Server):
     shows = ("CLIENT_QUERY", "CLIENT_RESPONSE", "FORWARDER_QUERY", "FORWARDER_RESPONSE")
     reconnects = 15
     full = True
+    # More plugins.
+    more = ""
 
     def command(self):
         where = f"{'tls' if self.over_tls else 'tcp'}://{self.colon()}" if self.over_tcp else self.destination
@@ -431,6 +444,7 @@ class CoreDns(Server):
     version coredns
     {"skipverify" if self.over_tls else ""}
   }}
+  {self.more}
   forward . {address4("origin")}:53
   chaos "CoreDNS in tests"
 }}

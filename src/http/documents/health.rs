@@ -13,9 +13,8 @@ use crate::health::alarms::Alarm;
 use crate::health::upstreams::Upstream;
 use crate::http::App;
 use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
-use crate::limits::IDENTITY_BYTES;
+use crate::statistics::Statistics;
 use crate::time::{Time, write_timestamp};
-use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// The servers that are asked.
 pub(crate) struct UpstreamList<'a> {
@@ -49,7 +48,9 @@ impl ChunkedDocument for UpstreamList<'_> {
     fn fill(&mut self, chunk: &mut BodyChunk<'_>) -> fmt::Result {
         let health = self.app.collector.health();
         let servers = health.iter().flat_map(|health| health.upstreams().iter());
-        write_list("upstreams", servers, write_upstream, &mut self.written, chunk)
+        let statistics = self.app.statistics.borrow();
+        let write = |server: &Upstream, out: &mut BodyChunk<'_>| write_upstream(server, &statistics, out);
+        write_list("upstreams", servers, write, &mut self.written, chunk)
     }
 }
 
@@ -84,18 +85,15 @@ fn write_list<T>(
     chunk.whole(|out| out.write_str("]}"))
 }
 
-fn write_upstream(server: &Upstream, out: &mut BodyChunk<'_>) -> fmt::Result {
+fn write_upstream(server: &Upstream, statistics: &Statistics, out: &mut BodyChunk<'_>) -> fmt::Result {
     write!(out, "{{\"server\": \"{}\", \"port\": {}, \"stream\": ", server.address, server.port)?;
-    let mut room = [0; IDENTITY_BYTES * TEXT_PER_BYTE];
-    let identity: &[u8] = if server.identity.is_empty() { b"-" } else { &server.identity };
-    let length = write_label_text(identity, &mut room).unwrap_or(0);
-    write_string(out, room.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())?;
+    write_string(out, statistics.stream_name(server.stream.into()))?;
     for (key, number) in [
         ("queries", server.queries),
         ("responses", server.responses),
-        ("timeouts", server.timeouts),
-        ("servfail", server.servfail),
-        ("refused", server.refused),
+        ("timeouts", server.timeouts.into()),
+        ("servfail", server.servfail.into()),
+        ("refused", server.refused.into()),
     ] {
         write!(out, ", \"{key}\": ")?;
         write_decimal(out, number)?;
@@ -107,7 +105,7 @@ fn write_upstream(server: &Upstream, out: &mut BodyChunk<'_>) -> fmt::Result {
     out.write_char('}')
 }
 
-fn write_alarm(alarm: &Alarm, out: &mut BodyChunk<'_>) -> fmt::Result {
+fn write_alarm(alarm: Alarm<'_>, out: &mut BodyChunk<'_>) -> fmt::Result {
     write!(out, "{{\"kind\": \"{}\", \"subject\": \"", alarm.kind)?;
     write!(Escaping(&mut *out), "{}", alarm.subject)?;
     write!(out, "\", \"count\": {}", alarm.count)?;

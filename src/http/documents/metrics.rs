@@ -189,9 +189,9 @@ static DAEMON: &[Metric] = &[
     counter("dnstapd_history_unsaved_total", "Exchanges that had to go before they were saved: the write budget was short.", One(|app| app.history().map_or(0, |history| history.borrow().unsaved()))),
     counter("dnstap_upstream_queries_total", "Queries to each upstream server.", MetricSource::Upstream(|server| server.queries)),
     counter("dnstap_upstream_responses_total", "Responses of each upstream server.", MetricSource::Upstream(|server| server.responses)),
-    counter("dnstap_upstream_timeouts_total", "Queries that an upstream server did not answer within 60 s.", MetricSource::Upstream(|server| server.timeouts)),
-    counter("dnstap_upstream_servfail_total", "Responses with SERVFAIL of each upstream server.", MetricSource::Upstream(|server| server.servfail)),
-    counter("dnstap_upstream_refused_total", "Responses with REFUSED of each upstream server.", MetricSource::Upstream(|server| server.refused)),
+    counter("dnstap_upstream_timeouts_total", "Queries that an upstream server did not answer within 60 s.", MetricSource::Upstream(|server| server.timeouts.into())),
+    counter("dnstap_upstream_servfail_total", "Responses with SERVFAIL of each upstream server.", MetricSource::Upstream(|server| server.servfail.into())),
+    counter("dnstap_upstream_refused_total", "Responses with REFUSED of each upstream server.", MetricSource::Upstream(|server| server.refused.into())),
     Metric {
         name: "dnstap_upstream_latency_seconds",
         help: "Time within which that part of an upstream server's responses came lately.",
