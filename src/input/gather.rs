@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Nobody may be held up by it: a socket takes some 70 small writes of who polls for room, and a server that finds none
-//! loses messages. So a pause is as long as brings some [`FEW`] frames: shorter after one that brought more, longer after one
-//! that brought less. Where the shortest pause brings more, twice, the connection is busy, and does not pause for a while:
+//! loses messages. So a pause is as long as brings some [`FEW`] frames: shorter after one that brought more than [`MANY`], longer
+//! after one that brought clearly less. Where the shortest pause brings more, twice, the connection is busy, and does not pause for a while:
 //! longer each time that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more rarely.
 //!
 //! Pauses of several connections end together where they can, and share a wake-up.
@@ -107,7 +107,7 @@ impl Rhythm {
             self.rest = if waited { (2 * self.rest + 1).min(LONGEST_REST) } else { 0 };
             self.resting = self.rest;
             self.learn(frames, now);
-        } else if frames > FEW {
+        } else if frames > MANY {
             self.busy_until = now + self.busy.max(BUSY);
         }
         if frames == 0 || now < self.busy_until {
@@ -123,11 +123,12 @@ impl Rhythm {
 
     /// The frames of the last pause decide about the next.
     fn learn(&mut self, frames: u32, now: Instant) {
-        if frames <= FEW {
+        if frames <= MANY {
             self.is_over = false;
             self.busy = Duration::ZERO;
-            if frames <= FEW / 2 {
-                self.pause = (2 * self.pause).min(LONGEST_PAUSE);
+            // Frames come in writes of several: where half as many more would do, another write is one too many.
+            if frames <= FEW * 3 / 4 {
+                self.pause = (self.pause * FEW / frames.max(FEW / 2)).min(LONGEST_PAUSE);
             }
             return;
         }
@@ -151,6 +152,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// Frames that a pause should bring: a third of what a socket takes of small ones, most of what it takes of large ones.
 const FEW: u32 = 20;
 
+/// Frames of a pause that was too long.
+const MANY: u32 = FEW * 3 / 2;
+
 /// Time for which a connection counts as busy, at first and at most.
 const BUSY: Duration = Duration::from_millis(500);
 const LONGEST_BUSY: Duration = Duration::from_secs(8);
@@ -162,19 +166,20 @@ const LONGEST_REST: u32 = 31;
 mod tests {
     use super::*;
 
-    /// Pauses that a sender of so many frames a millisecond gets over a second, in milliseconds each.
-    fn pauses(per_ms: f64) -> Vec<f64> {
+    /// Pauses that a sender of so many frames a millisecond, in writes of so many, gets over a second, in milliseconds each.
+    fn pauses(per_ms: f64, write: f64) -> Vec<f64> {
         let start = Instant::now();
         let (mut rhythm, mut at, mut read, mut pauses) = (Rhythm::new(start), 0.0, 0.0, Vec::new());
+        let written = |at: f64| (at * per_ms / write + 1e-9).floor() * write;
         while at < 1_000.0 {
-            // The next frame may be still to come.
-            let waited = at * per_ms < read + 1.0;
+            // The next write may be still to come.
+            let waited = written(at) < read + write;
             if waited {
-                at = (read + 1.0) / per_ms;
+                at = (read + write) / per_ms;
             }
             // The socket takes no more.
-            let frames = (at * per_ms - read).floor().min(69.0);
-            read = (read + frames).max(at * per_ms - 69.0);
+            let frames = (written(at) - read).min(69.0 * write);
+            read = (read + frames).max(written(at) - 69.0 * write);
             let now = start + Duration::from_micros((at * 1e3) as u64);
             let pause = rhythm.after_read(frames as u32, waited, now);
             pauses.extend(pause.map(|pause| pause.as_secs_f64() * 1e3));
@@ -185,18 +190,27 @@ mod tests {
 
     #[test]
     fn pauses_are_as_long_as_brings_a_few_frames() {
-        assert!(pauses(0.2).len() > 50, "more than one frame each");
-        for (per_ms, longest, most) in [(1.0, 10.0, 900.0), (4.0, 6.0, 900.0), (10.0, 2.5, 400.0)] {
-            let pauses = pauses(per_ms);
+        assert!(pauses(0.2, 1.0).len() > 50, "more than one frame each");
+        for (per_ms, write, longest, most) in [
+            (1.0, 1.0, 10.0, 900.0),
+            (4.0, 1.0, 6.0, 900.0),
+            (10.0, 1.0, 4.0, 400.0),
+            // In lumps.
+            (10.0, 10.0, 4.0, 400.0),
+            (10.0, 11.0, 4.0, 400.0),
+        ] {
+            let pauses = pauses(per_ms, write);
             let (begin, rest) = pauses.split_at(4);
-            assert!(begin.iter().chain(rest).sum::<f64>() > most, "{per_ms}: {pauses:?}");
+            assert!(begin.iter().chain(rest).sum::<f64>() > most, "{per_ms}, {write}: {pauses:?}");
             assert!(
-                rest.iter().all(|&pause| pause <= longest && pause * per_ms <= 25.0),
-                "{per_ms}: {pauses:?}"
+                rest.iter().all(|&pause| pause <= longest && pause * per_ms <= f64::from(2 * FEW)),
+                "{per_ms}, {write}: {pauses:?}"
             );
+            let few = 1_100.0 * per_ms / f64::from(FEW * 3 / 4);
+            assert!((pauses.len() as f64) < few.max(120.0), "{per_ms}, {write}: {} pauses", pauses.len());
         }
         for fast in [60.0, 1_000.0] {
-            let pauses = pauses(fast);
+            let pauses = pauses(fast, 1.0);
             assert!(
                 pauses.len() <= 5 && pauses.iter().sum::<f64>() < 17.0,
                 "{fast}: a busy line does not wait"
@@ -250,7 +264,7 @@ mod tests {
     fn a_busy_connection_does_not_pause() {
         let start = Instant::now();
         let mut rhythm = Rhythm::new(start);
-        assert_eq!(rhythm.after_read(FEW + 1, true, start), None);
+        assert_eq!(rhythm.after_read(MANY + 1, true, start), None);
         assert_eq!(rhythm.after_read(0, false, start), None, "an unfinished frame");
         assert_eq!(rhythm.after_read(1, false, start + BUSY / 2), None);
         let mut now = start + BUSY;
