@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what black-box tests compare with: Python packages (tests/python), and syslog-ng into
-# target/syslog-ng.
+# Installs what black-box tests compare with: Python packages (tests/python), syslog-ng into
+# target/syslog-ng, and tcpdump into target/tcpdump.
 #
 #   tests/blackbox/install.sh
 #
@@ -14,4 +14,12 @@ if [ ! -x target/syslog-ng/usr/sbin/syslog-ng ]; then
     cd target/syslog-ng
     apt-get download -qq -o APT::Sandbox::User=root syslog-ng-core
     dpkg -x syslog-ng-core_*.deb .
+    cd ../..
+fi
+if [ ! -x target/tcpdump/usr/bin/tcpdump ]; then
+    echo "unpacking into target/tcpdump"
+    mkdir -p target/tcpdump
+    cd target/tcpdump
+    apt-get download -qq -o APT::Sandbox::User=root tcpdump libpcap0.8
+    for package in *.deb; do dpkg -x "$package" .; done
 fi

@@ -2,14 +2,22 @@
 """The log of a day of a home and of a storm beside what the text output of the same run says, line by line; filters beside a walk
 over that; and the series beside the sums."""
 import calendar
+import collections
 import ipaddress
 import json
+import os
 import random
+import re
 import socket
+import struct
+import subprocess
 import time
 
-from harness import EMULATOR, Daemon, Sender, dns, message
+import pytest
+from harness import EMULATOR, TOP, Daemon, Sender, dns, message, temporary_folder
+from test_packets import udp
 
+TCPDUMP = os.environ.get("TCPDUMP", os.path.join(TOP, "target/tcpdump"))
 FIELDS = ["timestamp", "identity", "message", "rcode", "query-ip", "query-port", "family", "protocol", "length",
           "qname", "rrtype", "latency"]
 BEGIN = 1_790_000_000
@@ -23,6 +31,7 @@ class Home:
 
     def __init__(self, seed, pages):
         self.chance, self.messages, self.ports, self.blocked = random.Random(seed), [], set(), set()
+        self.truth = []
         self.names = [f"{host}.site-{number}.{tld}." for number in range(300)
                       for host, tld in [(["www", "Api", "cdn", "img"][number % 4], ["com", "org", "co.uk", "example"][number % 3])]]
         self.weights = [1 / (place + 1) for place in range(len(self.names))]
@@ -51,7 +60,8 @@ class Home:
         latency = self.chance.lognormvariate(2.5, 1.5) / 1000 if chance < 0.97 else None
         retries = [at] + [at + 2 ** turn for turn in range(1, 4) if latency is None or latency > 2 ** turn]
         for asked in retries[:3]:
-            self.add(asked, message(5, dns(name, qtype, ident), when=parts(asked), **keys))
+            self.add(asked, 5, dns(name, qtype, ident), keys)
+        self.truth.append((int(at * 1000), client, name, TYPES[qtype], "unanswered"))
         if latency is None or latency > 50:
             return
         rcode = self.chance.choices([0, 3, 2, 5], [80, 12, 2, 1])[0]
@@ -60,10 +70,23 @@ class Home:
             answer[7] = 1
             answer += NOWHERE
             self.blocked.add(port)
-        self.add(at + latency, message(6, bytes(answer), when=parts(at + latency), asked=parts(at), **keys))
+        status = "blocked" if port in self.blocked else {0: "answered", 3: "nxdomain"}.get(rcode, "error")
+        self.truth[-1] = (*self.truth[-1][:-1], status)
+        self.add(at + latency, 6, bytes(answer), keys, at)
 
-    def add(self, at, frame):
+    def add(self, at, kind, payload, keys, asked=None):
+        frame = message(kind, payload, when=parts(at), asked=asked and parts(asked), **keys)
         self.messages.append((at, len(self.messages), frame))
+
+
+class Wire(Home):
+    """The same as packets beside a resolver, which has the first address of each network."""
+
+    def add(self, at, kind, payload, keys, asked=None):
+        address = str(ipaddress.ip_address(keys["address"]))
+        ends = [(address, keys["port"]), ("fd00::ffff" if ":" in address else "192.168.1.1", 53)]
+        packet = udp(*(ends if kind == 5 else ends[::-1]), payload)
+        self.messages.append((at, len(self.messages), (int(at * 1000) * 1_000_000, packet)))
 
 
 def parts(at):
@@ -186,3 +209,56 @@ def test_a_storm_of_names_is_what_the_text_says():
         assert metrics['dnstapd_evicted_total{table="history"}'] == names - len(records)
         assert all(map(agrees, records, expected[-len(records):]))
         return f"the last {len(records)} of {names}"
+
+
+def by_script(lines):
+    """What a script makes of the lines of tcpdump: a query waits by its client and number for the next response to them."""
+    found, waiting = [], {}
+    for line in lines:
+        asks = re.match(r"([\d.]+) IP6? (\S+)\.\d+ > \S+\.53: (\d+)\+ (\w+)\? (\S+) ", line)
+        answers = re.match(r"[\d.]+ IP6? \S+\.53 > (\S+)\.\d+: (\d+)\S* (.*)", line)
+        if asks:
+            at, client, number, rrtype, name = asks.groups()
+            if (client, number) in waiting:
+                found.append((*waiting[client, number], "unanswered"))
+            waiting[client, number] = (int(float(at) * 1000 + 0.5), socket.inet_pton(socket.AF_INET6 if ":" in client else socket.AF_INET, client), name,
+                                       {"Type65": "HTTPS"}.get(rrtype, rrtype))
+        elif answers and (query := waiting.pop(answers.groups()[:2], None)):
+            text = answers.group(3)
+            status = "nxdomain" if "NXDomain" in text else "error" if re.match("ServFail|Refused", text) else \
+                "blocked" if " A 0.0.0.0" in text else "answered"
+            found.append((*query, status))
+    return found + [(*query, "unanswered") for query in waiting.values()]
+
+
+@pytest.mark.skipif(EMULATOR is not None, reason="tcpdump is as fast as it is")
+def test_packets_of_a_day_beside_tcpdump_and_a_script():
+    """The same capture of packets: how many exchanges are right in every part, and the share that is blocked."""
+    home = Wire(15, 600)
+    truth = collections.Counter(home.truth)
+    share = lambda rows: sum(row[4] == "blocked" for row in rows) / len(rows)
+    with temporary_folder() as top:
+        path = os.path.join(top, "day.pcap")
+        with open(path, "wb") as file:
+            # Raw IP, to the nanosecond.
+            file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 101))
+            for at, packet in home.frames:
+                file.write(struct.pack("<IIII", *divmod(at, 1_000_000_000), len(packet), len(packet)) + packet)
+        os.chmod(path, 0o644)
+        libraries = {"LD_LIBRARY_PATH": f"{TCPDUMP}/usr/lib/{os.uname().machine}-linux-gnu"}
+        text = subprocess.run([f"{TCPDUMP}/usr/bin/tcpdump", "-Z", "root", "-tt", "-nn", "-r", path, "port 53"], env=libraries,
+                              capture_output=True, text=True, check=True).stdout
+        script = by_script(text.splitlines())
+        section = f'[input.file]\nenable = true\npath = "{path}"\nat-end = "stay"\n'
+        with Daemon(extra=section, fmt=None, inputs=False) as daemon:
+            daemon.settle()
+            daemon.wait(lambda: len(daemon.json("/log?status=pending&limit=1000")["log"]) <= 1, 20)
+            ours = [(int(moment(row["timestamp"]) * 1000 + 0.5), ipaddress.ip_address(row["query-ip"]).packed, row["qname"], row["rrtype"],
+                     row["status"]) for row in whole(daemon)]
+    right = lambda rows: sum((collections.Counter(rows) & truth).values())
+    told = (f"{len(home.truth)} exchanges, {share(home.truth):.2%} blocked; dnstapd: {right(ours)} right of {len(ours)}, {share(ours):.2%} blocked; "
+            f"tcpdump and a script: {right(script)} right of {len(script)}, {share(script):.2%} blocked")
+    assert len(ours) == len(home.truth) and right(ours) >= len(home.truth) - 1, told
+    assert share(ours) == share(home.truth), told
+    assert len(script) > right(script) and abs(share(script) - share(home.truth)) > 0.001, told
+    return told
