@@ -108,7 +108,10 @@ struct PageSelection {
 }
 
 /// Names that were looked at: the reference, and in the lowest bit whether the filter wants it.
-struct Verdicts([u32; 512]);
+struct Verdicts([u32; VERDICTS]);
+
+/// Names of which a step of a search remembers whether they are wanted: 8 KiB of the stack.
+const VERDICTS: usize = 2048;
 
 /// Cost of a page, of the bytes of a name, and of its text, in records.
 const PAGE_COST: u32 = 64;
@@ -138,7 +141,7 @@ impl Log {
                 *word |= u64::from(wanted) << (bits % 64);
             }
         }
-        let mut verdicts = Verdicts([0; 512]);
+        let mut verdicts = Verdicts([0; VERDICTS]);
         if position.page > self.open.sequence {
             *position = Position { page: self.open.sequence, word: u16::MAX };
         }
@@ -410,7 +413,7 @@ impl PageSearch<'_> {
     fn takes_name(&mut self, name: Option<Reference>) -> bool {
         let Some(Reference(reference)) = name else { return false };
         if let Some(known) =
-            self.verdicts.0.get(reference as usize % 512).filter(|known| *known >> 1 == reference)
+            self.verdicts.0.get(reference as usize % VERDICTS).filter(|known| *known >> 1 == reference)
         {
             return known & 1 == 1;
         }
@@ -419,7 +422,7 @@ impl PageSearch<'_> {
         if wants {
             wants = self.filter.wants_name(self.log.name(name));
         }
-        if let Some(place) = self.verdicts.0.get_mut(reference as usize % 512) {
+        if let Some(place) = self.verdicts.0.get_mut(reference as usize % VERDICTS) {
             *place = reference << 1 | u32::from(wants);
         }
         wants

@@ -82,7 +82,7 @@ pub(crate) const KEYS: [&str; 14] = [
 const NUMBERS: [&str; 2] = ["latency", "ede"];
 
 /// Records looked at before other work has its turn.
-const STEP_RECORDS: u32 = 20_000;
+const STEP_RECORDS: u32 = 40_000;
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
 
