@@ -176,8 +176,19 @@ fn may_match(pattern: &[u8], octets: &[u8]) -> bool {
     if pattern.iter().any(u8::is_ascii_digit) && Name::parse(octets).is_ok_and(has_numbers) {
         return true;
     }
-    tail.is_some_and(|tail| is_same(end, tail))
-        && (longest.is_empty() || labels.windows(longest.len()).any(|bytes| is_same(longest, bytes)))
+    if !tail.is_some_and(|tail| is_same(end, tail)) {
+        return false;
+    }
+    let Some((first, rest)) = longest.split_first() else { return true };
+    let is_first = |byte: &u8| if *first == b'.' { *byte < 64 } else { byte.eq_ignore_ascii_case(first) };
+    let mut left = labels;
+    while let Some(at) = left.iter().position(is_first) {
+        left = left.get(at + 1..).unwrap_or_default();
+        if left.len() >= rest.len() && is_same(rest, left) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether a text ends with a dot between labels: one that no backslash escapes.
