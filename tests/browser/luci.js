@@ -167,7 +167,7 @@ const CLASSES = { view, rpc, poll, uci, ui, dom, form };
 	dom.content(document.getElementById('view'), [ await instance.render(loaded) ]);
 	if (members.handleSaveApply === undefined)
 		document.getElementById('view').append(E('div', { 'class': 'cbi-page-actions' }, [
-			E('button', { 'class': 'btn cbi-button cbi-button-apply', 'click': () => FormMap.shown.save().then(() => location.reload()) }, [ 'Save & Apply' ])
+			E('button', { 'class': 'btn cbi-button cbi-button-apply', 'click': () => FormMap.shown.save().then(() => { document.body.dataset.applied = 'yes'; }) }, [ 'Save & Apply' ])
 		]));
 	document.body.dataset.ready = 'yes';
 })().catch(error => { document.getElementById('view').textContent = String(error); throw error; });

@@ -67,7 +67,7 @@ class Views:
 @contextlib.contextmanager
 def router_with_traffic():
     with LuciRouter() as router:
-        for _ in range(200):
+        for _ in range(600):
             with contextlib.suppress(OSError):
                 sender = Sender(router.tcp)
                 break
@@ -182,7 +182,8 @@ def test_settings():
         option("syslog.format").select_option("json")
         views.screenshot("luci-settings")
         views.page.get_by_role("button", name="Save & Apply").click()
-        views.until(lambda: ("uci", "apply", {"rollback": True, "timeout": 90}) in router.called, "not applied")
+        views.page.wait_for_selector("body[data-applied]")
+        assert ("uci", "apply", {"rollback": True, "timeout": 90}) in router.called
         views.open("settings")
         assert option("limits.profile").input_value() == "tiny" and option("syslog.enable").is_checked()
         # What the procd script makes of it.
