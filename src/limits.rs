@@ -13,12 +13,12 @@
 //! | history | 1341152 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
-//! | health: upstream servers, detectors, alarms | 61256 |
-//! | message on its way | 7144 |
+//! | health: upstream servers, detectors, alarms | 61344 |
+//! | message on its way | 7216 |
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 195616 |
-//! | in all | 4323356 |
+//! | in all | 4323516 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
@@ -568,7 +568,7 @@ pub(crate) const QUEUE_BYTES_PER_RECORD: usize = 32;
 pub(crate) const HEALTH_UPSTREAMS: usize = 64;
 
 /// Queries to upstream servers that wait for their response.
-pub(crate) const HEALTH_OUTSTANDING: usize = 1 << 10;
+pub(crate) const HEALTH_OUTSTANDING: usize = 768;
 
 /// Bytes of all that watches over the health, but for new domains.
 pub const HEALTH_BYTES: usize = 64 << 10;

@@ -1,6 +1,6 @@
 //! DNS rebinding: a public name that is answered with a private address, so that a page from outside reaches a device inside.
 //!
-//! Names of homes (`lan`, `local`, `internal`, `home.arpa`, `localhost` and names without a dot) have private addresses by
+//! Names of homes (`lan`, `local`, `internal`, `home.arpa`, `fritz.box` and more, names without a dot) have private addresses by
 //! right. 0.0.0.0 and :: are the answers of ad blockers, and no device's. Exact: every address in the answer is
 //! looked at.
 
@@ -16,8 +16,18 @@ use crate::wire::name::{self, Name};
 const RECORDS_MAX: u16 = 64;
 
 /// Domains whose names have private addresses by right, in wire form without the root.
-const INSIDE: &[&[u8]] =
-    &[b"\x03lan", b"\x05local", b"\x08internal", b"\x09localhost", b"\x04home\x04arpa", b"\x0blocaldomain"];
+const INSIDE: &[&[u8]] = &[
+    b"\x03lan",
+    b"\x04home",
+    b"\x04corp",
+    b"\x05local",
+    b"\x08internal",
+    b"\x08intranet",
+    b"\x09localhost",
+    b"\x0blocaldomain",
+    b"\x04home\x04arpa",
+    b"\x05fritz\x03box",
+];
 
 /// The private address that a response gives for a public name.
 #[cfg_attr(for_size, optimize(speed))]
@@ -93,7 +103,17 @@ mod tests {
         for public in ["example.com", "www.lan.example", "xlocal.com", "a.xlan"] {
             check(public, true);
         }
-        for inside in ["router", "", "a.LAN", "x.y.local", "nas.home.arpa", "lan"] {
+        for inside in [
+            "router",
+            "",
+            "a.LAN",
+            "x.y.local",
+            "fritz.box",
+            "nas.fritz.box",
+            "a.home",
+            "nas.home.arpa",
+            "lan",
+        ] {
             check(inside, false);
         }
     }

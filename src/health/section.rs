@@ -85,8 +85,8 @@ impl<'de, const ON: bool, const THRESHOLD: u32> Deserialize<'de> for DetectorSec
     }
 }
 
-/// Seconds of a hold-off: a minute at least.
-pub(crate) type HoldOff = Bounded<60, { Seconds::MAX }>;
+/// Seconds of a hold-off. Less than a minute is a minute.
+pub(crate) type HoldOff = Bounded<0, { Seconds::MAX }>;
 
 /// A number above 0, whole or with a fraction.
 #[derive(Debug, Clone, Copy, PartialEq)]

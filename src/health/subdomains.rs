@@ -63,8 +63,14 @@ impl DomainEntry for WatchedDomain {
 impl RandomSubdomains {
     /// Notes a name below a domain, both by their hashes; the estimate, from the threshold of a minute on.
     #[inline]
-    pub(crate) fn observe(&mut self, (key, name): (u64, u64), minute: u64, threshold: u64) -> Option<u64> {
-        let domain = self.0.entry(key, minute)?;
+    pub(crate) fn observe(
+        &mut self,
+        (key, name): (u64, u64),
+        is_fresh: bool,
+        minute: u64,
+        threshold: u64,
+    ) -> Option<u64> {
+        let domain = self.0.entry(key, minute, is_fresh)?;
         if !domain.bits.is_new(name) {
             return None;
         }
@@ -96,8 +102,8 @@ mod tests {
                 let mut table = RandomSubdomains::default();
                 let mut last = 0;
                 for name in 0..count {
-                    table.observe((7, hash(name + seed * 10_000)), 1, u64::MAX);
-                    let entry = table.0.entry(7, 1).unwrap();
+                    table.observe((7, hash(name + seed * 10_000)), true, 1, u64::MAX);
+                    let entry = table.0.entry(7, 1, false).unwrap();
                     last = estimate(entry.set);
                 }
                 errors += (last as f64 / count as f64 - 1.0).abs() / 20.0;
@@ -114,12 +120,13 @@ mod tests {
         for query in 0..100_000u64 {
             if query % 100 == 0 {
                 attack += 1;
-                if table.observe((victim, hash(query + 1_000_000)), 1, 200).is_some() {
+                if table.observe((victim, hash(query + 1_000_000)), true, 1, 200).is_some() {
                     break;
                 }
             } else {
                 let domain = hash(query) % 2_000;
-                let found = table.observe((hash(domain + 77), hash(hash(query) % 8 + domain * 100)), 1, 200);
+                let name = hash(hash(query) % 8 + domain * 100);
+                let found = table.observe((hash(domain + 77), name), true, 1, 200);
                 assert_eq!(found, None, "a domain with eight names");
             }
         }
@@ -130,12 +137,34 @@ mod tests {
     fn a_minute_begins_at_zero() {
         let mut table = RandomSubdomains::default();
         let found =
-            (0..400).filter(|&name| table.observe((3, hash(name)), name / 150, 200).is_some()).count();
+            (0..400).filter(|&name| table.observe((3, hash(name)), true, name / 150, 200).is_some()).count();
         assert_eq!(found, 0, "150 a minute");
-        let found: Vec<u64> = (0..400).filter_map(|name| table.observe((3, hash(name)), 9, 200)).collect();
+        let found: Vec<u64> =
+            (0..400).filter_map(|name| table.observe((3, hash(name)), true, 9, 200)).collect();
         assert!(
             found.is_sorted() && found[0] < 210 && found.last().is_some_and(|last| *last > 350),
             "{found:?}"
         );
+    }
+
+    /// Ten victims, each of which 1 query in 100 is, among domains of which each is asked for once.
+    #[test]
+    fn ten_victims_are_found_among_ever_new_domains() {
+        for seed in 0..5u64 {
+            let mut table = RandomSubdomains::default();
+            let mut attacks = [0; 10];
+            let mut found = [false; 10];
+            for query in 0..100_000u64 {
+                let (victim, name) = ((query % 100) as usize, hash(query + 1_000_000 + (seed << 32)));
+                if victim < 10 {
+                    attacks[victim] += u32::from(!found[victim]);
+                    found[victim] |=
+                        table.observe((hash(victim as u64 + (seed << 40)), name), true, 1, 200).is_some();
+                } else {
+                    assert_eq!(table.observe((hash(query + (seed << 48)), name), true, 1, 200), None);
+                }
+            }
+            assert!(attacks.iter().all(|attacks| (180..1_000).contains(attacks)), "{attacks:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::alarms::{Alarm, AlarmKind, Alarms, Finding, Subject};
 use super::bursts::Burst;
 use super::cache::AskedOthers;
 use super::devices::SeenDevices;
+use super::domain_table::FreshNames;
 use super::domains::RegisteredDomain;
 use super::new_domains::SeenDomains;
 use super::rebinding;
@@ -34,12 +35,18 @@ pub(crate) struct Health {
     tunnels: Option<Box<Tunnels>>,
     devices: Option<Box<SeenDevices>>,
     domains: Option<Box<SeenDomains>>,
+    fresh: Box<FreshNames>,
+    /// A bit for each stream that tells queries of clients: of the others the names are taken from responses.
+    tells_queries: [u32; STREAMS / 32],
     alarms: Alarms,
     hasher: SeededState,
     /// The time of the last message, and milliseconds since.
     clock: u64,
     passed_ms: u64,
 }
+
+/// Streams that are told apart.
+const STREAMS: usize = 512;
 
 /// More places than there are in the file of a table.
 const SAVED_PLACES: usize = 1 << 20;
@@ -49,6 +56,7 @@ const COST: usize = size_of::<Health>()
     + Upstreams::COST
     + Outstanding::COST
     + size_of::<AskedOthers>()
+    + size_of::<FreshNames>()
     + size_of::<RandomSubdomains>()
     + size_of::<Tunnels>()
     + SeenDevices::COST
@@ -87,6 +95,8 @@ impl Health {
             tunnels: None,
             devices: None,
             domains: None,
+            fresh: Box::default(),
+            tells_queries: [0; STREAMS / 32],
             alarms: Alarms::default(),
             hasher: seeded_state(),
             clock: 0,
@@ -124,7 +134,7 @@ impl Health {
             }
             self.observe_upstream(event, hashes, stream as u16);
         } else if hashes.is_of_client {
-            self.observe_client(event, hashes);
+            self.observe_client(event, hashes, stream);
             if event.message_type == MessageType::CLIENT_RESPONSE {
                 return self.asked.judge(event, hashes, stream);
             }
@@ -154,9 +164,11 @@ impl Health {
     }
 
     #[cfg_attr(for_size, optimize(speed))]
-    fn observe_client(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+    fn observe_client(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) {
         let section = &self.section;
+        let tells_queries = self.tells_queries.get_mut(stream / 32);
         if event.is_response() {
+            let has_told = tells_queries.is_none_or(|word| *word >> (stream % 32) & 1 == 1);
             for (burst, detector, rcode, kind) in [
                 (&mut self.nxdomain, &section.nxdomain_burst, Rcode(3), AlarmKind::NxdomainBurst),
                 (&mut self.servfail, &section.servfail_burst, Rcode(2), AlarmKind::ServfailBurst),
@@ -175,7 +187,11 @@ impl Health {
                 let found = Finding::name(AlarmKind::Rebinding, hashes.name.octets(), 1, self.clock);
                 self.alarms.raise(found.with_example(address), section.rebinding.hold_off.get());
             }
-            return;
+            if has_told {
+                return;
+            }
+        } else if let Some(word) = tells_queries {
+            *word |= 1 << (stream % 32);
         }
         if let (Some(devices), Some(client), Some(_)) =
             (&mut self.devices, event.query.address, hashes.client)
@@ -208,9 +224,11 @@ impl Health {
             finding.example = event.query.address;
             self.alarms.raise(finding, section.newly_observed.hold_off.get());
         }
+        let is_fresh = self.fresh.is_fresh(hashes.folded, self.clock / 60);
         if let Some(subdomains) = &mut self.subdomains
             && let Some(count) = subdomains.observe(
                 (key, hashes.folded),
+                is_fresh,
                 self.clock / 60,
                 section.random_subdomains.threshold.as_count(),
             )
@@ -221,6 +239,7 @@ impl Health {
         if let Some(tunnels) = &mut self.tunnels
             && let Some(bytes) = tunnels.observe(
                 (key, hashes.folded),
+                is_fresh,
                 domain.bytes_below,
                 self.clock / 60,
                 section.tunnel.threshold.as_count(),
