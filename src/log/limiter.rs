@@ -31,7 +31,7 @@ pub(super) struct LineLimiter {
 
 #[derive(Debug)]
 struct LineKind {
-    /// File and line of the program.
+    /// Module and line of the program: small builds know no files (scripts/cross).
     place: LinePlace,
     /// Tells the kinds of one place apart; 0 = the only one, or all further ones.
     words: u32,
@@ -64,7 +64,7 @@ impl LineLimiter {
         if record.module_path().is_some_and(|path| path.starts_with(UNLIMITED)) {
             return LineVerdict::Write(0);
         }
-        let place = (record.file_static().unwrap_or_default(), record.line().unwrap_or_default());
+        let place = (record.module_path_static().unwrap_or_default(), record.line().unwrap_or_default());
         let (burst, words) = match record.level() {
             Level::Debug | Level::Trace => (LOG_BURST_DEBUG, 0),
             _ if is_of_strangers(record) => (1, fingerprint(record.args())),
@@ -223,8 +223,7 @@ mod tests {
         let mut limiter = LineLimiter::new();
         let mut written = |module: &'static str| {
             let mut record = Record::builder();
-            let record =
-                record.level(Level::Warn).module_path(Some(module)).file_static(Some(module)).build();
+            let record = record.level(Level::Warn).module_path_static(Some(module)).build();
             (0..100).filter(|_| limiter.judge(&record, Instant::now()) == LineVerdict::Write(0)).count()
         };
         assert_eq!(written("dnstapd::output::stream_sink"), LOG_BURST as usize);

@@ -74,7 +74,7 @@ pub(crate) fn start(section: &Section, owner: Option<&Identity>) -> io::Result<(
         Some(settings) => LogTarget::File(Some(RotatingFile::open(settings, owner)?)),
         None => LogTarget::Stderr,
     };
-    LOGGER.lock().output.target = target;
+    LOGGER.lock().target = target;
     log::set_max_level(section.level());
     // A second start, as tests make, keeps the logger that is there.
     let _ = log::set_logger(&LOGGER);
@@ -90,7 +90,7 @@ pub(crate) fn only_warnings() {
 /// may block, and says when it fails; the log then goes on as before.
 pub(crate) fn reconfigure(section: &Section) {
     log::set_max_level(section.level());
-    let output = &mut LOGGER.lock().output;
+    let output = &mut *LOGGER.lock();
     match section.settings() {
         None => (output.target, output.to_open) = (LogTarget::Stderr, None),
         settings => {
@@ -103,7 +103,7 @@ pub(crate) fn reconfigure(section: &Section) {
 /// Writes the lines of the file, and opens it, until it is dropped.
 pub(crate) async fn run() {
     loop {
-        match poll_fn(|context| LOGGER.lock().output.poll_job(context)).await {
+        match poll_fn(|context| LOGGER.lock().poll_job(context)).await {
             LogJob::Write(mut file) => {
                 let (file, lost) = smol::unblock(move || {
                     let lost = if file.write().is_err() { file.discard_batch() } else { 0 };
@@ -111,12 +111,12 @@ pub(crate) async fn run() {
                 })
                 .await;
                 LOGGER.count_dropped(lost);
-                LOGGER.lock().output.put_back(file);
+                LOGGER.lock().put_back(file);
             }
             LogJob::Open(settings) => {
                 let path = settings.path.display().to_string();
                 match smol::unblock(move || RotatingFile::open(settings, None)).await {
-                    Ok(file) => LOGGER.lock().output.target = LogTarget::File(Some(file)),
+                    Ok(file) => LOGGER.lock().target = LogTarget::File(Some(file)),
                     Err(error) => defmt_or_log::warn!("trace.file: {}: {}", path, error.to_string()),
                 }
             }
@@ -128,17 +128,17 @@ pub(crate) async fn run() {
 /// lines are written directly, unless the file is still away.
 pub(crate) async fn finish() {
     let begun = Instant::now();
-    while begun.elapsed() < LAST_LINES && !LOGGER.lock().output.is_drained() {
+    while begun.elapsed() < LAST_LINES && !LOGGER.lock().is_drained() {
         Timer::after(Duration::from_millis(10)).await;
     }
-    LOGGER.lock().output.is_queued = false;
+    LOGGER.lock().is_queued = false;
 }
 
 /// Says what was held back; to be called every second.
 pub(crate) fn tick(now: Instant) {
-    let LogState { limiter, output } = &mut *LOGGER.lock();
+    let output = &mut *LOGGER.lock();
     let mut lost = 0;
-    limiter.tick(now, |level, example, number| {
+    limiter().tick(now, |level, example, number| {
         let text = line(level, &format_args!("{example}"), number);
         lost += u32::from(output.put(&text).is_err());
     });
@@ -151,28 +151,28 @@ pub(crate) fn dropped() -> u64 {
 }
 
 static LOGGER: Logger = Logger {
-    state: Mutex::new(LogState {
-        limiter: LineLimiter::new(),
-        output: LogOutput {
-            target: LogTarget::Stderr,
-            is_queued: false,
-            queue: Vec::new(),
-            to_open: None,
-            task: None,
-        },
+    output: Mutex::new(LogOutput {
+        target: LogTarget::Stderr,
+        is_queued: false,
+        queue: Vec::new(),
+        to_open: None,
+        task: None,
     }),
     dropped: AtomicU32::new(0),
 };
 
 /// The one logger.
 struct Logger {
-    state: Mutex<LogState>,
+    output: Mutex<LogOutput>,
     dropped: AtomicU32,
 }
 
-struct LogState {
-    limiter: LineLimiter,
-    output: LogOutput,
+/// Alone, for it is all zeros at first and so takes no room in the program's file.
+static LIMITER: Mutex<LineLimiter> = Mutex::new(LineLimiter::new());
+
+/// The kinds of lines. Taken after the logger's own lock.
+fn limiter() -> MutexGuard<'static, LineLimiter> {
+    LIMITER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where lines go.
@@ -203,8 +203,8 @@ enum LogJob {
 }
 
 impl Logger {
-    fn lock(&self) -> MutexGuard<'_, LogState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LogOutput> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count_dropped(&self, lines: u32) {
@@ -221,8 +221,8 @@ impl log::Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let LogState { limiter, output } = &mut *self.lock();
-        let LineVerdict::Write(held_back) = limiter.judge(record, Instant::now()) else { return };
+        let mut output = self.lock();
+        let LineVerdict::Write(held_back) = limiter().judge(record, Instant::now()) else { return };
         if output.put(&line(record.level(), record.args(), held_back)).is_err() {
             self.count_dropped(1);
         }
