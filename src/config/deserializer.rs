@@ -82,10 +82,40 @@ impl<'de> Deserializer<'de> for TomlDeserializer<'de> {
         visitor.visit_some(self) // TOML has no null
     }
 
+    /// A table, and nothing else: serde would take the values of a section as a list, too, and make as much code of that again.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        match self.0 {
+            DeValue::Table(table) => visitor.visit_map(Keys { rest: table.iter(), value: None }),
+            other => Err(no_table(other, &visitor)),
+        }
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
+}
+
+/// The error of another value where a table should be.
+fn no_table(given: &DeValue<'_>, expected: &dyn de::Expected) -> DecodeError {
+    let given = match given {
+        DeValue::String(text) => Unexpected::Str(text),
+        DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(integer) => Unexpected::Signed(integer),
+            Err(_) => Unexpected::Other("an integer of more than 63 bits"),
+        },
+        DeValue::Float(_) => Unexpected::Other("a number with a fraction"),
+        DeValue::Boolean(boolean) => Unexpected::Bool(*boolean),
+        DeValue::Datetime(_) => Unexpected::Other("a date or time"),
+        DeValue::Array(_) => Unexpected::Seq,
+        DeValue::Table(_) => Unexpected::Map,
+    };
+    de::Error::invalid_type(given, expected)
 }
 
 /// The error of a kind of value that no setting is written in.

@@ -19,7 +19,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import harness
-from harness import TOP, Daemon, Sender, dns, field, free_port, message, natively, temporary_folder
+from harness import TOP, Daemon, Sender, dns, field, free_port, has, message, natively, needs, temporary_folder
 
 CONFIGS = os.path.join(TOP, "configs")
 
@@ -101,8 +101,8 @@ def test_every_operation_answers_as_described():
 
 
 def test_every_parameter_does_what_is_described():
-    with Daemon(extra=f'[statistics]\ntrack = ["hit/query"]\n[geoip]\nenable = true\n'
-                      f'city-database = "{TOP}/tests/data/places.mmdb"\n') as daemon:
+    places = f'[geoip]\nenable = true\ncity-database = "{TOP}/tests/data/places.mmdb"\n' if has("geoip") else ""
+    with Daemon(extra=f'[statistics]\ntrack = ["hit/query"]\n{places}') as daemon:
         Sender(daemon.tcp).send(*[message(identity=b"lb1")] * 3, message(identity=b"lb2"))
         daemon.settle()
         # The examples work.
@@ -196,6 +196,7 @@ def families(text):
 
 
 @natively("qemu-user has no ring of packets for the sniffer")
+@needs("geoip")
 def test_metrics_txt_is_what_the_daemon_says():
     sniffer = os.geteuid() == 0
     rights, harness.UNPRIVILEGED = harness.UNPRIVILEGED, {}  # the sniffer needs them all

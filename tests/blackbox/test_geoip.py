@@ -6,7 +6,10 @@ import random
 import signal
 
 import mmdb
-from harness import DATA, Daemon, Sender, message, natively, run_binary, temporary_folder
+import pytest
+from harness import DATA, Daemon, Sender, has, message, natively, run_binary, temporary_folder
+
+pytestmark = pytest.mark.skipif(not has("geoip"), reason="built without geoip")
 
 PLACES = os.path.join(DATA, "places.mmdb")
 

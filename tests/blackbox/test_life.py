@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import harness
-from harness import Daemon, Sender, message, run_binary
+from harness import Daemon, Sender, message, needs, run_binary
 
 
 def reload(daemon, text, said):
@@ -172,6 +172,7 @@ def test_check_against_what_is_in_force():
         assert code == 3 and "cannot read it" in out, out
 
 
+@needs("geoip")
 def test_check_names_all_that_a_start_would_refuse():
     config = """[process]
 pid-file = "/absent/pid"

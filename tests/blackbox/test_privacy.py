@@ -169,6 +169,7 @@ def test_names_are_judged_as_they_were_sent():
             assert "secret" not in everything_shown(daemon)
 
 
+@needs("geoip")
 def test_places_are_those_of_the_address_as_it_was_sent():
     places = os.path.join(DATA, "places.mmdb")
     with Daemon(f"[geoip]\nenable = true\ncity-database = '{places}'\n"
