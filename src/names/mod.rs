@@ -16,66 +16,23 @@
 //!
 //! Nothing is ever asked of the network.
 
+mod device;
 pub(crate) mod files;
 mod saved;
+mod section;
 pub(crate) mod sources;
 
 use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv6Addr};
 
-use std::collections::BTreeMap;
-
 use crate::limits;
-use crate::section::section;
-use crate::values::{FilePath, KeyError, Text};
 use files::{Fact, Mac, NameSource};
 
-section! {
-    /// Section `names`.
-    pub struct Section {
-        /// Whether devices get names.
-        enable: bool = BUILT,
-        /// Leases, hosts and ethers files, and folders of such; missing ones say nothing.
-        files: Vec<FilePath> = FILES.map(FilePath::new).to_vec(),
-        /// Whether the kernel is asked which addresses belong together.
-        neighbours: bool = true,
-        /// Whether records have a field `device`.
-        records: bool = false,
-        /// Names by address or MAC.
-        r#static: BTreeMap<String, Text> = BTreeMap::new(),
-    }
-}
+pub(crate) use device::Device;
+pub use section::Section;
 
 /// Whether this build has it: devices are part of the history.
 pub(crate) const BUILT: bool = cfg!(feature = "history");
-
-/// Where OpenWrt and Debian have what their DHCP servers know.
-const FILES: [&str; 5] =
-    ["/tmp/dhcp.leases", "/tmp/hosts", "/var/lib/misc/dnsmasq.leases", "/etc/hosts", "/etc/ethers"];
-
-impl Section {
-    /// The rules between the keys.
-    ///
-    /// # Errors
-    ///
-    /// A static name for something that is neither an address nor a MAC.
-    pub(crate) fn check(&self) -> Result<(), KeyError> {
-        let is_known = |key: &&String| key.parse::<IpAddr>().is_ok() || files::parse_mac(key).is_some();
-        match self.r#static.keys().find(|key| !is_known(key)) {
-            Some(key) => {
-                Err(KeyError::new("static", format!("{key:?} is not a device; allowed: an address or a MAC")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Section {
-    /// Whether the kernel's neighbours, and frames, say which addresses are one device's.
-    pub(crate) fn uses_neighbours(&self) -> bool {
-        self.enable && self.neighbours
-    }
-}
 
 /// The devices.
 #[derive(Debug)]
@@ -92,26 +49,6 @@ pub(crate) struct Devices {
     /// Frames from which something may still be learned, until the next look at the sources.
     frames_left: u32,
     hasher: foldhash::quality::RandomState,
-}
-
-/// A device.
-#[derive(Clone, Debug)]
-pub(crate) struct Device {
-    is_used: bool,
-    /// Whether it is saved as it is.
-    is_saved: bool,
-    source: Option<NameSource>,
-    name: heapless::String<NAME_BYTES, u8>,
-    mac: Option<Mac>,
-    /// Seconds since 1970.
-    first_seen: u32,
-    last_seen: u32,
-    queries: u32,
-    blocked: u32,
-    /// Number of its latest new address, plus 1.
-    first_address: u32,
-    /// Numbers that whoever asks for devices by another measure adds up: by that, and by how much it may be off.
-    sums: [u32; 2],
 }
 
 /// An address of a device.
@@ -132,8 +69,6 @@ struct Address {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DeviceId(u32);
 
-/// Bytes of a name: a label of the DNS is no longer.
-pub(crate) const NAME_BYTES: usize = 63;
 /// Addresses of a device that are told.
 pub(crate) const ADDRESSES_TOLD: usize = 16;
 /// Addresses for each device.
@@ -553,79 +488,6 @@ impl Devices {
         self.used += 1;
         *self.device_mut(id)? = Device { is_used: true, ..Device::FREE };
         Some(id)
-    }
-}
-
-impl Device {
-    const FREE: Device = Device {
-        is_used: false,
-        is_saved: false,
-        source: None,
-        name: heapless::String::new(),
-        mac: None,
-        first_seen: 0,
-        last_seen: 0,
-        queries: 0,
-        blocked: 0,
-        first_address: 0,
-        sums: [0; 2],
-    };
-
-    fn set_name(&mut self, name: &str, source: NameSource) {
-        if self.source == Some(source) && self.name == name {
-            return;
-        }
-        (self.source, self.is_saved) = (Some(source), false);
-        self.name.clear();
-        for letter in name.chars() {
-            if self.name.push(letter).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Takes over what was counted for a device that turned out to be this one, and its name if that weighs more.
-    fn take_over(&mut self, other: &Device) {
-        self.queries = self.queries.saturating_add(other.queries);
-        self.blocked = self.blocked.saturating_add(other.blocked);
-        self.last_seen = self.last_seen.max(other.last_seen);
-        self.first_seen = match (self.first_seen, other.first_seen) {
-            (0, seen) | (seen, 0) => seen,
-            (one, two) => one.min(two),
-        };
-        if self.source < other.source {
-            (self.source, self.name) = (other.source, other.name.clone());
-        }
-    }
-
-    /// The name.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.source.map(|_| self.name.as_str())
-    }
-
-    /// The MAC.
-    pub(crate) fn mac(&self) -> Option<Mac> {
-        self.mac
-    }
-
-    /// When it first asked, and when last, in seconds since 1970.
-    pub(crate) fn seen(&self) -> (u32, u32) {
-        (self.first_seen, self.last_seen)
-    }
-
-    /// The numbers that were added up.
-    pub(crate) fn sums(&self) -> [u32; 2] {
-        self.sums
-    }
-
-    /// Queries.
-    pub(crate) fn queries(&self) -> u32 {
-        self.queries
-    }
-
-    /// Responses that were blocked.
-    pub(crate) fn blocked(&self) -> u32 {
-        self.blocked
     }
 }
 
