@@ -2,10 +2,10 @@
 
 use core::fmt::{self, Write};
 
-use super::Record;
-use super::encoding::{Encoding, Layout, USUAL_FIELDS};
+use super::encoding::{Encoding, Layout, USUAL_FIELDS, USUAL_TEXT_FIELDS};
 use super::fields::{Field, RecordSource};
 use super::value::{TAIL_BYTES, ValueStyle};
+use super::{Record, json, text};
 use crate::decimal::Ascii;
 use crate::values::Format;
 
@@ -37,14 +37,18 @@ fn encode_once(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record)
 }
 
 fn fields_of(format: Format, fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
-    let (style, [begin, between]) = match format {
+    let (style, [mut before, between]) = match format {
         Format::Text => (ValueStyle::Text, ["", " "]),
         Format::Csv => (ValueStyle::Csv, ["", ","]),
         Format::Yaml => (ValueStyle::Json, ["---\n", "\n"]),
         _ => return object_of(fields, source, out),
     };
-    let mut before = begin;
-    for field in fields {
+    let mut rest = fields;
+    if let (Format::Text, Some(after)) = (format, behind_usual(fields, &USUAL_TEXT_FIELDS, source)) {
+        text::encode(source.event, out)?;
+        (rest, before) = (after, between);
+    }
+    for field in rest {
         out.write_str(core::mem::replace(&mut before, between))?;
         if style == ValueStyle::Json {
             out.write_str(field.as_str())?;
@@ -55,10 +59,24 @@ fn fields_of(format: Format, fields: &[Field], source: &RecordSource<'_>, out: &
     Ok(())
 }
 
+/// The fields behind the usual ones, if these are all there in their order: they are quicker written as a whole.
+#[inline]
+fn behind_usual<'f>(fields: &'f [Field], usual: &[Field], source: &RecordSource<'_>) -> Option<&'f [Field]> {
+    let places = if source.event.location.is_some() { 0 } else { 2 };
+    fields.strip_prefix(usual.get(..usual.len() - places)?)
+}
+
 /// The fields as an object of JSON.
 fn object_of(fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     let start = out.used;
-    for field in fields {
+    let mut rest = fields;
+    if let Some(after) = behind_usual(fields, &USUAL_FIELDS, source) {
+        json::encode(source.event, json::Style::Json, out)?;
+        // Its end comes later.
+        out.used -= 1;
+        rest = after;
+    }
+    for field in rest {
         out.write_str(field.json_key())?;
         field.value(source).write(ValueStyle::Json, out)?;
     }
@@ -145,6 +163,32 @@ mod tests {
             check(Format::Json, &USUAL_FIELDS);
             check(Format::Yaml, &USUAL_FIELDS);
             check(Format::Csv, &USUAL_FIELDS);
+        }
+    }
+
+    /// Before the usual fields and behind them are others.
+    #[test]
+    fn usual_fields_with_others_are_what_they_are_alone() {
+        let text = "timestamp identity message rcode query-ip query-port family protocol length qname rrtype latency";
+        let json: Vec<_> = USUAL_FIELDS.iter().map(|field| field.as_str()).collect();
+        for place in [None, Some(Location { country: "X", city: "" })] {
+            for (format, usual, [between, end]) in [
+                (Format::Text, text, [" ", ""]),
+                (Format::Json, &json[..json.len() - 2].join(" "), [",", "}"]),
+            ] {
+                for usual in [usual.to_owned(), format!("{usual} country city")] {
+                    let dnstap = message(PAYLOAD);
+                    let of = |fields: &str| record(&of_fields(format, fields), &dnstap, place.clone());
+                    let alone = |text: &str| text[end.len()..text.len() - end.len()].to_owned();
+                    let (one, many) = (of("answers edns"), of(&format!("version {usual}")));
+                    let (_, many) =
+                        alone(&many).split_once(between).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+                    assert_eq!(
+                        alone(&of(&format!("{usual} answers edns"))),
+                        [many, alone(&one)].join(between)
+                    );
+                }
+            }
         }
     }
 

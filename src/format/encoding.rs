@@ -232,3 +232,22 @@ pub(crate) const USUAL_FIELDS: [Field; 19] = [
     Field::Country,
     Field::City,
 ];
+
+/// The fields of text, likewise.
+#[cfg(feature = "records")]
+pub(crate) const USUAL_TEXT_FIELDS: [Field; 14] = [
+    Field::Timestamp,
+    Field::Identity,
+    Field::Message,
+    Field::Rcode,
+    Field::QueryIp,
+    Field::QueryPort,
+    Field::Family,
+    Field::Protocol,
+    Field::Length,
+    Field::Qname,
+    Field::Rrtype,
+    Field::Latency,
+    Field::Country,
+    Field::City,
+];

@@ -11,6 +11,8 @@ use core::fmt::{self, Display, Write};
 use core::net::IpAddr;
 
 use super::Record;
+#[cfg(feature = "records")]
+use super::value::ValueStyle;
 use crate::decimal::{Ascii, write_address, write_decimal};
 use crate::message::event::{Endpoint, Event};
 use crate::time::write_short_seconds;
@@ -55,7 +57,10 @@ fn members<const JSON: bool>(event: &Event<'_>, out: &mut Record) -> fmt::Result
         false => to.append_escaped_with(|room| write_label_text(identity, room)),
     })?;
     out.quoted(key!("qname"), question, |question, to| {
+        #[cfg(feature = "records")]
+        return to.append_name(&question.name, ValueStyle::Json);
         // Plain text has nothing that JSON wants escaped.
+        #[cfg(not(feature = "records"))]
         match to.append_with(|room| question.name.write_plain_text(room)) {
             Err(fmt::Error) => to.append_escaped_with(|room| question.name.write_text(room)),
             written => written,

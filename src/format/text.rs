@@ -7,6 +7,8 @@
 
 use core::fmt::{self, Display, Write};
 
+#[cfg(feature = "records")]
+use super::value::ValueStyle;
 use super::{MISSING, Record};
 use crate::decimal::{Ascii, write_address, write_decimal};
 use crate::message::event::Event;
@@ -43,6 +45,9 @@ pub(crate) fn encode(event: &Event<'_>, out: &mut Record) -> fmt::Result {
     write_decimal(out, u64::from(event.length))?;
     out.write_str("b ")?;
     match &event.dns.question {
+        #[cfg(feature = "records")]
+        Some(question) => out.append_name(&question.name, ValueStyle::Text)?,
+        #[cfg(not(feature = "records"))]
         Some(question) => out.append_with(|room| question.name.write_text(room))?,
         None => out.write_str(MISSING)?,
     }

@@ -152,7 +152,7 @@ impl<'e> FieldValue<'e> {
                 let start = out.used;
                 for record in sections.answers() {
                     let between = if out.used == start { "" } else { "," };
-                    if !whole(out, |out| out.write_str(between).and_then(|()| answer_text(record, out))) {
+                    if !whole(out, |out| out.write_str(between).and_then(|()| answer_text(&record, out))) {
                         break;
                     }
                 }
@@ -197,7 +197,7 @@ impl<'e> FieldValue<'e> {
                 out.write_ascii(b"[")?;
                 for record in sections.answers() {
                     let between = if out.used == start + 1 { "" } else { "," };
-                    if !whole(out, |out| out.write_str(between).and_then(|()| answer_json(record, out))) {
+                    if !whole(out, |out| out.write_str(between).and_then(|()| answer_json(&record, out))) {
                         break;
                     }
                 }
@@ -247,6 +247,7 @@ pub(super) fn whole(out: &mut Record, write: impl FnOnce(&mut Record) -> fmt::Re
 }
 
 /// Writes the data of a record, in the form of its type or else of an unknown one; `out` gets it piece by piece.
+#[inline]
 pub(super) fn write_data(
     record: &AnswerRecord<'_>,
     names: NameForm,
@@ -259,6 +260,16 @@ pub(super) fn write_data(
     {
         return write_address(out, address);
     }
+    write_other_data(record, names, escape, out)
+}
+
+#[inline(never)]
+fn write_other_data(
+    record: &AnswerRecord<'_>,
+    names: NameForm,
+    escape: Escape,
+    out: &mut Record,
+) -> fmt::Result {
     let start = out.used;
     if rdata::write_known(record, names, &mut Escaped { record: out, escape }).is_err() {
         out.used = start;
@@ -297,19 +308,19 @@ fn write_whole_owner(record: &AnswerRecord<'_>, style: ValueStyle, out: &mut Rec
     written
 }
 
-fn answer_text(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
-    write_owner(&record, ValueStyle::Text, out)?;
+fn answer_text(record: &AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
+    write_owner(record, ValueStyle::Text, out)?;
     out.write_ascii(b"/")?;
     write_type(record.rr_type, out)?;
     out.write_ascii(b"/")?;
     write_decimal(out, u64::from(record.ttl))?;
     out.write_ascii(b"/")?;
-    write_data(&record, NameForm::FinalDot, Escape::Text, out)
+    write_data(record, NameForm::FinalDot, Escape::Text, out)
 }
 
-fn answer_json(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
+fn answer_json(record: &AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
     out.write_ascii(b"{\"name\":\"")?;
-    write_owner(&record, ValueStyle::Json, out)?;
+    write_owner(record, ValueStyle::Json, out)?;
     match record.rr_type {
         RrType::A => out.write_ascii(b"\",\"type\":\"A\",\"ttl\":")?,
         RrType::AAAA => out.write_ascii(b"\",\"type\":\"AAAA\",\"ttl\":")?,
@@ -321,7 +332,7 @@ fn answer_json(record: AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
     }
     write_decimal(out, u64::from(record.ttl))?;
     out.write_ascii(b",\"data\":\"")?;
-    write_data(&record, NameForm::FinalDot, Escape::Json, out)?;
+    write_data(record, NameForm::FinalDot, Escape::Json, out)?;
     out.write_ascii(b"\"}")
 }
 

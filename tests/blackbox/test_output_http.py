@@ -1,12 +1,15 @@
 """Output http against a real HTTP server: each format, and what a server may do to a client."""
 import base64
+import contextlib
 import gzip
 import json
 import os
 import re
 import socketserver
+import subprocess
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -133,6 +136,79 @@ def test_clickhouse_rows():
                     value = None
                 assert row[key.replace("-", "_")] == value, key
         assert [row["latency"] for row in rows] == [None, 0.001, None] and rows[2]["query_port"] is None
+
+
+CLICKHOUSE = "/usr/sbin/clickhouse-server"
+
+
+class ClickHouse:
+    """Debian's server, with nothing on but HTTP; it can be stopped and started again."""
+
+    def __init__(self, folder):
+        self.folder, self.port, self.process = folder, free_port(), None
+        with open(f"{folder}/config.xml", "w") as file:
+            file.write(f"""<yandex><logger><level>error</level><console>1</console></logger><http_port>{self.port}</http_port>
+                <listen_host>127.0.0.1</listen_host><path>{folder}/data/</path><tmp_path>{folder}/tmp/</tmp_path>
+                <users_config>{folder}/users.xml</users_config><default_profile>default</default_profile>
+                <default_database>default</default_database><mark_cache_size>1000000</mark_cache_size></yandex>""")
+        with open(f"{folder}/users.xml", "w") as file:
+            file.write("""<yandex><profiles><default/></profiles><quotas><default/></quotas><users>
+                <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
+                <writer><password>topsecret</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></writer>
+                </users></yandex>""")
+
+    def start(self):
+        self.process = subprocess.Popen([CLICKHOUSE, f"--config-file={self.folder}/config.xml"], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, cwd=self.folder)
+        end = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError):
+                return self.ask("SELECT 1")
+            assert self.process.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+
+    def ask(self, sql):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", sql.encode(), timeout=10) as found:
+            return [line.split("\t") for line in found.read().decode().splitlines()]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.mark.skipif(not os.path.exists(CLICKHOUSE), reason="no ClickHouse here")
+def test_rows_in_a_real_clickhouse():
+    """Of 2018: a DateTime has no fractions yet, so microseconds are a column of their own. It goes and comes back."""
+    with temporary_folder() as folder:
+        database = ClickHouse(folder)
+        database.start()
+        try:
+            database.ask("""CREATE TABLE rows (timestamp String, identity String, message String, qname String, query_ip String,
+                query_port Nullable(UInt16), latency Nullable(Float64), id UInt16, length UInt32, flags String,
+                time DateTime MATERIALIZED toDateTime(substring(timestamp, 1, 19), 'UTC'),
+                micros UInt32 MATERIALIZED toUInt32(substring(timestamp, 21, 6))) ENGINE = Log""")
+            with open(f"{folder}/password", "w") as file:
+                file.write("topsecret\n")
+            os.chmod(f"{folder}/password", 0o644)
+            target = "/?query=INSERT INTO rows FORMAT JSONEachRow&input_format_skip_unknown_fields=1"
+            more = f"format = 'clickhouse'\nretry = 1\nuser = 'writer'\npassword-file = '{folder}/password'"
+            with Daemon(fmt=None, extra=http_output(database.port, more, target)) as daemon:
+                sender = Sender(daemon.unix)
+                sender.send(*(message(6, dns(f"n{number}.test", flags=0x8180), asked=(1600282313, 590736000)) for number in range(200)))
+                sender.send(message(port=None))
+                wait_delivered(daemon, "http", 201, 30)
+                database.stop()
+                sender.send(*(message(5, dns(f"n{number}.test")) for number in range(200, 500)))
+                sender.stop()
+                daemon.wait(lambda: daemon.metrics()['dnstapd_output_connected{output="http"}'] == 0, 20)
+                database.start()
+                wait_delivered(daemon, "http", 501, 40)
+                daemon.check_accounts()
+            counted = database.ask("SELECT count(), uniq(qname), min(time), sum(micros), countIf(query_port IS NULL) FROM rows")
+            assert counted == [["501", "501", "2020-09-16 18:51:53", str(501 * 591736), "1"]]
+            assert database.ask("SELECT count(), min(latency), max(latency) FROM rows WHERE latency IS NOT NULL") == [["200", "0.001", "0.001"]]
+        finally:
+            database.stop()
 
 
 def test_loki_push():
