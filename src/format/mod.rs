@@ -91,14 +91,21 @@ impl Record {
         let start = self.used;
         // Plain text has nothing that JSON wants escaped.
         if self.append_with(|room| name.write_plain_text(room)).is_err() {
-            match style {
-                ValueStyle::Json => self.append_escaped_with(|room| name.write_text(room)),
-                _ => self.append_with(|room| name.write_text(room)),
-            }?;
+            self.append_escaped_name(name, style)?;
         }
         let address = name.octets().as_ptr().addr();
         self.name = Some(WrittenName { address, start, length: self.used - start });
         Ok(())
+    }
+
+    /// The same of a name that is not plain.
+    #[cfg(feature = "records")]
+    #[inline(never)]
+    fn append_escaped_name(&mut self, name: &Name<'_>, style: ValueStyle) -> fmt::Result {
+        match style {
+            ValueStyle::Json => self.append_escaped_with(|room| name.write_escaped_text(room)),
+            _ => self.append_with(|room| name.write_escaped_text(room)),
+        }
     }
 
     /// Writes the last name once more, if it is the one that begins there in the message; whether it is.

@@ -278,6 +278,7 @@ fn is_name(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn set(text: &str) -> NameSet {
         let hasher = seeded_state();
@@ -336,6 +337,21 @@ mod tests {
             ["# ads.example", "! ads.example", "", "ads.example A 192.0.2.1", "192.0.2.1", "[Adblock Plus]"]
         {
             check(line, false, false);
+        }
+    }
+
+    proptest! {
+        /// Whatever a file has in it, names are taken that are names, and nothing else is.
+        #[test]
+        fn any_line_is_read(
+            lines in proptest::collection::vec("[-a-zA-Z0-9.*|^$#;=/@ \\t\\\\\u{e9}]{0,60}|\\PC{0,30}", 0..8),
+            zone in "[a-z.]{0,8}",
+        ) {
+            let mut zone = zone;
+            for line in &lines {
+                read_entry(line, &mut zone, |name, _| assert!(is_name(name) && line.contains(name), "{line}: {name}"));
+            }
+            let _ = set(&lines.join("\n"));
         }
     }
 

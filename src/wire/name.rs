@@ -141,8 +141,8 @@ impl<'a> Name<'a> {
         plain.then_some(text.len())
     }
 
-    /// Writes the text of any name.
-    fn write_escaped_text(&self, out: &mut [u8]) -> Option<usize> {
+    /// Writes the text of any name, also of one that needs escapes.
+    pub(crate) fn write_escaped_text(&self, out: &mut [u8]) -> Option<usize> {
         let mut composer = Composer::new(out);
         for label in self.labels() {
             label.iter().try_for_each(|byte| put_byte(&mut composer, *byte))?;
