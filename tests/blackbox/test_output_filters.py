@@ -3,7 +3,7 @@ import os
 import re
 import signal
 
-from harness import Daemon, Sender, dns, message, needs, run_binary, temporary_folder
+from harness import EMULATOR, Daemon, Sender, dns, message, needs, run_binary, temporary_folder
 
 EXTRA = """
 [[output.file]]
@@ -145,11 +145,12 @@ def test_a_million_names_take_four_mebibytes_and_are_read_beside_the_traffic():
             send("a7.example.net.", "x.a999998.example.net.", "b7.example.net.")
             daemon.wait(lambda: len(names(kept)) == pairs + 1, 30)
             assert names(kept) == ["free.test."] * pairs + ["b7.example.net."]
-            # Read once more, the one in force stays until then: 4 MiB and 8.
-            os.replace(million + ".again", listing)
-            daemon.process.send_signal(signal.SIGHUP)
-            daemon.wait(lambda: daemon.log().count("Reloaded") == 2, 60)
-            assert peak(daemon) - before < 15 << 10, (before, peak(daemon))
+            if not EMULATOR:
+                # Read once more, the one in force stays until then: 4 MiB and 8.
+                os.replace(million + ".again", listing)
+                daemon.process.send_signal(signal.SIGHUP)
+                daemon.wait(lambda: daemon.log().count("Reloaded") == 2, 60)
+                assert peak(daemon) - before < 15 << 10, (before, peak(daemon))
             daemon.check_accounts()
             sender.stop()
         status, said, _ = run_binary("--check", config=extra, seconds=60)
