@@ -178,7 +178,7 @@ mod tests {
             ] {
                 for usual in [usual.to_owned(), format!("{usual} country city")] {
                     let dnstap = message(PAYLOAD);
-                    let of = |fields: &str| record(&of_fields(format, fields), &dnstap, place.clone());
+                    let of = |fields: &str| record(&of_fields(format, fields), &dnstap, place);
                     let alone = |text: &str| text[end.len()..text.len() - end.len()].to_owned();
                     let (one, many) = (of("answers edns"), of(&format!("version {usual}")));
                     let (_, many) =
