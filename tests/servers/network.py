@@ -17,7 +17,7 @@ CLIENTS6 = ["2001:db8::10", "2001:db8:0:7::23", "2001:db8:beef::1"]
 # SERVFAIL at once.
 NOBODY = "192.0.2.254"
 SERVERS = {"origin": 53, "bind": 61, "unbound": 62, "dnsdist": 63, "recursor": 64, "nsd": 65, "knot": 66,
-           "coredns": 67}
+           "coredns": 67, "watched": 68}
 
 
 def address4(server):

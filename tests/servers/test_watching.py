@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import re
-import shutil
 import socket
 import struct
 import subprocess
@@ -84,8 +83,13 @@ def wait(condition, seconds, why):
     return found
 
 
+class Watched(servers.Unbound):
+    """An Unbound of its own, so that these tests wait for no others."""
+    name = "watched"
+
+
 @contextlib.contextmanager
-def resolver(folder, kind=servers.Unbound, extra="", **settings):
+def resolver(folder, kind=Watched, extra="", **settings):
     """A server whose dnstap goes to a collector of its own; both."""
     path = os.path.join(folder, "dnstap.sock")
     with harness.Daemon(extra=f'[input.unix-socket]\nenable = true\npath = "{path}"\nmode = "0666"\n{extra}',
@@ -109,18 +113,19 @@ def tunnels(daemon):
     return [alarm["subject"] for alarm in daemon.json("/alarms")["alarms"] if alarm["kind"] == "tunnel"]
 
 
-def leave(send, daemon, subject):
-    """Sends a little now and then, until the tunnel is named; the bytes that had left by then."""
+def leave(send, daemon, subject, arrived=None):
+    """Sends a little now and then, until the tunnel is named; the bytes that had left by then, or had arrived."""
     sent, end = 0, time.monotonic() + 60
+    left = lambda: sent if arrived is None else len(arrived)
     while subject not in tunnels(daemon):
-        assert time.monotonic() < end, f"{sent} bytes left, alarms: {daemon.json('/alarms')}"
-        assert sent < PAYLOAD, f"{sent} bytes left unseen: {daemon.json('/alarms')}"
+        assert time.monotonic() < end, f"{left()} bytes left, alarms: {daemon.json('/alarms')}"
+        assert left() < PAYLOAD, f"{left()} bytes left unseen: {daemon.json('/alarms')}"
         sent += send(os.urandom(64))
         time.sleep(0.2)
-    return sent
+    return left()
 
 
-@pytest.mark.xdist_group("unbound")
+@pytest.mark.xdist_group("watched")
 def test_iodine_is_named_before_it_took_4_kib(folder):
     """iodine through Unbound, from a network of its own; what leaves is counted at its own interface."""
     with addresses(IODINED), client_network() as inside, \
@@ -144,7 +149,7 @@ def test_iodine_is_named_before_it_took_4_kib(folder):
     return f"after {sent} bytes of payload"
 
 
-@pytest.mark.xdist_group("unbound")
+@pytest.mark.xdist_group("watched")
 def test_dns2tcp_is_named_before_it_took_4_kib(folder):
     with addresses(DNS2TCPD), client_network() as inside, socket.create_server(("127.0.0.1", 0)) as sink, \
             resolver(folder, more=forward("d.leak.com.", DNS2TCPD)) as (daemon, server):
@@ -155,28 +160,38 @@ def test_dns2tcp_is_named_before_it_took_4_kib(folder):
         sink.settimeout(30)
         with running("dns2tcpd", "-F", "-f", conf) as far:
             wait(lambda: servers_listen(DNS2TCPD), 20, lambda: far.stdout.read1())
-            # Its standard input and output are the connection.
-            near = subprocess.Popen([*inside, "dns2tcpc", "-z", "d.leak.com", "-r", "sink", "-l", "-",
-                                     server.address4], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                    stderr=subprocess.PIPE)
+            # Its standard input and output are the connection. It ends now and then, and is begun anew.
+            begin = lambda: subprocess.Popen([*inside, "dns2tcpc", "-z", "d.leak.com", "-r", "sink", "-l", "-",
+                                              server.address4], stdin=subprocess.PIPE,
+                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            arrived, clients = bytearray(), [begin()]
+
+            def read():
+                while True:
+                    with contextlib.suppress(OSError):
+                        connection, _ = sink.accept()
+                        threading.Thread(target=lambda: [arrived.extend(got) for got in
+                                                         iter(lambda: connection.recv(4096), b"")],
+                                         daemon=True).start()
+                        continue
+                    return
+
+            def send(payload):
+                if clients[-1].poll() is not None:
+                    clients.append(begin())
+                    assert len(clients) < 20, "it ends again and again"
+                with contextlib.suppress(BrokenPipeError):
+                    clients[-1].stdin.write(payload)
+                    clients[-1].stdin.flush()
+                return len(payload)
+            threading.Thread(target=read, daemon=True).start()
             try:
-                arrived = bytearray()
-
-                def read():
-                    connection, _ = sink.accept()
-                    while got := connection.recv(4096):
-                        arrived.extend(got)
-                threading.Thread(target=read, daemon=True).start()
-
-                def send(payload):
-                    near.stdin.write(payload)
-                    near.stdin.flush()
-                    return len(payload)
-                sent = leave(send, daemon, "leak.com.")
+                sent = leave(send, daemon, "leak.com.", arrived)
                 wait(lambda: arrived, 20, "nothing arrived")
             finally:
-                near.kill()
-                near.wait()
+                for near in clients:
+                    near.kill()
+                    near.wait()
     return f"after {sent} bytes of payload"
 
 
@@ -228,7 +243,7 @@ def ask(server, names, between=0.01):
         time.sleep(1)
 
 
-@pytest.mark.xdist_group("unbound")
+@pytest.mark.xdist_group("watched")
 def test_a_slow_and_a_dying_forwarder(folder):
     """Timeouts are those that the dead one left unanswered, percentiles those of the latencies in the records."""
     chance = random.Random(7)
@@ -300,7 +315,7 @@ def compare_cache(daemon, server, hits):
     return f"{ours:.4f}, by itself {theirs:.4f}"
 
 
-@pytest.mark.xdist_group("unbound")
+@pytest.mark.xdist_group("watched")
 def test_the_hit_ratio_is_that_of_unbound(folder):
     with resolver(folder) as (daemon, server):
         def hits():
