@@ -8,7 +8,7 @@
 set -eu
 cd "$(dirname "$0")"
 ../debian chromium fonts-dejavu-core libnss3-tools openssl
-axe=axe-playwright-python==0.1.8
+axe="axe-playwright-python==0.1.8"
 target=../../target/axe
 [ "$(cat $target/version 2>/dev/null)" != $axe ] || exit 0
 rm -rf $target
