@@ -9,7 +9,7 @@
 //! written on the blocking pool, with the file inside, as [`crate::output::file`] does it. Before that task runs and after
 //! it ended, at the start and at the very end, lines are written directly.
 //!
-//! A line that finds no room is dropped and counted. Lines of one kind are limited ([`limiter`]). Only this program's own
+//! A line that finds no room is dropped and counted. Lines of one kind are limited ([`mod@limiter`]). Only this program's own
 //! lines are shown, not its libraries'.
 
 mod limiter;
