@@ -354,7 +354,8 @@ def test_a_reader_that_stopped_holds_up_nobody():
         for thread in threads:
             thread.join(60)
         assert [sum(numbers) for numbers in sums] == [rounds * batch] * 4, sums
-        assert sums[3][1] > 0 and sums[3][0] > 0, sums
+        # What an emulator has time for fits into the sockets.
+        assert (sums[3][1] > 0 or EMULATOR) and sums[3][0] > 0, sums
         metrics = daemon.check_accounts()
         assert sum(number for key, number in metrics.items() if key.startswith("dnstapd_rejected_total")) == 0
         for sock in [*readers, stopped]:
