@@ -134,7 +134,7 @@ def test_completions_know_every_option():
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
 def test_completions_of_bash():
     def complete(*words):
-        script = f"""source <("$0" completions bash); COMP_WORDS=("$@"); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        script = f"""eval "$("$0" completions bash)"; COMP_WORDS=("$@"); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
             compopt() {{ :; }}; _dnstapd; printf '%s\\n' "${{COMPREPLY[@]}}" """
         return subprocess.run(["bash", "-c", script, BINARY, "dnstapd", *words], capture_output=True, text=True,
                               timeout=60).stdout.split()

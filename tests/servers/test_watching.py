@@ -126,6 +126,7 @@ def leave(send, daemon, subject, arrived=None):
 
 
 @pytest.mark.xdist_group("watched")
+@pytest.mark.skipif(not os.path.exists("/dev/net/tun"), reason="a container without /dev/net/tun")
 def test_iodine_is_named_before_it_took_4_kib(folder):
     """iodine through Unbound, from a network of its own; what leaves is counted at its own interface."""
     with addresses(IODINED), client_network() as inside, \
