@@ -11,8 +11,9 @@
 //! Once a day and at a stop the domains and clients that were seen (`health::seen`) have a file of their own, `seen.seg`, if the
 //! budget has 300 KB.
 //!
-//! The budget is a bucket of tokens, full with a day's worth and refilled evenly. A file costs its pages, since that is how a kernel
-//! writes; files of the last day that are there at the start are taken off. Nothing is saved in parts: a file has its name when it is whole and
+//! The budget is a bucket of tokens, as large as a day's worth and refilled evenly. So that the first day keeps it, too, the bucket is half full
+//! at the start, and filled half as fast for a day; a stop on that day may use all that is left of the day's worth. A file costs its pages, since
+//! that is how a kernel writes; files of the last day that are there at the start are taken off. Nothing is saved in parts: a file has its name when it is whole and
 //! on the disk. Only this task touches the folder, on a thread of the pool.
 
 use core::cell::{Cell, RefCell};
@@ -94,7 +95,11 @@ struct Bucket {
     /// A day's worth; 0 = no limit.
     size: u64,
     tokens: u64,
-    filled: Instant,
+    /// When it began, and the seconds after that to which it is filled.
+    began: Instant,
+    filled: u64,
+    /// Bytes of the last day, those before the start included, as long as that is its first.
+    spent: u64,
 }
 
 const DAY_SECONDS: u64 = 86_400;
@@ -142,23 +147,40 @@ impl SaverControl {
 }
 
 impl Bucket {
+    /// One that has spent so much within the day before.
+    fn new(size: u64, spent: u64, now: Instant) -> Bucket {
+        Bucket { size, tokens: (size / 2).saturating_sub(spent), began: now, filled: 0, spent }
+    }
+
     fn fill(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.filled);
-        let new = self.size.saturating_mul(passed.as_secs()) / DAY_SECONDS;
+        let seconds = now.saturating_duration_since(self.began).as_secs();
+        let new = self.earned(seconds).saturating_sub(self.earned(self.filled));
         // What is less than a token is not lost: the clock goes on by whole ones.
         if new > 0 {
             self.tokens = self.tokens.saturating_add(new).min(self.size);
-            self.filled = now;
+            self.filled = seconds;
         }
     }
 
-    /// Bytes that a file may have now: whole pages.
-    fn room(&self) -> u64 {
-        if self.size == 0 { u64::MAX } else { self.tokens / PAGE_BYTES * PAGE_BYTES }
+    /// Bytes that so many seconds bring: half as many on the first day.
+    fn earned(&self, seconds: u64) -> u64 {
+        let halves = seconds.saturating_add(seconds.saturating_sub(DAY_SECONDS));
+        self.size.saturating_mul(halves) / (2 * DAY_SECONDS)
+    }
+
+    /// Bytes that a file may have now: whole pages. The last one of a first day may have what is left of that day.
+    fn room(&self, is_last: bool) -> u64 {
+        let left = match is_last && self.filled < DAY_SECONDS {
+            true => self.size.saturating_sub(self.spent),
+            false => self.tokens,
+        };
+        if self.size == 0 { u64::MAX } else { left / PAGE_BYTES * PAGE_BYTES }
     }
 
     fn take(&mut self, bytes: u64) {
-        self.tokens = self.tokens.saturating_sub(bytes.next_multiple_of(PAGE_BYTES));
+        let pages = bytes.next_multiple_of(PAGE_BYTES);
+        self.tokens = self.tokens.saturating_sub(pages);
+        self.spent = self.spent.saturating_add(pages);
     }
 }
 
@@ -210,11 +232,7 @@ impl Saver {
             whole: 0,
             whole_at: None,
             seen_at: Instant::now(),
-            bucket: Bucket {
-                size: settings.budget,
-                tokens: settings.budget.saturating_sub(written),
-                filled: Instant::now(),
-            },
+            bucket: Bucket::new(settings.budget, written, Instant::now()),
             ends,
             redated: history.series.redated(),
             settings,
@@ -297,7 +315,7 @@ impl Saver {
     /// Writes a segment, if there is something for it and the budget has a page.
     async fn save(&mut self, history: &RefCell<History>, is_last: bool, now: Instant) -> io::Result<()> {
         self.bucket.fill(now);
-        let room = self.bucket.room();
+        let room = self.bucket.room(is_last);
         if room == 0 {
             return Ok(());
         }
@@ -350,7 +368,7 @@ impl Saver {
         let is_due = is_last || self.seen_at.elapsed().as_secs() >= DAY_SECONDS;
         let has_seen = || health.borrow().as_ref().is_some_and(Health::has_seen);
         self.bucket.fill(Instant::now());
-        if !is_due || !has_seen() || self.bucket.room() < SEEN_FILE_BYTES {
+        if !is_due || !has_seen() || self.bucket.room(is_last) < SEEN_FILE_BYTES {
             return Ok(());
         }
         let (path, mut next) = (self.settings.folder.join(TEMPORARY), 0);
