@@ -70,9 +70,14 @@ impl Default for Section {
 }
 
 impl Section {
-    /// Where it listens.
+    /// Where it listens: an address beside all addresses of its family is one of them already.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.local_address.0.iter().map(|address| SocketAddr::new(address.get(), self.local_port.get()))
+        let listed = || self.local_address.0.iter().map(|address| address.get());
+        let covers =
+            |all: IpAddr, one: IpAddr| all.is_unspecified() && all.is_ipv4() == one.is_ipv4() && all != one;
+        listed()
+            .filter(move |address| !listed().any(|other| covers(other, *address)))
+            .map(|address| SocketAddr::new(address, self.local_port.get()))
     }
 
     /// Where this machine reaches it: on the loopback interface if possible. `None` if the port is any free one.

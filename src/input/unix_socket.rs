@@ -108,8 +108,11 @@ impl Source for UnixServer {
 
     fn open(&mut self, identity: &Identity) -> io::Result<()> {
         let path = self.section.path.as_deref().unwrap_or(Path::new(""));
-        let (listener, file) = bind(&self.section, identity)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let (listener, file) = bind(&self.section, identity).map_err(|error| {
+            let why = files::cannot_make(path).filter(|why| why.kind() == io::ErrorKind::NotFound);
+            let why = why.unwrap_or(error);
+            io::Error::new(why.kind(), format!("{}: {why}", path.display()))
+        })?;
         (self.listener, self.file) = (Some(listener), Some(file));
         Ok(())
     }

@@ -50,6 +50,10 @@ pub(crate) fn make_folder(path: &Path, identity: &Identity) -> io::Result<()> {
 /// Why a file cannot be made in the folder of a path.
 pub(crate) fn cannot_make(path: &Path) -> Option<io::Error> {
     match folder_of(path).metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(io::Error::new(
+            error.kind(),
+            format!("{error}: there is no folder {}", folder_of(path).display()),
+        )),
         Err(error) => Some(error),
         Ok(metadata) if !metadata.is_dir() => Some(io::Error::from_raw_os_error(libc::ENOTDIR)),
         Ok(_) if !may_make_beside(path) => Some(io::Error::from_raw_os_error(libc::EACCES)),

@@ -243,6 +243,9 @@ async fn print_answer(target: &DaemonTarget, path: &str) -> Result<(), String> {
     let asked = async { ApiClient::open(target).await?.get_anything(path).await }.await;
     let (status, body) = asked.map_err(|why| format!("{}: {why}", target.shown))?;
     to_stdout(&body)?;
+    if !body.ends_with(b"\n") {
+        to_stdout(b"\n")?;
+    }
     if (200..300).contains(&status) {
         Ok(())
     } else {

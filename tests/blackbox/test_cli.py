@@ -64,8 +64,9 @@ def test_errors_of_the_machine():
     assert status == 1 and "input.tcp-socket" in err and str(port) in err, err
     status, _, err = run_binary("-p", "0", config=f"[web-api]\nlocal-port = {port}\n")
     assert status == 1 and "web-api" in err and str(port) in err, err
-    status, _, err = run_binary("-u", "/nonexistent/folder/s.sock", config="[web-api]\nenable = false\n")
-    assert status == 1 and "/nonexistent/folder/s.sock" in err, err
+    for more in ((), ("--check",)):
+        status, _, err = run_binary("-u", "/nonexistent/folder/s.sock", *more, config="[web-api]\nenable = false\n")
+        assert status == 1 and "/nonexistent/folder/s.sock" in err and "there is no folder /nonexistent/folder" in err, err
     for path, word in (("/nonexistent.fstrm", "No such file"), ("/etc/passwd", "not a capture"),
                        ("/dev/zero", "neither a file")):
         status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
@@ -73,6 +74,14 @@ def test_errors_of_the_machine():
         assert status == 1 and path in err and word in err, err
     status, _, err = run_binary(config="[trace]\nfile = '/nonexistent/log'\n")
     assert status == 1 and "trace.file" in err, err
+
+
+def test_web_api_at_several_addresses():
+    """One that the machine does not have is bound all the same; one beside all addresses is one of them."""
+    for addresses, expected in (("['127.0.0.1', '192.0.2.77']", ["127.0.0.1", "192.0.2.77"]), ("['127.0.0.1', '0.0.0.0', '192.0.2.77']", ["0.0.0.0"])):
+        with Daemon(api=f"local-address = {addresses}\napi-key = 'another'\npassword = ''") as daemon:
+            daemon.wait(lambda: re.findall(r"Webserver: listening on ([\d.]+):", daemon.log()) == expected, why=daemon.log)
+            assert daemon.request("/health", auth=False)[0].status == 200
 
 
 def test_options_override_the_file():

@@ -163,7 +163,7 @@ def test_one_answer_for_scripts():
         get = lambda *words: subprocess.run([BINARY, "top", *words], capture_output=True, text=True, timeout=20, env=kept)
         daemon.wait(lambda: '"query": 1' in get("-c", daemon.config, "--get", "/counters?more=query").stdout)
         done = get("--config", daemon.config, "--get=/counters?more=query")
-        assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith('{"stream": null, '), done
+        assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith('{"stream": null, ') and done.stdout.endswith("}}\n"), done
         assert get("-c", daemon.config, "--get", "/ready").stdout.strip() == "ok"
         done = get("-c", daemon.config, "--get", "/log?colour=red")
         assert done.returncode == 1 and done.stdout.startswith('{"error": ') and "the answer is 400" in done.stderr, done

@@ -642,7 +642,7 @@ def test_an_interface_that_comes_later(box):
     with harness.Daemon(inputs=False,
                         extra='[input.sniffer]\nenable = true\neth-name = ["late", "lan"]\n') as several, \
             sniffer("late") as daemon:
-        daemon.wait_for_log("late is gone; waiting for it", 3)
+        daemon.wait_for_log("late is not there; waiting for it", 3)
         assert daemon.request("/ready")[0].status == 503
         assert several.request("/ready")[0].status == 200
         lab.cable("late", box.client)

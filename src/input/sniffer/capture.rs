@@ -273,7 +273,7 @@ impl SnifferListener {
                 *attached = Attached::Up { _connected: counters.connect() };
             }
             (false, _) => {
-                let why = if state == InterfaceState::Down { "down" } else { "gone" };
+                let why = if state == InterfaceState::Down { "down" } else { "not there" };
                 warn!("Input {}: {} is {}; waiting for it", NAME, self.target.name(), why);
                 *attached = Attached::Away;
             }
