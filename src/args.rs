@@ -294,7 +294,7 @@ impl TopLine {
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct CatLine {
-    /// how a message is printed: text (default), json, yaml
+    /// how a message is printed: text (default), json, yaml, csv, ecs, zeek
     #[argh(option, arg_name = "format", default = "Format::Text", from_str_fn(from_argument))]
     format: Format,
 

@@ -16,7 +16,7 @@ _dnstapd() {
     -c | --config | -r | --read | -u | --unix | --against | --api-key-file) words= ;;
     -i | --interface) words="any $(ls /sys/class/net)" ;;
     -l | --listen) words="127.0.0.1 0.0.0.0 ::1 ::" ;;
-    --format) words="text json yaml" ;;
+    --format) words="text json yaml csv ecs zeek" ;;
     --filter) words="client= name= type= rcode= message= stream= status= protocol= min-latency= since= until=" ;;
     -p | --port | --url | --get) return ;;
     esac
