@@ -271,8 +271,11 @@ def test_deb_with_systemd():
         shutil.copy(later, f"{root}/deb/2.deb")
         with booted(root) as call:
             show = lambda name: call("systemctl", "show", "--property", name, "--value", "dnstapd").strip()
+            began = time.monotonic()
             call("dpkg", "--install", "/deb/1.deb")
             healthy()
+            assert fetch("/", headers=basic("admin", call("dnstapd", "password").rstrip("\n")))[0] == 200
+            to_page = time.monotonic() - began
             assert (show("ActiveState"), show("UnitFileState")) == ("active", "enabled")
             # The password of the first start is kept, for root and the service alone.
             password = call("dnstapd", "password").rstrip("\n")
@@ -350,6 +353,7 @@ def test_deb_with_systemd():
             assert not [place for place in ("etc/dnstapd", "var/log/dnstapd", "var/log/private/dnstapd",
                                             "var/lib/dnstapd", "var/lib/private/dnstapd")
                         if os.path.lexists(f"{root}/{place}")]
+    return f"from the package to the page: {to_page:.1f} s"
 
 
 def test_the_readme_with_systemd():
@@ -486,6 +490,7 @@ def test_ipk_on_a_busybox():
               "default_postinst() { /etc/init.d/dnstapd enable; /etc/init.d/dnstapd start; }\n"
                                           "default_prerm() { /etc/init.d/dnstapd disable; "
                                           "/etc/init.d/dnstapd stop; }\n")
+        write(f"{root}/lib/functions/network.sh", "network_get_ipaddrs() { eval \"$1=192.168.1.1\"; }\n")
         run("ip", "link", "add", "br-lan", "type", "bridge")  # the configuration's sniffer looks for it
         try:
             environment = {"PATH": "/usr/local/bin:/bin:/usr/sbin"}
@@ -503,6 +508,7 @@ def test_ipk_on_a_busybox():
             assert re.search(r"(?m)^Uid:\t453\t453\t453\t453$", status), status
             found = os.stat(f"{root}/etc/dnstapd/password")
             assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600)
+            check_the_lan(root, environment)
             check_reload(root, environment)
             check_the_feeds_tests(root, environment)
             run("chroot", root, "/usr/lib/opkg/info/dnstapd.prerm", "remove", env=environment)
@@ -512,6 +518,24 @@ def test_ipk_on_a_busybox():
         finally:
             run("ip", "link", "delete", "br-lan")
             run("umount", f"{root}/proc")
+
+
+def check_the_lan(root, environment):
+    """The page is there at the address of the LAN as soon as that is, for who has the password, which an upgrade keeps."""
+    with pytest.raises(OSError):
+        fetch("/health", "192.168.1.1")
+    run("ip", "address", "add", "192.168.1.1/24", "dev", "br-lan")
+    run("ip", "link", "set", "br-lan", "up")
+    shown = run("chroot", root, "/usr/sbin/dnstapd", "password", env=environment).rstrip("\n")
+    assert fetch("/", "192.168.1.1", basic("admin", shown))[0] == 200
+    check_nothing_is_shipped()
+    other = run("chroot", root, "/usr/sbin/dnstapd", "password", "--new", env=environment).rstrip("\n")
+    subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "restart"], env=environment, check=True, timeout=30,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    healthy()
+    assert fetch("/", "192.168.1.1", basic("admin", shown))[0] == 401 and fetch("/", "192.168.1.1", basic("admin", other))[0] == 200
+    kept = read(f"{root}/lib/upgrade/keep.d/dnstapd").split()
+    assert "/etc/dnstapd/" in kept and os.path.exists(f"{root}/etc/dnstapd/password")
 
 
 def check_the_feeds_tests(root, environment):
@@ -588,6 +612,51 @@ def test_luci_ipk():
     makefile = read(f"{app}/Makefile")
     assert f"PKG_VERSION:={version()}\n" in makefile and "+luci-base +dnstapd" in makefile and "feeds/luci/luci.mk" in makefile
     return f"{len(first)} octets"
+
+
+def test_apk_form():
+    """Debian has no apk: a stand-in takes its words and keeps what would be packed."""
+    with tempfile.TemporaryDirectory() as top:
+        write(f"{top}/apk", f"""#!/bin/sh
+[ "$1" = mkpkg ] || exit 9
+[ "$2" != --help ] || exit 0
+printf '%s\\n' "$@" >{top}/words
+while [ $# -gt 0 ]; do
+    case $1 in
+        --files) tar -cf {top}/files.tar -C "$2" --sort=name . ;;
+        --script) cp "${{2#*:}}" "{top}/${{2%%:*}}" ;;
+        --output) out=$2 ;;
+    esac
+    shift
+done
+cat {top}/files.tar >"$out"
+""", mode=0o755)
+
+        def made(*words):
+            path, = package("--format", "apk", *words, env={**os.environ, "PATH": f"{top}:{os.environ['PATH']}"})
+            with tarfile.open(f"{top}/files.tar") as archive:
+                files = {member.name[2:]: (member.mode, archive.extractfile(member).read()) for member in archive if member.isfile()}
+                assert {(member.uid, member.gid) for member in archive} == {(0, 0)}
+            os.remove(path)
+            words = read(f"{top}/words").splitlines()
+            return os.path.basename(path), files, {word.split(":")[0]: word.split(":", 1)[1] for before, word in zip(words, words[1:]) if before == "--info"}
+
+        name, files, info = made(NATIVE)
+        assert name == f"dnstapd-{version()}-r1_x86_64.apk" and info["arch"] == "x86_64" and info["version"] == f"{version()}-r1"
+        own = {f"lib/apk/packages/dnstapd.{kind}" for kind in ("list", "rusers", "conffiles", "conffiles_static")}
+        assert {path: mode for path, (mode, _) in files.items() if path not in own} == OPENWRT | {NOTICES: 0o644}
+        assert own <= set(files) and files["lib/apk/packages/dnstapd.rusers"][1] == b"dnstapd:dnstapd\n"
+        assert set(OPENWRT) <= {path[1:] for path in files["lib/apk/packages/dnstapd.list"][1].decode().splitlines()}
+        assert "PKG_UPGRADE=1" in read(f"{top}/post-upgrade") and "default_prerm" in read(f"{top}/pre-deinstall")
+        name, files, info = made("luci")
+        assert name == f"luci-app-dnstapd-{version()}-r1_noarch.apk"
+        assert (info["name"], info["arch"], info["depends"]) == ("luci-app-dnstapd", "noarch", "luci-base dnstapd")
+        listed = files.pop("lib/apk/packages/luci-app-dnstapd.list")[1].decode().splitlines()
+        assert listed == sorted(f"/{path}" for path in files) and "/usr/libexec/rpcd/luci.dnstapd" in listed
+        assert {path for path, (mode, _) in files.items() if mode == 0o755} == {"usr/libexec/rpcd/luci.dnstapd"}
+        script = read(f"{top}/post-install")
+        assert script.startswith("#!/bin/sh\n") and "killall -HUP rpcd" in script
+        run("sh", "-n", f"{top}/post-install")
 
 
 def test_the_feeds_makefile():
