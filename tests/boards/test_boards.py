@@ -1,9 +1,11 @@
 """dnstapd on emulated routers of 64 MB: an ARM and a MIPS board boot Debian's kernel with busybox and our
 OpenWrt files.
 
-On each board the procd script starts the service; rights, inputs, web API over TLS and memory are looked at
+The package is unpacked on each board as opkg does it, and its own scripts start it: from there to the page. Then
+with another configuration the procd script starts the service; rights, inputs, web API over TLS and memory are looked at
 from outside while messages come as fast as the board takes them, with 8 MB left to the system.
 """
+import base64
 import contextlib
 import glob
 import http.client
@@ -59,6 +61,7 @@ def configuration():
         ("eth_name 'br-lan'", "eth_name 'any'"),
         ("password_file '/etc/dnstapd/password'", "password ''"),
         ("api_key ''", f"api_key '{KEY}'"),
+        ("list interface 'lan'", ""),
         ("local_address '127.0.0.1'",
          "local_address '0.0.0.0'\n\toption tls_support '1'\n"
          "\toption tls_server_cert '/etc/dnstapd/web.crt'\n\toption tls_server_key '/etc/dnstapd/web.key'"),
@@ -109,17 +112,18 @@ class Board:
 
     def initramfs(self):
         """Busybox, our files where the package puts them, and the modules of the network card."""
-        root, board, openwrt = f"{self.folder}/root", self.board, f"{TOP}/configs/openwrt"
+        root, board = f"{self.folder}/root", self.board
         tree = f"{CACHE}/{board['architecture']}"
         put(f"{root}/init", f"{HERE}/init", mode=0o755)
         put(f"{root}/bin/busybox", f"{tree}/bin/busybox", mode=0o755)
         put(f"{root}/etc/rc.common", f"{HERE}/rc.common", mode=0o755)
         put(f"{root}/etc/passwd", text=f"root:x:0:0::/:/bin/sh\ndnstapd:x:{USER}:{USER}::/:/bin/false\n")
         put(f"{root}/etc/group", text=f"root:x:0:\ndnstapd:x:{USER}:\n")
-        put(f"{root}/usr/sbin/dnstapd", program(board), mode=0o755)
-        put(f"{root}/etc/init.d/dnstapd", f"{openwrt}/dnstapd.init", mode=0o755)
-        put(f"{root}/etc/capabilities/dnstapd.json", f"{openwrt}/dnstapd.json")
-        put(f"{root}/etc/config/dnstapd", text=configuration())
+        put(f"{root}/dnstapd.ipk", package(board))
+        # Of OpenWrt's own functions those that the package's scripts call.
+        put(f"{root}/lib/functions.sh", text="default_postinst() { /etc/init.d/dnstapd start; }\n")
+        put(f"{root}/lib/functions/network.sh", text="network_get_ipaddrs() { eval \"$1=10.0.2.15\"; }\n")
+        put(f"{root}/test.config", text=configuration())
         put(f"{root}/demo.fstrm", CAPTURE)
         put(f"{root}/replay.toml",
             text='[limits]\nprofile = "small"\n[web-api]\nenable = false\n[input.file]\nenable = true\n'
@@ -217,6 +221,14 @@ def program(board):
     return f"{TOP}/target/cross/{board['target']}/default/dnstapd"
 
 
+def package(board):
+    """One that scripts/package makes for the board."""
+    made = subprocess.run([f"{TOP}/scripts/package", "--format", "ipk", board["target"]], capture_output=True,
+                          text=True, timeout=300)
+    assert made.returncode == 0, made
+    return os.path.join(TOP, made.stdout.splitlines()[0].split(":")[0])
+
+
 def wait(condition, seconds, why):
     end = time.monotonic() + seconds
     while not condition():
@@ -250,9 +262,19 @@ def board(request):
 
 
 @pytest.fixture(scope="module")
-def service(board):
-    """The same board once its init script has started the service."""
-    board.told("/etc/init.d/dnstapd start")
+def installed(board):
+    """The same board once the package is unpacked: the work of opkg, which Debian has not."""
+    board.unpacked = time.monotonic()
+    board.told("mkdir -p /tmp/opkg && tar -xzf /dnstapd.ipk -C /tmp/opkg && rm /dnstapd.ipk "
+               "&& tar -xzf /tmp/opkg/data.tar.gz -C / && tar -xzf /tmp/opkg/control.tar.gz -C /tmp && rm -r /tmp/opkg")
+    return board
+
+
+@pytest.fixture(scope="module")
+def service(installed):
+    """The same board once its init script has started the service, with the test's configuration."""
+    board = installed
+    board.told("cp /test.config /etc/config/dnstapd; rm -f /var/etc/dnstapd.*; /etc/init.d/dnstapd start")
     wait(lambda: "Webserver: listening" in board.run("cat /tmp/log")[1], 30,
          lambda: board.run("cat /tmp/log")[1])
     board.start = seconds_between(board.told("cat /tmp/log"), "Start dnstapd", "Webserver: listening")
@@ -263,7 +285,50 @@ def frames():
     return list(harness.capture_frames(CAPTURE))
 
 
-def test_it_boots_and_replays_a_capture(board):
+def plain(board, path, password):
+    """A page of the web API by HTTP, as a browser asks for it."""
+    connection = http.client.HTTPConnection("127.0.0.1", board.ports["web"], timeout=30)
+    with contextlib.closing(connection):
+        login = base64.b64encode(b"admin:" + password.encode()).decode()
+        connection.request("GET", path, headers={"Authorization": f"Basic {login}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def test_from_the_package_to_the_page(installed):
+    """What an owner does: installs, asks for the password, opens the page, and sees who asks."""
+    board = installed
+    board.told("ip link set eth0 down && ip link set eth0 name br-lan && ip address flush dev br-lan; "
+               "ip address add 10.0.2.15/24 dev br-lan; ip link set br-lan up; ip route add default via 10.0.2.2")
+    board.told("sh /tmp/postinst configure")
+    wait(lambda: os.EX_OK == board.run("test -s /etc/dnstapd/password")[0], 30, lambda: board.run("cat /tmp/log")[1])
+    password = board.told("dnstapd password 2>/dev/null").strip()
+    assert len(password) >= 16 and "\n" not in password, password
+
+    def page():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return plain(board, "/", password)
+    wait(page, 30, lambda: board.run("cat /tmp/log")[1])
+    status, body = page()
+    assert status == 200 and body.lstrip().lower().startswith("<!doctype html"), (status, body[:200])
+    assert plain(board, "/devices", "changeme")[0] == 401
+    to_page = time.monotonic() - board.unpacked
+
+    def seen():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(harness.dns("first.board.example"), ("127.0.0.1", board.ports["dns"]))
+        return "first.board.example." in plain(board, "/log?limit=1", password)[1]
+    wait(seen, 30, lambda: board.run("cat /tmp/log")[1])
+    assert "10.0.2.2" in plain(board, "/devices", password)[1]
+    seconds = time.monotonic() - board.unpacked
+    board.told("/etc/init.d/dnstapd stop")
+    board.told("ip link set br-lan down; ip link set br-lan name eth0; ip link set eth0 up; ip route add default via 10.0.2.2; "
+               "rm -rf /tmp/dnstapd /tmp/log /tmp/postinst /tmp/prerm /tmp/control /tmp/conffiles")
+    return f"the page after {to_page:.1f} s, the first device after {seconds:.1f} s"
+
+
+def test_it_boots_and_replays_a_capture(installed):
+    board = installed
     told = board.told("dnstapd -c /replay.toml >/tmp/out 2>/dev/null && wc -l </tmp/out")
     assert int(told) == len(frames()), told
     return f"booted in {board.boot:.1f} s, {board.available()} KiB available"
