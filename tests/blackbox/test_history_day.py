@@ -212,9 +212,10 @@ def test_a_storm_of_names_is_what_the_text_says():
         return f"the last {len(records)} of {names}"
 
 
-@pytest.mark.skipif(EMULATOR is not None, reason="an emulator is as fast as it is")
+@pytest.mark.skipif(EMULATOR is not None and not os.environ.get("DNSTAPD_FULL"), reason="an emulator is as fast as it is")
 def test_any_filter_over_a_full_log_is_quick():
-    """The log of the default size, full: a home's 6,000 names. Each filter finds nothing or little, so it goes through all of it."""
+    """The log of the default size, under an emulator that of a router's profile, full: a home's 6,000 names. Each filter finds nothing or
+    little, so it goes through all of it."""
     chance = random.Random(3)
     names = [f"{['www', 'api', 'cdn'][number % 3]}.host-{number}.example-{number % 700}.com." for number in range(6_000)]
     weights, at, frames = [1 / (place + 1) for place in range(len(names))], BEGIN, []
@@ -225,14 +226,16 @@ def test_any_filter_over_a_full_log_is_quick():
         rcode = chance.choices([0, 3, 2], [88, 11, 1])[0]
         frames += [message(5, dns(name, qtype, ident), when=parts(at), **keys),
                    message(6, dns(name, qtype, ident, flags=0x8180 | rcode), when=parts(then), asked=parts(at), **keys)]
-    with Daemon(fmt=None) as daemon:
+    times_sent = 2 if EMULATOR else 5
+    with Daemon(extra='[limits]\nprofile = "small"\n' if EMULATOR else "", fmt=None) as daemon:
         sender = Sender(daemon.unix)
-        for _ in range(5):
+        sender.sock.settimeout(60)
+        for _ in range(times_sent):
             for start in range(0, len(frames), 1_000):
                 sender.send(*frames[start:start + 1_000])
         daemon.settle()
         evicted = int(daemon.metrics()['dnstapd_evicted_total{table="history"}'])
-        assert 0 < evicted <= 20_000, evicted
+        assert 0 < evicted <= 20_000 * (times_sent - 1), evicted
         connection, told = http.client.HTTPConnection(*daemon.api), []
         for query in ["client=10.0.0.1", "client=nobody", "name=nowhere.example", "name=host-5999.example-399.com", "name=*zzz*q*", "name=a*z,b*z,*q.org",
                       "type=TLSA", "rcode=BADVERS", "status=unknown", "protocol=DOQ", "message=AUTH", "stream=nobody", "min-latency=900",
@@ -246,9 +249,9 @@ def test_any_filter_over_a_full_log_is_quick():
                 times.append(time.perf_counter() - start)
                 assert answer.status == 200, query
             told.append((min(times) * 1000, query))
-        # Five milliseconds on a PC with nothing else to do.
-        assert max(told)[0] < 50, told
-        return f"{100_000 - evicted} exchanges; the slowest: " + ", ".join(f"{ms:.1f} ms {query}" for ms, query in sorted(told)[:-4:-1])
+        # Five milliseconds on a PC with nothing else to do, and 100 on an emulated router.
+        assert max(told)[0] < (500 if EMULATOR else 50), told
+        return f"{20_000 * times_sent - evicted} exchanges; the slowest: " + ", ".join(f"{ms:.1f} ms {query}" for ms, query in sorted(told)[:-4:-1])
 
 
 def by_script(lines):

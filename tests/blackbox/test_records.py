@@ -7,7 +7,8 @@ import json
 import os
 
 import mmdb
-from harness import DATA, Daemon, Sender, dns, field, message, needs
+import pytest
+from harness import DATA, TOP, Daemon, Sender, dns, field, message, needs
 from peers import delivered
 
 QUERY, RESPONSE = 5, 6
@@ -119,7 +120,7 @@ def test_ecs():
     assert json.loads(query)["dns"]["type"] == "query" and "answers" not in json.loads(query)["dns"]
 
 
-# Of the list of fields that the schema's repository has (elastic/ecs, generated/csv/fields.csv): those that an event of DNS may have.
+# Of the fields of the schema those that an event of DNS may have; the test below holds them to the schema's own list.
 SCHEMA = {
     "@timestamp": "date", "ecs.version": "keyword", "observer.name": "keyword",
     "event.kind": "keyword", "event.category": "keyword[]", "event.type": "keyword[]", "event.action": "keyword",
@@ -161,6 +162,22 @@ def check_schema(value, path=""):
             case "object":
                 found |= {deeper for key, below in one.items() for deeper in check_schema(below, f"{path}.{key}")}
     return found
+
+
+@pytest.mark.parametrize("version", ["8.11.5", "9.4.0"])
+def test_the_schema_is_that_of_its_own_list(version):
+    """The list of npm's package @elastic/ecs, by the version that records name and by today's."""
+    path = os.path.join(os.environ.get("ECS", os.path.join(TOP, "target/ecs")), f"{version}.json")
+    if not os.path.exists(path):
+        pytest.skip("without npm there is no list")
+    with open(path) as file:
+        fields = json.load(file)
+    for name, kind in SCHEMA.items():
+        assert fields[name]["type"] + "[]" * fields[name]["isList"] == kind, (name, kind, fields[name])
+    for name, values in ALLOWED.items():
+        allowed = fields[name]["allowed"]
+        assert not allowed or values <= set(allowed), (name, values, allowed)
+    return f"{len(SCHEMA)} of {len(fields)} fields"
 
 
 @needs("records")
