@@ -19,7 +19,8 @@ SETTINGS
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS dns.queue_view TO dns.messages AS
 SELECT
-    parseDateTime64BestEffortOrZero(JSONExtractString(json, 'timestamp'), 6, 'UTC') AS time,
+    -- A message without a time has that of its arrival: the first of 1970 would be older than what is kept.
+    ifNull(parseDateTime64BestEffortOrNull(JSONExtractString(json, 'timestamp'), 6, 'UTC'), now64(6, 'UTC')) AS time,
     JSONExtractString(json, 'identity') AS identity,
     JSONExtractString(json, 'message') AS message,
     toIPv6OrDefault(JSONExtractString(json, 'query-ip')) AS client,

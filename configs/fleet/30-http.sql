@@ -4,7 +4,7 @@
 
 CREATE TABLE IF NOT EXISTS dns.rows
 (
-    timestamp DateTime64(6, 'UTC'),
+    timestamp DateTime64(6, 'UTC') DEFAULT now64(6),     -- a message without a time has that of its arrival
     identity String,
     message String,
     query_ip String,
