@@ -1,8 +1,4 @@
-"""What black-box tests share: a running dnstapd, Frame Streams, dnstap messages made by hand.
-
-Everything here is independent of the program: the protobuf and the framing are written from their
-specifications, so a mistake in the program is not repeated in its test.
-"""
+"""What black-box tests share: a running dnstapd, and dnstap messages made by hand."""
 import base64
 import contextlib
 import http.client
@@ -18,11 +14,12 @@ import tempfile
 import time
 import unittest
 
+from captures import (ACCEPT, CONTENT_TYPE, FINISH, READY, START, STOP, capture_frames, control, field, frame,  # noqa: F401
+                      varint)
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("DNSTAPD", os.path.join(TOP, "target/release/dnstapd"))
 DATA = os.path.join(TOP, "tests/data")
-CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
-ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
 # The emulator that runs the binary, when it is one for another processor (tests/blackbox/run).
 EMULATOR = os.environ.get("DNSTAPD_EMULATOR")
 # An emulated program has so many times as long for what it is waited for.
@@ -71,33 +68,6 @@ def free_port(kind=socket.SOCK_STREAM):
             return port
 
 
-def control(kind, content_type=None):
-    field = b"" if content_type is None else struct.pack(">II", 1, len(content_type)) + content_type
-    return struct.pack(">III", 0, 4 + len(field), kind) + field
-
-
-def frame(octets):
-    return struct.pack(">I", len(octets)) + octets
-
-
-def varint(number):
-    out = bytearray()
-    while True:
-        out.append(number & 0x7F | (0x80 if number > 0x7F else 0))
-        number >>= 7
-        if not number:
-            return bytes(out)
-
-
-def field(number, value):
-    """One protobuf field: an int is a varint, bytes are delimited, a float stands for fixed32."""
-    if isinstance(value, float):
-        return varint(number << 3 | 5) + struct.pack("<I", int(value))
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
 def name(text):
     labels = [label for label in text.encode().split(b".") if label]
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
@@ -125,20 +95,6 @@ def message(kind=5, payload=None, when=(1600282313, 591736000), identity=b"lb1",
         inner += field(body, payload)
     outer = field(1, identity) if identity is not None else b""
     return outer + field(14, inner + more) + field(15, 1)
-
-
-def capture_frames(path):
-    """The data frames of a capture."""
-    octets, at = open(path, "rb").read(), 0
-    while at + 4 <= len(octets):
-        (length,) = struct.unpack_from(">I", octets, at)
-        if length == 0:
-            at += 8 + struct.unpack_from(">I", octets, at + 4)[0]
-            continue
-        if at + 4 + length > len(octets):
-            return
-        yield octets[at + 4:at + 4 + length]
-        at += 4 + length
 
 
 class Sender:

@@ -15,6 +15,7 @@ import subprocess
 
 import pytest
 
+from captures import payload_of
 from harness import (CONTENT_TYPE, DATA, START, STOP, capture_frames, control, frame, message, name, needs, run_binary,
                      temporary_folder)
 from test_records import option, record
@@ -24,33 +25,6 @@ SERVERS = ("bind", "coredns", "dnsdist", "knot", "nsd", "recursor", "unbound", "
 TYPES = [*range(1, 41), *range(42, 132), *range(249, 264), 32768, 32769, 65280]
 FIELDS = ["id", "answers", "answers-count", "edns"]
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-def fields_of(octets):
-    """The fields of a Protocol Buffers message: number and value."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        number = shift = 0
-        while True:
-            byte = octets[at]
-            at, number, shift = at + 1, number | (byte & 0x7F) << shift, shift + 7
-            if byte < 0x80:
-                return number
-    while at < len(octets):
-        tag = varint()
-        size = {0: None, 1: 8, 2: None, 5: 4}[tag & 7]
-        value = varint() if tag & 7 == 0 else None
-        if value is None:
-            size = varint() if size is None else size
-            value, at = octets[at:at + size], at + size
-        yield tag >> 3, value
-
-
-def payload_of(frame):
-    inner = dict(fields_of(dict(fields_of(frame))[14]))
-    return inner.get(14 if inner[1] % 2 == 0 else 10, b"")
 
 
 # Data of the types that have a form of their own.

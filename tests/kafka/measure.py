@@ -5,7 +5,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(os.path.dirname(HERE), name) for name in ("blackbox", "servers")]
+sys.path[:0] = [os.path.join(os.path.dirname(HERE), name) for name in ("blackbox", "servers", "shared")]
 import harness  # noqa: E402
 from broker import Broker  # noqa: E402
 from test_kafka import TOPICS, section  # noqa: E402

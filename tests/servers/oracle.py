@@ -1,15 +1,15 @@
-"""An independent reader of Frame Streams captures, dnstap and DNS messages, in plain Python.
+"""An independent reader of dnstap and DNS messages, in plain Python.
 
-It knows nothing of the program under test: the framing, the protobuf fields and the DNS header are read here
-a second time, from their specifications, so that both can be compared. Presentation follows the program's
+It knows nothing of the program under test: the message and the DNS header are read here a second time, from
+their specifications, so that both can be compared. Presentation follows the program's
 documentation: names escaped as in the text format, times in UTC with six digits, `-` for what is missing.
 """
 import datetime
 import ipaddress
 import struct
 
-CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
-ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
+from captures import (ACCEPT, CONTENT_TYPE, FINISH, READY, START, STOP, capture_frames, control, fields,  # noqa: F401
+                      inner_message, split)
 
 MESSAGES = dict(enumerate((
     "AUTH_QUERY AUTH_RESPONSE RESOLVER_QUERY RESOLVER_RESPONSE CLIENT_QUERY CLIENT_RESPONSE FORWARDER_QUERY "
@@ -26,67 +26,6 @@ TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 
          99: "SPF", 250: "TSIG",
          251: "IXFR", 252: "AXFR", 255: "ANY", 257: "CAA"}
 FLAGS = (("QR", 15), ("AA", 10), ("TC", 9), ("RD", 8), ("RA", 7), ("AD", 5), ("CD", 4))
-
-
-def control(kind, content_type=None):
-    field = b"" if content_type is None else struct.pack(">II", 1, len(content_type)) + content_type
-    return struct.pack(">III", 0, 4 + len(field), kind) + field
-
-
-def split(octets):
-    """Frames of a stream in order: `(kind, payload)`, where kind is "data" or the number of a control
-    frame."""
-    at = 0
-    while at + 4 <= len(octets):
-        (length,) = struct.unpack_from(">I", octets, at)
-        kind = "data"
-        at += 4
-        if length == 0:
-            if at + 8 > len(octets):
-                return
-            length, kind = struct.unpack_from(">II", octets, at)
-            at += 4
-        if at + length > len(octets):
-            return
-        yield kind, octets[at:at + length]
-        at += length
-
-
-def frames(path):
-    """The data frames of a capture."""
-    with open(path, "rb") as file:
-        return [payload for kind, payload in split(file.read()) if kind == "data"]
-
-
-def fields(octets, base=0):
-    """The fields of a protobuf message: `(number, value, offset)`, delimited ones as octets."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            octet = octets[at]
-            at += 1
-            value |= (octet & 0x7F) << shift
-            shift += 7
-            if octet < 0x80:
-                return value
-
-    while at < len(octets):
-        key = varint()
-        wire = key & 7
-        if wire == 0:
-            yield key >> 3, varint(), base + at
-        elif wire == 2:
-            length = varint()
-            yield key >> 3, octets[at:at + length], base + at
-            at += length
-        elif wire == 5:
-            yield key >> 3, struct.unpack_from("<I", octets, at)[0], base + at
-            at += 4
-        else:
-            raise ValueError(f"wire type {wire}")
 
 
 def name(octets, at=12):
@@ -152,7 +91,7 @@ def parse(frame):
     """All of a frame that a record of the program shows, under the keys of its JSON, and `time` in
     seconds."""
     outer = {number: value for number, value, _ in fields(frame)}
-    inner = {number: value for number, value, _ in fields(outer[14])}
+    inner = inner_message(frame)
     kind = inner[1]
     response = kind % 2 == 0
     payload = inner.get(14 if response else 10, b"")

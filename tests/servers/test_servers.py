@@ -201,7 +201,7 @@ def wait(condition, seconds, why):
 
 def test_the_comparisons_notice_what_is_wrong():
     """A wrong value in any field, a missing and a doubled record."""
-    frames = oracle.frames(os.path.join(harness.DATA, "unbound.fstrm"))
+    frames = oracle.capture_frames(os.path.join(harness.DATA, "unbound.fstrm"))
     good = [dict(oracle.parse(frame)) for frame in frames]
     for record in good:
         record["latency"] = "-"
