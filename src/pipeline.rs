@@ -142,7 +142,7 @@ impl<'a> Collector<'a> {
             if self.outputs.asks_for_device() {
                 self.offer_with_device(&event, &hashes, frame);
             } else {
-                self.outputs.offer(&event, hashes.sent_address, None, frame);
+                self.outputs.offer(&event, &hashes, None, frame);
             }
         }
         if let Some(mark) = mark {
@@ -157,7 +157,7 @@ impl<'a> Collector<'a> {
         let history = self.history.map(RefCell::borrow);
         let device = history.as_ref().zip(event.query.address);
         let device = device.and_then(|(history, address)| history.devices().name(address));
-        self.outputs.offer(event, hashes.sent_address, device, frame);
+        self.outputs.offer(event, hashes, device, frame);
     }
 
     /// How the exchange of a message ended, as far as the message says it.

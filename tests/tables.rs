@@ -207,6 +207,7 @@ impl Queries {
     fn ask(&mut self, label: &str, times: usize) {
         let wire = [&[label.len() as u8], label.as_bytes(), b"\x03com\0"].concat();
         let hashes = MessageHashes {
+            sent_name: None,
             address: None,
             folded: 0,
             exchange: None,

@@ -24,6 +24,8 @@ pub struct MessageHashes<'a> {
     pub client: Option<u64>,
     /// The query address as it was sent, for lists of addresses; nothing that stays may have it.
     pub sent_address: Option<IpAddr>,
+    /// The name as it was sent, where another one is in its place now, for filters; nothing that stays may have it.
+    pub sent_name: Option<Name<'a>>,
     /// Of the name, in lower case if so configured.
     pub domain: Option<u64>,
     /// The name as it was sent; the root without one.
@@ -66,6 +68,7 @@ impl MessageHasher {
             is_of_client,
             client: address.filter(|_| is_client),
             sent_address: event.query.address,
+            sent_name: None,
             domain: if self.lowercase { folded } else { own() },
             name: name.unwrap_or(Name::ROOT),
         }

@@ -2,7 +2,6 @@
 
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::net::IpAddr;
 use core::task::{Context, Poll, Waker};
 
 use std::time::Instant;
@@ -13,10 +12,10 @@ use super::record::RecordKind;
 use crate::format::Encoding;
 use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason, Verdict};
+use crate::message::hashes::MessageHashes;
 use crate::section::QueueSettings;
 use crate::sketch::record_queue::{Full, RecordQueue};
 use crate::values::{Format, WhenFull};
-use crate::wire::name::Name;
 
 /// One output: its queue and its counters.
 pub struct Outlet {
@@ -168,19 +167,16 @@ impl Outlet {
             || self.kind.encoding().is_some_and(Encoding::asks_for_status)
     }
 
-    /// Whether its filter leaves a message out, which is then counted; `asked_for` as in [`Filter::judge`].
-    pub(super) fn leaves_out(
-        &self,
-        event: &Event<'_>,
-        asked_by: Option<IpAddr>,
-        asked_for: Option<Name<'_>>,
-    ) -> bool {
+    /// Whether its filter leaves a message out, which is then counted; it judges address and name as they were sent.
+    pub(super) fn leaves_out(&self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> bool {
         let mut filter = self.filter.borrow_mut();
         let verdict = if self.is_of_responses() && !event.is_response() {
             // Before the filter, whose sample is one of what is left.
             Verdict::Drop(FilterReason::MessageTypes)
         } else {
-            filter.as_mut().map_or(Verdict::Keep, |filter| filter.judge(event, asked_by, asked_for))
+            filter
+                .as_mut()
+                .map_or(Verdict::Keep, |filter| filter.judge(event, hashes.sent_address, hashes.sent_name))
         };
         let Verdict::Drop(reason) = verdict else { return false };
         self.counters.received.count();

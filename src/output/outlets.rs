@@ -1,7 +1,6 @@
 //! All outputs together: the last step of a message, and who waits for whom.
 
 use core::cell::{Cell, RefCell};
-use core::net::IpAddr;
 use std::time::Instant;
 
 use event_listener::{Event as Notice, listener};
@@ -16,6 +15,7 @@ use crate::limits::{OUTPUTS, RECORD_BYTES};
 use crate::message::event::Event;
 use crate::message::filter::Filter;
 use crate::message::geoip::NetworkDatabase;
+use crate::message::hashes::MessageHashes;
 use crate::wire::dnstap::Dnstap;
 use defmt_or_log::warn;
 
@@ -117,12 +117,8 @@ impl Outlets {
 
     /// The outputs that leave a message out: bit n for the one at place n.
     #[cold]
-    fn left_out(&self, event: &Event<'_>, asked_by: Option<IpAddr>, frame: &[u8]) -> u32 {
-        // Where the name is hidden, that of the frame counts.
-        let sent = event.name_rewritten.then(|| Dnstap::parse(frame).ok()).flatten();
-        let sent = sent.as_ref().and_then(|dnstap| Event::from_dnstap(dnstap).dns.question);
-        let name = sent.map(|question| question.name);
-        let bit = |(at, outlet): (usize, &Outlet)| u32::from(outlet.leaves_out(event, asked_by, name)) << at;
+    fn left_out(&self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> u32 {
+        let bit = |(at, outlet): (usize, &Outlet)| u32::from(outlet.leaves_out(event, hashes)) << at;
         self.list.iter().enumerate().map(bit).sum()
     }
 
@@ -137,20 +133,21 @@ impl Outlets {
         self.list.iter()
     }
 
-    /// Last synchronous step of a message: encodes it for every output. `asked_by` is the query
-    /// address as it was sent, for filters and networks alone; `device` its name; `frame` the data frame it came in.
+    /// Last synchronous step of a message: encodes it for every output. `hashes` has the address and the
+    /// name as they were sent, for filters and networks alone; `device` is the name of the address; `frame` the data frame
+    /// it came in.
     #[cfg_attr(for_size, optimize(speed))]
     pub(crate) fn offer(
         &self,
         event: &Event<'_>,
-        asked_by: Option<IpAddr>,
+        hashes: &MessageHashes<'_>,
         device: Option<&str>,
         frame: &[u8],
     ) {
         if self.list.is_empty() {
             return;
         }
-        let left_out = if self.has_filters.get() { self.left_out(event, asked_by, frame) } else { 0 };
+        let left_out = if self.has_filters.get() { self.left_out(event, hashes) } else { 0 };
         let takers = || {
             let takes = move |(at, _): &(usize, &Outlet)| left_out >> at & 1 == 0;
             self.list.iter().enumerate().filter(takes).map(|(_, outlet)| outlet)
@@ -160,7 +157,7 @@ impl Outlets {
         let mut source = RecordSource::new(event, frame);
         source.device = device;
         source.shows_device = self.shows_devices.get();
-        source.network = networks.as_ref().zip(asked_by);
+        source.network = networks.as_ref().zip(hashes.sent_address);
         for shared in &self.encodings {
             let wanted = shared.takers & !left_out;
             let first = self.list.get(shared.first).and_then(|outlet| outlet.kind().encoding());
@@ -296,6 +293,8 @@ mod tests {
     use super::*;
     use crate::limits::QUEUE_MIN;
     use crate::message::filter::FilterReason;
+    use crate::message::hashes::MessageHasher;
+    use crate::message::kinds::{CLIENT_KINDS, MessageKinds};
     use crate::output::syslog::choices::{Facility, HeaderFormat, Severity};
     use crate::section::QueueSettings;
     use crate::values::{Format, WhenFull};
@@ -378,7 +377,9 @@ mod tests {
 
     fn offer(outlets: &Outlets) {
         let message = Message { message_type: MessageType::CLIENT_QUERY, ..Message::default() };
-        outlets.offer(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }), None, None, b"");
+        let event = Event::from_dnstap(&Dnstap { message, ..Dnstap::default() });
+        let hashes = MessageHasher::new(true, MessageKinds::of(&CLIENT_KINDS)).hash(&event);
+        outlets.offer(&event, &hashes, None, b"");
     }
 
     /// Offers until an input would have to wait, or for a while.

@@ -142,6 +142,7 @@ impl Stage for Privacy {
         }
         let mut lengths = None;
         if let Some(method) = names {
+            hashes.sent_name = event.dns.question.map(|question| question.name);
             let name = event.dns.question.map(|question| method.hide(&question.name, name_room));
             let shown = name.and_then(|length| Some(Name::parse(name_room.get(..length)?).ok()?.0));
             lengths = Some((name.unwrap_or_default(), hidden_name::compose(event.payload, shown, payload)));
