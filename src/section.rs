@@ -20,11 +20,11 @@
 //!
 //! | group | keys |
 //! |---|---|
-//! | `..enable` | `enable`, off |
+//! | `..enable` | `enable`, off; also the trait [`Switched`] |
 //! | `..remote(retry = S)` | `retry`, `remote-address`, `remote-port` |
 //! | `..client_tls` | `tls-support` and the files; also the method `tls_keys` |
-//! | `..output` | `name`, `filter`, `queue`, `when-full`; also the method `output_keys`; `OutputKeys` and `FilterSection` must be in scope |
-//! | `..record_output` | those and `fields`, `template`, `alarms`, for outputs of records; also the method `record_encoding`; for children of `output`, which has their types |
+//! | `..output` | `name`, `filter`, `queue`, `when-full`; also the trait `OutputSettings`; for children of `output`, which has their types |
+//! | `..record_output` | those and `fields`, `template`, `alarms`, for outputs of records; also the method `record_encoding` |
 //! | `..rotation(size = B, count = N)` | `file-max-size`, `file-count` |
 
 /// Makes a section of its table.
@@ -33,11 +33,17 @@ macro_rules! section {
         $crate::section::section! { @keys [$(#[$doc])* $name] [] $($keys)* }
     };
 
-    (@keys $head:tt [$($done:tt)*] ..enable $($rest:tt)*) => {
-        $crate::section::section! { @keys $head [$($done)*
+    (@keys [$(#[$doc:meta])* $name:ident] [$($done:tt)*] ..enable $($rest:tt)*) => {
+        $crate::section::section! { @keys [$(#[$doc])* $name] [$($done)*
             /// Whether it runs.
             enable: bool = false,
         ] $($rest)* }
+
+        impl $crate::section::Switched for $name {
+            fn is_enabled(&self) -> bool {
+                self.enable
+            }
+        }
     };
     (@keys $head:tt [$($done:tt)*] ..remote(retry = $retry:literal) $($rest:tt)*) => {
         $crate::section::section! { @keys $head [$($done)*
@@ -82,27 +88,16 @@ macro_rules! section {
             /// Name in metrics and log, to tell several of a kind apart; unset = the kind.
             name: Option<$crate::values::Label> = None,
             /// The messages that it takes.
-            filter: FilterSection = FilterSection::default(),
+            filter: super::FilterSection = super::FilterSection::default(),
             /// Bytes kept while the other end is slow or away; unset = the profile's.
             queue: Option<$crate::limits::QueueSize> = None,
             /// The fate of records when they are used up.
             when_full: $crate::values::WhenFull = $crate::values::WhenFull::Drop,
         ] $($rest)* }
 
-        impl $name {
-            /// The keys that every output has.
-            pub(crate) fn output_keys(&self) -> OutputKeys<'_> {
-                OutputKeys {
-                    name: self.name.as_ref().map($crate::values::Label::as_str),
-                    filter: &self.filter,
-                    fields: None,
-                    template: None,
-                    queue: $crate::section::QueueSettings {
-                        bytes: self.queue.map_or(0, $crate::limits::QueueSize::in_memory),
-                        when_full: self.when_full,
-                        alarms: false,
-                    },
-                }
+        impl super::OutputSettings for $name {
+            fn keys(&self) -> super::OutputKeys<'_> {
+                super::OutputKeys::new(&self.name, &self.filter, self.queue, self.when_full)
             }
         }
     };
@@ -111,7 +106,7 @@ macro_rules! section {
             /// Name in metrics and log, to tell several of a kind apart; unset = the kind.
             name: Option<$crate::values::Label> = None,
             /// The messages that it takes.
-            filter: FilterSection = FilterSection::default(),
+            filter: super::FilterSection = super::FilterSection::default(),
             /// The fields of a record, in their order; unset = those of the format.
             fields: Option<Vec<super::Field>> = None,
             /// A line of text with fields in braces, instead.
@@ -130,20 +125,12 @@ macro_rules! section {
             pub(crate) fn record_encoding(&self, format: $crate::values::Format) -> super::Encoding {
                 super::Encoding::new(format, self.fields.as_deref(), self.template.as_ref())
             }
+        }
 
-            /// The keys that every output has.
-            pub(crate) fn output_keys(&self) -> OutputKeys<'_> {
-                OutputKeys {
-                    name: self.name.as_ref().map($crate::values::Label::as_str),
-                    filter: &self.filter,
-                    fields: self.fields.as_deref(),
-                    template: self.template.as_ref(),
-                    queue: $crate::section::QueueSettings {
-                        bytes: self.queue.map_or(0, $crate::limits::QueueSize::in_memory),
-                        when_full: self.when_full,
-                        alarms: self.alarms,
-                    },
-                }
+        impl super::OutputSettings for $name {
+            fn keys(&self) -> super::OutputKeys<'_> {
+                super::OutputKeys::new(&self.name, &self.filter, self.queue, self.when_full)
+                    .of_records(&self.fields, &self.template, self.alarms)
             }
         }
     };
@@ -160,7 +147,7 @@ macro_rules! section {
     };
     (@keys [$(#[$doc:meta])* $name:ident] [$($(#[$key_doc:meta])* $key:ident: $type:ty = $default:expr,)*]) => {
         $(#[$doc])*
-        #[allow(unreachable_pub, reason = "the sections of some modules are seen by tests")]
+        #[allow(unreachable_pub, private_interfaces, reason = "the sections of some modules are seen by tests")]
         #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         pub struct $name {
@@ -177,6 +164,12 @@ macro_rules! section {
 pub(crate) use section;
 
 use crate::values::{Bounded, WhenFull};
+
+/// A section that is switched on and off.
+pub(crate) trait Switched {
+    /// Whether it runs, once all is read.
+    fn is_enabled(&self) -> bool;
+}
 
 /// The values of `file-count`.
 pub(crate) type FileCount = Bounded<0, 9999>;

@@ -1,8 +1,8 @@
 //! Where messages come from.
 //!
 //! Every input hands whole frames to the collector and counts into its own [`counters::InputCounters`]. A new kind is one
-//! file, which says in an [`InputPlan`] where it reads, what it costs and what its task is, and one row of
-//! [`Section::kinds`]. What inputs over streams share is in `frame_reader` (bytes to frames), `receiver` (a connection),
+//! file, which says in an [`InputPlan`] where it reads, what it costs and what its task is, and one row of the table
+//! `kinds!` below. What inputs over streams share is in `frame_reader` (bytes to frames), `receiver` (a connection),
 //! `connections` (places and deadlines), `gather` (pauses between small reads) and `large_buffers` (long frames).
 
 pub mod connections;
@@ -19,16 +19,35 @@ pub mod tcp_client;
 pub mod tcp_server;
 pub(crate) mod unix_socket;
 
+use crate::section::Switched;
 use crate::values::{PlanError, Several};
 use file::AtEnd;
 use serde::Deserialize;
 
 pub(crate) use plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, Reloadable};
 
-/// Section `input`: one table for each kind of input.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
+/// Makes the section `input` of the table of kinds.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $visible:vis $field:ident: $tables:ty,)*) => {
+        /// Section `input`: one table for each kind of input.
+        #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+        pub struct Section {
+            $($(#[$doc])* $visible $field: $tables,)*
+        }
+
+        impl Section {
+            /// All kinds, whether they are enabled or not, each with the path of its section below `input`.
+            pub(crate) fn kinds(&self) -> Vec<(String, &dyn InputKind)> {
+                let mut kinds = Vec::new();
+                $(self.$field.list(&mut kinds);)*
+                kinds
+            }
+        }
+    };
+}
+
+kinds! {
     /// Listens on TCP.
     pub tcp_socket: tcp_server::Section,
     /// Connects to senders that listen; one table or several.
@@ -41,19 +60,26 @@ pub struct Section {
     pub(crate) file: file::Section,
 }
 
-impl Section {
-    /// All kinds, whether they are enabled or not, each with the path of its section below `input`.
-    pub(crate) fn kinds(&self) -> Vec<(String, &dyn InputKind)> {
-        let Section { tcp_socket, tcp_client, unix_socket, sniffer, file } = self;
-        let mut kinds: Vec<(String, &dyn InputKind)> = vec![(tcp_socket.name().to_owned(), tcp_socket)];
-        kinds.extend(
-            tcp_client.paths(tcp_client::NAME).map(|(path, client)| (path, client as &dyn InputKind)),
-        );
-        let others: [&dyn InputKind; 3] = [unix_socket, sniffer, file];
-        kinds.extend(others.map(|kind| (kind.name().to_owned(), kind)));
-        kinds
-    }
+/// The tables of one kind: one, or several.
+trait KindTables {
+    /// Adds each with the path of its section.
+    fn list<'s>(&'s self, kinds: &mut Vec<(String, &'s dyn InputKind)>);
+}
 
+impl<K: InputKind + 'static> KindTables for K {
+    fn list<'s>(&'s self, kinds: &mut Vec<(String, &'s dyn InputKind)>) {
+        kinds.push((self.name().to_owned(), self));
+    }
+}
+
+impl<K: InputKind + 'static> KindTables for Several<K> {
+    fn list<'s>(&'s self, kinds: &mut Vec<(String, &'s dyn InputKind)>) {
+        let name = self.first().map_or("", InputKind::name);
+        kinds.extend(self.paths(name).map(|(path, kind)| (path, kind as &dyn InputKind)));
+    }
+}
+
+impl Section {
     /// The kinds that are to run.
     pub(crate) fn enabled(&self) -> impl Iterator<Item = (String, &dyn InputKind)> {
         self.kinds().into_iter().filter(|(_, kind)| kind.is_enabled())

@@ -21,16 +21,14 @@ use super::counters::InputCounters;
 use super::receiver::Receiver;
 use crate::limits::Limits;
 use crate::net::tls;
+use crate::section::Switched;
 use crate::sys::privileges::Identity;
 use crate::values::{KeyError, PlanError};
 
 /// One kind of input, as its section of the configuration.
-pub(crate) trait InputKind {
+pub(crate) trait InputKind: Switched {
     /// Name of the section, which is that of the input in metrics and log.
     fn name(&self) -> &'static str;
-
-    /// Whether it runs, once resolved.
-    fn is_enabled(&self) -> bool;
 
     /// The rules between the keys of an enabled section.
     ///

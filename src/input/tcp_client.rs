@@ -50,10 +50,6 @@ impl InputKind for Section {
         NAME
     }
 
-    fn is_enabled(&self) -> bool {
-        self.enable
-    }
-
     fn check(&self) -> Result<(), KeyError> {
         all([
             required("remote-address", &self.remote_address),

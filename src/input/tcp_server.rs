@@ -10,7 +10,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 use defmt_or_log::{debug, warn};
-use serde::Deserialize;
 use smol::future::or;
 
 use super::connections::{ConnectionGroup, ConnectionLease};
@@ -24,43 +23,29 @@ use crate::net::accept::Acceptor;
 use crate::net::dial::KeepAlive;
 use crate::net::tls::{Refused, Server, ServerStream};
 use crate::reactor::Async;
+use crate::section::{Switched, section};
 use crate::sys::privileges::{Identity, may_listen_on};
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, Network, PlanError, ServerTls};
 
-/// Section `input.tcp-socket`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Section {
-    /// Absent = on when no other input is, or when the command line gives an address or port.
-    pub(crate) enable: Option<bool>,
-    /// Address to listen on.
-    pub(crate) local_address: ListenAddress,
-    /// Port to listen on; 0 = any free one.
-    pub local_port: ListenPort,
-    /// Peers let in: any entry that contains the address. Empty = nobody.
-    pub(crate) access_control_list: Vec<Network>,
-    /// Encrypt.
-    pub tls_support: Option<bool>,
-    /// Certificate chain, PEM.
-    pub(crate) tls_server_cert: Option<FilePath>,
-    /// Private key, PEM.
-    pub(crate) tls_server_key: Option<FilePath>,
-    /// Let in only peers with a certificate of one of these, PEM.
-    pub(crate) tls_client_ca: Option<FilePath>,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: None,
-            local_address: ListenAddress::LOCALHOST,
-            local_port: ListenPort::new(6000),
-            access_control_list: vec![Network::ALL_IPV4, Network::ALL_IPV6],
-            tls_support: None,
-            tls_server_cert: None,
-            tls_server_key: None,
-            tls_client_ca: None,
-        }
+section! {
+    /// Section `input.tcp-socket`.
+    pub struct Section {
+        /// Absent = on when no other input is, or when the command line gives an address or port.
+        enable: Option<bool> = None,
+        /// Address to listen on.
+        local_address: ListenAddress = ListenAddress::LOCALHOST,
+        /// Port to listen on; 0 = any free one.
+        local_port: ListenPort = ListenPort::new(6000),
+        /// Peers let in: any entry that contains the address. Empty = nobody.
+        access_control_list: Vec<Network> = vec![Network::ALL_IPV4, Network::ALL_IPV6],
+        /// Encrypt.
+        tls_support: Option<bool> = None,
+        /// Certificate chain, PEM.
+        tls_server_cert: Option<FilePath> = None,
+        /// Private key, PEM.
+        tls_server_key: Option<FilePath> = None,
+        /// Let in only peers with a certificate of one of these, PEM.
+        tls_client_ca: Option<FilePath> = None,
     }
 }
 
@@ -83,13 +68,15 @@ impl Section {
 /// Name of the input in metrics and log.
 pub(crate) const NAME: &str = "tcp-socket";
 
+impl Switched for Section {
+    fn is_enabled(&self) -> bool {
+        self.enable == Some(true)
+    }
+}
+
 impl InputKind for Section {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable == Some(true)
     }
 
     fn check(&self) -> Result<(), KeyError> {

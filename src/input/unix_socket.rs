@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use defmt_or_log::{debug, warn};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
-use serde::Deserialize;
 
 use super::connections::{ConnectionGroup, Origin};
 use super::counters::InputCounters;
@@ -21,29 +20,23 @@ use super::plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContex
 use super::receiver::serve;
 use crate::net::accept::Acceptor;
 use crate::reactor::Async;
+use crate::section::section;
 use crate::sys::privileges::Identity;
 use crate::sys::{accounts, files, unix_listener};
 use crate::values::{Account, FilePath, KeyError, PlanError, required};
 
-/// Section `input.unix-socket`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(crate) struct Section {
-    /// Whether it runs.
-    pub(crate) enable: bool,
-    /// The socket's path.
-    pub(crate) path: Option<FilePath>,
-    /// The socket's permissions.
-    pub(crate) mode: FileMode,
-    /// The socket's owner; unset = who runs the program.
-    pub(crate) owner: Option<Account>,
-    /// The socket's group; unset = that of who runs the program.
-    pub(crate) group: Option<Account>,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section { enable: false, path: None, mode: FileMode::new(0o660), owner: None, group: None }
+section! {
+    /// Section `input.unix-socket`.
+    pub struct Section {
+        ..enable
+        /// The socket's path.
+        path: Option<FilePath> = None,
+        /// The socket's permissions.
+        mode: FileMode = FileMode::new(0o660),
+        /// The socket's owner; unset = who runs the program.
+        owner: Option<Account> = None,
+        /// The socket's group; unset = that of who runs the program.
+        group: Option<Account> = None,
     }
 }
 
@@ -53,10 +46,6 @@ pub(crate) const NAME: &str = "unix-socket";
 impl InputKind for Section {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
     }
 
     fn check(&self) -> Result<(), KeyError> {

@@ -7,7 +7,7 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RawFrames, RecordKind};
+use super::{OutputKind, Plan, PlanContext, RawFrames, RecordKind};
 use crate::net::dial::PeerAddress;
 use crate::section::section;
 use crate::values::{ClientTls, FilePath, KeyError, PlanError, Text, all, required};
@@ -29,14 +29,6 @@ section! {
 impl OutputKind for Section {
     fn kind(&self) -> &'static str {
         "dnstap"
-    }
-
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
     }
 
     fn check(&self) -> Result<(), KeyError> {
@@ -74,12 +66,11 @@ impl OutputKind for Section {
         };
         let identity = self.dnstap_identity.as_ref().map(|identity| identity.as_str());
         let sink = StreamSink { peer, tls, retry: self.retry, protocol: StreamProtocol::FrameStreams };
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: sink.to_string(),
-            kind: RecordKind::RawFrames(RawFrames::new(context.limits.frame, identity)),
-            queue: self.output_keys().queue,
-            sink: Box::new(sink),
-        })
+        Ok(Plan::new(
+            self,
+            sink.to_string(),
+            RecordKind::RawFrames(RawFrames::new(context.limits.frame, identity)),
+            Box::new(sink),
+        ))
     }
 }

@@ -17,8 +17,8 @@ use smol::future::{or, pending};
 
 use super::rotating_file::{self, FileSettings, RotatingFile};
 use super::{
-    FilterSection, Outlet, Outlets, OutputKeys, OutputKind, Plan, PlanContext, RawFrames, RecordKind,
-    ReopenedFile, RunningSink, Sink, TaskContext, TaskStep, WriteState,
+    Outlet, Outlets, OutputKind, Plan, PlanContext, RawFrames, RecordKind, ReopenedFile, RunningSink, Sink,
+    TaskContext, TaskStep, WriteState,
 };
 use crate::limits::FILE_BATCH_BYTES;
 use crate::reactor::Timer;
@@ -63,14 +63,6 @@ impl OutputKind for Section {
         "file"
     }
 
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
-    }
-
     fn format(&self) -> Option<Format> {
         match self.format {
             FileFormat::Text => Some(Format::Text),
@@ -109,13 +101,12 @@ impl OutputKind for Section {
             is_log: false,
             batch: FILE_BATCH_BYTES.max(kind.longest()),
         };
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: format!("{}, {}", self.file.display(), self.format),
+        Ok(Plan::new(
+            self,
+            format!("{}, {}", self.file.display(), self.format),
             kind,
-            queue: self.output_keys().queue,
-            sink: Box::new(open(settings, context)?),
-        })
+            Box::new(open(settings, context)?),
+        ))
     }
 }
 

@@ -20,8 +20,8 @@ use smol::future::{or, pending};
 use super::rotating_file::FileSettings;
 use super::stdout::StdoutWriter;
 use super::{
-    FilterSection, Outlet, OutputKeys, OutputKind, Plan, PlanContext, RecordKind, ReopenedFile, RunningSink,
-    Sink, TaskContext, file,
+    FilterSection, Outlet, OutputKind, Plan, PlanContext, RecordKind, ReopenedFile, RunningSink, Sink,
+    TaskContext, file,
 };
 use crate::limits::RECORD_BYTES;
 use crate::reactor::Timer;
@@ -48,14 +48,6 @@ section! {
 impl OutputKind for Section {
     fn kind(&self) -> &'static str {
         "metrics"
-    }
-
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
     }
 
     /// A line counts all messages.
@@ -85,13 +77,12 @@ impl OutputKind for Section {
             None => ("stdout".to_owned(), Box::new(StdoutWriter::open()?)),
         };
         let interval = self.interval.duration();
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: format!("every {} s to {target}", interval.as_secs()),
-            kind: RecordKind::SelfMade,
-            queue: self.output_keys().queue,
-            sink: Box::new(MetricsSink { writer, interval, cumulative: self.cumulative }),
-        })
+        Ok(Plan::new(
+            self,
+            format!("every {} s to {target}", interval.as_secs()),
+            RecordKind::SelfMade,
+            Box::new(MetricsSink { writer, interval, cumulative: self.cumulative }),
+        ))
     }
 }
 

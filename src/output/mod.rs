@@ -49,7 +49,9 @@ pub use counters::OutletCounters;
 pub use outlet::{Outlet, WaitPolicy};
 pub(crate) use outlet::{TaskStep, WriteState};
 pub use outlets::Outlets;
-pub(crate) use plan::{OutputCertificates, OutputKeys, OutputKind, ReopenedFile, RunningSink, Sink};
+pub(crate) use plan::{
+    OutputCertificates, OutputKeys, OutputKind, OutputSettings, ReopenedFile, RunningSink, Sink,
+};
 pub use plan::{Plan, PlanContext, TaskContext};
 pub(crate) use record::{RawFrames, RecordKind};
 

@@ -17,16 +17,16 @@ use std::rc::Rc;
 
 use super::{Outlet, Outlets, RecordKind};
 use crate::format::{Encoding, Field, Template};
-use crate::limits::Limits;
+use crate::limits::{Limits, QueueSize};
 use crate::message::filter;
 use crate::net::tls::{self, Client};
-use crate::section::QueueSettings;
+use crate::section::{QueueSettings, Switched};
 use crate::sketch::record_queue::RecordQueue;
 use crate::statistics::Statistics;
 use crate::sys::privileges::Identity;
 #[cfg(feature = "push")]
 use crate::values::Secret;
-use crate::values::{ClientTls, Format, Host, KeyError, PlanError};
+use crate::values::{ClientTls, Format, Host, KeyError, Label, PlanError, WhenFull};
 
 /// The keys that every output has.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +43,46 @@ pub(crate) struct OutputKeys<'s> {
     pub(crate) queue: QueueSettings,
 }
 
+impl<'s> OutputKeys<'s> {
+    /// Those of an output that makes its own lines, or sends frames on.
+    pub(crate) fn new(
+        name: &'s Option<Label>,
+        filter: &'s filter::Section,
+        queue: Option<QueueSize>,
+        when_full: WhenFull,
+    ) -> Self {
+        let bytes = queue.map_or(0, QueueSize::in_memory);
+        OutputKeys {
+            name: name.as_ref().map(Label::as_str),
+            filter,
+            fields: None,
+            template: None,
+            queue: QueueSettings { bytes, when_full, alarms: false },
+        }
+    }
+
+    /// Those of an output of records.
+    pub(crate) fn of_records(
+        self,
+        fields: &'s Option<Vec<Field>>,
+        template: &'s Option<Template>,
+        alarms: bool,
+    ) -> Self {
+        let queue = QueueSettings { alarms, ..self.queue };
+        OutputKeys { fields: fields.as_deref(), template: template.as_ref(), queue, ..self }
+    }
+}
+
+/// The keys of a section that every output has; `section!` implements it.
+pub(crate) trait OutputSettings {
+    /// All of them.
+    fn keys(&self) -> OutputKeys<'_>;
+}
+
 /// One kind of output, as its section of the configuration.
-pub(crate) trait OutputKind {
+pub(crate) trait OutputKind: Switched + OutputSettings {
     /// Name of the section.
     fn kind(&self) -> &'static str;
-
-    /// The keys that every output has.
-    fn keys(&self) -> OutputKeys<'_>;
 
     /// Name of the output in metrics and log: its own, or that of the kind.
     fn name(&self) -> &str {
@@ -66,9 +99,6 @@ pub(crate) trait OutputKind {
         let keys = self.keys();
         self.format().map(|format| Encoding::new(format, keys.fields, keys.template))
     }
-
-    /// Whether it runs.
-    fn is_enabled(&self) -> bool;
 
     /// The rules between the keys of an enabled section.
     ///
@@ -161,6 +191,16 @@ pub struct TaskContext {
 }
 
 impl Plan {
+    /// The output of a section.
+    pub(super) fn new(
+        section: &dyn OutputKind,
+        words: String,
+        kind: RecordKind,
+        sink: Box<dyn Sink>,
+    ) -> Self {
+        Plan { name: section.name().to_owned(), words, kind, queue: section.keys().queue, sink }
+    }
+
     /// The same plan, whose queue is that of the profile unless its section says another one.
     pub(crate) fn settled(mut self, limits: &Limits) -> Self {
         if self.queue.bytes == 0 {

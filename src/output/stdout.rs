@@ -18,12 +18,12 @@ use smol::future::yield_now;
 
 use super::columns::Columns;
 use super::{
-    DropReason, FilterSection, Outlet, Outlets, OutputKeys, OutputKind, Plan, PlanContext, RecordKind,
-    RunningSink, Sink, TaskContext, TaskStep, WriteState,
+    DropReason, Outlet, Outlets, OutputKind, Plan, PlanContext, RecordKind, RunningSink, Sink, TaskContext,
+    TaskStep, WriteState,
 };
 use crate::limits::RECORD_BYTES;
 use crate::reactor::{Async, Timer};
-use crate::section::section;
+use crate::section::{Switched, section};
 use crate::sys::stdio;
 use crate::values::Format;
 use crate::values::PlanError;
@@ -43,17 +43,15 @@ section! {
 /// Name of the output in metrics and log.
 pub(crate) const NAME: &str = "stdout";
 
+impl Switched for Section {
+    fn is_enabled(&self) -> bool {
+        self.enable == Some(true)
+    }
+}
+
 impl OutputKind for Section {
     fn kind(&self) -> &'static str {
         NAME
-    }
-
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable == Some(true)
     }
 
     fn format(&self) -> Option<Format> {
@@ -68,13 +66,12 @@ impl OutputKind for Section {
                 true => (encoding, Box::new(TerminalSink { writer, columns: Columns::new() })),
                 false => (encoding.with_long_records(), Box::new(writer)),
             };
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: self.format.to_string(),
-            kind: RecordKind::Plain { encoding, terminator: (*b"\n").into() },
-            queue: self.output_keys().queue,
+        Ok(Plan::new(
+            self,
+            self.format.to_string(),
+            RecordKind::Plain { encoding, terminator: (*b"\n").into() },
             sink,
-        })
+        ))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RecordKind};
+use super::{OutputKind, Plan, PlanContext, RecordKind};
 use crate::net::dial::PeerAddress;
 use crate::section::section;
 use crate::values::{ClientTls, Format, KeyError, PlanError, all, required};
@@ -26,14 +26,6 @@ section! {
 impl OutputKind for Section {
     fn kind(&self) -> &'static str {
         "tcp-socket"
-    }
-
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
     }
 
     fn check(&self) -> Result<(), KeyError> {
@@ -63,15 +55,14 @@ impl OutputKind for Section {
             retry: self.retry,
             protocol: StreamProtocol::Bare,
         };
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: format!("{sink}, {}", self.format),
-            kind: RecordKind::Plain {
+        Ok(Plan::new(
+            self,
+            format!("{sink}, {}", self.format),
+            RecordKind::Plain {
                 encoding: self.record_encoding(self.format).with_long_records(),
                 terminator: self.delimiter.as_bytes().into(),
             },
-            queue: self.output_keys().queue,
-            sink: Box::new(sink),
-        })
+            Box::new(sink),
+        ))
     }
 }

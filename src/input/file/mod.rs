@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 
 use defmt_or_log::{info, warn};
 use nix::libc;
-use serde::Deserialize;
 use smol::future::yield_now;
 
 use frames::Frames;
@@ -39,23 +38,23 @@ use crate::input::counters::InputCounters;
 use crate::limits::Limits;
 use crate::pipeline::Collector;
 use crate::reactor::Timer;
+use crate::section::section;
 use crate::values::{Bounded, FilePath, KeyError, PlanError, choice, required};
 
-/// Section `input.file`.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(crate) struct Section {
-    /// Whether it runs.
-    pub(crate) enable: bool,
-    /// The capture: Frame Streams, pcap or pcapng, told by its content; a folder of such, a pipe, or `-`.
-    pub(crate) path: Option<FilePath>,
-    /// Begin again after the last frame.
-    #[serde(rename = "loop")]
-    pub(crate) repeat: bool,
-    /// Frames a second; unset = as fast as it goes.
-    pub(crate) rate: Option<FramesPerSecond>,
-    /// After the last frame; unset = `exit` when it is the only input and does not loop.
-    pub(crate) at_end: Option<AtEnd>,
+section! {
+    /// Section `input.file`.
+    pub struct Section {
+        ..enable
+        /// The capture: Frame Streams, pcap or pcapng, told by its content; a folder of such, a pipe, or `-`.
+        path: Option<FilePath> = None,
+        /// Begin again after the last frame.
+        #[serde(rename = "loop")]
+        repeat: bool = false,
+        /// Frames a second; unset = as fast as it goes.
+        rate: Option<FramesPerSecond> = None,
+        /// After the last frame; unset = `exit` when it is the only input and does not loop.
+        at_end: Option<AtEnd> = None,
+    }
 }
 
 choice! {
@@ -77,10 +76,6 @@ pub(crate) const NAME: &str = "file";
 impl InputKind for Section {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
     }
 
     fn check(&self) -> Result<(), KeyError> {

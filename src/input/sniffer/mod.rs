@@ -14,63 +14,44 @@ use super::counters::InputCounters;
 use super::plan::{InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
 use crate::capture::{Dissector, DissectorSettings, RecordedKinds};
 use crate::limits::{Limits, SNIFFER_ADDRESSES, SNIFFER_BLOCK_BYTES, SNIFFER_NAMES, SNIFFER_PORTS};
+use crate::section::section;
 use crate::sys::interfaces;
 use crate::sys::privileges::{Identity, NET_RAW, has_capability};
 use crate::values::{KeyError, ListenAddress, PlanError, Port, Text, Value, required};
 use capture::Sniffer;
 
-/// Section `input.sniffer`. The names of the switches in the program it replaces are read too.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(crate) struct Section {
-    /// Whether it runs.
-    pub(crate) enable: bool,
-    /// The interface, or several.
-    pub(crate) eth_name: Option<InterfaceNames>,
-    /// Listen to packets between others, too, such as those of a mirror port.
-    pub(crate) promiscuous: bool,
-    /// Addresses that are ours; empty = those of the interface.
-    pub(crate) eth_ip: Vec<ListenAddress>,
-    /// The identity its messages get.
-    pub(crate) dnstap_identity: Text,
-    /// Ports that carry DNS, on either side of a packet.
-    pub(crate) dns_port: Vec<Port>,
-    /// Make CLIENT_QUERY.
-    #[serde(alias = "client-query-support")]
-    pub(crate) record_client_query: bool,
-    /// Make CLIENT_RESPONSE.
-    #[serde(alias = "client-response-support")]
-    pub(crate) record_client_response: bool,
-    /// Make RESOLVER_QUERY.
-    #[serde(alias = "resolver-query-support")]
-    pub(crate) record_resolver_query: bool,
-    /// Make RESOLVER_RESPONSE.
-    #[serde(alias = "resolver-response-support")]
-    pub(crate) record_resolver_response: bool,
-    /// Make FORWARDER_QUERY.
-    #[serde(alias = "forwarder-query-support")]
-    pub(crate) record_forwarder_query: bool,
-    /// Make FORWARDER_RESPONSE.
-    #[serde(alias = "forwarder-response-support")]
-    pub(crate) record_forwarder_response: bool,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Section {
-            enable: false,
-            eth_name: None,
-            promiscuous: false,
-            eth_ip: Vec::new(),
-            dnstap_identity: Text::new("sniffer"),
-            dns_port: vec![Port::new(53)],
-            record_client_query: true,
-            record_client_response: true,
-            record_resolver_query: true,
-            record_resolver_response: true,
-            record_forwarder_query: true,
-            record_forwarder_response: true,
-        }
+section! {
+    /// Section `input.sniffer`. The names of the switches in the program it replaces are read too.
+    pub struct Section {
+        ..enable
+        /// The interface, or several.
+        eth_name: Option<InterfaceNames> = None,
+        /// Listen to packets between others, too, such as those of a mirror port.
+        promiscuous: bool = false,
+        /// Addresses that are ours; empty = those of the interface.
+        eth_ip: Vec<ListenAddress> = Vec::new(),
+        /// The identity its messages get.
+        dnstap_identity: Text = Text::new("sniffer"),
+        /// Ports that carry DNS, on either side of a packet.
+        dns_port: Vec<Port> = vec![Port::new(53)],
+        /// Make CLIENT_QUERY.
+        #[serde(alias = "client-query-support")]
+        record_client_query: bool = true,
+        /// Make CLIENT_RESPONSE.
+        #[serde(alias = "client-response-support")]
+        record_client_response: bool = true,
+        /// Make RESOLVER_QUERY.
+        #[serde(alias = "resolver-query-support")]
+        record_resolver_query: bool = true,
+        /// Make RESOLVER_RESPONSE.
+        #[serde(alias = "resolver-response-support")]
+        record_resolver_response: bool = true,
+        /// Make FORWARDER_QUERY.
+        #[serde(alias = "forwarder-query-support")]
+        record_forwarder_query: bool = true,
+        /// Make FORWARDER_RESPONSE.
+        #[serde(alias = "forwarder-response-support")]
+        record_forwarder_response: bool = true,
     }
 }
 
@@ -151,10 +132,6 @@ pub(crate) const NAME: &str = "sniffer";
 impl InputKind for Section {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
     }
 
     fn check(&self) -> Result<(), KeyError> {

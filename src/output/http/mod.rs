@@ -32,7 +32,7 @@ pub(crate) use url::{Url, UrlParts};
 
 #[cfg(feature = "push")]
 use super::RecordKind;
-use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext};
+use super::{OutputKind, Plan, PlanContext};
 use crate::limits::{PUSH_BATCH, PushBatchSize};
 use crate::net::tls;
 use crate::section::section;
@@ -141,14 +141,6 @@ impl OutputKind for Section {
         "http"
     }
 
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
-    }
-
     /// No address, or none that is one; TLS keys that disagree with it; two kinds of credentials; fields that are ours.
     fn check(&self) -> Result<(), KeyError> {
         required("url", &self.url)?;
@@ -203,16 +195,15 @@ impl OutputKind for Section {
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         let sink = task::HttpSink::new(self)?;
         let encoding = self.record_encoding(self.format.of_records());
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: format!("{sink}, {}, {}", self.format, self.compress),
-            kind: match self.format {
+        Ok(Plan::new(
+            self,
+            format!("{sink}, {}, {}", self.format, self.compress),
+            match self.format {
                 BodyFormat::Loki => RecordKind::Loki(encoding),
                 _ => RecordKind::Plain { encoding, terminator: (*b"\n").into() },
             },
-            queue: self.output_keys().queue,
-            sink: Box::new(sink),
-        })
+            Box::new(sink),
+        ))
     }
 
     #[cfg(not(feature = "push"))]

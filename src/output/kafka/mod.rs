@@ -30,7 +30,7 @@ pub(crate) use record::KeyedRecords;
 #[cfg(feature = "kafka-plain")]
 use sink::KafkaSink;
 
-use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RecordKind};
+use super::{OutputKind, Plan, PlanContext, RecordKind};
 use crate::section::section;
 use crate::values::{Format, KeyError, PlanError, Text, choice, required};
 
@@ -69,14 +69,6 @@ impl OutputKind for Section {
         NAME
     }
 
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
-    }
-
     /// No topic, no broker, whatever librdkafka refuses.
     fn check(&self) -> Result<(), KeyError> {
         required("topic", &self.topic)?;
@@ -105,16 +97,15 @@ impl OutputKind for Section {
     /// Certificates are read, nothing connects.
     fn plan(&self, _: &PlanContext<'_>) -> Result<Plan, PlanError> {
         let sink = KafkaSink::new(self)?;
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: format!("{sink}, {}", self.format),
-            kind: RecordKind::Keyed(KeyedRecords {
+        Ok(Plan::new(
+            self,
+            format!("{sink}, {}", self.format),
+            RecordKind::Keyed(KeyedRecords {
                 encoding: self.record_encoding(self.format).with_long_records(),
                 key: self.key,
             }),
-            queue: self.output_keys().queue,
-            sink: Box::new(sink),
-        })
+            Box::new(sink),
+        ))
     }
 }
 

@@ -26,7 +26,7 @@ use topic::{ClientId, Topic};
 
 #[cfg(feature = "push")]
 use super::RecordKind;
-use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext};
+use super::{OutputKind, Plan, PlanContext};
 #[cfg(feature = "push")]
 use crate::net::dial::PeerAddress;
 use crate::section::section;
@@ -90,14 +90,6 @@ impl OutputKind for Section {
         "mqtt"
     }
 
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
-    }
-
     fn check(&self) -> Result<(), KeyError> {
         let user = if self.password_file.is_some() { required("user", &self.user) } else { Ok(()) };
         let alarms = match self.alarms && !self.records {
@@ -131,18 +123,17 @@ impl OutputKind for Section {
         let peer = PeerAddress::Tcp(host.clone(), self.port());
         let tls = if self.tls_keys().is_on() { ", TLS" } else { "" };
         let what = if self.records { "records and state" } else { "state" };
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words: format!("{peer}{tls}, MQTT {}, {what} below {}", self.version, self.topic.as_str()),
-            kind: match self.records {
+        Ok(Plan::new(
+            self,
+            format!("{peer}{tls}, MQTT {}, {what} below {}", self.version, self.topic.as_str()),
+            match self.records {
                 true => {
                     RecordKind::Plain { encoding: self.record_encoding(Format::Json), terminator: [].into() }
                 }
                 false => RecordKind::SelfMade,
             },
-            queue: self.output_keys().queue,
-            sink: Box::new(task::MqttSink::new(self, peer, super::plan::load_tls(&self.tls_keys(), host)?)?),
-        })
+            Box::new(task::MqttSink::new(self, peer, super::plan::load_tls(&self.tls_keys(), host)?)?),
+        ))
     }
 
     #[cfg(not(feature = "push"))]

@@ -12,7 +12,7 @@ use std::io;
 use super::datagram_sink::DatagramSink;
 use super::plan::load_tls;
 use super::stream_sink::{StreamProtocol, StreamSink};
-use super::{FilterSection, OutputKeys, OutputKind, Plan, PlanContext, RecordKind, Sink};
+use super::{OutputKind, Plan, PlanContext, RecordKind, Sink};
 use crate::net::dial::PeerAddress;
 use crate::net::tls;
 use crate::section::section;
@@ -65,14 +65,6 @@ impl Section {
 impl OutputKind for Section {
     fn kind(&self) -> &'static str {
         "syslog"
-    }
-
-    fn keys(&self) -> OutputKeys<'_> {
-        self.output_keys()
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.enable
     }
 
     /// Neither address nor path, or both; a path with another transport than datagrams; newlines as framing where
@@ -158,12 +150,6 @@ impl OutputKind for Section {
             Box::new(DatagramSink { peer, retry: self.retry })
         };
         let composer = SyslogComposer::new(encoding, self.header, framing, priority);
-        Ok(Plan {
-            name: self.name().to_owned(),
-            words,
-            kind: RecordKind::Syslog(composer.in_zone(zone)),
-            queue: self.output_keys().queue,
-            sink,
-        })
+        Ok(Plan::new(self, words, RecordKind::Syslog(composer.in_zone(zone)), sink))
     }
 }
