@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use defmt_or_log::info;
 use nix::libc;
-use smol::future::{or, yield_now};
+use smol::future::yield_now;
 
+use super::uplink::Uplink;
 use super::{DropReason, Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use crate::limits::DATAGRAM_BYTES;
 use crate::net::dial::{PeerAddress, resolve};
-use crate::net::reconnect::Reconnect;
 use crate::reactor::{Async, Timer};
 use crate::values::{Host, Seconds};
 
@@ -87,17 +87,16 @@ fn unix(path: &PathBuf) -> io::Result<Async<UnixDatagram>> {
 
 /// Sends records until the daemon stops.
 async fn run(outlet: &Outlet, outlets: &Outlets, peer: PeerAddress, retry: Seconds) {
-    let mut reconnect = Reconnect::new(format!("Output {}: {peer}", outlet.name()), retry);
-    outlet.set_write_state(WriteState::Away);
-    loop {
-        let error = match DatagramSocket::open(&peer).await {
+    let mut uplink = Uplink::new(outlet, outlets, &peer, retry);
+    while !outlet.is_over() {
+        let error = match uplink.attempt(DatagramSocket::open(&peer)).await {
             Ok(socket) => {
                 outlet.set_connected();
                 let opened = Instant::now();
                 let mut proven = || {
                     // Within a second the other machine has told that nothing listens, if it tells at all.
-                    if reconnect.is_troubled() && opened.elapsed() > PROBATION {
-                        reconnect.succeeded();
+                    if uplink.is_troubled() && opened.elapsed() > PROBATION {
+                        uplink.succeeded();
                         info!("Output {}: {} takes records again", outlet.name(), peer.to_string());
                     }
                 };
@@ -108,12 +107,7 @@ async fn run(outlet: &Outlet, outlets: &Outlets, peer: PeerAddress, retry: Secon
             }
             Err(error) => error,
         };
-        outlet.set_write_state(WriteState::Away);
-        outlets.progressed();
-        or(outlet.ended(), reconnect.pause(error.to_string())).await;
-        if outlet.is_over() {
-            return;
-        }
+        uplink.pause(error.to_string()).await;
     }
 }
 

@@ -37,6 +37,7 @@ pub mod stdout;
 mod stream_sink;
 pub(crate) mod syslog;
 pub(crate) mod tcp_socket;
+mod uplink;
 
 use crate::limits::OUTPUTS;
 use crate::values::{KeyError, PlanError, Several};

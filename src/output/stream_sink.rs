@@ -1,7 +1,7 @@
 //! A peer that is reached by a stream: what the outputs over TCP and Unix sockets have in common.
 //!
 //! A name is resolved again at each attempt, and its addresses are tried in turn. Between attempts are the waits of
-//! [`Reconnect`]. While a connection stands its reading side is watched, so that a peer that closes is noticed at once, and
+//! [`Uplink`]. While a connection stands its reading side is watched, so that a peer that closes is noticed at once, and
 //! what it sends is thrown away. A record that a connection broke off goes out again, whole, on the next one.
 //!
 //! At a stop the queue is sent first, and then the stream is ended as its protocol wants it.
@@ -14,14 +14,14 @@ use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use defmt_or_log::{debug, info};
-use smol::future::{or, yield_now};
+use defmt_or_log::debug;
+use smol::future::yield_now;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::uplink::Uplink;
 use super::{Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use crate::limits::TLS_CONNECTION_BYTES;
 use crate::net::dial::{Dialled, KeepAlive, PeerAddress, connect_unix, dial};
-use crate::net::reconnect::Reconnect;
 use crate::net::timeout::in_time;
 use crate::net::tls::Client;
 use crate::net::tls::flush::FlushingStream;
@@ -75,12 +75,6 @@ impl Sink for StreamSink {
     }
 }
 
-impl StreamSink {
-    async fn connect(&self) -> io::Result<Box<dyn OutputStream>> {
-        open(&self.peer, self.tls.as_deref()).await
-    }
-}
-
 /// A connection to a peer.
 pub(super) async fn open(peer: &PeerAddress, tls: Option<&Client>) -> io::Result<Box<dyn OutputStream>> {
     let (host, port) = match peer {
@@ -94,39 +88,19 @@ pub(super) async fn open(peer: &PeerAddress, tls: Option<&Client>) -> io::Result
 }
 
 /// Sends records until the daemon stops, over as many connections as it takes.
-async fn run(outlet: &Outlet, outlets: &Outlets, remote: StreamSink) {
-    let (peer, protocol) = (&remote.peer, remote.protocol);
-    let mut reconnect = Reconnect::new(format!("Output {}: {peer}", outlet.name()), remote.retry);
-    outlet.set_write_state(WriteState::Away);
-    loop {
-        let attempt = async {
-            let mut stream = remote.connect().await?;
-            begin(protocol, &mut stream).await.map(|()| stream)
+async fn run(outlet: &Outlet, outlets: &Outlets, sink: StreamSink) {
+    let StreamSink { peer, tls, retry, protocol } = sink;
+    let mut uplink = Uplink::new(outlet, outlets, &peer, retry);
+    let attempt = async || {
+        let mut stream = open(&peer, tls.as_deref()).await?;
+        begin(protocol, &mut stream).await.map(|()| stream)
+    };
+    while let Some(mut stream) = uplink.connect(attempt).await {
+        let Err(error) = send(outlet, outlets, &mut stream).await else {
+            return end(protocol, &mut stream).await;
         };
-        let ended = async {
-            outlet.ended().await;
-            Err(io::ErrorKind::Interrupted.into())
-        };
-        let why = match or(attempt, ended).await {
-            Ok(mut stream) => {
-                reconnect.succeeded();
-                outlet.set_connected();
-                info!("Output {}: connected to {}", outlet.name(), peer.to_string());
-                let Err(error) = send(outlet, outlets, &mut stream).await else {
-                    return end(protocol, &mut stream).await;
-                };
-                outlet.rewind();
-                format!("the connection is gone: {error}")
-            }
-            Err(_) if outlet.is_over() => return,
-            Err(error) => error.to_string(),
-        };
-        outlet.set_write_state(WriteState::Away);
-        outlets.progressed();
-        or(outlet.ended(), reconnect.pause(why)).await;
-        if outlet.is_over() {
-            return;
-        }
+        outlet.rewind();
+        uplink.broke_off(error).await;
     }
 }
 

@@ -20,6 +20,7 @@ use smol::io::AsyncWriteExt;
 
 use super::super::plan::{load_tls, read_secret};
 use super::super::stream_sink::{OutputStream, open};
+use super::super::uplink::Uplink;
 use super::super::{DropReason, Outlet, Outlets, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use super::answer::{AnswerBuffer, ServerAnswer};
 use super::body::RecordBatch;
@@ -29,7 +30,6 @@ use crate::limits::{
     PUSH_TURN_MS, TLS_CONNECTION_BYTES,
 };
 use crate::net::dial::PeerAddress;
-use crate::net::reconnect::Reconnect;
 use crate::net::tls::Client;
 use crate::reactor::Timer;
 use crate::values::encoding::base64;
@@ -129,7 +129,7 @@ impl Sink for HttpSink {
         let sender = Sender {
             outlet,
             outlets: &context.outlets,
-            reconnect: Reconnect::new(format!("Output {}: {}", outlet.name(), self.origin), self.retry),
+            uplink: Uplink::new(outlet, &context.outlets, &self.origin, self.retry),
             batch: RecordBatch::new(self.format, self.batch, self.compress),
             buffer: AnswerBuffer::new(),
             bulk: BulkAnswer::new(self.items()),
@@ -149,7 +149,7 @@ struct Sender {
     sink: HttpSink,
     outlet: &'static Outlet,
     outlets: &'static Outlets,
-    reconnect: Reconnect,
+    uplink: Uplink<'static>,
     batch: RecordBatch,
     buffer: AnswerBuffer,
     bulk: BulkAnswer,
@@ -175,7 +175,6 @@ enum BatchOutcome {
 impl Sender {
     async fn run(mut self) {
         let outlet = self.outlet;
-        outlet.set_write_state(WriteState::Away);
         while !outlet.is_over() {
             if self.stream.is_none() && !self.connect().await {
                 continue;
@@ -197,25 +196,18 @@ impl Sender {
 
     /// Makes a connection, or waits for the next attempt.
     async fn connect(&mut self) -> bool {
-        let outlet = self.outlet;
         let attempt = open(&self.sink.peer, self.sink.tls.as_deref());
-        // Nobody waits for a connection that nothing is to be sent over.
-        let ended = async {
-            outlet.ended().await;
-            Err(io::ErrorKind::Interrupted.into())
-        };
-        match or(attempt, ended).await {
+        match self.uplink.attempt(attempt).await {
             Ok(stream) => {
                 self.stream = Some(stream);
                 self.is_used = false;
                 self.buffer.clear();
                 if core::mem::take(&mut self.is_lost) {
-                    outlet.set_connected();
-                    info!("Output {}: connected to {}", outlet.name(), self.sink.origin);
+                    self.uplink.connected();
                 }
                 true
             }
-            Err(_) if outlet.is_over() => false,
+            Err(_) if self.outlet.is_over() => false,
             Err(error) => {
                 self.is_lost = true;
                 self.pause(WriteState::Away, error.to_string(), None).await;
@@ -279,7 +271,7 @@ impl Sender {
                             if core::mem::take(&mut self.is_put_off) {
                                 info!("Output {}: taken by {} again", self.outlet.name(), self.sink.origin);
                             }
-                            self.reconnect.succeeded();
+                            self.uplink.succeeded();
                             self.outlet.set_write_state(WriteState::Ready);
                         }
                         BatchOutcome::Again(why, after) => {
@@ -384,16 +376,9 @@ impl Sender {
 
     /// Waits for the next attempt; at a stop there is one at once, and then some more.
     async fn pause(&mut self, state: WriteState, why: String, after: Option<Duration>) {
-        let Sender { outlet, outlets, reconnect, .. } = self;
-        outlet.set_write_state(state);
-        outlets.progressed();
-        let after = after.map(|after| after.clamp(RETRY_AFTER_LEAST, RETRY_AFTER_MOST));
-        let pause = async {
-            match after {
-                Some(after) => reconnect.pause_for(after, why).await,
-                None => reconnect.pause(why).await,
-            }
-        };
+        let Sender { outlet, uplink, .. } = self;
+        uplink.note(state);
+        let pause = uplink.wait(why, after.map(|time| time.clamp(RETRY_AFTER_LEAST, RETRY_AFTER_MOST)));
         if !outlet.is_stopping() {
             or(outlet.stopping(), pause).await;
         } else {

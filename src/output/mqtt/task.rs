@@ -8,12 +8,12 @@ use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use defmt_or_log::info;
 use smol::future::{or, pending};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::plan::read_secret;
 use super::super::stream_sink::{OutputStream, open};
+use super::super::uplink::Uplink;
 use super::super::{Outlet, RunningSink, Sink, TaskContext, TaskStep, WriteState};
 use super::discovery::{JsonText, Names, SENSORS, write_state};
 use super::packet::{Broken, GOODBYE, Greeting, Incoming, PINGREQ, Publish, Welcome, compose_subscribe};
@@ -24,7 +24,6 @@ use crate::limits::{
     PATIENCE_SECONDS, PUSH_TURN_MS, TLS_CONNECTION_BYTES,
 };
 use crate::net::dial::PeerAddress;
-use crate::net::reconnect::Reconnect;
 use crate::net::timeout::in_time;
 use crate::net::tls::Client;
 use crate::reactor::Timer;
@@ -97,47 +96,25 @@ impl Sink for MqttSink {
 
 /// Keeps sessions with the broker until the daemon stops.
 async fn run(sink: MqttSink, context: &'static TaskContext, outlet: &'static Outlet) {
-    let mut reconnect = Reconnect::new(format!("Output {}: {}", outlet.name(), sink.peer), sink.retry);
+    let mut uplink = Uplink::new(outlet, &context.outlets, &sink.peer, sink.retry);
     let mut window = MessageWindow::new(sink.qos);
-    outlet.set_write_state(WriteState::Away);
-    loop {
-        let ended = async {
-            outlet.ended().await;
-            Err(io::ErrorKind::Interrupted.into())
+    while let Some((stream, input, welcome)) = uplink.connect(async || connect(&sink).await).await {
+        let mut session = Session {
+            sink: &sink,
+            context,
+            outlet,
+            window: &mut window,
+            stream,
+            input,
+            welcome,
+            scratch: Vec::with_capacity(2 * MQTT_STATE_BYTES),
+            last_sent: Instant::now(),
+            pinged: None,
+            sent_at: None,
         };
-        let why = match or(connect(&sink), ended).await {
-            Ok((stream, input, welcome)) => {
-                reconnect.succeeded();
-                outlet.set_connected();
-                info!("Output {}: connected to {}", outlet.name(), sink.peer.to_string());
-                let mut session = Session {
-                    sink: &sink,
-                    context,
-                    outlet,
-                    window: &mut window,
-                    stream,
-                    input,
-                    welcome,
-                    scratch: Vec::with_capacity(2 * MQTT_STATE_BYTES),
-                    last_sent: Instant::now(),
-                    pinged: None,
-                    sent_at: None,
-                };
-                match session.serve().await {
-                    Ok(()) => return,
-                    Err(error) => format!("the connection is gone: {error}"),
-                }
-            }
-            Err(_) if outlet.is_over() => return,
-            Err(error) => error.to_string(),
-        };
+        let Err(error) = session.serve().await else { return };
         window.restart();
-        outlet.set_write_state(WriteState::Away);
-        context.outlets.progressed();
-        or(outlet.ended(), reconnect.pause(why)).await;
-        if outlet.is_over() {
-            return;
-        }
+        uplink.broke_off(error).await;
     }
 }
 
