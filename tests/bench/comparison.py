@@ -9,18 +9,19 @@ the best of fstrm_capture, and the median of its runs' ratios. CPU time is that 
 """
 import contextlib
 import os
-import re
 import shutil
 import socket
 import statistics
-import struct
 import subprocess
 import time
+
+from captures import CONTENT_TYPE, READY, START, STOP, capture_frames, control, frame
+from processes import cpu_seconds, wake_ups
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVERS = ("bind", "coredns", "dnsdist", "knot", "nsd", "recursor", "unbound")
 RATES = (200, 1_000, 10_000, 60_000)
-TYPE = b"protobuf:dnstap.Dnstap"
+TYPE = CONTENT_TYPE.decode()
 READER_CORE, SENDER_CORE = 0, 1
 INPUT = '[input.unix-socket]\nenable = true\npath = "{path}"\n[web-api]\nenable = false\n'
 OFF = "[history]\nenable = false\n[health]\nenable = false\n"
@@ -67,55 +68,25 @@ class Reader:
                 process.wait(20)
 
 
-def cpu_seconds(pid):
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{task}/schedstat") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
-
-
-def wake_ups(pid):
-    """Times that any thread went to sleep of its own accord."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{task}/status") as file:
-            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
-    return total
-
-
-def control(kind, typed=False):
-    field = struct.pack(">II", 1, len(TYPE)) + TYPE if typed else b""
-    return struct.pack(">III", 0, 4 + len(field), kind) + field
-
-
 def connect(path):
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(120)
     sock.connect(path)
-    sock.sendall(control(4, True))
+    sock.sendall(control(READY, CONTENT_TYPE))
     sock.recv(64)
-    sock.sendall(control(2, True))
+    sock.sendall(control(START, CONTENT_TYPE))
     time.sleep(0.2)
     return sock
 
 
 def finish(sock):
-    sock.sendall(control(3))
+    sock.sendall(control(STOP))
     sock.recv(64)
 
 
 def frames_of(path):
     """The data frames of a capture, each with its length before it."""
-    data, at, frames = open(path, "rb").read(), 0, []
-    while at + 4 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        if length == 0:
-            at += 8 + struct.unpack_from(">I", data, at + 4)[0]
-            continue
-        frames.append(data[at:at + 4 + length])
-        at += 4 + length
-    return frames
+    return list(map(frame, capture_frames(path)))
 
 
 def saturated(reader, frames, number, folder):
@@ -181,7 +152,7 @@ def dnstapd(binary):
 
 def rivals(options):
     """fstrm_capture first, then the floor, and the former release as far as it is there."""
-    capture = ["fstrm_capture", "-t", TYPE.decode(), "-u", "{path}", "-w", "/dev/null"]
+    capture = ["fstrm_capture", "-t", TYPE, "-u", "{path}", "-w", "/dev/null"]
     readers = [Reader("fstrm_capture", capture)]
     if shutil.which("cc"):
         readers.append(Reader("floor", [floor(), "{path}"]))
@@ -211,7 +182,7 @@ def shown(pair):
 
 def all_of(options, folder):
     """All tables, as lines."""
-    binary, peer = options.binary, ["fstrm_capture", "-t", TYPE.decode(), "-u", "{folder}/peer.sock", "-w", "/dev/null"]
+    binary, peer = options.binary, ["fstrm_capture", "-t", TYPE, "-u", "{folder}/peer.sock", "-w", "/dev/null"]
     mine = [
         Reader("statistics", dnstapd(binary), INPUT + QUIET + OFF),
         Reader("with history", dnstapd(binary), INPUT + QUIET + "[health]\nenable = false\n"),

@@ -499,6 +499,24 @@ def dnstap_output(where, more=""):
     return f"[output.dnstap]\nenable = true\n{where}\n{more}\n"
 
 
+def chain(listener, to_last, **more):
+    """A daemon that sends to another one, which writes a capture: what comes out at the end is what went in. `to_last` says
+    how the first reaches the last."""
+    frames = all_frames()
+    with folder() as top:
+        path = os.path.join(top, "capture")
+        with Daemon(fmt=None, extra=listener + file_output(path, "format = 'dnstap'"), **more) as last:
+            with Daemon(fmt=None, extra=to_last(last)) as first:
+                first.wait_for_log("connected to")
+                send_frames(first, frames)
+                wait_delivered(first, "dnstap", len(frames))
+                first.check_accounts()
+                assert first.stop() == 0
+            wait_delivered(last, "file", len(frames))
+            assert last.stop() == 0
+        assert capture_frames(path) == frames
+
+
 def tcp(port, address="127.0.0.1"):
     return f"remote-address = '{address}'\nremote-port = {port}"
 

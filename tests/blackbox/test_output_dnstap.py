@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from harness import PATIENCE, Daemon, capture_frames
-from peers import (Peer, Subject, all_frames, dnstap_output, faults, file_output, folder, frame_numbers,
+from peers import (Peer, Subject, all_frames, chain, dnstap_output, faults, folder, frame_numbers,
                    free_port, greet_dnstap, send,
                    send_frames, tcp, wait_delivered)
 
@@ -38,32 +38,21 @@ def test_dnstap_chain_and_identity():
     """A daemon behind a daemon: what comes out at the end is what went in, but for an identity that is asked
     for."""
     frames = all_frames()
-    with folder() as top:
-        path = os.path.join(top, "capture")
-        with Daemon(fmt=None, extra=file_output(path, "format = 'dnstap'")) as last:
-            with Daemon(fmt=None, extra=dnstap_output(f"path = '{last.unix}'")) as first:
-                first.wait_for_log("connected to")
-                send_frames(first, frames)
-                wait_delivered(first, "dnstap", len(frames))
-                first.check_accounts()
-                assert first.stop() == 0
-            wait_delivered(last, "file", len(frames))
-            assert last.stop() == 0
-        assert list(capture_frames(path)) == frames
-        with Daemon(fmt="json") as last:
-            with Daemon(fmt="json",
-                        extra=dnstap_output(tcp(last.tcp[1]), "dnstap-identity = 'mine'")) as first:
-                first.wait_for_log("connected to")
-                send_frames(first, frames)
-                wait_delivered(first, "dnstap", len(frames))
-                before = first.records()
-                assert first.stop() == 0
-            wait_delivered(last, "stdout", len(frames))
-            after = last.records()
-        assert {record["identity"] for record in after} == {"mine"}
-        same = lambda record: {key: value for key, value in record.items()
-                               if key not in ("identity", "latency")}
-        assert [same(record) for record in after] == [same(record) for record in before]
+    chain("", lambda last: dnstap_output(f"path = '{last.unix}'"))
+    with Daemon(fmt="json") as last:
+        with Daemon(fmt="json",
+                    extra=dnstap_output(tcp(last.tcp[1]), "dnstap-identity = 'mine'")) as first:
+            first.wait_for_log("connected to")
+            send_frames(first, frames)
+            wait_delivered(first, "dnstap", len(frames))
+            before = first.records()
+            assert first.stop() == 0
+        wait_delivered(last, "stdout", len(frames))
+        after = last.records()
+    assert {record["identity"] for record in after} == {"mine"}
+    same = lambda record: {key: value for key, value in record.items()
+                           if key not in ("identity", "latency")}
+    assert [same(record) for record in after] == [same(record) for record in before]
 
 
 @faults()

@@ -2,22 +2,13 @@
 """Traffic as real servers send it: small writes, some hundred a second. Few wake-ups, no delay that a person sees, and no
 sender that waits."""
 import os
-import re
 import socket
 import time
 
 from harness import Daemon, Sender, dns, frame, message, natively
+from processes import wake_ups
 
 QUIET = "[history]\nenable = false\n[health]\nenable = false\n"
-
-
-def wake_ups(pid):
-    """Times that any thread of a process went to sleep of its own accord, so far."""
-    total = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/status") as file:
-            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
-    return total
 
 
 def pace(sock, rate, seconds, octets):

@@ -4,7 +4,7 @@ import re
 import time
 
 import harness
-from harness import Daemon, Sender, dns, frame, message, run_binary
+from harness import Daemon, Sender, dns, message
 
 CLIENT_QUERY, CLIENT_RESPONSE, RESOLVER_QUERY, FORWARDER_QUERY, FORWARDER_RESPONSE = 5, 6, 3, 7, 8
 ROUTER = bytes([198, 51, 100, 7])

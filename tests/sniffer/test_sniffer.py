@@ -8,7 +8,6 @@ import contextlib
 import datetime
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ import compare
 import harness
 import lab
 import network
+import processes
 import queries
 import servers
 import shark
@@ -661,13 +661,7 @@ def test_an_interface_that_comes_later(box):
 
 def test_idle_is_still(box):
     """An idle sniffer wakes the program no more often than it wakes without one."""
-    def switches(daemon):
-        total = 0
-        for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
-            with open(f"/proc/{daemon.process.pid}/task/{thread}/status") as status:
-                total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read(), re.M).group(1))
-        return total
-
+    switches = lambda daemon: processes.wake_ups(daemon.process.pid)
     with sniffer("any") as one, harness.Daemon() as other:
         time.sleep(1)
         # What else the machine does may disturb one round.
