@@ -11,7 +11,7 @@ use crate::config::{CommandLine, Config};
 use crate::daemon;
 use crate::history::log::{LatencyClass, LogFilter, LogRecord, LoggedAnswer, Outcome, Position, Status};
 use crate::history::status::StatusRules;
-use crate::http::{FilterTexts, query::Parameters};
+use crate::http::{FILTER_PARAMETERS, FilterTexts, query::Parameters};
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
 use crate::pipeline::Selection;
@@ -45,9 +45,9 @@ struct Wanted {
 impl Wanted {
     /// Reads filters of the form `KEY=VALUE`; values of one key are a list.
     fn read(filters: &[String]) -> Result<Self, String> {
-        let allowed = || format!("allowed: KEY=VALUE, where KEY is one of {}", KEYS.join(", "));
+        let allowed = || format!("allowed: KEY=VALUE, where KEY is one of {}", FILTER_PARAMETERS.join(", "));
         let mut parameters = String::new();
-        for key in KEYS {
+        for key in FILTER_PARAMETERS {
             let values = filters.iter().filter_map(|filter| filter.strip_prefix(key)?.strip_prefix('='));
             for (number, value) in values.enumerate() {
                 parameters.push_str(if number > 0 { "," } else { "&" });
@@ -63,7 +63,8 @@ impl Wanted {
                 });
             }
         }
-        let is_known = |filter: &String| filter.split_once('=').is_some_and(|(key, _)| KEYS.contains(&key));
+        let is_known =
+            |filter: &String| filter.split_once('=').is_some_and(|(key, _)| FILTER_PARAMETERS.contains(&key));
         if let Some(strange) = filters.iter().find(|filter| !is_known(filter)) {
             return Err(format!("--filter {strange}: unknown; {}", allowed()));
         }
@@ -112,18 +113,3 @@ impl Selection for Wanted {
             })
     }
 }
-
-/// The parameters of `/log` that are conditions.
-const KEYS: &[&str] = &[
-    "client",
-    "name",
-    "type",
-    "rcode",
-    "message",
-    "stream",
-    "status",
-    "protocol",
-    "min-latency",
-    "since",
-    "until",
-];

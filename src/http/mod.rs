@@ -72,6 +72,7 @@ use host::HostNames;
 use response::Words;
 
 pub(crate) use documents::log_filter::FilterTexts;
+pub(crate) use routes::FILTER_PARAMETERS;
 pub(crate) use section::address;
 pub use section::{Section, listeners};
 pub(crate) use server::cost;

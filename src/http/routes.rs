@@ -158,7 +158,7 @@ const LOG_PARAMETERS: &[&str] = &[
 ];
 
 /// Those of the filter alone.
-const FILTER_PARAMETERS: &[&str] = LOG_PARAMETERS.split_at(11).0;
+pub(crate) const FILTER_PARAMETERS: &[&str] = LOG_PARAMETERS.split_at(11).0;
 
 fn log<'a, 'r>(request: &ApiRequest<'a, 'r>) -> Result<Response<'a, 'r>, HttpError> {
     if !history::BUILT {

@@ -54,9 +54,14 @@ impl Iterator for PercentDecoded<'_> {
 
 /// A text as one parameter of a query: all but unreserved characters in percent encoding.
 pub(crate) fn percent_encoded(text: &str) -> String {
+    percent_encoded_but(text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+/// A text whose bytes are in percent encoding, but for those that may stand as they are.
+pub(crate) fn percent_encoded_but(text: &str, is_kept: fn(u8) -> bool) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if is_kept(byte) {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));

@@ -3,6 +3,7 @@
 //! The fault of one is kept until the rules of the section are asked for: an error of the parser would show the
 //! whole text, and a path or a query may hold a token.
 
+use crate::values::encoding::percent_encoded_but;
 use crate::values::{Host, Invalid, Value, deserialize};
 
 /// An address, or what is wrong with the text.
@@ -87,15 +88,9 @@ const NO_PORT: &str = "the port is none; allowed: 1 to 65535";
 /// Path and query with a slash at the front, and whatever a request's line cannot hold in percent encoding, so that
 /// `?query=INSERT INTO t FORMAT JSONEachRow` may be written as it is.
 fn encoded(target: &str) -> String {
-    let mut out = String::from(if target.starts_with('/') { "" } else { "/" });
-    for byte in target.bytes() {
-        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let is_kept = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+    format!("{slash}{}", percent_encoded_but(target, is_kept))
 }
 
 #[cfg(test)]
