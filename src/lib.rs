@@ -32,7 +32,7 @@
 //!
 //! # One thread
 //!
-//! One executor on the main thread does all the work, and [`reactor`] wakes it. Beside it there is a thread of a pool
+//! One executor on the main thread does all the work, and [`reactor`] wakes it. In addition there is a thread of a pool
 //! only while a name is resolved or a file is written. State is shared through `Cell` and `RefCell`, borrowed for a
 //! moment and never over an await.
 //!
@@ -42,10 +42,14 @@
 //! |---|---|---|
 //! | output, input | `output/`, `input/` | a file with its section and its plan, and a row of the table in `mod.rs` |
 //! | thing done to each message | `message/` | a file with an `impl Stage`, and a row in `stages.rs` |
-//! | table, counter | `statistics/` | a row |
-//! | endpoint | `http/` | a row in `routes.rs`, with its handler |
+//! | counter of the traffic | `statistics/counters.rs` | a row: name, what a message adds, metric |
+//! | counter of an output, of an input | `output/counters.rs`, `input/counters.rs` | a row, and the place where it counts |
+//! | table | `statistics/descriptors.rs` | a row; `ranking.rs` reads its rows out of the memory that has them |
+//! | endpoint | `http/routes.rs` | a row with its handler |
 //! | reason to drop or refuse | where it happens | a row of `reasons!` |
-//! | record field | `format/` | a row |
+//! | record field | `format/fields.rs` | a row |
+//! | key of the configuration | the `section!` of what it configures | a row |
+//! | section of its own | the module that it configures | a `section!`, and a row in `config/mod.rs` |
 //! | capacity | `limits.rs` | a constant with its unit, reason and cost |
 
 // Small programs (scripts/cross) are made for size but for the functions on the way of a message, which say
