@@ -114,7 +114,7 @@ mod tests {
     fn hashes(hasher: &MessageHasher, message_type: MessageType, address: &[u8]) -> MessageHashes<'static> {
         let message = Message { message_type, query_address: Some(address), ..Message::default() };
         let found = hasher.hash(&Event::from_dnstap(&Dnstap { message, ..Dnstap::default() }));
-        MessageHashes { name: Name::ROOT, ..found }
+        MessageHashes { name: Name::ROOT, sent_name: None, ..found }
     }
 
     /// The router asks its upstream for others: it is not a client of its own.
