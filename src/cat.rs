@@ -21,9 +21,9 @@ use crate::time::Time;
 ///
 /// # Errors
 ///
-/// What was wrong, and the exit status: 2 for the words, 1 for the machine.
+/// The fault, and the exit status: 2 for the words, 1 for the machine.
 pub fn run(options: &CatOptions) -> Result<(), (String, u8)> {
-    let wanted = Wanted::read(&options.filters).map_err(|why| (format!("dnstapd: {why}"), 2))?;
+    let wanted = WantedMessages::read(&options.filters).map_err(|why| (format!("dnstapd: {why}"), 2))?;
     let text = format!(
         "[web-api]\nenable = false\n[history]\nenable = false\n[health]\nenable = false\n[output.stdout]\nformat = \"{}\"",
         options.format
@@ -36,13 +36,13 @@ pub fn run(options: &CatOptions) -> Result<(), (String, u8)> {
 
 /// The messages that are asked for.
 #[derive(Debug)]
-struct Wanted {
+struct WantedMessages {
     texts: &'static FilterTexts,
     filter: LogFilter<'static>,
     rules: StatusRules,
 }
 
-impl Wanted {
+impl WantedMessages {
     /// Reads filters of the form `KEY=VALUE`; values of one key are a list.
     fn read(filters: &[String]) -> Result<Self, String> {
         let allowed = || format!("allowed: KEY=VALUE, where KEY is one of {}", FILTER_PARAMETERS.join(", "));
@@ -74,7 +74,7 @@ impl Wanted {
             FilterTexts::read(parameters).map_err(|why| format!("--filter: {}", why.reason()))?,
         ));
         let filter = texts.filter(parameters, now).map_err(|why| format!("--filter: {}", why.reason()))?;
-        Ok(Wanted { texts, filter, rules: StatusRules::default() })
+        Ok(WantedMessages { texts, filter, rules: StatusRules::default() })
     }
 
     fn wants_client(&self, address: Option<IpAddr>) -> bool {
@@ -82,7 +82,7 @@ impl Wanted {
     }
 }
 
-impl Selection for Wanted {
+impl Selection for WantedMessages {
     fn wants(&self, event: &Event<'_>, hashes: &MessageHashes<'_>, policy_intervened: bool) -> bool {
         let outcome = if event.is_response() {
             self.rules.judge(event, hashes, policy_intervened).outcome

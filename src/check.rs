@@ -51,8 +51,8 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     let networks = errors.keep(parts::networks(config)).flatten();
     errors.keep(parts::privacy(config));
     errors.keep(parts::status_rules(config));
-    let filters = errors.keep(parts::Filters::load(&parts::FilterSections::of(config)));
-    let filter_bytes = filters.as_ref().map_or(0, parts::Filters::cost);
+    let filters = errors.keep(parts::LoadedFilters::load(&parts::FilterSections::of(config)));
+    let filter_bytes = filters.as_ref().map_or(0, parts::LoadedFilters::cost);
     let context = PlanContext { limits: &limits, identity: identity.as_ref() };
     let mut outputs = Vec::new();
     for (path, kind) in config.output.enabled() {

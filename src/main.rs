@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
-use dnstapd::args::{Answer, Args, Command, FALLBACK};
+use dnstapd::args::{Args, Command, FALLBACK, ImmediateAnswer};
 use dnstapd::config::Config;
 use dnstapd::sys::table_memory::TableMemory;
 use dnstapd::{cat, check, daemon, password, top};
@@ -16,11 +16,11 @@ static MEMORY: TableMemory = TableMemory;
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {
         Ok(args) => args,
-        Err(Answer::Help(text)) => {
+        Err(ImmediateAnswer::Help(text)) => {
             let _ = stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(Answer::Usage(text)) => return complain(text.trim_end(), 2),
+        Err(ImmediateAnswer::Usage(text)) => return complain(text.trim_end(), 2),
     };
     if let Command::Top(options) = &args.command {
         return match top::run(options, || of_this_machine(&args)) {

@@ -13,7 +13,7 @@ use crate::sys::new_password::new_password;
 
 /// The thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum PasswordAction {
     /// Show it.
     Show,
     /// Make a new one, and show it.
@@ -27,7 +27,7 @@ pub enum Action {
 /// # Errors
 ///
 /// No password file in the configuration, or one that cannot be written.
-pub fn run(config: &Config, action: Action, out: &mut impl Write) -> Result<(), StartError> {
+pub fn run(config: &Config, action: PasswordAction, out: &mut impl Write) -> Result<(), StartError> {
     let api = &config.web_api;
     let Some(path) = api.password_file.as_deref() else {
         let text = "web-api.password-file: unset, so the password is in the configuration itself; set it for `dnstapd password`";
@@ -35,21 +35,21 @@ pub fn run(config: &Config, action: Action, out: &mut impl Write) -> Result<(), 
     };
     let failure = StartError::of(format!("web-api.password-file: {}", path.display()));
     let password = match action {
-        Action::Show if config.password_to_make.is_some() => {
+        PasswordAction::Show if config.password_to_make.is_some() => {
             return Err(StartError(format!(
                 "web-api.password-file: {}: not there yet; made at the first start, or by `dnstapd password --new`",
                 path.display()
             )));
         }
-        Action::Show => api.password.expose().to_owned(),
-        Action::Make => new_password(),
-        Action::Take => read_line().map_err(StartError::of("standard input"))?,
+        PasswordAction::Show => api.password.expose().to_owned(),
+        PasswordAction::Make => new_password(),
+        PasswordAction::Take => read_line().map_err(StartError::of("standard input"))?,
     };
-    if action != Action::Show {
+    if action != PasswordAction::Show {
         write(path, &password).map_err(&failure)?;
         let _ = writeln!(io::stderr(), "Written to {}; in force after a restart", path.display());
     }
-    if action != Action::Take {
+    if action != PasswordAction::Take {
         let _ = writeln!(io::stderr(), "login: {}", api.login.as_str());
         writeln!(out, "{password}").map_err(StartError::of("standard output"))?;
     }

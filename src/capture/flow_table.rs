@@ -25,14 +25,14 @@ pub(super) struct FlowTable<T> {
     hasher: foldhash::quality::RandomState,
     /// The first entry of each chain; their number is a power of two.
     buckets: Box<[u32]>,
-    entries: Box<[Entry<T>]>,
+    entries: Box<[FlowEntry<T>]>,
     oldest: u32,
     newest: u32,
 }
 
 /// A place for a flow.
 #[derive(Clone, Debug)]
-struct Entry<T> {
+struct FlowEntry<T> {
     flow: Option<(FiveTuple, T)>,
     /// Where it is chained; of no meaning without a flow.
     bucket: u32,
@@ -44,13 +44,13 @@ struct Entry<T> {
 impl<T: Clone> FlowTable<T> {
     /// Bytes of a table for that many flows.
     pub(crate) const fn cost(flows: usize) -> usize {
-        flows * size_of::<Entry<T>>() + flows.next_power_of_two() * size_of::<u32>()
+        flows * size_of::<FlowEntry<T>>() + flows.next_power_of_two() * size_of::<u32>()
     }
 
     /// An empty table for that many flows, at least one.
     pub(crate) fn new(flows: usize) -> Self {
         let last = flows.saturating_sub(1) as u32;
-        let empty = Entry { flow: None, bucket: 0, next: NONE, older: NONE, newer: NONE };
+        let empty = FlowEntry { flow: None, bucket: 0, next: NONE, older: NONE, newer: NONE };
         let mut entries = limits::table(flows, empty);
         for (at, entry) in (0u32..).zip(&mut entries) {
             entry.older = at.checked_sub(1).unwrap_or(NONE);
@@ -187,11 +187,11 @@ impl<T: Clone> FlowTable<T> {
         }
     }
 
-    fn entry(&self, at: u32) -> Option<&Entry<T>> {
+    fn entry(&self, at: u32) -> Option<&FlowEntry<T>> {
         self.entries.get(at as usize)
     }
 
-    fn entry_mut(&mut self, at: u32) -> Option<&mut Entry<T>> {
+    fn entry_mut(&mut self, at: u32) -> Option<&mut FlowEntry<T>> {
         self.entries.get_mut(at as usize)
     }
 

@@ -8,20 +8,20 @@ use crate::wire::cursor::Cursor;
 
 /// An IP packet without its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Datagram<'a> {
+pub(super) struct IpDatagram<'a> {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     /// The protocol of the payload.
     pub(crate) protocol: u8,
     /// Where the payload belongs, when it is a part.
-    pub(crate) fragment: Option<Fragment>,
+    pub(crate) fragment: Option<IpFragment>,
     /// As much as the header says; less when the packet was cut.
     pub(crate) payload: &'a [u8],
 }
 
 /// A part of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fragment {
+pub(super) struct IpFragment {
     /// The fields that all parts have in common.
     pub(crate) id: u32,
     /// Bytes before it.
@@ -70,7 +70,7 @@ pub(super) fn sender(frame: &[u8]) -> Option<(IpAddr, [u8; 6])> {
     (mac[0] & 1 == 0 && mac != [0; 6]).then_some((address, mac))
 }
 
-impl<'a> Datagram<'a> {
+impl<'a> IpDatagram<'a> {
     /// Reads the headers of a packet, through tunnels to the innermost IP header.
     #[cfg_attr(for_size, optimize(speed))]
     pub(crate) fn parse(link: LinkLayer, bytes: &'a [u8]) -> Result<Self, Ignored> {
@@ -78,7 +78,7 @@ impl<'a> Datagram<'a> {
         for _ in 0..LAYERS {
             link = match link {
                 LinkLayer::Raw | LinkLayer::Cooked(IPV4 | IPV6) => {
-                    let datagram = Datagram::parse_ip(rest)?;
+                    let datagram = IpDatagram::parse_ip(rest)?;
                     match datagram.inner() {
                         Some(inner) => (link, rest) = inner,
                         None => return Ok(datagram),
@@ -100,7 +100,7 @@ impl<'a> Datagram<'a> {
                     LinkLayer::Ppp
                 }
                 LinkLayer::Cooked(_) => return Err(Ignored::Other),
-                LinkLayer::Ppp => Datagram::parse_ppp(&mut rest)?,
+                LinkLayer::Ppp => IpDatagram::parse_ppp(&mut rest)?,
             };
         }
         Err(Ignored::Other)
@@ -133,7 +133,7 @@ impl<'a> Datagram<'a> {
         match self.protocol {
             _ if self.fragment.is_some() => None,
             IPV4_IN_IP | IPV6_IN_IP => Some((LinkLayer::Raw, rest)),
-            GRE => Datagram::parse_gre(&mut rest).map(|link| (link, rest)),
+            GRE => IpDatagram::parse_gre(&mut rest).map(|link| (link, rest)),
             _ => None,
         }
     }
@@ -153,8 +153,8 @@ impl<'a> Datagram<'a> {
     #[cfg_attr(for_size, optimize(speed))]
     fn parse_ip(rest: Cursor<'a>) -> Result<Self, Ignored> {
         match rest.rest().first().map(|byte| byte >> 4) {
-            Some(4) => Datagram::parse_v4(rest).ok_or(Ignored::Malformed),
-            Some(6) => Datagram::parse_v6(rest).ok_or(Ignored::Malformed),
+            Some(4) => IpDatagram::parse_v4(rest).ok_or(Ignored::Malformed),
+            Some(6) => IpDatagram::parse_v6(rest).ok_or(Ignored::Malformed),
             _ => Err(Ignored::Malformed),
         }
     }
@@ -178,11 +178,11 @@ impl<'a> Datagram<'a> {
         let length = if length == 0 { whole.len() } else { length.min(whole.len()) };
         let offset = usize::from(flags & 0x1fff) * 8;
         let more = flags & 0x2000 != 0;
-        Some(Datagram {
+        Some(IpDatagram {
             source: source.into(),
             destination: destination.into(),
             protocol,
-            fragment: (more || offset > 0).then_some(Fragment { id: id.into(), offset, is_last: !more }),
+            fragment: (more || offset > 0).then_some(IpFragment { id: id.into(), offset, is_last: !more }),
             payload: whole.get(header..length)?,
         })
     }
@@ -215,7 +215,7 @@ impl<'a> Datagram<'a> {
                     protocol = next;
                     // One that is all of it is not a fragment (RFC 6946).
                     if offset > 0 || flags & 1 != 0 {
-                        fragment = Some(Fragment { id, offset, is_last: flags & 1 == 0 });
+                        fragment = Some(IpFragment { id, offset, is_last: flags & 1 == 0 });
                         break;
                     }
                 }
@@ -228,7 +228,7 @@ impl<'a> Datagram<'a> {
                 _ => break,
             }
         }
-        Some(Datagram {
+        Some(IpDatagram {
             source: source.into(),
             destination: destination.into(),
             protocol,
@@ -239,7 +239,7 @@ impl<'a> Datagram<'a> {
 
     /// Steps over what is before the transport header in a datagram that was put together.
     pub(crate) fn step_over_extensions(self) -> Result<Self, Ignored> {
-        let Datagram { mut protocol, payload, .. } = self;
+        let IpDatagram { mut protocol, payload, .. } = self;
         let mut rest = Cursor::new(payload);
         for _ in 0..EXTENSIONS {
             if !matches!(protocol, 0 | 43 | 60) {
@@ -249,6 +249,6 @@ impl<'a> Datagram<'a> {
             rest.take(6 + 8 * usize::from(length)).ok_or(Ignored::Malformed)?;
             protocol = next;
         }
-        Ok(Datagram { protocol, payload: rest.rest(), ..self })
+        Ok(IpDatagram { protocol, payload: rest.rest(), ..self })
     }
 }

@@ -11,7 +11,7 @@
 use core::net::IpAddr;
 
 use super::Ignored;
-use super::ip::{Datagram, Fragment};
+use super::ip::{IpDatagram, IpFragment};
 use crate::limits::{self, Limits, SNIFFER_DATAGRAM_BYTES};
 
 /// Bytes that offsets count in.
@@ -78,10 +78,10 @@ impl IpReassembler {
     /// others that made room for it.
     pub(crate) fn take(
         &mut self,
-        datagram: &Datagram<'_>,
+        datagram: &IpDatagram<'_>,
         clock: u64,
         count: &dyn Fn(Ignored),
-    ) -> Result<Option<Datagram<'_>>, Ignored> {
+    ) -> Result<Option<IpDatagram<'_>>, Ignored> {
         let Some(fragment) = datagram.fragment else { return Err(Ignored::Malformed) };
         let key = FragmentKey {
             source: datagram.source,
@@ -104,7 +104,7 @@ impl IpReassembler {
             Ok(Progress::Complete(length)) => {
                 *slot = None;
                 let payload = room.get(..length).unwrap_or_default();
-                let whole = Datagram { fragment: None, payload, ..*datagram };
+                let whole = IpDatagram { fragment: None, payload, ..*datagram };
                 if whole.source.is_ipv6() { whole.step_over_extensions().map(Some) } else { Ok(Some(whole)) }
             }
             Err(reason) => {
@@ -172,13 +172,17 @@ impl PartialDatagram {
     }
 
     /// Puts a fragment into its place.
-    fn put(&mut self, fragment: Fragment, payload: &[u8], room: &mut [u8]) -> Result<Progress, Ignored> {
-        let Fragment { offset, is_last, .. } = fragment;
+    fn put(&mut self, fragment: IpFragment, payload: &[u8], room: &mut [u8]) -> Result<Progress, Ignored> {
+        let IpFragment { offset, is_last, .. } = fragment;
         let end = offset + payload.len();
         if payload.is_empty() || (!is_last && !payload.len().is_multiple_of(UNIT)) {
             return Err(Ignored::Malformed);
         }
         let place = room.get_mut(offset..end).ok_or(Ignored::Oversize)?;
+        // Offsets count units of 8 bytes, so all but the last fragment are whole units, and a bit for each says what is
+        // there. A fragment that is there already is a copy, as a network makes them, and changes nothing: `0..16`, then
+        // `0..16` again. One that overlaps in part, as `8..24` would now, is how two readers are made to see two
+        // messages; RFC 5722 forbids it.
         let units = offset / UNIT..end.div_ceil(UNIT);
         let known = units.clone().filter(|&unit| self.is_there(unit)).count();
         if known == units.len() {

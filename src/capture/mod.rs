@@ -34,7 +34,7 @@ use crate::sys::interfaces::Subnet;
 use crate::time::Time;
 use crate::wire::iana::Protocol;
 use classify::Classifier;
-use ip::Datagram;
+use ip::IpDatagram;
 use ip_reassembly::IpReassembler;
 use tcp_reassembly::TcpReassembler;
 use transport::Transport;
@@ -219,10 +219,10 @@ impl Dissector {
     ) -> Result<(), Ignored> {
         let Dissector { ports, classifier, ip_reassembler, tcp_reassembler } = self;
         let Captured { link, time, clock, bytes } = captured;
-        let mut datagram = Datagram::parse(link, bytes)?;
+        let mut datagram = IpDatagram::parse(link, bytes)?;
         for _ in 0..TUNNELS {
             let Some(inner) = transport::vxlan_payload(&datagram, ports) else { break };
-            datagram = Datagram::parse(LinkLayer::Ethernet, inner)?;
+            datagram = IpDatagram::parse(LinkLayer::Ethernet, inner)?;
         }
         if datagram.fragment.is_some() {
             let Some(whole) = ip_reassembler.take(&datagram, clock, ignored)? else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! UDP and TCP headers.
 
-use super::ip::{Datagram, TCP, UDP};
+use super::ip::{IpDatagram, TCP, UDP};
 use super::{FiveTuple, Ignored};
 use crate::wire::cursor::Cursor;
 use crate::wire::iana::Protocol;
@@ -28,7 +28,7 @@ pub(super) struct TcpSegment<'a> {
 }
 
 /// The Ethernet frame in a datagram of VXLAN (RFC 7348, 5): a flag that says so, and a number of the network.
-pub(super) fn vxlan_payload<'a>(datagram: &Datagram<'a>, dns_ports: &[u16]) -> Option<&'a [u8]> {
+pub(super) fn vxlan_payload<'a>(datagram: &IpDatagram<'a>, dns_ports: &[u16]) -> Option<&'a [u8]> {
     /// The registered one, and Linux's from before there was one.
     const PORTS: [u16; 2] = [4789, 8472];
     if datagram.protocol != UDP || datagram.fragment.is_some() {
@@ -48,7 +48,7 @@ pub(super) fn vxlan_payload<'a>(datagram: &Datagram<'a>, dns_ports: &[u16]) -> O
 impl<'a> Transport<'a> {
     /// Reads the header of a datagram that is whole.
     #[cfg_attr(for_size, optimize(speed))]
-    pub(crate) fn parse(datagram: &Datagram<'a>) -> Result<Self, Ignored> {
+    pub(crate) fn parse(datagram: &IpDatagram<'a>) -> Result<Self, Ignored> {
         let rest = Cursor::new(datagram.payload);
         match datagram.protocol {
             UDP => Transport::parse_udp(rest).ok_or(Ignored::Malformed),
@@ -93,7 +93,7 @@ impl<'a> Transport<'a> {
     }
 
     /// Who speaks to whom.
-    pub(crate) fn five_tuple(&self, datagram: &Datagram<'_>) -> FiveTuple {
+    pub(crate) fn five_tuple(&self, datagram: &IpDatagram<'_>) -> FiveTuple {
         let (protocol, (source, destination)) = match self {
             Transport::Udp { ports, .. } => (Protocol::UDP, *ports),
             Transport::Tcp(segment) => (Protocol::TCP, segment.ports),

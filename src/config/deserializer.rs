@@ -73,8 +73,8 @@ impl<'de> Deserializer<'de> for TomlDeserializer<'de> {
             DeValue::Float(digits) => visitor.visit_bytes(digits.as_str().as_bytes()),
             DeValue::Boolean(boolean) => visitor.visit_bool(*boolean),
             DeValue::Datetime(_) => Err(refuse("a date or time", &visitor)),
-            DeValue::Array(elements) => visitor.visit_seq(Elements { rest: elements, at: 0 }),
-            DeValue::Table(table) => visitor.visit_map(Keys { rest: table.iter(), value: None }),
+            DeValue::Array(elements) => visitor.visit_seq(ArrayElements { rest: elements, at: 0 }),
+            DeValue::Table(table) => visitor.visit_map(TableKeys { rest: table.iter(), value: None }),
         }
     }
 
@@ -90,7 +90,7 @@ impl<'de> Deserializer<'de> for TomlDeserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         match self.0 {
-            DeValue::Table(table) => visitor.visit_map(Keys { rest: table.iter(), value: None }),
+            DeValue::Table(table) => visitor.visit_map(TableKeys { rest: table.iter(), value: None }),
             other => Err(no_table(other, &visitor)),
         }
     }
@@ -124,14 +124,14 @@ fn refuse(given: &str, expected: &dyn de::Expected) -> DecodeError {
 }
 
 /// The elements of an array.
-struct Elements<'de> {
+struct ArrayElements<'de> {
     /// Those to come.
     rest: &'de [Spanned<DeValue<'de>>],
     /// The number of the next one.
     at: usize,
 }
 
-impl<'de> SeqAccess<'de> for Elements<'de> {
+impl<'de> SeqAccess<'de> for ArrayElements<'de> {
     type Error = DecodeError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -148,14 +148,14 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 }
 
 /// The keys and values of a table.
-struct Keys<'de> {
+struct TableKeys<'de> {
     /// Those to come.
     rest: <&'de DeTable<'de> as IntoIterator>::IntoIter,
     /// The key that was read, and its value, which was not.
     value: Option<(&'de str, &'de Spanned<DeValue<'de>>)>,
 }
 
-impl<'de> MapAccess<'de> for Keys<'de> {
+impl<'de> MapAccess<'de> for TableKeys<'de> {
     type Error = DecodeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {

@@ -32,7 +32,7 @@ use crate::sys::files as sys_files;
 use crate::sys::privileges::Identity;
 
 /// Sockets and files, open, before anything runs.
-pub(crate) struct Sockets {
+pub(crate) struct OpenSockets {
     pub(crate) inputs: Vec<InputPlan>,
     pub(crate) outputs: Vec<Plan>,
     pub(crate) web_api: Vec<TcpListener>,
@@ -42,20 +42,20 @@ pub(crate) struct Sockets {
     pub(crate) privacy: Option<Privacy>,
     pub(crate) status_rules: StatusRules,
     /// `None` once they are in force.
-    pub(crate) filters: Option<Filters>,
+    pub(crate) filters: Option<LoadedFilters>,
 }
 
-impl Sockets {
+impl OpenSockets {
     /// Opens what the configuration enables.
     pub(crate) fn open(config: &Config, identity: &Identity) -> Result<Self, StartError> {
         let limits = Limits::resolve(&config.limits);
         let api = &config.web_api;
-        let mut sockets = Sockets {
+        let mut sockets = OpenSockets {
             geoip: geoip(config)?,
             networks: networks(config)?,
             privacy: privacy(config)?,
             status_rules: status_rules(config)?,
-            filters: Some(Filters::load(&FilterSections::of(config))?),
+            filters: Some(LoadedFilters::load(&FilterSections::of(config))?),
             outputs: plans(config, &limits, Some(identity))?,
             inputs: inputs(config, &limits)?,
             web_api: Vec::new(),
@@ -111,13 +111,13 @@ impl FilterSections {
 }
 
 /// The filter that all messages pass, and those of the outputs that have one.
-pub(crate) struct Filters {
+pub(crate) struct LoadedFilters {
     all: Filter,
     /// By the name of the output.
     outputs: Vec<(String, Filter)>,
 }
 
-impl Filters {
+impl LoadedFilters {
     /// Reads the files of names.
     ///
     /// # Errors
@@ -130,7 +130,10 @@ impl Filters {
         let own = sections.outputs.iter().map(|(path, name, section)| {
             Ok((name.clone(), load(&format!("output.{path}.filter"), section)?))
         });
-        Ok(Filters { all: load("filter", &sections.all)?, outputs: own.collect::<Result<_, StartError>>()? })
+        Ok(LoadedFilters {
+            all: load("filter", &sections.all)?,
+            outputs: own.collect::<Result<_, StartError>>()?,
+        })
     }
 
     /// Bytes of the lists of names.

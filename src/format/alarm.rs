@@ -11,7 +11,7 @@ use core::fmt::{self, Write};
 
 use super::Record;
 use super::escape::{Escape, Escaped};
-use super::json::Style;
+use super::json::JsonStyle;
 use crate::decimal::{Ascii, write_decimal};
 use crate::health::alarms::Alarm;
 use crate::limits::RECORD_BYTES;
@@ -28,9 +28,9 @@ pub(crate) fn encode(format: Format, alarm: &Alarm<'_>, record: &mut Record) -> 
     record.longest = record.bytes.len().min(RECORD_BYTES);
     match format {
         Format::Text | Format::Csv => text(alarm, if format == Format::Csv { b"," } else { b" " }, record),
-        Format::Yaml => members(alarm, Style::Yaml, "timestamp", record),
-        Format::Ecs => members(alarm, Style::Json, "@timestamp", record),
-        _ => members(alarm, Style::Json, "timestamp", record),
+        Format::Yaml => members(alarm, JsonStyle::Yaml, "timestamp", record),
+        Format::Ecs => members(alarm, JsonStyle::Json, "@timestamp", record),
+        _ => members(alarm, JsonStyle::Json, "timestamp", record),
     }
 }
 
@@ -62,13 +62,13 @@ fn text(alarm: &Alarm<'_>, between: &[u8; 1], out: &mut Record) -> fmt::Result {
     Ok(())
 }
 
-fn members(alarm: &Alarm<'_>, style: Style, time_key: &str, out: &mut Record) -> fmt::Result {
+fn members(alarm: &Alarm<'_>, style: JsonStyle, time_key: &str, out: &mut Record) -> fmt::Result {
     let key = |out: &mut Record, name: &str| {
         let [before, after] = match style {
-            Style::Json if out.used == 0 => ["{\"", "\":"],
-            Style::Json => [",\"", "\":"],
-            Style::Yaml if out.used == 0 => ["---\n", ": "],
-            Style::Yaml => ["\n", ": "],
+            JsonStyle::Json if out.used == 0 => ["{\"", "\":"],
+            JsonStyle::Json => [",\"", "\":"],
+            JsonStyle::Yaml if out.used == 0 => ["---\n", ": "],
+            JsonStyle::Yaml => ["\n", ": "],
         };
         [before, name, after].iter().try_for_each(|text| out.write_str(text))
     };
@@ -93,7 +93,7 @@ fn members(alarm: &Alarm<'_>, style: Style, time_key: &str, out: &mut Record) ->
     moment(out, alarm.first)?;
     key(out, "last")?;
     moment(out, alarm.last)?;
-    if style == Style::Json { out.write_ascii(b"}") } else { Ok(()) }
+    if style == JsonStyle::Json { out.write_ascii(b"}") } else { Ok(()) }
 }
 
 /// The message type of an alarm.

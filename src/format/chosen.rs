@@ -71,7 +71,7 @@ fn object_of(fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> f
     let start = out.used;
     let mut rest = fields;
     if let Some(after) = behind_usual(fields, &USUAL_FIELDS, source) {
-        json::encode(source.event, json::Style::Json, out)?;
+        json::encode(source.event, json::JsonStyle::Json, out)?;
         // Its end comes later.
         out.used -= 1;
         rest = after;

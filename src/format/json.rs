@@ -20,7 +20,7 @@ use crate::wire::text::{is_plain_text, write_label_text};
 
 /// The text around keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum JsonStyle {
     /// `{"key":value,...}`
     Json,
     /// `---`, then `key: value` lines.
@@ -39,17 +39,17 @@ macro_rules! key {
 
 /// Writes the object or document, without line break at the end.
 #[cfg_attr(for_size, optimize(speed))]
-pub(crate) fn encode(event: &Event<'_>, style: Style, out: &mut Record) -> fmt::Result {
+pub(crate) fn encode(event: &Event<'_>, style: JsonStyle, out: &mut Record) -> fmt::Result {
     match style {
-        Style::Json => members::<true>(event, out),
-        Style::Yaml => members::<false>(event, out),
+        JsonStyle::Json => members::<true>(event, out),
+        JsonStyle::Yaml => members::<false>(event, out),
     }
 }
 
 /// Writes the object or document: of each style code of its own, in which keys are constants.
 #[cfg_attr(for_size, optimize(speed))]
 fn members<const JSON: bool>(event: &Event<'_>, out: &mut Record) -> fmt::Result {
-    let mut out = Members::<JSON> { out };
+    let mut out = JsonMembers::<JSON> { out };
     let question = event.dns.question.as_ref();
     let identity = (!event.identity.is_empty()).then_some(event.identity);
     out.quoted(key!(first "identity"), identity, |identity, to| match is_plain_text(identity) {
@@ -94,14 +94,14 @@ fn members<const JSON: bool>(event: &Event<'_>, out: &mut Record) -> fmt::Result
 }
 
 /// The members written so far.
-struct Members<'o, const JSON: bool> {
+struct JsonMembers<'o, const JSON: bool> {
     out: &'o mut Record,
 }
 
 /// Text before a value: JSON's, YAML's.
 type Key = (&'static str, &'static str);
 
-impl<const JSON: bool> Members<'_, JSON> {
+impl<const JSON: bool> JsonMembers<'_, JSON> {
     /// A value as `write` gives it, or the string for a missing one.
     #[inline(always)] // so that the length of the key is known
     fn value<T>(

@@ -298,8 +298,8 @@ pub(crate) fn encode(encoding: &Encoding, source: &RecordSource<'_>, record: &mu
             with_device(encoding.format, source, record)
         }
         (Format::Text, Layout::Usual) => text::encode(source.event, record),
-        (Format::Json, Layout::Usual) => json::encode(source.event, json::Style::Json, record),
-        (Format::Yaml, Layout::Usual) => json::encode(source.event, json::Style::Yaml, record),
+        (Format::Json, Layout::Usual) => json::encode(source.event, json::JsonStyle::Json, record),
+        (Format::Yaml, Layout::Usual) => json::encode(source.event, json::JsonStyle::Yaml, record),
         #[cfg(feature = "records")]
         (Format::Ecs, _) => ecs::encode(source.event, record),
         #[cfg(feature = "records")]
@@ -326,7 +326,7 @@ fn with_device(format: Format, source: &RecordSource<'_>, out: &mut Record) -> f
         Format::Yaml => (b"\ndevice: \"", b"\""),
         _ => (b",\"device\":\"", b"\"}"),
     };
-    let style = if format == Format::Yaml { json::Style::Yaml } else { json::Style::Json };
+    let style = if format == Format::Yaml { json::JsonStyle::Yaml } else { json::JsonStyle::Json };
     json::encode(source.event, style, out)?;
     // The brace at the end of JSON comes later.
     out.used -= end.len() - 1;

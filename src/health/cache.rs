@@ -20,7 +20,7 @@ const STREAMS: usize = 512;
 /// Queries to others.
 #[derive(Debug)]
 pub(crate) struct AskedOthers {
-    /// What tells the question from others with the same place.
+    /// A fingerprint that tells the question from others with the same place.
     tags: [u16; SLOTS],
     /// When it was asked last, as [`moment`] has it.
     asked: [u32; SLOTS],

@@ -349,7 +349,7 @@ impl Health {
     }
 }
 
-/// What a question to the server at a place and its answer have in common. Not the port that was asked from: with the answer
+/// The traits that a question to the server at a place and its answer have in common. Not the port that was asked from: with the answer
 /// Unbound tells that of another question, if several are open (1.17).
 fn asked(event: &Event<'_>, hashes: &MessageHashes<'_>, place: u8, stream: u16) -> Option<u64> {
     let qtype = event.dns.question.as_ref().and_then(|question| question.qtype).map_or(0, |qtype| qtype.0);

@@ -50,7 +50,7 @@ const OWN_ZONES: &[&[&[u8]]] = &[
     &[b"ip6", b"arpa"],
 ];
 
-/// What the log and records call the same.
+/// The statuses that log and records have in common.
 const SAME_STATUS: [(Status, ExchangeStatus); 7] = [
     (Status::Pending, ExchangeStatus::Pending),
     (Status::Answered, ExchangeStatus::Answered),

@@ -81,9 +81,9 @@ pub(crate) fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
 }
 
 /// Escapes what is written to it, as [`write_escaped`] does.
-pub(crate) struct Escaping<W>(pub(crate) W);
+pub(crate) struct EscapingChunk<W>(pub(crate) W);
 
-impl<W: Write> Write for Escaping<W> {
+impl<W: Write> Write for EscapingChunk<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         write_escaped(&mut self.0, text)
     }

@@ -352,9 +352,9 @@ impl Write for WriteHalf<'_> {
 }
 
 /// Both halves.
-pub(crate) struct Halves<'w>(pub(crate) &'w HttpConnection<'w>);
+pub(crate) struct StreamHalves<'w>(pub(crate) &'w HttpConnection<'w>);
 
-impl Socket<Runtime> for Halves<'_> {
+impl Socket<Runtime> for StreamHalves<'_> {
     type Error = SocketError;
     type ReadHalf<'a>
         = ReadHalf<'a>

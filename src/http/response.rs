@@ -174,7 +174,7 @@ impl<'a, 'r> Response<'a, 'r> {
         let next = next.as_ref().map(|cursor| ("X-Next", cursor.as_str()));
         let sent = match body {
             Body::Document(document) if mode.chunked && !mode.head_only => {
-                let cutter = Cutter { document, room, connection, is_done: false };
+                let cutter = ChunkCutter { document, room, connection, is_done: false };
                 let body = InChunks(cutter, content_type);
                 let response = ChunkedResponse::new(body).into_response();
                 response
@@ -194,7 +194,7 @@ impl<'a, 'r> Response<'a, 'r> {
                 let head = (status, fixed, own, several.as_slice(), NoContent);
                 let sent = head.write_to(request, writer).await;
                 if let (Body::Document(document), false) = (body, mode.head_only) {
-                    UntilClose(Cutter { document, room, connection, is_done: false }).send().await;
+                    UntilClose(ChunkCutter { document, room, connection, is_done: false }).send().await;
                 }
                 sent
             }
@@ -206,7 +206,7 @@ impl<'a, 'r> Response<'a, 'r> {
                     Body::Error(error) => written(room, error),
                     Body::Empty | Body::Document(_) | Body::Live => &[],
                 };
-                let content = Whole { bytes, content_type, head_only: mode.head_only };
+                let content = WholeBody { bytes, content_type, head_only: mode.head_only };
                 (status, fixed, own, close, content).write_to(request, writer).await
             }
         }?;
@@ -247,13 +247,13 @@ fn written<'c>(room: &'c mut [u8], text: &dyn fmt::Display) -> &'c [u8] {
 // ------------ Whole ---------------------------------------------------------
 
 /// A body of known length.
-struct Whole<'c> {
+struct WholeBody<'c> {
     bytes: &'c [u8],
     content_type: &'static str,
     head_only: bool,
 }
 
-impl Content for Whole<'_> {
+impl Content for WholeBody<'_> {
     fn content_type(&self) -> &'static str {
         self.content_type
     }
@@ -270,7 +270,7 @@ impl Content for Whole<'_> {
 // ------------ InChunks ------------------------------------------------------
 
 /// A document in the chunks of RFC 9112, 7.1, and its content type.
-struct InChunks<'c, 'a, 'r>(Cutter<'c, 'a, 'r>, &'static str);
+struct InChunks<'c, 'a, 'r>(ChunkCutter<'c, 'a, 'r>, &'static str);
 
 impl Chunks for InChunks<'_, '_, '_> {
     fn content_type(&self) -> &'static str {
@@ -288,7 +288,7 @@ impl Chunks for InChunks<'_, '_, '_> {
 // ------------ UntilClose ----------------------------------------------------
 
 /// A document for a client who knows no chunks: it ends where the connection does.
-struct UntilClose<'c, 'a, 'r>(Cutter<'c, 'a, 'r>);
+struct UntilClose<'c, 'a, 'r>(ChunkCutter<'c, 'a, 'r>);
 
 impl UntilClose<'_, '_, '_> {
     async fn send(mut self) {
@@ -304,7 +304,7 @@ impl UntilClose<'_, '_, '_> {
 // ------------ Cutter --------------------------------------------------------
 
 /// Cuts a document into chunks of the room there is.
-struct Cutter<'c, 'a, 'r> {
+struct ChunkCutter<'c, 'a, 'r> {
     document: &'c mut Document<'a, 'r>,
     room: &'c mut [u8],
     connection: &'c HttpConnection<'c>,
@@ -312,7 +312,7 @@ struct Cutter<'c, 'a, 'r> {
     is_done: bool,
 }
 
-impl Cutter<'_, '_, '_> {
+impl ChunkCutter<'_, '_, '_> {
     /// The next chunk; `None` at the end.
     fn next(&mut self) -> Option<&[u8]> {
         if self.is_done {

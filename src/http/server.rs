@@ -16,7 +16,7 @@ use smol::future::or;
 
 use super::App;
 use super::admission::{Admission, Visitor};
-use super::connection::{CONFIG, Clock, Halves, HttpConnection};
+use super::connection::{CONFIG, Clock, HttpConnection, StreamHalves};
 use super::documents::metrics_text::Snapshot;
 use super::documents::pairs::PairCounts;
 use super::guesses::Guesses;
@@ -210,7 +210,7 @@ async fn serve_connection(
     // However it ended, the next connection is served.
     let _ = Server::custom(&router, Clock, &CONFIG, head)
         .with_graceful_shutdown(app.stop.asked(), patience)
-        .serve(Halves(connection))
+        .serve(StreamHalves(connection))
         .await;
 }
 

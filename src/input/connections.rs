@@ -115,9 +115,9 @@ impl ConnectionTable {
 
 /// A connection that has to go, so that another can come.
 #[must_use]
-pub(crate) struct Evicted(Task<()>);
+pub(crate) struct EvictedConnection(Task<()>);
 
-impl Evicted {
+impl EvictedConnection {
     /// Ends it; its place is free then.
     pub(crate) async fn end(self) {
         self.0.cancel().await;
@@ -147,7 +147,7 @@ impl ConnectionGroup {
 
     /// The connection that goes to make room for one from `origin`: the longest silent one of the greediest origin.
     /// `None` when nobody holds more than `origin` does.
-    pub(crate) fn evict(&self, origin: Origin) -> Option<Evicted> {
+    pub(crate) fn evict(&self, origin: Origin) -> Option<EvictedConnection> {
         let holders = || self.entries.iter().filter_map(|entry| Some((entry, entry.holder.get()?)));
         // Twice through the table, which has some dozens of rows: nothing is kept for it.
         let most = holders().map(|(_, holder)| self.held_by(holder)).max()?;
@@ -156,7 +156,7 @@ impl ConnectionGroup {
         }
         let greediest = holders().filter(|&(_, holder)| self.held_by(holder) == most);
         let (silent, _) = greediest.min_by_key(|(entry, _)| entry.read.get())?;
-        silent.task.take().map(Evicted)
+        silent.task.take().map(EvictedConnection)
     }
 
     /// A place for a connection from `origin`; somebody greedier may have to go for it. What comes of it is counted and

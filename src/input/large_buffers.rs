@@ -25,19 +25,19 @@ use crate::limits::{self, TAIL_BLOCKS};
 
 /// All buffers.
 pub(crate) struct LargeBuffers {
-    slots: [Slot; TAIL_BLOCKS],
+    slots: [BufferSlot; TAIL_BLOCKS],
     /// Told when one is free again, and when the receive buffer is.
     pub(super) freed: Notice,
 }
 
 /// A buffer, and who has it.
-struct Slot {
+struct BufferSlot {
     bytes: RefCell<Box<[u8]>>,
-    holder: RefCell<Option<Holder>>,
+    holder: RefCell<Option<BufferHolder>>,
 }
 
 /// A connection with a buffer.
-struct Holder {
+struct BufferHolder {
     origin: Option<Origin>,
     /// Since when its bytes are counted, and how many came.
     since: Instant,
@@ -55,7 +55,8 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 impl LargeBuffers {
     /// All free, each for `bytes` bytes.
     pub(crate) fn new(bytes: usize) -> Self {
-        let slot = |_| Slot { bytes: RefCell::new(limits::table(bytes, 0)), holder: RefCell::new(None) };
+        let slot =
+            |_| BufferSlot { bytes: RefCell::new(limits::table(bytes, 0)), holder: RefCell::new(None) };
         LargeBuffers { slots: core::array::from_fn(slot), freed: Notice::new() }
     }
 
@@ -81,7 +82,8 @@ impl LargeBuffers {
         let slot = self.slots.iter().find(|slot| slot.holder.borrow().is_none())?;
         slot.bytes.borrow_mut().get_mut(..beginning.len())?.copy_from_slice(beginning);
         let (origin, since) = (lease.origin(), Instant::now());
-        *slot.holder.borrow_mut() = Some(Holder { origin, since, received: 0, is_slow: false, waker: None });
+        *slot.holder.borrow_mut() =
+            Some(BufferHolder { origin, since, received: 0, is_slow: false, waker: None });
         Some(LargeBuffer { slot, freed: &self.freed, used: beginning.len() })
     }
 
@@ -95,7 +97,7 @@ impl LargeBuffers {
     }
 }
 
-impl Holder {
+impl BufferHolder {
     fn judge(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed < JUDGED_OVER {
@@ -116,7 +118,7 @@ impl Holder {
 
 /// A buffer with the beginning of a long frame; free again when dropped.
 pub(crate) struct LargeBuffer<'a> {
-    slot: &'a Slot,
+    slot: &'a BufferSlot,
     freed: &'a Notice,
     /// Bytes of the frame read so far.
     used: usize,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use log::{Level, Record};
 
-use super::Cut;
+use super::CutText;
 use crate::limits::{
     LOG_BURST, LOG_BURST_DEBUG, LOG_EXAMPLE_BYTES, LOG_KINDS, LOG_KINDS_OF_A_PLACE, LOG_LINE_BYTES,
 };
@@ -113,7 +113,7 @@ impl LineLimiter {
         }
         kind.held_back += 1;
         kind.example.clear();
-        let _ = write!(Cut(&mut kind.example), "{text}");
+        let _ = write!(CutText(&mut kind.example), "{text}");
         LineVerdict::HoldBack
     }
 
@@ -141,7 +141,7 @@ fn is_of_strangers(record: &Record<'_>) -> bool {
 /// counts, and left out.
 fn fingerprint(text: &Arguments<'_>) -> u32 {
     let mut line = heapless::String::<LOG_LINE_BYTES>::new();
-    let _ = write!(Cut(&mut line), "{text}");
+    let _ = write!(CutText(&mut line), "{text}");
     let is_word =
         |word: &&str| !word.trim_end_matches(':').contains(|c: char| c.is_ascii_digit() || c == ':');
     let octets = line.split(' ').filter(is_word).flat_map(|word| word.bytes().chain([b' ']));

@@ -296,7 +296,7 @@ impl LogOutput {
 fn line(level: Level, text: &core::fmt::Arguments<'_>, held_back: u64) -> heapless::String<LOG_LINE_BYTES> {
     let mut line = heapless::String::new();
     let _ = write_log_time(&mut line, Time::now());
-    let mut cut = Cut(&mut line);
+    let mut cut = CutText(&mut line);
     let _ = write!(cut, " {level} {text}");
     if held_back > 0 {
         let _ = write!(cut, " ({held_back} more of this kind were left out)");
@@ -309,9 +309,9 @@ fn line(level: Level, text: &core::fmt::Arguments<'_>, held_back: u64) -> heaple
 }
 
 /// Takes what fits and leaves the rest out.
-struct Cut<'a, const N: usize>(&'a mut heapless::String<N>);
+struct CutText<'a, const N: usize>(&'a mut heapless::String<N>);
 
-impl<const N: usize> core::fmt::Write for Cut<'_, N> {
+impl<const N: usize> core::fmt::Write for CutText<'_, N> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         for character in text.chars() {
             // A line break in a text would make two lines of it.

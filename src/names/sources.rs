@@ -27,11 +27,11 @@ pub(crate) struct NameSources {
 #[derive(Debug)]
 struct WatchedFile {
     path: PathBuf,
-    seen: Option<Fingerprint>,
+    seen: Option<FileFingerprint>,
 }
 
 /// The stamp of a file, which changes when it does: for a folder, that of its newest file and their number.
-type Fingerprint = (SystemTime, u64, u64);
+type FileFingerprint = (SystemTime, u64, u64);
 
 /// A fact that does not borrow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl OwnedFact {
     }
 }
 
-fn fingerprint(path: &Path) -> Option<Fingerprint> {
+fn fingerprint(path: &Path) -> Option<FileFingerprint> {
     let of = |metadata: &Metadata| metadata.modified().ok().map(|time| (time, metadata.len()));
     let metadata = path.metadata().ok()?;
     let (time, length) = of(&metadata)?;

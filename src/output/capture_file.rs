@@ -26,15 +26,15 @@ pub(crate) fn usable_bytes(path: &Path) -> io::Result<u64> {
     let (mut read, mut usable, mut is_open) = (0, 0, false);
     while let Some(unit) = next(&mut reader, size - read)? {
         let bytes = match unit {
-            Next::Data(bytes) | Next::Start(bytes) | Next::Stop(bytes) => bytes,
+            NextItem::Data(bytes) | NextItem::Start(bytes) | NextItem::Stop(bytes) => bytes,
         };
         read += bytes;
         is_open = match (unit, is_open) {
-            (Next::Data(_), true) | (Next::Start(_), false) => {
+            (NextItem::Data(_), true) | (NextItem::Start(_), false) => {
                 usable = read;
                 true
             }
-            (Next::Stop(_), true) => false,
+            (NextItem::Stop(_), true) => false,
             _ => return Err(no_capture()),
         };
     }
@@ -43,14 +43,14 @@ pub(crate) fn usable_bytes(path: &Path) -> io::Result<u64> {
 }
 
 /// The next item, and its bytes.
-enum Next {
+enum NextItem {
     Data(u64),
     Start(u64),
     Stop(u64),
 }
 
 /// Reads one frame of at most `left` bytes; `None` when there is no whole one.
-fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<Next>> {
+fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<NextItem>> {
     let Some(length) = word(reader, left)? else { return Ok(None) };
     if length > 0 {
         let whole = 4 + u64::from(length);
@@ -58,7 +58,7 @@ fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<Next>> {
             return Ok(None);
         }
         reader.seek_relative(i64::from(length))?;
-        return Ok(Some(Next::Data(whole)));
+        return Ok(Some(NextItem::Data(whole)));
     }
     let Some(length) = word(reader, left.saturating_sub(4))? else { return Ok(None) };
     let whole = 8 + u64::from(length);
@@ -70,9 +70,9 @@ fn next(reader: &mut BufReader<File>, left: u64) -> io::Result<Option<Next>> {
     reader.read_exact(payload)?;
     match ControlFrame::parse(payload) {
         Ok(control) if control.kind == ControlKind::Start && control.matches_dnstap() => {
-            Ok(Some(Next::Start(whole)))
+            Ok(Some(NextItem::Start(whole)))
         }
-        Ok(control) if control.kind == ControlKind::Stop => Ok(Some(Next::Stop(whole))),
+        Ok(control) if control.kind == ControlKind::Stop => Ok(Some(NextItem::Stop(whole))),
         _ => Err(no_capture()),
     }
 }

@@ -21,12 +21,12 @@ pub(super) struct DropReport {
     /// Drops in all at the last look.
     seen: u64,
     last_drop: Option<Instant>,
-    episode: Option<Episode>,
+    episode: Option<DropEpisode>,
 }
 
 /// A time in which an output drops.
 #[derive(Clone, Copy, Debug)]
-struct Episode {
+struct DropEpisode {
     /// Drops in all before it.
     before: u64,
     last_line: Instant,
@@ -46,7 +46,7 @@ impl DropReport {
             None if is_dropping => {
                 warn!("Output {} drops records: {}", name, main_reason(counters).to_string());
                 let before = self.seen;
-                self.episode = Some(Episode { before, last_line: now, at_last_line: total });
+                self.episode = Some(DropEpisode { before, last_line: now, at_last_line: total });
             }
             None => {}
             Some(episode) if !is_dropping && self.last_drop.is_none_or(|last| now - last >= QUIET) => {

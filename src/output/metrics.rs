@@ -123,7 +123,7 @@ async fn write_lines(
     if !cumulative {
         statistics.borrow_mut().count_intervals();
     }
-    let mut last = Counts::default();
+    let mut last = LineCounts::default();
     let mut begun = Instant::now();
     let mut next = begun + interval;
     // The writer waits in the same task, and is woken at a stop; this is polled before it each time, so the last line is in
@@ -141,13 +141,13 @@ async fn write_lines(
         });
         let is_last = is_last.await;
         if !is_last || outlet.has_uncounted() {
-            let counts = Counts::now(&statistics.borrow());
+            let counts = LineCounts::now(&statistics.borrow());
             let since = counts.since(&last);
             let shown = if cumulative {
                 counts.clone()
             } else {
                 let (clients, domains) = statistics.borrow_mut().take_interval().unwrap_or_default();
-                Counts { clients, domains, ..since }
+                LineCounts { clients, domains, ..since }
             };
             let length = begun.elapsed();
             begun = Instant::now();
@@ -171,7 +171,7 @@ fn tenths_a_second(queries: u64, length: Duration) -> u64 {
 
 /// The content of a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Counts {
+struct LineCounts {
     queries: u64,
     clients: u64,
     inet: u64,
@@ -184,11 +184,11 @@ struct Counts {
 /// A line without its end.
 type MetricsLine = heapless::String<256>;
 
-impl Counts {
+impl LineCounts {
     /// Since start or reset.
     fn now(statistics: &Statistics) -> Self {
         let of = |name| statistics.counter(StreamScope::Global, name);
-        Counts {
+        LineCounts {
             queries: of("query"),
             clients: of("clients"),
             inet: of("query/inet"),
@@ -200,10 +200,10 @@ impl Counts {
     }
 
     /// The increase since `last`, which is more than the counters say when they were reset in the meantime.
-    fn since(&self, last: &Counts) -> Self {
+    fn since(&self, last: &LineCounts) -> Self {
         let reset = self.queries < last.queries;
         let more = |now: u64, last: u64| if reset { now } else { now.saturating_sub(last) };
-        Counts {
+        LineCounts {
             queries: more(self.queries, last.queries),
             clients: self.clients,
             inet: more(self.inet, last.inet),
@@ -215,7 +215,7 @@ impl Counts {
     }
 
     fn line(&self, time: Time, tenths: u64) -> Result<MetricsLine, core::fmt::Error> {
-        let Counts { queries, clients, inet, inet6, udp, tcp, domains } = self;
+        let LineCounts { queries, clients, inet, inet6, udp, tcp, domains } = self;
         let mut line = MetricsLine::new();
         write_comma_time(&mut line, time)?;
         write!(
@@ -235,13 +235,13 @@ mod tests {
 
     #[test]
     fn the_line_is_that_of_the_readme() {
-        let counts = Counts { queries: 18, clients: 1, inet: 18, inet6: 0, udp: 18, tcp: 0, domains: 17 };
+        let counts = LineCounts { queries: 18, clients: 1, inet: 18, inet6: 0, udp: 18, tcp: 0, domains: 17 };
         let time = Time::new(1_602_566_375, 522_999_999).unwrap();
         assert_eq!(
             counts.line(time, tenths_a_second(18, Duration::from_secs(5))).unwrap(),
             "2020-10-13 05:19:35,522 18 QUERIES, 3.6 QPS, 1 CLIENTS, 18 INET, 0 INET6, 18 UDP, 0 TCP, 17 DOMAINS"
         );
-        let largest = Counts {
+        let largest = LineCounts {
             queries: u64::MAX,
             clients: u64::MAX,
             inet: u64::MAX,
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_reset_starts_over() {
-        let of = |queries, inet| Counts { queries, inet, ..Counts::default() };
+        let of = |queries, inet| LineCounts { queries, inet, ..LineCounts::default() };
         assert_eq!(of(7, 6).since(&of(5, 5)), of(2, 1));
         assert_eq!(of(3, 3).since(&of(5, 1)), of(3, 3));
     }

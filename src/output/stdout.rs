@@ -174,8 +174,8 @@ impl StdoutWriter {
     /// When the reactor refuses it.
     pub fn from_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
         match stdio::kind(&descriptor)? {
-            stdio::Kind::Direct => Ok(StdoutWriter::Direct(File::from(descriptor))),
-            stdio::Kind::Pollable => match stdio::reopen(&descriptor) {
+            stdio::WaitKind::Direct => Ok(StdoutWriter::Direct(File::from(descriptor))),
+            stdio::WaitKind::Pollable => match stdio::reopen(&descriptor) {
                 Ok(own) => Ok(StdoutWriter::Polled { descriptor: Async::new(own)?, limit: usize::MAX }),
                 Err(_) => Ok(StdoutWriter::Polled {
                     descriptor: Async::new_nonblocking(File::from(descriptor))?,

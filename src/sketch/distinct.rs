@@ -192,6 +192,9 @@ impl CountedSet {
         match &mut self.contents {
             Contents::RegisterSketch(sketch) => sketch.insert(memory, index_bits, hash),
             Contents::Exact(count) => {
+                // A free slot is 0, so that hash counts as 1: with 64 bits nobody sees the difference. The table is left
+                // when it is three quarters full. Beyond that a search for a hash that is not there, which each new one
+                // is, walks over many others.
                 let hash = hash.max(1);
                 let most = (slot_mask(memory) + 1) / 4 * 3;
                 let Some(slot) = slot(memory, hash) else { return true };

@@ -27,11 +27,11 @@ use nix::unistd::{SysconfVar, sysconf};
 /// The file is to be replaced by renaming another one to its place, and not to be written to: what is written shows
 /// here, and what is cut off is zeros from then on.
 #[derive(Clone, Debug)]
-pub struct Mapping(Rc<Region>);
+pub struct Mapping(Rc<MappedRegion>);
 
 /// The mapped bytes, until the last who looks at it is gone.
 #[derive(Debug)]
-struct Region {
+struct MappedRegion {
     start: NonNull<libc::c_void>,
     /// As `mmap` was told; > 0.
     length: NonZeroUsize,
@@ -58,7 +58,7 @@ impl Mapping {
         // read, and unmapped once, in `drop`.
         let start = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, &file, 0) }?;
         guard(start.as_ptr() as usize, length.get());
-        Ok(Mapping(Rc::new(Region { start, length })))
+        Ok(Mapping(Rc::new(MappedRegion { start, length })))
     }
 
     /// Whether a look at a mapped file met a page that was cut off, since this was last asked.
@@ -76,7 +76,7 @@ impl AsRef<[u8]> for Mapping {
     }
 }
 
-impl Drop for Region {
+impl Drop for MappedRegion {
     fn drop(&mut self) {
         unguard(self.start.as_ptr() as usize);
         // SAFETY: exactly what was mapped in `open`; no slice of it outlives `self`.

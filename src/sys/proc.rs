@@ -41,7 +41,7 @@ pub(crate) fn started() -> Option<Duration> {
 /// Descriptors that are open.
 pub(crate) fn open_descriptors() -> Option<u64> {
     let directory = File::open("/proc/self/fd").ok()?;
-    let mut entries = Entries([0; 1024]);
+    let mut entries = DirectoryEntries([0; 1024]);
     let mut count = 0;
     loop {
         let length = next_entries(&directory, &mut entries)?;
@@ -87,10 +87,10 @@ fn read<'b>(path: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
 
 /// Room for directory entries, aligned as the kernel's `linux_dirent64`.
 #[repr(align(8))]
-struct Entries([u8; 1024]);
+struct DirectoryEntries([u8; 1024]);
 
 /// Reads the next entries of a directory; tells how many bytes they take, 0 at the end.
-fn next_entries(directory: &File, entries: &mut Entries) -> Option<usize> {
+fn next_entries(directory: &File, entries: &mut DirectoryEntries) -> Option<usize> {
     let (room, length) = (entries.0.as_mut_ptr(), entries.0.len());
     // SAFETY: getdents64(2) writes at most `length` bytes to `room`, which is borrowed for writing here and
     // that long; any bytes are valid in it. The descriptor is open as long as `directory` is borrowed.

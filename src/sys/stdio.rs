@@ -13,7 +13,7 @@ pub(crate) const PIPE_BUF: usize = libc::PIPE_BUF;
 
 /// How a descriptor can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum WaitKind {
     /// Not at all: regular files and devices such as `/dev/null`, which `epoll` refuses.
     Direct,
     /// By polling: pipes, sockets, terminals.
@@ -25,14 +25,14 @@ pub(crate) enum Kind {
 /// # Errors
 ///
 /// When it cannot be asked.
-pub(crate) fn kind(descriptor: &OwnedFd) -> io::Result<Kind> {
+pub(crate) fn kind(descriptor: &OwnedFd) -> io::Result<WaitKind> {
     let file = File::from(descriptor.try_clone()?);
     let file_type = file.metadata()?.file_type();
     let is_terminal = descriptor.is_terminal();
     Ok(if file_type.is_fifo() || file_type.is_socket() || is_terminal {
-        Kind::Pollable
+        WaitKind::Pollable
     } else {
-        Kind::Direct
+        WaitKind::Direct
     })
 }
 

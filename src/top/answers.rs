@@ -9,15 +9,15 @@ use super::json::{JsonValue, decimal};
 use super::log::LogAnswer;
 
 /// Rows of a table.
-pub(crate) type Rows = Vec<(String, u64)>;
+pub(crate) type TableRows = Vec<(String, u64)>;
 
 /// Everything known after a round.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct ApiAnswers {
     /// `/counters`
     pub(crate) counters: BTreeMap<String, f64>,
     /// `/tables`, by name and flag.
-    pub(crate) tables: BTreeMap<String, BTreeMap<String, Rows>>,
+    pub(crate) tables: BTreeMap<String, BTreeMap<String, TableRows>>,
     /// The limit for which the stream that was asked for has no tables of its own.
     pub(crate) not_kept: Option<String>,
     /// `/streams`
@@ -28,7 +28,7 @@ pub(crate) struct Answers {
     pub(crate) log: Option<LogAnswer>,
 }
 
-impl Answers {
+impl ApiAnswers {
     /// A counter; 0 when the daemon does not have it.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.number(name) as u64
@@ -60,7 +60,7 @@ pub fn counters(body: &[u8]) -> Result<BTreeMap<String, f64>, String> {
 /// # Errors
 ///
 /// In words.
-pub fn tables(body: &[u8]) -> Result<BTreeMap<String, BTreeMap<String, Rows>>, String> {
+pub fn tables(body: &[u8]) -> Result<BTreeMap<String, BTreeMap<String, TableRows>>, String> {
     let rows = |value: &JsonValue| value.items().iter().filter_map(row).collect();
     let flags =
         |value: &JsonValue| value.entries().map(|(flag, value)| (flag.clone(), rows(value))).collect();
@@ -225,11 +225,11 @@ mod tests {
     fn documents_are_read() {
         let body =
             br#"{"stream": null, "counters": {"clients": 3, "qps": 18446744073709551615, "qps-1m": 0.25}}"#;
-        let found = Answers { counters: counters(body).unwrap(), ..Answers::default() };
+        let found = ApiAnswers { counters: counters(body).unwrap(), ..ApiAnswers::default() };
         assert_eq!((found.counter("qps"), found.counter("clients"), found.counter("rps")), (u64::MAX, 3, 0));
         assert_eq!((found.counter("qps-1m"), found.number("qps-1m")), (0, 0.25));
         let body = br#"{"stream": "a", "tables": {"domains": {"noerror/query": [["a\\032.", 2], ["b.", 1]]}, "tlds": {}}}"#;
-        let found = Answers { tables: tables(body).unwrap(), ..Answers::default() };
+        let found = ApiAnswers { tables: tables(body).unwrap(), ..ApiAnswers::default() };
         assert_eq!(not_kept(body), None);
         assert_eq!(not_kept(br#"{"tables": {}, "not-kept": "limits.x"}"#).as_deref(), Some("limits.x"));
         assert_eq!(found.rows("domains", "noerror/query"), [(r"a\032.".to_owned(), 2), ("b.".to_owned(), 1)]);

@@ -32,7 +32,7 @@ pub(crate) struct LogRow {
 }
 
 /// The names of a device, or the devices of a name, and how often.
-pub(crate) type Pairs = Vec<(String, u64)>;
+pub(crate) type PairRows = Vec<(String, u64)>;
 
 /// The answer of one round.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct LogAnswer {
     /// Newest first; else why there are none.
     pub(crate) rows: Result<Vec<LogRow>, String>,
     /// The most frequent ones on the other side of the subject.
-    pub(crate) pairs: Pairs,
+    pub(crate) pairs: PairRows,
 }
 
 /// The subject of the log.
@@ -219,7 +219,7 @@ fn row(record: &JsonValue) -> LogRow {
 }
 
 /// Reads `/pairs`; nothing if it is not understood.
-pub(crate) fn pairs(body: &[u8]) -> Pairs {
+pub(crate) fn pairs(body: &[u8]) -> PairRows {
     let answer = JsonValue::parse(body);
     let list = answer.as_ref().and_then(|answer| answer.get("names").or_else(|| answer.get("clients")));
     let pair = |row: &JsonValue| match row.items() {

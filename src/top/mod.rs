@@ -34,7 +34,7 @@ use crate::reactor::{Timer, block_on};
 use crate::sys::signals::{AsyncSignals, Request, Signals};
 use crate::sys::terminal::Terminal;
 use crate::values::encoding::percent_encoded;
-use answers::{Answers, Metrics};
+use answers::{ApiAnswers, Metrics};
 use keys::{KeyDecoder, KeyPress};
 use log::LogAnswer;
 use request::ApiClient;
@@ -94,7 +94,7 @@ pub fn run(
 enum Wakeup {
     Keys(usize),
     Signal(Request),
-    Answers(Box<Result<Answers, String>>),
+    Answers(Box<Result<ApiAnswers, String>>),
 }
 
 async fn show(target: &DaemonTarget, terminal: &Terminal, signals: AsyncSignals) -> io::Result<()> {
@@ -160,7 +160,7 @@ fn fetch<'t>(
     target: &'t DaemonTarget,
     state: &ScreenState,
     rounds: &mut u32,
-) -> impl Future<Output = Result<Answers, String>> + use<'t> {
+) -> impl Future<Output = Result<ApiAnswers, String>> + use<'t> {
     let stream = state.stream.clone();
     let metrics = state.view.wants_metrics() || rounds.is_multiple_of(METRICS_EVERY);
     let log = (state.view == View::Log).then(|| LogRequest::of(state));
@@ -200,7 +200,7 @@ async fn ask(
     stream: Option<&str>,
     metrics: bool,
     log: Option<LogRequest>,
-) -> Result<Answers, String> {
+) -> Result<ApiAnswers, String> {
     let mut connection = ApiClient::open(target).await?;
     let of = stream.map(|stream| format!("&stream={}", percent_encoded(stream))).unwrap_or_default();
     let names = views::LATENCY.iter().chain(&views::TRANSPORT).map(|&(counter, _)| counter);
@@ -228,7 +228,7 @@ async fn ask(
         Some(request) => Some(request.ask(&mut connection).await?),
         None => None,
     };
-    Ok(Answers {
+    Ok(ApiAnswers {
         counters: answers::counters(&counters)?,
         not_kept: tables.as_deref().and_then(answers::not_kept),
         tables: tables.map_or(Ok(Default::default()), |body| answers::tables(&body))?,

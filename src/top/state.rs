@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::answers::{Answers, Metrics};
+use super::answers::{ApiAnswers, Metrics};
 use super::keys::KeyPress;
 use super::log::{FILTER_LETTERS, LogAnswer, LogOrder, LogPlace, LogRow, LogSubject, PLACES};
 
@@ -98,7 +98,7 @@ pub(crate) struct ScreenState {
     /// The stream that is chosen; all of them otherwise.
     pub(crate) stream: Option<String>,
     /// The last answers.
-    pub(crate) answers: Option<Answers>,
+    pub(crate) answers: Option<ApiAnswers>,
     /// The last `/metrics`, and when it came.
     pub(crate) metrics: Option<(Metrics, Instant)>,
     /// The one before.
@@ -164,7 +164,7 @@ impl Default for ScreenState {
 
 impl ScreenState {
     /// Takes what a round brought.
-    pub(crate) fn take(&mut self, round: Result<Answers, String>) {
+    pub(crate) fn take(&mut self, round: Result<ApiAnswers, String>) {
         let mut answers = match round {
             Ok(answers) => answers,
             Err(why) => {
@@ -407,7 +407,7 @@ mod tests {
     fn with_streams(names: &[&str]) -> ScreenState {
         let mut state = ScreenState::default();
         let streams = names.iter().map(|name| (*name).to_owned()).collect();
-        state.take(Ok(Answers { streams, ..Answers::default() }));
+        state.take(Ok(ApiAnswers { streams, ..ApiAnswers::default() }));
         state
     }
 
@@ -459,7 +459,7 @@ mod tests {
             ..LogRow::default()
         };
         let log = LogAnswer { rows: Ok(names.iter().map(row).collect()), pairs: Vec::new() };
-        state.take(Ok(Answers { log: Some(log), ..Answers::default() }));
+        state.take(Ok(ApiAnswers { log: Some(log), ..ApiAnswers::default() }));
     }
 
     #[test]
@@ -541,7 +541,7 @@ mod tests {
         state.take(Err("still away".to_owned()));
         assert_eq!(state.trouble, Some(("still away".to_owned(), since)));
         assert!(state.answers.is_some(), "what was known stays");
-        state.take(Ok(Answers::default()));
+        state.take(Ok(ApiAnswers::default()));
         assert_eq!(state.trouble, None);
     }
 }

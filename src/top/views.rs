@@ -5,7 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::answers::{Answers, SampleGroup};
+use super::answers::{ApiAnswers, SampleGroup};
 use super::log_view;
 use super::numbers::{bytes, count, latency as latency_text, rate, share, span};
 use super::state::{ScreenState, View};
@@ -134,7 +134,7 @@ fn help() -> Vec<StyledLine> {
 
 // ------------ Views -----------------------------------------------------------
 
-fn overview(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
+fn overview(state: &ScreenState, answers: &ApiAnswers, room: PanelSize) -> Vec<StyledLine> {
     let PanelSize { width, height, look } = room;
     let counter = |name| answers.counter(name);
     let speeds =
@@ -204,7 +204,7 @@ fn overview(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<Styl
     lines
 }
 
-fn domains(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
+fn domains(state: &ScreenState, answers: &ApiAnswers, room: PanelSize) -> Vec<StyledLine> {
     let Some(flags) = answers.tables.get("domains").filter(|flags| !flags.is_empty()) else {
         return absent("No tables of domains");
     };
@@ -230,7 +230,7 @@ fn pages(
 }
 
 /// The tables of a group, as the list of the statistics has them.
-fn group(state: &ScreenState, answers: &Answers, group: &str, room: PanelSize) -> Vec<StyledLine> {
+fn group(state: &ScreenState, answers: &ApiAnswers, group: &str, room: PanelSize) -> Vec<StyledLine> {
     let tables: Vec<_> = TABLES.iter().filter(|table| table.group == group).collect();
     pages(tables.len(), state.flag, room, |at, room| {
         let Some(table) = tables.get(at) else { return Vec::new() };
@@ -240,7 +240,7 @@ fn group(state: &ScreenState, answers: &Answers, group: &str, room: PanelSize) -
 }
 
 /// Types of queries and rcodes of responses; after those, by `f`, all other tables that no view has.
-fn types(state: &ScreenState, answers: &Answers, room: PanelSize) -> Vec<StyledLine> {
+fn types(state: &ScreenState, answers: &ApiAnswers, room: PanelSize) -> Vec<StyledLine> {
     let is_first = |table: &TableDescriptor| {
         matches!((table.group, table.flag), ("rrtypes", "hit/query") | ("rcodes", "hit/response"))
     };
@@ -366,7 +366,7 @@ fn plain_names(rows: &[(String, u64)]) -> Vec<(String, u64)> {
 }
 
 /// The first table of domains that has rows, else the first.
-fn first_flag(answers: &Answers) -> Option<(&str, &[(String, u64)])> {
+fn first_flag(answers: &ApiAnswers) -> Option<(&str, &[(String, u64)])> {
     let flags = answers.tables.get("domains")?;
     let filled = flags.iter().find(|(_, rows)| !rows.is_empty());
     filled.or(flags.iter().next()).map(|(flag, rows)| (flag.as_str(), rows.as_slice()))
@@ -397,12 +397,12 @@ pub(crate) const TRANSPORT: [(&str, &str); 7] = [
     ("query/inet6", "IPv6"),
 ];
 
-fn latency(answers: &Answers) -> Vec<(String, u64)> {
+fn latency(answers: &ApiAnswers) -> Vec<(String, u64)> {
     LATENCY.map(|(counter, title)| (title.to_owned(), answers.counter(counter))).to_vec()
 }
 
 /// Within which time most responses stay, as a title.
-fn percentiles(answers: &Answers) -> String {
+fn percentiles(answers: &ApiAnswers) -> String {
     let mut title = "Latency".to_owned();
     for (counter, part) in PERCENTILES {
         let seconds = answers.number(counter);
@@ -414,7 +414,7 @@ fn percentiles(answers: &Answers) -> String {
 }
 
 /// The transports in use, the most used first.
-fn transport(answers: &Answers) -> Vec<(String, u64)> {
+fn transport(answers: &ApiAnswers) -> Vec<(String, u64)> {
     let protocols =
         TRANSPORT.iter().take(5).map(|&(counter, title)| (title.to_owned(), answers.counter(counter)));
     let mut rows: Vec<_> = protocols.filter(|&(_, number)| number > 0).collect();

@@ -24,7 +24,7 @@ fn full() -> ScreenState {
         ("countries", "hit/response"),
     ];
     let mut answers =
-        Answers { streams: rows(40).into_iter().map(|(name, _)| name).collect(), ..Answers::default() };
+        ApiAnswers { streams: rows(40).into_iter().map(|(name, _)| name).collect(), ..ApiAnswers::default() };
     for (table, flag) in tables {
         answers.tables.entry(table.to_owned()).or_default().insert(flag.to_owned(), rows(50));
     }

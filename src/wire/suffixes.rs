@@ -25,9 +25,9 @@ const KIND_BITS: u32 = 3;
 const START_BYTES: usize = 2;
 const ENTRY_BYTES: usize = 3;
 
-/// What is at a place of the tree.
+/// A place of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct SuffixNode {
     /// A rule: a suffix, unless there is a longer one.
     is_rule: bool,
     /// A rule with a star: whatever is below by one label is a suffix.
@@ -38,10 +38,10 @@ struct Place {
     has_more: bool,
 }
 
-impl Place {
+impl SuffixNode {
     /// As the table has it. A top-level domain is always gone on from.
     fn new(kind: u32) -> Self {
-        Place {
+        SuffixNode {
             is_rule: matches!(kind, 1 | 2 | 4),
             is_wild: matches!(kind, 3 | 4),
             is_exception: kind == 5,
@@ -64,7 +64,7 @@ pub(super) fn suffix_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> usize
         let found = if number == 0 && label.len() != 2 { None } else { find(hash) };
         let place = match found {
             Some(place) => place,
-            None if number == 0 => Place::new(0),
+            None if number == 0 => SuffixNode::new(0),
             None => break,
         };
         if place.is_exception {
@@ -92,7 +92,7 @@ fn mix(mut hash: u64, label: &[u8]) -> u64 {
     hash
 }
 
-fn find(hash: u64) -> Option<Place> {
+fn find(hash: u64) -> Option<SuffixNode> {
     let bucket = (hash >> (u64::BITS - BUCKET_BITS)) as usize;
     let place = (hash >> (u64::BITS - BUCKET_BITS - HASH_BITS)) as u32 % (1 << HASH_BITS);
     let mut bounds = Cursor::new(TABLE.get(START_BYTES * bucket..)?);
@@ -101,7 +101,9 @@ fn find(hash: u64) -> Option<Place> {
     let entries = entries.get(ENTRY_BYTES * usize::from(start)..ENTRY_BYTES * usize::from(end))?;
     let (entries, _) = entries.as_chunks::<ENTRY_BYTES>();
     let numbers = entries.iter().map(|[a, b, c]| u32::from_le_bytes([*a, *b, *c, 0]));
-    { numbers }.find(|entry| entry >> KIND_BITS == place).map(|entry| Place::new(entry % (1 << KIND_BITS)))
+    { numbers }
+        .find(|entry| entry >> KIND_BITS == place)
+        .map(|entry| SuffixNode::new(entry % (1 << KIND_BITS)))
 }
 
 #[cfg(test)]
@@ -109,7 +111,7 @@ mod tests {
     use super::super::name::Name;
     use super::super::registered_domain::registered_domain;
 
-    /// What the list itself says of a name for each of some hundred rules (`scripts/suffixes`).
+    /// The answer of the list itself for a name, for each of some hundred rules (`scripts/suffixes`).
     #[test]
     fn the_table_says_what_the_list_says() {
         let cases = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/suffixes.txt"));

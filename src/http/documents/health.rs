@@ -12,7 +12,7 @@ use crate::decimal::{write_decimal, write_millionths};
 use crate::health::alarms::Alarm;
 use crate::health::upstreams::Upstream;
 use crate::http::App;
-use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, EscapingChunk};
 use crate::statistics::Statistics;
 use crate::time::{Time, write_timestamp};
 
@@ -107,7 +107,7 @@ fn write_upstream(server: &Upstream, statistics: &Statistics, out: &mut BodyChun
 
 fn write_alarm(alarm: Alarm<'_>, out: &mut BodyChunk<'_>) -> fmt::Result {
     write!(out, "{{\"kind\": \"{}\", \"subject\": \"", alarm.kind)?;
-    write!(Escaping(&mut *out), "{}", alarm.subject)?;
+    write!(EscapingChunk(&mut *out), "{}", alarm.subject)?;
     write!(out, "\", \"count\": {}", alarm.count)?;
     for (key, seconds) in [("first", alarm.first), ("last", alarm.last)] {
         write!(out, ", \"{key}\": \"")?;
@@ -115,6 +115,6 @@ fn write_alarm(alarm: Alarm<'_>, out: &mut BodyChunk<'_>) -> fmt::Result {
         out.write_char('"')?;
     }
     out.write_str(", \"text\": \"")?;
-    write!(Escaping(&mut *out), "{alarm}")?;
+    write!(EscapingChunk(&mut *out), "{alarm}")?;
     out.write_str("\"}")
 }

@@ -14,7 +14,7 @@ use crate::decimal::{write_address, write_decimal, write_millionths};
 use crate::history::History;
 use crate::history::log::{LogRecord, LoggedAnswer, Position, SearchProgress, time_of};
 use crate::http::App;
-use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, EscapingChunk};
 use crate::http::error::HttpError;
 use crate::http::query::Parameters;
 use crate::limits::IDENTITY_BYTES;
@@ -297,7 +297,7 @@ pub(crate) fn write_json(out: &mut BodyChunk<'_>, history: &History, record: &Lo
         }
         debug_assert!(out.used() == before);
         out.write_char('"')?;
-        if NUMBERS.contains(key) || !write_value(&mut Escaping(&mut *out), key, history, record)? {
+        if NUMBERS.contains(key) || !write_value(&mut EscapingChunk(&mut *out), key, history, record)? {
             out.write_char('-')?;
         }
         out.write_char('"')?;

@@ -17,7 +17,7 @@ use super::log_filter::FilterTexts;
 use crate::decimal::write_address;
 use crate::history::log::{Log, LogRecord, Position, SearchProgress};
 use crate::http::App;
-use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, EscapingChunk};
 use crate::http::error::HttpError;
 use crate::http::query::Parameters;
 use crate::limits::HTTP_PAIRS;
@@ -183,7 +183,9 @@ impl<'a, 'r> PairList<'a, 'r> {
                 chunk.whole(|out| {
                     out.write_str(if is_first { "[\"" } else { ", [\"" })?;
                     match (self.side, record.client) {
-                        (Side::Client, _) => write_name(&mut Escaping(&mut *out), record.name).map(drop)?,
+                        (Side::Client, _) => {
+                            write_name(&mut EscapingChunk(&mut *out), record.name).map(drop)?
+                        }
                         (Side::Name, Some(address)) => write_address(out, address)?,
                         (Side::Name, None) => {}
                     }
@@ -236,7 +238,7 @@ impl ChunkedDocument for PairList<'_, '_> {
             chunk.whole(|out| {
                 write!(out, "{{\"{given}\": \"")?;
                 let subject = subject.decode::<{ super::log_filter::VALUE_BYTES }>().unwrap_or_default();
-                Escaping(&mut *out).write_str(&subject)?;
+                EscapingChunk(&mut *out).write_str(&subject)?;
                 write!(out, "\", \"{listed}\": [")
             })?;
             self.step = PairStep::Rows;

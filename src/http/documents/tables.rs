@@ -24,7 +24,7 @@ use core::fmt::{self, Write};
 use super::counters::write_scope;
 use crate::decimal::{write_address, write_decimal};
 use crate::http::App;
-use crate::http::body_chunk::{BodyChunk, ChunkedDocument, Escaping};
+use crate::http::body_chunk::{BodyChunk, ChunkedDocument, EscapingChunk};
 use crate::http::error::HttpError;
 use crate::http::query::PercentEncoded;
 use crate::limits::HTTP_COUNTER_BYTES;
@@ -347,13 +347,13 @@ impl ChunkedDocument for TableList<'_> {
 const NOT_KEPT: &str = "}}, \"not-kept\": \"limits.profile\"}";
 
 fn write_escaped_name(out: &mut BodyChunk<'_>, name: &str) -> fmt::Result {
-    write!(Escaping(&mut *out), "{name}")
+    write!(EscapingChunk(&mut *out), "{name}")
 }
 
 fn write_row(out: &mut BodyChunk<'_>, separator: &str, row: &TableRow<'_>, value: u64) -> fmt::Result {
     out.write_str(separator)?;
     out.write_str("[\"")?;
-    write!(Escaping(&mut *out), "{}", row.label)?;
+    write!(EscapingChunk(&mut *out), "{}", row.label)?;
     out.write_str("\", ")?;
     write_decimal(out, value)?;
     out.write_char(']')

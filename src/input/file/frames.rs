@@ -15,12 +15,12 @@ use crate::pipeline::Collector;
 
 /// A capture of data frames.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(crate) struct FrameCapture {
     buffer: Box<[u8]>,
     longest: u32,
 }
 
-impl Frames {
+impl FrameCapture {
     /// Bytes that it takes.
     pub(crate) fn cost(frame_max: usize) -> usize {
         large_buffer_bytes(frame_max) + FILE_READ_BYTES
@@ -29,7 +29,7 @@ impl Frames {
     /// With room for frames of up to `frame_max` bytes.
     pub(crate) fn new(frame_max: usize) -> Self {
         let longest = u32::try_from(frame_max).unwrap_or(u32::MAX);
-        Frames { buffer: limits::table(Frames::cost(frame_max), 0), longest }
+        FrameCapture { buffer: limits::table(FrameCapture::cost(frame_max), 0), longest }
     }
 
     /// Replays the file once; `path` names it in the log.
@@ -45,7 +45,7 @@ impl Frames {
         collector: &Collector<'_>,
         counters: &InputCounters,
     ) -> io::Result<()> {
-        let Frames { buffer, longest } = self;
+        let FrameCapture { buffer, longest } = self;
         let mut frame_reader = FrameReader::of_file(collector, counters, *longest);
         // Whether the last frame was STOP.
         let mut is_stopped = false;

@@ -27,8 +27,8 @@ use defmt_or_log::{info, warn};
 use nix::libc;
 use smol::future::yield_now;
 
-use frames::Frames;
-use packets::Packets;
+use frames::FrameCapture;
+use packets::PacketCapture;
 use reader::CaptureReader;
 
 use super::plan::{BrokenOff, InputContext, InputKind, InputPlan, InputPlanContext, RunningSource, Source};
@@ -121,18 +121,18 @@ impl Source for FileSource {
 
 /// Captures to replay, one after the other.
 struct Replay {
-    captures: Captures,
+    captures: CaptureList,
     section: Section,
     sniffer: sniffer::Section,
     limits: Limits,
     /// Made when the first capture of that content comes.
-    frames: Option<Frames>,
-    packets: Option<Box<Packets>>,
+    frames: Option<FrameCapture>,
+    packets: Option<Box<PacketCapture>>,
     rate: Option<ReplayRate>,
 }
 
 /// Where the captures are.
-enum Captures {
+enum CaptureList {
     /// Files, in the order of their names.
     Files(Vec<PathBuf>),
     /// A pipe, or standard input: one capture, which cannot be read again.
@@ -157,7 +157,7 @@ impl CaptureContent {
     }
 }
 
-impl Captures {
+impl CaptureList {
     /// Those at a path: a file, the files of a folder, a pipe, or `-`.
     ///
     /// # Errors
@@ -165,16 +165,16 @@ impl Captures {
     /// When there is nothing that can be read, or the only file is not a capture.
     fn at(path: &Path) -> io::Result<Self> {
         if path == Path::new("-") {
-            return Ok(Captures::Pipe(Some(File::from(io::stdin().as_fd().try_clone_to_owned()?))));
+            return Ok(CaptureList::Pipe(Some(File::from(io::stdin().as_fd().try_clone_to_owned()?))));
         }
         let metadata = path.metadata()?;
         if metadata.is_dir() {
-            return Captures::in_folder(path);
+            return CaptureList::in_folder(path);
         }
         if metadata.file_type().is_fifo() {
             // Without waiting for somebody who writes: a start never hangs.
             let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-            return Ok(Captures::Pipe(Some(file)));
+            return Ok(CaptureList::Pipe(Some(file)));
         }
         if !metadata.is_file() {
             return Err(io::Error::new(
@@ -185,7 +185,7 @@ impl Captures {
         let mut first = Vec::new();
         File::open(path)?.take(4).read_to_end(&mut first)?;
         CaptureContent::of(&first)?;
-        Ok(Captures::Files(vec![path.to_owned()]))
+        Ok(CaptureList::Files(vec![path.to_owned()]))
     }
 
     /// The files of a folder, not those of folders in it.
@@ -201,14 +201,14 @@ impl Captures {
         if files.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no file in this folder"));
         }
-        Ok(Captures::Files(files))
+        Ok(CaptureList::Files(files))
     }
 }
 
 impl Replay {
     /// The captures that a section names; packets are read as the sniffer's section says.
     fn open(section: &Section, sniffer: &sniffer::Section, limits: &Limits) -> io::Result<Self> {
-        let captures = Captures::at(section.path.as_deref().unwrap_or(Path::new("")))?;
+        let captures = CaptureList::at(section.path.as_deref().unwrap_or(Path::new("")))?;
         Ok(Replay {
             captures,
             section: section.clone(),
@@ -222,9 +222,9 @@ impl Replay {
 
     /// Bytes that it takes: those of its content, or of both where that is not known yet.
     fn cost(&self) -> usize {
-        let [frames, packets] = [Frames::cost(self.limits.frame), Packets::cost(&self.limits)];
+        let [frames, packets] = [FrameCapture::cost(self.limits.frame), PacketCapture::cost(&self.limits)];
         match &self.captures {
-            Captures::Files(files) if files.len() == 1 => {
+            CaptureList::Files(files) if files.len() == 1 => {
                 let mut first = Vec::new();
                 let file = files.first().and_then(|path| File::open(path).ok());
                 let read = file.map(|file| file.take(4).read_to_end(&mut first));
@@ -249,11 +249,11 @@ impl Replay {
         let Replay { frames, packets, rate, limits, sniffer, .. } = self;
         match CaptureContent::of(reader.peek().await?)? {
             CaptureContent::Frames => {
-                let frames = frames.get_or_insert_with(|| Frames::new(limits.frame));
+                let frames = frames.get_or_insert_with(|| FrameCapture::new(limits.frame));
                 frames.replay(&mut reader, path, rate, collector, counters).await
             }
             CaptureContent::Packets => {
-                let packets = packets.get_or_insert_with(|| Box::new(Packets::new(sniffer, limits)));
+                let packets = packets.get_or_insert_with(|| Box::new(PacketCapture::new(sniffer, limits)));
                 packets.replay(&mut reader, rate, collector, counters).await
             }
         }
@@ -272,12 +272,12 @@ async fn run(
     collector: &Collector<'_>,
     counters: &InputCounters,
 ) -> Result<(), BrokenOff> {
-    let repeats = replay.section.repeat && matches!(replay.captures, Captures::Files(_));
+    let repeats = replay.section.repeat && matches!(replay.captures, CaptureList::Files(_));
     let mut result = Ok(());
     loop {
         let files = match &mut replay.captures {
-            Captures::Files(files) => files.clone(),
-            Captures::Pipe(file) => {
+            CaptureList::Files(files) => files.clone(),
+            CaptureList::Pipe(file) => {
                 let reader = file.take().map(CaptureReader::of_pipe);
                 let path = replay.section.path.as_deref().unwrap_or(Path::new("-")).display().to_string();
                 if let Some(reader) = reader {

@@ -16,7 +16,7 @@ use crate::pipeline::Collector;
 
 /// A capture of packets.
 #[derive(Debug)]
-pub(crate) struct Packets {
+pub(crate) struct PacketCapture {
     dissector: Dissector,
     buffer: Box<[u8]>,
     /// The data frames that one packet completed, each after its length.
@@ -25,7 +25,7 @@ pub(crate) struct Packets {
     logged: heapless::Vec<Unreadable, REASONS_LOGGED>,
 }
 
-impl Packets {
+impl PacketCapture {
     /// Bytes that it takes.
     pub(crate) fn cost(limits: &Limits) -> usize {
         Dissector::cost(limits) + CAPTURE_BLOCK_BYTES
@@ -38,7 +38,7 @@ impl Packets {
         dissector.assume_server_side(local.is_empty());
         dissector.set_local(&local, &[]);
         let buffer = limits::table(CAPTURE_BLOCK_BYTES, 0);
-        Packets { dissector, buffer, frames: Vec::new(), logged: heapless::Vec::new() }
+        PacketCapture { dissector, buffer, frames: Vec::new(), logged: heapless::Vec::new() }
     }
 
     /// Replays the file once.

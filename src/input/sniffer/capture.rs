@@ -137,7 +137,7 @@ enum CaptureTurn {
 const LOOK_AGAIN: Seconds = Seconds::new(1);
 
 /// Whether the interface is there.
-enum Attached<'i> {
+enum InterfacePresence<'i> {
     /// Not looked at yet.
     Unknown,
     /// It is, and counts as a connection as long as this lives.
@@ -153,7 +153,7 @@ pub(crate) async fn run(
     counters: &InputCounters,
 ) -> Result<(), BrokenOff> {
     let mut backoff = Backoff::new(LOOK_AGAIN);
-    let mut attached = Attached::Unknown;
+    let mut attached = InterfacePresence::Unknown;
     listener.follow(counters, &mut attached);
     loop {
         let turn = listener.turn(collector, counters);
@@ -168,7 +168,7 @@ pub(crate) async fn run(
                 yield_now().await;
             }
             CaptureTurn::Idle => {
-                let again = if matches!(attached, Attached::Up { .. }) {
+                let again = if matches!(attached, InterfacePresence::Up { .. }) {
                     backoff.reset();
                     None
                 } else {
@@ -234,7 +234,7 @@ impl SnifferListener {
     }
 
     /// Looks at the machine's interfaces again: follows addresses, binds to what came back.
-    fn follow<'i>(&mut self, counters: &'i InputCounters, attached: &mut Attached<'i>) {
+    fn follow<'i>(&mut self, counters: &'i InputCounters, attached: &mut InterfacePresence<'i>) {
         self.dissector.set_local(&self.target.local(), &self.target.subnets());
         match self.target.look_for_members() {
             Ok(false) => {}
@@ -262,7 +262,7 @@ impl SnifferListener {
             InterfaceState::Down | InterfaceState::Gone => false,
         };
         match (bound, &attached) {
-            (true, Attached::Up { .. }) | (false, Attached::Away) => {}
+            (true, InterfacePresence::Up { .. }) | (false, InterfacePresence::Away) => {}
             (true, _) => {
                 for number in self.target.numbers().into_iter().filter(|_| self.target.is_promiscuous()) {
                     if let Err(error) = self.socket.make_promiscuous(number) {
@@ -270,12 +270,12 @@ impl SnifferListener {
                     }
                 }
                 info!("Input {}: listening on {}", NAME, self.target.name());
-                *attached = Attached::Up { _connected: counters.connect() };
+                *attached = InterfacePresence::Up { _connected: counters.connect() };
             }
             (false, _) => {
                 let why = if state == InterfaceState::Down { "down" } else { "not there" };
                 warn!("Input {}: {} is {}; waiting for it", NAME, self.target.name(), why);
-                *attached = Attached::Away;
+                *attached = InterfacePresence::Away;
             }
         }
     }

@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 
-use super::files::{self, Named};
+use super::files::{self, NamedFile};
 use crate::reactor::Async;
 use crate::values::{ClientTls, Host, KeyError};
 
@@ -70,14 +70,14 @@ impl Client {
 fn configuration(tls: &ClientTls<'_>) -> Result<Arc<ClientConfig>, KeyError> {
     let provider = files::provider();
     let roots = match tls.ca {
-        Some(path) => files::authorities(Named { key: "tls-ca", path })?,
+        Some(path) => files::authorities(NamedFile { key: "tls-ca", path })?,
         None => files::system_authorities("tls-ca")?,
     };
     let identity = match (tls.cert, tls.key) {
         (Some(chain), Some(key)) => Some(files::identity(
             &provider,
-            Named { key: "tls-client-cert", path: chain },
-            Named { key: "tls-client-key", path: key },
+            NamedFile { key: "tls-client-cert", path: chain },
+            NamedFile { key: "tls-client-key", path: key },
         )?),
         _ => None,
     };

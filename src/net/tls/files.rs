@@ -16,14 +16,14 @@ use crate::values::KeyError;
 
 /// A file and the key of the configuration that names it.
 #[derive(Clone, Copy)]
-pub(crate) struct Named<'a> {
+pub(crate) struct NamedFile<'a> {
     /// As it is written in the section.
     pub(crate) key: &'static str,
     /// Its path.
     pub(crate) path: &'a Path,
 }
 
-impl Named<'_> {
+impl NamedFile<'_> {
     /// The mistake in it.
     fn fault(self, what: impl Display) -> KeyError {
         KeyError::new(self.key, format!("{}: {what}", self.path.display()))
@@ -47,8 +47,8 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// A file cannot be read, has no certificate or key in it, or they do not belong together.
 pub(crate) fn identity(
     provider: &CryptoProvider,
-    chain: Named<'_>,
-    key: Named<'_>,
+    chain: NamedFile<'_>,
+    key: NamedFile<'_>,
 ) -> Result<Arc<SingleCertAndKey>, KeyError> {
     let certificates = certificates(chain)?;
     let signing = provider.key_provider.load_private_key(private_key(key)?);
@@ -71,7 +71,7 @@ pub(crate) fn identity(
 /// # Errors
 ///
 /// The file cannot be read, or has no certificate in it, or one that is none.
-pub(crate) fn authorities(file: Named<'_>) -> Result<RootCertStore, KeyError> {
+pub(crate) fn authorities(file: NamedFile<'_>) -> Result<RootCertStore, KeyError> {
     let mut roots = RootCertStore::empty();
     for (at, certificate) in certificates(file)?.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {
@@ -88,7 +88,7 @@ pub(crate) fn authorities(file: Named<'_>) -> Result<RootCertStore, KeyError> {
 /// There is no such list, or nothing in it; `key` is to be set then.
 pub(crate) fn system_authorities(key: &'static str) -> Result<RootCertStore, KeyError> {
     let path = std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(SYSTEM_LIST), PathBuf::from);
-    let list = Named { key, path: &path };
+    let list = NamedFile { key, path: &path };
     let hint = |fault: KeyError| {
         KeyError::new(key, format!("unset, and the system's list is of no use: {}", fault.text))
     };
@@ -103,7 +103,7 @@ const SYSTEM_LIST: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The complaint about a file without any.
 const NO_CERTIFICATE: &str = "no certificate in it";
 
-fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, KeyError> {
+fn certificates(file: NamedFile<'_>) -> Result<Vec<CertificateDer<'static>>, KeyError> {
     let bytes = file.read()?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match found {
@@ -114,7 +114,7 @@ fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, KeyErro
 }
 
 /// The first private key: PKCS#8, PKCS#1 or SEC1.
-fn private_key(file: Named<'_>) -> Result<PrivateKeyDer<'static>, KeyError> {
+fn private_key(file: NamedFile<'_>) -> Result<PrivateKeyDer<'static>, KeyError> {
     let bytes = file.read()?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         pem::Error::NoItemsFound if is_encrypted(&bytes) => {

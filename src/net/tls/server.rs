@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use super::Refused;
-use super::files::{self, Named};
+use super::files::{self, NamedFile};
 use crate::reactor::Async;
 use crate::values::{KeyError, ServerTls};
 
@@ -71,8 +71,8 @@ fn configuration(tls: &ServerTls<'_>) -> Result<Arc<ServerConfig>, KeyError> {
     };
     let identity = files::identity(
         &provider,
-        Named { key: "tls-server-cert", path: chain },
-        Named { key: "tls-server-key", path: key },
+        NamedFile { key: "tls-server-cert", path: chain },
+        NamedFile { key: "tls-server-key", path: key },
     )?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -80,7 +80,7 @@ fn configuration(tls: &ServerTls<'_>) -> Result<Arc<ServerConfig>, KeyError> {
     let builder = match tls.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let roots = files::authorities(Named { key: "tls-client-ca", path })?;
+            let roots = files::authorities(NamedFile { key: "tls-client-ca", path })?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
             let verifier = verifier.map_err(|error| KeyError::new("tls-client-ca", error.to_string()))?;
             builder.with_client_cert_verifier(verifier)

@@ -126,7 +126,7 @@ impl Sink for HttpSink {
     }
 
     fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
-        let sender = Sender {
+        let sender = BatchSender {
             outlet,
             outlets: &context.outlets,
             uplink: Uplink::new(outlet, &context.outlets, &self.origin, self.retry),
@@ -145,7 +145,7 @@ impl Sink for HttpSink {
 }
 
 /// The output while it runs.
-struct Sender {
+struct BatchSender {
     sink: HttpSink,
     outlet: &'static Outlet,
     outlets: &'static Outlets,
@@ -172,7 +172,7 @@ enum BatchOutcome {
     Again(String, Option<Duration>),
 }
 
-impl Sender {
+impl BatchSender {
     async fn run(mut self) {
         let outlet = self.outlet;
         while !outlet.is_over() {
@@ -218,7 +218,7 @@ impl Sender {
 
     /// Waits for a batch; `false` when there is none, but something else to see to.
     async fn wait(&mut self) -> bool {
-        let Sender { outlet, stream, buffer, is_used, .. } = self;
+        let BatchSender { outlet, stream, buffer, is_used, .. } = self;
         let Some(open) = stream else { return false };
         let records = async { Some(outlet.next_step().await) };
         let closed = async {
@@ -299,7 +299,7 @@ impl Sender {
 
     /// Settles the batch, or what of it can be.
     fn judge(&mut self, answer: &ServerAnswer) -> BatchOutcome {
-        let Sender { batch, outlet, bulk, reason, sink, .. } = self;
+        let BatchSender { batch, outlet, bulk, reason, sink, .. } = self;
         let all = batch.records();
         let refused = match StatusVerdict::of(answer.status) {
             StatusVerdict::Taken if sink.format == BodyFormat::Elastic => batch.settle_items(outlet, bulk),
@@ -334,7 +334,7 @@ impl Sender {
 
     /// Sends the batch once, and reads the answer.
     async fn request(&mut self) -> io::Result<ServerAnswer> {
-        let Sender { batch, buffer, bulk, reason, sink, stream, .. } = self;
+        let BatchSender { batch, buffer, bulk, reason, sink, stream, .. } = self;
         while !batch.pack_on() {
             yield_now().await;
         }
@@ -376,7 +376,7 @@ impl Sender {
 
     /// Waits for the next attempt; at a stop there is one at once, and then some more.
     async fn pause(&mut self, state: WriteState, why: String, after: Option<Duration>) {
-        let Sender { outlet, uplink, .. } = self;
+        let BatchSender { outlet, uplink, .. } = self;
         uplink.note(state);
         let pause = uplink.wait(why, after.map(|time| time.clamp(RETRY_AFTER_LEAST, RETRY_AFTER_MOST)));
         if !outlet.is_stopping() {

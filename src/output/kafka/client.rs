@@ -14,13 +14,13 @@ use rdkafka::producer::{BaseProducer, DefaultProducerContext};
 
 use super::BROKER_LISTS;
 use super::Properties;
-use super::reports::Reports;
+use super::reports::DeliveryReports;
 use crate::limits::{KAFKA_MESSAGE_BYTES, KAFKA_QUEUE_BYTES_PER_MESSAGE, KAFKA_STATISTICS_MS};
 use crate::sys::kafka::Watched;
 use crate::values::KeyError;
 
 /// A producer that reports to us.
-pub(crate) type Client = Watched<Reports>;
+pub(crate) type KafkaClient = Watched<DeliveryReports>;
 
 /// Whether this build knows Kafka.
 pub(crate) const BUILT: bool = true;
@@ -51,10 +51,10 @@ pub(crate) fn check(properties: &Properties, queue: usize) -> Result<(), KeyErro
 /// # Errors
 ///
 /// The message of librdkafka; after [`check`] that is a file it cannot use.
-pub(crate) fn make(properties: &Properties, queue: usize) -> io::Result<Client> {
+pub(crate) fn make(properties: &Properties, queue: usize) -> io::Result<KafkaClient> {
     let mut config = config(properties, queue);
     config.set_log_level(log_level(properties));
-    let producer = config.create_with_context(Reports::default());
+    let producer = config.create_with_context(DeliveryReports::default());
     Watched::new(producer.map_err(|error| io::Error::other(words(&error)))?)
 }
 

@@ -20,22 +20,22 @@ use crate::limits::{KAFKA_LOG_KINDS, KAFKA_LOG_SECONDS};
 
 /// The reports since the task looked last.
 #[derive(Debug, Default)]
-pub(crate) struct Reports {
-    delivered: Landed,
-    lost: Landed,
+pub(crate) struct DeliveryReports {
+    delivered: SettledRecords,
+    lost: SettledRecords,
     /// Whether a connection to a broker stands.
     connected: AtomicBool,
-    said: Mutex<Said>,
+    said: Mutex<LogTimes>,
 }
 
 /// Records that are not on their way any more.
 #[derive(Debug, Default)]
-struct Landed {
+struct SettledRecords {
     records: AtomicU32,
     bytes: AtomicUsize,
 }
 
-impl Landed {
+impl SettledRecords {
     fn add(&self, bytes: usize) {
         self.records.fetch_add(1, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
@@ -47,7 +47,7 @@ impl Landed {
     }
 }
 
-impl Reports {
+impl DeliveryReports {
     /// Records that the brokers took, and their bytes.
     pub(crate) fn take_delivered(&self) -> (u64, usize) {
         self.delivered.take()
@@ -78,7 +78,7 @@ impl Reports {
     }
 }
 
-impl ProducerContext for Reports {
+impl ProducerContext for DeliveryReports {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
@@ -100,7 +100,7 @@ fn bytes(message: &impl Message) -> usize {
     message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len)
 }
 
-impl ClientContext for Reports {
+impl ClientContext for DeliveryReports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         // Brokers are named once the output's task runs.
         if text.contains(WITHOUT_BROKERS) {
@@ -147,11 +147,11 @@ fn any_broker_up(statistics: &[u8]) -> bool {
 
 /// When something of each kind was last said in the log.
 #[derive(Debug, Default)]
-struct Said {
+struct LogTimes {
     kinds: heapless::Vec<(u64, Instant), KAFKA_LOG_KINDS>,
 }
 
-impl Said {
+impl LogTimes {
     /// Whether a line of that kind may be said now: one a kind and [`KAFKA_LOG_SECONDS`].
     fn may_say(&mut self, kind: impl Hash, now: Instant) -> bool {
         let kind = foldhash::fast::FixedState::default().hash_one(kind);
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn one_line_a_kind_and_while() {
-        let (mut said, start) = (Said::default(), Instant::now());
+        let (mut said, start) = (LogTimes::default(), Instant::now());
         let later = |seconds| start + Duration::from_secs(seconds);
         assert!(said.may_say("FAIL", start));
         assert!(!said.may_say("FAIL", later(KAFKA_LOG_SECONDS - 1)));

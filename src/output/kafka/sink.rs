@@ -9,7 +9,7 @@ use super::{Section, client, task};
 
 /// A client of librdkafka without brokers, and those that it gets once it runs.
 pub(crate) struct KafkaSink {
-    client: client::Client,
+    client: client::KafkaClient,
     brokers: String,
     topic: String,
     /// Bytes that librdkafka's queue takes at most.
@@ -49,7 +49,7 @@ impl Sink for KafkaSink {
     fn run(self: Box<Self>, context: &'static TaskContext, outlet: &'static Outlet) -> RunningSink {
         let KafkaSink { client, brokers, topic, .. } = *self;
         // For good: to take it down would wait for its threads, at the end of the process.
-        let client: &'static client::Client = Box::leak(Box::new(client));
+        let client: &'static client::KafkaClient = Box::leak(Box::new(client));
         Box::pin(async move { task::run(outlet, &context.outlets, client, (&brokers, &topic)).await })
     }
 }

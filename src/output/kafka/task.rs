@@ -19,14 +19,19 @@ use rdkafka::producer::{BaseRecord, Producer};
 use smol::future::{or, yield_now};
 
 use super::super::{DropReason, Outlet, Outlets, WriteState};
-use super::client::Client;
+use super::client::KafkaClient;
 use super::record::{KeyedRecords, split};
 use crate::limits::{KAFKA_HURRY_MS, KAFKA_TURN_RECORDS};
 use crate::reactor::Timer;
 use crate::sys::kafka::Signal;
 
 /// Sends records until the daemon stops and librdkafka has reported on all of them.
-pub(crate) async fn run(outlet: &Outlet, outlets: &Outlets, client: &Client, (brokers, topic): (&str, &str)) {
+pub(crate) async fn run(
+    outlet: &Outlet,
+    outlets: &Outlets,
+    client: &KafkaClient,
+    (brokers, topic): (&str, &str),
+) {
     outlet.set_write_state(WriteState::Away);
     let signal = match client.signal() {
         Ok(signal) => signal,
@@ -48,7 +53,7 @@ pub(crate) async fn run(outlet: &Outlet, outlets: &Outlets, client: &Client, (br
             return;
         }
         match sent {
-            Turn::More => yield_now().await,
+            TurnEnd::More => yield_now().await,
             sent => wait(outlet, client, &signal, sent).await,
         }
     }
@@ -63,7 +68,7 @@ fn fail(outlet: &Outlet, why: &str) {
 
 /// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum TurnEnd {
     /// Our queue is empty.
     Empty,
     /// librdkafka's queue is full.
@@ -73,7 +78,7 @@ enum Turn {
 }
 
 /// Hands over the records of a turn.
-fn send(outlet: &Outlet, client: &Client, topic: &str, room: &mut Vec<u8>) -> Turn {
+fn send(outlet: &Outlet, client: &KafkaClient, topic: &str, room: &mut Vec<u8>) -> TurnEnd {
     for _ in 0..KAFKA_TURN_RECORDS {
         let handed = outlet.send_first_with(|pieces| {
             room.clear();
@@ -81,20 +86,20 @@ fn send(outlet: &Outlet, client: &Client, topic: &str, room: &mut Vec<u8>) -> Tu
             produce(client, topic, room)
         });
         match handed {
-            None => return Turn::Empty,
+            None => return TurnEnd::Empty,
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 if refused(outlet, client, &error).is_break() {
-                    return Turn::Blocked;
+                    return TurnEnd::Blocked;
                 }
             }
         }
     }
-    Turn::More
+    TurnEnd::More
 }
 
 /// Hands one record to librdkafka, which copies it.
-fn produce(client: &Client, topic: &str, record: &[u8]) -> Result<(), KafkaError> {
+fn produce(client: &KafkaClient, topic: &str, record: &[u8]) -> Result<(), KafkaError> {
     let Some((key, value)) = split(record) else {
         return Err(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidArgument));
     };
@@ -103,7 +108,7 @@ fn produce(client: &Client, topic: &str, record: &[u8]) -> Result<(), KafkaError
 }
 
 /// Librdkafka did not take the first record: it stays when that is for now, else it is lost.
-fn refused(outlet: &Outlet, client: &Client, error: &KafkaError) -> ControlFlow<()> {
+fn refused(outlet: &Outlet, client: &KafkaClient, error: &KafkaError) -> ControlFlow<()> {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::QueueFull) => return ControlFlow::Break(()),
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => outlet.drop_first(DropReason::Oversize),
@@ -114,7 +119,7 @@ fn refused(outlet: &Outlet, client: &Client, error: &KafkaError) -> ControlFlow<
 }
 
 /// Counts what librdkafka reported.
-fn count(outlet: &Outlet, client: &Client) {
+fn count(outlet: &Outlet, client: &KafkaClient) {
     let reports = client.producer().context();
     // A record in the queue has the length of its key in front.
     let (records, bytes) = reports.take_delivered();
@@ -124,7 +129,7 @@ fn count(outlet: &Outlet, client: &Client) {
 }
 
 /// Notes whether a connection stands.
-fn note_connection(outlet: &Outlet, client: &Client, connected: &mut bool) {
+fn note_connection(outlet: &Outlet, client: &KafkaClient, connected: &mut bool) {
     let now = client.producer().context().is_connected();
     if now == *connected {
         return;
@@ -140,14 +145,18 @@ fn note_connection(outlet: &Outlet, client: &Client, connected: &mut bool) {
 }
 
 /// Notes whether librdkafka has room.
-fn note_room(outlet: &Outlet, connected: bool, sent: Turn) {
+fn note_room(outlet: &Outlet, connected: bool, sent: TurnEnd) {
     if connected {
-        outlet.set_write_state(if sent == Turn::Blocked { WriteState::Blocked } else { WriteState::Ready });
+        outlet.set_write_state(if sent == TurnEnd::Blocked {
+            WriteState::Blocked
+        } else {
+            WriteState::Ready
+        });
     }
 }
 
 /// Waits until there is something to hear, to send, or to end.
-async fn wait(outlet: &Outlet, client: &Client, signal: &Signal, sent: Turn) {
+async fn wait(outlet: &Outlet, client: &KafkaClient, signal: &Signal, sent: TurnEnd) {
     let heard = async {
         if let Err(error) = signal.came().await {
             warn!("Output {}: {}", outlet.name(), error.to_string());
@@ -160,7 +169,7 @@ async fn wait(outlet: &Outlet, client: &Client, signal: &Signal, sent: Turn) {
             Timer::after(Duration::from_millis(KAFKA_HURRY_MS)).await;
         })
         .await;
-    } else if sent == Turn::Blocked {
+    } else if sent == TurnEnd::Blocked {
         or(heard, outlet.stopping()).await;
     } else {
         or(heard, async {

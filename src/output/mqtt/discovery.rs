@@ -75,7 +75,7 @@ pub(crate) const SENSORS: [Sensor; 11] = [
 
 /// The names that a discovery is made of.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Names<'a> {
+pub(crate) struct SensorNames<'a> {
     /// Ours.
     pub(crate) client_id: &'a str,
     /// The topic below which all is.
@@ -101,12 +101,16 @@ pub(crate) fn write_state(statistics: &Statistics, out: &mut JsonText) -> fmt::R
 
 impl Sensor {
     /// Writes the topic of the discovery, without prefix.
-    pub(crate) fn write_topic(&self, names: Names<'_>, out: &mut JsonText) -> fmt::Result {
+    pub(crate) fn write_topic(&self, names: SensorNames<'_>, out: &mut JsonText) -> fmt::Result {
         write!(out, "/sensor/{}_{}/config", names.client_id, self.key)
     }
 
     /// Writes the discovery.
-    pub(crate) fn write(&self, Names { client_id, topic }: Names<'_>, out: &mut JsonText) -> fmt::Result {
+    pub(crate) fn write(
+        &self,
+        SensorNames { client_id, topic }: SensorNames<'_>,
+        out: &mut JsonText,
+    ) -> fmt::Result {
         let (class, more) = match self.kind {
             SensorKind::Total => ("total_increasing", ""),
             SensorKind::Now => ("measurement", ""),
@@ -161,7 +165,7 @@ mod tests {
         let long = "\"".repeat(NAME_MAX);
         for sensor in SENSORS {
             let (mut text, mut topic) = (JsonText::new(), JsonText::new());
-            let names = Names { client_id: &"c".repeat(NAME_MAX), topic: &long };
+            let names = SensorNames { client_id: &"c".repeat(NAME_MAX), topic: &long };
             sensor.write(names, &mut text).unwrap();
             sensor.write_topic(names, &mut topic).unwrap();
             assert!(text.len() + topic.len() + 2 * NAME_MAX < MQTT_STATE_BYTES, "{}", text.len());

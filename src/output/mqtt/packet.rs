@@ -28,7 +28,7 @@ pub(crate) const GOODBYE: [u8; 2] = [DISCONNECT, 0];
 
 /// The words at the beginning of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Greeting<'a> {
+pub(crate) struct ConnectPacket<'a> {
     /// The version spoken.
     pub(crate) version: Version,
     /// Our name.
@@ -41,7 +41,7 @@ pub(crate) struct Greeting<'a> {
     pub(crate) will: (&'a str, &'a [u8], u8),
 }
 
-impl Greeting<'_> {
+impl ConnectPacket<'_> {
     /// Writes CONNECT (MQTT 5, 3.1).
     pub(crate) fn compose(&self, out: &mut Vec<u8>) {
         let is_5 = self.version == Version::V5;
@@ -73,7 +73,7 @@ impl Greeting<'_> {
 
 /// A message to publish.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Publish<'a> {
+pub(crate) struct PublishPacket<'a> {
     /// Its topic: two parts that are written one after the other.
     pub(crate) topic: (&'a str, &'a str),
     /// Whether the broker keeps it for those who come later.
@@ -82,7 +82,7 @@ pub(crate) struct Publish<'a> {
     pub(crate) id: Option<u16>,
 }
 
-impl Publish<'_> {
+impl PublishPacket<'_> {
     /// Writes PUBLISH (MQTT 5, 3.3) with a payload that is made of parts.
     pub(crate) fn compose(&self, version: Version, payload: &[&[u8]], out: &mut Vec<u8>) {
         let properties = no_properties(version == Version::V5);
@@ -123,9 +123,9 @@ pub(crate) fn compose_subscribe(version: Version, id: u16, topic: (&str, &str), 
 
 /// A packet of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Incoming<'a> {
+pub(crate) enum BrokerPacket<'a> {
     /// Its answer to CONNECT.
-    Connected(Welcome),
+    Connected(BrokerLimits),
     /// It has a message.
     Taken {
         /// The message's number.
@@ -150,7 +150,7 @@ pub(crate) enum Incoming<'a> {
 
 /// The limits that a broker names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Welcome {
+pub(crate) struct BrokerLimits {
     /// 0, or why it does not want us.
     pub(crate) reason: u8,
     /// Messages that it takes before it has acknowledged the first.
@@ -165,10 +165,10 @@ pub(crate) struct Welcome {
 
 /// No MQTT comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Broken;
+pub(crate) struct NotMqtt;
 
 /// The length of the packet at the front of some bytes, and where its body begins; `None` while that is not known.
-pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(usize, usize)>, Broken> {
+pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(usize, usize)>, NotMqtt> {
     let mut length = 0;
     for at in 0..4 {
         let Some(&byte) = bytes.get(1 + at) else { return Ok(None) };
@@ -177,16 +177,16 @@ pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(usize, usize)>, Broken> {
             return Ok(Some((2 + at + length, 2 + at)));
         }
     }
-    Err(Broken)
+    Err(NotMqtt)
 }
 
 /// The packet with that first byte and that body.
-pub(crate) fn parse(version: Version, first: u8, body: &[u8]) -> Result<Incoming<'_>, Broken> {
+pub(crate) fn parse(version: Version, first: u8, body: &[u8]) -> Result<BrokerPacket<'_>, NotMqtt> {
     let is_5 = version == Version::V5;
     match first & 0xf0 {
         CONNACK => {
-            let (&[_, reason], rest) = body.split_first_chunk::<2>().ok_or(Broken)?;
-            let mut welcome = Welcome {
+            let (&[_, reason], rest) = body.split_first_chunk::<2>().ok_or(NotMqtt)?;
+            let mut welcome = BrokerLimits {
                 reason,
                 receive_maximum: u16::MAX,
                 packet_maximum: u32::MAX,
@@ -196,39 +196,39 @@ pub(crate) fn parse(version: Version, first: u8, body: &[u8]) -> Result<Incoming
             if is_5 {
                 read_properties(rest, &mut welcome)?;
             }
-            Ok(Incoming::Connected(welcome))
+            Ok(BrokerPacket::Connected(welcome))
         }
         PUBACK => {
-            let (id, rest) = body.split_first_chunk::<2>().ok_or(Broken)?;
+            let (id, rest) = body.split_first_chunk::<2>().ok_or(NotMqtt)?;
             let reason = rest.first().copied().filter(|_| is_5).unwrap_or(0);
-            Ok(Incoming::Taken { id: u16::from_be_bytes(*id), reason })
+            Ok(BrokerPacket::Taken { id: u16::from_be_bytes(*id), reason })
         }
         // We asked for quality of service 0.
         PUBLISH => {
             let (topic, rest) = take_text(body)?;
             let payload = if is_5 {
                 let (length, rest) = take_length(rest)?;
-                rest.get(length..).ok_or(Broken)?
+                rest.get(length..).ok_or(NotMqtt)?
             } else {
                 rest
             };
-            Ok(Incoming::Message { topic, payload })
+            Ok(BrokerPacket::Message { topic, payload })
         }
-        PINGRESP => Ok(Incoming::Pong),
-        DISCONNECT => Ok(Incoming::Goodbye(body.first().copied().unwrap_or(0))),
-        SUBACK => Ok(Incoming::Other),
-        _ => Err(Broken),
+        PINGRESP => Ok(BrokerPacket::Pong),
+        DISCONNECT => Ok(BrokerPacket::Goodbye(body.first().copied().unwrap_or(0))),
+        SUBACK => Ok(BrokerPacket::Other),
+        _ => Err(NotMqtt),
     }
 }
 
 /// MQTT 5, 3.2.2.3.
-fn read_properties(bytes: &[u8], welcome: &mut Welcome) -> Result<(), Broken> {
+fn read_properties(bytes: &[u8], welcome: &mut BrokerLimits) -> Result<(), NotMqtt> {
     let (length, rest) = take_length(bytes)?;
-    let mut rest = rest.get(..length).ok_or(Broken)?;
+    let mut rest = rest.get(..length).ok_or(NotMqtt)?;
     while let Some((&kind, value)) = rest.split_first() {
         let number = |bytes: usize| {
-            let value = value.get(..bytes).ok_or(Broken)?;
-            Ok::<u32, Broken>(value.iter().fold(0_u32, |number, &byte| number << 8 | u32::from(byte)))
+            let value = value.get(..bytes).ok_or(NotMqtt)?;
+            Ok::<u32, NotMqtt>(value.iter().fold(0_u32, |number, &byte| number << 8 | u32::from(byte)))
         };
         let length = match kind {
             0x11 => 4, // session expiry
@@ -258,9 +258,9 @@ fn read_properties(bytes: &[u8], welcome: &mut Welcome) -> Result<(), Broken> {
                 let (_, after) = take_text(after)?;
                 value.len() - after.len()
             }
-            _ => return Err(Broken),
+            _ => return Err(NotMqtt),
         };
-        rest = value.get(length..).ok_or(Broken)?;
+        rest = value.get(length..).ok_or(NotMqtt)?;
     }
     Ok(())
 }
@@ -288,7 +288,7 @@ fn put_length(mut length: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn take_length(bytes: &[u8]) -> Result<(usize, &[u8]), Broken> {
+fn take_length(bytes: &[u8]) -> Result<(usize, &[u8]), NotMqtt> {
     let mut length = 0;
     for (at, &byte) in bytes.iter().take(4).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * at);
@@ -296,12 +296,12 @@ fn take_length(bytes: &[u8]) -> Result<(usize, &[u8]), Broken> {
             return Ok((length, bytes.get(at + 1..).unwrap_or_default()));
         }
     }
-    Err(Broken)
+    Err(NotMqtt)
 }
 
-fn take_text(bytes: &[u8]) -> Result<(&[u8], &[u8]), Broken> {
-    let (length, rest) = bytes.split_first_chunk().ok_or(Broken)?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or(Broken)
+fn take_text(bytes: &[u8]) -> Result<(&[u8], &[u8]), NotMqtt> {
+    let (length, rest) = bytes.split_first_chunk().ok_or(NotMqtt)?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or(NotMqtt)
 }
 
 #[cfg(test)]
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GREETING: Greeting<'_> = Greeting {
+    const GREETING: ConnectPacket<'_> = ConnectPacket {
         version: Version::V5,
         client_id: "c",
         credentials: Some(("u", Some("p"))),
@@ -329,22 +329,22 @@ mod tests {
         assert_eq!(out, expected.concat());
         out.clear();
         let old = Version::V311;
-        Greeting { version: old, credentials: None, will: ("t", b"x", 0), ..GREETING }.compose(&mut out);
+        ConnectPacket { version: old, credentials: None, will: ("t", b"x", 0), ..GREETING }.compose(&mut out);
         assert_eq!(out, b"\x10\x13\0\x04MQTT\x04\x26\0\x3c\0\x01c\0\x01t\0\x01x");
     }
 
     #[test]
     fn messages_of_both_versions() {
-        let compose = |version, publish: Publish<'_>, payload: &[&[u8]]| {
+        let compose = |version, publish: PublishPacket<'_>, payload: &[&[u8]]| {
             let mut out = Vec::new();
             publish.compose(version, payload, &mut out);
-            assert!(out.len() <= Publish::length(3, payload.concat().len()));
+            assert!(out.len() <= PublishPacket::length(3, payload.concat().len()));
             out
         };
-        let publish = Publish { topic: ("a", "/b"), retain: false, id: None };
+        let publish = PublishPacket { topic: ("a", "/b"), retain: false, id: None };
         assert_eq!(compose(Version::V5, publish, &[b"x", b"yz"]), b"\x30\x09\0\x03a/b\0xyz");
         assert_eq!(compose(Version::V311, publish, &[b"x"]), b"\x30\x06\0\x03a/bx");
-        let publish = Publish { retain: true, id: Some(0x0102), ..publish };
+        let publish = PublishPacket { retain: true, id: Some(0x0102), ..publish };
         assert_eq!(compose(Version::V5, publish, &[]), b"\x33\x08\0\x03a/b\x01\x02\0");
         assert_eq!(compose(Version::V5, publish, &[&[0; 120]])[..3], [0x33, 0x80, 1]);
         let mut out = Vec::new();
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn packets_of_a_broker() {
-        let check = |version, bytes: &[u8], expected: Result<Incoming<'_>, Broken>| {
+        let check = |version, bytes: &[u8], expected: Result<BrokerPacket<'_>, NotMqtt>| {
             for cut in 0..2 {
                 assert_eq!(frame(&bytes[..cut]), Ok(None));
             }
@@ -363,35 +363,39 @@ mod tests {
             assert_eq!(length, bytes.len());
             assert_eq!(parse(version, bytes[0], &bytes[start..]), expected);
         };
-        let welcome = Welcome {
+        let welcome = BrokerLimits {
             reason: 0,
             receive_maximum: u16::MAX,
             packet_maximum: u32::MAX,
             qos_maximum: 2,
             keep_alive: None,
         };
-        check(Version::V311, b"\x20\x02\0\x05", Ok(Incoming::Connected(Welcome { reason: 5, ..welcome })));
+        check(
+            Version::V311,
+            b"\x20\x02\0\x05",
+            Ok(BrokerPacket::Connected(BrokerLimits { reason: 5, ..welcome })),
+        );
         // Receive maximum 20, quality 1, a name, keep alive 30, a pair.
         check(
             Version::V5,
             b"\x20\x17\0\0\x14\x21\0\x14\x24\x01\x12\0\x02ab\x13\0\x1e\x26\0\x01k\0\x01v",
-            Ok(Incoming::Connected(Welcome {
+            Ok(BrokerPacket::Connected(BrokerLimits {
                 receive_maximum: 20,
                 qos_maximum: 1,
                 keep_alive: Some(30),
                 ..welcome
             })),
         );
-        check(Version::V5, b"\x40\x03\0\x07\x97", Ok(Incoming::Taken { id: 7, reason: 0x97 }));
-        check(Version::V5, b"\x40\x02\0\x07", Ok(Incoming::Taken { id: 7, reason: 0 }));
-        check(Version::V5, b"\x30\x06\0\x01t\0on", Ok(Incoming::Message { topic: b"t", payload: b"on" }));
-        check(Version::V311, b"\x30\x05\0\x01ton", Ok(Incoming::Message { topic: b"t", payload: b"on" }));
-        check(Version::V5, b"\xd0\0", Ok(Incoming::Pong));
-        check(Version::V5, b"\xe0\x01\x8e", Ok(Incoming::Goodbye(0x8e)));
-        check(Version::V5, b"\x90\x04\0\x07\0\0", Ok(Incoming::Other));
-        check(Version::V5, b"\x40\x01\0", Err(Broken));
-        check(Version::V5, b"\xf0\0", Err(Broken));
-        assert_eq!(frame(b"\x30\xff\xff\xff\xff"), Err(Broken));
+        check(Version::V5, b"\x40\x03\0\x07\x97", Ok(BrokerPacket::Taken { id: 7, reason: 0x97 }));
+        check(Version::V5, b"\x40\x02\0\x07", Ok(BrokerPacket::Taken { id: 7, reason: 0 }));
+        check(Version::V5, b"\x30\x06\0\x01t\0on", Ok(BrokerPacket::Message { topic: b"t", payload: b"on" }));
+        check(Version::V311, b"\x30\x05\0\x01ton", Ok(BrokerPacket::Message { topic: b"t", payload: b"on" }));
+        check(Version::V5, b"\xd0\0", Ok(BrokerPacket::Pong));
+        check(Version::V5, b"\xe0\x01\x8e", Ok(BrokerPacket::Goodbye(0x8e)));
+        check(Version::V5, b"\x90\x04\0\x07\0\0", Ok(BrokerPacket::Other));
+        check(Version::V5, b"\x40\x01\0", Err(NotMqtt));
+        check(Version::V5, b"\xf0\0", Err(NotMqtt));
+        assert_eq!(frame(b"\x30\xff\xff\xff\xff"), Err(NotMqtt));
     }
 
     proptest! {

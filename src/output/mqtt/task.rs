@@ -15,9 +15,11 @@ use super::super::plan::read_secret;
 use super::super::stream_sink::{OutputStream, open};
 use super::super::uplink::Uplink;
 use super::super::{Outlet, RunningSink, Sink, TaskContext, TaskStep, WriteState};
-use super::discovery::{JsonText, Names, SENSORS, write_state};
-use super::packet::{Broken, GOODBYE, Greeting, Incoming, PINGREQ, Publish, Welcome, compose_subscribe};
-use super::window::{self, Manner, MessageWindow};
+use super::discovery::{JsonText, SENSORS, SensorNames, write_state};
+use super::packet::{
+    BrokerLimits, BrokerPacket, ConnectPacket, GOODBYE, NotMqtt, PINGREQ, PublishPacket, compose_subscribe,
+};
+use super::window::{self, MessageWindow, WindowSettings};
 use super::{ClientId, Section, Version, packet};
 use crate::limits::{
     MQTT_ACKNOWLEDGE_SECONDS, MQTT_KEEP_ALIVE_SECONDS, MQTT_PACKET_BYTES, MQTT_STATE_BYTES, MQTT_WINDOW,
@@ -99,7 +101,7 @@ async fn run(sink: MqttSink, context: &'static TaskContext, outlet: &'static Out
     let mut uplink = Uplink::new(outlet, &context.outlets, &sink.peer, sink.retry);
     let mut window = MessageWindow::new(sink.qos);
     while let Some((stream, input, welcome)) = uplink.connect(async || connect(&sink).await).await {
-        let mut session = Session {
+        let mut session = BrokerSession {
             sink: &sink,
             context,
             outlet,
@@ -119,11 +121,11 @@ async fn run(sink: MqttSink, context: &'static TaskContext, outlet: &'static Out
 }
 
 /// Connects and greets.
-async fn connect(sink: &MqttSink) -> io::Result<(Box<dyn OutputStream>, BrokerPackets, Welcome)> {
+async fn connect(sink: &MqttSink) -> io::Result<(Box<dyn OutputStream>, BrokerPackets, BrokerLimits)> {
     let mut stream = open(&sink.peer, sink.tls.as_deref()).await?;
     let mut input = BrokerPackets { bytes: Vec::with_capacity(MQTT_PACKET_BYTES), skip: 0 };
     let password = sink.password.as_ref().map(Secret::expose);
-    let greeting = Greeting {
+    let greeting = ConnectPacket {
         version: sink.version,
         client_id: &sink.client_id,
         credentials: sink.user.as_deref().map(|user| (user, password)),
@@ -137,7 +139,7 @@ async fn connect(sink: &MqttSink) -> io::Result<(Box<dyn OutputStream>, BrokerPa
         stream.flush().await?;
         input.next(&mut *stream).await?;
         match input.take(sink.version, |packet| match packet {
-            Incoming::Connected(welcome) => Some(welcome),
+            BrokerPacket::Connected(welcome) => Some(welcome),
             _ => None,
         })? {
             Some(welcome) if welcome.reason == 0 && u32::from(welcome.qos_maximum) >= sink.qos => Ok(welcome),
@@ -151,14 +153,14 @@ async fn connect(sink: &MqttSink) -> io::Result<(Box<dyn OutputStream>, BrokerPa
 }
 
 /// A session with the broker.
-struct Session<'a> {
+struct BrokerSession<'a> {
     sink: &'a MqttSink,
     context: &'static TaskContext,
     outlet: &'static Outlet,
     window: &'a mut MessageWindow,
     stream: Box<dyn OutputStream>,
     input: BrokerPackets,
-    welcome: Welcome,
+    welcome: BrokerLimits,
     /// Where a packet is composed that is not in the window.
     scratch: Vec<u8>,
     last_sent: Instant,
@@ -178,14 +180,14 @@ enum SessionEvent {
 /// The first number of those that are not in the window: status, subscription, state.
 const OWN_ID: u16 = 0x8000;
 
-impl Session<'_> {
+impl BrokerSession<'_> {
     /// Publishes until the daemon stops.
     ///
     /// # Errors
     ///
     /// When the connection ends before that.
     async fn serve(&mut self) -> io::Result<()> {
-        let Session { sink, outlet, .. } = *self;
+        let BrokerSession { sink, outlet, .. } = *self;
         self.publish((&sink.status, ""), true, b"online", self.own_id(0)).await?;
         if let Some(prefix) = &sink.discovery {
             self.scratch.clear();
@@ -211,7 +213,7 @@ impl Session<'_> {
                 return self.say_goodbye().await;
             }
             let deadline = self.deadline(state_at);
-            let Session { input, stream, window, .. } = &mut *self;
+            let BrokerSession { input, stream, window, .. } = &mut *self;
             let packet = async {
                 input.next(&mut **stream).await?;
                 Ok::<_, io::Error>(SessionEvent::Packet)
@@ -256,7 +258,7 @@ impl Session<'_> {
             let reserved = usize::from(self.welcome.receive_maximum).saturating_sub(2).max(1);
             self.window.fill(
                 outlet,
-                Manner {
+                WindowSettings {
                     version: self.sink.version,
                     topic: (&self.sink.topic, if self.sink.records { "/record" } else { "/state" }),
                     most: MQTT_WINDOW.min(reserved),
@@ -269,7 +271,7 @@ impl Session<'_> {
             return Ok(());
         }
         while !self.window.rest().is_empty() {
-            let Session { stream, window, context, .. } = self;
+            let BrokerSession { stream, window, context, .. } = self;
             let written = poll_fn(|waker| match Pin::new(&mut **stream).poll_write(waker, window.rest()) {
                 Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(written) => Poll::Ready(written),
@@ -292,20 +294,20 @@ impl Session<'_> {
 
     /// Takes the packet that has come.
     async fn receive(&mut self) -> io::Result<()> {
-        let Session { sink, outlet, .. } = *self;
+        let BrokerSession { sink, outlet, .. } = *self;
         let window = &mut *self.window;
         let (mut is_home_there, mut has_answered) = (false, false);
         let goodbye = self.input.take(sink.version, |packet| {
             match packet {
-                Incoming::Taken { id, reason } => window.acknowledged(id, reason >= 0x80, outlet),
-                Incoming::Message { topic, payload } => {
+                BrokerPacket::Taken { id, reason } => window.acknowledged(id, reason >= 0x80, outlet),
+                BrokerPacket::Message { topic, payload } => {
                     let prefix = sink.discovery.as_deref().unwrap_or_default().as_bytes();
                     is_home_there =
                         topic.strip_prefix(prefix) == Some(&b"/status"[..]) && payload == b"online";
                 }
-                Incoming::Pong => has_answered = true,
-                Incoming::Goodbye(reason) => return Some(reason),
-                Incoming::Connected(_) | Incoming::Other => {}
+                BrokerPacket::Pong => has_answered = true,
+                BrokerPacket::Goodbye(reason) => return Some(reason),
+                BrokerPacket::Connected(_) | BrokerPacket::Other => {}
             }
             None
         })?;
@@ -362,7 +364,7 @@ impl Session<'_> {
     async fn announce(&mut self) -> io::Result<()> {
         let sink = self.sink;
         let Some(prefix) = &sink.discovery else { return Ok(()) };
-        let names = Names { client_id: &sink.client_id, topic: &sink.topic };
+        let names = SensorNames { client_id: &sink.client_id, topic: &sink.topic };
         for sensor in SENSORS {
             let (mut topic, mut text) = (JsonText::new(), JsonText::new());
             let written = sensor.write_topic(names, &mut topic).and_then(|()| sensor.write(names, &mut text));
@@ -410,7 +412,7 @@ impl Session<'_> {
         id: Option<u16>,
     ) -> io::Result<()> {
         self.scratch.clear();
-        let publish = Publish { topic, retain, id };
+        let publish = PublishPacket { topic, retain, id };
         publish.compose(self.sink.version, &[payload], &mut self.scratch);
         self.send_scratch().await
     }
@@ -445,7 +447,7 @@ impl BrokerPackets {
             let skipped = self.skip.min(self.bytes.len());
             self.bytes.drain(..skipped);
             self.skip -= skipped;
-            match packet::frame(&self.bytes).map_err(|Broken| invalid("no MQTT in what it says"))? {
+            match packet::frame(&self.bytes).map_err(|NotMqtt| invalid("no MQTT in what it says"))? {
                 Some((length, _)) if self.skip == 0 && length > MQTT_PACKET_BYTES => {
                     self.skip = length;
                     continue;
@@ -463,9 +465,9 @@ impl BrokerPackets {
     }
 
     /// Takes out the packet at the front.
-    fn take<T>(&mut self, version: Version, see: impl FnOnce(Incoming<'_>) -> T) -> io::Result<T> {
-        let broken = |Broken| invalid("no MQTT in what it says");
-        let (length, start) = packet::frame(&self.bytes).map_err(broken)?.ok_or(Broken).map_err(broken)?;
+    fn take<T>(&mut self, version: Version, see: impl FnOnce(BrokerPacket<'_>) -> T) -> io::Result<T> {
+        let broken = |NotMqtt| invalid("no MQTT in what it says");
+        let (length, start) = packet::frame(&self.bytes).map_err(broken)?.ok_or(NotMqtt).map_err(broken)?;
         let body = self.bytes.get(start..length).unwrap_or_default();
         let first = self.bytes.first().copied().unwrap_or_default();
         let seen = see(packet::parse(version, first, body).map_err(broken)?);

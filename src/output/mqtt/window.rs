@@ -9,7 +9,7 @@
 //! connection has broken those that are not settled go out again, whole.
 
 use super::Version;
-use super::packet::{PUBLISH_BYTES, Publish};
+use super::packet::{PUBLISH_BYTES, PublishPacket};
 use super::topic::NAME_MAX;
 use crate::limits::{MQTT_BATCH_BYTES, MQTT_WINDOW, RECORD_BYTES};
 use crate::output::{DropReason, Outlet};
@@ -37,7 +37,7 @@ struct OnItsWay {
 
 /// How messages are made.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner<'a> {
+pub(crate) struct WindowSettings<'a> {
     /// The version spoken.
     pub(crate) version: Version,
     /// The topic, in two parts.
@@ -68,7 +68,7 @@ impl MessageWindow {
     }
 
     /// Takes records out of the queue, as many as there are and fit.
-    pub(crate) fn fill(&mut self, outlet: &Outlet, manner: Manner<'_>) {
+    pub(crate) fn fill(&mut self, outlet: &Outlet, manner: WindowSettings<'_>) {
         self.bytes.clear();
         self.written = 0;
         while self.messages.len() < manner.most.min(MQTT_WINDOW) && self.bytes.len() < MQTT_BATCH_BYTES {
@@ -80,14 +80,15 @@ impl MessageWindow {
         }
     }
 
-    fn add(&mut self, pieces: [&[u8]; 2], manner: Manner<'_>) -> Result<(), ()> {
+    fn add(&mut self, pieces: [&[u8]; 2], manner: WindowSettings<'_>) -> Result<(), ()> {
         let queued = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        let length = Publish::length(manner.topic.0.len() + manner.topic.1.len(), queued);
+        let length = PublishPacket::length(manner.topic.0.len() + manner.topic.1.len(), queued);
         if length > manner.packet_maximum || self.bytes.len() + length > COST {
             return Err(());
         }
         let id = self.messages.len() as u16 + 1;
-        let publish = Publish { topic: manner.topic, retain: false, id: self.is_acknowledged.then_some(id) };
+        let publish =
+            PublishPacket { topic: manner.topic, retain: false, id: self.is_acknowledged.then_some(id) };
         publish.compose(manner.version, &pieces, &mut self.bytes);
         let end = self.bytes.len();
         self.messages.push(OnItsWay { id, end, queued, is_settled: false }).map_err(drop)
@@ -159,8 +160,8 @@ mod tests {
         outlet
     }
 
-    const MANNER: Manner<'_> =
-        Manner { version: Version::V311, topic: ("t", "/record"), most: 3, packet_maximum: 100 };
+    const MANNER: WindowSettings<'_> =
+        WindowSettings { version: Version::V311, topic: ("t", "/record"), most: 3, packet_maximum: 100 };
 
     fn account(outlet: &Outlet) -> (u64, u64, u64) {
         (outlet.counters().delivered.get(), outlet.counters().dropped.total(), outlet.queued())

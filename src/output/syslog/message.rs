@@ -39,7 +39,7 @@ pub(crate) struct SyslogComposer {
 }
 
 /// The header before a record.
-type Head = heapless::String<SYSLOG_HEADER_BYTES>;
+type SyslogHeader = heapless::String<SYSLOG_HEADER_BYTES>;
 
 // No message is longer than a datagram may be, so none has to be cut.
 const _: () = assert!(RECORD_BYTES + SYSLOG_HEADER_BYTES <= DATAGRAM_BYTES);
@@ -91,7 +91,7 @@ impl SyslogComposer {
         event: &Event<'_>,
         record: &[u8],
     ) {
-        let mut head = Head::new();
+        let mut head = SyslogHeader::new();
         if self.write_head(priority, event, &mut head).is_err() {
             return outlet.offer(Err(DropReason::Oversize));
         }
@@ -107,7 +107,7 @@ impl SyslogComposer {
         outlet.offer(Ok(&[count.as_bytes(), head.as_bytes(), record, end]));
     }
 
-    fn write_head(&self, priority: &str, event: &Event<'_>, out: &mut Head) -> fmt::Result {
+    fn write_head(&self, priority: &str, event: &Event<'_>, out: &mut SyslogHeader) -> fmt::Result {
         match self.header {
             HeaderFormat::None => Ok(()),
             HeaderFormat::Rfc5424 => {
@@ -144,7 +144,7 @@ impl SyslogComposer {
 }
 
 /// The identity as a host name: printable ASCII without spaces.
-fn write_host(identity: &[u8], out: &mut Head) -> fmt::Result {
+fn write_host(identity: &[u8], out: &mut SyslogHeader) -> fmt::Result {
     if identity.is_empty() {
         return out.write_char('-');
     }

@@ -15,7 +15,7 @@
 //! # Holes
 //!
 //! A part that never came (the kernel had no room, the path changed) is given up when what lies after it has waited for
-//! [`HOLE_MS`], when the other side acknowledges it (so it was there, and we did not see it), when the connection ends,
+//! [`hold::HOLE_MS`], when the other side acknowledges it (so it was there, and we did not see it), when the connection ends,
 //! and when the capture does. Where a message is cut by the hole and its end lies in what is held, reading goes on there;
 //! else at the first segment that begins like a message ([`Start`]), and so does a connection that was there before us.
 //!
@@ -27,6 +27,8 @@
 //! Waits run on the clock that comes with each packet, in milliseconds: the monotonic one, and in a replay that of the
 //! packets.
 
+mod hold;
+
 use super::flow_table::FlowTable;
 use super::message_start::Start;
 use super::transport::TcpSegment;
@@ -34,18 +36,10 @@ use super::{FiveTuple, Ignored};
 use crate::limits::{self, Limits};
 use crate::time::Time;
 use crate::wire::cursor::Cursor;
+use hold::{HeldSegments, PARTS};
 
 /// Bytes of a block: the longest message and its length.
 const BLOCK_BYTES: usize = (64 << 10) + 2;
-
-/// Parts of a flow that are held, each with its time.
-const PARTS: usize = 16;
-
-/// Milliseconds after which a hole is given up.
-const HOLE_MS: u64 = 2_000;
-
-/// Milliseconds after which the rest of a message is given up, when nothing lies after it.
-const REST_MS: u64 = 30_000;
 
 /// How far back a segment can be a repetition; one from further away is of another connection.
 const REPEATED: u32 = 1 << 20;
@@ -53,8 +47,8 @@ const REPEATED: u32 = 1 << 20;
 /// The flows of all connections.
 #[derive(Debug)]
 pub(super) struct TcpReassembler {
-    flows: FlowTable<Flow>,
-    holds: Box<[Hold]>,
+    flows: FlowTable<TcpFlow>,
+    holds: Box<[HeldSegments]>,
     /// A block of [`BLOCK_BYTES`] for each of `holds`.
     blocks: Box<[u8]>,
     /// When the next hold has waited long enough, or earlier; `u64::MAX` when nothing is held.
@@ -63,7 +57,7 @@ pub(super) struct TcpReassembler {
 
 /// One direction of a connection.
 #[derive(Clone, Debug)]
-struct Flow {
+struct TcpFlow {
     /// Number of the byte that begins the next message, or of the first that is held.
     next: u32,
     /// Number of the first byte, when the SYN was seen.
@@ -76,26 +70,8 @@ struct Flow {
     hold: Option<u32>,
 }
 
-/// The segments that wait in a block.
-#[derive(Clone, Debug)]
-struct Hold {
-    flow: Option<u32>,
-    /// When it began to wait, or last moved on.
-    since: u64,
-    /// In order, apart or touching.
-    parts: heapless::Vec<Part, PARTS>,
-}
-
-/// A part of what is held: the bytes `from..to` of the block, which begins at `next`; `from < to`.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    from: usize,
-    to: usize,
-    time: Option<Time>,
-}
-
 /// Where messages go: who speaks to whom, the time of the first byte, the message.
-pub(super) type Emit<'e> = dyn FnMut(FiveTuple, Option<Time>, &[u8]) + 'e;
+pub(super) type EmitMessage<'e> = dyn FnMut(FiveTuple, Option<Time>, &[u8]) + 'e;
 
 /// Where what is lost is counted.
 type Count<'c> = dyn Fn(Ignored) + 'c;
@@ -103,11 +79,12 @@ type Count<'c> = dyn Fn(Ignored) + 'c;
 impl TcpReassembler {
     /// Bytes of the tables.
     pub(crate) const fn cost(limits: &Limits) -> usize {
-        limits.flow_blocks * (BLOCK_BYTES + size_of::<Hold>()) + FlowTable::<Flow>::cost(limits.flows)
+        limits.flow_blocks * (BLOCK_BYTES + size_of::<HeldSegments>())
+            + FlowTable::<TcpFlow>::cost(limits.flows)
     }
 
     pub(crate) fn new(limits: &Limits) -> Self {
-        let free = Hold { flow: None, since: 0, parts: heapless::Vec::new() };
+        let free = HeldSegments { flow: None, since: 0, parts: heapless::Vec::new() };
         TcpReassembler {
             flows: FlowTable::new(limits.flows),
             holds: limits::table(limits.flow_blocks, free),
@@ -124,13 +101,13 @@ impl TcpReassembler {
         segment: &TcpSegment<'_>,
         (time, clock): (Option<Time>, u64),
         count: &Count<'_>,
-        emit: &mut Emit<'_>,
+        emit: &mut EmitMessage<'_>,
     ) {
         if let Some(acknowledged) = segment.acknowledged.filter(|_| self.deadline < u64::MAX) {
             self.acknowledge(&tuple.reversed(), acknowledged, clock, count, emit);
         }
         let first = segment.sequence.wrapping_add(u32::from(segment.syn));
-        let begin = Flow {
+        let begin = TcpFlow {
             next: first,
             first: segment.syn.then_some(first),
             synchronized: segment.syn,
@@ -177,7 +154,7 @@ impl TcpReassembler {
     }
 
     /// Gives up what has waited long enough.
-    pub(crate) fn expire(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+    pub(crate) fn expire(&mut self, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) {
         if clock < self.deadline {
             return;
         }
@@ -187,12 +164,12 @@ impl TcpReassembler {
                 self.give_up(flow, clock, count, emit);
             }
         }
-        let next = self.holds.iter().filter(|hold| hold.flow.is_some()).map(Hold::deadline).min();
+        let next = self.holds.iter().filter(|hold| hold.flow.is_some()).map(HeldSegments::deadline).min();
         self.deadline = next.unwrap_or(u64::MAX);
     }
 
     /// The end of a capture: reads of what is held what can be read, and forgets all flows.
-    pub(crate) fn finish(&mut self, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+    pub(crate) fn finish(&mut self, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) {
         for at in 0..self.holds.len() {
             if let Some(flow) = self.holds.get(at).and_then(|hold| hold.flow) {
                 self.read_what_is_held(flow, clock, count, emit);
@@ -210,7 +187,7 @@ impl TcpReassembler {
         acknowledged: u32,
         clock: u64,
         count: &Count<'_>,
-        emit: &mut Emit<'_>,
+        emit: &mut EmitMessage<'_>,
     ) {
         let Some(at) = self.flows.find(tuple) else { return };
         for _ in 0..PARTS {
@@ -233,7 +210,7 @@ impl TcpReassembler {
         mut payload: &[u8],
         (time, clock): (Option<Time>, u64),
         count: &Count<'_>,
-        emit: &mut Emit<'_>,
+        emit: &mut EmitMessage<'_>,
     ) {
         let Some(tuple) = self.flows.tuple(at) else { return };
         let Some(flow) = self.flows.get_mut(at) else { return };
@@ -277,7 +254,7 @@ impl TcpReassembler {
         mut payload: &[u8],
         (time, clock): (Option<Time>, u64),
         count: &Count<'_>,
-        emit: &mut Emit<'_>,
+        emit: &mut EmitMessage<'_>,
     ) {
         let Some(flow) = self.flows.get_mut(at) else { return };
         if !flow.synchronized {
@@ -306,7 +283,7 @@ impl TcpReassembler {
         payload: &[u8],
         (time, clock): (Option<Time>, u64),
         count: &Count<'_>,
-        emit: &mut Emit<'_>,
+        emit: &mut EmitMessage<'_>,
     ) {
         let Some(number) = self.hold_of(at, clock, count, emit) else { return };
         let block = self.blocks.chunks_exact_mut(BLOCK_BYTES).nth(number as usize);
@@ -325,11 +302,11 @@ impl TcpReassembler {
     }
 
     /// The hold of a flow: its own, a free one, or that of the flow that has waited longest.
-    fn hold_of(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) -> Option<u32> {
+    fn hold_of(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) -> Option<u32> {
         if let Some(number) = self.flows.get(at)?.hold {
             return Some(number);
         }
-        let waits_since = |hold: &Hold| hold.flow.map(|_| hold.since);
+        let waits_since = |hold: &HeldSegments| hold.flow.map(|_| hold.since);
         let (number, hold) = self.holds.iter().enumerate().min_by_key(|(_, hold)| waits_since(hold))?;
         if let Some(other) = hold.flow {
             count(Ignored::Connection);
@@ -342,12 +319,12 @@ impl TcpReassembler {
         Some(number)
     }
 
-    fn hold(&self, at: u32) -> Option<&Hold> {
+    fn hold(&self, at: u32) -> Option<&HeldSegments> {
         self.holds.get(self.flows.get(at)?.hold? as usize)
     }
 
     /// Reads the messages that are whole at the beginning of what a flow holds, once it is known where they begin.
-    fn read_block(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+    fn read_block(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) {
         if !self.synchronize(at, count) {
             return;
         }
@@ -413,7 +390,7 @@ impl TcpReassembler {
     }
 
     /// Gives up what is missing before or after the first bytes that a flow holds, and reads on.
-    fn give_up(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+    fn give_up(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) {
         let Some((flow, hold)) = self.flows.get(at).zip(self.hold(at)) else { return };
         count(Ignored::Gap);
         let end = hold.parts.last().map_or(0, |part| part.to);
@@ -436,7 +413,7 @@ impl TcpReassembler {
     }
 
     /// Reads of what a flow holds what can be read, without waiting for what is missing, and gives its hold back.
-    fn read_what_is_held(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut Emit<'_>) {
+    fn read_what_is_held(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) {
         // Each time at least one part goes.
         for _ in 0..=PARTS {
             if self.hold(at).is_none() {
@@ -454,89 +431,6 @@ impl TcpReassembler {
             hold.flow = None;
             hold.parts.clear();
         }
-    }
-}
-
-impl Hold {
-    /// When it has waited long enough.
-    fn deadline(&self) -> u64 {
-        self.since.saturating_add(if self.after_hole().is_some() { HOLE_MS } else { REST_MS })
-    }
-
-    /// Where the bytes after the first hole begin, if there is one.
-    fn after_hole(&self) -> Option<usize> {
-        let end = self.end_of_run(0);
-        self.parts.iter().map(|part| part.from).find(|from| *from > end || end == 0)
-    }
-
-    /// Where the bytes end that begin at `from` without a hole; `from` when there are none.
-    fn end_of_run(&self, from: usize) -> usize {
-        self.parts
-            .iter()
-            .fold(from, |end, part| if (part.from..=part.to).contains(&end) { part.to } else { end })
-    }
-
-    /// When the byte at an offset was captured.
-    fn time_at(&self, offset: usize) -> Option<Time> {
-        self.parts.iter().find(|part| (part.from..part.to).contains(&offset))?.time
-    }
-
-    /// Copies a payload into the block: those of its bytes that are not there yet, for what came first keeps its time.
-    ///
-    /// ```text
-    /// held      |== time 1 ==|          |== time 2 ==|
-    /// payload         |======= time 3 =======|
-    /// then      |== time 1 ==|= time 3 =|== time 2 ==|
-    /// ```
-    fn put(
-        &mut self,
-        offset: usize,
-        payload: &[u8],
-        time: Option<Time>,
-        block: &mut [u8],
-    ) -> Result<(), Ignored> {
-        let end = offset + payload.len();
-        if end > block.len() {
-            return Err(Ignored::Oversize);
-        }
-        let mut from = offset;
-        while from < end {
-            let covering = self.parts.iter().find(|part| (part.from..part.to).contains(&from));
-            if let Some(part) = covering {
-                from = part.to;
-                continue;
-            }
-            let number = self.parts.iter().take_while(|part| part.from < from).count();
-            let to = self.parts.get(number).map_or(end, |after| after.from.min(end));
-            let (Some(place), Some(bytes)) =
-                (block.get_mut(from..to), payload.get(from - offset..to - offset))
-            else {
-                return Err(Ignored::Oversize);
-            };
-            place.copy_from_slice(bytes);
-            self.insert(number, Part { from, to, time })?;
-            from = to;
-        }
-        Ok(())
-    }
-
-    /// Adds a part at its place: each segment stays one, for its time and because messages like to begin there. When there
-    /// are too many, two that touch become one with the time of the first: a message that begins in the second then bears
-    /// an earlier time, never a later one.
-    fn insert(&mut self, number: usize, part: Part) -> Result<(), Ignored> {
-        let mut number = number;
-        if self.parts.is_full() {
-            let touching =
-                self.parts.windows(2).position(|two| matches!(two, [one, other] if one.to == other.from));
-            if let Some(first) = touching {
-                let second = self.parts.remove(first + 1);
-                if let Some(first) = self.parts.get_mut(first) {
-                    first.to = second.to;
-                }
-                number -= usize::from(first + 1 < number);
-            }
-        }
-        self.parts.insert(number, part).map_err(|_| Ignored::Gap)
     }
 }
 

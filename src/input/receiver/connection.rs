@@ -1,21 +1,5 @@
-//! One Frame Streams connection, over any stream of bytes.
-//!
-//! All connections read into one buffer, because one thread reads: a thousand idle connections cost nothing, and a
-//! thousand busy ones read at full speed. What a read leaves unfinished stays with its connection: up to
-//! [`TAIL_BYTES`] inline, a longer rest in one of the `LargeBuffers`. A connection that may have none reads no further
-//! than what it can keep inline, and waits.
-//!
-//! ```text
-//! buffer   | partial of the last read | bytes read now                            |
-//!          | frame | frame | frame | frame | unfinished -> partial: short, or long |
-//! ```
-//!
-//! When an output that is owed a turn has no room, the frames not yet taken stay in the buffer, and the connection keeps
-//! it until there is room: nobody else could do better in the meantime.
-//!
-//! After every read the task yields, as the executor has no fairness of its own, or pauses where little came (`gather`).
+//! The state of one connection between two reads, and what each read does.
 
-use core::cell::{Cell, RefCell};
 use core::fmt::Display;
 use core::future::poll_fn;
 use core::ops::Range;
@@ -24,123 +8,34 @@ use core::task::{Context, Poll, ready};
 use std::io;
 use std::time::Instant;
 
-use defmt_or_log::{debug, warn};
 use event_listener::listener;
 use smol::future::{or, pending, yield_now};
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::connections::{ConnectionLease, ConnectionTable};
-use super::frame_reader::{FeedOutcome, FrameReader, Pace};
-use super::gather::{Gather, Rhythm};
-use super::large_buffers::{LOOK_EVERY, LargeBuffer, LargeBuffers};
-use crate::input::counters::{InputCounters, RefuseReason, Rejection};
-use crate::limits::{self, Limits, PATIENCE_SECONDS, TAIL_BYTES};
+use super::{ConnectionEnd, Receiver};
+use crate::input::connections::ConnectionLease;
+use crate::input::counters::InputCounters;
+use crate::input::frame_reader::{FeedOutcome, FrameReader, Pace};
+use crate::input::gather::Rhythm;
+use crate::input::large_buffers::{LOOK_EVERY, LargeBuffer};
+use crate::limits::{PATIENCE_SECONDS, TAIL_BYTES};
 use crate::output::WaitPolicy;
-use crate::pipeline::Collector;
 use crate::reactor::Timer;
 
-/// The state that all connections share.
-pub struct Receiver<'a> {
-    /// Where the frames go.
-    pub(crate) collector: &'a Collector<'a>,
-    /// Places for connections.
-    pub connections: ConnectionTable,
-    frame_max: u32,
-    buffer: RefCell<Box<[u8]>>,
-    /// Whether frames wait in the buffer.
-    held: Cell<bool>,
-    large_buffers: LargeBuffers,
-    /// Pauses between small reads.
-    pub(crate) gather: Gather,
-}
-
-impl<'a> Receiver<'a> {
-    /// Buffers and places of the sizes that `limits` gives.
-    pub fn new(collector: &'a Collector<'a>, limits: &Limits) -> Self {
-        Receiver {
-            collector,
-            connections: ConnectionTable::default(),
-            frame_max: u32::try_from(limits.frame).unwrap_or(u32::MAX),
-            buffer: RefCell::new(limits::table(limits.receive, 0)),
-            held: Cell::new(false),
-            large_buffers: LargeBuffers::new(large_buffer_bytes(limits.frame)),
-            gather: Gather::default(),
-        }
-    }
-}
-
-/// Bytes of a large buffer: the longest frame and its length.
-pub(crate) const fn large_buffer_bytes(frame_max: usize) -> usize {
-    frame_max + size_of::<u32>()
-}
-
-/// Why a connection ended.
-#[derive(Debug)]
-pub(crate) enum ConnectionEnd {
-    /// The peer closed it, with or without a word before.
-    Closed,
-    /// The peer said STOP.
-    Stopped,
-    /// A handshake or a frame stayed unfinished.
-    Timeout,
-    /// It brought too little of a long frame while others waited for its buffer.
-    Slow,
-    /// The peer does not speak Frame Streams.
-    Fault(Rejection),
-    /// The socket failed.
-    Error(io::Error),
-}
-
-/// Serves a connection to its end, and says in the log how it ended. Tells whether the peer got through the
-/// Frame Streams handshake.
-pub async fn serve<S>(
-    stream: S,
-    peer: &impl Display,
-    counters: &InputCounters,
-    receiver: &Receiver<'_>,
-    lease: &ConnectionLease,
-) -> bool
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let _connected = counters.connect();
-    debug!("{peer}: connected");
-    let mut connection = FrameConnection::new(stream, counters, receiver, lease);
-    match connection.run(peer).await {
-        ConnectionEnd::Closed => debug!("{peer}: closed"),
-        ConnectionEnd::Stopped => debug!("{peer}: stopped"),
-        ConnectionEnd::Timeout => {
-            counters.refuse(RefuseReason::Timeout);
-            warn!("{peer}: closed, a handshake or frame stayed unfinished for {PATIENCE_SECONDS} s");
-        }
-        ConnectionEnd::Slow => {
-            counters.refuse(RefuseReason::Slow);
-            warn!("{peer}: closed, too slow with a long frame while others wait");
-        }
-        ConnectionEnd::Fault(fault) => warn!("{peer}: closed: {fault}"),
-        // What a stream over TLS says of its peer, such as that it does not take our certificate.
-        ConnectionEnd::Error(error) if error.kind() == io::ErrorKind::InvalidData => {
-            warn!("{peer}: closed: {error}")
-        }
-        ConnectionEnd::Error(error) => debug!("{peer}: closed: {error}"),
-    }
-    connection.frame_reader.has_started()
-}
-
 /// A connection between two reads.
-struct FrameConnection<'a, S> {
+pub(super) struct FrameConnection<'a, S> {
     stream: S,
     counters: &'a InputCounters,
     receiver: &'a Receiver<'a>,
     lease: &'a ConnectionLease,
-    frame_reader: FrameReader<'a>,
-    partial: Partial<'a>,
+    pub(super) frame_reader: FrameReader<'a>,
+    partial: PartialUnit<'a>,
     rhythm: Rhythm,
 }
 
 /// The unfinished unit after a read.
 #[expect(clippy::large_enum_variant, reason = "a short partial lives in its connection, that is its point")]
-enum Partial<'a> {
+pub(super) enum PartialUnit<'a> {
     Short(heapless::Vec<u8, TAIL_BYTES>),
     Long(LargeBuffer<'a>),
 }
@@ -173,7 +68,7 @@ struct Suspended {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
-    fn new(
+    pub(super) fn new(
         stream: S,
         counters: &'a InputCounters,
         receiver: &'a Receiver<'a>,
@@ -186,12 +81,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             receiver,
             lease,
             frame_reader,
-            partial: Partial::Short(heapless::Vec::new()),
+            partial: PartialUnit::Short(heapless::Vec::new()),
             rhythm: Rhythm::new(Instant::now()),
         }
     }
 
-    async fn run(&mut self, peer: &impl Display) -> ConnectionEnd {
+    pub(super) async fn run(&mut self, peer: &impl Display) -> ConnectionEnd {
         self.lease.set_deadline(PATIENCE_SECONDS);
         loop {
             if !self.has_room() {
@@ -231,7 +126,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
 
     /// Whether what comes next may wait in the socket a little.
     fn may_pause(&self) -> bool {
-        self.frame_reader.has_started() && matches!(self.partial, Partial::Short(_))
+        self.frame_reader.has_started() && matches!(self.partial, PartialUnit::Short(_))
     }
 
     /// Waits until reading makes sense: the buffer is free, the partial frame can grow, the outputs have room.
@@ -265,7 +160,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
     /// into, no more than can be kept inline.
     fn reach(&self) -> usize {
         match &self.partial {
-            Partial::Short(partial) if !self.receiver.large_buffers.may_take(self.lease) => {
+            PartialUnit::Short(partial) if !self.receiver.large_buffers.may_take(self.lease) => {
                 TAIL_BYTES - partial.len()
             }
             _ => usize::MAX,
@@ -275,8 +170,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
     /// The deadline of a handshake or a frame runs from the read that began it.
     fn watch(&self) {
         let is_empty = match &self.partial {
-            Partial::Short(partial) => partial.is_empty(),
-            Partial::Long(_) => false,
+            PartialUnit::Short(partial) => partial.is_empty(),
+            PartialUnit::Long(_) => false,
         };
         if is_empty && self.frame_reader.is_idle() {
             self.lease.clear_deadline();
@@ -294,7 +189,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         if self.lease.poll_deadline(context).is_ready() {
             return Poll::Ready(Err(ConnectionEnd::Timeout));
         }
-        if let Partial::Long(long) = &self.partial
+        if let PartialUnit::Long(long) = &self.partial
             && long.is_slow()
         {
             return Poll::Ready(Err(ConnectionEnd::Slow));
@@ -303,8 +198,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             return Poll::Ready(Ok(ReadProgress::Busy));
         }
         match self.partial {
-            Partial::Short(_) => self.poll_short(context, peer),
-            Partial::Long(_) => self.poll_long(context, peer),
+            PartialUnit::Short(_) => self.poll_short(context, peer),
+            PartialUnit::Long(_) => self.poll_long(context, peer),
         }
     }
 
@@ -322,7 +217,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         context: &mut Context<'_>,
         peer: &impl Display,
     ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
-        let Partial::Short(partial) = &self.partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
+        let PartialUnit::Short(partial) = &self.partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
         let kept = partial.len();
         let mut buffer = self.receiver.buffer.borrow_mut();
         let end = buffer.len().min(kept.saturating_add(self.reach()));
@@ -338,7 +233,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         };
         self.counters.bytes.add(read as u64);
         self.lease.note_read(read);
-        self.partial = Partial::Short(heapless::Vec::new());
+        self.partial = PartialUnit::Short(heapless::Vec::new());
         drop(buffer);
         Poll::Ready(self.feed(0..kept + read, peer))
     }
@@ -350,7 +245,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         peer: &impl Display,
     ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
         let FrameConnection { stream, partial, frame_reader, .. } = self;
-        let Partial::Long(long) = partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
+        let PartialUnit::Long(long) = partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
         long.wake_when_slow(context);
         let wanted = long.with(|bytes| frame_reader.wanted(bytes));
         let read = long.fill(wanted, |room| match Pin::new(stream).poll_read(context, room) {
@@ -367,7 +262,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         if long.len() < wanted {
             return Poll::Ready(Ok(ReadProgress::Read));
         }
-        let Partial::Long(long) = core::mem::replace(&mut self.partial, Partial::Short(heapless::Vec::new()))
+        let PartialUnit::Long(long) =
+            core::mem::replace(&mut self.partial, PartialUnit::Short(heapless::Vec::new()))
         else {
             return Poll::Ready(Ok(ReadProgress::Busy));
         };
@@ -447,21 +343,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
 /// Seconds a peer has to close after FINISH.
 const LINGER_SECONDS: u32 = 2;
 
-impl Receiver<'_> {
-    /// The unfinished rest of a read: a short one inline, a long one in a large buffer.
-    ///
-    /// There is one whenever the rest is long: where there was none, no more was read than can be kept inline.
-    fn keep(&self, rest: &[u8], lease: &ConnectionLease) -> Partial<'_> {
-        match heapless::Vec::from_slice(rest) {
-            Ok(partial) => Partial::Short(partial),
-            Err(_) => {
-                let long = self.large_buffers.take(lease, rest);
-                long.map_or(Partial::Short(heapless::Vec::new()), Partial::Long)
-            }
-        }
-    }
-}
-
 /// Keeps the receive buffer for the connection whose frames wait in it.
 struct BufferLease<'a>(&'a Receiver<'a>);
 
@@ -476,98 +357,5 @@ impl Drop for BufferLease<'_> {
     fn drop(&mut self) {
         self.0.held.set(false);
         self.0.large_buffers.freed.notify(usize::MAX);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::input::connections::Origin;
-    use crate::message::filter::{self, Filter};
-    use crate::message::pairing::Pairing;
-    use crate::message::stages::Stages;
-    use crate::output::Outlets;
-    use crate::reactor::Async;
-    use crate::statistics::{self, Statistics};
-    use crate::wire::handshake::{ACCEPT, FINISH, READY, START, STOP};
-    use smol::io::AsyncReadExt;
-    use std::os::unix::net::UnixStream;
-
-    fn receiver(frame: usize) -> &'static Receiver<'static> {
-        let limits = Limits { frame, streams: 1, ..Limits::resolve(&Default::default()) };
-        let statistics: &'static _ = Box::leak(Box::new(RefCell::new(Statistics::new(&limits))));
-        let outlets: &'static _ = Box::leak(Box::new(Outlets::new([])));
-        let filter = Filter::new(&filter::Section::default());
-        let stages = Stages::new(Pairing::new(64), filter);
-        let hasher = statistics::Section::default().hasher();
-        let collector: &'static _ = Box::leak(Box::new(Collector::new(statistics, outlets, stages, hasher)));
-        Box::leak(Box::new(Receiver::new(collector, &limits)))
-    }
-
-    /// A data frame: CLIENT_QUERY, and a version of that many bytes.
-    fn data(version: usize) -> Vec<u8> {
-        let mut dnstap = vec![0x12];
-        let mut rest = version;
-        while rest >= 0x80 {
-            dnstap.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        dnstap.push(rest as u8);
-        dnstap.extend(core::iter::repeat_n(b'v', version));
-        // Dnstap.message with Message.type 5, and Dnstap.type MESSAGE.
-        dnstap.extend_from_slice(&[0x72, 2, 0x08, 5, 0x78, 1]);
-        [&(dnstap.len() as u32).to_be_bytes(), dnstap.as_slice()].concat()
-    }
-
-    /// Sends the parts one after the other; the counters, and what was sent back.
-    fn serve_parts(receiver: &'static Receiver<'static>, parts: &[&[u8]]) -> (InputCounters, Vec<u8>) {
-        let counters = InputCounters::new("test");
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (ours, mut theirs) = (Async::new(ours).unwrap(), Async::new(theirs).unwrap());
-        let group = receiver.connections.group(1, 1);
-        let lease = group.take(Origin::Remote).unwrap();
-        let mut answers = Vec::new();
-        let peer = async {
-            for part in parts {
-                // Broken off when the rules are.
-                let _ = theirs.write_all(part).await;
-                for _ in 0..3 {
-                    yield_now().await;
-                }
-            }
-            let _ = theirs.get_ref().shutdown(std::net::Shutdown::Write);
-            let _ = theirs.read_to_end(&mut answers).await;
-        };
-        crate::reactor::block_on(async {
-            let served = async {
-                serve(&ours, &"test", &counters, receiver, &lease).await;
-                drop(ours);
-            };
-            smol::future::zip(served, peer).await;
-        });
-        (counters, answers)
-    }
-
-    #[test]
-    fn a_stream_is_read_alike_wherever_it_is_split() {
-        let receiver = receiver(64 << 10);
-        receiver.gather.finish(); // for the sake of time
-        let stream = [READY, START, &data(3), &data(2_000), &data(70_000), &data(0), STOP].concat();
-        let borders = (1..stream.len()).filter(|&at| at < 300 || at % 997 == 0);
-        for at in borders {
-            let (counters, answers) = serve_parts(receiver, &[&stream[..at], &stream[at..]]);
-            assert_eq!((counters.received.get(), counters.rejected.total()), (3, 1), "{at}");
-            assert_eq!(counters.rejected.of(Rejection::Oversize), 1, "{at}");
-            assert_eq!(counters.bytes.get(), stream.len() as u64, "{at}");
-            assert_eq!(answers, [ACCEPT, FINISH].concat(), "{at}");
-        }
-    }
-
-    #[test]
-    fn a_broken_rule_ends_the_stream_and_counts_once() {
-        let (counters, _) = serve_parts(receiver(1024), &[&data(3), START]);
-        assert_eq!((counters.frames.get(), counters.rejected.total()), (1, 1));
-        let (counters, _) = serve_parts(receiver(1024), &[b"GET / HTTP/1.1\r\n\r\n"]);
-        assert_eq!(counters.rejected.of(crate::wire::foreign::Foreign::Http), 1);
     }
 }
