@@ -20,7 +20,7 @@ complete -c dnstapd -n "__fish_seen_subcommand_from top" -l api-key-file -rF -d 
 complete -c dnstapd -n "__fish_seen_subcommand_from password" -s c -l config -rF -d "configuration file"
 complete -c dnstapd -n "__fish_seen_subcommand_from password" -l new -d "make a new password"
 complete -c dnstapd -n "__fish_seen_subcommand_from password" -l set -d "take that of standard input"
-complete -c dnstapd -n "__fish_seen_subcommand_from cat" -F -l format -x -a "text json yaml csv ecs zeek" -d "how a message is printed"
+complete -c dnstapd -n "__fish_seen_subcommand_from cat" -l format -x -a "text json yaml csv ecs zeek" -d "how a message is printed"
 complete -c dnstapd -n "__fish_seen_subcommand_from cat" -l filter -x -d "condition" \
     -a "client= name= type= rcode= message= stream= status= protocol= min-latency= since= until="
 complete -c dnstapd -f -n "__fish_seen_subcommand_from completions" -a "bash zsh fish"

@@ -2,6 +2,7 @@
 """`dnstapd cat`, completions, man pages: the programs for people."""
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -145,6 +146,32 @@ def test_completions_of_bash():
         assert complete("cat", "--fi") == ["--filter"]
         assert complete("cat", "--format", "j") == ["json"]
         assert complete("cat", "--filter", "mi") == ["min-latency="]
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish")
+def test_completions_of_fish():
+    def complete(line):
+        script = f"{BINARY} completions fish | source; complete -C {shlex.quote(line)}"
+        with temporary_folder() as home:
+            done = subprocess.run(["fish", "-c", script], capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": home})
+        assert done.returncode == 0 and not done.stderr, done
+        return [found.split("\t")[0] for found in done.stdout.splitlines()]
+
+    assert complete("dnstapd c") == ["cat", "completions"]
+    assert complete("dnstapd --ch") == ["--check"]
+    assert complete("dnstapd cat --format j") == ["json"]
+    assert complete("dnstapd cat --filter mi") == ["min-latency="]
+    assert complete("dnstapd top --api") == ["--api-key-file"]
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh")
+def test_completions_of_zsh():
+    with temporary_folder() as top:
+        with open(os.path.join(top, "_dnstapd"), "w") as file:
+            file.write(run_binary("completions", "zsh")[1])
+        script = "fpath=($0 $fpath); autoload -Uz compinit; compinit -u -D; print $_comps[dnstapd]; autoload +X _dnstapd"
+        done = subprocess.run(["zsh", "-f", "-c", script, top], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "_dnstapd\n", ""), done
 
 
 def test_reference_and_man_pages():
