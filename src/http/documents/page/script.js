@@ -330,7 +330,7 @@ function overview(main) {
     card("blocked", "Top blocked", " ", bars("blocked", "Top blocked")));
   grid(card("rcodes", "Response codes", "since start", bars("rcodes", "Response codes")), card("types", "Query types", "since start", bars("types", "Query types")),
     card("tlds", "Top-level domains", "lately", bars("tlds", "Top-level domains")));
-  grid(card("countries", "Countries", "lately", bars("countries", "Countries")), card("events", "Last things that happened", "", make("ul", { id: "events", class: "events" }), "wide"));
+  grid(card("countries", "Countries", "lately", bars("countries", "Countries")), card("events", "Last things that happened", "", make("ul", { id: "events", class: "events" }), "whole"));
   $("h-countries").parentElement.hidden = true;
   if (state.samples.length) showCounters(); else blank("Connecting …");
 }
@@ -394,9 +394,10 @@ function showCounters() {
     const rest = all.map((value, place) => value == null ? null : Math.max(0, value - (stopped[place] ?? 0) - (broken[place] ?? 0)));
     about("rate", `${of}, each ${span(step * chunk)}`);
     plot($("rate"), ends, [{ label: "Answered", color: "var(--accent)", values: rest }, { label: "Blocked", color: "var(--second)", values: stopped }, { label: "Failed", color: "var(--bad)", values: broken }], { stack: true, empty });
-    about("latency", of);
-    const worst = part => Math.max(...part);
-    plot($("latency"), ends, [{ label: "Median", color: "var(--accent)", values: gather(series["latency-p50"], worst) }, { label: "95 %", color: "var(--second)", dash: "5 4", values: gather(series["latency-p95"], worst) }], { format: seconds, empty });
+    about("latency", chunk > 1 ? `${of}, the worst of each ${span(step * chunk)}` : of);
+    // 0 says that nothing was answered then.
+    const worst = name => gather(series[name].map(value => value || null), part => Math.max(...part));
+    plot($("latency"), ends, [{ label: "Median", color: "var(--accent)", values: worst("latency-p50") }, { label: "95 %", color: "var(--second)", dash: "5 4", values: worst("latency-p95") }], { format: seconds, empty });
   } else {
     const dates = state.samples.slice(1).map(sample => +sample.date);
     const why = state.stream !== "" ? ", this stream" : state.off.series ? ", history is off" : "";
@@ -463,7 +464,7 @@ function showLists(blocked, alarms) {
     about("devices", "since first seen");
     ranking($("devices"), "Device", state.devices.slice(0, ROWS).map(each => [each.name ? plain(each.name) : each.addresses[0], each.queries, address("device", { client: each.name ?? each.addresses[0] })]));
   }
-  about("blocked", blocked ? `of the last ${count(blocked.length)} blocked` : "");
+  about("blocked", blocked?.length ? `of the last ${count(blocked.length)} blocked` : "");
   const sums = {};
   for (const { qname } of blocked ?? []) sums[qname] = (sums[qname] ?? 0) + 1;
   ranking($("blocked"), "Name", Object.entries(sums).sort((a, b) => b[1] - a[1]).slice(0, ROWS).map(([name, number]) => [domain(name), number, address("domain", { name: bare(name) })]), 0,
@@ -471,10 +472,21 @@ function showLists(blocked, alarms) {
   events($("events"), (alarms ?? []).slice(0, 8), alarms ? "No alarms." : "Alarms are off, or not in this build.");
 }
 
+/** The name of a device, if it has one. */
+const called = address => state.devices?.find(each => each.addresses.includes(address))?.name ?? address;
+
+/** Where the exchanges are that an alarm is about. */
+function evidence({ kind, subject }) {
+  if (kind.endsWith("burst")) return address("log", { rcode: kind.split("-")[0] });
+  if (kind === "slow-upstream") return address("health");
+  return "new-device resolver-bypass".includes(kind) ? address("device", { client: subject }) : address("domain", { name: bare(subject) });
+}
+
 function events(list, alarms, empty) {
-  each(list, alarms.length ? alarms : [null], () => make("li", {}, make("time"), make("span")), (item, alarm) => {
-        say(item.firstChild, alarm ? when(alarm.last) : "");
-    say(item.lastChild, alarm ? `${alarm.kind}: ${domain(alarm.subject ?? "")} ${plain(alarm.text ?? "")}${alarm.count > 1 ? ` (${count(alarm.count)} times)` : ""}` : empty);
+  each(list, alarms.length ? alarms : [null], () => make("li", {}, make("time"), make("a")), (item, alarm) => {
+    say(item.firstChild, alarm ? when(alarm.last) : "");
+    say(item.lastChild, alarm ? `${alarm.kind}: ${plain(alarm.text).replace(plain(alarm.subject), () => called(domain(alarm.subject)))}` : empty);
+    if (alarm) item.lastChild.href = evidence(alarm); else item.lastChild.removeAttribute("href");
   });
 }
 
@@ -541,12 +553,14 @@ function plot(box, times, series, options) {
   const [svg, legend] = box.children, width = svg.clientWidth, height = svg.clientHeight, format = options.format ?? short;
   const left = 52, right = width - 2, top = 8, bottom = height - 22, points = times.length;
   const tops = times.map((_, place) => options.stack ? sum(series.map(({ values }) => values[place])) : Math.max(0, ...series.map(({ values }) => values[place] ?? 0)));
-  const known = series.some(({ values }) => values.some(value => value != null && (value || !options.stack))), most = ceiling(Math.max(0, ...tops));
+  const known = series.some(({ values }) => values.some(value => value != null && (value || !options.stack))), most = Math.max(options.format ? 0 : 5, ceiling(Math.max(0, ...tops)));
+  const lines = /^0*[.]?0*[12]0*$/.test(most) && most !== 10 ? 4 : 5;
   const [first, last] = [times[0] ?? 0, times.at(-1) ?? 1], x = at => left + (at - first) / Math.max(1, last - first) * (right - left), y = value => bottom - value / most * (bottom - top);
   const parts = [];
-  for (let line = 0; line <= 4; line++) {
-    parts.push(draw("line", { class: "rule", x1: left, x2: right, y1: y(most * line / 4), y2: y(most * line / 4) }),
-      draw("text", { x: left - 6, y: y(most * line / 4) + 4, "text-anchor": "end" }, line ? format(most * line / 4) : "0"));
+  for (let line = 0; line <= lines; line++) {
+    const at = y(most * line / lines);
+    parts.push(draw("line", { class: "rule", x1: left, x2: right, y1: at, y2: at }));
+    if (known) parts.push(draw("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, line ? format(most * line / lines) : "0"));
   }
   if (points > 1) for (let step = 0; step <= 4; step += width < 420 ? 2 : 1) {
     const at = first + (last - first) * step / 4, date = new Date(at), long = last - first > 2 * 86400000;
@@ -560,9 +574,12 @@ function plot(box, times, series, options) {
       if (values[from] == null) continue;
       let to = from;
       while (to + 1 < points && values[to + 1] != null) to++;
-      const run = Array.from({ length: to - from + 1 }, (_, place) => from + place), corner = (place, list) => `${x(times[place]).toFixed(1)},${y(list[place]).toFixed(1)}`;
-      if (options.stack) parts.push(draw("path", { d: `M${run.map(place => corner(place, upper)).join("L")}L${run.reverse().map(place => corner(place, floor)).join("L")}Z`, style: { fill: color } }));
-      else parts.push(draw("path", { class: "line", d: "M" + run.map(place => corner(place, values)).join("L"), style: { stroke: color, strokeDasharray: dash ?? "" } }));
+      // A point that stands alone is as wide as its slot.
+      const wide = from === to ? Math.max(4, (right - left) / points / 2) : 0, shifts = wide ? [-wide, wide] : [0];
+      const run = Array.from({ length: to - from + 1 }, (_, place) => from + place), corner = (place, list, shift) => `${Math.min(right, Math.max(left, x(times[place]) + shift)).toFixed(1)},${y(list[place]).toFixed(1)}`;
+      const trace = list => run.flatMap(place => shifts.map(shift => corner(place, list, shift)));
+      if (options.stack) parts.push(draw("path", { d: `M${trace(upper).join("L")}L${trace(floor).reverse().join("L")}Z`, style: { fill: color } }));
+      else parts.push(draw("path", { class: "line", d: "M" + trace(values).join("L"), style: { stroke: color, strokeDasharray: dash ?? "" } }));
       from = to;
     }
     if (options.stack) floor = upper;
@@ -799,31 +816,35 @@ function deviceView(main) {
   main.append(make("div", { class: "title" }, make("h2", {}, state.view === "device" ? plain(subject) : domain(subject)), make("p", { id: "facts" })));
   main.append(make("div", { class: "grid" }, card("day", "Its day", "by the hour, of the last 1,000 exchanges", make("div", { id: "day", class: "plot" }), "wide"),
     card("pairs", key === "client" ? "Top names" : "Devices that ask", "since start", make("table", { id: "pairs", class: "bars" }), "quarter"),
-    card("errors", "Failed and blocked", "since start", make("table", { id: "errors", class: "bars" }), "quarter")));
+    card("errors", "Failed and blocked", "of the last 1,000", make("table", { id: "errors", class: "bars" }), "quarter")));
   main.append(make("h3", {}, "Log"));
   log.open(main, { [key]: subject });
 }
 
 async function showDevice(current) {
   const key = state.view === "device" ? "client" : "name", subject = state.query.get(key) ?? "";
+  state.devices = (await maybe("devices", { limit: 1000 }))?.devices ?? null;
   if (key === "client") {
-    state.devices = (await maybe("devices", { limit: 1000 }))?.devices ?? null;
     const device = state.devices?.find(each => each.name === subject || each.addresses.includes(subject));
     if (!current()) return;
         if (device) say($("facts"), [device.addresses.join(", "), device.mac && "MAC " + device.mac, `first seen ${when(device["first-seen"])}, last ${when(device["last-seen"])}`, `${count(device.queries)} queries, ${count(device.blocked)} blocked`,
       !device.name && `to name it: [names.static] "${device.mac ?? device.addresses[0]}" = "name"`].filter(Boolean).join(" · "));
+    else if (state.devices) say($("facts"), "It has not asked yet.");
   }
   const pairs = await maybe("pairs", { [key]: subject, n: ROWS }), day = await maybe("log", { [key]: subject, since: -86400, limit: 1000 });
   if (!current() || !$("pairs")) return;
   const list = pairs?.names ?? pairs?.clients ?? [], to = (name, isName) => address(isName ? "domain" : "device", isName ? { name: bare(name) } : { client: name });
-  const rows = (list, isName) => list.map(([name, number]) => [isName ? domain(name) : plain(name), number, to(name, isName)]);
+  const rows = (list, isName) => list.map(([name, number]) => [isName ? domain(name) : plain(called(name)), number, to(name, isName)]);
   ranking($("pairs"), key === "client" ? "Name" : "Device", rows(list, key === "client"), 0, pairs ? undefined : "Not kept by this daemon.");
-  ranking($("errors"), key === "client" ? "Name" : "Device", rows(pairs?.errors ?? [], key === "client"), 0, pairs ? "None." : "Not kept by this daemon.");
   const hours = Array.from({ length: 24 }, (_, place) => Math.ceil(Date.now() / 3600000) * 3600000 - (23 - place) * 3600000), bins = hours.map(() => 0), stopped = hours.map(() => 0);
+  const failed = {};
   for (const row of day?.log ?? []) {
+    const which = key === "client" ? row.qname : row["query-ip"];
+    if (["error", "blocked", "unanswered"].includes(row.status)) failed[which] = (failed[which] ?? 0) + 1;
     const place = 23 - Math.floor((hours[23] - Date.parse(row.timestamp)) / 3600000);
     if (place in bins) (row.status === "blocked" ? stopped : bins)[place]++;
   }
+  ranking($("errors"), key === "client" ? "Name" : "Device", rows(Object.entries(failed).sort((a, b) => b[1] - a[1]).slice(0, ROWS), key === "client"), 0, day ? "None." : "Not kept by this daemon.");
   plot($("day"), hours, day?.log.length ? [{ label: "Asked", color: "var(--accent)", values: bins }, { label: "Blocked", color: "var(--second)", values: stopped }] : [], { stack: true, empty: day ? "Nothing in the last day" : OLD });
 }
 
@@ -887,7 +908,7 @@ function showSystem(samples) {
   const evicted = total("dnstapd_evicted_total", { table: "streams" });
   if (evicted) losses.push(`${plural(evicted, "message")} of identities beyond the table of streams, counted together`);
   each($("losses"), losses.length ? losses : ["Nothing was lost."], () => make("li"), (item, line) => { say(item, line); item.className = losses.length ? "warn" : "good"; });
-  $("process").replaceChildren(...[["Version", build.version], ["Built for", build.target], ["Features", build.features], ["Memory", bytes(memory)], ["Processor", `${processor.toFixed(1)} s, ${percent(uptime ? processor / uptime : null)} of one`],
+  $("process").replaceChildren(...[["Version", build.version], ["Built for", build.target], ["Features", build.features?.replaceAll(",", ", ")], ["Memory", bytes(memory)], ["Processor", `${processor.toFixed(1)} s, ${percent(uptime ? processor / uptime : null)} of one`],
     ["Descriptors", count(total("process_open_fds"))], ["Started", started ? when(started) : "–"]].flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value ?? "–")]));
 }
 
