@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+import tomllib
 
 from harness import TOP
 
@@ -126,6 +127,14 @@ def test_paths_of_the_web_api():
         paths = json.load(file)["paths"]
     asked = {(name, path) for name, line in commands() for path in re.findall(r"(?:8080|--get '?)(/[a-z]+)", line)}
     assert asked and all(path in paths for _, path in asked), asked
+
+
+def test_names_of_packages():
+    """Files are called by the version that is made here."""
+    with open(f"{TOP}/Cargo.toml", "rb") as file:
+        version = tomllib.load(file)["package"]["version"]
+    named = {(name, number) for name, line in commands() for number in re.findall(r"dnstapd_([\d.]+)-", line)}
+    assert named and all(number == version for _, number in named), (version, named)
 
 
 def test_spelling():
