@@ -1,7 +1,7 @@
 //! Decimal numbers and addresses, without the machinery of `core::fmt`.
 
 use core::fmt::{self, Write};
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Something to write text to that can take ASCII without asking whether it is valid UTF-8.
 pub(crate) trait Ascii: Write {
@@ -12,6 +12,16 @@ pub(crate) trait Ascii: Write {
     /// When there is no room.
     fn write_ascii(&mut self, bytes: &[u8]) -> fmt::Result {
         self.write_str(core::str::from_utf8(bytes).map_err(|_| fmt::Error)?)
+    }
+
+    /// Writes the first `length` bytes of some, which are all ASCII. Who has room may copy all of them, which is quicker than
+    /// a copy of variable length.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room.
+    fn write_front<const N: usize>(&mut self, bytes: &[u8; N], length: usize) -> fmt::Result {
+        self.write_ascii(bytes.get(..length).unwrap_or_default())
     }
 }
 
@@ -26,9 +36,37 @@ const DIGITS_MAX: usize = 20;
 /// # Errors
 ///
 /// When there is no room.
+#[cfg_attr(for_size, optimize(speed))]
 #[inline]
 pub(crate) fn write_decimal(out: &mut impl Ascii, number: u64) -> fmt::Result {
-    write_padded(out, number, 1)
+    if number > EIGHT_MAX {
+        return write_padded(out, number, 1);
+    }
+    let digits = eight_digits(number as u32);
+    // The zeros before the number, of which the last may be the number.
+    let zeros = ((digits ^ ZEROS).trailing_zeros() / 8).min(7);
+    write_front(out, digits >> (8 * zeros), 8 - zeros as usize)
+}
+
+/// The most that [`eight_digits`] takes.
+const EIGHT_MAX: u64 = 99_999_999;
+
+/// `00000000` as a number, the first digit lowest.
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+
+/// Eight digits as a number, the first one lowest.
+#[inline]
+fn eight_digits(number: u32) -> u64 {
+    let (upper, lower) = (number / 10_000, number % 10_000);
+    let [[a, b], [c, d], [e, f], [g, h]] =
+        [upper / 100, upper, lower / 100, lower].map(|number| pair(u64::from(number)));
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Writes the lowest bytes of a number.
+#[inline]
+fn write_front(out: &mut impl Ascii, bytes: u64, length: usize) -> fmt::Result {
+    out.write_front(&bytes.to_le_bytes(), length)
 }
 
 /// Writes a number in decimal with leading zeros up to `width` digits; `1 <= width <= 20`.
@@ -62,16 +100,31 @@ pub(crate) fn write_padded(out: &mut impl Ascii, mut number: u64, width: usize) 
 #[cfg_attr(for_size, optimize(speed))]
 pub(crate) fn write_millionths(out: &mut impl Ascii, number: u64) -> fmt::Result {
     write_decimal(out, number / 1_000_000)?;
-    let (mut fraction, mut width) = (number % 1_000_000, 6);
+    let fraction = (number % 1_000_000) as u32;
     if fraction == 0 {
         return Ok(());
     }
-    while fraction % 10 == 0 {
-        fraction /= 10;
-        width -= 1;
-    }
-    out.write_char('.')?;
-    write_padded(out, fraction, width)
+    // `00048000`: the point takes the place of the second zero, and the zeros at the end go.
+    let digits = eight_digits(fraction);
+    let zeros = (digits ^ ZEROS).leading_zeros() / 8;
+    write_front(out, point_before(digits >> 8), 7 - zeros as usize)
+}
+
+/// Writes a number of thousandths with three decimals.
+///
+/// # Errors
+///
+/// When there is no room.
+#[cfg_attr(for_size, optimize(speed))]
+pub(crate) fn write_thousandths(out: &mut impl Ascii, number: u64) -> fmt::Result {
+    write_decimal(out, number / 1_000)?;
+    write_front(out, point_before(eight_digits((number % 1_000) as u32) >> 32), 4)
+}
+
+/// A point instead of the first digit.
+#[inline]
+fn point_before(digits: u64) -> u64 {
+    digits & !0xff | u64::from(b'.')
 }
 
 /// The last two digits of a number.
@@ -101,7 +154,7 @@ const PAIRS: [[u8; 2]; 100] = {
 pub(crate) fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Result {
     match address {
         IpAddr::V4(address) => write_v4(out, address),
-        IpAddr::V6(address) => write!(out, "{address}"),
+        IpAddr::V6(address) => write_v6(out, address),
     }
 }
 
@@ -116,7 +169,58 @@ fn write_v4(out: &mut impl Ascii, address: Ipv4Addr) -> fmt::Result {
         *text.get_mut(used..).and_then(<[u8]>::first_chunk_mut).ok_or(fmt::Error)? = entry;
         used += 2 + usize::from(number >= 10) + usize::from(number >= 100);
     }
-    out.write_ascii(text.get(..used - 1).unwrap_or_default())
+    out.write_front(&text, used - 1)
+}
+
+/// Groups of up to four digits, each with a colon behind it, of which the next overwrites what is too much; two colons for
+/// the first of the longest runs of zeros (RFC 5952, 4.2). What is mapped from IPv4 ends like IPv4 (RFC 5952, 5).
+#[cfg_attr(for_size, optimize(speed))]
+fn write_v6(out: &mut impl Ascii, address: Ipv6Addr) -> fmt::Result {
+    if let Some(mapped) = address.to_ipv4_mapped() {
+        out.write_ascii(b"::ffff:")?;
+        return write_v4(out, mapped);
+    }
+    let groups = address.segments();
+    let run = longest_run(groups);
+    let mut text = [0; 48]; // eight groups with their colons, and what the last one writes too much
+    let mut used = 0;
+    for (at, group) in (0..).zip(groups) {
+        if run.contains(&at) {
+            if at == run.start {
+                // The colon before it is there already, but at the very front.
+                let colons = if at == 0 { 2 } else { 1 };
+                text.get_mut(used..used + colons).ok_or(fmt::Error)?.fill(b':');
+                used += colons;
+            }
+            continue;
+        }
+        let [[a, b], [c, d]] = group.to_be_bytes().map(hex_pair);
+        let digits = u32::from_le_bytes([a, b, c, d]);
+        let zeros = ((digits ^ 0x3030_3030).trailing_zeros() / 8).min(3);
+        let bytes = (u64::from(digits) | u64::from(b':') << 32) >> (8 * zeros);
+        *text.get_mut(used..).and_then(<[u8]>::first_chunk_mut).ok_or(fmt::Error)? = bytes.to_le_bytes();
+        used += 5 - zeros as usize;
+    }
+    out.write_front(&text, if run.end == 8 { used } else { used - 1 })
+}
+
+/// The first of the longest runs of two and more groups that are zero.
+#[inline]
+fn longest_run(groups: [u16; 8]) -> core::ops::Range<u32> {
+    // Bit n: a run of `length` zeros begins at group n.
+    let mut runs = (0..).zip(groups).fold(0u32, |runs, (at, group)| runs | u32::from(group == 0) << at);
+    let mut length = 1;
+    while runs & runs >> 1 != 0 {
+        runs &= runs >> 1;
+        length += 1;
+    }
+    if length == 1 { 0..0 } else { runs.trailing_zeros()..runs.trailing_zeros() + length }
+}
+
+/// A byte as two hexadecimal digits.
+#[inline]
+fn hex_pair(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0x0f].map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 })
 }
 
 /// The numbers of an IPv4 address, each with its dot, filled up to four bytes.
@@ -162,11 +266,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_as_the_standard_library_writes_them() {
+        let powers = (0..20).map(|power| 10u64.pow(power));
+        for number in (0..200_000).chain(powers.flat_map(|power| [power - 1, power, power + 7])) {
+            let (mut whole, mut parts, mut three) = (String::new(), String::new(), String::new());
+            write_decimal(&mut whole, number).unwrap();
+            write_millionths(&mut parts, number).unwrap();
+            write_thousandths(&mut three, number).unwrap();
+            assert_eq!(whole, number.to_string());
+            let expected = format!("{}.{:06}", number / 1_000_000, number % 1_000_000);
+            assert_eq!(parts, expected.trim_end_matches('0').trim_end_matches('.'));
+            assert_eq!(three, format!("{}.{:03}", number / 1_000, number % 1_000));
+        }
+    }
+
+    #[test]
     fn addresses_read_as_the_standard_library_writes_them() {
         let some = (0..=255u8).map(|byte| Ipv4Addr::new(byte, 255 - byte, byte / 3, 7).to_string());
         let others =
             ["0.0.0.0", "255.255.255.255", "::", "2001:db8::1", "::ffff:192.0.2.1"].map(String::from);
-        for address in some.chain(others) {
+        // Each choice of groups that are zero, and of their digits.
+        let six = (0..1u32 << 12).map(|choice| {
+            let group =
+                |at: u32| if choice >> at & 1 == 0 { 0 } else { 0xf0a9_u16 >> ((choice >> 8) % 16) | 1 };
+            Ipv6Addr::from([0, 1, 2, 3, 4, 5, 6, 7].map(group)).to_string()
+        });
+        for address in some.chain(others).chain(six) {
             let mut out = String::new();
             write_address(&mut out, address.parse().unwrap()).unwrap();
             assert_eq!(out, address);

@@ -93,6 +93,9 @@ pub mod reasons;
 // Sections of the configuration: the keys that several share, once.
 pub mod section;
 
+// Copies of few bytes.
+pub(crate) mod copy;
+
 // Numbers as text.
 pub(crate) mod decimal;
 

@@ -6,7 +6,7 @@
 use core::fmt;
 use std::time::SystemTime;
 
-use crate::decimal::{Ascii, pair, write_decimal, write_millionths, write_padded};
+use crate::decimal::{Ascii, pair, write_millionths, write_padded, write_thousandths};
 
 /// A moment in UTC, from the year 1970 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,10 +199,7 @@ pub(crate) fn write_month_time(out: &mut impl Ascii, time: Time) -> fmt::Result 
 
 /// Writes a latency in seconds with three decimals, rounded.
 pub(crate) fn write_seconds(out: &mut impl Ascii, latency: Latency) -> fmt::Result {
-    let milliseconds = latency.milliseconds();
-    write_decimal(out, milliseconds / 1_000)?;
-    out.write_char('.')?;
-    write_padded(out, milliseconds % 1_000, 3)
+    write_thousandths(out, latency.milliseconds())
 }
 
 /// Writes a latency in seconds with up to six decimals, rounded, without trailing zeros.

@@ -10,9 +10,9 @@
 use core::fmt::{self, Display, Write};
 use core::net::IpAddr;
 
-use super::Record;
 #[cfg(feature = "records")]
 use super::value::ValueStyle;
+use super::{MISSING, Record};
 use crate::decimal::{Ascii, write_address, write_decimal};
 use crate::message::event::{Endpoint, Event};
 use crate::time::write_short_seconds;
@@ -27,13 +27,16 @@ pub(crate) enum JsonStyle {
     Yaml,
 }
 
-/// The text before a value, in both styles.
+/// The text before a value, in both styles: before that of a number, and before that of a string, with its quote.
 macro_rules! key {
     (first $name:literal) => {
-        (concat!("{\"", $name, "\":"), concat!("---\n", $name, ": "))
+        (concat!("{\"", $name, "\":\""), concat!("---\n", $name, ": \""))
+    };
+    (number $name:literal) => {
+        (concat!(",\"", $name, "\":"), concat!("\n", $name, ": "))
     };
     ($name:literal) => {
-        (concat!(",\"", $name, "\":"), concat!("\n", $name, ": "))
+        (concat!(",\"", $name, "\":\""), concat!("\n", $name, ": \""))
     };
 }
 
@@ -72,20 +75,20 @@ fn members<const JSON: bool>(event: &Event<'_>, out: &mut Record) -> fmt::Result
     out.name(key!("message"), event.message_type.mnemonic(), Some(event.message_type))?;
     out.name(key!("family"), event.family.and_then(|family| family.mnemonic()), event.family)?;
     out.name(key!("protocol"), event.protocol.and_then(|protocol| protocol.mnemonic()), event.protocol)?;
-    out.port(key!("query-port"), event.query)?;
+    out.port(key!(number "query-port"), event.query)?;
     let response = event.response();
     out.address(key!("response-ip"), response.address)?;
-    out.port(key!("response-port"), response)?;
+    out.port(key!(number "response-port"), response)?;
     out.name(key!("type"), Some(if event.is_response() { "response" } else { "query" }), None::<&str>)?;
-    out.number(key!("length"), Some(u64::from(event.length)))?;
+    out.number(key!(number "length"), Some(u64::from(event.length)))?;
     out.quoted(key!("timestamp"), event.time, |time, to| to.write_timestamp(time))?;
     out.name(key!("rcode"), event.dns.rcode.and_then(|rcode| rcode.mnemonic()), event.dns.rcode)?;
-    out.number(key!("id"), event.dns.id.map(u64::from))?;
+    out.number(key!(number "id"), event.dns.id.map(u64::from))?;
     out.quoted(key!("flags"), event.dns.flags, |flags, to| {
         let (text, length) = flags.text();
         to.write_ascii(text.get(..length).unwrap_or_default())
     })?;
-    out.value(key!("latency"), event.latency, |latency, to| write_short_seconds(to, latency))?;
+    out.value(key!(number "latency"), event.latency, |latency, to| write_short_seconds(to, latency))?;
     if let Some(place) = &event.location {
         out.label(key!("country"), place.country)?;
         out.label(key!("city"), place.city)?;
@@ -102,15 +105,20 @@ struct JsonMembers<'o, const JSON: bool> {
 type Key = (&'static str, &'static str);
 
 impl<const JSON: bool> JsonMembers<'_, JSON> {
-    /// A value as `write` gives it, or the string for a missing one.
     #[inline(always)] // so that the length of the key is known
+    fn key(&mut self, key: Key) -> fmt::Result {
+        self.out.write_ascii(if JSON { key.0.as_bytes() } else { key.1.as_bytes() })
+    }
+
+    /// A value as `write` gives it, or the string for a missing one.
+    #[inline(always)]
     fn value<T>(
         &mut self,
         key: Key,
         value: Option<T>,
         write: impl FnOnce(T, &mut Record) -> fmt::Result,
     ) -> fmt::Result {
-        self.out.write_ascii(if JSON { key.0.as_bytes() } else { key.1.as_bytes() })?;
+        self.key(key)?;
         match value {
             Some(value) => write(value, self.out),
             None => self.out.write_ascii(b"\"-\""),
@@ -125,11 +133,12 @@ impl<const JSON: bool> JsonMembers<'_, JSON> {
         value: Option<T>,
         write: impl FnOnce(T, &mut Record) -> fmt::Result,
     ) -> fmt::Result {
-        self.value(key, value, |value, out| {
-            out.write_ascii(b"\"")?;
-            write(value, out)?;
-            out.write_ascii(b"\"")
-        })
+        self.key(key)?;
+        match value {
+            Some(value) => write(value, self.out)?,
+            None => self.out.write_ascii(MISSING.as_bytes())?,
+        }
+        self.out.write_ascii(b"\"")
     }
 
     /// A string whose backslashes and quotes need escaping.

@@ -31,6 +31,7 @@ use core::fmt;
 #[cfg(feature = "records")]
 use value::ValueStyle;
 
+use crate::copy::copy_short;
 use crate::decimal::Ascii;
 use crate::limits::{self, RECORD_BYTES};
 use crate::time::{Time, TimestampText};
@@ -238,32 +239,17 @@ impl Ascii for Record {
         self.used = end;
         Ok(())
     }
-}
 
-/// Copies bytes to a place of the same length. Nearly all have up to 32; of those the first and the last half are copied,
-/// which overlap: 11 bytes are 0 to 8 and 3 to 11. That is cheaper than a call that asks for the length first.
-#[cfg_attr(for_size, optimize(speed))]
-#[inline]
-fn copy_short(to: &mut [u8], from: &[u8]) {
-    fn both<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
-        let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else {
-            return false;
-        };
-        if from.len() > 2 * N {
-            return false;
+    #[inline]
+    fn write_front<const N: usize>(&mut self, bytes: &[u8; N], length: usize) -> fmt::Result {
+        match self.bytes.get_mut(self.used..).and_then(<[u8]>::first_chunk_mut) {
+            Some(place) => {
+                *place = *bytes;
+                self.used += length.min(N);
+                Ok(())
+            }
+            None => self.write_ascii(bytes.get(..length).unwrap_or_default()),
         }
-        if let Some(place) = to.first_chunk_mut() {
-            *place = *first;
-        }
-        if let Some(place) = to.last_chunk_mut() {
-            *place = *last;
-        }
-        true
-    }
-    if let ([to], [from]) = (&mut *to, from) {
-        *to = *from;
-    } else if !(both::<8>(to, from) || both::<4>(to, from) || both::<2>(to, from) || both::<16>(to, from)) {
-        to.copy_from_slice(from);
     }
 }
 

@@ -11,6 +11,7 @@
 //!
 //! [`rewind`]: RecordQueue::rewind
 
+use crate::copy::copy_short;
 use crate::limits::{self, QUEUE_BYTES_PER_RECORD};
 
 /// A bounded queue of records.
@@ -69,7 +70,7 @@ impl RecordQueue {
         for part in parts {
             self.append(part);
         }
-        let end = (self.first + self.records) % self.lengths.len();
+        let end = wrap(self.first + self.records, self.lengths.len());
         if let Some(slot) = self.lengths.get_mut(end) {
             *slot = u32::try_from(length).unwrap_or(u32::MAX);
         }
@@ -80,15 +81,17 @@ impl RecordQueue {
     /// Copies `part` after what is there; the caller made sure that it fits.
     #[cfg_attr(for_size, optimize(speed))]
     fn append(&mut self, part: &[u8]) {
-        let capacity = self.bytes.len();
-        let start = (self.head + self.used) % capacity;
-        let (now, later) = part.split_at(part.len().min(capacity - start));
+        let start = wrap(self.head + self.used, self.bytes.len());
+        self.used += part.len();
+        if let Some(room) = self.bytes.get_mut(start..start + part.len()) {
+            return copy_short(room, part);
+        }
+        let (now, later) = part.split_at(part.len().min(self.bytes.len() - start));
         for (at, piece) in [(start, now), (0, later)] {
             if let Some(room) = self.bytes.get_mut(at..at + piece.len()) {
                 room.copy_from_slice(piece);
             }
         }
-        self.used += part.len();
     }
 
     /// Whether a record of `length` bytes fits.
@@ -99,7 +102,7 @@ impl RecordQueue {
     /// The bytes to be written next: up to two pieces, as the ring wraps.
     pub(crate) fn pending(&self) -> [&[u8]; 2] {
         let capacity = self.bytes.len();
-        let (start, left) = ((self.head + self.taken) % capacity, self.used - self.taken);
+        let (start, left) = (wrap(self.head + self.taken, capacity), self.used - self.taken);
         let now = left.min(capacity - start);
         [
             self.bytes.get(start..start + now).unwrap_or_default(),
@@ -139,7 +142,7 @@ impl RecordQueue {
                 break;
             }
             bytes += length;
-            at = (at + 1) % self.lengths.len();
+            at = wrap(at + 1, self.lengths.len());
         }
         let [now, later] = self.pending();
         let (first, rest) = (bytes.min(now.len()), bytes.saturating_sub(now.len()));
@@ -188,11 +191,17 @@ impl RecordQueue {
     }
 
     fn drop_first(&mut self, length: usize) {
-        self.head = (self.head + length) % self.bytes.len();
+        self.head = wrap(self.head + length, self.bytes.len());
         self.used -= length;
-        self.first = (self.first + 1) % self.lengths.len();
+        self.first = wrap(self.first + 1, self.lengths.len());
         self.records -= 1;
     }
+}
+
+/// A place in a ring of that size, of less than two rounds; a division takes longer than all else here.
+#[inline]
+fn wrap(place: usize, size: usize) -> usize {
+    if place >= size { place - size } else { place }
 }
 
 #[cfg(test)]

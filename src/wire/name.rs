@@ -19,6 +19,7 @@
 
 use super::cursor::{Composer, Cursor};
 use super::text::{escape, is_plain};
+use crate::copy::copy_short;
 use crate::reasons::reasons;
 use core::fmt;
 
@@ -125,20 +126,24 @@ impl<'a> Name<'a> {
     #[inline]
     pub(crate) fn write_plain_text(&self, out: &mut [u8]) -> Option<usize> {
         let (_, tail) = self.bytes.split_first()?;
-        let (text, _) = out.split_at_mut_checked(tail.len())?;
-        text.copy_from_slice(tail);
-        let mut dots = 0u8;
-        let mut rest = &mut *text;
-        let mut label = self.bytes.first().copied()?;
-        while label > 0 {
-            let (dot, after) = rest.split_at_mut_checked(usize::from(label))?.1.split_first_mut()?;
-            label = core::mem::replace(dot, b'.');
+        let (text, after) = out.split_at_mut_checked(tail.len())?;
+        copy_short(text, tail);
+        let (mut dots, mut at) = (0u8, usize::from(*self.bytes.first()?));
+        while let Some(dot) = text.get_mut(at) {
+            at += 1 + usize::from(core::mem::replace(dot, b'.'));
             dots += 1;
-            rest = after;
         }
-        let special = |count: u8, byte: &u8| count.wrapping_add(u8::from(!is_plain_in_label(*byte)));
-        let plain = dots > 0 && text.iter().fold(0, special) == dots;
-        plain.then_some(text.len())
+        let length = text.len();
+        // Filled up to whole chunks, which are counted without a loop over a rest of unknown length.
+        if let Some(filling) = after.first_chunk_mut::<CHUNK_BYTES>() {
+            *filling = [b'a'; CHUNK_BYTES];
+        } else {
+            let plain = dots > 0 && text.iter().fold(0, count_special) == dots;
+            return plain.then_some(length);
+        }
+        let chunks = out.as_chunks::<CHUNK_BYTES>().0.get(..length.div_ceil(CHUNK_BYTES))?;
+        let special = chunks.iter().fold(0, |count, chunk| chunk.iter().fold(count, count_special));
+        (dots > 0 && special == dots).then_some(length)
     }
 
     /// Writes the text of any name, also of one that needs escapes.
@@ -153,6 +158,14 @@ impl<'a> Name<'a> {
         }
         Some(composer.written())
     }
+}
+
+/// Bytes that are looked at together.
+const CHUNK_BYTES: usize = 16;
+
+#[inline]
+fn count_special(count: u8, byte: &u8) -> u8 {
+    count.wrapping_add(u8::from(!is_plain_in_label(*byte)))
 }
 
 /// Whether a byte within a label is its own text.
