@@ -285,6 +285,9 @@ pub(crate) const STREAMS: usize = 64;
 /// See [`STREAMS_MIN`].
 pub(crate) const STREAMS_MAX: u32 = 65_536;
 
+/// Names, and clients, that were counted lately and need not be looked for again; a power of two. 24 bytes each.
+pub(crate) const RECENT_KEYS: usize = 256;
+
 /// Counts of top-level domains that may pass four thousand million, of each stream.
 pub(crate) const TLD_CARRIES: usize = 32;
 

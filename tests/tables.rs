@@ -208,6 +208,7 @@ impl Queries {
         let wire = [&[label.len() as u8], label.as_bytes(), b"\x03com\0"].concat();
         let hashes = MessageHashes {
             sent_name: None,
+            identity: 0,
             address: None,
             folded: 0,
             exchange: None,

@@ -433,6 +433,7 @@ fn exchange<'e>(
     Exchange {
         time: event.time,
         identity: event.identity,
+        identity_hash: hashes.identity,
         stream,
         client: event.query.address,
         client_hash: hashes.address.unwrap_or(0),

@@ -172,6 +172,7 @@ fn storm(history: &mut History, seconds: u64) {
         let exchange = Exchange {
             time: crate::time::Time::new(seconds, 0),
             identity: b"router",
+            identity_hash: 1,
             stream: 0,
             client: Some([192, 0, 2, 1].into()),
             client_hash: 1,

@@ -51,7 +51,7 @@ impl Way {
         let dnstap = Dnstap { message, ..Dnstap::default() };
         let mut event = Event::from_dnstap(&dnstap);
         let hashes = self.hasher.hash(&event);
-        self.pairing.observe(&mut event, hashes.address, hashes.folded);
+        self.pairing.observe(&mut event, &hashes);
         let policy_intervened = dnstap.message.policy.is_some_and(Policy::intervenes);
         let observed = self.history.observe(&event, &hashes, policy_intervened, 0);
         self.pairing.note(observed.mark);

@@ -1,10 +1,12 @@
 //! The hashes of a message's address and name: made once, used by every table it passes.
 
+use core::cell::RefCell;
 use core::hash::{BuildHasher, Hasher};
 use core::net::IpAddr;
 
 use super::event::Event;
 use super::kinds::MessageKinds;
+use crate::limits::IDENTITY_BYTES;
 use crate::sys::random::{SeededState, seeded_state};
 use crate::wire::iana::MessageType;
 use crate::wire::name::Name;
@@ -12,6 +14,8 @@ use crate::wire::name::Name;
 /// Hashes of the parts of a message; `None` for what it lacks.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageHashes<'a> {
+    /// Of the sender's identity.
+    pub identity: u64,
     /// Of the query address.
     pub address: Option<u64>,
     /// Of the name in lower case; 0 without a name.
@@ -39,12 +43,22 @@ pub struct MessageHasher {
     /// Whether names are counted without regard to case.
     lowercase: bool,
     clients_of: MessageKinds,
+    last: RefCell<LastIdentity>,
+}
+
+/// The identity of the last message, and its hash: the next message likely has it.
+#[derive(Debug, Default)]
+struct LastIdentity {
+    identity: heapless::Vec<u8, IDENTITY_BYTES, u8>,
+    hash: u64,
 }
 
 impl MessageHasher {
     /// A hasher that counts names in lower case or as they come, and as clients the query addresses of some kinds.
     pub(crate) fn new(lowercase: bool, clients_of: MessageKinds) -> Self {
-        MessageHasher { state: seeded_state(), lowercase, clients_of }
+        let state = seeded_state();
+        let last = LastIdentity { hash: state.hash_one([0u8; 0].as_slice()), ..LastIdentity::default() };
+        MessageHasher { state, lowercase, clients_of, last: RefCell::new(last) }
     }
 
     /// The hashes of a message.
@@ -62,6 +76,7 @@ impl MessageHasher {
         let is_of_client = self.is_of_client(event.message_type);
         let is_client = is_of_client && event.query.address.is_some_and(|address| !address.is_unspecified());
         MessageHashes {
+            identity: self.hash_identity(event.identity),
             address,
             folded: folded.unwrap_or(0),
             exchange: None,
@@ -85,6 +100,16 @@ impl MessageHasher {
     pub(crate) fn hash_name_again<'e>(&self, event: &Event<'e>, hashes: &mut MessageHashes<'e>) {
         let again = self.hash(event);
         (hashes.folded, hashes.domain, hashes.name) = (again.folded, again.domain, again.name);
+    }
+
+    #[inline]
+    fn hash_identity(&self, identity: &[u8]) -> u64 {
+        let mut last = self.last.borrow_mut();
+        if last.identity != identity {
+            last.identity = heapless::Vec::from_slice(identity).unwrap_or_default();
+            last.hash = self.state.hash_one(identity);
+        }
+        last.hash
     }
 
     /// The hash of an address.

@@ -17,6 +17,7 @@ use core::hash::{BuildHasher, Hasher};
 
 use crate::limits;
 use crate::message::event::Event;
+use crate::message::hashes::MessageHashes;
 use crate::sys::random::{SeededState, seeded_state};
 use crate::time::{Latency, Time};
 
@@ -133,13 +134,11 @@ impl Pairing {
     /// Remembers a query; gives a response its latency: by the query time it brought along, else by the query
     /// remembered, which is forgotten either way.
     ///
-    /// `address` is the hash of the query address, `name` that of the name in lower case.
-    ///
     /// Gives the hash of the exchange, for who keeps something of it, too.
     #[cfg_attr(for_size, optimize(speed))]
-    pub(crate) fn observe(&mut self, event: &mut Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
+    pub(crate) fn observe(&mut self, event: &mut Event<'_>, hashes: &MessageHashes<'_>) -> Option<u64> {
         let time = event.time?;
-        let key = self.key(event, address, name);
+        let key = self.key(event, hashes);
         if event.is_response() {
             let remembered = key.and_then(|key| self.take(key, &mut event.exchange));
             event.latency =
@@ -158,20 +157,20 @@ impl Pairing {
     /// The exchange an event belongs to, never 0; `None` without query address, port or DNS id.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    fn key(&self, event: &Event<'_>, address: Option<u64>, name: u64) -> Option<u64> {
-        let (address, port, id) = (address?, event.query.port?, event.dns.id?);
+    fn key(&self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> Option<u64> {
+        let (address, port, id) = (hashes.address?, event.query.port?, event.dns.id?);
         // 0 is not a type at all, and differs from type 0.
         let qtype = event.dns.question.as_ref().and_then(|question| question.qtype);
         let qtype = qtype.map_or(0, |qtype| 1 << 16 | u64::from(qtype.0));
         let question = qtype << 32 | u64::from(port.get()) << 16 | u64::from(id);
         let protocol = event.protocol.map_or(0, |protocol| protocol.0);
         let transport = u64::from(event.message_type.kind()) << 32 | u64::from(protocol);
-        // Address and name are seeded hashes of 64 bits already, so a number laid over them by XOR is lost in neither:
+        // Address, name and identity are seeded hashes of 64 bits already, so a number laid over them by XOR is lost in none:
         // two exchanges agree in both halves only if hashes of different addresses or names happen to differ by
-        // exactly these numbers. That saves the hasher two of three rounds.
+        // exactly these numbers. That saves the hasher all rounds but one.
+        let address = address ^ hashes.identity ^ question;
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(event.identity);
-        hasher.write_u128(u128::from(address ^ question) << 64 | u128::from(name ^ transport));
+        hasher.write_u128(u128::from(address) << 64 | u128::from(hashes.folded ^ transport));
         Some(hasher.finish().max(1))
     }
 
@@ -253,6 +252,21 @@ mod tests {
     const NAME: u64 = 7;
     const ADDRESS: u64 = 9;
 
+    /// What all events here have in common.
+    fn hashes() -> MessageHashes<'static> {
+        MessageHashes {
+            identity: 5,
+            address: Some(ADDRESS),
+            folded: NAME,
+            exchange: None,
+            is_of_client: true,
+            client: None,
+            sent_address: None,
+            domain: None,
+            name: crate::wire::name::Name::ROOT,
+        }
+    }
+
     /// An event of `kind` at `seconds` with DNS id `id`.
     fn event(kind: MessageType, id: u16, seconds: u64) -> Event<'static> {
         Event {
@@ -283,17 +297,17 @@ mod tests {
     /// Latency in seconds that `pairing` gives a response at `seconds`.
     fn answer(pairing: &mut Pairing, id: u16, seconds: u64) -> Option<u64> {
         let mut response = event(MessageType::CLIENT_RESPONSE, id, seconds);
-        pairing.observe(&mut response, Some(ADDRESS), NAME);
+        pairing.observe(&mut response, &hashes());
         response.latency.map(|latency| latency.milliseconds() / 1000)
     }
 
     #[test]
     fn a_query_is_used_once_and_only_for_its_own_exchange() {
         let mut pairing = Pairing::new(64);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), Some(ADDRESS), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), &hashes());
         assert_eq!(answer(&mut pairing, 2, 101), None, "another id");
         let mut resolver = event(MessageType::RESOLVER_RESPONSE, 1, 101);
-        pairing.observe(&mut resolver, Some(ADDRESS), NAME);
+        pairing.observe(&mut resolver, &hashes());
         assert_eq!(resolver.latency, None, "another kind");
         assert_eq!(answer(&mut pairing, 1, 102), Some(2));
         assert_eq!(answer(&mut pairing, 1, 103), None, "used before");
@@ -302,8 +316,8 @@ mod tests {
     #[test]
     fn a_repeated_query_counts_from_its_last_time() {
         let mut pairing = Pairing::new(64);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), Some(ADDRESS), NAME);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 105), Some(ADDRESS), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), &hashes());
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 105), &hashes());
         assert_eq!(answer(&mut pairing, 1, 106), Some(1));
         assert_eq!(answer(&mut pairing, 1, 106), None);
     }
@@ -311,10 +325,10 @@ mod tests {
     #[test]
     fn the_responses_own_query_time_comes_first() {
         let mut pairing = Pairing::new(64);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), Some(ADDRESS), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 1, 100), &hashes());
         let mut response = event(MessageType::CLIENT_RESPONSE, 1, 110);
         response.query_time = Some(Time { seconds: 107, nanoseconds: 0 });
-        pairing.observe(&mut response, Some(ADDRESS), NAME);
+        pairing.observe(&mut response, &hashes());
         assert_eq!(response.latency.map(Latency::milliseconds), Some(3000));
         assert_eq!(answer(&mut pairing, 1, 111), None, "the remembered query is spent all the same");
     }
@@ -323,17 +337,13 @@ mod tests {
     fn a_full_table_forgets_the_oldest_and_counts_it() {
         let mut pairing = Pairing::new(4);
         for id in 1..=5 {
-            pairing.observe(
-                &mut event(MessageType::CLIENT_QUERY, id, 100 + u64::from(id)),
-                Some(ADDRESS),
-                NAME,
-            );
+            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, 100 + u64::from(id)), &hashes());
         }
         assert_eq!(pairing.evicted(), 1);
         assert_eq!(answer(&mut pairing, 1, 110), None);
         assert_eq!(answer(&mut pairing, 5, 110), Some(5));
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 6, 300), Some(ADDRESS), NAME);
-        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 7, 300), Some(ADDRESS), NAME);
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 6, 300), &hashes());
+        pairing.observe(&mut event(MessageType::CLIENT_QUERY, 7, 300), &hashes());
         assert_eq!(pairing.evicted(), 1, "what is over a minute old is no loss");
     }
 
@@ -356,11 +366,11 @@ mod tests {
         let mut pairing = Pairing::new(64);
         for (at, &(qtype, protocol)) in exchanges.iter().enumerate() {
             let mut query = with(MessageType::CLIENT_QUERY, qtype, protocol, 100 + at as u64);
-            pairing.observe(&mut query, Some(ADDRESS), NAME);
+            pairing.observe(&mut query, &hashes());
         }
         for (at, &(qtype, protocol)) in exchanges.iter().enumerate().rev() {
             let mut response = with(MessageType::CLIENT_RESPONSE, qtype, protocol, 110);
-            pairing.observe(&mut response, Some(ADDRESS), NAME);
+            pairing.observe(&mut response, &hashes());
             let seconds = response.latency.map(|latency| latency.milliseconds() / 1000);
             assert_eq!(seconds, Some(10 - at as u64), "type {qtype}, protocol {protocol}");
         }
@@ -373,10 +383,10 @@ mod tests {
         for ahead in [61, DAY, SECONDS_MAX - DAY] {
             let mut pairing = Pairing::new(4);
             for id in 1..=4 {
-                pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, DAY + ahead), Some(ADDRESS), NAME);
+                pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, DAY + ahead), &hashes());
             }
             for id in 11..=14 {
-                pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, DAY), Some(ADDRESS), NAME);
+                pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, DAY), &hashes());
             }
             assert_eq!(pairing.evicted(), 0, "{ahead} s ahead");
             for id in 11..=14 {
@@ -390,7 +400,7 @@ mod tests {
     fn times_a_little_ahead_are_kept_and_the_oldest_goes() {
         let mut pairing = Pairing::new(4);
         for (id, seconds) in [(1, 130), (2, 90), (3, 100), (4, 110), (5, 100)] {
-            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, seconds), Some(ADDRESS), NAME);
+            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, seconds), &hashes());
         }
         assert_eq!(pairing.evicted(), 1);
         assert_eq!(
@@ -403,7 +413,7 @@ mod tests {
     fn clocks_that_begin_at_1970_pair_too() {
         let mut pairing = Pairing::new(4);
         for id in 1..=4 {
-            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, u64::from(id)), Some(ADDRESS), NAME);
+            pairing.observe(&mut event(MessageType::CLIENT_QUERY, id, u64::from(id)), &hashes());
         }
         assert_eq!([1, 2, 3, 4].map(|id| answer(&mut pairing, id, 5)), [Some(4), Some(3), Some(2), Some(1)]);
     }

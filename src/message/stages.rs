@@ -83,7 +83,7 @@ impl Stage for Pairing {
         event: &mut Event<'e>,
         hashes: &mut MessageHashes<'e>,
     ) -> ControlFlow<FilterReason> {
-        hashes.exchange = self.observe(event, hashes.address, hashes.folded);
+        hashes.exchange = self.observe(event, hashes);
         ControlFlow::Continue(())
     }
 }

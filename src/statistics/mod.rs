@@ -10,6 +10,7 @@
 pub mod counters;
 pub(crate) mod descriptors;
 pub mod ranking;
+mod recent;
 pub(crate) mod streams;
 mod table_name;
 pub(crate) mod tables;
@@ -27,6 +28,7 @@ use crate::wire::iana::{MessageType, Protocol, Rcode, RrType};
 use counters::{
     CounterName, Direction, LATENCY_BOUNDS, MESSAGE_SLOTS, OTHER_RCODE, UnknownTypes, message_of_slot,
 };
+use recent::Recent;
 use serde::Deserialize;
 use streams::{Stream, StreamId, Streams};
 use tables::Tables;
@@ -143,6 +145,8 @@ pub struct Statistics {
     distincts: DistinctCounts,
     /// The same of all since they were last asked for, for a reader that wants them so.
     interval: Option<DistinctCounts>,
+    /// What was counted lately.
+    recent: Recent,
     tables: Tables,
 }
 
@@ -187,13 +191,14 @@ impl Statistics {
             passed_ms: 0,
             distincts: DistinctCounts::new(distinct_sizes(limits).flat_map(|bytes| [bytes; SETS])),
             interval: None,
+            recent: Recent::new(),
             tables: Tables::new(limits, section, with_countries),
         }
     }
 
     /// Bytes of the counts of different things.
     pub(crate) fn distinct_cost(limits: &Limits) -> usize {
-        distinct_sizes(limits).map(|bytes| SETS * DistinctCounts::cost(bytes)).sum()
+        Recent::COST + distinct_sizes(limits).map(|bytes| SETS * DistinctCounts::cost(bytes)).sum::<usize>()
     }
 
     /// Bytes of those that [`Statistics::count_intervals`] makes.
@@ -215,29 +220,50 @@ impl Statistics {
     /// Counts one message.
     #[cfg_attr(for_size, optimize(speed))]
     pub fn observe(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> usize {
-        let place = match self.streams.find_last(event.identity) {
+        let place = match self.streams.find_last(hashes.identity) {
             Some(place) => place,
-            None => self.place_of(event.identity),
+            None => self.place_of(event.identity, hashes.identity),
         };
         let Some(stream) = self.streams.get_mut(place) else { return place };
         stream.counters.observe(event, &mut self.unknown_types);
         if let Some(latency) = event.latency {
             stream.latencies.count(latency);
         }
-        self.count_distinct(place, CLIENTS, hashes.client);
-        self.count_distinct(place, DOMAINS, hashes.domain);
-        self.tables.observe(place, event, hashes);
+        if let Some(hash) = hashes.client
+            && !self.recent.holds_client(hash, place)
+        {
+            self.count_distinct(place, CLIENTS, hash);
+        }
+        let mut tld = tlds::OTHER;
+        if let Some(hash) = hashes.domain {
+            tld = match self.recent.tld_of(hash, place) {
+                Some(tld) => tld,
+                None => {
+                    self.count_distinct(place, DOMAINS, hash);
+                    let tld = tlds::number_of(&hashes.name);
+                    self.recent.remember(hash, place, tld);
+                    tld
+                }
+            };
+        }
+        if let Some(interval) = &mut self.interval {
+            for (set, hash) in [(CLIENTS, hashes.client), (DOMAINS, hashes.domain)] {
+                hash.map(|hash| interval.insert(set, hash));
+            }
+        }
+        self.tables.observe(place, event, hashes, tld);
         place
     }
 
     /// The place of an identity other than that of the last message. A new one may take that of a stream that has been
     /// silent for long: its counters stay in the sums of all streams, its tables and distinct counts begin again.
     #[inline(never)]
-    fn place_of(&mut self, identity: &[u8]) -> usize {
-        let (place, forgot) = self.streams.find_or_insert(identity);
+    fn place_of(&mut self, identity: &[u8], hash: u64) -> usize {
+        let (place, forgot) = self.streams.find_or_insert(identity, hash);
         if forgot {
             (0..SETS).for_each(|set| self.distincts.reset_set(SETS * place + set));
             self.tables.forget(place);
+            self.recent.clear();
         }
         place
     }
@@ -265,15 +291,10 @@ impl Statistics {
 
     /// Counts a client or a name, if it is another one, for the stream at that place and for all.
     #[cfg_attr(for_size, optimize(speed))]
-    #[inline]
-    fn count_distinct(&mut self, place: usize, set: usize, hash: Option<u64>) {
-        let Some(hash) = hash else { return };
+    fn count_distinct(&mut self, place: usize, set: usize, hash: u64) {
         // What the stream has seen, all have.
         if self.distincts.insert(SETS * place + set, hash) {
             self.distincts.insert(SETS * self.streams.capacity() + set, hash);
-        }
-        if let Some(interval) = &mut self.interval {
-            interval.insert(set, hash);
         }
     }
 
@@ -308,12 +329,14 @@ impl Statistics {
         self.streams.reset();
         self.seen = crate::sketch::rates::WindowCoverage::NOTHING;
         self.distincts.reset();
+        self.recent.clear();
         self.tables.reset();
     }
 
     /// Empties what is kept by client: tables and distinct counts. Counters and rates stay.
     pub(crate) fn forget_clients(&mut self) {
         self.distincts.reset();
+        self.recent.clear();
         if let Some(interval) = &mut self.interval {
             interval.reset();
         }

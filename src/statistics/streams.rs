@@ -108,8 +108,8 @@ pub(crate) struct Streams {
     /// Open addressing: place + 1 of the stream whose identity hashes here; 0 is free.
     index: Box<[u16]>,
     hasher: SeededState,
-    /// The stream of the last message: the next is likely of the same.
-    last: usize,
+    /// The stream of the last message, and the hash of its identity: the next is likely of the same.
+    last: Option<(u64, usize)>,
     /// Messages that went to `other`.
     overflow: u64,
     /// Seconds, begun at `forget_after`, so that a stream last heard at 0 may go in any case.
@@ -144,7 +144,7 @@ impl Streams {
             forgotten: Box::new(Stream::named("")),
             index: limits::table((capacity * 2).next_power_of_two(), 0),
             hasher: seeded_state(),
-            last: usize::MAX,
+            last: None,
             overflow: 0,
             now: forget_after,
             passed_ms: 0,
@@ -163,18 +163,16 @@ impl Streams {
         streams
     }
 
-    /// The place of an identity if it is that of the last message, too.
+    /// The place of an identity with that hash if it is that of the last message, too.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub(crate) fn find_last(&self, identity: &[u8]) -> Option<usize> {
-        let identity = if identity.is_empty() { ABSENT } else { identity };
-        let is_last = self.streams.get(self.last).is_some_and(|stream| stream.identity == identity);
-        is_last.then_some(self.last)
+    pub(crate) fn find_last(&self, hash: u64) -> Option<usize> {
+        self.last.filter(|(last, _)| *last == hash).map(|(_, place)| place)
     }
 
     /// The place of an identity, and whether it was another's until now.
     #[cfg_attr(for_size, optimize(speed))]
-    pub(crate) fn find_or_insert(&mut self, identity: &[u8]) -> (usize, bool) {
+    pub(crate) fn find_or_insert(&mut self, identity: &[u8], hash: u64) -> (usize, bool) {
         let identity = if identity.is_empty() { ABSENT } else { identity };
         let (place, forgot) = match self.find(identity) {
             Ok(place) => (place, false),
@@ -199,7 +197,7 @@ impl Streams {
         {
             stream.state = StreamState::Reserved;
         }
-        self.last = place;
+        self.last = Some((hash, place));
         (place, forgot)
     }
 
@@ -354,9 +352,10 @@ mod tests {
 
     /// One message of an identity: whether its place was another's.
     fn hear(streams: &mut Streams, identity: &str) -> bool {
-        let (place, forgot) = match streams.find_last(identity.as_bytes()) {
+        let hash = streams.hasher.hash_one(identity);
+        let (place, forgot) = match streams.find_last(hash) {
             Some(place) => (place, false),
-            None => streams.find_or_insert(identity.as_bytes()),
+            None => streams.find_or_insert(identity.as_bytes(), hash),
         };
         streams.get_mut(place).unwrap();
         forgot

@@ -231,10 +231,16 @@ impl Tables {
         self.sets.iter().any(|set| set.countries.is_some())
     }
 
-    /// Counts a message of the stream at that place.
+    /// Counts a message of the stream at that place, whose name has the top-level domain of that number.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub(crate) fn observe(&mut self, place: usize, event: &Event<'_>, hashes: &MessageHashes<'_>) {
+    pub(crate) fn observe(
+        &mut self,
+        place: usize,
+        event: &Event<'_>,
+        hashes: &MessageHashes<'_>,
+        tld: usize,
+    ) {
         let place = place.min(self.sets.len().saturating_sub(1));
         let Some(set) = self.sets.get_mut(place) else { return };
         let direction = Direction::of(event);
@@ -246,7 +252,7 @@ impl Tables {
             }
         }
         if let Some(hash) = hashes.domain {
-            set.tlds.count(direction, &hashes.name);
+            set.tlds.count(direction, tld);
             for (table, tracked) in set.domains.iter_mut().zip(&self.tracked) {
                 let amount = tracked.amount(event, direction);
                 if amount > 0 {

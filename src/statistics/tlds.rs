@@ -43,7 +43,7 @@ pub(crate) const COUNT: usize = {
 };
 
 /// The number of all other names, after those of the domains.
-const OTHER: usize = COUNT;
+pub(super) const OTHER: usize = COUNT;
 
 /// Domains and the others.
 pub(crate) const ROWS: usize = COUNT + 1;
@@ -73,18 +73,17 @@ impl TldCounts {
         TldCounts { rows: table(ROWS, [0; 2]), carries: Default::default() }
     }
 
-    /// Counts a name by its last label.
+    /// Counts a name by the number of its last label, see [`number_of`].
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    pub(crate) fn count(&mut self, direction: Direction, name: &Name<'_>) {
-        let found = find_by(name.last_label_end(), name.last_label()).unwrap_or(OTHER);
-        if let Some([queries, responses]) = self.rows.get_mut(found) {
+    pub(crate) fn count(&mut self, direction: Direction, number: usize) {
+        if let Some([queries, responses]) = self.rows.get_mut(number) {
             // Both are written, which is quicker than a branch that nobody can predict.
             let (one, is_over) = queries.overflowing_add(u32::from(direction == Direction::Query));
             let (two, is_over_too) = responses.overflowing_add(u32::from(direction == Direction::Response));
             (*queries, *responses) = (one, two);
             if is_over | is_over_too {
-                self.carry(direction, found, 1);
+                self.carry(direction, number, 1);
             }
         }
     }
@@ -150,6 +149,13 @@ impl Default for TldCounts {
 /// The mark of a count among the carries.
 fn carry_place(direction: Direction, number: usize) -> u16 {
     (number as u16) << 1 | u16::from(direction == Direction::Response)
+}
+
+/// The number of the last label of a name.
+#[cfg_attr(for_size, optimize(speed))]
+#[inline]
+pub(super) fn number_of(name: &Name<'_>) -> usize {
+    find_by(name.last_label_end(), name.last_label()).unwrap_or(OTHER)
 }
 
 /// The number of a domain, in any case, or of `other`.
@@ -276,8 +282,8 @@ mod tests {
         };
         let (mut one, mut two) = (TldCounts::new(), TldCounts::new());
         one.rows[number] = [u32::MAX, 7];
-        one.count(Direction::Query, &com);
-        one.count(Direction::Query, &com);
+        one.count(Direction::Query, number_of(&com));
+        one.count(Direction::Query, number_of(&com));
         assert_eq!(values(&one), [(1 << 32) + 1, 7]);
         two.rows[number] = [u32::MAX, u32::MAX];
         two.take_from(&mut one);
@@ -290,7 +296,7 @@ mod tests {
     fn the_last_label_alone_counts() {
         let check = |name: &[u8], expected: Option<&str>| {
             let mut counts = TldCounts::new();
-            counts.count(Direction::Query, &Name::parse(name).unwrap().0);
+            counts.count(Direction::Query, number_of(&Name::parse(name).unwrap().0));
             let counted: Vec<_> =
                 (0..ROWS).filter(|&number| counts.value(Direction::Query, number) > 0).map(domain).collect();
             assert_eq!(counted, expected.into_iter().collect::<Vec<_>>(), "{name:?}");

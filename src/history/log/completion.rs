@@ -130,6 +130,7 @@ impl Log {
         let exchange = Exchange {
             time: record.time.and_then(time_of),
             identity,
+            identity_hash: self.hasher.hash_one(identity),
             stream: record.stream,
             client: record.client,
             client_hash: self.hasher.hash_one(record.client),

@@ -23,6 +23,7 @@
 
 mod completion;
 mod filter;
+mod page_list;
 mod pages;
 mod pairs;
 mod read;
@@ -43,8 +44,8 @@ use crate::message::pairing::ExchangeHandle;
 use crate::time::Time;
 use crate::wire::iana::{Family, MessageType, Protocol, RrType};
 use crate::wire::name::Name;
+use page_list::PageList;
 use record::{CLIENTS_MAX, Code, Extension, SHAPES_MAX, Word};
-use shape::ShapeKey;
 use store::{NoPage, REFERENCE_BITS, Store};
 
 /// The log.
@@ -88,6 +89,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) time: Option<Time>,
     /// First bytes of the sender's identity; empty if it sent none.
     pub(crate) identity: &'a [u8],
+    /// A seeded hash of it.
+    pub(crate) identity_hash: u64,
     /// Place of the stream, which has a clock of its own.
     pub(crate) stream: u16,
     /// The query address.
@@ -180,15 +183,8 @@ struct RecordPage {
 struct OpenPage {
     page: u16,
     sequence: u32,
-    clients: Box<[u32]>,
-    /// Numbers of clients by hash: the upper bits are the hash's, the lower ten the number plus 1; 0 is free.
-    client_slots: Box<[u64]>,
-    shapes: Box<[(ShapeKey, u32)]>,
-    /// The identity of the last record, and a hash of it.
-    identity: heapless::Vec<u8, { limits::IDENTITY_BYTES }, u8>,
-    identity_hash: u64,
-    /// The shape of the last record: the next one likely has it.
-    last_shape: usize,
+    clients: PageList,
+    shapes: PageList,
 }
 
 /// Whether an answer is an IPv4 address, and that, or else a reference, which is 0 if there is none.
@@ -222,12 +218,8 @@ impl Log {
             open: OpenPage {
                 page: 0,
                 sequence: 0,
-                clients: limits::table(plan.clients, 0),
-                client_slots: limits::table(plan.clients * 2, 0),
-                shapes: limits::table(plan.shapes, Default::default()),
-                identity: heapless::Vec::new(),
-                identity_hash: 0,
-                last_shape: 0,
+                clients: PageList::new(plan.clients),
+                shapes: PageList::new(plan.shapes),
             },
             clocks: limits::table(streams.max(1), StreamClock::default()),
             done: limits::table(plan.done, Handle::default()),
@@ -326,8 +318,8 @@ impl Log {
         let (shapes, clients) = (usize::from(page.shapes), usize::from(page.clients));
         let records = (usize::from(page.words) + WORDS_PER_EXCHANGE) * self.stride;
         records + (shapes + clients + 2) * LIST_ENTRY_BYTES <= self.page_bytes
-            && shapes < self.open.shapes.len()
-            && clients < self.open.clients.len()
+            && shapes < self.open.shapes.capacity()
+            && clients < self.open.clients.capacity()
     }
 
     /// Writes a record into the open page.
@@ -444,8 +436,7 @@ impl LogPlan {
         let clients = (page_bytes / 16).min(CLIENTS_MAX);
         let shapes = (page_bytes / 32).min(SHAPES_MAX);
         let done = (bytes / 512).next_power_of_two();
-        let lists =
-            clients * (size_of::<u32>() + 2 * size_of::<u64>()) + shapes * size_of::<(ShapeKey, u32)>();
+        let lists = PageList::cost(clients) + PageList::cost(shapes);
         let left = bytes - lists - done * size_of::<Handle>() - size_of::<Log>() - Store::index_cost(bytes);
         // `order` is rounded up to a power of two.
         let page_cost = page_bytes + Store::PAGE_COST + size_of::<RecordPage>() + 2 * size_of::<u16>();

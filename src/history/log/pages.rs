@@ -3,6 +3,7 @@
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 
+use super::page_list::FreeSlot;
 use super::record::{self, Word};
 use super::shape::ShapeKey;
 use super::store::{NoPage, REFERENCE_BITS, Reference};
@@ -26,8 +27,8 @@ impl Log {
     /// Writes the lists of the open page to its end; returns the time of its last record.
     pub(super) fn close_page(&mut self) -> i64 {
         let Some(page) = self.pages.get(usize::from(self.open.page)) else { return 0 };
-        let shapes = self.open.shapes.iter().take(usize::from(page.shapes)).map(|(_, reference)| reference);
-        let clients = self.open.clients.iter().take(usize::from(page.clients));
+        let shapes = self.open.shapes.references(page.shapes.into());
+        let clients = self.open.clients.references(page.clients.into());
         let bytes = self.store.page_mut(self.open.page);
         let start =
             self.page_bytes - (usize::from(page.shapes) + usize::from(page.clients)) * LIST_ENTRY_BYTES;
@@ -41,8 +42,8 @@ impl Log {
     /// Begins to write to a page that is free.
     pub(super) fn begin_page(&mut self, number: u16, time: i64) {
         self.open.page = number;
-        self.open.client_slots.fill(0);
-        self.open.last_shape = 0;
+        self.open.clients.clear();
+        self.open.shapes.clear();
         if let Some(page) = self.pages.get_mut(usize::from(number)) {
             *page = RecordPage { start: time, end: time, least: time, most: time, ..RecordPage::default() };
         }
@@ -124,68 +125,48 @@ impl Log {
         hash: u64,
         stamp: u16,
     ) -> Result<u16, NoPage> {
-        const NUMBER: u64 = (1 << 10) - 1;
         let hash = if client.is_some() { hash } else { 0 };
-        let mask = self.open.client_slots.len() - 1;
-        let mut place = hash as usize & mask;
-        // Half of the slots are free at least.
-        loop {
-            match self.open.client_slots.get(place).copied().unwrap_or(0) {
-                0 => break,
-                held if (held ^ hash) & !NUMBER == 0 => return Ok((held & NUMBER) as u16 - 1),
-                _ => place = (place + 1) & mask,
-            }
-        }
+        let slot = match self.open.clients.find(hash) {
+            Ok(number) => return Ok(number),
+            Err(slot) => slot,
+        };
         let mut room = [0; 16];
         let bytes = pack_address(client, &mut room);
         let reference = self.store.intern(hash, bytes, stamp)?;
         let page = self.pages.get_mut(usize::from(self.open.page)).ok_or(NoPage)?;
         let number = page.clients;
         page.clients += 1;
-        if let Some(client) = self.open.clients.get_mut(usize::from(number)) {
-            *client = reference.0;
-        }
-        if let Some(slot) = self.open.client_slots.get_mut(place) {
-            *slot = hash & !NUMBER | u64::from(number + 1);
-        }
+        self.open.clients.put(slot, hash, number, reference);
         Ok(number)
     }
 
     /// The number of the shape of an exchange in the open page.
     #[inline]
     pub(super) fn shape_number(&mut self, exchange: &Exchange<'_>, stamp: u16) -> Result<u8, NoPage> {
-        if self.open.identity != exchange.identity {
-            self.open.identity_hash = self.hasher.hash_one(exchange.identity);
-            self.open.identity = heapless::Vec::from_slice(exchange.identity).unwrap_or_default();
+        let key = ShapeKey::of(exchange);
+        let hash = key.hash(exchange.identity_hash, &self.hasher);
+        match self.open.shapes.find(hash) {
+            Ok(number) => Ok(number as u8),
+            Err(slot) => self.add_shape(&key, exchange.identity, (hash, slot), stamp),
         }
-        let key = ShapeKey::of(exchange, self.open.identity_hash);
-        let used = self.pages.get(usize::from(self.open.page)).map_or(0, |page| usize::from(page.shapes));
-        let known = self.open.shapes.get(..used).unwrap_or_default();
-        if known.get(self.open.last_shape).is_some_and(|(held, _)| *held == key) {
-            return Ok(self.open.last_shape as u8);
-        }
-        let number = match known.iter().position(|(held, _)| *held == key) {
-            Some(number) => number,
-            None => {
-                self.add_shape(key, stamp)?;
-                used
-            }
-        };
-        self.open.last_shape = number;
-        Ok(number as u8)
     }
 
     #[cold]
-    pub(super) fn add_shape(&mut self, key: ShapeKey, stamp: u16) -> Result<(), NoPage> {
+    fn add_shape(
+        &mut self,
+        key: &ShapeKey,
+        identity: &[u8],
+        (hash, slot): (u64, FreeSlot),
+        stamp: u16,
+    ) -> Result<u8, NoPage> {
         let mut room = [0; ShapeKey::BYTES + limits::IDENTITY_BYTES];
-        let string = key.compose(&self.open.identity, &mut room);
+        let string = key.compose(identity, &mut room);
         let reference = self.store.intern(self.hasher.hash_one(string), string, stamp)?;
         let page = self.pages.get_mut(usize::from(self.open.page)).ok_or(NoPage)?;
-        if let Some(shape) = self.open.shapes.get_mut(usize::from(page.shapes)) {
-            *shape = (key, reference.0);
-            page.shapes += 1;
-        }
-        Ok(())
+        let number = page.shapes;
+        page.shapes += 1;
+        self.open.shapes.put(slot, hash, number.into(), reference);
+        Ok(number)
     }
 
     /// An answer as it is after a record. A name never begins with the byte that an IPv6 address has before it.

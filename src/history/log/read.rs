@@ -196,8 +196,8 @@ impl Log {
             return self.list_entry(number, page, entry);
         }
         Reference(match entry.checked_sub(usize::from(page.shapes)) {
-            None => self.open.shapes.get(entry).map_or(0, |(_, reference)| *reference),
-            Some(client) => self.open.clients.get(client).copied().unwrap_or(0),
+            None => self.open.shapes.reference(entry),
+            Some(client) => self.open.clients.reference(client),
         })
     }
 

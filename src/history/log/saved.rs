@@ -155,6 +155,7 @@ impl ExchangeReader {
         log.append(&Exchange {
             time: time.and_then(time_of),
             identity: shape.identity,
+            identity_hash: log.hasher.hash_one(shape.identity),
             stream: 0,
             client,
             client_hash: log.hasher.hash_one(client),

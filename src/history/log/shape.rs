@@ -6,16 +6,18 @@
 //!
 //! A flag says whether the field is there; an identity that was not sent is empty.
 
+use core::hash::{BuildHasher, Hasher};
+
 use super::{Exchange, LogRecord};
+use crate::sys::random::SeededState;
 use crate::wire::iana::{Family, MessageType, Protocol, RrType};
 
-/// The fields that make shapes differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// The fields that make shapes differ, but for the identity.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct ShapeKey {
     numbers: [u32; 4],
     flags: u8,
     stream: u16,
-    identity: u64,
 }
 
 impl ShapeKey {
@@ -23,7 +25,7 @@ impl ShapeKey {
     pub(super) const BYTES: usize = 19;
 
     #[inline]
-    pub(super) fn of(exchange: &Exchange<'_>, identity: u64) -> Self {
+    pub(super) fn of(exchange: &Exchange<'_>) -> Self {
         let Exchange { qtype, family, protocol, .. } = exchange;
         let flags = [qtype.is_some(), family.is_some(), protocol.is_some()];
         let numbers = [
@@ -33,7 +35,18 @@ impl ShapeKey {
             protocol.unwrap_or_default().0,
         ];
         let flags = flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag));
-        ShapeKey { numbers, flags, stream: exchange.stream, identity }
+        ShapeKey { numbers, flags, stream: exchange.stream }
+    }
+
+    /// A seeded hash of it and of an identity, which is given by its own.
+    #[inline]
+    pub(super) fn hash(&self, identity: u64, state: &SeededState) -> u64 {
+        let [qtype, message, family, protocol] = self.numbers.map(u128::from);
+        let few = identity ^ (u64::from(self.flags) << 16 | u64::from(self.stream));
+        let mut hasher = state.build_hasher();
+        hasher.write_u128(qtype << 96 | message << 64 | family << 32 | protocol);
+        hasher.write_u64(few);
+        hasher.finish()
     }
 
     /// The shape as a string of the store: flags, stream, numbers, identity.
@@ -81,7 +94,6 @@ impl<'a> Shape<'a> {
             ],
             flags: flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag)),
             stream: self.stream,
-            identity: 0,
         }
     }
 

@@ -67,6 +67,7 @@ impl Model {
         log.append(&Exchange {
             time: self.time.and_then(time_of),
             identity: &self.identity,
+            identity_hash: hash(&self.identity),
             stream: self.stream,
             client: self.client,
             client_hash: hash(self.client),
@@ -627,9 +628,8 @@ fn the_memory_is_that_of_the_plan() {
     for bytes in [LOG_BYTES_MIN, 64 << 10, 256 << 10, 1 << 20, 5_000_000, 16 << 20, 64 << 20] {
         let plan = LogPlan::of(bytes);
         let log = Log::new(bytes, false, 1);
-        let lists = size_of_val(&*log.open.clients)
-            + size_of_val(&*log.open.client_slots)
-            + size_of_val(&*log.open.shapes);
+        let lists = [&log.open.clients, &log.open.shapes].map(|list| PageList::cost(list.capacity()));
+        let lists = lists.iter().sum::<usize>();
         let tables = size_of_val(&*log.pages) + size_of_val(&*log.order) + size_of_val(&*log.done);
         let store = plan.pages * (plan.page_bytes + Store::PAGE_COST)
             + Store::index_cost(plan.pages * plan.page_bytes);
