@@ -194,7 +194,8 @@ fn write_v6(out: &mut impl Ascii, address: Ipv6Addr) -> fmt::Result {
             }
             continue;
         }
-        let [[a, b], [c, d]] = group.to_be_bytes().map(hex_pair);
+        let [[a, b], [c, d]] =
+            group.to_be_bytes().map(|byte| HEX_PAIRS.get(usize::from(byte)).copied().unwrap_or_default());
         let digits = u32::from_le_bytes([a, b, c, d]);
         let zeros = ((digits ^ 0x3030_3030).trailing_zeros() / 8).min(3);
         let bytes = (u64::from(digits) | u64::from(b':') << 32) >> (8 * zeros);
@@ -217,11 +218,20 @@ fn longest_run(groups: [u16; 8]) -> core::ops::Range<u32> {
     if length == 1 { 0..0 } else { runs.trailing_zeros()..runs.trailing_zeros() + length }
 }
 
-/// A byte as two hexadecimal digits.
-#[inline]
-fn hex_pair(byte: u8) -> [u8; 2] {
-    [byte >> 4, byte & 0x0f].map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 })
-}
+/// `00` to `ff`.
+static HEX_PAIRS: [[u8; 2]; 256] = {
+    const fn digit(number: u8) -> u8 {
+        number + if number < 10 { b'0' } else { b'a' - 10 }
+    }
+    let mut pairs = [[0; 2]; 256];
+    let mut number = 0u8;
+    let mut rest = pairs.as_mut_slice();
+    while let Some((pair, after)) = rest.split_first_mut() {
+        *pair = [digit(number >> 4), digit(number & 0x0f)];
+        (number, rest) = (number.wrapping_add(1), after);
+    }
+    pairs
+};
 
 /// The numbers of an IPv4 address, each with its dot, filled up to four bytes.
 const NUMBERS: [[u8; 4]; 256] = {

@@ -10,10 +10,15 @@
 //!           '-------'-------'         '-------'
 //! ```
 //!
-//! Nobody may be held up by it: a socket takes some 70 small writes of who polls for room, and a server that finds none
-//! loses messages. So a pause is as long as brings some [`FEW`] frames: shorter after one that brought more than [`MANY`], longer
-//! after one that brought clearly less. Where the shortest pause brings more, twice, the connection is busy, and does not pause for a while:
-//! longer each time that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more rarely.
+//! Nobody may be held up by it: a sender that polls for room finds none once a quarter of its socket's buffer is taken, by some
+//! 70 small writes, and may lose messages then. So a pause is as long as fills [`AIM`] of it: shorter after one that filled more
+//! than [`MOST`], longer after one that filled clearly less. Where the shortest pause fills more, twice, the connection is busy, and
+//! does not pause for a while: longer each time that the next pause finds it busy, too. A connection whose pauses bring nothing
+//! makes them more and more rarely.
+//!
+//! A write takes more room than its bytes, and nobody tells how many writes there were. So now and then a pause is left out: the
+//! read after it comes as soon as there is anything, and brings one write, mostly. The least of the last such reads is taken for
+//! the size of all ([`WriteSizes`]).
 //!
 //! Pauses of several connections end together where they can, and share a wake-up.
 
@@ -69,15 +74,27 @@ impl Gather {
     }
 }
 
+/// What a read brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadResult {
+    /// Whole frames.
+    pub(crate) frames: u32,
+    /// Bytes.
+    pub(crate) bytes: u32,
+    /// Whether there was nothing to read for a while before.
+    pub(crate) waited: bool,
+}
+
 /// How a connection brings its frames, and the pause that suits it.
 #[derive(Debug)]
 pub(crate) struct Rhythm {
     /// The next pause: what it brings says how long the one after it is.
     pause: Duration,
+    writes: WriteSizes,
     /// Until when it does not pause, because it was busy, and for how long that was so.
     busy_until: Instant,
     busy: Duration,
-    /// Whether the last pauses brought more than the shortest should.
+    /// Whether the last pauses filled more than the shortest should.
     is_over: bool,
     /// Whether a pause went before this read.
     paused: bool,
@@ -91,6 +108,7 @@ impl Rhythm {
     pub(crate) fn new(now: Instant) -> Self {
         Rhythm {
             pause: LONGEST_PAUSE,
+            writes: WriteSizes::default(),
             busy_until: now,
             busy: Duration::ZERO,
             is_over: false,
@@ -100,39 +118,46 @@ impl Rhythm {
         }
     }
 
-    /// The pause after a read of `frames` frames, before which there was nothing to read for a while if `waited`.
-    /// `None` = read on.
-    pub(crate) fn after_read(&mut self, frames: u32, waited: bool, now: Instant) -> Option<Duration> {
-        if core::mem::take(&mut self.paused) {
-            self.rest = if waited { (2 * self.rest + 1).min(LONGEST_REST) } else { 0 };
+    /// The pause after a read. `None` = read on.
+    pub(crate) fn after_read(&mut self, read: ReadResult, now: Instant) -> Option<Duration> {
+        let paused = core::mem::take(&mut self.paused);
+        if !paused && read.waited {
+            self.writes.note(read.bytes);
+        }
+        let fill = self.writes.room_of(read);
+        if paused {
+            self.rest = if read.waited { (2 * self.rest + 1).min(LONGEST_REST) } else { 0 };
             self.resting = self.rest;
-            self.learn(frames, now);
-        } else if frames > MANY {
+            self.learn(fill, now);
+        } else if fill > MOST {
             self.busy_until = now + self.busy.max(BUSY);
         }
-        if frames == 0 || now < self.busy_until {
+        if read.frames == 0 || now < self.busy_until {
             return None;
         }
         if self.resting > 0 {
             self.resting -= 1;
             return None;
         }
+        if paused && self.writes.is_due() {
+            return None;
+        }
         self.paused = true;
         Some(self.pause)
     }
 
-    /// The frames of the last pause decide about the next.
-    fn learn(&mut self, frames: u32, now: Instant) {
-        if frames <= MANY {
+    /// What the last pause filled decides about the next.
+    fn learn(&mut self, fill: u32, now: Instant) {
+        if fill <= MOST {
             self.is_over = false;
             self.busy = Duration::ZERO;
             // Frames come in writes of several: where half as many more would do, another write is one too many.
-            if frames <= FEW * 3 / 4 {
-                self.pause = (self.pause * FEW / frames.max(FEW / 2)).min(LONGEST_PAUSE);
+            if fill <= AIM * 3 / 4 {
+                self.pause = (self.pause * AIM / fill.max(AIM / 2)).min(LONGEST_PAUSE);
             }
             return;
         }
-        self.pause = self.pause * FEW / frames;
+        self.pause = self.pause * AIM / fill;
         if self.pause >= SHORTEST_PAUSE {
             return;
         }
@@ -145,15 +170,65 @@ impl Rhythm {
     }
 }
 
+/// The size of a connection's writes, from reads that came as soon as there was anything.
+#[derive(Debug, Default)]
+struct WriteSizes {
+    /// Bytes of the last such reads, round and round; 0 = none yet.
+    last: [u32; 4],
+    next: u8,
+    /// Pauses since the last such read.
+    pauses: u8,
+}
+
+impl WriteSizes {
+    fn note(&mut self, bytes: u32) {
+        self.pauses = 0;
+        self.next = (self.next + 1) % 4;
+        if let Some(last) = self.last.get_mut(usize::from(self.next)) {
+            *last = bytes;
+        }
+    }
+
+    /// Whether it is time for another such read; to be asked after each pause.
+    fn is_due(&mut self) -> bool {
+        self.pauses += 1;
+        let known = self.last.iter().all(|bytes| *bytes > 0);
+        self.pauses >= if known { PAUSES_A_SAMPLE } else { PAUSES_A_FIRST_SAMPLE }
+    }
+
+    /// Bytes of the sender's buffer that a read was: its writes had the least size of the last ones, or else were a frame each.
+    fn room_of(&self, read: ReadResult) -> u32 {
+        let least = self.last.iter().min().copied().unwrap_or(0);
+        let write = least.max(read.bytes / read.frames.max(1)).max(1);
+        read.bytes.div_ceil(write).saturating_mul(room_of_write(write))
+    }
+}
+
+/// Bytes of the sender's buffer that a write takes in Linux: its bytes in a block of the allocator with 320 more, or of 4 KiB and
+/// whole pages beside it, and 256 for the header.
+fn room_of_write(bytes: u32) -> u32 {
+    const BLOCK: u32 = 4096;
+    let bytes = bytes.min(1 << 20);
+    let with_info = bytes + 320;
+    256 + if with_info <= BLOCK {
+        with_info.next_power_of_two()
+    } else {
+        BLOCK + (with_info - BLOCK).next_multiple_of(BLOCK)
+    }
+}
+
 /// Pauses: the longest delays nobody who looks; the kernel's clock of sleeps knows nothing below the shortest.
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// Frames that a pause should bring: a third of what a socket takes of small ones, most of what it takes of large ones.
-const FEW: u32 = 20;
+/// Bytes of its sender's buffer that a pause should fill, and those that are too many: of 212,992, of which a sender that polls
+/// finds a quarter. A small write takes 768.
+const AIM: u32 = 40 * 768;
+const MOST: u32 = AIM * 3 / 2;
 
-/// Frames of a pause that was too long.
-const MANY: u32 = FEW * 3 / 2;
+/// Pauses between two reads for the size of writes, and at first.
+const PAUSES_A_SAMPLE: u8 = 64;
+const PAUSES_A_FIRST_SAMPLE: u8 = 4;
 
 /// Time for which a connection counts as busy, at first and at most.
 const BUSY: Duration = Duration::from_millis(500);
@@ -166,54 +241,68 @@ const LONGEST_REST: u32 = 31;
 mod tests {
     use super::*;
 
-    /// Pauses that a sender of so many frames a millisecond, in writes of so many, gets over a second, in milliseconds each.
+    /// Bytes of a frame.
+    const FRAME: u32 = 140;
+
+    /// A read of frames of which each had a write of its own.
+    fn read(frames: u32, waited: bool) -> ReadResult {
+        ReadResult { frames, bytes: frames * FRAME, waited }
+    }
+
+    /// Pauses that a sender of so many frames a millisecond, in writes of so many, gets over two seconds, in milliseconds each.
     fn pauses(per_ms: f64, write: f64) -> Vec<f64> {
         let start = Instant::now();
-        let (mut rhythm, mut at, mut read, mut pauses) = (Rhythm::new(start), 0.0, 0.0, Vec::new());
+        let (mut rhythm, mut at, mut done, mut pauses) = (Rhythm::new(start), 0.0, 0.0, Vec::new());
         let written = |at: f64| (at * per_ms / write + 1e-9).floor() * write;
-        while at < 1_000.0 {
+        let room = POLLED / f64::from(room_of_write(write as u32 * FRAME)) * write;
+        while at < 2_000.0 {
             // The next write may be still to come.
-            let waited = written(at) < read + write;
+            let waited = written(at) < done + write;
             if waited {
-                at = (read + write) / per_ms;
+                at = (done + write) / per_ms;
             }
             // The socket takes no more.
-            let frames = (written(at) - read).min(69.0 * write);
-            read = (read + frames).max(written(at) - 69.0 * write);
+            let frames = (written(at) - done).min(room);
+            done = (done + frames).max(written(at) - room);
             let now = start + Duration::from_micros((at * 1e3) as u64);
-            let pause = rhythm.after_read(frames as u32, waited, now);
+            let pause = rhythm.after_read(read(frames as u32, waited), now);
             pauses.extend(pause.map(|pause| pause.as_secs_f64() * 1e3));
             at += pause.map_or(0.01, |pause| pause.as_secs_f64() * 1e3);
         }
         pauses
     }
 
+    /// The part of a socket's buffer that a sender who polls finds.
+    const POLLED: f64 = 212_992.0 / 4.0;
+
     #[test]
-    fn pauses_are_as_long_as_brings_a_few_frames() {
+    fn pauses_are_as_long_as_fill_a_part_of_the_socket() {
         assert!(pauses(0.2, 1.0).len() > 50, "more than one frame each");
-        for (per_ms, write, longest, most) in [
-            (1.0, 1.0, 10.0, 900.0),
-            (4.0, 1.0, 6.0, 900.0),
-            (10.0, 1.0, 4.0, 400.0),
-            // In lumps.
-            (10.0, 10.0, 4.0, 400.0),
-            (10.0, 11.0, 4.0, 400.0),
+        // Frames a millisecond, a write; pauses at most.
+        for (per_ms, write, most) in [
+            (1.0, 1.0, 240),
+            (4.0, 1.0, 320),
+            (10.0, 1.0, 700),
+            (10.0, 10.0, 400),
+            (10.0, 11.0, 400),
+            (60.0, 60.0, 1_100),
         ] {
             let pauses = pauses(per_ms, write);
-            let (begin, rest) = pauses.split_at(4);
-            assert!(begin.iter().chain(rest).sum::<f64>() > most, "{per_ms}, {write}: {pauses:?}");
+            // Until the size of the writes is known.
+            let (_, rest) = pauses.split_at(40);
+            assert!(rest.iter().sum::<f64>() > 1_500.0, "{per_ms}, {write}: {pauses:?}");
+            let room = f64::from(room_of_write(write as u32 * FRAME)) / write;
             assert!(
-                rest.iter().all(|&pause| pause <= longest && pause * per_ms <= f64::from(2 * FEW)),
+                rest.iter().all(|&pause| pause * per_ms * room <= POLLED),
                 "{per_ms}, {write}: {pauses:?}"
             );
-            let few = 1_100.0 * per_ms / f64::from(FEW * 3 / 4);
-            assert!((pauses.len() as f64) < few.max(120.0), "{per_ms}, {write}: {} pauses", pauses.len());
+            assert!(pauses.len() < most, "{per_ms}, {write}: {} pauses", pauses.len());
         }
         for fast in [60.0, 1_000.0] {
             let pauses = pauses(fast, 1.0);
             assert!(
-                pauses.len() <= 5 && pauses.iter().sum::<f64>() < 17.0,
-                "{fast}: a busy line does not wait"
+                pauses.len() <= 8 && pauses.iter().sum::<f64>() < 25.0,
+                "{fast}: a busy line does not wait: {pauses:?}"
             );
         }
     }
@@ -222,16 +311,21 @@ mod tests {
     fn a_burst_in_between_is_soon_forgotten() {
         let mut now = Instant::now();
         let mut rhythm = Rhythm::new(now);
-        let mut read = |frames| {
-            let pause = rhythm.after_read(frames, false, now);
+        let mut after = |frames| {
+            let pause = rhythm.after_read(read(frames, false), now);
             now += pause.unwrap_or_default();
             pause
         };
         assert_eq!(
-            [10, 10, 50].map(&mut read),
+            [20, 20, 100].map(&mut after),
             [Some(LONGEST_PAUSE), Some(LONGEST_PAUSE), Some(LONGEST_PAUSE * 2 / 5)]
         );
-        assert_eq!([4, 8].map(&mut read), [Some(LONGEST_PAUSE * 4 / 5), Some(LONGEST_PAUSE)]);
+        assert_eq!(
+            [8, 16].map(&mut after),
+            [Some(LONGEST_PAUSE * 4 / 5), None],
+            "the size of a write is asked for"
+        );
+        assert_eq!([1, 16].map(&mut after), [Some(LONGEST_PAUSE); 2]);
     }
 
     #[test]
@@ -243,7 +337,7 @@ mod tests {
             (0..200)
                 .filter(|n| {
                     let now = start + Duration::from_millis(from + n * 50);
-                    rhythm.after_read(1, true, now).is_some()
+                    rhythm.after_read(read(1, true), now).is_some()
                 })
                 .count()
         };
@@ -251,36 +345,43 @@ mod tests {
         assert!(made(&mut rhythm, 10_000) <= 7);
         // Once one pays, they are back.
         let mut now = start + Duration::from_secs(30);
-        while rhythm.after_read(1, true, now).is_none() {
+        while rhythm.after_read(read(1, true), now).is_none() {
             now += Duration::from_millis(50);
         }
         for _ in 0..5 {
             now += LONGEST_PAUSE;
-            assert_eq!(rhythm.after_read(5, false, now), Some(LONGEST_PAUSE));
+            assert_eq!(rhythm.after_read(read(5, false), now), Some(LONGEST_PAUSE));
         }
     }
 
     #[test]
     fn a_busy_connection_does_not_pause() {
+        const MANY: u32 = MOST / 768;
         let start = Instant::now();
         let mut rhythm = Rhythm::new(start);
-        assert_eq!(rhythm.after_read(MANY + 1, true, start), None);
-        assert_eq!(rhythm.after_read(0, false, start), None, "an unfinished frame");
-        assert_eq!(rhythm.after_read(1, false, start + BUSY / 2), None);
+        assert_eq!(rhythm.after_read(read(MANY + 1, false), start), None);
+        assert_eq!(rhythm.after_read(read(0, false), start), None, "an unfinished frame");
+        assert_eq!(rhythm.after_read(read(1, false), start + BUSY / 2), None);
         let mut now = start + BUSY;
-        assert_eq!(rhythm.after_read(1, false, now), Some(LONGEST_PAUSE));
-        assert_eq!(rhythm.after_read(300, false, now), Some(SHORTEST_PAUSE), "once is nothing");
-        assert_eq!(rhythm.after_read(FEW, false, now), Some(SHORTEST_PAUSE));
-        assert_eq!(rhythm.after_read(300, false, now), Some(SHORTEST_PAUSE));
-        assert_eq!(rhythm.after_read(300, false, now), None);
+        assert_eq!(rhythm.after_read(read(1, false), now), Some(LONGEST_PAUSE));
+        assert_eq!(rhythm.after_read(read(600, false), now), Some(SHORTEST_PAUSE), "once is nothing");
+        assert_eq!(rhythm.after_read(read(MANY, false), now), Some(SHORTEST_PAUSE));
+        assert_eq!(rhythm.after_read(read(600, false), now), Some(SHORTEST_PAUSE));
+        assert_eq!(rhythm.after_read(read(600, false), now), None);
         now += BUSY;
         // Each pause that finds it busy is followed by a longer time without.
         for busy in [2 * BUSY, 4 * BUSY, 8 * BUSY, LONGEST_BUSY, LONGEST_BUSY] {
-            assert_eq!(rhythm.after_read(1, false, now), Some(SHORTEST_PAUSE), "{busy:?}");
-            assert_eq!(rhythm.after_read(300, false, now), None);
-            assert_eq!(rhythm.after_read(1, false, now + busy - SHORTEST_PAUSE), None);
+            assert_eq!(rhythm.after_read(read(1, false), now), Some(SHORTEST_PAUSE), "{busy:?}");
+            assert_eq!(rhythm.after_read(read(600, false), now), None);
+            assert_eq!(rhythm.after_read(read(1, false), now + busy - SHORTEST_PAUSE), None);
             now += busy;
         }
+    }
+
+    #[test]
+    fn the_room_of_a_write_is_that_of_the_kernel() {
+        assert_eq!([1, 140, 192, 193, 1_900, 3_776].map(room_of_write), [768, 768, 768, 1_280, 4_352, 4_352]);
+        assert_eq!([3_777, 11_400].map(room_of_write), [8_448, 12_544]);
     }
 
     #[test]

@@ -262,6 +262,7 @@ mod tests {
             is_of_client: true,
             client: None,
             sent_address: None,
+            sent_name: None,
             domain: None,
             name: crate::wire::name::Name::ROOT,
         }

@@ -134,15 +134,18 @@ impl<'a> Name<'a> {
             dots += 1;
         }
         let length = text.len();
-        // Filled up to whole chunks, which are counted without a loop over a rest of unknown length.
-        if let Some(filling) = after.first_chunk_mut::<CHUNK_BYTES>() {
-            *filling = [b'a'; CHUNK_BYTES];
-        } else {
-            let plain = dots > 0 && text.iter().fold(0, count_special) == dots;
-            return plain.then_some(length);
-        }
-        let chunks = out.as_chunks::<CHUNK_BYTES>().0.get(..length.div_ceil(CHUNK_BYTES))?;
-        let special = chunks.iter().fold(0, |count, chunk| chunk.iter().fold(count, count_special));
+        // Filled up to whole words, which are counted without a loop over a rest of unknown length.
+        let special = match after.first_chunk_mut() {
+            Some(filling) => {
+                *filling = [b'a'; 8];
+                let words = out.as_chunks().0.get(..length.div_ceil(8))?;
+                // Up to 32 in each byte; all of them are the topmost byte of the product.
+                let counts =
+                    words.iter().map(|word| special_bytes(u64::from_le_bytes(*word)) >> 7).sum::<u64>();
+                (counts.wrapping_mul(EACH_BYTE) >> 56) as u8
+            }
+            None => text.iter().fold(0, |count: u8, byte| count + u8::from(!is_plain_in_label(*byte))),
+        };
         (dots > 0 && special == dots).then_some(length)
     }
 
@@ -160,12 +163,23 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Bytes that are looked at together.
-const CHUNK_BYTES: usize = 16;
+/// Ones in each byte.
+const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 
+/// The top bit of each of eight bytes that is not its own text within a label, see [`is_plain_in_label`].
+///
+/// All eight are looked at in their seven lower bits, so that no carry reaches the neighbour: adding `0x80 - 0x21` sets
+/// the top bit of what is printable, adding 1 that of 0x7f, and adding 0x7f to the difference to a byte that of all others.
 #[inline]
-fn count_special(count: u8, byte: &u8) -> u8 {
-    count.wrapping_add(u8::from(!is_plain_in_label(*byte)))
+const fn special_bytes(bytes: u64) -> u64 {
+    const LOW: u64 = 0x7f * EACH_BYTE;
+    const fn other_than(low: u64, byte: u8) -> u64 {
+        (low ^ (byte as u64 * EACH_BYTE)) + LOW
+    }
+    let low = bytes & LOW;
+    let printable = (low + (0x80 - 0x21) * EACH_BYTE) & !(low + EACH_BYTE) & !bytes;
+    let plain = printable & other_than(low, b'.') & other_than(low, b'\\') & other_than(low, b'"');
+    !plain & !LOW
 }
 
 /// Whether a byte within a label is its own text.

@@ -89,6 +89,36 @@ fn the_last_label_is_the_last() {
 }
 
 #[test]
+fn eight_bytes_are_looked_at_as_each_alone() {
+    for byte in 0..=255u8 {
+        for at in 0..8 {
+            let mut word = *b"a-9Z_~!a";
+            word[at] = byte;
+            let expected = u64::from(!is_plain_in_label(byte)) << (8 * at + 7);
+            assert_eq!(special_bytes(u64::from_le_bytes(word)), expected, "{byte} at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_name_reads_the_same_with_much_room_and_with_just_enough() {
+    for length in 1..=63u8 {
+        for special in [b'a', b'.', b'"', 0] {
+            let mut label = vec![b'x'; usize::from(length)];
+            label[usize::from(length / 2)] = special;
+            let wire = [&[length][..], &label, b"\x07example\0"].concat();
+            let name = name(&wire);
+            let mut much = [0; TEXT_MAX];
+            let written = name.write_text(&mut much).unwrap();
+            let mut enough = vec![0; written];
+            assert_eq!(name.write_text(&mut enough), Some(written));
+            assert_eq!(much[..written], enough[..]);
+            assert_eq!(much[..written].contains(&b'\\'), special != b'a');
+        }
+    }
+}
+
+#[test]
 fn labels_from_left_to_right() {
     let name = name(b"\x03www\x01.\x03com\0");
     assert_eq!(name.labels().collect::<Vec<_>>(), [&b"www"[..], b".", b"com"]);

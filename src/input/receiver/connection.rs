@@ -16,7 +16,7 @@ use super::{ConnectionEnd, Receiver};
 use crate::input::connections::ConnectionLease;
 use crate::input::counters::InputCounters;
 use crate::input::frame_reader::{FeedOutcome, FrameReader, Pace};
-use crate::input::gather::Rhythm;
+use crate::input::gather::{ReadResult, Rhythm};
 use crate::input::large_buffers::{LOOK_EVERY, LargeBuffer};
 use crate::limits::{PATIENCE_SECONDS, TAIL_BYTES};
 use crate::output::WaitPolicy;
@@ -31,6 +31,8 @@ pub(super) struct FrameConnection<'a, S> {
     pub(super) frame_reader: FrameReader<'a>,
     partial: PartialUnit<'a>,
     rhythm: Rhythm,
+    /// Bytes read so far, round and round.
+    bytes_read: u32,
 }
 
 /// The unfinished unit after a read.
@@ -83,6 +85,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             frame_reader,
             partial: PartialUnit::Short(heapless::Vec::new()),
             rhythm: Rhythm::new(Instant::now()),
+            bytes_read: 0,
         }
     }
 
@@ -94,7 +97,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                 self.room().await;
                 self.watch();
             }
-            let units = self.frame_reader.units();
+            let (units, bytes) = (self.frame_reader.units(), self.bytes_read);
             let mut waited = false;
             let progress = poll_fn(|context| {
                 let progress = self.poll_progress(context, peer);
@@ -117,7 +120,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             }
             self.watch();
             let now = Instant::now();
-            match self.rhythm.after_read(self.frame_reader.units().wrapping_sub(units), waited, now) {
+            let frames = self.frame_reader.units().wrapping_sub(units);
+            let read = ReadResult { frames, bytes: self.bytes_read.wrapping_sub(bytes), waited };
+            match self.rhythm.after_read(read, now) {
                 Some(pause) if self.may_pause() => self.receiver.gather.pause(pause, now).await,
                 _ => yield_now().await,
             }
@@ -232,6 +237,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
+        self.bytes_read = self.bytes_read.wrapping_add(read as u32);
         self.lease.note_read(read);
         self.partial = PartialUnit::Short(heapless::Vec::new());
         drop(buffer);
@@ -258,6 +264,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Err(error) => return Poll::Ready(failed(error)),
         };
         self.counters.bytes.add(read as u64);
+        self.bytes_read = self.bytes_read.wrapping_add(read as u32);
         self.lease.note_read(read);
         if long.len() < wanted {
             return Poll::Ready(Ok(ReadProgress::Read));
