@@ -54,13 +54,17 @@ const EIGHT_MAX: u64 = 99_999_999;
 /// `00000000` as a number, the first digit lowest.
 const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
 
-/// Eight digits as a number, the first one lowest.
+/// Eight digits as a number, the first one lowest. `number <= EIGHT_MAX`.
+///
+/// All are divided at once: by 10,000, then both halves by 100 (times 10,486, divided by 2^20), then all four quarters by 10
+/// (times 103, divided by 2^10). 12345678 is 1234 and 5678, then 12, 34, 56 and 78.
 #[inline]
 fn eight_digits(number: u32) -> u64 {
-    let (upper, lower) = (number / 10_000, number % 10_000);
-    let [[a, b], [c, d], [e, f], [g, h]] =
-        [upper / 100, upper, lower / 100, lower].map(|number| pair(u64::from(number)));
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let halves = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
+    let hundreds = (halves * 10_486 >> 20) & 0x7f_0000_007f;
+    let quarters = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = (quarters * 103 >> 10) & 0x0f_000f_000f_000f;
+    (tens | (quarters - 10 * tens) << 8) + ZEROS
 }
 
 /// Writes the lowest bytes of a number.

@@ -182,7 +182,6 @@ struct WriteSizes {
 
 impl WriteSizes {
     fn note(&mut self, bytes: u32) {
-        self.pauses = 0;
         self.next = (self.next + 1) % 4;
         if let Some(last) = self.last.get_mut(usize::from(self.next)) {
             *last = bytes;
@@ -193,7 +192,11 @@ impl WriteSizes {
     fn is_due(&mut self) -> bool {
         self.pauses += 1;
         let known = self.last.iter().all(|bytes| *bytes > 0);
-        self.pauses >= if known { PAUSES_A_SAMPLE } else { PAUSES_A_FIRST_SAMPLE }
+        let is_due = self.pauses >= if known { PAUSES_A_SAMPLE } else { PAUSES_A_FIRST_SAMPLE };
+        if is_due {
+            self.pauses = 0;
+        }
+        is_due
     }
 
     /// Bytes of the sender's buffer that a read was: its writes had the least size of the last ones, or else were a frame each.
@@ -224,7 +227,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// Bytes of its sender's buffer that a pause should fill, and those that are too many: of 212,992, of which a sender that polls
 /// finds a quarter. A small write takes 768.
 const AIM: u32 = 40 * 768;
-const MOST: u32 = AIM * 3 / 2;
+const MOST: u32 = AIM * 5 / 4;
 
 /// Pauses between two reads for the size of writes, and at first.
 const PAUSES_A_SAMPLE: u8 = 64;
@@ -290,7 +293,7 @@ mod tests {
             let pauses = pauses(per_ms, write);
             // Until the size of the writes is known.
             let (_, rest) = pauses.split_at(40);
-            assert!(rest.iter().sum::<f64>() > 1_500.0, "{per_ms}, {write}: {pauses:?}");
+            assert!(rest.iter().sum::<f64>() > 1_200.0, "{per_ms}, {write}: {pauses:?}");
             let room = f64::from(room_of_write(write as u32 * FRAME)) / write;
             assert!(
                 rest.iter().all(|&pause| pause * per_ms * room <= POLLED),
