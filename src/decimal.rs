@@ -61,9 +61,9 @@ const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
 #[inline]
 fn eight_digits(number: u32) -> u64 {
     let halves = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
-    let hundreds = (halves * 10_486 >> 20) & 0x7f_0000_007f;
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
     let quarters = hundreds | (halves - 100 * hundreds) << 16;
-    let tens = (quarters * 103 >> 10) & 0x0f_000f_000f_000f;
+    let tens = ((quarters * 103) >> 10) & 0x0f_000f_000f_000f;
     (tens | (quarters - 10 * tens) << 8) + ZEROS
 }
 
