@@ -3,6 +3,7 @@ import os
 import ssl
 import subprocess
 
+from folders import InFolder
 from harness import temporary_folder
 
 CA_CONFIG = """
@@ -40,7 +41,7 @@ def self_signed(folder, common_name, names, stem="self"):
     return certificate, key
 
 
-class Authority:
+class Authority(InFolder):
     """A certificate authority in a folder of its own, which also takes what it signs."""
 
     def __init__(self, common_name="Test CA"):
@@ -51,14 +52,6 @@ class Authority:
                 f"/CN={common_name}", "-days", "30")
         self.write("ca.conf", CA_CONFIG.format(folder=self.folder))
         self.write("index", "")
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w") as file:
-            file.write(text)
-        return self.path(name)
 
     def sign(self, name, names="DNS:localhost,IP:127.0.0.1", expired=False, rsa=False):
         """Paths of a certificate for these names and of its key."""

@@ -17,13 +17,14 @@ import time
 import zones
 from carriers import CERTIFIED
 from certificates import self_signed
+from folders import InFolder
 from network import NOBODY, address4, address6
 
 COREDNS = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
                        "dnstapd-tests/bin/coredns")
 
 
-class Server:
+class Server(InFolder):
     """A server in the foreground. Subclasses write the configuration and name the command."""
 
     name = ""
@@ -51,14 +52,6 @@ class Server:
         self.destination = destination
         self.address4, self.address6 = address4(self.name), address6(self.name)
         self.process = None
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w") as file:
-            file.write(text)
-        return self.path(name)
 
     def dropped(self):
         """The user to give up root for, or nothing."""

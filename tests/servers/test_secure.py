@@ -20,7 +20,19 @@ QUERIES = 200
 NAME = "collector.example.net"
 
 
-class Resolver:
+class RunningServer:
+    """A server that runs while it is used, in a folder of its own."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
+        self.keeper.cleanup()
+
+
+class Resolver(RunningServer):
     """Unbound on 127.0.0.1, with a zone of its own."""
 
     def __init__(self, collector, tls):
@@ -57,14 +69,6 @@ dnstap:
                                         stdin=subprocess.DEVNULL,
                                         stderr=open(self.log, "wb"))
         ask(self.port, 1, "probe.example.test.")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-        self.keeper.cleanup()
 
 
 def ask(port, times, name="www.example.test."):
@@ -152,7 +156,7 @@ def test_unbound_without_tls():
     refused("", "dnstap-tls: no", 'dnstapd_rejected_total{input="tcp-socket",reason="plaintext"}')
 
 
-class CoreDns:
+class CoreDns(RunningServer):
     """CoreDNS, with its dnstap to or at an address."""
 
     def __init__(self, where, options="", **environment):
@@ -175,14 +179,6 @@ class CoreDns:
                                         stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, env={**os.environ, **environment})
         ask(self.port, 1, "probe.example.test.")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-        self.keeper.cleanup()
 
 
 # CoreDNS 1.14.6 now and then writes two messages into each other and closes when it has many to send to a
