@@ -1,5 +1,5 @@
-//! Makes the dashboard's page out of its three sources, in `src/http/documents/page`: one document in gzip, and what the
-//! answer's head says of it. So nobody can forget to make them anew.
+//! Makes the dashboard's page out of its three sources, in `src/http/documents/page`: one document in gzip,
+//! and what the answer's head says of it. So nobody can forget to make them anew.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a build may fail, and says why")]
 
@@ -50,8 +50,8 @@ fn main() {
     fs::write(out.join("page.rs"), constants).expect("a writable folder");
 }
 
-/// The commit that is built: as the environment says, else as git does. Only for releases: other builds would be made anew
-/// after each commit.
+/// The commit that is built: as the environment says, else as git does. Only for releases: other builds would
+/// be made anew after each commit.
 fn commit() -> String {
     println!("cargo::rerun-if-env-changed=DNSTAPD_COMMIT");
     if let Ok(commit) = env::var("DNSTAPD_COMMIT") {

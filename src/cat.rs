@@ -1,8 +1,8 @@
 //! `dnstapd cat`: prints a capture, or what of it is asked for.
 //!
-//! It is the daemon with one input, one output and nothing else, so packets and frames, pairing and formats are the same. The
-//! filters are the parameters of `/log`, read by the same code. A message is judged by itself: a query has the status
-//! `pending`, its response has that of the exchange.
+//! It is the daemon with one input, one output and nothing else, so packets and frames, pairing and formats
+//! are the same. The filters are the parameters of `/log`, read by the same code. A message is judged by
+//! itself: a query has the status `pending`, its response has that of the exchange.
 
 use core::net::IpAddr;
 

@@ -13,8 +13,8 @@
 //! }
 //! ```
 //!
-//! makes the struct, its `Default`, and `InputCounters::METRICS`, the rows that `/metrics` walks. The help is the doc
-//! comment of the field. A row with several samples names the label that tells them apart.
+//! makes the struct, its `Default`, and `InputCounters::METRICS`, the rows that `/metrics` walks. The help is
+//! the doc comment of the field. A row with several samples names the label that tells them apart.
 
 use core::cell::Cell;
 

@@ -1,7 +1,7 @@
 //! `dnstapd password`: the password of the web API, shown or changed.
 //!
-//! It is in the file that `web-api.password-file` names, and whoever may read that file may see it. A running daemon
-//! takes a new one over when it is started again.
+//! It is in the file that `web-api.password-file` names, and whoever may read that file may see it. A running
+//! daemon takes a new one over when it is started again.
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;

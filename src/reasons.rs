@@ -1,7 +1,7 @@
 //! Reasons, and counters by reason: what was dropped, rejected, filtered, malformed or refused, and why.
 //!
-//! A family of reasons is one table. The macro `reasons!` makes the enum, the label in the metrics, the text in the
-//! log and the list of all of it, so none can be forgotten:
+//! A family of reasons is one table. The macro `reasons!` makes the enum, the label in the metrics, the text
+//! in the log and the list of all of it, so none can be forgotten:
 //!
 //! ```text
 //! reasons! {
@@ -14,9 +14,9 @@
 //! }
 //! ```
 //!
-//! A row with another family in it stands for all of that family's reasons: `Malformed` has five here. A [`Tally`] has
-//! one counter for each, reached by index: counting is an addition, and every reason is there with 0 from the first
-//! scrape on.
+//! A row with another family in it stands for all of that family's reasons: `Malformed` has five here. A
+//! [`Tally`] has one counter for each, reached by index: counting is an addition, and every reason is there
+//! with 0 from the first scrape on.
 
 use core::cell::Cell;
 

@@ -1,5 +1,5 @@
-//! A section of the configuration as a table: each key with its type and its default, and the keys that several sections
-//! share by the name of their group.
+//! A section of the configuration as a table: each key with its type and its default, and the keys that
+//! several sections share by the name of their group.
 //!
 //! ```text
 //! section! {
@@ -15,8 +15,9 @@
 //! }
 //! ```
 //!
-//! makes the struct with its `Deserialize` and its `Default`. The keys are fields of the one struct, not of a part of it:
-//! serde reads a flattened part from a copy, which no longer knows the line, and cannot say which keys are allowed.
+//! makes the struct with its `Deserialize` and its `Default`. The keys are fields of the one struct, not of a
+//! part of it: serde reads a flattened part from a copy, which no longer knows the line, and cannot say which
+//! keys are allowed.
 //!
 //! | group | keys |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! The time zone of the machine, for the one format that means local time (RFC 3164).
 //!
-//! It is looked for where programs look: in the variable `TZ`, in `/etc/TZ` (OpenWrt), in `/etc/localtime`; a machine that
-//! has none is in UTC. `TZ` is a rule, or the name of a file below `/usr/share/zoneinfo`. No C library is asked: a static
-//! program has none that knows zones.
+//! It is looked for where programs look: in the variable `TZ`, in `/etc/TZ` (OpenWrt), in `/etc/localtime`; a
+//! machine that has none is in UTC. `TZ` is a rule, or the name of a file below `/usr/share/zoneinfo`. No C
+//! library is asked: a static program has none that knows zones.
 //!
 //! ```text
 //! CET-1CEST,M3.5.0,M10.5.0/3     POSIX, 8.3: an hour east of Greenwich; two from the last Sunday of March, 02:00, to the
@@ -10,7 +10,8 @@
 //! TZif ...                       RFC 9636: moments at which the offset changes, and such a rule for what comes after them
 //! ```
 //!
-//! Only changes since 2000 are kept, at most [`CHANGES_MAX`] of them; what a file says of leap seconds is passed over.
+//! Only changes since 2000 are kept, at most [`CHANGES_MAX`] of them; what a file says of leap seconds is
+//! passed over.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -212,8 +212,8 @@ fn without_tests(code: &str) -> String {
 /// Type names that still stand for more than one thing. The list may only get shorter.
 const NAMES_OF_SEVERAL: &[&str] = &[];
 
-/// One name, one thing, over the whole crate; the `Section` of each module apart, and a type that is there twice because
-/// a cargo feature chooses one.
+/// One name, one thing, over the whole crate; the `Section` of each module apart, and a type that is there
+/// twice because a cargo feature chooses one.
 #[test]
 fn a_type_name_stands_for_one_thing() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -399,7 +399,8 @@ fn tls_allocates_what_rustls_does_for_a_record() {
     );
 }
 
-/// A peer that reads everything and forgets it, in a thread of its own; answers as a Frame Streams reader if asked to.
+/// A peer that reads everything and forgets it, in a thread of its own; answers as a Frame Streams reader if
+/// asked to.
 fn reader(stream: impl std::io::Read + std::io::Write, greets: bool) {
     const ACCEPT: &[u8] = b"\0\0\0\0\0\0\0\x22\0\0\0\x01\0\0\0\x01\0\0\0\x16protobuf:dnstap.Dnstap";
     let mut stream = stream;

@@ -274,7 +274,8 @@ fn pipelines_become_this() {
     }
 }
 
-/// Every worker by itself, with nothing but its name: the defaults are the old ones, and the result is a configuration.
+/// Every worker by itself, with nothing but its name: the defaults are the old ones, and the result is a
+/// configuration.
 #[test]
 fn every_worker_becomes_something() {
     let file = |collector: &str, logger: &str| {

@@ -1,7 +1,7 @@
 //! The command line, laid over the configuration.
 //!
-//! argh reads options and their values as separate words only, so the words are taken apart first (`words`); what is left is
-//! argh's, messages included.
+//! argh reads options and their values as separate words only, so the words are taken apart first (`words`);
+//! what is left is argh's, messages included.
 
 mod words;
 

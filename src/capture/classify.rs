@@ -6,9 +6,9 @@
 //! | RESOLVER | from this machine, RD clear | to it, RD clear |
 //! | FORWARDER | from this machine, RD set | to it, RD set |
 //!
-//! Clients of others are clients, too: a query from a subnet of the interface to anywhere, and the response to it, are
-//! CLIENT messages with that server. So a router sees those that it redirects to itself (both ways bear the address of
-//! the server that was asked), and those that do not ask it.
+//! Clients of others are clients, too: a query from a subnet of the interface to anywhere, and the response
+//! to it, are CLIENT messages with that server. So a router sees those that it redirects to itself (both ways
+//! bear the address of the server that was asked), and those that do not ask it.
 //!
 //! A response has the flag RD of its query (RFC 1035, 4.1.1), so both are of one kind and meet, referrals
 //! included. Where both ends are this machine, it is its own client.

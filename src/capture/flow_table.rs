@@ -6,9 +6,10 @@
 //! by age    oldest -> ... -> newest      one list through all entries
 //! ```
 //!
-//! A segment costs one hash and a step or two along a bucket, whatever the size of the table; so does the choice of the
-//! flow that makes room for another, which is always the oldest. Entries that were never used are the oldest at first.
-//! The hash has a random seed, so nobody outside can choose connections that fall into one bucket.
+//! A segment costs one hash and a step or two along a bucket, whatever the size of the table; so does the
+//! choice of the flow that makes room for another, which is always the oldest. Entries that were never used
+//! are the oldest at first. The hash has a random seed, so nobody outside can choose connections that fall
+//! into one bucket.
 
 use core::hash::{BuildHasher, Hasher};
 use core::net::IpAddr;

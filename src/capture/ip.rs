@@ -1,5 +1,5 @@
-//! Link-layer and IP headers, and those of tunnels that carry IP in IP: GRE, 6in4, IPIP. VXLAN has a UDP header, and is
-//! stepped over where that is read.
+//! Link-layer and IP headers, and those of tunnels that carry IP in IP: GRE, 6in4, IPIP. VXLAN has a UDP
+//! header, and is stepped over where that is read.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -48,7 +48,8 @@ const IPV6: u16 = 0x86dd;
 const ETHERNET_IN_GRE: u16 = 0x6558;
 pub(super) const PPPOE_SESSION: u16 = 0x8864;
 
-/// The IP address and the MAC that an Ethernet frame comes from; `None` if it holds no IP, or comes from no machine.
+/// The IP address and the MAC that an Ethernet frame comes from; `None` if it holds no IP, or comes from no
+/// machine.
 #[cfg_attr(for_size, optimize(speed))]
 pub(super) fn sender(frame: &[u8]) -> Option<(IpAddr, [u8; 6])> {
     let mut rest = Cursor::new(frame);
@@ -106,8 +107,8 @@ impl<'a> IpDatagram<'a> {
         Err(Ignored::Other)
     }
 
-    /// RFC 1661, 2 and RFC 1662, 3.1: perhaps the address 0xff and the control 0x03, then the protocol in two bytes, or
-    /// in one, which is odd.
+    /// RFC 1661, 2 and RFC 1662, 3.1: perhaps the address 0xff and the control 0x03, then the protocol in two
+    /// bytes, or in one, which is odd.
     fn parse_ppp(rest: &mut Cursor<'a>) -> Result<LinkLayer, Ignored> {
         if rest.rest().starts_with(&[0xff, 0x03]) {
             rest.take(2);
@@ -138,7 +139,8 @@ impl<'a> IpDatagram<'a> {
         }
     }
 
-    /// RFC 2784, 2 and RFC 2890, 2: flags, the type of what follows, and up to three numbers as the flags say.
+    /// RFC 2784, 2 and RFC 2890, 2: flags, the type of what follows, and up to three numbers as the flags
+    /// say.
     fn parse_gre(rest: &mut Cursor<'a>) -> Option<LinkLayer> {
         let (flags, kind) = (rest.u16()?, rest.u16()?);
         // Other versions, and the routing of RFC 1701, are not read.

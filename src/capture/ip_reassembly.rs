@@ -4,9 +4,9 @@
 //! slot  | who, number, since | which units of 8 bytes are there | 16 KiB
 //! ```
 //!
-//! A later fragment may come before the first. An entry whose first fragment is missing is the first to make room
-//! for another: the kernel lets the later fragments of everybody pass, for they have no ports. A fragment that
-//! overlaps another ends its datagram (RFC 5722); one that is there already is ignored.
+//! A later fragment may come before the first. An entry whose first fragment is missing is the first to make
+//! room for another: the kernel lets the later fragments of everybody pass, for they have no ports. A
+//! fragment that overlaps another ends its datagram (RFC 5722); one that is there already is ignored.
 
 use core::net::IpAddr;
 
@@ -179,10 +179,10 @@ impl PartialDatagram {
             return Err(Ignored::Malformed);
         }
         let place = room.get_mut(offset..end).ok_or(Ignored::Oversize)?;
-        // Offsets count units of 8 bytes, so all but the last fragment are whole units, and a bit for each says what is
-        // there. A fragment that is there already is a copy, as a network makes them, and changes nothing: `0..16`, then
-        // `0..16` again. One that overlaps in part, as `8..24` would now, is how two readers are made to see two
-        // messages; RFC 5722 forbids it.
+        // Offsets count units of 8 bytes, so all but the last fragment are whole units, and a bit for each
+        // says what is there. A fragment that is there already is a copy, as a network makes them, and
+        // changes nothing: `0..16`, then `0..16` again. One that overlaps in part, as `8..24` would now, is
+        // how two readers are made to see two messages; RFC 5722 forbids it.
         let units = offset / UNIT..end.div_ceil(UNIT);
         let known = units.clone().filter(|&unit| self.is_there(unit)).count();
         if known == units.len() {
@@ -203,7 +203,8 @@ impl PartialDatagram {
             self.length = Some(end);
         }
         match self.length {
-            // Units beyond the end can be there when the last fragment came after them; then this is never true.
+            // Units beyond the end can be there when the last fragment came after them; then this is never
+            // true.
             Some(length) if self.units == length.div_ceil(UNIT) => Ok(Progress::Complete(length)),
             _ => Ok(Progress::Incomplete),
         }

@@ -1,14 +1,16 @@
 //! Whether a stream of DNS over TCP may be read from here on.
 //!
-//! After a hole, and in a connection that was there before us, nobody says where a message begins: there is a length of
-//! two bytes before each and nothing else. What lies there by chance is a length, too, so much more has to fit:
+//! After a hole, and in a connection that was there before us, nobody says where a message begins: there is a
+//! length of two bytes before each and nothing else. What lies there by chance is a length, too, so much more
+//! has to fit:
 //!
 //! ```text
 //! | length 2 | ID | flags | 1 question | that many records | qname, no pointer | type | a class that exists |
 //! ```
 //!
-//! and if the message is whole, the same of what comes after it. A message with another number of questions (the later
-//! ones of a zone transfer) is not recognised: one that is missed is a gap that is counted, one that is made up is a lie.
+//! and if the message is whole, the same of what comes after it. A message with another number of questions
+//! (the later ones of a zone transfer) is not recognised: one that is missed is a gap that is counted, one
+//! that is made up is a lie.
 
 use crate::wire::cursor::Cursor;
 use crate::wire::name::{Name, NameError};

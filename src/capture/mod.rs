@@ -10,12 +10,12 @@
 //! a data frame    dnstap, composed; handed to the caller
 //! ```
 //!
-//! Nothing is allocated on the way, and nothing waits. What comes in pieces is kept in tables of fixed size; an
-//! entry that has to make room for another, or that is too old, is counted. What is no DNS is counted, too, by
-//! reason.
+//! Nothing is allocated on the way, and nothing waits. What comes in pieces is kept in tables of fixed size;
+//! an entry that has to make room for another, or that is too old, is counted. What is no DNS is counted,
+//! too, by reason.
 //!
-//! Specified in RFC 791, RFC 8200, RFC 768, RFC 9293 and RFC 1035, 4.2. Checksums are not looked at: this machine's
-//! own are filled in by the hardware, after the packet was shown to us.
+//! Specified in RFC 791, RFC 8200, RFC 768, RFC 9293 and RFC 1035, 4.2. Checksums are not looked at: this
+//! machine's own are filled in by the hardware, after the packet was shown to us.
 
 mod classify;
 mod flow_table;
@@ -163,13 +163,14 @@ impl Dissector {
         self.classifier.set_local(addresses, subnets);
     }
 
-    /// Whether every message is told as the server's end of it sees it: where nobody says which addresses are ours.
+    /// Whether every message is told as the server's end of it sees it: where nobody says which addresses are
+    /// ours.
     pub(crate) fn assume_server_side(&mut self, is_server_side: bool) {
         self.classifier.assume_server_side(is_server_side);
     }
 
-    /// Takes a packet; hands each message that it completes to `emit`, as the payload of a data frame. What goes no
-    /// further is counted in `ignored`, by the reasons of [`Ignored`].
+    /// Takes a packet; hands each message that it completes to `emit`, as the payload of a data frame. What
+    /// goes no further is counted in `ignored`, by the reasons of [`Ignored`].
     #[cfg_attr(for_size, optimize(speed))]
     pub fn take(&mut self, captured: Captured<'_>, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
         self.expire(captured.clock, ignored, emit);
@@ -178,15 +179,16 @@ impl Dissector {
         }
     }
 
-    /// The address and the MAC of the neighbour that sent a packet; `None` if it came from further away, or not over Ethernet.
+    /// The address and the MAC of the neighbour that sent a packet; `None` if it came from further away, or
+    /// not over Ethernet.
     pub(crate) fn neighbour(&self, captured: &Captured<'_>) -> Option<(IpAddr, [u8; 6])> {
         let is_ethernet = captured.link == LinkLayer::Ethernet;
         let sender = if is_ethernet { ip::sender(captured.bytes) } else { None };
         sender.filter(|(address, _)| self.classifier.is_near(*address))
     }
 
-    /// When [`expire`](Self::expire) is to be called at the latest, on the clock of the packets; `None` while nothing
-    /// waits.
+    /// When [`expire`](Self::expire) is to be called at the latest, on the clock of the packets; `None` while
+    /// nothing waits.
     pub(crate) fn deadline(&self) -> Option<u64> {
         let deadlines = [self.tcp_reassembler.deadline(), self.ip_reassembler.deadline()];
         deadlines.into_iter().flatten().min()
@@ -201,7 +203,8 @@ impl Dissector {
         });
     }
 
-    /// The end of a capture: reads of what waits what can be read, counts the rest, and forgets all connections.
+    /// The end of a capture: reads of what waits what can be read, counts the rest, and forgets all
+    /// connections.
     pub(crate) fn finish(&mut self, clock: u64, ignored: &dyn Fn(Ignored), emit: &mut dyn FnMut(&[u8])) {
         self.ip_reassembler.finish(ignored);
         let Dissector { classifier, tcp_reassembler, .. } = self;

@@ -1,8 +1,9 @@
-//! Files of packets: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng), told by their content.
+//! Files of packets: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng), told by their
+//! content.
 //!
-//! A [`PcapReader`] owns no bytes: it is shown what has been read, and says how much of it the next block takes and
-//! what packet is in it. Blocks that hold no packet are stepped over. A block that cannot be read costs itself alone
-//! ([`Unreadable`]): only a length that contradicts itself leaves no way on.
+//! A [`PcapReader`] owns no bytes: it is shown what has been read, and says how much of it the next block
+//! takes and what packet is in it. Blocks that hold no packet are stepped over. A block that cannot be read
+//! costs itself alone ([`Unreadable`]): only a length that contradicts itself leaves no way on.
 //!
 //! pcap-parser 0.17 reads these formats, too, but no pcapng at all on a big-endian machine.
 
@@ -211,7 +212,8 @@ impl PcapReader {
         Ok(PcapBlock::Other(block.length))
     }
 
-    /// A block with a packet and its time; the obsolete one has two short numbers where the other has a long one.
+    /// A block with a packet and its time; the obsolete one has two short numbers where the other has a long
+    /// one.
     ///
     /// ```text
     /// enhanced | interface 4            | time 4 + 4 | bytes 4 | bytes on the wire 4 | bytes, filled up | options |
@@ -448,7 +450,8 @@ fn packet(kind: i32, bytes: &[u8], is_big: bool) -> Result<(LinkLayer, &[u8]), U
         link_kind::ETHERNET => (LinkLayer::Ethernet, bytes),
         // Raw, as it is called now, by BSDs and by old files, and for one version of IP.
         101 | 12 | 14 | 228 | 229 => (LinkLayer::Raw, bytes),
-        // An address family, in the order of the machine that wrote it or of the network; IP says itself which it is.
+        // An address family, in the order of the machine that wrote it or of the network; IP says itself
+        // which it is.
         link_kind::NULL | link_kind::LOOP => (LinkLayer::Raw, bytes.get(4..).unwrap_or_default()),
         link_kind::PPP | link_kind::PPP_SERIAL => (LinkLayer::Ppp, bytes),
         link_kind::PPPOE_SESSION => (LinkLayer::Cooked(PPPOE_SESSION), bytes),
@@ -465,7 +468,8 @@ fn packet(kind: i32, bytes: &[u8], is_big: bool) -> Result<(LinkLayer, &[u8]), U
 /// | family 1 | version 1 | group 2 | attributes: | length 2 | kind 2 | value, filled up | ...
 /// ```
 ///
-/// The numbers of attributes are in the order of the machine that wrote the file, and lengths include their 4 bytes.
+/// The numbers of attributes are in the order of the machine that wrote the file, and lengths include their 4
+/// bytes.
 fn nflog_payload(bytes: &[u8], is_big: bool) -> Option<&[u8]> {
     const PAYLOAD: u16 = 9;
     let mut numbers = EndianCursor { cursor: Cursor::new(bytes), is_big };

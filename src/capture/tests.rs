@@ -63,8 +63,8 @@ fn tally() -> Tally<Ignored> {
     Tally::default()
 }
 
-/// A DNS message of that many bytes, at least 12: a header with some flags and one question, if there is room for it, then
-/// filling.
+/// A DNS message of that many bytes, at least 12: a header with some flags and one question, if there is room
+/// for it, then filling.
 fn dns(id: u16, flags: u16, bytes: usize) -> Vec<u8> {
     let mut message = [id.to_be_bytes(), flags.to_be_bytes(), [0, 1], [0, 0], [0, 0], [0, 0]].concat();
     message.extend(if bytes >= 20 { &b"\x02ab\0\0\x01\0\x01"[..] } else { &[] });
@@ -518,8 +518,9 @@ fn the_other_sides_acknowledgement_ends_the_wait() {
 fn nothing_is_made_up_after_a_hole() {
     let messages: Vec<_> = (0..8).map(|id| dns(id, 0x0100, 300)).collect();
     let bytes = stream(&messages);
-    // Segments that begin within messages, and one that is lost, with the beginning of message 2 in it: reading goes on
-    // where a segment begins with a message. Before the hole a length is known, so it goes on there after another.
+    // Segments that begin within messages, and one that is lost, with the beginning of message 2 in it:
+    // reading goes on where a segment begins with a message. Before the hole a length is known, so it goes on
+    // there after another.
     let part = |from: usize, to: usize| (0, segment(1 + from as u32, 0, &bytes[from..to]));
     let lost = [(0, segment(0, SYN, &[])), part(0, 400), part(700, 906), part(906, 1208), part(1208, 2416)];
     assert_eq!(run_timed(&lost, &tally())[1].iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);

@@ -1,8 +1,8 @@
 //! serde's deserializer over the parsed tables.
 //!
-//! toml has one too, but for any use of it (dates, spans, borrowed text): the code it makes of our sections is
-//! several times as large, a tenth of the program on a router; and its errors know a place, not a key. These
-//! collect the key on their way out.
+//! toml has one too, but for any use of it (dates, spans, borrowed text): the code it makes of our sections
+//! is several times as large, a tenth of the program on a router; and its errors know a place, not a key.
+//! These collect the key on their way out.
 
 use super::document::shown;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
@@ -82,7 +82,8 @@ impl<'de> Deserializer<'de> for TomlDeserializer<'de> {
         visitor.visit_some(self) // TOML has no null
     }
 
-    /// A table, and nothing else: serde would take the values of a section as a list, too, and make as much code of that again.
+    /// A table, and nothing else: serde would take the values of a section as a list, too, and make as much
+    /// code of that again.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,

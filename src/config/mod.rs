@@ -1,9 +1,9 @@
 //! The configuration: one file, made of the sections the modules define themselves.
 //!
 //! It promises that a [`Config`] can run as far as words can tell: every value is possible, every section
-//! that is on has the keys it needs, and what is absent has been settled. Precedence is defaults < file
-//! < command line. Each thing that is wrong is a [`ConfigError`] that names file, line, key and what is allowed, and
-//! that knows whether the words or the machine are to blame, which is the exit status.
+//! that is on has the keys it needs, and what is absent has been settled. Precedence is defaults < file <
+//! command line. Each thing that is wrong is a [`ConfigError`] that names file, line, key and what is
+//! allowed, and that knows whether the words or the machine are to blame, which is the exit status.
 //!
 //! Left out: nothing is opened but the configuration itself and the files with secrets.
 
@@ -103,8 +103,8 @@ impl Config {
         Config::load_with(path, overlay, Config::read_secrets)
     }
 
-    /// Reads the file again, with the secrets that are in force: files with secrets are read once, and need not be
-    /// readable for whom the process has become.
+    /// Reads the file again, with the secrets that are in force: files with secrets are read once, and need
+    /// not be readable for whom the process has become.
     ///
     /// # Errors
     /// Those of [`Config::load`].
@@ -276,8 +276,8 @@ impl Config {
         wrong
     }
 
-    /// Puts the first lines of the files with secrets in place. A password file that is not there gets a new password,
-    /// which is written at the start.
+    /// Puts the first lines of the files with secrets in place. A password file that is not there gets a new
+    /// password, which is written at the start.
     fn read_secrets(&mut self, document: &ConfigDocument<'_>, errors: &mut Vec<ConfigError>) {
         let api = &mut self.web_api;
         if !api.enable {
@@ -311,8 +311,8 @@ impl Config {
         self.web_api.check_exposure().map_err(|fault| document.fault("web-api", &fault))
     }
 
-    /// Puts texts that begin with a dotted key and `: ` in the order in which the keys are in the file, with file, line
-    /// and column before those that are there.
+    /// Puts texts that begin with a dotted key and `: ` in the order in which the keys are in the file, with
+    /// file, line and column before those that are there.
     pub(crate) fn locate(&self, texts: &mut [String]) {
         let Some(path) = &self.file else { return };
         let Some(text) =
@@ -377,8 +377,8 @@ const FILE_MAX: u64 = 1 << 20;
 /// The longest file with a secret, in bytes.
 const SECRET_MAX: u64 = 1 << 16;
 
-/// Keys that the configuration knows and this program does not do: not yet, in which case whoever builds it deletes its
-/// row, or not in this build.
+/// Keys that the configuration knows and this program does not do: not yet, in which case whoever builds it
+/// deletes its row, or not in this build.
 mod missing_features {
     use super::Config;
     use crate::format::encoding;

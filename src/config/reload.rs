@@ -14,7 +14,8 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// The changes from the old configuration to the new one; what waits for a restart is named until there is one.
+    /// The changes from the old configuration to the new one; what waits for a restart is named until there
+    /// is one.
     pub(crate) fn between(old: &Config, new: &Config) -> Reload {
         let mut taken = changed_keys(old.written.table(), new.written.table());
         taken.retain(|key| is_taken_over(key));
@@ -45,7 +46,8 @@ pub(crate) const TAKEN_OVER: &[&str] = &[
     "*.tls-client-key",
 ];
 
-/// The dotted keys whose values differ, in alphabetical order; an array is one value, unless it is of as many tables as before.
+/// The dotted keys whose values differ, in alphabetical order; an array is one value, unless it is of as many
+/// tables as before.
 pub(crate) fn changed_keys(
     old: &BTreeMap<String, RawValue>,
     new: &BTreeMap<String, RawValue>,
@@ -56,11 +58,12 @@ pub(crate) fn changed_keys(
     changed
 }
 
-/// Keys and sections that keep somebody out or something in. When they vanish from the file, it is probably half written;
-/// who means it writes the default out.
+/// Keys and sections that keep somebody out or something in. When they vanish from the file, it is probably
+/// half written; who means it writes the default out.
 const PROTECTIONS: &[&str] = &["filter", "*.filter", "privacy", "*.access-control-list", "*.tls-client-ca"];
 
-/// Why the file as it is now is not taken over in place of the one in force: it is empty, or a protection has vanished.
+/// Why the file as it is now is not taken over in place of the one in force: it is empty, or a protection has
+/// vanished.
 pub(crate) fn refusal(in_force: &Config, new: &Config) -> Option<String> {
     let (old, new_table) = (in_force.written.table(), new.written.table());
     if new_table.is_empty() && !old.is_empty() {

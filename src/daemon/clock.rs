@@ -49,7 +49,8 @@ fn tick_history(parts: &ProcessTables) {
     }
 }
 
-/// Seconds since 1970; `None` while the clock is older than this program, as on a router that has not heard the time yet.
+/// Seconds since 1970; `None` while the clock is older than this program, as on a router that has not heard
+/// the time yet.
 fn wall_seconds() -> Option<u64> {
     let seconds = Time::now().seconds;
     (seconds >= BUILT_SECONDS).then_some(seconds)

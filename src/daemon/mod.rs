@@ -2,7 +2,8 @@
 //!
 //! The order of the start: signals are blocked before there is a second thread; sockets and files are opened
 //! with plain system calls, so that whatever the machine lacks is an error before anything runs; the rights
-//! this took are given up, still without a second thread, which would keep them; then the tables are made, the sockets go into the reactor, and one executor on this thread does all the work.
+//! this took are given up, still without a second thread, which would keep them; then the tables are made,
+//! the sockets go into the reactor, and one executor on this thread does all the work.
 //!
 //! The order of the stop: inputs end first, then the outputs have [`DRAIN_SECONDS`] to write what is queued,
 //! and what is left is counted as lost. The Unix socket and the pid file are removed.
@@ -147,8 +148,8 @@ async fn printed(
     result
 }
 
-/// Descriptors that this configuration may need at once: connections of inputs and of the web API, and for each output and
-/// each listener some of its own.
+/// Descriptors that this configuration may need at once: connections of inputs and of the web API, and for
+/// each output and each listener some of its own.
 fn descriptors_needed(config: &Config) -> u64 {
     const OTHERS: u64 = 64;
     let limits = Limits::resolve(&config.limits);

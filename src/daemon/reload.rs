@@ -18,8 +18,8 @@ fn forget_clients(new: &Config, parts: &ProcessTables) {
     }
 }
 
-/// Takes over what can change while running; an invalid file leaves everything as it is. Files of names are read on
-/// another thread, since a million take a while, and until they are read, the filters are as before.
+/// Takes over what can change while running; an invalid file leaves everything as it is. Files of names are
+/// read on another thread, since a million take a while, and until they are read, the filters are as before.
 pub(super) async fn reload(config: &mut Config, overlay: &CommandLine, parts: &ProcessTables) {
     parts.stage.outlets.reopen();
     let Some(path) = config.file.clone() else {

@@ -138,8 +138,8 @@ impl DaemonTasks {
         or(asked, ended).await
     }
 
-    /// Ends the inputs, lets the outputs write what is queued and the web API answer what it was asked, side by side, and
-    /// ends the rest.
+    /// Ends the inputs, lets the outputs write what is queued and the web API answer what it was asked, side
+    /// by side, and ends the rest.
     pub(super) async fn stop(self, parts: &'static ProcessTables) {
         info!("Stopping");
         service::stopping();

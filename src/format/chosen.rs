@@ -9,8 +9,8 @@ use super::{Record, json, text};
 use crate::decimal::Ascii;
 use crate::values::Format;
 
-/// Writes the record. Lists take what room there is; if too little is left for what comes behind them, it is tried again with
-/// more of it kept free.
+/// Writes the record. Lists take what room there is; if too little is left for what comes behind them, it is
+/// tried again with more of it kept free.
 pub(crate) fn encode(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     for tail in [TAIL_BYTES, out.longest / 4, out.longest / 4 * 3] {
         (out.used, out.tail, out.name) = (0, tail, None);
@@ -59,7 +59,8 @@ fn fields_of(format: Format, fields: &[Field], source: &RecordSource<'_>, out: &
     Ok(())
 }
 
-/// The fields behind the usual ones, if these are all there in their order: they are quicker written as a whole.
+/// The fields behind the usual ones, if these are all there in their order: they are quicker written as a
+/// whole.
 #[inline]
 fn behind_usual<'f>(fields: &'f [Field], usual: &[Field], source: &RecordSource<'_>) -> Option<&'f [Field]> {
     let places = if source.event.location.is_some() { 0 } else { 2 };

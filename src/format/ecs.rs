@@ -1,4 +1,5 @@
-//! Elastic Common Schema 8.11: one nested object a message, for Elasticsearch, OpenSearch and what reads them.
+//! Elastic Common Schema 8.11: one nested object a message, for Elasticsearch, OpenSearch and what reads
+//! them.
 //!
 //! ```text
 //! {"@timestamp":"2020-09-16T18:51:53.591736+00:00","ecs":{"version":"8.11"},"observer":{"name":"lb1"},
@@ -10,8 +11,9 @@
 //!         "resolved_ip":["192.0.2.7"],"answers":[{"name":"example.com","type":"A","class":"IN","ttl":60,"data":"192.0.2.7"}]}}
 //! ```
 //!
-//! `source` is who asked, `destination` who answers, in both directions. What a message lacks is left out, as the schema wants
-//! it. Names have no final dot, and are escaped as everywhere. Answers come in their order, as many as there is room for.
+//! `source` is who asked, `destination` who answers, in both directions. What a message lacks is left out, as
+//! the schema wants it. Names have no final dot, and are escaped as everywhere. Answers come in their order,
+//! as many as there is room for.
 
 use core::fmt::{self, Write};
 use core::net::IpAddr;

@@ -1,4 +1,5 @@
-//! How the records of an output look: the format, and in it the usual fields, fields of one's own choice, or a template.
+//! How the records of an output look: the format, and in it the usual fields, fields of one's own choice, or
+//! a template.
 //!
 //! ```text
 //! fields = ["timestamp", "qname", "answers"]       text, JSON, YAML, CSV: these, in this order

@@ -1,7 +1,7 @@
 //! The fields of a record, as one table: a row is the name, and where the value comes from.
 //!
-//! Who wants other fields than the usual ones, or another order, names them; nothing is read that nobody named. The value is
-//! the same in every format (`value`), and so is its name.
+//! Who wants other fields than the usual ones, or another order, names them; nothing is read that nobody
+//! named. The value is the same in every format (`value`), and so is its name.
 
 use core::cell::OnceCell;
 use core::net::IpAddr;

@@ -11,8 +11,8 @@
 //! | EDNS | `version=0,size=1232,do=1,...` | `{"version","size","do","subnet","ede","cookie","nsid"}` | as text |
 //! | policy | `type/rule/action/match/value` | `{"type","rule","action","match","value"}` | as text |
 //!
-//! Text of strangers is escaped as identities are, so it has no space. A field of CSV is between quotes if it has a comma, a quote
-//! or a line break in it, and each quote is two (RFC 4180).
+//! Text of strangers is escaped as identities are, so it has no space. A field of CSV is between quotes if it
+//! has a comma, a quote or a line break in it, and each quote is two (RFC 4180).
 //!
 //! Answers and errors that there is no room for are left out: the record stays whole.
 
@@ -246,7 +246,8 @@ pub(super) fn whole(out: &mut Record, write: impl FnOnce(&mut Record) -> fmt::Re
     is_written
 }
 
-/// Writes the data of a record, in the form of its type or else of an unknown one; `out` gets it piece by piece.
+/// Writes the data of a record, in the form of its type or else of an unknown one; `out` gets it piece by
+/// piece.
 #[inline]
 pub(super) fn write_data(
     record: &AnswerRecord<'_>,

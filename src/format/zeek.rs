@@ -7,9 +7,10 @@
 //!  "answers":["192.0.2.7"],"TTLs":[60.0],"rejected":false}
 //! ```
 //!
-//! As in Zeek, `ts` is the time of the query where it is known, names have no final dot, what is missing is left out, `Z` is the three
-//! bits that were reserved at first, `rejected` says that a response has no record at all, and an answer is the part of
-//! its data that matters: an address, a name, text (`TXT 3 abc`). Where Zeek has no form, it is that of zone files.
+//! As in Zeek, `ts` is the time of the query where it is known, names have no final dot, what is missing is
+//! left out, `Z` is the three bits that were reserved at first, `rejected` says that a response has no record
+//! at all, and an answer is the part of its data that matters: an address, a name, text (`TXT 3 abc`). Where
+//! Zeek has no form, it is that of zone files.
 
 use core::fmt::{self, Write};
 

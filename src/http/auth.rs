@@ -5,7 +5,8 @@
 //! configured that method is off, and bringing it is wrong; with both off nothing is asked for, which the
 //! configuration allows on loopback only.
 //!
-//! Comparing takes the same time wherever the first wrong byte is. Only the length of a secret can be learnt from it.
+//! Comparing takes the same time wherever the first wrong byte is. Only the length of a secret can be learnt
+//! from it.
 
 use picoserve::request::Headers;
 use subtle::ConstantTimeEq as _;

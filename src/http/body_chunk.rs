@@ -1,8 +1,9 @@
 //! An answer of any length, one chunk at a time.
 //!
-//! A [`ChunkedDocument`] remembers how far it was written. For each chunk it is asked to go on as far as there is room;
-//! a line that does not fit whole is left for the next chunk. The state it reads from is borrowed while a chunk
-//! is filled and not between pieces, so it may change there: a document says for itself what it does then.
+//! A [`ChunkedDocument`] remembers how far it was written. For each chunk it is asked to go on as far as
+//! there is room; a line that does not fit whole is left for the next chunk. The state it reads from is
+//! borrowed while a chunk is filled and not between pieces, so it may change there: a document says for
+//! itself what it does then.
 
 use core::fmt::{self, Write};
 

@@ -10,10 +10,10 @@
 //! * After every read and every write the other tasks get a turn: the executor has no fairness of its own.
 //! * A peer that takes an answer slowly is waited for [`HTTP_SLOW_SECONDS`] in all, not for each write: the
 //!   time spent waiting is added up from one read to the next.
-//! * A request may send [`HTTP_HEAD_BYTES`] of head and [`HTTP_BODY_BYTES`] of body, which is read past. Beyond that,
-//!   and from a NUL byte on, nothing is read, and the connection ends with the answer.
-//! * A connection that ends with an answer to a peer that still sends is closed in two steps, so that the answer
-//!   is not lost to the reset which closing with unread bytes would send: no more from us, then up to
+//! * A request may send [`HTTP_HEAD_BYTES`] of head and [`HTTP_BODY_BYTES`] of body, which is read past.
+//!   Beyond that, and from a NUL byte on, nothing is read, and the connection ends with the answer.
+//! * A connection that ends with an answer to a peer that still sends is closed in two steps, so that the
+//!   answer is not lost to the reset which closing with unread bytes would send: no more from us, then up to
 //!   [`HTTP_LINGER_MS`] of reading.
 
 use core::cell::{Cell, RefCell};
@@ -155,8 +155,9 @@ impl<'w> HttpConnection<'w> {
             return Ok(0);
         }
         let mut length = poll_fn(|context| self.stream.poll_read(context, buffer)).await?;
-        // picoserve takes NUL bytes out of headers, which makes another value of them than a proxy in between saw. A
-        // request has no use for one, so reading ends there: picoserve finds the head cut off and answers 400.
+        // picoserve takes NUL bytes out of headers, which makes another value of them than a proxy in between
+        // saw. A request has no use for one, so reading ends there: picoserve finds the head cut off and
+        // answers 400.
         if let Some(nul) = buffer.iter().take(length).position(|&byte| byte == 0) {
             self.close_reading();
             // One that begins a request passes, since no head at all would be answered with silence.
@@ -192,7 +193,8 @@ impl<'w> HttpConnection<'w> {
         Ok(())
     }
 
-    /// Writes a part of `bytes`, and tells how long it was. Few bytes wait in the buffer, for what comes after them.
+    /// Writes a part of `bytes`, and tells how long it was. Few bytes wait in the buffer, for what comes
+    /// after them.
     async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         if self.send_buffer.borrow_mut().append(bytes) {
             return Ok(bytes.len());
@@ -243,8 +245,8 @@ impl<'w> HttpConnection<'w> {
         result
     }
 
-    /// Sends what is left, and closes the connection so that it arrives; `more` says that the peer was not heard
-    /// to the end.
+    /// Sends what is left, and closes the connection so that it arrives; `more` says that the peer was not
+    /// heard to the end.
     async fn close(&self, more: bool) {
         if self.moves_on.get() {
             return;
@@ -327,8 +329,8 @@ impl BaseWrite for WriteHalf<'_> {
         self.0.write(bytes).await.map_err(SocketError)
     }
 
-    /// Does nothing: a head waits for the body, and both leave together. The end of an answer is sent by whoever
-    /// asked picoserve to write it.
+    /// Does nothing: a head waits for the body, and both leave together. The end of an answer is sent by
+    /// whoever asked picoserve to write it.
     async fn flush(&mut self) -> Result<(), SocketError> {
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Addresses that guess credentials.
 //!
-//! After [`GUESSES`] wrong ones within a minute an address is told to wait, with 429, for each further wrong one until
-//! the minute is over. A right credential is served at any time, so nobody can be locked out by somebody else behind
-//! the same address. A request without any is not a guess: each browser begins with one.
+//! After [`GUESSES`] wrong ones within a minute an address is told to wait, with 429, for each further wrong
+//! one until the minute is over. A right credential is served at any time, so nobody can be locked out by
+//! somebody else behind the same address. A request without any is not a guess: each browser begins with one.
 
 use core::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};

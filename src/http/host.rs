@@ -1,9 +1,9 @@
 //! The header `Host`: whether a request was meant for this daemon.
 //!
-//! A page of a stranger's name server may resolve its own name to our address, loopback included, and then ask with the
-//! browser's credentials ("DNS rebinding"). Such a request bears the stranger's name in `Host`. So that name must be one
-//! that no stranger can have: an address, a name without a dot, one below a domain that is never delegated, the
-//! machine's own, or one of `web-api.hosts`.
+//! A page of a stranger's name server may resolve its own name to our address, loopback included, and then
+//! ask with the browser's credentials ("DNS rebinding"). Such a request bears the stranger's name in `Host`.
+//! So that name must be one that no stranger can have: an address, a name without a dot, one below a domain
+//! that is never delegated, the machine's own, or one of `web-api.hosts`.
 
 use std::net::IpAddr;
 

@@ -6,13 +6,14 @@
 //!                             log of exchanges, in the order in which they were over
 //! ```
 //!
-//! A place has a task and [`HTTP_LIVE_BYTES`] from the start: the query of its reader at one end, and the events that are
-//! about to be sent in what that leaves. Nothing is queued for a reader. It has a number, how far it came in the log, and looks twice a second
-//! how far that went on; what had to go meanwhile it is told as a gap. So nothing on the way of a message knows of readers, and one that
-//! stands still holds up nobody.
+//! A place has a task and [`HTTP_LIVE_BYTES`] from the start: the query of its reader at one end, and the
+//! events that are about to be sent in what that leaves. Nothing is queued for a reader. It has a number, how
+//! far it came in the log, and looks twice a second how far that went on; what had to go meanwhile it is told
+//! as a gap. So nothing on the way of a message knows of readers, and one that stands still holds up nobody.
 //!
-//! The server-sent events are those of the HTML standard, 9.2.6. A cursor is three numbers: the place in the log, which `/log`
-//! takes as `before`; how many exchanges were over; and which run of the daemon counted them.
+//! The server-sent events are those of the HTML standard, 9.2.6. A cursor is three numbers: the place in the
+//! log, which `/log` takes as `before`; how many exchanges were over; and which run of the daemon counted
+//! them.
 
 use core::cell::Cell;
 use core::fmt::{self, Write};
@@ -98,7 +99,8 @@ impl LiveDesk {
         LiveDesk((0..places).map(place).collect())
     }
 
-    /// Keeps a place for the request that a worker answers, with its query and the cursor that it goes on from.
+    /// Keeps a place for the request that a worker answers, with its query and the cursor that it goes on
+    /// from.
     ///
     /// # Errors
     ///
@@ -206,7 +208,8 @@ async fn serve(stream: &MaybeTls, reader: &mut LiveReader, bytes: &mut [u8], app
 }
 
 impl LiveReader {
-    /// Writes the events of exchanges that were over since, as many as there is room for; tells how many bytes, and whether there are more.
+    /// Writes the events of exchanges that were over since, as many as there is room for; tells how many
+    /// bytes, and whether there are more.
     fn fill(&mut self, app: App<'_>, query: &str, room: &mut [u8]) -> (usize, bool) {
         let Some(history) = app.history().map(|history| history.borrow()) else { return (0, false) };
         let Some(log) = history.log() else { return (0, false) };
@@ -273,7 +276,8 @@ fn write_cursor(out: &mut impl Write, log: &Log, record: &LogRecord<'_>, number:
     write!(out, "{:x}-{number:x}-{:x}", record.position.to_number(), log.run())
 }
 
-/// The number of the exchange that follows a cursor. After one of another run, or one that says nothing, that is the oldest one.
+/// The number of the exchange that follows a cursor. After one of another run, or one that says nothing, that
+/// is the oldest one.
 fn resumed(log: &Log, cursor: &str) -> u64 {
     let mut numbers = cursor.split('-').map(|number| u64::from_str_radix(number, 16).ok());
     let (number, run) = (numbers.nth(1).flatten(), numbers.next().flatten());

@@ -24,16 +24,16 @@
 //! * **Nothing of it grows.** A worker has 4 KiB for a request's head, 4 KiB for what is on its way out, and
 //!   room for one answer's state. An answer of any length goes out in pieces of that size.
 //! * **It delays no message.** After every chunk, as after every read, the other tasks have their turn.
-//! * **A slow or hostile client holds a worker for seconds, not longer**: 10 s for TLS, 5 s without a request, 10 s
-//!   for a request, 10 s of waiting for an answer to be taken.
+//! * **A slow or hostile client holds a worker for seconds, not longer**: 10 s for TLS, 5 s without a
+//!   request, 10 s for a request, 10 s of waiting for an answer to be taken.
 //! * **An answer is valid whatever happens while it is written**: streams may appear and counters be reset
 //!   between two pieces.
 //!
 //! # What it leaves out
 //!
-//! Request bodies are read past. There is no compression but that of the page, which is made when the program is
-//! built, no `Expect: 100-continue`, no range. Unknown
-//! parameters are passed over. A request whose head is malformed or too long is answered 400, in plain text.
+//! Request bodies are read past. There is no compression but that of the page, which is made when the program
+//! is built, no `Expect: 100-continue`, no range. Unknown parameters are passed over. A request whose head is
+//! malformed or too long is answered 400, in plain text.
 
 mod admission;
 mod auth;
@@ -112,7 +112,8 @@ impl<'a> App<'a> {
         output.or_else(|| input().map(|counters| Words("input ", counters.name, " is down")))
     }
 
-    /// The output that dropped, or the input that turned a connection away, within the last minute, if any, in words.
+    /// The output that dropped, or the input that turned a connection away, within the last minute, if any,
+    /// in words.
     fn degraded(&self) -> Option<Words> {
         let now = Instant::now();
         let output = self.outputs.iter().find(|output| output.has_dropped_lately(now));

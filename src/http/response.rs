@@ -1,9 +1,9 @@
 //! An answer to a request, and how it goes out.
 //!
 //! picoserve writes head and body: a body of known length as its `Content`, a document in the chunks of its
-//! `ChunkWriter`. Left to us is [`UntilClose`], which picoserve does not have: a document for a client of HTTP/1.0,
-//! who knows no chunks and reads to the end of the connection. (Its `CustomBody` ends the answer as soon as the
-//! client sends no more, as such clients do once they have asked.)
+//! `ChunkWriter`. Left to us is [`UntilClose`], which picoserve does not have: a document for a client of
+//! HTTP/1.0, who knows no chunks and reads to the end of the connection. (Its `CustomBody` ends the answer as
+//! soon as the client sends no more, as such clients do once they have asked.)
 
 use core::fmt::{self, Write as _};
 
@@ -73,7 +73,8 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 /// Content type of short texts.
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Headers of every answer but the page, which has some more: nothing of it is guessed, kept or shown elsewhere.
+/// Headers of every answer but the page, which has some more: nothing of it is guessed, kept or shown
+/// elsewhere.
 const FIXED: &[HeaderField] = &[
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
@@ -120,7 +121,8 @@ impl<'a, 'r> Response<'a, 'r> {
         Response::new(status, PLAIN, Body::Words(words))
     }
 
-    /// A page that the client has already, until it gets bytes. Headers take the place of those that other answers have.
+    /// A page that the client has already, until it gets bytes. Headers take the place of those that other
+    /// answers have.
     pub(crate) fn page(content_type: &'static str, fixed: &'static [HeaderField]) -> Self {
         Response { fixed, ..Response::new(StatusCode::NOT_MODIFIED, content_type, Body::Empty) }
     }
@@ -160,8 +162,8 @@ impl<'a, 'r> Response<'a, 'r> {
         request: response::Connection<'_, R>,
         writer: W,
     ) -> Result<ResponseSent, W::Error> {
-        // The answer stays where it is: picoserve moves what it is given through five futures, each of which has room
-        // for it then, and a document is large.
+        // The answer stays where it is: picoserve moves what it is given through five futures, each of which
+        // has room for it then, and a document is large.
         let Response { status, content_type, fixed, own, body, is_last } = self;
         let (status, content_type, fixed) = (*status, *content_type, *fixed);
         let close = (*is_last || connection.is_to_end()).then_some(("Connection", "close"));

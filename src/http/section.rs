@@ -80,7 +80,8 @@ impl Section {
             .map(|address| SocketAddr::new(address, self.local_port.get()))
     }
 
-    /// Where this machine reaches it: on the loopback interface if possible. `None` if the port is any free one.
+    /// Where this machine reaches it: on the loopback interface if possible. `None` if the port is any free
+    /// one.
     pub fn own_address(&self) -> Option<SocketAddr> {
         let own = |address: SocketAddr| {
             let loopback: IpAddr = match address {
@@ -183,8 +184,8 @@ pub(crate) fn address(section: &Section) -> String {
 
 /// Opens the listeners. Their connections inherit the limit of what the kernel holds for them.
 ///
-/// An address that the machine does not have yet is bound all the same (`IP_FREEBIND`): on a router the daemon starts
-/// before the interfaces have their addresses.
+/// An address that the machine does not have yet is bound all the same (`IP_FREEBIND`): on a router the
+/// daemon starts before the interfaces have their addresses.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! The small writes of a worker, until a large one or the end of the answer takes them along.
 //!
-//! picoserve writes a head in some twenty parts, and the frame of a chunk in two. Each on its own would be a packet;
-//! here they wait for the body, and leave with its first bytes in one call of the kernel.
+//! picoserve writes a head in some twenty parts, and the frame of a chunk in two. Each on its own would be a
+//! packet; here they wait for the body, and leave with its first bytes in one call of the kernel.
 
 use crate::limits::{HTTP_SEND_BYTES, table};
 

@@ -1,6 +1,7 @@
 //! A connection's bytes, over TLS or as they are.
 //!
-//! picoserve reads and writes through two halves at once, so what they share is borrowed for one poll at a time.
+//! picoserve reads and writes through two halves at once, so what they share is borrowed for one poll at a
+//! time.
 
 use core::cell::RefCell;
 use core::pin::Pin;

@@ -1,7 +1,7 @@
 //! The counters of an input.
 //!
-//! Every frame ends in exactly one of three counters: rejected (not a dnstap message), filtered, or received, so
-//! `frames = rejected + filtered + received` at any instant.
+//! Every frame ends in exactly one of three counters: rejected (not a dnstap message), filtered, or received,
+//! so `frames = rejected + filtered + received` at any instant.
 
 use core::cell::Cell;
 use std::time::{Duration, Instant};

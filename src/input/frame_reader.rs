@@ -1,11 +1,11 @@
 //! From bytes to the collector: Frame Streams of one connection or one file.
 //!
-//! A [`FrameReader`] takes bytes as they come and hands every data frame to the collector, until there is nothing
-//! whole left, an output needs room, or the peer broke the rules. It owns no bytes: the caller keeps the
-//! unfinished rest and shows it again with more after it.
+//! A [`FrameReader`] takes bytes as they come and hands every data frame to the collector, until there is
+//! nothing whole left, an output needs room, or the peer broke the rules. It owns no bytes: the caller keeps
+//! the unfinished rest and shows it again with more after it.
 //!
-//! A frame that is not a dnstap message is counted and the stream goes on. The log gets one line for each reason
-//! and connection.
+//! A frame that is not a dnstap message is counted and the stream goes on. The log gets one line for each
+//! reason and connection.
 
 use core::fmt::Display;
 
@@ -81,7 +81,8 @@ impl<'a> FrameReader<'a> {
     ///
     /// # Errors
     ///
-    /// The rejection that ends the stream: the peer does not speak Frame Streams, or breaks its rules. It is counted already.
+    /// The rejection that ends the stream: the peer does not speak Frame Streams, or breaks its rules. It is
+    /// counted already.
     #[cfg_attr(for_size, optimize(speed))]
     pub(crate) fn feed(
         &mut self,

@@ -1,9 +1,10 @@
 //! Where messages come from.
 //!
-//! Every input hands whole frames to the collector and counts into its own [`counters::InputCounters`]. A new kind is one
-//! file, which says in an [`InputPlan`] where it reads, what it costs and what its task is, and one row of the table
-//! `kinds!` below. What inputs over streams share is in `frame_reader` (bytes to frames), `receiver` (a connection),
-//! `connections` (places and deadlines), `gather` (pauses between small reads) and `large_buffers` (long frames).
+//! Every input hands whole frames to the collector and counts into its own [`counters::InputCounters`]. A new
+//! kind is one file, which says in an [`InputPlan`] where it reads, what it costs and what its task is, and
+//! one row of the table `kinds!` below. What inputs over streams share is in `frame_reader` (bytes to
+//! frames), `receiver` (a connection), `connections` (places and deadlines), `gather` (pauses between small
+//! reads) and `large_buffers` (long frames).
 
 pub mod connections;
 pub mod counters;

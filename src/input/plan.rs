@@ -88,8 +88,8 @@ pub(crate) struct InputPlan {
 
 /// Brings messages.
 pub(crate) trait Source {
-    /// Why it could not be opened, as far as that can be found out without opening it; each as what follows the name
-    /// of the section, `: text` or `.key: text`.
+    /// Why it could not be opened, as far as that can be found out without opening it; each as what follows
+    /// the name of the section, `: text` or `.key: text`.
     fn foresee(&self) -> Vec<String> {
         Vec::new()
     }

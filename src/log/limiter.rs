@@ -1,4 +1,5 @@
-//! Lines of one kind in bounds: the first ones, then one a minute with the number of those that were held back.
+//! Lines of one kind in bounds: the first ones, then one a minute with the number of those that were held
+//! back.
 //!
 //! ```text
 //! lines     ||||||||||||||||||||||||||||||||||||||||||||||||| ... | | |
@@ -6,12 +7,12 @@
 //!           the first                     a minute later       a minute later, also if no other line comes
 //! ```
 //!
-//! A kind is the place in the program that makes the line, and the words of the line without what differs from
-//! peer to peer, such as addresses and numbers: a stranger who connects a thousand times a second makes a thousand
-//! lines of one kind, and another fault than theirs is told. Strangers may choose words, too, so a place has a few
-//! kinds and no more. After a minute without any the first line is free again. Of what we dialled or opened
-//! ourselves, which comes and goes at our own pace, the first ten are written. Lines of the daemon itself, such as
-//! those of a reload, are not held back: only who runs it can make them.
+//! A kind is the place in the program that makes the line, and the words of the line without what differs
+//! from peer to peer, such as addresses and numbers: a stranger who connects a thousand times a second makes
+//! a thousand lines of one kind, and another fault than theirs is told. Strangers may choose words, too, so a
+//! place has a few kinds and no more. After a minute without any the first line is free again. Of what we
+//! dialled or opened ourselves, which comes and goes at our own pace, the first ten are written. Lines of the
+//! daemon itself, such as those of a reload, are not held back: only who runs it can make them.
 
 use core::fmt::{Arguments, Write as _};
 use std::time::{Duration, Instant};

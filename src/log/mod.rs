@@ -4,13 +4,14 @@
 //! 2026-11-23T04:42:00.123Z WARN text
 //! ```
 //!
-//! Logging never blocks. On standard error a line is written only when the descriptor says that it can be, and a line is
-//! short enough (`PIPE_BUF`) for that to be a promise. A file never says so: its lines wait in a queue, and a task has them
-//! written on the blocking pool, with the file inside, as [`crate::output::file`] does it. Before that task runs and after
-//! it ended, at the start and at the very end, lines are written directly.
+//! Logging never blocks. On standard error a line is written only when the descriptor says that it can be,
+//! and a line is short enough (`PIPE_BUF`) for that to be a promise. A file never says so: its lines wait in
+//! a queue, and a task has them written on the blocking pool, with the file inside, as
+//! [`crate::output::file`] does it. Before that task runs and after it ended, at the start and at the very
+//! end, lines are written directly.
 //!
-//! A line that finds no room is dropped and counted. Lines of one kind are limited ([`mod@limiter`]). Only this program's own
-//! lines are shown, not its libraries'.
+//! A line that finds no room is dropped and counted. Lines of one kind are limited ([`mod@limiter`]). Only
+//! this program's own lines are shown, not its libraries'.
 
 mod limiter;
 
@@ -86,8 +87,8 @@ pub(crate) fn only_warnings() {
     log::set_max_level(LevelFilter::Warn);
 }
 
-/// Takes over another section; opens the file again, so a rotated one is let go. The task of [`run`] does that, since it
-/// may block, and says when it fails; the log then goes on as before.
+/// Takes over another section; opens the file again, so a rotated one is let go. The task of [`run`] does
+/// that, since it may block, and says when it fails; the log then goes on as before.
 pub(crate) fn reconfigure(section: &Section) {
     log::set_max_level(section.level());
     let output = &mut *LOGGER.lock();
@@ -124,8 +125,8 @@ pub(crate) async fn run() {
     }
 }
 
-/// Waits until all lines are written, but no longer than a disk may take at a stop; from then on [`run`] is over, and
-/// lines are written directly, unless the file is still away.
+/// Waits until all lines are written, but no longer than a disk may take at a stop; from then on [`run`] is
+/// over, and lines are written directly, unless the file is still away.
 pub(crate) async fn finish() {
     let begun = Instant::now();
     while begun.elapsed() < LAST_LINES && !LOGGER.lock().is_drained() {

@@ -21,7 +21,8 @@ pub(crate) struct Device {
     pub(super) blocked: u32,
     /// Number of its latest new address, plus 1.
     pub(super) first_address: u32,
-    /// Numbers that whoever asks for devices by another measure adds up: by that, and by how much it may be off.
+    /// Numbers that whoever asks for devices by another measure adds up: by that, and by how much it may be
+    /// off.
     pub(super) sums: [u32; 2],
 }
 
@@ -53,7 +54,8 @@ impl Device {
         }
     }
 
-    /// Takes over what was counted for a device that turned out to be this one, and its name if that weighs more.
+    /// Takes over what was counted for a device that turned out to be this one, and its name if that weighs
+    /// more.
     pub(super) fn take_over(&mut self, other: &Device) {
         self.queries = self.queries.saturating_add(other.queries);
         self.blocked = self.blocked.saturating_add(other.blocked);

@@ -150,7 +150,8 @@ fn strangers_do_not_push_out_who_is_there() {
 }
 
 proptest! {
-    /// Whatever is learned and counted: each address is one device's, lists end, and as many devices are used as there are.
+    /// Whatever is learned and counted: each address is one device's, lists end, and as many devices are used
+    /// as there are.
     #[test]
     fn addresses_and_devices_fit_together(steps in prop::collection::vec((0u8..4, 0u8..60, 0u8..12, 0u32..4), 0..400)) {
         let mut devices = Devices::new(24);

@@ -1,6 +1,7 @@
 //! Files that say which device has which address: leases of dnsmasq and odhcpd, hosts and ethers files.
 //!
-//! A file is not told by its name but line by line by its content, since a folder such as `/tmp/hosts` has several kinds:
+//! A file is not told by its name but line by line by its content, since a folder such as `/tmp/hosts` has
+//! several kinds:
 //!
 //! ```text
 //! 1700003600 aa:bb:cc:dd:ee:ff 192.168.1.5 tv 01:aa:bb:cc:dd:ee:ff      dnsmasq, IPv4
@@ -12,8 +13,9 @@
 //! aa:bb:cc:dd:ee:ff tv                                                  ethers
 //! ```
 //!
-//! `*` and `-` are not names. A DUID of type 1 or 3 (RFC 8415, 11.2 and 11.4) ends with a MAC. What is said of addresses that block something
-//! (0.0.0.0, ::) or are this machine's own way to itself is passed over, so a hosts file of a million advertisers does no harm.
+//! `*` and `-` are not names. A DUID of type 1 or 3 (RFC 8415, 11.2 and 11.4) ends with a MAC. What is said
+//! of addresses that block something (0.0.0.0, ::) or are this machine's own way to itself is passed over, so
+//! a hosts file of a million advertisers does no harm.
 
 use core::net::IpAddr;
 

@@ -6,13 +6,14 @@
 //!   fe80::1234 -----+
 //! ```
 //!
-//! The content of files ([`files`]) and the kernel's neighbours join addresses by their MAC; an address of which nothing is known
-//! is a device of its own until something is. A name of the configuration beats one of a lease, which beats one of a hosts file, and a name
-//! stays when its lease ends: a device is known until the place is needed.
+//! The content of files ([`files`]) and the kernel's neighbours join addresses by their MAC; an address of
+//! which nothing is known is a device of its own until something is. A name of the configuration beats one of
+//! a lease, which beats one of a hosts file, and a name stays when its lease ends: a device is known until
+//! the place is needed.
 //!
-//! Both tables have a fixed size. An address that asks finds its place by hash in a row of eight. In a full row the one goes that was
-//! not seen for the longest time, those without a name first, but none that was seen in the last minute: a storm of strangers is counted
-//! and changes nothing.
+//! Both tables have a fixed size. An address that asks finds its place by hash in a row of eight. In a full
+//! row the one goes that was not seen for the longest time, those without a name first, but none that was
+//! seen in the last minute: a storm of strangers is counted and changes nothing.
 //!
 //! Nothing is ever asked of the network.
 
@@ -77,8 +78,8 @@ const ADDRESSES_EACH: usize = 2;
 const ROW: usize = 8;
 /// Devices that are compared to find the one that goes.
 const CANDIDATES: usize = 8;
-/// Frames from which something is learned between two looks at the sources: each walks the table of devices, so who makes up
-/// MACs does not hold up others.
+/// Frames from which something is learned between two looks at the sources: each walks the table of devices,
+/// so who makes up MACs does not hold up others.
 const LEARNED_A_LOOK: u32 = 64;
 /// Seconds for which an address that was seen keeps its place.
 const GRACE_SECONDS: u32 = 60;
@@ -423,7 +424,8 @@ impl Devices {
         }
     }
 
-    /// Gives an address of a device to another one; with the last one goes what was counted, if the device has no name or MAC.
+    /// Gives an address of a device to another one; with the last one goes what was counted, if the device
+    /// has no name or MAC.
     fn move_address(&mut self, address: Option<IpAddr>, from: DeviceId, to: DeviceId) {
         let Some(place) = address.and_then(|address| self.place(&bytes(address))) else { return };
         self.unlink(place, from);
@@ -451,8 +453,8 @@ impl Devices {
         }
     }
 
-    /// A place for a device, for which another one may have to go: of some, the one without a name that was not seen for the longest
-    /// time. `None` if all of those have names or were seen in the last minute.
+    /// A place for a device, for which another one may have to go: of some, the one without a name that was
+    /// not seen for the longest time. `None` if all of those have names or were seen in the last minute.
     fn take_device(&mut self, now: u32) -> Option<DeviceId> {
         let length = self.devices.len();
         let is_full = self.used == length;

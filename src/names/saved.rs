@@ -14,8 +14,8 @@ use crate::wire::segment::{DEVICE, Input, Output};
 const SOURCES: [NameSource; 3] = [NameSource::Hosts, NameSource::Lease, NameSource::Static];
 
 impl Devices {
-    /// Writes devices from that number on that changed since they were written last, or `all`; `None` when all are written, else the
-    /// number to go on with.
+    /// Writes devices from that number on that changed since they were written last, or `all`; `None` when
+    /// all are written, else the number to go on with.
     pub(crate) fn write_saved(&mut self, from: usize, all: bool, out: &mut Output<'_>) -> Option<usize> {
         for number in from..self.devices.len() {
             let device = self.devices.get(number)?;

@@ -1,8 +1,8 @@
 //! Connections of a listener, one after the other.
 //!
-//! Who connects and closes as fast as the machine lets them must not keep the thread: after each connection all other
-//! tasks have their turn, as an executor has no fairness of its own. When accepting fails, mostly for want of
-//! descriptors, the next attempt is made a second later; until then the backlog keeps the peers.
+//! Who connects and closes as fast as the machine lets them must not keep the thread: after each connection
+//! all other tasks have their turn, as an executor has no fairness of its own. When accepting fails, mostly
+//! for want of descriptors, the next attempt is made a second later; until then the backlog keeps the peers.
 
 use core::cell::Cell;
 use core::future::Future;

@@ -1,7 +1,8 @@
 //! Connections to a remote: from its name to a stream.
 //!
 //! A name is resolved again at each attempt, and its addresses are tried in turn, each for
-//! [`PATIENCE_SECONDS`](crate::limits::PATIENCE_SECONDS). The kernel looks after a connection: see `KeepAlive`.
+//! [`PATIENCE_SECONDS`](crate::limits::PATIENCE_SECONDS). The kernel looks after a connection: see
+//! `KeepAlive`.
 
 use core::fmt;
 use std::io;
@@ -56,8 +57,8 @@ pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr
     Ok(addresses.into_iter().take(DIAL_ADDRESSES).collect())
 }
 
-/// The socket addresses of a name or an address. It is not to be cut short: a name is looked up on another thread, and
-/// each attempt given up would leave one behind.
+/// The socket addresses of a name or an address. It is not to be cut short: a name is looked up on another
+/// thread, and each attempt given up would leave one behind.
 ///
 /// # Errors
 ///
@@ -111,11 +112,13 @@ pub(crate) async fn dial(
 ///
 /// # Errors
 ///
-/// Nobody listens there; or somebody does, but takes no connections, and the queue of those that wait is full.
+/// Nobody listens there; or somebody does, but takes no connections, and the queue of those that wait is
+/// full.
 pub(crate) fn connect_unix(path: &Path) -> io::Result<Async<UnixStream>> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    // The kernel connects at once or not at all. "Try again" is the full queue: it is not in progress, as it is with TCP.
+    // The kernel connects at once or not at all. "Try again" is the full queue: it is not in progress, as it
+    // is with TCP.
     match connect(socket.as_raw_fd(), &UnixAddr::new(path)?) {
         Err(Errno::EAGAIN) => Err(io::Error::new(
             io::ErrorKind::WouldBlock,
@@ -135,7 +138,8 @@ pub(crate) struct KeepAlive {
     interval: u32,
     /// Probes without an answer that end the connection.
     probes: u32,
-    /// Seconds within which the peer must acknowledge what it was sent; also turns off the delay of small writes.
+    /// Seconds within which the peer must acknowledge what it was sent; also turns off the delay of small
+    /// writes.
     unacknowledged: Option<u32>,
 }
 

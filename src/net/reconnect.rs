@@ -1,8 +1,8 @@
 //! How long to wait before the next attempt to reach a remote, and what the log says of it.
 //!
-//! The first wait is the section's `retry`, each further one twice as long, up to [`RETRY_MAX_SECONDS`]. Each is cut by
-//! chance to between half and all of that: many collectors that lost the same remote do not come back in the same
-//! instant.
+//! The first wait is the section's `retry`, each further one twice as long, up to [`RETRY_MAX_SECONDS`]. Each
+//! is cut by chance to between half and all of that: many collectors that lost the same remote do not come
+//! back in the same instant.
 //!
 //! Why there is no connection is in the log once, until the reason changes or the remote is reached.
 
@@ -89,7 +89,8 @@ impl Reconnect {
     }
 }
 
-/// Whether two reasons differ in numbers alone: a certificate that expired comes with the time at which it was judged.
+/// Whether two reasons differ in numbers alone: a certificate that expired comes with the time at which it
+/// was judged.
 fn is_same(one: &str, other: &str) -> bool {
     let without_numbers = |text: &'_ str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
     without_numbers(one) == without_numbers(other)

@@ -1,8 +1,9 @@
 //! Lines on a terminal: fields under each other, and in colours.
 //!
-//! A line's fields stand apart by one space, which no field has in it. Each column is as wide as its widest field so far, those
-//! of the lines that are shown together with it among them, up to [`WIDTH_MAX`]; numbers stand at its right. A field's colour comes from what it says: how it ended, which side, a name.
-//! `NO_COLOR` and a terminal called `dumb` take the colours away.
+//! A line's fields stand apart by one space, which no field has in it. Each column is as wide as its widest
+//! field so far, those of the lines that are shown together with it among them, up to [`WIDTH_MAX`]; numbers
+//! stand at its right. A field's colour comes from what it says: how it ended, which side, a name. `NO_COLOR`
+//! and a terminal called `dumb` take the colours away.
 
 use std::env;
 

@@ -1,7 +1,8 @@
 //! The counters of an output.
 //!
-//! At any instant `received + alarms = filtered + delivered + dropped + queued`, in messages and alarms. That holds by
-//! construction: a message that comes in is filtered, queued or dropped, and one that leaves the queue is delivered or dropped.
+//! At any instant `received + alarms = filtered + delivered + dropped + queued`, in messages and alarms. That
+//! holds by construction: a message that comes in is filtered, queued or dropped, and one that leaves the
+//! queue is delivered or dropped.
 
 use core::cell::Cell;
 

@@ -1,8 +1,9 @@
 //! A peer that takes datagrams: a syslog server over UDP, or a local socket such as `/dev/log`.
 //!
-//! One record is one datagram. Over UDP nobody says whether anything arrived; but when nothing listens at the other end, its
-//! machine may say so, and the next send fails. Then, and when the network is down, the output waits as one over a stream
-//! does, and asks for the name again; each attempt costs one record, which counts as delivered.
+//! One record is one datagram. Over UDP nobody says whether anything arrived; but when nothing listens at the
+//! other end, its machine may say so, and the next send fails. Then, and when the network is down, the output
+//! waits as one over a stream does, and asks for the name again; each attempt costs one record, which counts
+//! as delivered.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};

@@ -1,7 +1,7 @@
 //! Output `dnstap`: sends messages on to another collector, as a bidirectional Frame Streams client.
 //!
-//! Frames go out as the bytes they came in, so fields of newer schemas survive. Only with `dnstap-identity` the
-//! identity is replaced, and still nothing else.
+//! Frames go out as the bytes they came in, so fields of newer schemas survive. Only with `dnstap-identity`
+//! the identity is replaced, and still nothing else.
 
 use std::io;
 

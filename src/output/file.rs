@@ -1,13 +1,13 @@
 //! Output `file`: writes records to a file that rotates.
 //!
-//! Records are written in batches, a tenth of a second after the first one at the latest. A batch leaves the queue,
-//! goes to the blocking pool together with the file, and comes back empty; until then its records count as
-//! queued. So a disk that stalls stalls nothing else. While a batch is on its way the output is still owed its turn,
-//! so nothing is dropped at full speed, unless it takes longer than a second.
+//! Records are written in batches, a tenth of a second after the first one at the latest. A batch leaves the
+//! queue, goes to the blocking pool together with the file, and comes back empty; until then its records
+//! count as queued. So a disk that stalls stalls nothing else. While a batch is on its way the output is
+//! still owed its turn, so nothing is dropped at full speed, unless it takes longer than a second.
 //!
-//! When a write fails (disk full, folder gone, read-only), the batch and the queue are kept, and it is tried again
-//! every second; what the queue has no room for in the meantime is dropped and counted. The log has one line when it
-//! begins and one when it is over.
+//! When a write fails (disk full, folder gone, read-only), the batch and the queue are kept, and it is tried
+//! again every second; what the queue has no room for in the meantime is dropped and counted. The log has one
+//! line when it begins and one when it is over.
 
 use std::io;
 use std::time::Duration;

@@ -1,13 +1,14 @@
-//! Output `metrics`: writes one line of counters every some seconds, to standard output or a file that rotates.
+//! Output `metrics`: writes one line of counters every some seconds, to standard output or a file that
+//! rotates.
 //!
 //! ```text
 //! 2020-10-13 05:19:35,522 18 QUERIES, 3.6 QPS, 1 CLIENTS, 18 INET, 0 INET6, 18 UDP, 0 TCP, 17 DOMAINS
 //! ```
 //!
-//! Its records are its lines, and each stands for the messages that came since the one before: until the line is written
-//! they count as queued, and if it is dropped, so are they. The time is UTC. QPS is always of the interval; with
-//! `cumulative = false` the others are, too, for which distinct clients and
-//! names are counted once more.
+//! Its records are its lines, and each stands for the messages that came since the one before: until the line
+//! is written they count as queued, and if it is dropped, so are they. The time is UTC. QPS is always of the
+//! interval; with `cumulative = false` the others are, too, for which distinct clients and names are counted
+//! once more.
 
 use core::cell::RefCell;
 use core::fmt::Write;
@@ -126,8 +127,8 @@ async fn write_lines(
     let mut last = LineCounts::default();
     let mut begun = Instant::now();
     let mut next = begun + interval;
-    // The writer waits in the same task, and is woken at a stop; this is polled before it each time, so the last line is in
-    // the queue when the writer looks for the end.
+    // The writer waits in the same task, and is woken at a stop; this is polled before it each time, so the
+    // last line is in the queue when the writer looks for the end.
     let mut stop = poll_fn(|_| if outlet.is_stopping() { Poll::Ready(()) } else { Poll::Pending });
     loop {
         let tick = async {

@@ -2,9 +2,9 @@
 //!
 //! An output has two halves. `offer` is synchronous and the same for all: it puts the encoded record into the
 //! output's own queue, or counts a loss. `run` is a task of its own for each kind: it takes whole records out
-//! and writes them somewhere. A new kind is one file, which says in a [`Plan`] how its records look, what it costs and what
-//! its task is, and one row of the table `kinds!` below. So nothing is dispatched per message, and no output can hold up
-//! another one.
+//! and writes them somewhere. A new kind is one file, which says in a [`Plan`] how its records look, what it
+//! costs and what its task is, and one row of the table `kinds!` below. So nothing is dispatched per message,
+//! and no output can hold up another one.
 //!
 //! When two outputs want the same encoding, the record is encoded once.
 //!
@@ -15,7 +15,8 @@
 //!
 //! **Filters.** An output may have a filter of its own, besides the one that all messages pass.
 //!
-//! At any instant `received = filtered + delivered + dropped + queued`, in messages, or in lines for the output that makes its own.
+//! At any instant `received = filtered + delivered + dropped + queued`, in messages, or in lines for the
+//! output that makes its own.
 
 mod capture_file;
 mod columns;
@@ -75,7 +76,8 @@ macro_rules! kinds {
         }
 
         impl Section {
-            /// All outputs, whether they are enabled or not, each with the path of its section below `output`.
+            /// All outputs, whether they are enabled or not, each with the path of its section below
+            /// `output`.
             pub(crate) fn kinds(&self) -> Vec<(String, &dyn OutputKind)> {
                 let mut kinds: Vec<(String, &dyn OutputKind)> = Vec::new();
                 $(
@@ -129,8 +131,8 @@ impl Section {
         named.map_or_else(|| name.to_owned(), |(path, _)| path)
     }
 
-    /// The rules between the outputs that are to run: no two names alike, and not too many; what is wrong, with the path
-    /// of the section.
+    /// The rules between the outputs that are to run: no two names alike, and not too many; what is wrong,
+    /// with the path of the section.
     pub(crate) fn check(&self) -> Vec<(String, KeyError)> {
         let (mut wrong, mut names) = (Vec::new(), Vec::new());
         for (number, (path, kind)) in self.enabled().enumerate() {

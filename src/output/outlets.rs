@@ -133,9 +133,9 @@ impl Outlets {
         self.list.iter()
     }
 
-    /// Last synchronous step of a message: encodes it for every output. `hashes` has the address and the
-    /// name as they were sent, for filters and networks alone; `device` is the name of the address; `frame` the data frame
-    /// it came in.
+    /// Last synchronous step of a message: encodes it for every output. `hashes` has the address and the name
+    /// as they were sent, for filters and networks alone; `device` is the name of the address; `frame` the
+    /// data frame it came in.
     #[cfg_attr(for_size, optimize(speed))]
     pub(crate) fn offer(
         &self,

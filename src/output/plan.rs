@@ -132,7 +132,8 @@ pub(crate) trait OutputKind: Switched + OutputSettings {
 pub struct PlanContext<'a> {
     /// The capacities in force.
     pub limits: &'a Limits,
-    /// Who the program becomes once everything is open, and who has to open files again; `None` = stays who it is.
+    /// Who the program becomes once everything is open, and who has to open files again; `None` = stays who
+    /// it is.
     pub identity: Option<&'a Identity>,
 }
 
@@ -152,7 +153,8 @@ pub struct Plan {
 
 /// The second half of an output, before it runs.
 pub trait Sink {
-    /// Bytes of its buffers, in addition to the queue and to what making the records takes; those of TLS included.
+    /// Bytes of its buffers, in addition to the queue and to what making the records takes; those of TLS
+    /// included.
     fn cost(&self) -> usize;
 
     /// The certificates it shows and trusts, when it encrypts; they are read again at a reload.
@@ -215,7 +217,8 @@ impl Plan {
         RecordQueue::cost(self.queue.bytes) + self.kind.cost() + self.sink.cost()
     }
 
-    /// The output with its queue, and its second half. Like the output, its name lives until the process ends.
+    /// The output with its queue, and its second half. Like the output, its name lives until the process
+    /// ends.
     pub fn build(self) -> (Outlet, Box<dyn Sink>) {
         (Outlet::of_kind(self.name.leak(), self.kind, self.queue), self.sink)
     }
@@ -270,8 +273,8 @@ impl OutputCertificates {
         OutputCertificates(clients.collect())
     }
 
-    /// Reads all files again, as `section` names them now. `complain` gets the path of each section whose files are of no
-    /// use; the certificates in force there stay.
+    /// Reads all files again, as `section` names them now. `complain` gets the path of each section whose
+    /// files are of no use; the certificates in force there stay.
     pub(crate) fn reload(&self, section: &super::Section, mut complain: impl FnMut(&str, KeyError)) {
         let kinds = section.kinds();
         for (name, client) in &self.0 {

@@ -89,7 +89,8 @@ impl RecordKind {
     }
 }
 
-/// How frames are forwarded: as they came, unless the output replaces the identity or a stage changed the message.
+/// How frames are forwarded: as they came, unless the output replaces the identity or a stage changed the
+/// message.
 #[derive(Debug)]
 pub(crate) struct RawFrames {
     /// Bytes of the longest frame with its length.

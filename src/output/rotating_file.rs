@@ -1,12 +1,13 @@
 //! A file that grows by whole records and rotates: the part of the file output that may block.
 //!
-//! Everything here runs on the blocking pool, with the batch of records inside, so a disk that stalls holds up
-//! nobody. Before each write the path is looked at: when another file or none is there (logrotate, `rm`), the
-//! file is opened again, and so is a capture that was emptied (logrotate's `copytruncate`). When a write fails half-way, the file is cut back to where it was, and the batch stays,
-//! to be written again as a whole. So a file holds whole records only, except after a crash of the machine.
+//! Everything here runs on the blocking pool, with the batch of records inside, so a disk that stalls holds
+//! up nobody. Before each write the path is looked at: when another file or none is there (logrotate, `rm`),
+//! the file is opened again, and so is a capture that was emptied (logrotate's `copytruncate`). When a write
+//! fails half-way, the file is cut back to where it was, and the batch stays, to be written again as a whole.
+//! So a file holds whole records only, except after a crash of the machine.
 //!
-//! Rotation: `NAME` becomes `NAME.1`, `NAME.1` becomes `NAME.2`, up to the number of files kept; the oldest is
-//! replaced.
+//! Rotation: `NAME` becomes `NAME.1`, `NAME.1` becomes `NAME.2`, up to the number of files kept; the oldest
+//! is replaced.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -88,8 +89,8 @@ impl RotatingFile {
         &self.path
     }
 
-    /// Bytes of the next batch, when its first record has `first`: what the file has room for, else what a new
-    /// file has room for.
+    /// Bytes of the next batch, when its first record has `first`: what the file has room for, else what a
+    /// new file has room for.
     pub(crate) fn room(&self, first: usize) -> usize {
         let left = |size: u64| {
             let left =
@@ -113,7 +114,8 @@ impl RotatingFile {
         let end = self.size + bytes + self.tail();
         if self.size > self.head() && self.max.is_some_and(|max| end >= max) {
             match self.rotate() {
-                // Better a log that is too long than none: its folder may be one where this user makes no files.
+                // Better a log that is too long than none: its folder may be one where this user makes no
+                // files.
                 Err(_) if self.is_log && self.file.is_some() => {}
                 result => result?,
             }

@@ -1,13 +1,14 @@
 //! Records on standard output.
 //!
-//! Many records go out in one write. A pipe or a terminal is opened again through `/proc/self/fd/1`: that gives
-//! a description of our own that can be non-blocking, while the one shared with the shell and with other
-//! programs stays as it is. Where that is not possible, a write of at most `PIPE_BUF` bytes after `poll` says
-//! so cannot block either (POSIX, `write`: a pipe that polls as writable has room for that much). Regular
-//! files and `/dev/null` are written directly: their writes end in the page cache.
+//! Many records go out in one write. A pipe or a terminal is opened again through `/proc/self/fd/1`: that
+//! gives a description of our own that can be non-blocking, while the one shared with the shell and with
+//! other programs stays as it is. Where that is not possible, a write of at most `PIPE_BUF` bytes after
+//! `poll` says so cannot block either (POSIX, `write`: a pipe that polls as writable has room for that much).
+//! Regular files and `/dev/null` are written directly: their writes end in the page cache.
 //!
-//! When the reader goes away (EPIPE), the output is closed: what waits and what follows is dropped and counted.
-//! Standard output does not come back. Any other error, such as a full disk, is tried again every second.
+//! When the reader goes away (EPIPE), the output is closed: what waits and what follows is dropped and
+//! counted. Standard output does not come back. Any other error, such as a full disk, is tried again every
+//! second.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IsTerminal, Write};

@@ -1,8 +1,9 @@
 //! A peer that is reached by a stream: what the outputs over TCP and Unix sockets have in common.
 //!
-//! A name is resolved again at each attempt, and its addresses are tried in turn. Between attempts are the waits of
-//! [`Uplink`]. While a connection stands its reading side is watched, so that a peer that closes is noticed at once, and
-//! what it sends is thrown away. A record that a connection broke off goes out again, whole, on the next one.
+//! A name is resolved again at each attempt, and its addresses are tried in turn. Between attempts are the
+//! waits of [`Uplink`]. While a connection stands its reading side is watched, so that a peer that closes is
+//! noticed at once, and what it sends is thrown away. A record that a connection broke off goes out again,
+//! whole, on the next one.
 //!
 //! At a stop the queue is sent first, and then the stream is ended as its protocol wants it.
 

@@ -5,8 +5,8 @@
 //!  '-- a wait of `Reconnect` --<---- it fails ----'
 //! ```
 //!
-//! Inputs that wait for the output, its counters and the log learn of each change here, once for all outputs that have a
-//! peer. What is said over a connection is each output's own business.
+//! Inputs that wait for the output, its counters and the log learn of each change here, once for all outputs
+//! that have a peer. What is said over a connection is each output's own business.
 
 use core::fmt;
 use core::future::Future;
@@ -44,7 +44,8 @@ impl<'o> Uplink<'o> {
         Uplink { outlet, outlets, peer, reconnect }
     }
 
-    /// A connection that `attempt` made, at the latest try; `None` once the daemon stops and nothing is queued.
+    /// A connection that `attempt` made, at the latest try; `None` once the daemon stops and nothing is
+    /// queued.
     pub(super) async fn connect<T>(&mut self, attempt: impl AsyncFn() -> io::Result<T>) -> Option<T> {
         while !self.outlet.is_over() {
             match self.attempt(attempt()).await {
@@ -84,7 +85,8 @@ impl<'o> Uplink<'o> {
         self.pause(format!("the connection is gone: {error}")).await;
     }
 
-    /// Waits for the next attempt, or until there is nothing to send any more; `why` is the end of the last one.
+    /// Waits for the next attempt, or until there is nothing to send any more; `why` is the end of the last
+    /// one.
     pub(super) async fn pause(&mut self, why: String) {
         self.note(WriteState::Away);
         let outlet = self.outlet;

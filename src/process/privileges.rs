@@ -31,8 +31,8 @@ pub(crate) fn identity(section: &Section) -> Result<Identity, StartError> {
     Identity::find(user, group).map_err(StartError::of(key))
 }
 
-/// Becomes who the section says, forgoes new rights, and puts the system call filter in force. Log and output files go
-/// to the new owner, who has to open them again at rotation and reload.
+/// Becomes who the section says, forgoes new rights, and puts the system call filter in force. Log and output
+/// files go to the new owner, who has to open them again at rotation and reload.
 ///
 /// # Errors
 ///

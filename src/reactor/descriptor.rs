@@ -22,7 +22,8 @@ use smol::io::{AsyncRead, AsyncWrite};
 
 use super::{Kernel, REACTOR};
 
-// -- Async ------------------------------------------------------------------------------------------------------------
+// -- Async
+// ------------------------------------------------------------------------------------------------------------
 
 /// Anything with a descriptor, as something to wait for. Clones are the same descriptor.
 pub struct Async<T>(Rc<Registered<T>>);
@@ -296,7 +297,8 @@ impl<T> Drop for Registered<T> {
     }
 }
 
-// -- DescriptorEntry ---------------------------------------------------------------------------------------------------
+// -- DescriptorEntry
+// ---------------------------------------------------------------------------------------------------
 
 /// A descriptor, and who waits for it.
 pub(super) struct DescriptorEntry {
@@ -380,8 +382,8 @@ impl DescriptorEntry {
         }
     }
 
-    /// The kernel reports it: who waits is due. When nobody does, it is not to be reported again; an end would be, for
-    /// ever, so then the descriptor leaves the list.
+    /// The kernel reports it: who waits is due. When nobody does, it is not to be reported again; an end
+    /// would be, for ever, so then the descriptor leaves the list.
     pub(super) fn came(&self, flags: EpollFlags, kernel: &Kernel, due: &mut Vec<Waker>) {
         let (before, mut left) = (due.len(), EpollFlags::empty());
         for number in [READ, WRITE] {
@@ -404,7 +406,8 @@ impl DescriptorEntry {
     }
 }
 
-// -- Descriptors ------------------------------------------------------------------------------------------------------
+// -- Descriptors
+// ------------------------------------------------------------------------------------------------------
 
 /// All descriptors of a thread, by key: place in the low half, and how many were before it in the high one.
 #[derive(Default)]

@@ -1,17 +1,19 @@
-//! Waiting for descriptors, for moments and for other threads: one `epoll` on the thread that does all the work.
+//! Waiting for descriptors, for moments and for other threads: one `epoll` on the thread that does all the
+//! work.
 //!
-//! [`block_on`] runs a future, and whatever executor is in it; when nothing is left to do it sleeps until a descriptor is
-//! ready ([`Async`]), a moment has come ([`Timer`]), or another thread calls. There is no thread beside it and nothing is
-//! done on the quiet: a program that waits for its next tick makes one system call when it comes.
+//! [`block_on`] runs a future, and whatever executor is in it; when nothing is left to do it sleeps until a
+//! descriptor is ready ([`Async`]), a moment has come ([`Timer`]), or another thread calls. There is no
+//! thread beside it and nothing is done on the quiet: a program that waits for its next tick makes one system
+//! call when it comes.
 //!
 //! ```text
 //! poll the future -> something is to be done -> look at descriptors and timers -> again
 //!                 -> nothing is              -> sleep until a descriptor, a timer, another thread
 //! ```
 //!
-//! A descriptor is in the kernel's list only while somebody waits for it, and then stays until it is ready with nobody
-//! there: who reads, waits and reads makes no call but `read` and `epoll_wait`. What is ready is reported until it was
-//! read (level-triggered), so none who asks late misses anything.
+//! A descriptor is in the kernel's list only while somebody waits for it, and then stays until it is ready
+//! with nobody there: who reads, waits and reads makes no call but `read` and `epoll_wait`. What is ready is
+//! reported until it was read (level-triggered), so none who asks late misses anything.
 //!
 //! All of this belongs to its thread. A [`Waker`] alone may go to others.
 
@@ -116,7 +118,8 @@ impl Reactor {
         self.kernel.as_ref().map_err(|&errno| errno.into())
     }
 
-    /// Sleeps until something is due or the alarm rings, and wakes who waits for it. It does not sleep if it rang already.
+    /// Sleeps until something is due or the alarm rings, and wakes who waits for it. It does not sleep if it
+    /// rang already.
     fn look(&self, alarm: &SleepAlarm) {
         #[cfg(test)]
         LOOKS.set(LOOKS.get() + 1);

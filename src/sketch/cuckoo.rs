@@ -1,17 +1,18 @@
 //! Keys that were seen before, by fingerprints of 16 bits in two cuckoo filters.
 //!
-//! Fan, Andersen, Kaminsky, Mitzenmacher: Cuckoo Filter: Practically Better Than Bloom (2014). A fingerprint is in one of two
-//! buckets, each of which can be worked out from the other and the fingerprint. Buckets have two places: with four, half as
-//! many keys again would fit, and a key would be taken for another one twice as often.
+//! Fan, Andersen, Kaminsky, Mitzenmacher: Cuckoo Filter: Practically Better Than Bloom (2014). A fingerprint
+//! is in one of two buckets, each of which can be worked out from the other and the fingerprint. Buckets have
+//! two places: with four, half as many keys again would fit, and a key would be taken for another one twice
+//! as often.
 //!
 //! ```text
 //! young   buckets of two    takes what is new, until it is full to about three quarters
 //! old     buckets of two    the young one of before; what is asked for again moves to the young one
 //! ```
 //!
-//! So what is asked for again and again is never forgotten. A key that was not seen is taken for one that was with a
-//! chance of 8 x 0.76 / 65,536, less than 0.01 %, while both are full; measured: see the tests of `health`. Where
-//! there is no room for a fingerprint, one is left out and the generation ends.
+//! So what is asked for again and again is never forgotten. A key that was not seen is taken for one that was
+//! with a chance of 8 x 0.76 / 65,536, less than 0.01 %, while both are full; measured: see the tests of
+//! `health`. Where there is no room for a fingerprint, one is left out and the generation ends.
 
 use crate::limits;
 

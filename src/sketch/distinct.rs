@@ -1,9 +1,10 @@
 //! How many different things were seen, in some KiB.
 //!
 //! While they are few, their 64-bit hashes themselves are kept and the count is exact (a home has 5 to 50
-//! clients, and its people notice 11 instead of 12). Beyond three quarters of its slots, or half of it in 2048 bytes, the same memory becomes the registers of a
-//! sketch: `m` of them, four bits each. A hash falls on one of them, and its rank is 1 and the zeros that follow in it;
-//! a register holds the highest rank that fell on it, as in HyperLogLog.
+//! clients, and its people notice 11 instead of 12). Beyond three quarters of its slots, or half of it in
+//! 2048 bytes, the same memory becomes the registers of a sketch: `m` of them, four bits each. A hash falls
+//! on one of them, and its rank is 1 and the zeros that follow in it; a register holds the highest rank that
+//! fell on it, as in HyperLogLog.
 //!
 //! ```text
 //! hash     | which register | 0 0 0 1 ...       |      this one has rank 4
@@ -11,10 +12,11 @@
 //! ```
 //!
 //! The sketch counts its own changes: something new changes it with a probability `p` that follows from the
-//! registers, so each change stands for `1 / p` new things, which are added up. This is the martingale estimator
-//! (Ting, 2014; Cohen, "HIP", 2015): no estimate is ever made from the registers, no table mends a bias, and the standard
-//! error is 0.833 / sqrt(m) where HyperLogLog has 1.04 / sqrt(m). It can be had because nothing is merged: what is
-//! counted for all streams together, which is the union of the streams, has a sketch of its own.
+//! registers, so each change stands for `1 / p` new things, which are added up. This is the martingale
+//! estimator (Ting, 2014; Cohen, "HIP", 2015): no estimate is ever made from the registers, no table mends a
+//! bias, and the standard error is 0.833 / sqrt(m) where HyperLogLog has 1.04 / sqrt(m). It can be had
+//! because nothing is merged: what is counted for all streams together, which is the union of the streams,
+//! has a sketch of its own.
 //!
 //! | bytes | registers | standard error |
 //! |---|---|---|
@@ -34,9 +36,9 @@
 //!
 //! Two in three counts are off by less than the standard error, 997 of 1,000 by less than three of them.
 //!
-//! Four bits suffice as `base` follows the lowest register. A register that a rank beyond `base + 15` falls on is full: it
-//! never changes again, which `p` knows. So few do (one in 3,000 while the count doubles) that the error does not
-//! show it.
+//! Four bits suffice as `base` follows the lowest register. A register that a rank beyond `base + 15` falls
+//! on is full: it never changes again, which `p` knows. So few do (one in 3,000 while the count doubles) that
+//! the error does not show it.
 //!
 //! The hashes must be seeded: a stranger who could choose them could make the count any number.
 
@@ -192,9 +194,9 @@ impl CountedSet {
         match &mut self.contents {
             Contents::RegisterSketch(sketch) => sketch.insert(memory, index_bits, hash),
             Contents::Exact(count) => {
-                // A free slot is 0, so that hash counts as 1: with 64 bits nobody sees the difference. The table is left
-                // when it is three quarters full. Beyond that a search for a hash that is not there, which each new one
-                // is, walks over many others.
+                // A free slot is 0, so that hash counts as 1: with 64 bits nobody sees the difference. The
+                // table is left when it is three quarters full. Beyond that a search for a hash that is not
+                // there, which each new one is, walks over many others.
                 let hash = hash.max(1);
                 let most = (slot_mask(memory) + 1) / 4 * 3;
                 let Some(slot) = slot(memory, hash) else { return true };
@@ -274,10 +276,11 @@ impl RegisterSketch {
         if before == FULL || rank <= self.base + before {
             return;
         }
-        // 1 / p, to the nearest, with the p of before the change: that was the chance that this hash had to change anything, so
-        // on the average 1 / p new things come for each change. Of four registers with the ranks 0 0 0 0, p = 1 and the first
-        // thing counts 1. With 1 0 0 0, a register of rank 1 is raised by every other hash only: p = (1/2 + 1 + 1 + 1) / 4, and
-        // the next change counts 8/7. After the change p would be too low, and each count too high.
+        // 1 / p, to the nearest, with the p of before the change: that was the chance that this hash had to
+        // change anything, so on the average 1 / p new things come for each change. Of four registers with
+        // the ranks 0 0 0 0, p = 1 and the first thing counts 1. With 1 0 0 0, a register of rank 1 is raised
+        // by every other hash only: p = (1/2 + 1 + 1 + 1) / 4, and the next change counts 8/7. After the
+        // change p would be too low, and each count too high.
         let one = 1 << (index_bits + OPEN_BITS + PART_BITS);
         self.seen += (one + self.open / 2) / self.open.max(1);
         let after = (rank - self.base).min(FULL);

@@ -1,4 +1,5 @@
-//! Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, keys that were seen, a queue of records.
+//! Bounded structures that know no DNS: heavy hitters, distinct counts, histograms, rates, keys that were
+//! seen, a queue of records.
 
 #[cfg(feature = "health")]
 pub(crate) mod cuckoo;

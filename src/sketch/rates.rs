@@ -1,9 +1,9 @@
 //! Messages a second, by differences of counters at each tick: of the last tick, and on average.
 //!
-//! An average over a minute is one that forgets: what happened a minute ago counts 1/e of what happens now, as in the
-//! load average of Unix. It needs no list of samples, two numbers for each stream and direction. So that it is right
-//! from the first second on and not only after some minutes, it is divided by the part of the time that it has seen
-//! ([`WindowCoverage`]).
+//! An average over a minute is one that forgets: what happened a minute ago counts 1/e of what happens now,
+//! as in the load average of Unix. It needs no list of samples, two numbers for each stream and direction. So
+//! that it is right from the first second on and not only after some minutes, it is divided by the part of
+//! the time that it has seen ([`WindowCoverage`]).
 
 /// Rates of one stream.
 #[derive(Clone, Copy, Debug)]

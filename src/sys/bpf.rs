@@ -1,8 +1,8 @@
 //! Programs for the machine in the kernel: classic BPF, for the packets of a capture and for system calls.
 //!
-//! The machine has an accumulator A, an index X and some words of memory. A program ends with a verdict: how many bytes of a
-//! packet pass, or what becomes of a call. Jumps go forward only, and conditional ones over up to 255 instructions, in two
-//! distances: how far when the condition holds, and how far when it does not.
+//! The machine has an accumulator A, an index X and some words of memory. A program ends with a verdict: how
+//! many bytes of a packet pass, or what becomes of a call. Jumps go forward only, and conditional ones over
+//! up to 255 instructions, in two distances: how far when the condition holds, and how far when it does not.
 //!
 //! Specified in Linux's `Documentation/networking/filter.rst`.
 

@@ -1,8 +1,9 @@
 //! A part of librdkafka that its crate does not offer: to tell by a descriptor that it has something to say.
 //!
-//! librdkafka works on threads of its own and puts what it has to say (delivery reports, errors, log lines) into
-//! its main queue. Whenever that queue gets its first event after a look at it, a byte is written to a socket,
-//! which an executor can wait for like for any other. So nobody has to look at the queue again and again.
+//! librdkafka works on threads of its own and puts what it has to say (delivery reports, errors, log lines)
+//! into its main queue. Whenever that queue gets its first event after a look at it, a byte is written to a
+//! socket, which an executor can wait for like for any other. So nobody has to look at the queue again and
+//! again.
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
@@ -43,8 +44,8 @@ impl<C: ProducerContext + 'static> Watched<C> {
         // SAFETY: the producer's handle is valid while `producer` lives, which is as long as `self`.
         let queue = unsafe { rd_kafka_queue_get_main(producer.client().native_ptr()) };
         let queue = NonNull::new(queue).ok_or(io::ErrorKind::NotFound)?;
-        // SAFETY: the queue is valid (above). The byte is copied by the call, and the descriptor stays open until
-        // `drop` has taken it away from the queue.
+        // SAFETY: the queue is valid (above). The byte is copied by the call, and the descriptor stays open
+        // until `drop` has taken it away from the queue.
         unsafe {
             rd_kafka_queue_io_event_enable(
                 queue.as_ptr(),
@@ -99,8 +100,8 @@ impl<C: ProducerContext + 'static> Watched<C> {
 
 impl<C: ProducerContext + 'static> Drop for Watched<C> {
     fn drop(&mut self) {
-        // SAFETY: the queue is valid until its reference is given back, here and once. After the first call nothing
-        // is written to the descriptor any more.
+        // SAFETY: the queue is valid until its reference is given back, here and once. After the first call
+        // nothing is written to the descriptor any more.
         unsafe {
             rd_kafka_queue_io_event_enable(self.queue.as_ptr(), -1, BYTE.as_ptr().cast(), 0);
             rd_kafka_queue_destroy(self.queue.as_ptr());

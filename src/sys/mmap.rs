@@ -1,8 +1,9 @@
 //! A file as memory: read when it is looked at, and forgotten when memory runs short.
 //!
-//! Who shortens a mapped file takes its pages away: the kernel answers a look at them with SIGBUS, which would end the
-//! process. So a handler puts a page of zeros where one of ours is missing, and the reader, who must expect any bytes
-//! anyway, goes on. Where a page is missing that is none of ours the process ends as it would have.
+//! Who shortens a mapped file takes its pages away: the kernel answers a look at them with SIGBUS, which
+//! would end the process. So a handler puts a page of zeros where one of ours is missing, and the reader, who
+//! must expect any bytes anyway, goes on. Where a page is missing that is none of ours the process ends as it
+//! would have.
 #![allow(unsafe_code)]
 
 use core::ffi::c_int;
@@ -24,8 +25,8 @@ use nix::unistd::{SysconfVar, sysconf};
 
 /// A regular file, mapped for reading.
 ///
-/// The file is to be replaced by renaming another one to its place, and not to be written to: what is written shows
-/// here, and what is cut off is zeros from then on.
+/// The file is to be replaced by renaming another one to its place, and not to be written to: what is written
+/// shows here, and what is cut off is zeros from then on.
 #[derive(Clone, Debug)]
 pub struct Mapping(Rc<MappedRegion>);
 
@@ -54,8 +55,8 @@ impl Mapping {
         let length = usize::try_from(metadata.len()).map_err(|_| invalid("longer than the address space"))?;
         let length = NonZeroUsize::new(length).ok_or_else(|| invalid("the file is empty"))?;
         listen();
-        // SAFETY: the kernel chooses the place, so nothing that is mapped already is touched. The mapping is only
-        // read, and unmapped once, in `drop`.
+        // SAFETY: the kernel chooses the place, so nothing that is mapped already is touched. The mapping is
+        // only read, and unmapped once, in `drop`.
         let start = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, &file, 0) }?;
         guard(start.as_ptr() as usize, length.get());
         Ok(Mapping(Rc::new(MappedRegion { start, length })))
@@ -69,9 +70,9 @@ impl Mapping {
 
 impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `length` bytes from `start` on are mapped and readable for as long as the region lives, which
-        // `self` keeps; any bytes are valid. Nothing in this process writes to them, and others are asked not to
-        // (see above).
+        // SAFETY: `length` bytes from `start` on are mapped and readable for as long as the region lives,
+        // which `self` keeps; any bytes are valid. Nothing in this process writes to them, and others are
+        // asked not to (see above).
         unsafe { slice::from_raw_parts(self.0.start.cast::<u8>().as_ptr(), self.0.length.get()) }
     }
 }
@@ -137,8 +138,8 @@ extern "C" fn on_missing_page(_: c_int, info: *mut libc::siginfo_t, _: *mut libc
         let (protection, flags) =
             (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
         let at = (address - address % page) as *mut libc::c_void;
-        // SAFETY: the page lies within a mapping of ours, which begins at a page: nothing else is replaced. Whoever
-        // reads there finds zeros instead of nothing.
+        // SAFETY: the page lies within a mapping of ours, which begins at a page: nothing else is replaced.
+        // Whoever reads there finds zeros instead of nothing.
         if unsafe { libc::mmap(at, page, protection, flags, -1, 0) } != libc::MAP_FAILED {
             CUT.store(true, Ordering::Relaxed);
             return;

@@ -43,8 +43,8 @@ impl Identity {
         Ok(Identity { user, group, name: entry.and_then(|entry| CString::new(entry.name).ok()) })
     }
 
-    /// Becomes this user and group for good. Only the user's own groups are kept; who is not root afterwards has
-    /// no capability left, nor a way to one.
+    /// Becomes this user and group for good. Only the user's own groups are kept; who is not root afterwards
+    /// has no capability left, nor a way to one.
     ///
     /// # Errors
     ///

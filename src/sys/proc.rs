@@ -53,8 +53,8 @@ pub(crate) fn open_descriptors() -> Option<u64> {
     }
 }
 
-/// When the machine began, in seconds since 1970: `btime` in `/proc/stat`, which has lines of any length before
-/// it.
+/// When the machine began, in seconds since 1970: `btime` in `/proc/stat`, which has lines of any length
+/// before it.
 fn booted() -> Option<u64> {
     let mut file = File::open("/proc/stat").ok()?;
     let mut buffer = [0; 512];

@@ -1,11 +1,12 @@
 //! Random numbers of the kernel, for the seeds of hashes and for waits of chance length.
 //!
-//! Whoever can foresee a seed can choose names or addresses that all fall into one row of a table. Addresses of memory
-//! are not secret: with the kernel's randomisation off, or on MIPS with its 20 bits, they are the same in every run.
-//! So the seeds come from getrandom(2).
+//! Whoever can foresee a seed can choose names or addresses that all fall into one row of a table. Addresses
+//! of memory are not secret: with the kernel's randomisation off, or on MIPS with its 20 bits, they are the
+//! same in every run. So the seeds come from getrandom(2).
 //!
-//! Nothing here waits. A router may start this program before its kernel has gathered enough chance; it is then asked
-//! for what it has (`GRND_INSECURE`), and a kernel older than that flag leaves the address and the time.
+//! Nothing here waits. A router may start this program before its kernel has gathered enough chance; it is
+//! then asked for what it has (`GRND_INSECURE`), and a kernel older than that flag leaves the address and the
+//! time.
 
 use core::hash::BuildHasher;
 use std::sync::OnceLock;

@@ -1,11 +1,11 @@
 //! A system call filter: what this program does once it runs, and nothing else (seccomp(2)).
 //!
 //! A call that is not on the list fails as on a kernel that does not know it (`ENOSYS`), for which the C
-//! libraries are prepared, and for which an intruder is not. Two calls are on the list with a condition: a new
-//! thread must be a thread, not a process, and a socket must be a Unix, Internet or routing socket.
+//! libraries are prepared, and for which an intruder is not. Two calls are on the list with a condition: a
+//! new thread must be a thread, not a process, and a socket must be a Unix, Internet or routing socket.
 //!
-//! The list is of names, the numbers differ between machines. It holds for musl and glibc, and for 32 bits, where
-//! the calls with a time come in two widths.
+//! The list is of names, the numbers differ between machines. It holds for musl and glibc, and for 32 bits,
+//! where the calls with a time come in two widths.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -25,7 +25,8 @@ pub(crate) fn install() -> io::Result<()> {
     let mut filter = program(machine);
     let len = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
-    // SAFETY: seccomp(2) reads the program, `len` instructions at `filter`, and keeps a copy; both outlive the call.
+    // SAFETY: seccomp(2) reads the program, `len` instructions at `filter`, and keeps a copy; both outlive
+    // the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -173,8 +174,8 @@ const NARROW: &[c_long] = calls![
 #[cfg(not(target_pointer_width = "32"))]
 const NARROW: &[c_long] = calls![SYS_mmap SYS_newfstatat];
 
-/// Calls with a time of 64 bits, which 32-bit machines have beside the older ones. All machines have agreed on
-/// these numbers (Linux 5.1), MIPS counts from 4,000.
+/// Calls with a time of 64 bits, which 32-bit machines have beside the older ones. All machines have agreed
+/// on these numbers (Linux 5.1), MIPS counts from 4,000.
 #[cfg(target_pointer_width = "32")]
 const TIME64: &[c_long] = {
     const BASE: c_long = if cfg!(target_arch = "mips") { 4_000 } else { 0 };
@@ -216,8 +217,8 @@ mod tests {
 
     /// The experience of a process under the filter.
     fn verdicts() -> [Result<c_long, Errno>; 6] {
-        // SAFETY: none of these calls touches memory but the path, which outlives its call; what comes to be is
-        // thrown away with the process.
+        // SAFETY: none of these calls touches memory but the path, which outlives its call; what comes to be
+        // is thrown away with the process.
         unsafe {
             [
                 libc::syscall(libc::SYS_execve, c"/bin/true".as_ptr(), 0, 0),
@@ -233,8 +234,8 @@ mod tests {
 
     #[test]
     fn what_is_not_needed_is_refused() {
-        // SAFETY: the child makes system calls and ends; of the C library it uses the allocator alone, which is
-        // prepared for a fork.
+        // SAFETY: the child makes system calls and ends; of the C library it uses the allocator alone, which
+        // is prepared for a fork.
         match unsafe { fork() }.unwrap() {
             ForkResult::Parent { child } => {
                 assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));

@@ -1,10 +1,12 @@
 //! Memory of tables: pieces of one block, one behind the other.
 //!
-//! Tables and buffers are made at start and live as long as the process. musl's allocator rounds each of them up to one of its sizes and
-//! keeps slots beside it: a twentieth of all memory in the profile `default`, a tenth in `tiny` (measured). Here nothing is lost. While tables
-//! are made ([`while_open`]), what is of some size comes from the block; everything else, and all that comes later, is the system's.
+//! Tables and buffers are made at start and live as long as the process. musl's allocator rounds each of them
+//! up to one of its sizes and keeps slots beside it: a twentieth of all memory in the profile `default`, a
+//! tenth in `tiny` (measured). Here nothing is lost. While tables are made ([`while_open`]), what is of some
+//! size comes from the block; everything else, and all that comes later, is the system's.
 //!
-//! Left out: giving back. A piece that is dropped is lost, which happens to the detectors alone, when they are switched off.
+//! Left out: giving back. A piece that is dropped is lost, which happens to the detectors alone, when they
+//! are switched off.
 #![allow(unsafe_code)]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -19,7 +21,8 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 #[derive(Debug)]
 pub struct TableMemory;
 
-/// Bytes of the block: address space, which costs nothing until it is written. Tables beyond are the system's.
+/// Bytes of the block: address space, which costs nothing until it is written. Tables beyond are the
+/// system's.
 const BLOCK_BYTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add((8 << 20) - 1);
 
 /// Bytes of the smallest piece: the little that is made beside tables may be given back.
@@ -36,10 +39,11 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn while_open<T>(make: impl FnOnce() -> T) -> T {
     if START.load(Ordering::Relaxed) == 0 {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: the kernel chooses the place, so nothing that is mapped already is touched; it is never unmapped.
+        // SAFETY: the kernel chooses the place, so nothing that is mapped already is touched; it is never
+        // unmapped.
         if let Ok(start) = unsafe { mmap_anonymous(None, BLOCK_BYTES, access, MapFlags::MAP_PRIVATE) } {
-            // A page of 2 MiB would take more than all the tables of a small profile. Without the call it is just larger.
-            // SAFETY: this is the block as it was mapped; the advice changes no content.
+            // A page of 2 MiB would take more than all the tables of a small profile. Without the call it is
+            // just larger. SAFETY: this is the block as it was mapped; the advice changes no content.
             let _ = unsafe { madvise(start, BLOCK_BYTES.get(), MmapAdvise::MADV_NOHUGEPAGE) };
             NEXT.store(start.as_ptr() as usize, Ordering::Relaxed);
             START.store(start.as_ptr() as usize, Ordering::Relaxed);
@@ -71,8 +75,9 @@ fn is_of_block(pointer: *mut u8) -> bool {
     start != 0 && (start..start + BLOCK_BYTES.get()).contains(&(pointer as usize))
 }
 
-// SAFETY: a piece is as large and as aligned as was asked for, inside of the block, and handed out once, as `NEXT` only grows; it is never
-// unmapped and nobody else's. Everything else is the system allocator's, which gets back what it gave out and nothing more.
+// SAFETY: a piece is as large and as aligned as was asked for, inside of the block, and handed out once, as
+// `NEXT` only grows; it is never unmapped and nobody else's. Everything else is the system allocator's, which
+// gets back what it gave out and nothing more.
 unsafe impl GlobalAlloc for TableMemory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let piece = piece(layout);

@@ -10,15 +10,17 @@ use crate::reactor::Async;
 use nix::libc;
 use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
-/// The controlling terminal, with its own descriptor, which alone does not block. As long as it lives the keys come
-/// unechoed and one by one, and what is written goes to the alternate screen; dropped, everything is as before.
+/// The controlling terminal, with its own descriptor, which alone does not block. As long as it lives the
+/// keys come unechoed and one by one, and what is written goes to the alternate screen; dropped, everything
+/// is as before.
 pub(crate) struct Terminal {
     file: Async<File>,
     /// As we found it.
     before: Termios,
 }
 
-/// Alternate screen, no cursor, no automatic line breaks; the mouse's buttons, of which the wheel is two, in the form without limits.
+/// Alternate screen, no cursor, no automatic line breaks; the mouse's buttons, of which the wheel is two, in
+/// the form without limits.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?1000h\x1b[?1006h\x1b[2J";
 /// The reverse.
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?7h\x1b[?25h\x1b[?1049l";
@@ -50,8 +52,8 @@ impl Terminal {
     /// Columns and rows; 80 and 24 when the terminal does not know.
     pub(crate) fn size(&self) -> (usize, usize) {
         let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-        // SAFETY: TIOCGWINSZ writes one `winsize` to where it is told, which is borrowed for writing here; the
-        // descriptor is open as long as `self` lives.
+        // SAFETY: TIOCGWINSZ writes one `winsize` to where it is told, which is borrowed for writing here;
+        // the descriptor is open as long as `self` lives.
         let asked = unsafe { libc::ioctl(self.file.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
         match (asked, size.ws_col, size.ws_row) {
             (0, 1.., 1..) => (usize::from(size.ws_col), usize::from(size.ws_row)),

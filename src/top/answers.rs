@@ -1,7 +1,7 @@
 //! The answers of the daemon, as values.
 //!
-//! Of the Prometheus text only samples are read, a line each. What is not understood is passed over: a newer daemon
-//! may say more than we know.
+//! Of the Prometheus text only samples are read, a line each. What is not understood is passed over: a newer
+//! daemon may say more than we know.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! JSON (RFC 8259) as a tree of values.
 //!
-//! Our own reader, because that of `serde-json-core` 0.7 ends the program on a map that is cut off (`{"`). Nothing a server
-//! sends does that here: values within values are bounded, and so is the text, by whoever reads it. The escapes in strings
-//! are left to that crate.
+//! Our own reader, because that of `serde-json-core` 0.7 ends the program on a map that is cut off (`{"`).
+//! Nothing a server sends does that here: values within values are bounded, and so is the text, by whoever
+//! reads it. The escapes in strings are left to that crate.
 
 use serde_json_core::str::{EscapedStr, EscapedStringFragment};
 
@@ -64,8 +64,8 @@ impl JsonValue {
     }
 }
 
-/// The value of a number, to some fifteen digits, which is more than a screen shows: `str::parse` would be the only
-/// one of its kind in the program, and 15 KiB of it.
+/// The value of a number, to some fifteen digits, which is more than a screen shows: `str::parse` would be
+/// the only one of its kind in the program, and 15 KiB of it.
 pub(crate) fn decimal(digits: &str) -> Option<f64> {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

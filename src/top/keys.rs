@@ -1,8 +1,8 @@
 //! From bytes of a terminal to keys.
 //!
 //! Arrow keys and their like come as an escape sequence, ECMA-48 control sequences or `ESC O` and a letter; a
-//! sequence may come in parts. Which sequences there are is the same in every terminal in use, so nobody needs to be
-//! asked.
+//! sequence may come in parts. Which sequences there are is the same in every terminal in use, so nobody
+//! needs to be asked.
 
 /// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@
 //!      --- n ------> the name of a row                      Escape: back, one at a time
 //! ```
 //!
-//! A filter is words. `key=value` is a parameter of `/log`; an address or prefix is a client; another word is a name, with a `*`
-//! before and after it when it has neither a dot nor a `*` itself. Words of one key mean any of them.
+//! A filter is words. `key=value` is a parameter of `/log`; an address or prefix is a client; another word is
+//! a name, with a `*` before and after it when it has neither a dot nor a `*` itself. Words of one key mean
+//! any of them.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;

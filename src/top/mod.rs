@@ -6,12 +6,13 @@
 //! terminal --- keys ---------+
 //! ```
 //!
-//! A client of the web API like any other: it runs on any machine that reaches the daemon, over ssh as well, and needs no
-//! terminfo database, for it uses only sequences that every terminal knows. What the daemon sends is bounded and
-//! printed as letters and nothing else. Promised: whatever happens, the terminal is as before when the program ends.
-//! Without a terminal it prints everything once, as plain text.
+//! A client of the web API like any other: it runs on any machine that reaches the daemon, over ssh as well,
+//! and needs no terminfo database, for it uses only sequences that every terminal knows. What the daemon
+//! sends is bounded and printed as letters and nothing else. Promised: whatever happens, the terminal is as
+//! before when the program ends. Without a terminal it prints everything once, as plain text.
 //!
-//! It is another process than the daemon, so none of the daemon's rules for the way of a message hold: it allocates.
+//! It is another process than the daemon, so none of the daemon's rules for the way of a message hold: it
+//! allocates.
 
 pub mod answers;
 pub mod json;
@@ -58,8 +59,8 @@ const METRICS: &str = "/metrics?only=dnstapd_,process_,dnstap_qps,dnstap_rps,dns
 /// Columns of what is printed once, and rows of each part.
 const PRINTED: (usize, usize) = (100, 24);
 
-/// Shows the screen until somebody quits; without a terminal on standard output prints everything once. `configured` has
-/// address and credentials of this machine's configuration.
+/// Shows the screen until somebody quits; without a terminal on standard output prints everything once.
+/// `configured` has address and credentials of this machine's configuration.
 ///
 /// # Errors
 ///

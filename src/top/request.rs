@@ -1,7 +1,8 @@
 //! A client for HTTP/1.1 (RFC 9112), as far as our own web API needs one.
 //!
-//! One connection serves the requests of one round. What a server sends is bounded: a head of [`HEAD_MAX`], a body of
-//! [`BODY_MAX`], and [`PATIENCE_SECONDS`] for each answer. Left out: redirections, compression, trailers.
+//! One connection serves the requests of one round. What a server sends is bounded: a head of [`HEAD_MAX`], a
+//! body of [`BODY_MAX`], and [`PATIENCE_SECONDS`] for each answer. Left out: redirections, compression,
+//! trailers.
 
 use std::io;
 use std::net::TcpStream;

@@ -278,7 +278,8 @@ impl ScreenState {
         rows.map_or(&[], Vec::as_slice)
     }
 
-    /// Takes exchanges. Whoever went down to one stays there while newer ones come; at the first row the newest is chosen.
+    /// Takes exchanges. Whoever went down to one stays there while newer ones come; at the first row the
+    /// newest is chosen.
     fn take_log(&mut self, mut answer: LogAnswer) {
         let chosen = if self.view == View::Log && self.row > 0 {
             self.log_rows().get(self.row).cloned()

@@ -65,9 +65,10 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const KEY_FILE_MAX: u64 = 1 << 16;
 
 impl DaemonTarget {
-    /// The daemon that the options name, else that of this machine's configuration. Credentials come from the file, else from the URL, else from the environment
-    /// variables `DNSTAPD_API_KEY` or `DNSTAPD_PASSWORD` (with `DNSTAPD_LOGIN`); on this machine, else from the
-    /// configuration, for who may read it, and else the key that daemons are shipped with is tried.
+    /// The daemon that the options name, else that of this machine's configuration. Credentials come from the
+    /// file, else from the URL, else from the environment variables `DNSTAPD_API_KEY` or `DNSTAPD_PASSWORD`
+    /// (with `DNSTAPD_LOGIN`); on this machine, else from the configuration, for who may read it, and else
+    /// the key that daemons are shipped with is tried.
     ///
     /// # Errors
     ///

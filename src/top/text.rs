@@ -1,8 +1,8 @@
 //! Lines of text in styles, and how they get onto a screen or into a pipe.
 //!
-//! Nothing that is printed can move the cursor or change a colour: every text passes [`StyledLine::push`], which lets
-//! printable ASCII and letters through and makes `?` of everything else. Widths are in columns, wide letters count
-//! two.
+//! Nothing that is printed can move the cursor or change a colour: every text passes [`StyledLine::push`],
+//! which lets printable ASCII and letters through and makes `?` of everything else. Widths are in columns,
+//! wide letters count two.
 
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

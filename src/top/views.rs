@@ -1,7 +1,7 @@
 //! From what is known to lines.
 //!
-//! A view takes the columns and rows it gets and makes the best of them: two panels beside each other where there is
-//! room, one below the other where there is not, the most important first, for the rest is cut off.
+//! A view takes the columns and rows it gets and makes the best of them: two panels beside each other where
+//! there is room, one below the other where there is not, the most important first, for the rest is cut off.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -356,7 +356,8 @@ fn skipped<'r>(state: &ScreenState, rows: &'r [(String, u64)]) -> &'r [(String, 
     rows.get(state.row..).unwrap_or_default()
 }
 
-/// Rows whose names are counters, `query/a`, by what they count: `A`. Top-level domains and countries stay as they are.
+/// Rows whose names are counters, `query/a`, by what they count: `A`. Top-level domains and countries stay as
+/// they are.
 fn plain_names(rows: &[(String, u64)]) -> Vec<(String, u64)> {
     let plain = |name: &str| match name.split_once('/') {
         Some(("query" | "response", rest)) => rest.to_owned(),

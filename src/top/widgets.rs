@@ -69,8 +69,8 @@ fn list(
     whole: u64,
     number: impl Fn(&mut StyledLine, u64, usize),
 ) -> Vec<StyledLine> {
-    // Names come first: a bar takes the columns that names and numbers leave, and goes when they are few. A name that
-    // is too long even so loses its middle; an address never does, and has a line of its own then.
+    // Names come first: a bar takes the columns that names and numbers leave, and goes when they are few. A
+    // name that is too long even so loses its middle; an address never does, and has a line of its own then.
     let width = room.width;
     let numbers = if width >= 30 { 18 } else { 10 };
     let longest = rows.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0).max(8);

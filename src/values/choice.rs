@@ -1,5 +1,5 @@
-//! Choices from a closed list of words: the macro that declares one, and those that several sections use. A choice
-//! that one kind of input or output has is in its folder.
+//! Choices from a closed list of words: the macro that declares one, and those that several sections use. A
+//! choice that one kind of input or output has is in its folder.
 
 /// Declares an enum of words: the variant, the word in the file, what it means.
 macro_rules! choice {

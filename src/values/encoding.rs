@@ -1,4 +1,5 @@
-//! Text encodings that more than one room needs: base64 (RFC 4648) and the percent encoding of addresses (RFC 3986).
+//! Text encodings that more than one room needs: base64 (RFC 4648) and the percent encoding of addresses (RFC
+//! 3986).
 
 /// Base64 with padding (RFC 4648, 4).
 pub(crate) fn base64(bytes: &[u8]) -> String {

@@ -5,7 +5,8 @@ use std::io;
 
 use super::KeyError;
 
-/// Why an input or output cannot be made on this machine: a key's file is of no use, or something else failed.
+/// Why an input or output cannot be made on this machine: a key's file is of no use, or something else
+/// failed.
 #[derive(Debug)]
 pub enum PlanError {
     /// The mistake, and its key.

@@ -1,4 +1,5 @@
-//! Sections that may be there several times: written as one table, `[output.file]`, or as several, `[[output.file]]`.
+//! Sections that may be there several times: written as one table, `[output.file]`, or as several,
+//! `[[output.file]]`.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -12,7 +13,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 pub(crate) struct Several<S>(Vec<S>);
 
 impl<S> Several<S> {
-    /// Each of them, with the path of its table below that of the kind: the place is part of it when there are several.
+    /// Each of them, with the path of its table below that of the kind: the place is part of it when there
+    /// are several.
     pub(crate) fn paths(&self, kind: &str) -> impl Iterator<Item = (String, &S)> {
         let are_many = self.0.len() > 1;
         self.0.iter().enumerate().map(move |(at, section)| {

@@ -77,7 +77,8 @@ impl ClientTls<'_> {
     /// The rules between the keys.
     ///
     /// # Errors
-    /// A server name that is none; a certificate without key or the reverse; TLS keys given, but nothing said about TLS.
+    /// A server name that is none; a certificate without key or the reverse; TLS keys given, but nothing said
+    /// about TLS.
     pub(crate) fn check(&self) -> Result<(), KeyError> {
         if self.is_on() {
             let name = self.server_name.as_ref();

@@ -5,11 +5,12 @@
 //!                             A 192.0.2.1                                       15 (EDE): info code, text
 //! ```
 //!
-//! [`AnswerSummary::parse`] never refuses, as [`Summary::parse`](super::dns::Summary::parse): what cannot be read ends it, and what was read stays. It
-//! looks at a bounded number of records: a response has as many as fit 64 KiB, of which the rest would say nothing new.
+//! [`AnswerSummary::parse`] never refuses, as [`Summary::parse`](super::dns::Summary::parse): what cannot be
+//! read ends it, and what was read stays. It looks at a bounded number of records: a response has as many as
+//! fit 64 KiB, of which the rest would say nothing new.
 //!
-//! Extended DNS errors: RFC 8914. Names in answers may be compressed (RFC 1035, 4.1.4); [`read_name`] follows pointers,
-//! which may only look back.
+//! Extended DNS errors: RFC 8914. Names in answers may be compressed (RFC 1035, 4.1.4); [`read_name`] follows
+//! pointers, which may only look back.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -68,8 +69,8 @@ impl<'a> AnswerSummary<'a> {
         self.count = u16_of(an1, an0);
         let mut cursor = Cursor::new(message.get(start..)?);
         let additional = u16_of(ar1, ar0);
-        // Nearly all responses end with an OPT record that has no options, or have none at all: then the first answer that is
-        // worth something is all there is to read.
+        // Nearly all responses end with an OPT record that has no options, or have none at all: then the
+        // first answer that is worth something is all there is to read.
         let has_options = additional > 0 && !(additional == 1 && ends_in_bare_opt(message));
         for number in 0..self.count {
             if !has_options && (number >= ANSWERS_MAX || self.first.is_some()) {
@@ -237,7 +238,8 @@ impl<'a> AnswerRecord<'a> {
     }
 }
 
-/// Whether the last record is an OPT record without options (RFC 6891, 6.1.2): the root, type 41, ..., length 0.
+/// Whether the last record is an OPT record without options (RFC 6891, 6.1.2): the root, type 41, ..., length
+/// 0.
 #[inline]
 fn ends_in_bare_opt(message: &[u8]) -> bool {
     matches!(message.last_chunk(), Some([0, 0, 41, _, _, _, _, _, _, 0, 0]))
@@ -255,7 +257,8 @@ fn find_ede(options: &[u8]) -> Option<u16> {
     }
 }
 
-/// Reads the name at `start` of a message, which may be compressed, into `room`, in wire form. `None` if it is not a name.
+/// Reads the name at `start` of a message, which may be compressed, into `room`, in wire form. `None` if it
+/// is not a name.
 ///
 /// A pointer has to point before the part of the name that it ends, so that no chain of them comes back.
 pub(crate) fn read_name<'r>(message: &[u8], start: usize, room: &'r mut [u8; NAME_MAX]) -> Option<Name<'r>> {

@@ -1,12 +1,14 @@
-//! EDNS client subnet options in a frame that is sent on: they tell, in place of the query address, of who asked first.
+//! EDNS client subnet options in a frame that is sent on: they tell, in place of the query address, of who
+//! asked first.
 //!
 //! ```text
 //! |code 8 |length |family |bits|scope| prefix, (bits + 7) / 8 bytes |
 //!  2       2       2       1    1
 //! ```
 //!
-//! Everything keeps its length, so the frame is changed in place. What of a message cannot be read, or is after its end, may hide an
-//! option, too: it becomes zero. Too short for a header, a payload is none of DNS and stays.
+//! Everything keeps its length, so the frame is changed in place. What of a message cannot be read, or is
+//! after its end, may hide an option, too: it becomes zero. Too short for a header, a payload is none of DNS
+//! and stays.
 //!
 //! RFC 1035, 4.1; RFC 6891, 6.1.2; RFC 7871, 6.
 
@@ -71,7 +73,8 @@ fn hide_in_payload(payload: &mut [u8], hide: HidePrefix<'_>) {
     payload.get_mut(at..).unwrap_or_default().fill(0);
 }
 
-/// Where the records begin, and how many there are; none if the questions cannot be read. `None` without a header.
+/// Where the records begin, and how many there are; none if the questions cannot be read. `None` without a
+/// header.
 fn header(payload: &[u8]) -> Option<(usize, u32)> {
     let mut cursor = Cursor::new(payload);
     cursor.u32()?;

@@ -1,9 +1,10 @@
 //! A dnstap message into the payload of a data frame, and a frame with some fields changed.
 //!
-//! [`Dnstap::compose`] writes any message: micropb does it, by the schema, from the bytes they borrow. [`PacketMessage`] is
-//! what the sniffer knows of a message; it is written by hand, field by field in the order of their numbers, a few million
-//! times an hour, and micropb is its oracle. [`rewrite`] is for those of others: the fields are copied
-//! as the bytes they are, so one of a newer schema survives, and so does the way a number was written.
+//! [`Dnstap::compose`] writes any message: micropb does it, by the schema, from the bytes they borrow.
+//! [`PacketMessage`] is what the sniffer knows of a message; it is written by hand, field by field in the
+//! order of their numbers, a few million times an hour, and micropb is its oracle. [`rewrite`] is for those
+//! of others: the fields are copied as the bytes they are, so one of a newer schema survives, and so does the
+//! way a number was written.
 
 use super::cursor::{Composer, Cursor};
 use super::dnstap::{Dnstap, Fields, Message, Policy, SentTime, tag};
@@ -83,8 +84,8 @@ pub(crate) struct PacketMessage<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// Bytes before the payload in a message, at most: three numbers, two addresses, two ports, a time, and the payload's
-/// length.
+/// Bytes before the payload in a message, at most: three numbers, two addresses, two ports, a time, and the
+/// payload's length.
 const PACKET_HEAD_BYTES: usize = 3 * 2 + 2 * 18 + 2 * 4 + 11 + 5 + 6;
 
 impl PacketMessage<'_> {
@@ -164,16 +165,16 @@ pub struct FrameChanges<'a> {
     pub identity: Option<&'a [u8]>,
     /// Another query address, in 4 or 16 bytes, or none, wherever the message has one.
     pub query_address: Option<&'a [u8]>,
-    /// A policy that matched the address of a client, or does not say what it matched, keeps neither its rule nor its value: they
-    /// may have the address, too.
+    /// A policy that matched the address of a client, or does not say what it matched, keeps neither its rule
+    /// nor its value: they may have the address, too.
     pub hides_clients: bool,
-    /// Another DNS message, without the names that the old one has; whether it is the response, not the query. The other one of the
-    /// two, the zone, and rule and value of a policy are left out.
+    /// Another DNS message, without the names that the old one has; whether it is the response, not the
+    /// query. The other one of the two, the zone, and rule and value of a policy are left out.
     pub payload: Option<(bool, &'a [u8])>,
 }
 
-/// Copies a data frame's payload to the front of `out` with some fields changed, and returns the length. `None` when
-/// `out` is too short, or the frame is not made of fields.
+/// Copies a data frame's payload to the front of `out` with some fields changed, and returns the length.
+/// `None` when `out` is too short, or the frame is not made of fields.
 ///
 /// The frame grows by at most the new value and 6 bytes of tag and length for each field that is replaced.
 pub fn rewrite(frame: &[u8], changes: &FrameChanges<'_>, out: &mut [u8]) -> Option<usize> {

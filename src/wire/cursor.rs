@@ -132,8 +132,8 @@ impl<'a> Cursor<'a> {
     /// the first byte with a clear top bit ends it, and the groups of seven bits are pushed together in three
     /// steps.
     ///
-    /// The cursor goes in and out by value: a reference to it, passed to what is not inlined, would keep it in
-    /// memory instead of registers for the whole of a walk.
+    /// The cursor goes in and out by value: a reference to it, passed to what is not inlined, would keep it
+    /// in memory instead of registers for the whole of a walk.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline(never)]
     fn long_varint(self) -> Result<(u64, Self), VarintError> {

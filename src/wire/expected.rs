@@ -8,17 +8,18 @@
 //!   40 s s s s s 4d n n n n                seconds of the years 1978 to 2242 in five bytes, and nanoseconds
 //! ```
 //!
-//! Each function takes what has exactly its shape off the front, and gives `None` for anything else: a field that is
-//! missing, in another place or of another size, and what is wrong. Then the walker of [`dnstap`](super::dnstap) reads on
-//! from there, as if it had read the fields before itself; so the shapes decide how quickly a message is read and nothing
-//! else. That walker is their oracle.
+//! Each function takes what has exactly its shape off the front, and gives `None` for anything else: a field
+//! that is missing, in another place or of another size, and what is wrong. Then the walker of
+//! [`dnstap`](super::dnstap) reads on from there, as if it had read the fields before itself; so the shapes
+//! decide how quickly a message is read and nothing else. That walker is their oracle.
 
 use super::dnstap::SentTime;
 
 /// Type, family and transport, and what follows.
 #[inline]
 pub(super) fn head(bytes: &[u8]) -> Option<([u32; 3], &[u8])> {
-    /// Which bits of the six bytes are of the shape: the tags, and the top bits of the numbers, which must be clear.
+    /// Which bits of the six bytes are of the shape: the tags, and the top bits of the numbers, which must be
+    /// clear.
     const MASK: u64 = u64::from_le_bytes([0xff, 0x80, 0xff, 0x80, 0xff, 0x80, 0, 0]);
     const IN_ORDER: u64 = u64::from_le_bytes([0x08, 0, 0x10, 0, 0x18, 0, 0, 0]);
     const TRANSPORT_FIRST: u64 = u64::from_le_bytes([0x08, 0, 0x18, 0, 0x10, 0, 0, 0]);
@@ -70,7 +71,8 @@ pub(super) fn time(bytes: &[u8], [seconds_tag, nanoseconds_tag]: [u32; 2]) -> Op
     if word & MASK != shape {
         return None;
     }
-    // Groups of seven bits, pushed together: two to fourteen, two of those to twenty-eight, and the fifth on top.
+    // Groups of seven bits, pushed together: two to fourteen, two of those to twenty-eight, and the fifth on
+    // top.
     let groups = word >> 8 & 0x7f_7f7f_7f7f;
     let pairs = groups & 0x7f_007f_007f | (groups & 0x7f00_7f00) >> 1;
     let seconds = pairs & 0x3fff | (pairs & 0x3fff_0000) >> 2 | (pairs & 0x7f_0000_0000) >> 4;

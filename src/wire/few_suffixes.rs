@@ -1,6 +1,6 @@
-//! A few rules that stand for the public suffix list, in programs without it (feature `suffixes`): below a top-level domain
-//! of two letters the second-level words that registries use (`co`, `com`, `ac`, ...), and the domains of clouds
-//! whose next label is a customer. A rule that is missing makes one domain of many.
+//! A few rules that stand for the public suffix list, in programs without it (feature `suffixes`): below a
+//! top-level domain of two letters the second-level words that registries use (`co`, `com`, `ac`, ...), and
+//! the domains of clouds whose next label is a customer. A rule that is missing makes one domain of many.
 
 /// Second-level words below top-level domains of two letters.
 const SECOND_LEVEL: &[&[u8]] = &[

@@ -8,8 +8,8 @@ const START: &[u8] = b"\0\0\0\0\x00\x00\x00\x22\0\0\0\x02\0\0\0\x01\x00\x00\x00\
 /// STOP.
 const STOP: &[u8] = b"\0\0\0\0\0\0\0\x04\0\0\0\x03";
 
-/// Writes a control frame with these content types to the front of `out` and returns its length. `None` when `out` is
-/// too short, or when a length would be out of range.
+/// Writes a control frame with these content types to the front of `out` and returns its length. `None` when
+/// `out` is too short, or when a length would be out of range.
 pub(in crate::wire) fn compose_control(
     kind: ControlKind,
     content_types: &[&[u8]],

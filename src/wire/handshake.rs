@@ -10,10 +10,10 @@
 //!                      <-   FINISH
 //! ```
 //!
-//! A [`ReceiverHandshake`] and a [`SenderHandshake`] take frames and say what to do; they read and write nothing themselves,
-//! and deadlines are their callers'. A frame without a content type speaks of any (`control.h` of the fstrm
-//! library). Unknown control types are ignored once data may come, since the specification wants room for
-//! them. A stream that ends without STOP is common and no violation.
+//! A [`ReceiverHandshake`] and a [`SenderHandshake`] take frames and say what to do; they read and write
+//! nothing themselves, and deadlines are their callers'. A frame without a content type speaks of any
+//! (`control.h` of the fstrm library). Unknown control types are ignored once data may come, since the
+//! specification wants room for them. A stream that ends without STOP is common and no violation.
 
 use super::framestream::{CONTENT_TYPE, ControlFrame, ControlKind, Unit, Violation};
 
@@ -71,8 +71,9 @@ impl ReceiverHandshake {
         Self::default()
     }
 
-    /// The receiver of a file, which may have several streams one after the other: `cat a b`, and what writers append that
-    /// begin a new stream at each start. One whose writer was killed has no STOP, so START may come among the data, too.
+    /// The receiver of a file, which may have several streams one after the other: `cat a b`, and what
+    /// writers append that begin a new stream at each start. One whose writer was killed has no STOP, so
+    /// START may come among the data, too.
     pub(crate) fn of_file() -> Self {
         ReceiverHandshake { is_file: true, ..Self::default() }
     }
@@ -135,8 +136,8 @@ impl ReceiverHandshake {
     }
 }
 
-/// The sending side of a bidirectional stream up to its first data frame. It begins with [`READY`]; at the end its
-/// caller sends [`STOP`] and reads what comes, which need not be understood.
+/// The sending side of a bidirectional stream up to its first data frame. It begins with [`READY`]; at the
+/// end its caller sends [`STOP`] and reads what comes, which need not be understood.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SenderHandshake {
     state: SenderState,

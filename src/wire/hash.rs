@@ -1,8 +1,9 @@
 //! Names as keys: hashed without regard to case, and their last labels as one number.
 //!
-//! DNS compares names without regard to the case of ASCII letters (RFC 1035, 2.3.3; RFC 4343), and clients mix the case
-//! on purpose. Every message's name is hashed, so the folding works on eight bytes at a time, in wire form, without a
-//! copy. Length bytes go through the same folding as the rest and come out as they are: at most 63, they are below `A`.
+//! DNS compares names without regard to the case of ASCII letters (RFC 1035, 2.3.3; RFC 4343), and clients
+//! mix the case on purpose. Every message's name is hashed, so the folding works on eight bytes at a time, in
+//! wire form, without a copy. Length bytes go through the same folding as the rest and come out as they are:
+//! at most 63, they are below `A`.
 
 use super::name::Name;
 use core::hash::Hasher;
@@ -17,10 +18,10 @@ impl Name<'_> {
                 u128::from(fold_case((both >> 64) as u64)) << 64 | u128::from(fold_case(both as u64)),
             );
         };
-        // Chunks of 16 from the front, and the last 16 once more: the chunks overlap, so some bytes are hashed twice,
-        // which is quicker than a loop over a rest of unknown length. `03 com 00` is below 8 and is filled up with
-        // zeroes; 8 to 15 bytes are their first 8 and their last 8. Names that repeat one
-        // label can be alike in all chunks, so the length goes in at the end.
+        // Chunks of 16 from the front, and the last 16 once more: the chunks overlap, so some bytes are
+        // hashed twice, which is quicker than a loop over a rest of unknown length. `03 com 00` is below 8
+        // and is filled up with zeroes; 8 to 15 bytes are their first 8 and their last 8. Names that repeat
+        // one label can be alike in all chunks, so the length goes in at the end.
         let (chunks, rest) = self.octets().as_chunks();
         match (chunks, self.octets().last_chunk(), self.octets().first_chunk(), self.octets().last_chunk()) {
             ([first, more @ ..], Some(last), _, _) => {
@@ -77,10 +78,10 @@ pub(crate) fn label_end_after(bytes: &[u8], length: usize) -> u64 {
 
 /// Eight bytes with their letters in lower case.
 ///
-/// All eight are compared at once, in the seven lower bits of each, so that no carry reaches the neighbour: adding
-/// `0x80 - 'A'` sets the top bit of what is at least `A`, adding `0x7f - 'Z'` that of what is beyond `Z`. Where the one is
-/// set, the other is not and the byte is ASCII, the top bit shifted by two is 0x20, the bit of lower case.
-/// `G` (0x47): 0x47 + 0x3f = 0x86, 0x47 + 0x25 = 0x6c, so 0x80 >> 2 is added: 0x67, `g`.
+/// All eight are compared at once, in the seven lower bits of each, so that no carry reaches the neighbour:
+/// adding `0x80 - 'A'` sets the top bit of what is at least `A`, adding `0x7f - 'Z'` that of what is beyond
+/// `Z`. Where the one is set, the other is not and the byte is ASCII, the top bit shifted by two is 0x20, the
+/// bit of lower case. `G` (0x47): 0x47 + 0x3f = 0x86, 0x47 + 0x25 = 0x6c, so 0x80 >> 2 is added: 0x67, `g`.
 #[inline]
 pub(crate) const fn fold_case(bytes: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;

@@ -1,11 +1,12 @@
-//! A DNS message without the names in it: header and question, with another name, and of the rest what tells of no name.
+//! A DNS message without the names in it: header and question, with another name, and of the rest what tells
+//! of no name.
 //!
 //! ```text
 //! header | new name, type, class | A, AAAA: pointer to the question, type, class, TTL, address | OPT: error codes, client subnet
 //! ```
 //!
-//! Other records have names in their data, or are named after something else than the question; other options, and the texts of
-//! errors, may have one as well. A message that cannot be read keeps its header.
+//! Other records have names in their data, or are named after something else than the question; other
+//! options, and the texts of errors, may have one as well. A message that cannot be read keeps its header.
 
 use super::answers::Sections;
 use super::cursor::{Composer, Cursor};
@@ -17,8 +18,8 @@ use super::name::{self, NAME_MAX, Name};
 pub(crate) const HIDDEN_MESSAGE_BYTES: usize =
     HEADER_BYTES + NAME_MAX + 4 + ADDRESSES_KEPT * 28 + 11 + ERRORS_KEPT * 6 + 24;
 
-/// Writes the message with another name in its question to the front of `out`, and returns the length; `None` for the name is a
-/// message without a question that could be read.
+/// Writes the message with another name in its question to the front of `out`, and returns the length; `None`
+/// for the name is a message without a question that could be read.
 pub(crate) fn compose(message: &[u8], name: Option<Name<'_>>, out: &mut [u8; HIDDEN_MESSAGE_BYTES]) -> usize {
     let Some((header, body)) = message.split_first_chunk::<HEADER_BYTES>() else {
         // Not even a header: there is no name in it.
@@ -125,7 +126,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// `secret.test. A`, with an alias, an address, a SOA record, and an OPT record with a subnet, an error and a cookie.
+    /// `secret.test. A`, with an alias, an address, a SOA record, and an OPT record with a subnet, an error
+    /// and a cookie.
     const MESSAGE: &[u8] = b"\0\x07\x81\x80\0\x01\0\x02\0\x01\0\x01\x06secret\x04test\0\0\x01\0\x01\
         \xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x09\x06hidden\xc0\x13\x06hidden\xc0\x13\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01\
         \xc0\x13\0\x06\0\x01\0\0\0\x3c\0\x02\0\0\

@@ -14,8 +14,8 @@
 //!
 //! Parameters of SVCB are in rising order, and each is what its number promises (RFC 9460, 2.2).
 //!
-//! Data that is not what its type promises is written as that of an unknown type, as is data of types that mean it for the
-//! class IN alone in another class. Whatever comes, the text is printable ASCII.
+//! Data that is not what its type promises is written as that of an unknown type, as is data of types that
+//! mean it for the class IN alone in another class. Whatever comes, the text is printable ASCII.
 
 use core::fmt::{self, Write};
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -55,7 +55,8 @@ impl NameForm {
 ///
 /// # Errors
 ///
-/// No room; it is not what the type promises, or the type is none of those above. A part of it may be written.
+/// No room; it is not what the type promises, or the type is none of those above. A part of it may be
+/// written.
 pub fn write_known(record: &AnswerRecord<'_>, names: NameForm, out: &mut dyn Write) -> fmt::Result {
     let end = record.data_start + record.data.len();
     let mut data = Data { message: record.message, rest: Cursor::new(record.data), end, names, out };
@@ -277,8 +278,8 @@ impl Data<'_, '_> {
         self.out.write_char('"')
     }
 
-    /// An item of a list within quotes: its commas and backslashes are escaped once for the list, and once more for the string
-    /// (RFC 9460, appendix A.1).
+    /// An item of a list within quotes: its commas and backslashes are escaped once for the list, and once
+    /// more for the string (RFC 9460, appendix A.1).
     fn list_item(&mut self, item: &[u8]) -> fmt::Result {
         item.iter().try_for_each(|byte| match byte {
             b',' => self.out.write_str("\\\\,"),
@@ -372,7 +373,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the data, there is a text, of printable ASCII; names have no final dot where nobody wants it.
+        /// Whatever the data, there is a text, of printable ASCII; names have no final dot where nobody wants
+        /// it.
         #[test]
         fn any_data_has_a_text(
             rr_type in prop_oneof![

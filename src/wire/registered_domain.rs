@@ -1,8 +1,8 @@
 //! The registered domain of a name: what somebody owns, and everything below is theirs.
 //!
-//! `a.b.example.co.uk.` is below `example.co.uk.`, for `co.uk.` is open to registration: a public suffix ([`suffixes`], or
-//! in programs for small routers the few of `few_suffixes`). Names below `arpa` have no registered
-//! domain, nor has a public suffix.
+//! `a.b.example.co.uk.` is below `example.co.uk.`, for `co.uk.` is open to registration: a public suffix
+//! ([`suffixes`], or in programs for small routers the few of `few_suffixes`). Names below `arpa` have no
+//! registered domain, nor has a public suffix.
 
 #[cfg(not(feature = "suffixes"))]
 use super::few_suffixes as suffixes;

@@ -8,7 +8,8 @@
 //!                    or, in a file of their own, domains and clients that were seen (health::seen)
 //! ```
 //!
-//! A segment without its end, with a block whose check fails, or of another version is none: nothing of it is taken.
+//! A segment without its end, with a block whose check fails, or of another version is none: nothing of it is
+//! taken.
 
 /// The beginning of each segment.
 pub(crate) const MAGIC: [u8; 10] = *b"dnstapdH\x01\0";
@@ -18,7 +19,8 @@ pub(crate) const END: [u8; 4] = [0; 4];
 pub(crate) const SLOT: u8 = 1;
 pub(crate) const DEVICE: u8 = 2;
 pub(crate) const EXCHANGE: u8 = 3;
-/// Slots of the series before this are none: they follow once more, with the dates of another clock. It has no content.
+/// Slots of the series before this are none: they follow once more, with the dates of another clock. It has
+/// no content.
 pub(crate) const ANEW: u8 = 4;
 /// How keys that were seen are hashed, a part of their fingerprints, and a domain that was first seen lately.
 pub(crate) const SEED: u8 = 5;

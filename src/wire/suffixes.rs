@@ -1,7 +1,9 @@
-//! The public suffix list (publicsuffix.org), all of it, in 27 KB: below which domains strangers may register names.
+//! The public suffix list (publicsuffix.org), all of it, in 27 KB: below which domains strangers may register
+//! names.
 //!
-//! `scripts/suffixes` makes the table from Debian's package `publicsuffix`. It has no text: a place of the tree of names is known
-//! by a hash of its labels, from right to left, so that one more label goes on from the hash of what is right of it.
+//! `scripts/suffixes` makes the table from Debian's package `publicsuffix`. It has no text: a place of the
+//! tree of names is known by a hash of its labels, from right to left, so that one more label goes on from
+//! the hash of what is right of it.
 //!
 //! ```text
 //! hash, 64 | bucket, 10 | the place, 21 | ...
@@ -10,8 +12,9 @@
 //! entry          the place, 21 | Place, 3                                              bits
 //! ```
 //!
-//! A domain that is not in the list is taken for a place of it once in 250,000 times (8 entries a bucket, of 21 bits): its
-//! registered domain is a label too long then. Rules with a star have it in front; the list has no others.
+//! A domain that is not in the list is taken for a place of it once in 250,000 times (8 entries a bucket, of
+//! 21 bits): its registered domain is a label too long then. Rules with a star have it in front; the list has
+//! no others.
 
 use super::cursor::Cursor;
 use super::hash::fold_case;

@@ -2,8 +2,8 @@
 
 use dnstapd::capture::{PcapBlock, PcapReader};
 
-/// Checks that whatever comes is taken: every block has a length, a packet lies within its block, and reading in two
-/// parts makes the same of it. Gives how many packets there were.
+/// Checks that whatever comes is taken: every block has a length, a packet lies within its block, and reading
+/// in two parts makes the same of it. Gives how many packets there were.
 pub fn check(bytes: &[u8]) -> u64 {
     let (mut container, mut from, mut packets) = (PcapReader::default(), 0, 0);
     let mut steps = 0;

@@ -1,9 +1,10 @@
 //! DNS messages as two libraries read them.
 //!
-//! Whatever `dns-parser` accepts, and whatever `domain` finds, our summary must have as well. Where we differ:
+//! Whatever `dns-parser` accepts, and whatever `domain` finds, our summary must have as well. Where we
+//! differ:
 //!
-//! * A qname with a pointer is none to us, since there is no name before it. To both libraries it may be, when the
-//!   bytes of the header happen to look like labels.
+//! * A qname with a pointer is none to us, since there is no name before it. To both libraries it may be,
+//!   when the bytes of the header happen to look like labels.
 //! * A name of more than 255 bytes is one to dns-parser.
 
 use super::text;

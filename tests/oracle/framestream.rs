@@ -24,7 +24,8 @@ pub fn check(stream: &[u8], cuts: &[u8]) {
     check_receiver(stream);
 }
 
-/// Checks one control frame: what is taken is composed to the same frame again, and its content types are there.
+/// Checks one control frame: what is taken is composed to the same frame again, and its content types are
+/// there.
 pub fn check_control(payload: &[u8]) {
     let Ok(control) = ControlFrame::parse(payload) else { return };
     assert!(payload.len() >= 4);

@@ -1,4 +1,5 @@
-//! What must be true of every input of a parser: one `check` each, for `tests/parsers` and for the fuzz targets.
+//! What must be true of every input of a parser: one `check` each, for `tests/parsers` and for the fuzz
+//! targets.
 //!
 //! A check takes any bytes and panics when a promise is broken: a value that contradicts another one, what is
 //! composed not parsing again, or an oracle (micropb, domain, dns-parser, a plain reading of the

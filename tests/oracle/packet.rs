@@ -10,8 +10,8 @@ use dnstapd::wire::iana::{Family, Protocol};
 /// Addresses that are ours.
 pub const LOCAL: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 
-/// Checks that whatever comes is taken, and that a message is one: parsed again it has two ends, a time and a DNS
-/// header that agrees with its kind. Gives how many there were.
+/// Checks that whatever comes is taken, and that a message is one: parsed again it has two ends, a time and a
+/// DNS header that agrees with its kind. Gives how many there were.
 ///
 /// ```text
 /// | link 2 bits, seconds since the last packet 6 bits | length 2 | packet ... | link ...

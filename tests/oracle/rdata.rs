@@ -2,11 +2,12 @@
 //!
 //! Where it reads another thing:
 //!
-//! * A name whose pointers look forward, or are more than sixteen one behind the other, is none to us: RFC 1035, 4.1.4 speaks of
-//!   a prior occurrence. Its data is then shown as that of an unknown type.
-//! * Addresses, services and parameters mean nothing in classes other than IN (RFC 1035, 3.4.1; RFC 3596, 2.1; RFC 2782; RFC 9460,
-//!   2): they are of an unknown type there.
-//! * A tag of CAA is of letters and digits, and not empty (RFC 8659, 4.1); parameters of a service are as RFC 9460, 2.2 has them.
+//! * A name whose pointers look forward, or are more than sixteen one behind the other, is none to us: RFC
+//!   1035, 4.1.4 speaks of a prior occurrence. Its data is then shown as that of an unknown type.
+//! * Addresses, services and parameters mean nothing in classes other than IN (RFC 1035, 3.4.1; RFC 3596,
+//!   2.1; RFC 2782; RFC 9460, 2): they are of an unknown type there.
+//! * A tag of CAA is of letters and digits, and not empty (RFC 8659, 4.1); parameters of a service are as RFC
+//!   9460, 2.2 has them.
 
 use dnstapd::wire::answers::{AnswerRecord, Sections};
 use dnstapd::wire::edns::Edns;
@@ -17,7 +18,8 @@ use domain::base::opt::UnknownOptData;
 use domain::base::{Message, ParsedName, ParsedRecord};
 use domain::rdata::AllRecordData;
 
-/// Checks a message of any bytes: each answer has a text of printable ASCII, and the form of unknown types gives its data back.
+/// Checks a message of any bytes: each answer has a text of printable ASCII, and the form of unknown types
+/// gives its data back.
 pub fn check_message(message: &[u8]) {
     let Some(sections) = Sections::of(message) else { return };
     let mut count = 0;

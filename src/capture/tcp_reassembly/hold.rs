@@ -1,4 +1,5 @@
-//! Segments that came too early, or are the beginning of a message, each with its time: what is held of one flow.
+//! Segments that came too early, or are the beginning of a message, each with its time: what is held of one
+//! flow.
 
 use crate::capture::Ignored;
 use crate::time::Time;
@@ -54,7 +55,8 @@ impl HeldSegments {
         self.parts.iter().find(|part| (part.from..part.to).contains(&offset))?.time
     }
 
-    /// Copies a payload into the block: those of its bytes that are not there yet, for what came first keeps its time.
+    /// Copies a payload into the block: those of its bytes that are not there yet, for what came first keeps
+    /// its time.
     ///
     /// ```text
     /// held      |== time 1 ==|          |== time 2 ==|
@@ -93,9 +95,9 @@ impl HeldSegments {
         Ok(())
     }
 
-    /// Adds a part at its place: each segment stays one, for its time and because messages like to begin there. When there
-    /// are too many, two that touch become one with the time of the first: a message that begins in the second then bears
-    /// an earlier time, never a later one.
+    /// Adds a part at its place: each segment stays one, for its time and because messages like to begin
+    /// there. When there are too many, two that touch become one with the time of the first: a message that
+    /// begins in the second then bears an earlier time, never a later one.
     fn insert(&mut self, number: usize, part: HeldPart) -> Result<(), Ignored> {
         let mut number = number;
         if self.parts.is_full() {

@@ -7,25 +7,27 @@
 //!                time 1                   time 2     time 3
 //! ```
 //!
-//! Most segments carry whole messages, in order: those are read where they lie. What is left over, or comes too early, is
-//! held in a block, of which there are few; a flow that needs one when all are taken gets that of the flow that has
-//! waited longest, of which is read what can be read. Each segment that is held keeps its time, so a message bears the
-//! time at which its first byte was captured, however late its last one comes.
+//! Most segments carry whole messages, in order: those are read where they lie. What is left over, or comes
+//! too early, is held in a block, of which there are few; a flow that needs one when all are taken gets that
+//! of the flow that has waited longest, of which is read what can be read. Each segment that is held keeps
+//! its time, so a message bears the time at which its first byte was captured, however late its last one
+//! comes.
 //!
 //! # Holes
 //!
-//! A part that never came (the kernel had no room, the path changed) is given up when what lies after it has waited for
-//! [`hold::HOLE_MS`], when the other side acknowledges it (so it was there, and we did not see it), when the connection ends,
-//! and when the capture does. Where a message is cut by the hole and its end lies in what is held, reading goes on there;
-//! else at the first segment that begins like a message ([`Start`]), and so does a connection that was there before us.
+//! A part that never came (the kernel had no room, the path changed) is given up when what lies after it has
+//! waited for [`hold::HOLE_MS`], when the other side acknowledges it (so it was there, and we did not see
+//! it), when the connection ends, and when the capture does. Where a message is cut by the hole and its end
+//! lies in what is held, reading goes on there; else at the first segment that begins like a message
+//! ([`Start`]), and so does a connection that was there before us.
 //!
 //! # Repetitions
 //!
-//! Bytes that were read already are not read again, however they are cut; a SYN with the number of the one that began the flow is
-//! the same SYN, its data included.
+//! Bytes that were read already are not read again, however they are cut; a SYN with the number of the one
+//! that began the flow is the same SYN, its data included.
 //!
-//! Waits run on the clock that comes with each packet, in milliseconds: the monotonic one, and in a replay that of the
-//! packets.
+//! Waits run on the clock that comes with each packet, in milliseconds: the monotonic one, and in a replay
+//! that of the packets.
 
 mod hold;
 
@@ -179,8 +181,8 @@ impl TcpReassembler {
         self.deadline = u64::MAX;
     }
 
-    /// The other side has all bytes up to a number: a hole before it is one in our capture alone, and nothing will fill
-    /// it.
+    /// The other side has all bytes up to a number: a hole before it is one in our capture alone, and nothing
+    /// will fill it.
     fn acknowledge(
         &mut self,
         tuple: &FiveTuple,
@@ -217,10 +219,10 @@ impl TcpReassembler {
         if !flow.synchronized && flow.hold.is_none() {
             flow.next = first;
         }
-        // Numbers wrap, so "before" is a small step back: next = 10, first = 8 gives an offset of 2^32 - 2, which is 2
-        // back. Of 8..13 the bytes 8 and 9 were read; 10, 11 and 12 are new and lie at offset 0. What is further back
-        // than any repetition, or ahead of what a block holds, belongs to another connection with the same ports, or
-        // comes after a loss of that size.
+        // Numbers wrap, so "before" is a small step back: next = 10, first = 8 gives an offset of 2^32 - 2,
+        // which is 2 back. Of 8..13 the bytes 8 and 9 were read; 10, 11 and 12 are new and lie at offset 0.
+        // What is further back than any repetition, or ahead of what a block holds, belongs to another
+        // connection with the same ports, or comes after a loss of that size.
         let mut offset = first.wrapping_sub(flow.next);
         let back = offset.wrapping_neg();
         if back <= REPEATED && back > 0 {
@@ -246,7 +248,8 @@ impl TcpReassembler {
         self.read_block(at, clock, count, emit);
     }
 
-    /// Reads a payload that begins at `next` of a flow that holds nothing: where it lies, up to what is left over.
+    /// Reads a payload that begins at `next` of a flow that holds nothing: where it lies, up to what is left
+    /// over.
     fn put_first(
         &mut self,
         at: u32,
@@ -323,7 +326,8 @@ impl TcpReassembler {
         self.holds.get(self.flows.get(at)?.hold? as usize)
     }
 
-    /// Reads the messages that are whole at the beginning of what a flow holds, once it is known where they begin.
+    /// Reads the messages that are whole at the beginning of what a flow holds, once it is known where they
+    /// begin.
     fn read_block(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) {
         if !self.synchronize(at, count) {
             return;
@@ -334,8 +338,8 @@ impl TcpReassembler {
         self.advance(at, read, clock);
     }
 
-    /// Finds out where messages begin, if that is not known: drops segments that do not begin like one. Whether it is
-    /// known now.
+    /// Finds out where messages begin, if that is not known: drops segments that do not begin like one.
+    /// Whether it is known now.
     fn synchronize(&mut self, at: u32, count: &Count<'_>) -> bool {
         if self.flows.get(at).is_none_or(|flow| flow.synchronized) {
             return true;
@@ -394,7 +398,8 @@ impl TcpReassembler {
         let Some((flow, hold)) = self.flows.get(at).zip(self.hold(at)) else { return };
         count(Ignored::Gap);
         let end = hold.parts.last().map_or(0, |part| part.to);
-        // The message that is cut by the hole says itself where the next one begins, unless that is lost, too.
+        // The message that is cut by the hole says itself where the next one begins, unless that is lost,
+        // too.
         let next = match self.held(at, 0) {
             [high, low, ..] if flow.synchronized => Some(2 + usize::from(u16::from_be_bytes([*high, *low]))),
             _ => None,
@@ -412,7 +417,8 @@ impl TcpReassembler {
         self.read_block(at, clock, count, emit);
     }
 
-    /// Reads of what a flow holds what can be read, without waiting for what is missing, and gives its hold back.
+    /// Reads of what a flow holds what can be read, without waiting for what is missing, and gives its hold
+    /// back.
     fn read_what_is_held(&mut self, at: u32, clock: u64, count: &Count<'_>, emit: &mut EmitMessage<'_>) {
         // Each time at least one part goes.
         for _ in 0..=PARTS {
@@ -434,7 +440,8 @@ impl TcpReassembler {
     }
 }
 
-/// Hands on the messages that are whole, each with its offset, and says how many bytes they took with their lengths.
+/// Hands on the messages that are whole, each with its offset, and says how many bytes they took with their
+/// lengths.
 fn read_messages(bytes: &[u8], mut emit: impl FnMut(usize, &[u8])) -> usize {
     let mut rest = Cursor::new(bytes);
     let mut read = 0;

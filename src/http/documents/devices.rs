@@ -30,7 +30,8 @@ impl<'a> DeviceList<'a> {
         DeviceList { app, left: limit, is_open: false, last: None }
     }
 
-    /// The device that comes next: the one with most queries after the last. What changed meanwhile may be missing.
+    /// The device that comes next: the one with most queries after the last. What changed meanwhile may be
+    /// missing.
     fn next<'h>(&self, history: &'h History) -> Option<(DeviceId, &'h Device)> {
         let rank = |&(id, device): &(DeviceId, &Device)| (device.queries(), core::cmp::Reverse(id));
         let last = self.last.map(|(queries, id)| (queries, core::cmp::Reverse(id)));

@@ -4,8 +4,9 @@
 //! {"log": [{"timestamp": "2026-11-03T10:02:41.207000+00:00", "identity": "router", ...}, ...], "next": "1a0003"}
 //! ```
 //!
-//! `next` is where the following page begins, for the parameter `before`; `null` if there is none. Between two chunks exchanges may come
-//! and go: what was not yet written and is evicted is missing, and nothing is there twice.
+//! `next` is where the following page begins, for the parameter `before`; `null` if there is none. Between
+//! two chunks exchanges may come and go: what was not yet written and is evicted is missing, and nothing is
+//! there twice.
 
 use core::fmt::{self, Write};
 
@@ -228,7 +229,8 @@ impl<'a, 'r> LogPage<'a, 'r> {
             if self.left != Some(0) && chunk.used() > before {
                 return Err(fmt::Error);
             }
-            // Nothing found in this step: blank space keeps the chunk from being empty, which would end the answer.
+            // Nothing found in this step: blank space keeps the chunk from being empty, which would end the
+            // answer.
             if self.left != Some(0) && self.form == LogForm::Json {
                 chunk.whole(|out| out.write_char('\n'))?;
                 return Err(fmt::Error);

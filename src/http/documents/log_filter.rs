@@ -1,7 +1,7 @@
 //! The parameters of `/log` as a filter of the log of exchanges.
 //!
-//! A filter borrows its texts, and a document lives longer than one chunk, so it is made anew for each chunk from the
-//! request's parameters, which stay where they are.
+//! A filter borrows its texts, and a document lives longer than one chunk, so it is made anew for each chunk
+//! from the request's parameters, which stay where they are.
 
 use core::net::IpAddr;
 

@@ -66,8 +66,8 @@ documents! {
 }
 
 impl Document<'_, '_> {
-    /// Goes on with what has to be known before the head of the answer is sent; `false` if nothing is left to be done. Other work has its
-    /// turn in between.
+    /// Goes on with what has to be known before the head of the answer is sent; `false` if nothing is left to
+    /// be done. Other work has its turn in between.
     pub(super) fn prepare(&mut self) -> bool {
         match self {
             Document::Log(page) => page.prepare(),

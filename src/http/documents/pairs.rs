@@ -4,10 +4,11 @@
 //! {"client": "tv", "names": [["example.com.", 120], ...], "errors": [["example.com.", 0], ...], "rest": 311}
 //! ```
 //!
-//! Nothing is kept for it: the log of exchanges has the answer. A first walk finds candidates by the space-saving algorithm (Metwally,
-//! Agrawal and El Abbadi, 2005) in a table of [`HTTP_PAIRS`] rows; a second one counts them, so that numbers are exact. If
-//! there are more different ones than rows, one that is not among the candidates may have been there as often as one in [`HTTP_PAIRS`]
-//! of all exchanges: that is the error of each row, and else it is 0. `rest` are exchanges of others.
+//! Nothing is kept for it: the log of exchanges has the answer. A first walk finds candidates by the
+//! space-saving algorithm (Metwally, Agrawal and El Abbadi, 2005) in a table of [`HTTP_PAIRS`] rows; a second
+//! one counts them, so that numbers are exact. If there are more different ones than rows, one that is not
+//! among the candidates may have been there as often as one in [`HTTP_PAIRS`] of all exchanges: that is the
+//! error of each row, and else it is 0. `rest` are exchanges of others.
 
 use core::fmt::{self, Write};
 use std::cell::RefCell;

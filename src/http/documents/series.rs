@@ -4,8 +4,8 @@
 //! {"period": "hour", "step": 60, "end": 1793700000, "queries": [null, 12, ...], "responses": [...], ...}
 //! ```
 //!
-//! Arrays begin with the oldest slot and end with the running one; a slot of which nothing is known is `null`. `end` is when the running
-//! slot ends, `null` while the clock of the machine is not set.
+//! Arrays begin with the oldest slot and end with the running one; a slot of which nothing is known is
+//! `null`. `end` is when the running slot ends, `null` while the clock of the machine is not set.
 
 use core::fmt::{self, Write};
 

@@ -4,8 +4,8 @@
 //! {"stream": null, "tables": {"tlds": {"hit/query": [["query/com", 8]], ...}, "domains": {...}, ...}}
 //! ```
 //!
-//! With `detail=1` each table has a member of its name and `/detail` beside it: how far each number may be off, and
-//! what the table counted beside the rows shown.
+//! With `detail=1` each table has a member of its name and `/detail` beside it: how far each number may be
+//! off, and what the table counted beside the rows shown.
 //!
 //! ```text
 //! "hit/ip": [["192.0.2.10", 119]], "hit/ip/detail": {"errors": [["192.0.2.10", 0]], "rest": 31}
@@ -13,9 +13,11 @@
 //!
 //! and the names of the devices that have one: `"hit/ip/names": [["192.0.2.10", "tv"]]`.
 //!
-//! With `more=hit/device`, or where that is tracked, `clients` has the devices by messages, each by its name or an address.
+//! With `more=hit/device`, or where that is tracked, `clients` has the devices by messages, each by its name
+//! or an address.
 //!
-//! A stream beyond those with tables of their own has `"not-kept": "limits.profile"` after `tables`: the limit that says so.
+//! A stream beyond those with tables of their own has `"not-kept": "limits.profile"` after `tables`: the
+//! limit that says so.
 //!
 //! Spaces stand where the reference has them.
 

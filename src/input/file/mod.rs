@@ -1,13 +1,14 @@
 //! Input `file`: replays a capture.
 //!
-//! A Frame Streams capture is a stream without answers: START, data, STOP. One that ends without STOP, or in the
-//! middle of a frame, was cut by a crash or a kill: the log says that, and it is not an error. One that breaks its format
-//! broke off: when it is the only input, the program ends with status 1.
+//! A Frame Streams capture is a stream without answers: START, data, STOP. One that ends without STOP, or in
+//! the middle of a frame, was cut by a crash or a kill: the log says that, and it is not an error. One that
+//! breaks its format broke off: when it is the only input, the program ends with status 1.
 //!
-//! A capture of packets, pcap or pcapng, goes the way of the sniffer's packets, and is cut off in the same way when it is.
+//! A capture of packets, pcap or pcapng, goes the way of the sniffer's packets, and is cut off in the same
+//! way when it is.
 //!
-//! The files of a folder are replayed in the order of their names. A pipe, and standard input (`-`), is read as what is
-//! written to it comes.
+//! The files of a folder are replayed in the order of their names. A pipe, and standard input (`-`), is read
+//! as what is written to it comes.
 //!
 //! A replay loses nothing: it waits for room in every output, and reads into a buffer of its own, so that it
 //! makes nobody else wait. Files are read directly; they do not block for long.

@@ -141,8 +141,8 @@ fn end(left: usize) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ends in the middle of a block"))
 }
 
-/// Appends data frames, each after its length. They are kept until there is room for them, as nothing waits inside the
-/// dissector.
+/// Appends data frames, each after its length. They are kept until there is room for them, as nothing waits
+/// inside the dissector.
 fn keep(frames: &mut Vec<u8>) -> impl FnMut(&[u8]) {
     |frame| {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);

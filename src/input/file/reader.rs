@@ -42,7 +42,8 @@ impl CaptureReader {
         CaptureReader { source, first: heapless::Vec::new(), left: 0 }
     }
 
-    /// The first four bytes, or fewer of a shorter capture; they are read again. To be called before anything is read.
+    /// The first four bytes, or fewer of a shorter capture; they are read again. To be called before anything
+    /// is read.
     ///
     /// # Errors
     ///

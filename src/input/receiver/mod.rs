@@ -1,19 +1,20 @@
 //! One Frame Streams connection, over any stream of bytes.
 //!
-//! All connections read into one buffer, because one thread reads: a thousand idle connections cost nothing, and a
-//! thousand busy ones read at full speed. What a read leaves unfinished stays with its connection: up to
-//! [`TAIL_BYTES`](limits::TAIL_BYTES) inline, a longer rest in one of the `LargeBuffers`. A connection that may have none reads no further
-//! than what it can keep inline, and waits.
+//! All connections read into one buffer, because one thread reads: a thousand idle connections cost nothing,
+//! and a thousand busy ones read at full speed. What a read leaves unfinished stays with its connection: up
+//! to [`TAIL_BYTES`](limits::TAIL_BYTES) inline, a longer rest in one of the `LargeBuffers`. A connection
+//! that may have none reads no further than what it can keep inline, and waits.
 //!
 //! ```text
 //! buffer   | partial of the last read | bytes read now                            |
 //!          | frame | frame | frame | frame | unfinished -> partial: short, or long |
 //! ```
 //!
-//! When an output that is owed a turn has no room, the frames not yet taken stay in the buffer, and the connection keeps
-//! it until there is room: nobody else could do better in the meantime.
+//! When an output that is owed a turn has no room, the frames not yet taken stay in the buffer, and the
+//! connection keeps it until there is room: nobody else could do better in the meantime.
 //!
-//! After every read the task yields, as the executor has no fairness of its own, or pauses where little came (`gather`).
+//! After every read the task yields, as the executor has no fairness of its own, or pauses where little came
+//! (`gather`).
 
 mod connection;
 
@@ -123,7 +124,8 @@ where
 impl Receiver<'_> {
     /// The unfinished rest of a read: a short one inline, a long one in a large buffer.
     ///
-    /// There is one whenever the rest is long: where there was none, no more was read than can be kept inline.
+    /// There is one whenever the rest is long: where there was none, no more was read than can be kept
+    /// inline.
     fn keep(&self, rest: &[u8], lease: &ConnectionLease) -> PartialUnit<'_> {
         match heapless::Vec::from_slice(rest) {
             Ok(partial) => PartialUnit::Short(partial),

@@ -6,12 +6,12 @@
 //!       none: wait for packets, for word of changes, or, while the interface is away, for a while
 //! ```
 //!
-//! Nobody who sends can be made to wait, so nothing waits longer than a turn, whatever `when-full` says: an output
-//! that keeps up loses nothing, one that does not counts its drops, and what the kernel's memory did not hold
-//! in the meantime the kernel counts.
+//! Nobody who sends can be made to wait, so nothing waits longer than a turn, whatever `when-full` says: an
+//! output that keeps up loses nothing, one that does not counts its drops, and what the kernel's memory did
+//! not hold in the meantime the kernel counts.
 //!
-//! An interface that goes down or away is waited for: the socket stays, and is bound again once there is one of
-//! that name. That takes no right, so it works after they were given up.
+//! An interface that goes down or away is waited for: the socket stays, and is bound again once there is one
+//! of that name. That takes no right, so it works after they were given up.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -47,7 +47,8 @@ impl Sniffer {
     ///
     /// # Errors
     ///
-    /// Without CAP_NET_RAW; with an interface of a kind that is not read. One that is not there yet is waited for.
+    /// Without CAP_NET_RAW; with an interface of a kind that is not read. One that is not there yet is waited
+    /// for.
     pub(crate) fn open(section: &Section, limits: &Limits) -> io::Result<Self> {
         let target = CaptureTarget::new(section)?;
         let socket = PacketSocket::open(&target.program(), limits.ring).map_err(explain)?;

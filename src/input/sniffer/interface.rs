@@ -1,7 +1,8 @@
 //! Where the sniffer listens, and whose addresses are its own.
 //!
-//! A socket is bound to one interface or to all. For several it is bound to all, and the kernel's filter leaves out what
-//! is of others; so they share the memory for packets, and a new interface of the same name is a new filter.
+//! A socket is bound to one interface or to all. For several it is bound to all, and the kernel's filter
+//! leaves out what is of others; so they share the memory for packets, and a new interface of the same name
+//! is a new filter.
 
 use core::net::IpAddr;
 use std::io;
@@ -121,8 +122,8 @@ impl CaptureTarget {
         subnets.take(SNIFFER_ADDRESSES).collect()
     }
 
-    /// Whether it has no address to tell directions by, such as a mirror or a port of a bridge. The link-local one that
-    /// every interface has does not help: nobody asks it.
+    /// Whether it has no address to tell directions by, such as a mirror or a port of a bridge. The
+    /// link-local one that every interface has does not help: nobody asks it.
     pub(crate) fn is_unnumbered(&self) -> bool {
         let is_link_local =
             |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
@@ -139,7 +140,8 @@ impl CaptureTarget {
         compose(&self.ports, scope)
     }
 
-    /// Looks again which interfaces there are, and which belong to another; whether that asks for another filter.
+    /// Looks again which interfaces there are, and which belong to another; whether that asks for another
+    /// filter.
     ///
     /// # Errors
     ///

@@ -59,8 +59,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The peer closed, is not trusted, or does not trust us. With TLS 1.3 it judges our certificate only after
-    /// the handshake is over for us: then the first read fails.
+    /// The peer closed, is not trusted, or does not trust us. With TLS 1.3 it judges our certificate only
+    /// after the handshake is over for us: then the first read fails.
     pub async fn connect(&self, stream: Async<TcpStream>) -> io::Result<ClientStream> {
         let connector = TlsConnector::from(Arc::clone(&self.configuration.borrow()));
         connector.connect(self.name.clone(), stream).await

@@ -1,8 +1,8 @@
 //! A stream that encrypts, and says that it took bytes only once the kernel has them.
 //!
-//! A TLS session keeps what the kernel has no room for yet, and calls it written. Records would count as delivered
-//! that a connection may still lose. So here a write is over when it is flushed: until then the writer comes with
-//! the same bytes again, which are in the session already.
+//! A TLS session keeps what the kernel has no room for yet, and calls it written. Records would count as
+//! delivered that a connection may still lose. So here a write is over when it is flushed: until then the
+//! writer comes with the same bytes again, which are in the session already.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};

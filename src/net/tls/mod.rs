@@ -7,9 +7,9 @@
 //! ```
 //!
 //! It promises TLS 1.2 and 1.3 and nothing older, certificates checked against the names and authorities
-//! configured, and that whatever is wrong with a file is said with its key and its name. Sessions are not resumed:
-//! senders connect once and stay, and a sender that closes with a ticket unread would reset the connection and
-//! lose its last messages.
+//! configured, and that whatever is wrong with a file is said with its key and its name. Sessions are not
+//! resumed: senders connect once and stay, and a sender that closes with a ticket unread would reset the
+//! connection and lose its last messages.
 //!
 //! Left out: deadlines, which are the caller's, and revocation lists. A build without the cargo feature `tls`
 //! has the same types, with no values.

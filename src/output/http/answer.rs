@@ -1,7 +1,7 @@
 //! The answer of a server (RFC 9112): its status, when to come again, and its body, piece by piece.
 //!
-//! Bounded: a head of [`PUSH_ANSWER_BYTES`], read into one buffer; the body passes through the same. Left out: trailers
-//! are passed over, codings of the body other than chunks are not asked for.
+//! Bounded: a head of [`PUSH_ANSWER_BYTES`], read into one buffer; the body passes through the same. Left
+//! out: trailers are passed over, codings of the body other than chunks are not asked for.
 
 use core::time::Duration;
 use std::io;

@@ -7,8 +7,8 @@
 //! loki        {"streams":[{"stream":{"job":"dnstapd","identity":"lb1"},"values":[["NANOSECONDS","{...}"],...]},...]}
 //! ```
 //!
-//! A batch stays as it is until it was settled: what is sent again is the same to the octet. Of a bulk request those
-//! items stay that are to be sent again.
+//! A batch stays as it is until it was settled: what is sent again is the same to the octet. Of a bulk
+//! request those items stay that are to be sent again.
 
 use super::{BodyFormat, BulkAnswer, Compression, StatusVerdict};
 use crate::limits::{self, PUSH_RECORD_BYTES};

@@ -1,8 +1,8 @@
 //! A record as a row of ClickHouse's JSONEachRow.
 //!
-//! Keys bear `_` for `-`, so that they are names of columns without quotes. Times are `YYYY-MM-DD hh:mm:ss.ffffff`, in UTC.
-//! A number or a time that is missing is `null`, which is the column's default value; so is `edns`; missing `answers` are
-//! an empty list. A missing text is `-`, as everywhere.
+//! Keys bear `_` for `-`, so that they are names of columns without quotes. Times are `YYYY-MM-DD
+//! hh:mm:ss.ffffff`, in UTC. A number or a time that is missing is `null`, which is the column's default
+//! value; so is `edns`; missing `answers` are an empty list. A missing text is `-`, as everywhere.
 
 /// Writes the row of a JSON record.
 pub(crate) fn rewrite(record: &[u8], out: &mut Vec<u8>) {

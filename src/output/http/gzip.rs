@@ -1,8 +1,9 @@
-//! Compression as gzip (RFC 1952) with fixed codes (RFC 1951, 3.2.6): made for records, which repeat themselves.
+//! Compression as gzip (RFC 1952) with fixed codes (RFC 1951, 3.2.6): made for records, which repeat
+//! themselves.
 //!
-//! The window is the input itself, which is in memory anyway. The one table is that of the last place of each group of
-//! four bytes, so it takes [`PUSH_GZIP_BYTES`] where a common deflate takes 300 KiB. Records shrink to a quarter or
-//! less; codes made to measure would save another tenth, for ten times the code.
+//! The window is the input itself, which is in memory anyway. The one table is that of the last place of each
+//! group of four bytes, so it takes [`PUSH_GZIP_BYTES`] where a common deflate takes 300 KiB. Records shrink
+//! to a quarter or less; codes made to measure would save another tenth, for ten times the code.
 //!
 //! Left out: input longer than [`INPUT_MAX`], chains of places, lazy matching.
 
@@ -95,9 +96,11 @@ impl Gzip {
         }
     }
 
-    /// RFC 1951, 3.2.5: a code for the length, a code for the distance, each with the bits that it leaves open.
+    /// RFC 1951, 3.2.5: a code for the length, a code for the distance, each with the bits that it leaves
+    /// open.
     fn put_match(&mut self, length: usize, distance: usize, out: &mut Vec<u8>) {
-        // Groups of codes: eight of one length each, then four for each further bit; the longest has a code of its own.
+        // Groups of codes: eight of one length each, then four for each further bit; the longest has a code
+        // of its own.
         let (symbol, extra, rest) = match length as u32 {
             258 => (285, 0, 0),
             length => {

@@ -4,8 +4,9 @@
 //! in the queue   | nanoseconds since 1970, 8 bytes | length of the label, 2 bytes | label | record |
 //! ```
 //!
-//! The label is the identity in the form of every format; a record without time has that of its arrival, for Loki takes
-//! none without. Records of one identity that follow each other are of one stream, whose labels are written once.
+//! The label is the identity in the form of every format; a record without time has that of its arrival, for
+//! Loki takes none without. Records of one identity that follow each other are of one stream, whose labels
+//! are written once.
 
 #![cfg_attr(not(feature = "push"), allow(dead_code, reason = "nothing is pushed"))]
 

@@ -1,9 +1,11 @@
-//! Output `http`: sends batches of records to a server over HTTP: ClickHouse, Elasticsearch, OpenSearch, Loki, any webhook.
+//! Output `http`: sends batches of records to a server over HTTP: ClickHouse, Elasticsearch, OpenSearch,
+//! Loki, any webhook.
 //!
-//! One request at a time, each with a batch as its body (`body`): what came within `flush-interval`, `batch` bytes at most.
-//! Delivered is what the server answered with 2xx. With 408, 429, 5xx and when the connection breaks the same batch goes out
-//! again, after the time that the server asked for (`Retry-After`) or the waits of every output. What any other answer
-//! refuses is dropped as `refused`. Elasticsearch judges each item of a bulk request, and so do we (`bulk`).
+//! One request at a time, each with a batch as its body (`body`): what came within `flush-interval`, `batch`
+//! bytes at most. Delivered is what the server answered with 2xx. With 408, 429, 5xx and when the connection
+//! breaks the same batch goes out again, after the time that the server asked for (`Retry-After`) or the
+//! waits of every output. What any other answer refuses is dropped as `refused`. Elasticsearch judges each
+//! item of a bulk request, and so do we (`bulk`).
 //!
 //! Left out: HTTP/2, redirections, proxies, answers in gzip.
 //!
@@ -141,7 +143,8 @@ impl OutputKind for Section {
         "http"
     }
 
-    /// No address, or none that is one; TLS keys that disagree with it; two kinds of credentials; fields that are ours.
+    /// No address, or none that is one; TLS keys that disagree with it; two kinds of credentials; fields that
+    /// are ours.
     fn check(&self) -> Result<(), KeyError> {
         required("url", &self.url)?;
         let url = match &self.url {

@@ -6,8 +6,9 @@
 //!                       '---- again <----------+---> delivered, refused
 //! ```
 //!
-//! A connection stays open between requests as long as the server lets it. One that closes while nothing is sent is made
-//! again at once, to know that the server is there; if that closes unused, too, the next batch makes one.
+//! A connection stays open between requests as long as the server lets it. One that closes while nothing is
+//! sent is made again at once, to know that the server is there; if that closes unused, too, the next batch
+//! makes one.
 
 use core::fmt;
 use core::time::Duration;

@@ -1,7 +1,7 @@
 //! The address of a server: `https://host:port/path?query`, as far as a client needs it.
 //!
-//! The fault of one is kept until the rules of the section are asked for: an error of the parser would show the
-//! whole text, and a path or a query may hold a token.
+//! The fault of one is kept until the rules of the section are asked for: an error of the parser would show
+//! the whole text, and a path or a query may hold a token.
 
 use crate::values::encoding::percent_encoded_but;
 use crate::values::{Host, Invalid, Value, deserialize};
@@ -85,8 +85,8 @@ const NO_SCHEME: &str = "not the address of a server; allowed: one that begins w
 const NO_HOST: &str = "without a server; allowed: an IP address or a host name after `//`";
 const NO_PORT: &str = "the port is none; allowed: 1 to 65535";
 
-/// Path and query with a slash at the front, and whatever a request's line cannot hold in percent encoding, so that
-/// `?query=INSERT INTO t FORMAT JSONEachRow` may be written as it is.
+/// Path and query with a slash at the front, and whatever a request's line cannot hold in percent encoding,
+/// so that `?query=INSERT INTO t FORMAT JSONEachRow` may be written as it is.
 fn encoded(target: &str) -> String {
     let slash = if target.starts_with('/') { "" } else { "/" };
     let is_kept = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);

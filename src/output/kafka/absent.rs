@@ -1,4 +1,5 @@
-//! The output in a build without it: the configuration refuses an enabled section, so nothing here is reached.
+//! The output in a build without it: the configuration refuses an enabled section, so nothing here is
+//! reached.
 
 use core::fmt;
 use std::io;

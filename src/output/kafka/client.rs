@@ -1,10 +1,11 @@
 //! librdkafka as this output uses it: which settings it gets, and how it is made.
 //!
-//! `rdkafka-config` goes to librdkafka as it is. Only where it says nothing, some settings differ from librdkafka's own
-//! defaults: its queue is as long as ours, not a gigabyte, and it tells once a second how its connections are.
+//! `rdkafka-config` goes to librdkafka as it is. Only where it says nothing, some settings differ from
+//! librdkafka's own defaults: its queue is as long as ours, not a gigabyte, and it tells once a second how
+//! its connections are.
 //!
-//! The start has two steps. A client is made without brokers, which reads certificates but connects nothing: that is
-//! what `--check` and the start before the loss of privileges need. The task then names the brokers.
+//! The start has two steps. A client is made without brokers, which reads certificates but connects nothing:
+//! that is what `--check` and the start before the loss of privileges need. The task then names the brokers.
 
 use std::io;
 

@@ -1,11 +1,12 @@
 //! Output `kafka`: sends records to a Kafka topic, by librdkafka.
 //!
 //! One message a record, with the record as its value and a key that decides on its partition (`record`). The
-//! settings are librdkafka's own (`client`); it connects, compresses, encrypts, retries and reconnects on its own
-//! threads. Here records are handed over and its reports are counted (`task`): delivered is what a broker
+//! settings are librdkafka's own (`client`); it connects, compresses, encrypts, retries and reconnects on its
+//! own threads. Here records are handed over and its reports are counted (`task`): delivered is what a broker
 //! acknowledged.
 //!
-//! A build without the cargo feature `kafka` or `kafka-plain` knows the section and refuses it when it is enabled.
+//! A build without the cargo feature `kafka` or `kafka-plain` knows the section and refuses it when it is
+//! enabled.
 
 #[cfg(not(feature = "kafka-plain"))]
 mod absent;

@@ -4,9 +4,9 @@
 //! | length of the key, 2 bytes; NO_KEY for none | key | value |
 //! ```
 //!
-//! Kafka puts records of one key into one partition, and keeps them in order there. The key is the text that the
-//! record itself shows, so a consumer can compare them. What a message lacks makes no key: it would send all such
-//! messages to one partition.
+//! Kafka puts records of one key into one partition, and keeps them in order there. The key is the text that
+//! the record itself shows, so a consumer can compare them. What a message lacks makes no key: it would send
+//! all such messages to one partition.
 
 use super::super::{DropReason, Outlet};
 use super::RecordKey;

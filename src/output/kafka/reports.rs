@@ -1,7 +1,8 @@
 //! Reports of librdkafka: deliveries, the state of its connections, its log lines.
 //!
-//! All of it arrives while the task serves the queue of events, on our one thread, but librdkafka's crate asks for a
-//! value that any thread could use: so there are atomics here, which the task empties after each look.
+//! All of it arrives while the task serves the queue of events, on our one thread, but librdkafka's crate
+//! asks for a value that any thread could use: so there are atomics here, which the task empties after each
+//! look.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::hash::{BuildHasher, Hash};

@@ -6,9 +6,9 @@
 //!     '- stays while that is full      '--- reports ---> delivered, dropped
 //! ```
 //!
-//! Records that librdkafka holds count as queued until its report. While its queue is full our own one fills; then the rule
-//! of every output holds (`when-full`). It never waits in here: librdkafka's threads send, and wake this task by a
-//! socket when there is something to hear.
+//! Records that librdkafka holds count as queued until its report. While its queue is full our own one fills;
+//! then the rule of every output holds (`when-full`). It never waits in here: librdkafka's threads send, and
+//! wake this task by a socket when there is something to hear.
 
 use core::ops::ControlFlow;
 use core::time::Duration;

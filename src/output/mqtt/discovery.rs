@@ -1,8 +1,8 @@
 //! The counters that are published, and how Home Assistant is told of them.
 //!
-//! `TOPIC/state` is one JSON object of counters, named as in `/counters`. Each is a sensor: its discovery is retained at
-//! `homeassistant/sensor/CLIENTID_KEY/config`, where KEY is the name with `_` for what a topic cannot have.
-//! <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>
+//! `TOPIC/state` is one JSON object of counters, named as in `/counters`. Each is a sensor: its discovery is
+//! retained at `homeassistant/sensor/CLIENTID_KEY/config`, where KEY is the name with `_` for what a topic
+//! cannot have. <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>
 
 use core::fmt::{self, Write};
 

@@ -7,8 +7,8 @@
 //! | `TOPIC/record` | a JSON record each, with `records = true` |
 //! | `homeassistant/sensor/CLIENTID_KEY/config` | a discovery for Home Assistant, retained |
 //!
-//! Without records each state stands for the messages that came since the one before, as a line of `output.metrics` does.
-//! Delivered is what the kernel took, with `qos = 1` what the broker acknowledged.
+//! Without records each state stands for the messages that came since the one before, as a line of
+//! `output.metrics` does. Delivered is what the kernel took, with `qos = 1` what the broker acknowledged.
 //!
 //! A build without the cargo feature `push` knows the section and refuses it when it is enabled.
 

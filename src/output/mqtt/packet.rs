@@ -4,9 +4,9 @@
 //! | kind, flags | length, 1 to 4 bytes | ... |          MQTT 5, 2.1; the same in 3.1.1, 2.2
 //! ```
 //!
-//! Composed: CONNECT with a will, PUBLISH, SUBSCRIBE, PUBACK's opposite number is parsed; PINGREQ, DISCONNECT. Parsed: CONNACK,
-//! PUBACK, PUBLISH, PINGRESP, DISCONNECT; SUBACK is passed over. Left out: quality of service 2, topic aliases, authentication
-//! in several steps.
+//! Composed: CONNECT with a will, PUBLISH, SUBSCRIBE, PUBACK's opposite number is parsed; PINGREQ,
+//! DISCONNECT. Parsed: CONNACK, PUBACK, PUBLISH, PINGRESP, DISCONNECT; SUBACK is passed over. Left out:
+//! quality of service 2, topic aliases, authentication in several steps.
 
 use super::Version;
 
@@ -167,7 +167,8 @@ pub(crate) struct BrokerLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotMqtt;
 
-/// The length of the packet at the front of some bytes, and where its body begins; `None` while that is not known.
+/// The length of the packet at the front of some bytes, and where its body begins; `None` while that is not
+/// known.
 pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(usize, usize)>, NotMqtt> {
     let mut length = 0;
     for at in 0..4 {

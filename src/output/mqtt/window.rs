@@ -1,12 +1,13 @@
-//! The messages that are on their way to the broker: some records of the queue as packets, one after the other.
+//! The messages that are on their way to the broker: some records of the queue as packets, one after the
+//! other.
 //!
 //! ```text
 //! bytes   | PUBLISH 1 | PUBLISH 2 | PUBLISH 3 |
 //!                ^ written
 //! ```
 //!
-//! With quality of service 0 a record is settled when its last byte was taken, with 1 when it was acknowledged. After a
-//! connection has broken those that are not settled go out again, whole.
+//! With quality of service 0 a record is settled when its last byte was taken, with 1 when it was
+//! acknowledged. After a connection has broken those that are not settled go out again, whole.
 
 use super::Version;
 use super::packet::{PUBLISH_BYTES, PublishPacket};

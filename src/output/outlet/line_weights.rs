@@ -2,8 +2,8 @@
 
 /// How many messages each line in the queue stands for, oldest first.
 ///
-/// Lines are few, so there is room for some. Those beyond are counted with the newest that has room, which is early by
-/// a line, and exact in all.
+/// Lines are few, so there is room for some. Those beyond are counted with the newest that has room, which is
+/// early by a line, and exact in all.
 #[derive(Debug, Default)]
 pub(super) struct LineWeights {
     waiting: heapless::Deque<u64, LINES>,

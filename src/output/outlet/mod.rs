@@ -161,7 +161,8 @@ impl Outlet {
             || self.kind.encoding().is_some_and(Encoding::asks_for_status)
     }
 
-    /// Whether its filter leaves a message out, which is then counted; it judges address and name as they were sent.
+    /// Whether its filter leaves a message out, which is then counted; it judges address and name as they
+    /// were sent.
     pub(super) fn leaves_out(&self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> bool {
         let mut filter = self.filter.borrow_mut();
         let verdict = if self.is_of_responses() && !event.is_response() {
@@ -178,8 +179,8 @@ impl Outlet {
         true
     }
 
-    /// Takes the record of one message, made of `parts`, into the queue, or counts it as dropped; wakes the task that
-    /// waits for it.
+    /// Takes the record of one message, made of `parts`, into the queue, or counts it as dropped; wakes the
+    /// task that waits for it.
     #[cfg_attr(for_size, optimize(speed))]
     pub(super) fn offer(&self, parts: Result<&[&[u8]], DropReason>) {
         self.counters.received.count();

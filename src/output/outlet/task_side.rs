@@ -1,4 +1,5 @@
-//! The second half of an output as its task sees it: waits for records, takes them out, and says what became of them.
+//! The second half of an output as its task sees it: waits for records, takes them out, and says what became
+//! of them.
 //!
 //! ```text
 //! queue ---- write_with, write_first_with ----> written: delivered

@@ -6,9 +6,9 @@
 //! none      MSG
 //! ```
 //!
-//! Time and host are the message's own: the host is the identity. RFC 3164 means local time. So a text record is sent without these two, unless
-//! there is no header. On a stream the length in digits and a space are before each message, or a newline after it
-//! (RFC 6587, 3.4).
+//! Time and host are the message's own: the host is the identity. RFC 3164 means local time. So a text record
+//! is sent without these two, unless there is no header. On a stream the length in digits and a space are
+//! before each message, or a newline after it (RFC 6587, 3.4).
 
 use core::fmt::{self, Write};
 

@@ -67,8 +67,8 @@ impl OutputKind for Section {
         "syslog"
     }
 
-    /// Neither address nor path, or both; a path with another transport than datagrams; newlines as framing where
-    /// records have newlines inside or TLS asks for lengths (RFC 5425, 4.3); TLS keys that disagree.
+    /// Neither address nor path, or both; a path with another transport than datagrams; newlines as framing
+    /// where records have newlines inside or TLS asks for lengths (RFC 5425, 4.3); TLS keys that disagree.
     fn check(&self) -> Result<(), KeyError> {
         match (&self.remote_address, &self.path) {
             (Some(_), Some(_)) => {

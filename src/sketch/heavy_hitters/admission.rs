@@ -8,9 +8,10 @@ use super::table::{HeavyHitters, each, scale, small};
 impl<const N: usize> HeavyHitters<N> {
     /// Gives a key an entry, or counts it in its cell.
     ///
-    /// An attack with random names calls this for every message, so its cheapest test comes first. Say the bucket is full,
-    /// its lightest entry has 5, and the key has left no mark: it cannot win, whatever chance says, so neither the
-    /// entries nor the names are read. Only the mark (one byte) and the cell (one number) are touched.
+    /// An attack with random names calls this for every message, so its cheapest test comes first. Say the
+    /// bucket is full, its lightest entry has 5, and the key has left no mark: it cannot win, whatever chance
+    /// says, so neither the entries nor the names are read. Only the mark (one byte) and the cell (one
+    /// number) are touched.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline(never)]
     pub(super) fn admit(&mut self, key: u64, amounts: [u64; N], name: &[u8]) {
@@ -39,9 +40,9 @@ impl<const N: usize> HeavyHitters<N> {
 
     /// Leaves the mark of a key; `true` if it was there already.
     ///
-    /// The place comes from bits 16 to 47 of the hash and the mark is its lowest byte. The two share no bits that also
-    /// choose the place within a small table, so keys of one place have independent marks, and one in 256 passes by
-    /// accident.
+    /// The place comes from bits 16 to 47 of the hash and the mark is its lowest byte. The two share no bits
+    /// that also choose the place within a small table, so keys of one place have independent marks, and one
+    /// in 256 passes by accident.
     #[inline]
     fn mark(&mut self, key: u64) -> bool {
         let place = scale((key >> 16) as u32, self.marks.len());
@@ -51,7 +52,8 @@ impl<const N: usize> HeavyHitters<N> {
     /// Gives a key an entry if it wins it.
     #[cfg_attr(for_size, optimize(speed))]
     fn replace(&mut self, key: u64, amounts: [u64; N], name: &[u8], contest: &AdmissionContest) -> bool {
-        // Read before room is made: an entry that goes may raise this very cell, with counts that are not the key's.
+        // Read before room is made: an entry that goes may raise this very cell, with counts that are not the
+        // key's.
         let unseen = self.bound(key);
         let Some(inherited) = self.make_room(key, name.len(), contest) else { return false };
         let bucket = self.bucket(key);
@@ -78,12 +80,13 @@ impl<const N: usize> HeavyHitters<N> {
         true
     }
 
-    /// Frees an entry of the key's bucket and `length` bytes for its name, if the key wins against all that must go
-    /// for it. Returns the value that the key inherits.
+    /// Frees an entry of the key's bucket and `length` bytes for its name, if the key wins against all that
+    /// must go for it. Returns the value that the key inherits.
     ///
-    /// A bucket has 320 bytes for eight names. A name of 200 bytes in a full bucket of names of 40 bytes needs five of
-    /// them to go, and it must win once against their sum, not five times against each: else a rare long name would
-    /// clear a bucket of frequent short ones. Nothing is changed before the contest is won.
+    /// A bucket has 320 bytes for eight names. A name of 200 bytes in a full bucket of names of 40 bytes
+    /// needs five of them to go, and it must win once against their sum, not five times against each: else a
+    /// rare long name would clear a bucket of frequent short ones. Nothing is changed before the contest is
+    /// won.
     fn make_room(&mut self, key: u64, length: usize, contest: &AdmissionContest) -> Option<[u64; N]> {
         let place = self.bucket(key);
         let (hot, cold) = (self.hot.get(place)?, self.cold.get(place)?);
@@ -105,8 +108,8 @@ impl<const N: usize> HeavyHitters<N> {
             room += usize::from(*cold.lengths.get(way)?);
             has_entry = true;
         }
-        // A free entry has a price, too. Where a long name pushed out five short ones, four entries are free; given away
-        // for nothing, they would let the next five new keys in without a contest.
+        // A free entry has a price, too. Where a long name pushed out five short ones, four entries are free;
+        // given away for nothing, they would let the next five new keys in without a contest.
         if contest.is_lost(weight(floor).max(against)) {
             return None;
         }
@@ -130,8 +133,9 @@ impl<const N: usize> HeavyHitters<N> {
         if let Some(block) = self.names.get_mut(start..start + self.block) {
             cold.take(way, block);
         }
-        // The larger of the two, not the sum: the cell need only be above what was counted of each of its keys, and
-        // sums over the comings and goings of one key would count the same messages again and again.
+        // The larger of the two, not the sum: the cell need only be above what was counted of each of its
+        // keys, and sums over the comings and goings of one key would count the same messages again and
+        // again.
         let cell = self.cell(key);
         if let Some(cell) = self.cells.get_mut(cell) {
             *cell = each(*cell, most, u32::max);
@@ -172,15 +176,16 @@ impl AdmissionContest {
     /// It wins `amount` times in `amount + against`, unless it is known to be lighter or has not come before.
     #[inline]
     fn is_lost(&self, against: u64) -> bool {
-        // Both are below 2^32: `against` by what is asked before, the sum is what a message can weigh beside it.
+        // Both are below 2^32: `against` by what is asked before, the sum is what a message can weigh beside
+        // it.
         let is_won = || self.chance.saturating_mul(self.amount.saturating_add(against)) >> 32 < self.amount;
         let is_light = || self.known + self.amount <= against;
         against > 0 && (!self.came_before || is_light() || against > WEIGHT_MAX || !is_won())
     }
 }
 
-/// The rule of who stays. One number decides for itself. Of messages and bytes both count, a message as much as
-/// [`MESSAGE_BYTES`], so that the heaviest by either are kept.
+/// The rule of who stays. One number decides for itself. Of messages and bytes both count, a message as much
+/// as [`MESSAGE_BYTES`], so that the heaviest by either are kept.
 #[inline]
 pub(super) fn weight<const N: usize>(values: [u64; N]) -> u64 {
     match values.split_first() {

@@ -11,7 +11,8 @@ use super::admission::weight;
 /// The part read for every key of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HotBucket<const N: usize> {
-    /// The lower halves of the hashes, which are compared all at once, and the upper halves; both 0 is a free entry.
+    /// The lower halves of the hashes, which are compared all at once, and the upper halves; both 0 is a free
+    /// entry.
     pub(super) keys: [[u32; WAYS]; 2],
     /// Certain and inherited together.
     pub(super) values: [[u64; N]; WAYS],
@@ -24,8 +25,8 @@ pub(super) struct ColdBucket<const N: usize> {
     pub(super) inherited: [[u32; N]; WAYS],
     /// The cell of each when it got in.
     pub(super) unseen: [[u32; N]; WAYS],
-    /// Value of the last entry that went: a free entry, which may come of a long name that went for a short one, is
-    /// to be had at no lower price.
+    /// Value of the last entry that went: a free entry, which may come of a long name that went for a short
+    /// one, is to be had at no lower price.
     pub(super) floor: [u32; N],
     /// Bytes of each name. They are in the block one after the other, in order of the entries.
     pub(super) lengths: [u8; WAYS],

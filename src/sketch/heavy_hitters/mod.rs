@@ -1,7 +1,7 @@
 //! The heaviest keys of a stream, in fixed memory and with a bound on every error.
 //!
-//! A key belongs to the bucket that its hash names, and the bucket's few entries are all that has to be looked
-//! at. A key without an entry is counted in a cell, which many keys share:
+//! A key belongs to the bucket that its hash names, and the bucket's few entries are all that has to be
+//! looked at. A key without an entry is counted in a cell, which many keys share:
 //!
 //! ```text
 //! hot      | 8 hashes | 8 values |                 two cache lines, all that a known key touches
@@ -12,17 +12,18 @@
 //! marks    | eight bits of the hash of the last key that came to each, by yet another part |
 //! ```
 //!
-//! Who gets an entry that another must make room for is decided in three steps. A key that left no mark when it came
-//! before, or whose mark was covered since by those of others, gets none (a doorkeeper, as that of TinyLFU: Einziger and
-//! others, 2017). So 255 in 256 keys that come once change nothing, however many there are. While the cell
-//! proves the key lighter than the lightest entry of the bucket, it gets none (Filtered Space-Saving: Homem and Carvalho,
-//! 2010). Else chance decides: it takes the place of an entry of value `v` once in `v + 1` times, and goes on from `v`
-//! (Randomized Admission Policy: Ben Basat and others, 2017). So a key that comes `v` times is expected to get in.
+//! Who gets an entry that another must make room for is decided in three steps. A key that left no mark when
+//! it came before, or whose mark was covered since by those of others, gets none (a doorkeeper, as that of
+//! TinyLFU: Einziger and others, 2017). So 255 in 256 keys that come once change nothing, however many there
+//! are. While the cell proves the key lighter than the lightest entry of the bucket, it gets none (Filtered
+//! Space-Saving: Homem and Carvalho, 2010). Else chance decides: it takes the place of an entry of value `v`
+//! once in `v + 1` times, and goes on from `v` (Randomized Admission Policy: Ben Basat and others, 2017). So
+//! a key that comes `v` times is expected to get in.
 //!
 //! # What it promises
 //!
-//! Let `certain` be what was counted while the key had its entry, `inherited` what it took over, and `unseen` what
-//! its cell said when it got in. Then
+//! Let `certain` be what was counted while the key had its entry, `inherited` what it took over, and `unseen`
+//! what its cell said when it got in. Then
 //!
 //! * `certain <= true count <= certain + unseen`. The number shown is `certain + inherited`, kept within that
 //!   ([`HeavyHitter`]).
@@ -30,20 +31,22 @@
 //! * While every bucket has room, `unseen` is 0: few keys are counted exactly.
 //! * The work for a key is bounded by the size of one bucket, whatever the traffic.
 //!
-//! Keys are told apart by 64 bits of a seeded hash alone: with ten million names the chance that an entry counts a
-//! name for another is one in 10^12.
+//! Keys are told apart by 64 bits of a seeded hash alone: with ten million names the chance that an entry
+//! counts a name for another is one in 10^12.
 //!
-//! Names have up to 255 bytes and a bucket has room for [`NAME_BYTES`] an entry, so a long name must win against
-//! all the entries it needs the room of.
+//! Names have up to 255 bytes and a bucket has room for [`NAME_BYTES`] an entry, so a long name must win
+//! against all the entries it needs the room of.
 //!
-//! Numbers age by halves ([`HeavyHitters::age`]). The bounds hold for the aged counts: each is rounded outwards.
+//! Numbers age by halves ([`HeavyHitters::age`]). The bounds hold for the aged counts: each is rounded
+//! outwards.
 //!
 //! # How good it is
 //!
-//! Against an exact count over 400,000 messages with 100,000 names, for 20 seeds each (`cargo test --release --test tables`
-//! makes this table and holds it): how many of the true first 50 are among the first 50 rows, on average and in the worst
-//! case, and the largest error of a number among these, on average. A table of 256 entries, the default, finds them even when
-//! every second name comes but once. Where nine in ten do, it takes 512.
+//! Against an exact count over 400,000 messages with 100,000 names, for 20 seeds each (`cargo test --release
+//! --test tables` makes this table and holds it): how many of the true first 50 are among the first 50 rows,
+//! on average and in the worst case, and the largest error of a number among these, on average. A table of
+//! 256 entries, the default, finds them even when every second name comes but once. Where nine in ten do, it
+//! takes 512.
 //!
 //! | stream | entries | bytes | recall | at worst | error |
 //! |---|---|---|---|---|---|

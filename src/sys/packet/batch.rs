@@ -1,7 +1,7 @@
 //! Packets without shared memory: some with each system call (recvmmsg(2)).
 //!
-//! Their times come as control messages, in the layout with 64-bit seconds where the kernel has it (Linux 5.1),
-//! whatever the C library's own is.
+//! Their times come as control messages, in the layout with 64-bit seconds where the kernel has it (Linux
+//! 5.1), whatever the C library's own is.
 
 use core::mem::{offset_of, zeroed};
 use std::io;
@@ -96,8 +96,9 @@ impl Batch {
             header.msg_hdr.msg_control = control.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = size_of::<ControlBuffer>() as _;
         }
-        // SAFETY: there are as many headers as said, and what they point to outlives the call and is borrowed by
-        // nobody else: a place, an address and a control buffer each, with their lengths. There is no timeout.
+        // SAFETY: there are as many headers as said, and what they point to outlives the call and is borrowed
+        // by nobody else: a place, an address and a control buffer each, with their lengths. There is no
+        // timeout.
         let read = unsafe {
             libc::recvmmsg(
                 descriptor,

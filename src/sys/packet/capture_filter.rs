@@ -9,8 +9,8 @@
 //! tun, ppp, wireguard | IP ...
 //! ```
 //!
-//! TunnelParts are looked into, one deep: IP in IP, GRE and VXLAN. So the program has the part for IP twice, for what is outside
-//! and for what is in it:
+//! TunnelParts are looked into, one deep: IP in IP, GRE and VXLAN. So the program has the part for IP twice,
+//! for what is outside and for what is in it:
 //!
 //! ```text
 //! IP | IP ...
@@ -19,15 +19,16 @@
 //! IP | 8 UDP | 8 VXLAN     | 14 Ethernet | IP ...
 //! ```
 //!
-//! On loopback the kernel shows each packet twice, on its way out and on its way in; it passes once, on its way
-//! in. On all interfaces together a packet is shown by a bridge and by its port, by a VLAN and by the interface
-//! below: it passes on the upper one, where it is to whom it concerns. So tagged packets, those in tunnels and the
-//! interfaces that belong to another are left out there.
+//! On loopback the kernel shows each packet twice, on its way out and on its way in; it passes once, on its
+//! way in. On all interfaces together a packet is shown by a bridge and by its port, by a VLAN and by the
+//! interface below: it passes on the upper one, where it is to whom it concerns. So tagged packets, those in
+//! tunnels and the interfaces that belong to another are left out there.
 //!
-//! In an IPv6 packet the first [`EXTENSIONS`] extension headers are stepped over; what has more passes, and so does
-//! what has an authentication header. Of the rest the packet path makes sure.
+//! In an IPv6 packet the first [`EXTENSIONS`] extension headers are stepped over; what has more passes, and
+//! so does what has an authentication header. Of the rest the packet path makes sure.
 //!
-//! Specified in Linux's `Documentation/networking/filter.rst`; a load beyond the packet's end drops the packet.
+//! Specified in Linux's `Documentation/networking/filter.rst`; a load beyond the packet's end drops the
+//! packet.
 
 use nix::libc::{
     self, ARPHRD_ETHER, ARPHRD_IPGRE, ARPHRD_LOOPBACK, ARPHRD_NONE, ARPHRD_PPP, ARPHRD_SIT, ARPHRD_TUNNEL,
@@ -57,8 +58,8 @@ pub(crate) enum CaptureScope<'a> {
     Some(&'a [u32]),
 }
 
-/// The program for some ports. It has some 350 instructions, eight for each port and two for each interface left out;
-/// the kernel takes 4,096.
+/// The program for some ports. It has some 350 instructions, eight for each port and two for each interface
+/// left out; the kernel takes 4,096.
 pub(crate) fn compose(ports: &[u16], scope: CaptureScope<'_>) -> Vec<Instruction> {
     let mut code = Assembler::default();
     let [ethernet, raw, ipv4, ipv6] = [(); 4].map(|()| code.label());
@@ -166,7 +167,8 @@ impl TunnelParts {
         TunnelParts { gre, ethernet, ipv4, ipv6 }
     }
 
-    /// Goes to what A, the protocol of an IP packet, says that its payload at X is; on, when that is no tunnel.
+    /// Goes to what A, the protocol of an IP packet, says that its payload at X is; on, when that is no
+    /// tunnel.
     fn jump(&self, code: &mut Assembler) {
         for (protocol, inside) in [(IPV4_IN_IP, self.ipv4), (IPV6_IN_IP, self.ipv6), (GRE, self.gre)] {
             code.jump_far_when_equal(protocol, inside);
@@ -183,7 +185,8 @@ fn compose_ports(code: &mut Assembler, ports: &[u16], transport: JumpLabel) {
     }
 }
 
-/// RFC 7348, 5: a UDP header, flags of which one is set, the number of the network. A is the destination port.
+/// RFC 7348, 5: a UDP header, flags of which one is set, the number of the network. A is the destination
+/// port.
 fn compose_vxlan(code: &mut Assembler, ethernet: JumpLabel) {
     code.return_unless_equal(4789, DROP);
     code.load(LoadSize::Byte, 8);
@@ -193,8 +196,8 @@ fn compose_vxlan(code: &mut Assembler, ethernet: JumpLabel) {
     code.jump(ethernet);
 }
 
-/// RFC 2784, 2 and RFC 2890, 2: flags, the type of what follows, and up to three numbers as the flags say. Behind it the
-/// Ethernet header that a tunnel may carry.
+/// RFC 2784, 2 and RFC 2890, 2: flags, the type of what follows, and up to three numbers as the flags say.
+/// Behind it the Ethernet header that a tunnel may carry.
 fn compose_gre(code: &mut Assembler, tunnels: &TunnelParts) {
     code.place(tunnels.gre);
     code.load(LoadSize::Two, 2);
@@ -231,8 +234,8 @@ fn compose_gre(code: &mut Assembler, tunnels: &TunnelParts) {
     code.finish(DROP);
 }
 
-/// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does. Of packets with a tunnel in
-/// them, no fragments are read.
+/// RFC 791, 3.1; X is where the header begins, and at `transport` where that of UDP or TCP does. Of packets
+/// with a tunnel in them, no fragments are read.
 fn compose_ipv4(code: &mut Assembler, ipv4: JumpLabel, tunnels: Option<&TunnelParts>, transport: JumpLabel) {
     let known = code.label();
     code.place(ipv4);

@@ -1,5 +1,5 @@
-//! The filter, run by a small machine of its own (the kernel's is in `tests/sniffer`), and shown to the kernel's
-//! checker.
+//! The filter, run by a small machine of its own (the kernel's is in `tests/sniffer`), and shown to the
+//! kernel's checker.
 
 use super::*;
 

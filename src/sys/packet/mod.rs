@@ -1,7 +1,7 @@
 //! Packets as the kernel shows them: an AF_PACKET socket with a filter of ours, see packet(7).
 //!
-//! Opening takes CAP_NET_RAW; everything later, another interface or another filter too, does not. The filter is
-//! there before the socket is bound, so that nothing unfiltered ever arrives.
+//! Opening takes CAP_NET_RAW; everything later, another interface or another filter too, does not. The filter
+//! is there before the socket is bound, so that nothing unfiltered ever arrives.
 //!
 //! Packets come through memory shared with the kernel (`ring`, TPACKET_V3) or, where there is none (emulated
 //! processors, old kernels), in batches of one system call each (`batch`). What the kernel had no room for it
@@ -93,8 +93,8 @@ impl PacketSocket {
     pub(crate) fn kind(&self) -> io::Result<u16> {
         let mut address = sockaddr_ll { sll_family: 0, ..EVERYWHERE };
         let mut length = size_of::<sockaddr_ll>() as libc::socklen_t;
-        // SAFETY: both pointers are to whole values that outlive the call; the kernel writes no more than `length`.
-        // nix will not do: it wants the address longer than the kernel writes it.
+        // SAFETY: both pointers are to whole values that outlive the call; the kernel writes no more than
+        // `length`. nix will not do: it wants the address longer than the kernel writes it.
         let done = unsafe {
             libc::getsockname(self.descriptor.as_raw_fd(), (&raw mut address).cast(), &raw mut length)
         };
@@ -209,7 +209,8 @@ fn attach(descriptor: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
 fn listen(descriptor: &impl AsFd, interface: Option<u32>) -> io::Result<()> {
     let sll_ifindex = interface.map_or(Ok(0), c_int::try_from).map_err(|_| io::ErrorKind::InvalidInput)?;
     let address = sockaddr_ll { sll_ifindex, ..EVERYWHERE };
-    // SAFETY: the pointer is to a whole `sockaddr_ll`, of the family and the length that go with it; it is copied.
+    // SAFETY: the pointer is to a whole `sockaddr_ll`, of the family and the length that go with it; it is
+    // copied.
     let address =
         unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(size_of::<sockaddr_ll>() as u32)) };
     Ok(bind(descriptor.as_fd().as_raw_fd(), &address.ok_or(io::ErrorKind::InvalidInput)?)?)

@@ -6,9 +6,9 @@
 //!                                        | next, time, lengths | address | bytes |
 //! ```
 //!
-//! A block is the kernel's or ours, as its status says. Ours begin with the one that is read; when it is read, it
-//! goes back. When all are ours the kernel drops packets, and counts them. A block that is not full is handed
-//! over [`RETIRE_MS`] after its first packet, so that is what a message may be late.
+//! A block is the kernel's or ours, as its status says. Ours begin with the one that is read; when it is
+//! read, it goes back. When all are ours the kernel drops packets, and counts them. A block that is not full
+//! is handed over [`RETIRE_MS`] after its first packet, so that is what a message may be late.
 //!
 //! Specified in Linux's `Documentation/networking/packet_mmap.rst` and `linux/if_packet.h`.
 
@@ -71,8 +71,8 @@ impl Ring {
         setsockopt(descriptor, ReceiveRing, &request)?;
         let bytes = NonZeroUsize::new(blocks * SNIFFER_BLOCK_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
         let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
-        // SAFETY: a mapping at a place the kernel chooses touches nothing that is there; the socket's ring has
-        // been made with this many bytes, and stays so.
+        // SAFETY: a mapping at a place the kernel chooses touches nothing that is there; the socket's ring
+        // has been made with this many bytes, and stays so.
         let memory = unsafe { mmap(None, bytes, protection, flags, descriptor, 0) }?.cast();
         Ok(Ring { memory, bytes, blocks, current: 0, rest: None })
     }
@@ -123,8 +123,8 @@ impl Ring {
 
     /// Status of the current block.
     fn status(&self) -> &AtomicU32 {
-        // SAFETY: the status is the third number of the block, inside the mapping, which lives as long as `self`
-        // and begins at a page, so it is aligned. Kernel and we both write it, as one word each time.
+        // SAFETY: the status is the third number of the block, inside the mapping, which lives as long as
+        // `self` and begins at a page, so it is aligned. Kernel and we both write it, as one word each time.
         unsafe {
             AtomicU32::from_ptr(self.memory.as_ptr().add(self.current * SNIFFER_BLOCK_BYTES + 8).cast())
         }
@@ -132,9 +132,9 @@ impl Ring {
 
     /// The bytes of the current block. To be asked for only while it is ours.
     fn block(&self) -> &[u8] {
-        // SAFETY: `current < blocks`, so the block is inside the mapping, which lives as long as `self`. While the
-        // block is ours the kernel writes nothing to it, and we do so only when nobody borrows it: giving it back
-        // takes `&mut self`.
+        // SAFETY: `current < blocks`, so the block is inside the mapping, which lives as long as `self`.
+        // While the block is ours the kernel writes nothing to it, and we do so only when nobody borrows it:
+        // giving it back takes `&mut self`.
         unsafe {
             let first = self.memory.as_ptr().add(self.current * SNIFFER_BLOCK_BYTES);
             core::slice::from_raw_parts(first, SNIFFER_BLOCK_BYTES)

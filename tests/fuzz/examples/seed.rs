@@ -1,7 +1,7 @@
 //! Writes the corpora the targets begin with, into the folder that is named: `seed corpus [CAPTURE...]`
 //!
-//! One file an input, with a name that says what it is. The frames are composed here; of captures (Frame Streams
-//! files) the first frame of each message type and size class is taken too.
+//! One file an input, with a name that says what it is. The frames are composed here; of captures (Frame
+//! Streams files) the first frame of each message type and size class is taken too.
 
 use dnstapd::wire::dnstap::{Dnstap, Message, Policy, SentTime};
 use dnstapd::wire::framestream::{Deframer, Unit, data_header};
@@ -79,8 +79,8 @@ fn payloads() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Packets as the target reads them: a query in one piece and in fragments, both families, two VLAN tags, and a
-/// connection out of order.
+/// Packets as the target reads them: a query in one piece and in fragments, both families, two VLAN tags, and
+/// a connection out of order.
 fn packets() -> Vec<(&'static str, Vec<u8>)> {
     let query = &payloads()[0].1;
     let length = |bytes: usize| (bytes as u16).to_be_bytes();

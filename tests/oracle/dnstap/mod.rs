@@ -1,9 +1,10 @@
 //! The decoder that micropb makes from the schema, as a judge of the walker.
 //!
-//! It is compared with `dnstapd::wire::dnstap` on what they both promise: the values, and whether a frame is taken at all. Two differences are meant:
+//! It is compared with `dnstapd::wire::dnstap` on what they both promise: the values, and whether a frame is
+//! taken at all. Two differences are meant:
 //!
-//! * A length is 64 bits to the walker, so that a frame with a longer one than there can be is refused; micropb
-//!   keeps 32 bits of it and goes on with what is left. [`has_overlong`] tells.
+//! * A length is 64 bits to the walker, so that a frame with a longer one than there can be is refused;
+//!   micropb keeps 32 bits of it and goes on with what is left. [`has_overlong`] tells.
 //! * Which reason is given when a frame has several faults. Nobody asks.
 
 #[allow(clippy::all, clippy::indexing_slicing, missing_docs, nonstandard_style, unused, unused_qualifications)]
@@ -54,7 +55,8 @@ fn check_composed(frame: &[u8], walked: &Dnstap<'_>) {
         let kept = walked.message.query_address;
         expected.message.query_address = kept.map(|kept| address.unwrap_or(kept));
         let mut found = Dnstap::parse(&out[..length]).unwrap();
-        // What a policy that matched the client tells of it goes with the address: unit tests of the rewriting say when.
+        // What a policy that matched the client tells of it goes with the address: unit tests of the
+        // rewriting say when.
         if address.is_some() {
             for policy in
                 [&mut found, &mut expected].into_iter().filter_map(|frame| frame.message.policy.as_mut())

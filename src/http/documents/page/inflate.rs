@@ -1,10 +1,11 @@
 //! Unpacks what DEFLATE packed (RFC 1951): the page, for a client that takes no gzip.
 //!
-//! The program holds the page once, in gzip. Browsers take it as it is; a `curl` without `--compressed` does not, and is rare: so this is
-//! small rather than fast. Codes are read bit by bit, as in Mark Adler's `puff.c`: the cost is that of the packed bits, some million
-//! instructions for the whole page.
+//! The program holds the page once, in gzip. Browsers take it as it is; a `curl` without `--compressed` does
+//! not, and is rare: so this is small rather than fast. Codes are read bit by bit, as in Mark Adler's
+//! `puff.c`: the cost is that of the packed bits, some million instructions for the whole page.
 //!
-//! It unpacks what `build.rs` made; still, whatever the bytes are, it ends, and makes no more than it was told to.
+//! It unpacks what `build.rs` made; still, whatever the bytes are, it ends, and makes no more than it was
+//! told to.
 
 /// The bytes of a gzip file (RFC 1952) without name or comment; `None` unless they unpack to that many.
 pub(super) fn gunzip(packed: &[u8], length: usize) -> Option<Vec<u8>> {
@@ -78,7 +79,8 @@ fn codes(bits: &mut BitReader<'_>) -> Option<(HuffmanCode, HuffmanCode)> {
     Some((HuffmanCode::new(literals)?, HuffmanCode::new(distances)?))
 }
 
-/// The symbols of a block: bytes, and lengths with distances, which repeat what went out before (RFC 1951, 3.2.5).
+/// The symbols of a block: bytes, and lengths with distances, which repeat what went out before (RFC 1951,
+/// 3.2.5).
 fn compressed(
     bits: &mut BitReader<'_>,
     literals: &HuffmanCode,

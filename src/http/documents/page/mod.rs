@@ -7,21 +7,21 @@
 //! ```
 //!
 //! The sources are plain HTML, CSS and JavaScript, written by hand; nothing else is needed to work on them.
-//! `build.rs` puts style and script into the document and takes their hashes for the content security policy. The
-//! page lies in the program's read-only data, so it costs no memory until somebody asks, and goes out in pieces
-//! like every answer. It lies there in gzip alone: who does not take that gets it unpacked, from memory that all such
-//! answers share and that is given back with the last of them.
+//! `build.rs` puts style and script into the document and takes their hashes for the content security policy.
+//! The page lies in the program's read-only data, so it costs no memory until somebody asks, and goes out in
+//! pieces like every answer. It lies there in gzip alone: who does not take that gets it unpacked, from
+//! memory that all such answers share and that is given back with the last of them.
 //!
 //! # What it promises
 //!
-//! * **It needs nobody else.** No font, script or picture comes from anywhere but here; the policy says so to the
-//!   browser, too.
-//! * **It asks for what it shows.** `/counters` every two seconds, the rest less often, nothing while the page
-//!   is hidden, one request at a time. What it keeps is five minutes of numbers.
-//! * **A name is text.** NameList, identities and countries come from strangers. The script writes them as text
-//!   (`textContent`), never as markup; and no script but this one would run.
-//! * **It says in words what is wrong**: no connection, a refused password, a restarted daemon, a stream that is
-//!   gone.
+//! * **It needs nobody else.** No font, script or picture comes from anywhere but here; the policy says so to
+//!   the browser, too.
+//! * **It asks for what it shows.** `/counters` every two seconds, the rest less often, nothing while the
+//!   page is hidden, one request at a time. What it keeps is five minutes of numbers.
+//! * **A name is text.** NameList, identities and countries come from strangers. The script writes them as
+//!   text (`textContent`), never as markup; and no script but this one would run.
+//! * **It says in words what is wrong**: no connection, a refused password, a restarted daemon, a stream that
+//!   is gone.
 //!
 //! # Credentials
 //!
@@ -64,7 +64,8 @@ const HEADERS: &[HeaderField] = &[
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ];
 
-// POLICY, the content security policy; TAG, which names this version of the page; LENGTH, its bytes before gzip.
+// POLICY, the content security policy; TAG, which names this version of the page; LENGTH, its bytes before
+// gzip.
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 const GZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
