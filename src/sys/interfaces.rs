@@ -8,12 +8,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc::{self, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK, ifinfomsg, nlattr, nlmsghdr};
-use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, recv,
-    send, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
 
 use crate::limits::{SNIFFER_ADDRESSES, SNIFFER_INTERFACES};
@@ -26,17 +24,34 @@ pub(crate) fn number(name: &str) -> Option<u32> {
 
 /// Whether an interface is there and switched on.
 pub(crate) fn is_up(name: &str) -> bool {
-    entries(Some(name)).any(|entry| entry.flags.contains(InterfaceFlags::IFF_UP))
+    has_flag(name, libc::IFF_UP)
 }
 
 /// Whether an interface is this machine's way to itself.
 pub(crate) fn is_loopback(name: &str) -> bool {
-    entries(Some(name)).any(|entry| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+    has_flag(name, libc::IFF_LOOPBACK)
+}
+
+fn has_flag(name: &str, flag: i32) -> bool {
+    let wanted = number(name);
+    let mut found = false;
+    // Without an answer there is no interface.
+    let _ = dump(libc::RTM_GETLINK, &mut |message| {
+        if let Some(link) = Link::parse(message).filter(|link| Some(link.number) == wanted) {
+            found = link.flags & flag.cast_unsigned() != 0;
+        }
+    });
+    found
 }
 
 /// The addresses of an interface, or of all; the first [`SNIFFER_ADDRESSES`].
 pub(crate) fn addresses(name: Option<&str>) -> heapless::Vec<IpAddr, SNIFFER_ADDRESSES> {
-    entries(name).filter_map(|entry| ip(&entry.address?)).take(SNIFFER_ADDRESSES).collect()
+    let mut found = heapless::Vec::new();
+    each_address(name, &mut |entry| {
+        // Those beyond are nobody's.
+        let _ = found.push(entry.address);
+    });
+    found
 }
 
 /// A network that an interface is part of.
@@ -74,37 +89,44 @@ fn bits(address: IpAddr) -> u128 {
 
 /// The networks of an interface, or of all but loopback; the first [`SNIFFER_ADDRESSES`].
 pub(crate) fn subnets(name: Option<&str>) -> heapless::Vec<Subnet, SNIFFER_ADDRESSES> {
-    let is_loopback = |entry: &InterfaceAddress| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
-    let subnet = |entry: InterfaceAddress| Subnet::new(ip(&entry.address?)?, ip(&entry.netmask?)?);
-    entries(name).filter(|entry| !is_loopback(entry)).filter_map(subnet).take(SNIFFER_ADDRESSES).collect()
+    let mut found = heapless::Vec::new();
+    each_subnet(name, &mut |_, subnet| {
+        let _ = found.push(subnet);
+    });
+    found
 }
 
 /// The networks of all interfaces but loopback, each with the number of its interface; the first [`SNIFFER_ADDRESSES`].
 pub(crate) fn numbered_subnets() -> heapless::Vec<(u32, Subnet), SNIFFER_ADDRESSES> {
-    let all: Vec<InterfaceAddress> = entries(None).collect();
-    let name = |entry: &InterfaceAddress| entry.interface_name.split(':').next().map(str::to_owned);
-    let number = |wanted: &InterfaceAddress| {
-        let same = all.iter().filter(|entry| name(entry) == name(wanted));
-        same.filter_map(|entry| entry.address?.as_link_addr().map(|link| link.ifindex())).next()
-    };
-    let is_loopback = |entry: &&InterfaceAddress| entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
-    let subnet = |entry: &InterfaceAddress| Subnet::new(ip(&entry.address?)?, ip(&entry.netmask?)?);
-    let others = all.iter().filter(|entry| !is_loopback(entry));
-    let found = others.filter_map(|entry| Some((u32::try_from(number(entry)?).ok()?, subnet(entry)?)));
-    found.take(SNIFFER_ADDRESSES).collect()
+    let mut found = heapless::Vec::new();
+    each_subnet(None, &mut |interface, subnet| {
+        let _ = found.push((interface, subnet));
+    });
+    found
 }
 
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+fn each_subnet(name: Option<&str>, take: &mut dyn FnMut(u32, Subnet)) {
+    let mut loopback = None;
+    let _ = dump(libc::RTM_GETLINK, &mut |message| {
+        let is_loopback = |link: &Link| link.flags & libc::IFF_LOOPBACK.cast_unsigned() != 0;
+        loopback = loopback.or(Link::parse(message).filter(is_loopback).map(|link| link.number));
+    });
+    each_address(name, &mut |entry| {
+        if let Some(subnet) = entry.subnet().filter(|_| Some(entry.interface) != loopback) {
+            take(entry.interface, subnet);
+        }
+    });
 }
 
-/// The kernel's answers about an interface, or of all: once of each and once of each address.
-fn entries(name: Option<&str>) -> impl Iterator<Item = InterfaceAddress> {
-    let all = getifaddrs().into_iter().flatten();
-    // Addresses of IPv4 may have a label, which is the name, a colon and a word.
-    let is_of = |entry: &InterfaceAddress, name| entry.interface_name.split(':').next() == Some(name);
-    all.filter(move |entry| name.is_none_or(|name| is_of(entry, name)))
+/// Hands over the addresses of an interface, or of all; none when the kernel does not answer.
+fn each_address(name: Option<&str>, take: &mut dyn FnMut(OwnAddress)) {
+    let wanted = name.map(number);
+    let _ = dump(libc::RTM_GETADDR, &mut |message| {
+        let is_wanted = |entry: &OwnAddress| wanted.is_none_or(|wanted| wanted == Some(entry.interface));
+        if let Some(entry) = OwnAddress::parse(message).filter(is_wanted) {
+            take(entry);
+        }
+    });
 }
 
 /// The numbers of the interfaces that belong to another: ports of a bridge, members of a bond; the first
@@ -114,16 +136,14 @@ fn entries(name: Option<&str>) -> impl Iterator<Item = InterfaceAddress> {
 ///
 /// When the kernel does not answer.
 pub(crate) fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
-    let socket = open(0)?;
-    send(socket.as_raw_fd(), &ask_for_all(libc::RTM_GETLINK), MsgFlags::empty())?;
     let mut found = heapless::Vec::new();
-    let mut answer = vec![0; ANSWER_BYTES];
-    loop {
-        let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-        if !collect_subordinates(answer.get(..length).unwrap_or_default(), &mut found) {
-            return Ok(found);
+    dump(libc::RTM_GETLINK, &mut |message| {
+        if let Some(link) = Link::parse(message).filter(|link| link.has_master) {
+            // Those beyond are heard twice.
+            let _ = found.push(link.number);
         }
-    }
+    })?;
+    Ok(found)
 }
 
 /// Hands over the addresses that the kernel knows of neighbours, each with the interface and the MAC.
@@ -132,55 +152,143 @@ pub(crate) fn members() -> io::Result<heapless::Vec<u32, SNIFFER_INTERFACES>> {
 ///
 /// When the kernel does not answer.
 pub(crate) fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Result<()> {
+    dump(libc::RTM_GETNEIGH, &mut |message| {
+        if let Some((interface, address, mac)) = parse_neighbour(message) {
+            take(interface, address, mac);
+        }
+    })
+}
+
+/// Asks for all that the kernel has of a kind, and hands over each message of its answer.
+///
+/// The kernel answers at once, so this does not wait. It ends whatever the answer is: an emulator may give one
+/// that has no end (the C library's `getifaddrs` does not survive that).
+fn dump(kind: u16, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let socket = open(0)?;
-    send(socket.as_raw_fd(), &ask_for_all(libc::RTM_GETNEIGH), MsgFlags::empty())?;
+    send(socket.as_raw_fd(), &ask_for_all(kind), MsgFlags::empty())?;
     let mut answer = vec![0; ANSWER_BYTES];
-    loop {
+    for _ in 0..ANSWER_PARTS {
         let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-        if !take_neighbours(answer.get(..length).unwrap_or_default(), &mut take) {
+        if !each_message(answer.get(..length).unwrap_or_default(), take) {
             return Ok(());
         }
     }
+    Err(io::ErrorKind::InvalidData.into())
 }
 
-/// Bytes of the two headers of a message about a neighbour (`ndmsg`):
-///
-/// ```text
-/// | family 1 | 3 | interface 4 | state 2 | flags 1 | type 1 |
-/// ```
-const NEIGHBOUR_HEADERS: usize = size_of::<nlmsghdr>() + 12;
-
-/// Reads one part of the answer; whether more is to come.
-fn take_neighbours(mut answer: &[u8], take: &mut impl FnMut(u32, IpAddr, [u8; 6])) -> bool {
+/// Hands over the messages of one part of an answer; whether more is to come.
+fn each_message(mut answer: &[u8], take: &mut dyn FnMut(&[u8])) -> bool {
     while let Some((message, rest)) = split(answer, |bytes| number_at(bytes, 0)) {
         answer = rest;
         let kind = short_at(message, 4);
         if kind == Some(libc::NLMSG_DONE as u16) || kind == Some(libc::NLMSG_ERROR as u16) {
             return false;
         }
-        let interface = number_at(message, size_of::<nlmsghdr>() + 4);
-        // Those that failed or are looked for have no address, those of multicast are nobody's.
-        let state = short_at(message, size_of::<nlmsghdr>() + 8);
-        let is_known = state.is_some_and(|state| state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NOARP) == 0);
-        let (mut address, mut mac) = (None, None);
-        let mut attributes = message.get(NEIGHBOUR_HEADERS..).unwrap_or_default();
-        while let Some((attribute, rest)) = split_attribute(attributes) {
-            let value = attribute.get(4..).unwrap_or_default();
-            match short_at(attribute, 2) {
-                Some(libc::NDA_DST) => {
-                    let v4 = <[u8; 4]>::try_from(value).ok().map(IpAddr::from);
-                    address = v4.or_else(|| <[u8; 16]>::try_from(value).ok().map(IpAddr::from));
-                }
-                Some(libc::NDA_LLADDR) => mac = <[u8; 6]>::try_from(value).ok(),
-                _ => {}
-            }
-            attributes = rest;
-        }
-        if let (true, Some(interface), Some(address), Some(mac)) = (is_known, interface, address, mac) {
-            take(interface, address, mac);
-        }
+        take(message);
     }
     true
+}
+
+/// Hands over kind and value of each attribute behind the headers of a message.
+fn each_attribute(message: &[u8], headers: usize, take: &mut dyn FnMut(u16, &[u8])) {
+    let mut attributes = message.get(headers..).unwrap_or_default();
+    while let Some((attribute, rest)) = split(attributes, |bytes| short_at(bytes, 0).map(u32::from)) {
+        attributes = rest;
+        if let (Some(kind), Some(value)) = (short_at(attribute, 2), attribute.get(4..)) {
+            take(kind, value);
+        }
+    }
+}
+
+/// An address of 4 or 16 bytes.
+fn ip(value: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(value).ok().map(IpAddr::from);
+    v4.or_else(|| <[u8; 16]>::try_from(value).ok().map(IpAddr::from))
+}
+
+/// Of an interface.
+#[derive(Debug, PartialEq, Eq)]
+struct Link {
+    number: u32,
+    flags: u32,
+    /// Whether it belongs to another.
+    has_master: bool,
+}
+
+impl Link {
+    /// Reads a message about an interface, whose headers are those of [`ask_for_all`].
+    fn parse(message: &[u8]) -> Option<Self> {
+        if short_at(message, 4) != Some(libc::RTM_NEWLINK) {
+            return None;
+        }
+        let number = number_at(message, size_of::<nlmsghdr>() + 4)?;
+        let flags = number_at(message, size_of::<nlmsghdr>() + 8)?;
+        let mut has_master = false;
+        each_attribute(message, LINK_HEADERS, &mut |kind, _| has_master |= kind == libc::IFLA_MASTER);
+        Some(Link { number, flags, has_master })
+    }
+}
+
+/// An address of this machine.
+#[derive(Debug, PartialEq, Eq)]
+struct OwnAddress {
+    interface: u32,
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl OwnAddress {
+    /// Reads a message about an address (`ifaddrmsg`):
+    ///
+    /// ```text
+    /// | family 1 | prefix 1 | flags 1 | scope 1 | interface 4 |
+    /// ```
+    fn parse(message: &[u8]) -> Option<Self> {
+        if short_at(message, 4) != Some(libc::RTM_NEWADDR) {
+            return None;
+        }
+        let prefix = *message.get(size_of::<nlmsghdr>() + 1)?;
+        let interface = number_at(message, size_of::<nlmsghdr>() + 4)?;
+        let (mut local, mut address) = (None, None);
+        // Where there is one peer alone, `IFA_ADDRESS` is the peer's.
+        each_attribute(message, ADDRESS_HEADERS, &mut |kind, value| match kind {
+            libc::IFA_LOCAL => local = ip(value),
+            libc::IFA_ADDRESS => address = ip(value),
+            _ => {}
+        });
+        Some(OwnAddress { interface, address: local.or(address)?, prefix })
+    }
+
+    /// The network it is part of, if somebody else is.
+    fn subnet(&self) -> Option<Subnet> {
+        let mask = |bits: u32| bits.checked_sub(u32::from(self.prefix));
+        let mask = match self.address {
+            IpAddr::V4(_) => IpAddr::from(u32::MAX.checked_shl(mask(32)?).unwrap_or(0).to_be_bytes()),
+            IpAddr::V6(_) => IpAddr::from(u128::MAX.checked_shl(mask(128)?).unwrap_or(0).to_be_bytes()),
+        };
+        Subnet::new(self.address, mask)
+    }
+}
+
+/// Reads a message about a neighbour (`ndmsg`): interface, address and MAC of one that is known.
+///
+/// ```text
+/// | family 1 | 3 | interface 4 | state 2 | flags 1 | type 1 |
+/// ```
+fn parse_neighbour(message: &[u8]) -> Option<(u32, IpAddr, [u8; 6])> {
+    let interface = number_at(message, size_of::<nlmsghdr>() + 4)?;
+    // Those that failed or are looked for have no address, those of multicast are nobody's.
+    let state = short_at(message, size_of::<nlmsghdr>() + 8)?;
+    if state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NOARP) != 0 {
+        return None;
+    }
+    let (mut address, mut mac) = (None, None);
+    each_attribute(message, NEIGHBOUR_HEADERS, &mut |kind, value| match kind {
+        libc::NDA_DST => address = ip(value),
+        libc::NDA_LLADDR => mac = <[u8; 6]>::try_from(value).ok(),
+        _ => {}
+    });
+    Some((interface, address?, mac?))
 }
 
 /// States of a neighbour (rtnetlink(7)).
@@ -258,10 +366,16 @@ fn open(groups: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Bytes of the two headers of a message about an interface.
-const LINK_HEADERS: usize = size_of::<nlmsghdr>() + size_of::<ifinfomsg>();
+/// Parts of an answer that are read: some 100,000 neighbours.
+const ANSWER_PARTS: usize = 512;
 
-/// Asks for all interfaces, or all neighbours, whose header is shorter: what is more is 0 and not read.
+/// Bytes of the two headers of a message about an interface, an address, a neighbour.
+const LINK_HEADERS: usize = size_of::<nlmsghdr>() + size_of::<ifinfomsg>();
+const ADDRESS_HEADERS: usize = size_of::<nlmsghdr>() + 8;
+const NEIGHBOUR_HEADERS: usize = size_of::<nlmsghdr>() + 12;
+
+/// The question for all interfaces, addresses or neighbours; where a header is shorter, what is more is 0 and not
+/// read.
 ///
 /// ```text
 /// | length 4 | type 2 | flags 2 | sequence 4 | port 4 || family 1 | 1 | kind 2 | number 4 | flags 4 | change 4 |
@@ -275,39 +389,6 @@ fn ask_for_all(kind: u16) -> [u8; LINK_HEADERS] {
         *place = byte;
     }
     message
-}
-
-/// Reads one part of the answer; whether more is to come.
-fn collect_subordinates(mut answer: &[u8], found: &mut heapless::Vec<u32, SNIFFER_INTERFACES>) -> bool {
-    while let Some((message, rest)) = split(answer, |bytes| number_at(bytes, 0)) {
-        answer = rest;
-        let kind = short_at(message, 4);
-        if kind == Some(libc::NLMSG_DONE as u16) || kind == Some(libc::NLMSG_ERROR as u16) {
-            return false;
-        }
-        let number = number_at(message, size_of::<nlmsghdr>() + 4);
-        if let Some(number) = number.filter(|_| has_master(message.get(LINK_HEADERS..).unwrap_or_default())) {
-            // Those beyond are heard twice.
-            let _ = found.push(number);
-        }
-    }
-    true
-}
-
-/// Whether one of the attributes of an interface says that it belongs to another.
-fn has_master(mut attributes: &[u8]) -> bool {
-    while let Some((attribute, rest)) = split_attribute(attributes) {
-        if short_at(attribute, 2) == Some(libc::IFLA_MASTER) {
-            return true;
-        }
-        attributes = rest;
-    }
-    false
-}
-
-/// Splits off the first attribute.
-fn split_attribute(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    split(bytes, |bytes| short_at(bytes, 0).map(u32::from))
 }
 
 /// Splits off the first of several things, each as long as it says itself, and then aligned to four bytes.
@@ -356,62 +437,134 @@ mod tests {
         assert!(subnets(Some("lo")).is_empty());
     }
 
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = 4 + value.len();
+        let mut attribute = [&(length as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+        attribute.resize(length.next_multiple_of(4), 0);
+        attribute
+    }
+
+    fn message(kind: u16, header: &[u8], attributes: &[Vec<u8>]) -> Vec<u8> {
+        let body = [header, &attributes.concat()].concat();
+        let length = (size_of::<nlmsghdr>() + body.len()) as u32;
+        [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], &body].concat()
+    }
+
+    fn all<T>(answer: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        assert!(each_message(answer, &mut |message| found.extend(parse(message))));
+        found
+    }
+
+    fn neighbour(state: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let state = state.to_ne_bytes();
+        let header = [&[2, 0, 0, 0][..], &7u32.to_ne_bytes(), &state, &[0, 1]].concat();
+        message(libc::RTM_NEWNEIGH, &header, attributes)
+    }
+
     #[test]
     fn neighbours_are_read_or_passed_over() {
         assert!(neighbours(|_, _, _| {}).is_ok());
-        let attribute = |kind: u16, value: &[u8]| {
-            let length = 4 + value.len();
-            let mut attribute = [&(length as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
-            attribute.resize(length.next_multiple_of(4), 0);
-            attribute
-        };
-        let message = |state: u16, attributes: &[Vec<u8>]| {
-            let attributes = attributes.concat();
-            let length = (NEIGHBOUR_HEADERS + attributes.len()) as u32;
-            let header =
-                [&length.to_ne_bytes()[..], &libc::RTM_NEWNEIGH.to_ne_bytes(), &[0; 10], &[2, 0, 0, 0]];
-            [&header.concat()[..], &7u32.to_ne_bytes(), &state.to_ne_bytes(), &[0, 1], &attributes].concat()
-        };
-        let (v4, mac) =
-            (attribute(libc::NDA_DST, &[192, 168, 1, 5]), attribute(libc::NDA_LLADDR, &[1, 2, 3, 4, 5, 6]));
+        let v4 = attribute(libc::NDA_DST, &[192, 168, 1, 5]);
+        let mac = attribute(libc::NDA_LLADDR, &[1, 2, 3, 4, 5, 6]);
         let v6 = attribute(libc::NDA_DST, &[0xfd; 16]);
         let answer = [
-            message(2, &[v4.clone(), mac.clone()]),
-            message(NUD_FAILED, &[v4.clone(), mac.clone()]),
-            message(2, std::slice::from_ref(&v4)),
-            message(4, &[mac, v6]),
+            neighbour(2, &[v4.clone(), mac.clone()]),
+            neighbour(NUD_FAILED, &[v4.clone(), mac.clone()]),
+            neighbour(2, std::slice::from_ref(&v4)),
+            neighbour(4, &[mac, v6]),
         ]
         .concat();
-        let mut found = Vec::new();
-        assert!(
-            take_neighbours(&answer, &mut |interface, address, mac| found.push((interface, address, mac)))
-        );
         let mac = [1, 2, 3, 4, 5, 6];
-        assert_eq!(found, [(7, IpAddr::from([192, 168, 1, 5]), mac), (7, IpAddr::from([0xfd; 16]), mac)]);
-        for length in 0..answer.len() {
-            take_neighbours(&answer[..length], &mut |_, _, _| {});
-        }
+        let expected = [(7, IpAddr::from([192, 168, 1, 5]), mac), (7, IpAddr::from([0xfd; 16]), mac)];
+        assert_eq!(all(&answer, parse_neighbour), expected);
+    }
+
+    fn link(number: u32, flags: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let header = [&[0, 0, 1, 0][..], &number.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 4]].concat();
+        message(libc::RTM_NEWLINK, &header, attributes)
     }
 
     #[test]
     fn interfaces_with_a_master_are_found() {
-        let attribute = |kind: u16, value: u32| {
-            [&8u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &value.to_ne_bytes()].concat()
+        let mtu = attribute(libc::IFLA_MTU, &1500u32.to_ne_bytes());
+        let master = attribute(libc::IFLA_MASTER, &9u32.to_ne_bytes());
+        let answer = [link(5, 9, std::slice::from_ref(&mtu)), link(6, 1, &[mtu, master])].concat();
+        let expected = [(5, 9, false), (6, 1, true)];
+        let expected = expected.map(|(number, flags, has_master)| Link { number, flags, has_master });
+        assert_eq!(all(&answer, Link::parse), expected);
+        assert!(!each_message(&message(libc::NLMSG_DONE as u16, &[0; 4], &[]), &mut |_| {}));
+    }
+
+    fn own(prefix: u8, interface: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let header = [&[2, prefix, 0, 0][..], &interface.to_ne_bytes()].concat();
+        message(libc::RTM_NEWADDR, &header, attributes)
+    }
+
+    #[test]
+    fn addresses_and_their_networks() {
+        let address = |value: &[u8]| attribute(libc::IFA_ADDRESS, value);
+        let answer = [
+            own(24, 3, &[address(&[192, 0, 2, 1]), attribute(3, b"br-lan\0")]),
+            // Of a tunnel: the first is the peer's.
+            own(32, 4, &[address(&[192, 0, 2, 9]), attribute(libc::IFA_LOCAL, &[192, 0, 2, 8])]),
+            own(64, 3, &[address(&[0xfd; 16])]),
+            own(0, 5, &[address(&[10, 0, 0, 1])]),
+            // Neither is an address of IP, and no network is as narrow.
+            own(24, 3, &[address(&[1, 2, 3])]),
+            own(33, 6, &[address(&[10, 0, 0, 2])]),
+        ]
+        .concat();
+        let found = all(&answer, OwnAddress::parse);
+        let expected = [
+            (3, "192.0.2.1"),
+            (4, "192.0.2.8"),
+            (3, &"fdfd:".repeat(8)[..39]),
+            (5, "10.0.0.1"),
+            (6, "10.0.0.2"),
+        ];
+        let expected = expected.map(|(interface, address)| (interface, address.parse().unwrap()));
+        assert_eq!(found.iter().map(|own| (own.interface, own.address)).collect::<Vec<_>>(), expected);
+        let contains = |at: usize, address: &str| {
+            found[at].subnet().is_some_and(|subnet| subnet.contains(address.parse().unwrap()))
         };
-        let message = |kind: u16, number: u32, attributes: &[u8]| {
-            let length = (LINK_HEADERS + attributes.len()) as u32;
-            let header = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], &[0, 0, 1, 0]].concat();
-            [&header[..], &number.to_ne_bytes(), &[0; 8], attributes].concat()
+        assert!(contains(0, "192.0.2.254") && !contains(0, "192.0.3.1"));
+        assert!(
+            !contains(1, "192.0.2.9") && contains(2, "fdfd:fdfd:fdfd:fdfd::1") && !contains(2, "fd00::1")
+        );
+        assert!(contains(3, "198.51.100.1") && !contains(3, "fd00::1") && !contains(4, "10.0.0.2"));
+    }
+
+    /// Every answer ends, and is cut and bent without harm: each byte in turn has values that lengths dislike.
+    #[test]
+    fn hostile_answers_end() {
+        let mac = attribute(libc::NDA_LLADDR, &[1, 2, 3, 4, 5, 6]);
+        let address = attribute(libc::IFA_ADDRESS, &[192, 0, 2, 1]);
+        let answer = [
+            own(24, 3, &[address.clone(), mac.clone()]),
+            link(1, 9, &[mac.clone()]),
+            neighbour(2, &[address, mac]),
+        ];
+        let answer = answer.concat();
+        let read = |answer: &[u8]| {
+            let mut messages = 0;
+            each_message(answer, &mut |message| {
+                messages += 1;
+                let _ = (Link::parse(message), parse_neighbour(message));
+                let _ = OwnAddress::parse(message).and_then(|own| own.subnet());
+            });
+            // Each took four bytes at least.
+            assert!(messages <= answer.len() / 4 + 1);
         };
-        let mtu = attribute(libc::IFLA_MTU, 1500);
-        let port = [mtu.clone(), attribute(libc::IFLA_MASTER, 9)].concat();
-        let mut found = heapless::Vec::new();
-        let answer = [message(16, 5, &mtu), message(16, 6, &port), message(16, 7, &port)].concat();
-        assert!(collect_subordinates(&answer, &mut found));
-        assert_eq!(found, [6, 7]);
-        for length in 0..answer.len() {
-            collect_subordinates(&answer[..length], &mut heapless::Vec::new());
+        for at in 0..answer.len() {
+            read(&answer[..at]);
+            for value in [0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 0x7f, 0x80, 0xff] {
+                let mut bent = answer.clone();
+                bent[at] = value;
+                read(&bent);
+                bent[at..].fill(value);
+                read(&bent);
+            }
         }
-        assert!(!collect_subordinates(&message(libc::NLMSG_DONE as u16, 0, &[]), &mut found));
     }
 }

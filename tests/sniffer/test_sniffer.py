@@ -522,6 +522,23 @@ def test_addresses_are_followed(box):
                 for r in daemon.records()} == {("CLIENT_QUERY", new[0])}, daemon.records()
 
 
+def test_many_addresses_of_both_families_are_the_boxs_own(box):
+    """The kernel tells of so many in several parts."""
+    more = [f"203.0.113.{n}" for n in range(1, 91)] + [f"2001:db8:77::{n:x}" for n in range(1, 61)]
+    batch = lambda verb: "".join(f"address {verb} {one}/{128 if ':' in one else 32} dev lan\n" for one in more)
+    subprocess.run(["ip", "-batch", "-"], input=batch("add"), text=True, check=True)
+    try:
+        with sniffer("lan") as daemon:
+            with box.client.entered():
+                # To addresses that are nobody's it would be a stranger's.
+                frames("lan0", [packets.udp(("198.51.100.77", 50000), (one, 53), packets.dns("own.example"))
+                                for one in (*more[:90], "203.0.113.200")])
+            daemon.wait(lambda: types(daemon)["CLIENT_QUERY"] >= 90, 10, lambda: str(types(daemon)))
+            assert {r["response-ip"] for r in daemon.records()} == set(more[:90])
+    finally:
+        subprocess.run(["ip", "-batch", "-"], input=batch("del"), text=True, check=True)
+
+
 def frames(device, packets, mac=b"\2\0\0\0\0\1"):
     """Puts IPv4 packets on a cable, to everybody."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
