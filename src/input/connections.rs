@@ -20,11 +20,13 @@ use core::fmt::Display;
 use core::future::poll_fn;
 use core::net::IpAddr;
 use core::task::{Context, Poll, Waker};
+use std::os::fd::{AsRawFd, RawFd};
 
 use defmt_or_log::warn;
 use smol::Task;
 
 use super::counters::{InputCounters, RefuseReason};
+use crate::sys::socket_queue::waiting_bytes;
 
 /// All places, by group.
 #[derive(Default)]
@@ -80,6 +82,8 @@ struct ConnectionEntry {
     /// Bytes read in the last whole second, and in the running one, with its number.
     last_second: Cell<u32>,
     this_second: Cell<(u32, u32)>,
+    /// The socket, and whether its bytes are those of the stream.
+    socket: Cell<Option<(RawFd, bool)>>,
 }
 
 impl ConnectionTable {
@@ -140,6 +144,7 @@ impl ConnectionGroup {
         entry.due.set(None);
         entry.last_second.set(0);
         entry.this_second.set((0, 0));
+        entry.socket.set(None);
         let lease = ConnectionLease { group: self, entry };
         lease.note_read(0);
         Ok(lease)
@@ -223,8 +228,29 @@ impl ConnectionLease {
         }
     }
 
-    /// Whether it read [`BRISK_BYTES`] in the running second or the one before.
+    /// Notes the socket that it reads from, and whether that has the bytes of the stream, not those of TLS.
+    pub(crate) fn note_socket(&self, socket: &impl AsRawFd, is_plain: bool) {
+        self.entry.socket.set(Some((socket.as_raw_fd(), is_plain)));
+    }
+
+    /// Bytes of the stream that wait in the socket, as far as that is known.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        let socket = self.entry.socket.get().filter(|&(_, is_plain)| is_plain);
+        socket.map_or(0, |(socket, _)| waiting_bytes(socket))
+    }
+
+    /// Whether it read [`BRISK_BYTES`] in the running second or the one before, or could: who waits for a buffer reads
+    /// nothing.
     pub(crate) fn is_brisk(&self) -> bool {
+        self.was_brisk()
+            || self
+                .entry
+                .socket
+                .get()
+                .is_some_and(|(socket, _)| waiting_bytes(socket) >= BRISK_BYTES as usize)
+    }
+
+    fn was_brisk(&self) -> bool {
         let now = self.group.table.now.get();
         let (second, bytes) = self.entry.this_second.get();
         let last = if second == now { self.entry.last_second.get() } else { 0 };
@@ -275,6 +301,7 @@ impl Drop for ConnectionLease {
     fn drop(&mut self) {
         self.entry.due.set(None);
         self.entry.waker.set(None);
+        self.entry.socket.set(None);
         self.entry.holder.set(None);
     }
 }

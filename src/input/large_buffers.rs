@@ -192,6 +192,10 @@ mod tests {
         assert!(take(2).is_none(), "the last but one is for others");
         held.push(take(3).unwrap());
         assert!(take(3).is_none(), "the last one is for brisk ones");
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        leases[3].note_socket(&ours, false);
+        std::io::Write::write_all(&mut theirs, &[0; BRISK_BYTES as usize]).unwrap();
+        assert!(take(3).is_some(), "or for who waits with as much");
         held.push(take(4).unwrap());
         assert!(take(4).is_none());
         held.pop();

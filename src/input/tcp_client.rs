@@ -150,7 +150,10 @@ impl TcpClient {
                 Ok(dialled) => {
                     info!("Input {}: connected to {}", NAME, self.to_string());
                     let started = match dialled {
-                        Dialled::Plain(stream) => serve(stream, self, counters, receiver, &lease).await,
+                        Dialled::Plain(stream) => {
+                            lease.note_socket(stream.get_ref(), true);
+                            serve(stream, self, counters, receiver, &lease).await
+                        }
                         Dialled::Tls(stream) => serve(*stream, self, counters, receiver, &lease).await,
                     };
                     if started {

@@ -213,6 +213,7 @@ async fn accept(
         }
         let Some(lease) = group.admit(peer.ip().into(), counters, &peer).await else { continue };
         KeepAlive::SENDER.set(&stream, &peer);
+        lease.note_socket(stream.get_ref(), shared.tls.is_none());
         let task_handle = lease.task_handle();
         // Two kinds of tasks, so that those without TLS need no room for it.
         task_handle.keep(if shared.tls.is_none() {

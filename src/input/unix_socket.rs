@@ -84,6 +84,7 @@ impl Source for UnixServer {
         let shown = path.display();
         let mut errors: Vec<_> =
             files::cannot_make(path).map(|why| format!(": {shown}: {why}")).into_iter().collect();
+        errors.extend(unix_listener::too_long(path).map(|why| format!(": {shown}: {why}")));
         if path.symlink_metadata().is_ok_and(|metadata| !metadata.file_type().is_socket()) {
             errors.push(format!(": {shown}: the file exists and is no socket"));
         }
@@ -192,6 +193,7 @@ async fn accept(
         let Some(lease) = group.admit(origin, counters, &peer).await else { continue };
         let task_handle = lease.task_handle();
         task_handle.keep(executor.spawn(async move {
+            lease.note_socket(stream.get_ref(), true);
             serve(&stream, &peer, counters, receiver, &lease).await;
         }));
     }

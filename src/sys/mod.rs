@@ -16,6 +16,7 @@ pub mod proc;
 pub(crate) mod random;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
+pub(crate) mod socket_queue;
 pub(crate) mod stdio;
 pub mod table_memory;
 pub(crate) mod terminal;

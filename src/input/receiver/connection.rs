@@ -147,7 +147,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                     if !waits_for_large {
                         return pending().await;
                     }
-                    Timer::after(LOOK_EVERY).await;
+                    // The rest of a frame of somebody brisk is on its way.
+                    let wait = if self.lease.is_brisk() { LOOK_EVERY / 5 } else { LOOK_EVERY };
+                    Timer::after(wait).await;
                 };
                 or(freed, look).await;
             }
@@ -162,11 +164,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
     }
 
     /// Bytes that may be read beyond the partial frame, as far as the buffer goes: without a large buffer to put them
-    /// into, no more than can be kept inline.
+    /// into, no more than can be kept inline; or to the end of a frame that waits in the socket, as of that nothing is
+    /// to be kept. So who sends whole frames is not held up by those who send parts.
     fn reach(&self) -> usize {
         match &self.partial {
             PartialUnit::Short(partial) if !self.receiver.large_buffers.may_take(self.lease) => {
-                TAIL_BYTES - partial.len()
+                let (inline, whole) = (TAIL_BYTES - partial.len(), self.frame_reader.wanted(partial));
+                let rest = whole.saturating_sub(partial.len());
+                let is_there = rest > inline
+                    && whole <= self.receiver.buffer_bytes
+                    && rest <= self.lease.waiting_bytes();
+                if is_there { rest } else { inline }
             }
             _ => usize::MAX,
         }
@@ -291,7 +299,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         let mut input = buffer.get(bytes.clone()).unwrap_or_default();
         let outcome = self.frame_reader.feed(&mut input, Pace::Live, peer).map_err(ConnectionEnd::Fault)?;
         if outcome == FeedOutcome::Incomplete {
-            self.partial = self.receiver.keep(input, self.lease);
+            self.partial = self.receiver.keep(input, self.lease).ok_or(ConnectionEnd::Slow)?;
             return Ok(ReadProgress::Read);
         }
         Ok(ReadProgress::Suspended(Suspended { bytes: bytes.end - input.len()..bytes.end, outcome }))

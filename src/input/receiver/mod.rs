@@ -41,6 +41,8 @@ pub struct Receiver<'a> {
     pub connections: ConnectionTable,
     frame_max: u32,
     buffer: RefCell<Box<[u8]>>,
+    /// Its size, for who has borrowed it.
+    buffer_bytes: usize,
     /// Whether frames wait in the buffer.
     held: Cell<bool>,
     large_buffers: LargeBuffers,
@@ -56,6 +58,7 @@ impl<'a> Receiver<'a> {
             connections: ConnectionTable::default(),
             frame_max: u32::try_from(limits.frame).unwrap_or(u32::MAX),
             buffer: RefCell::new(limits::table(limits.receive, 0)),
+            buffer_bytes: limits.receive,
             held: Cell::new(false),
             large_buffers: LargeBuffers::new(large_buffer_bytes(limits.frame)),
             gather: Gather::default(),
@@ -124,15 +127,12 @@ where
 impl Receiver<'_> {
     /// The unfinished rest of a read: a short one inline, a long one in a large buffer.
     ///
-    /// There is one whenever the rest is long: where there was none, no more was read than can be kept
-    /// inline.
-    fn keep(&self, rest: &[u8], lease: &ConnectionLease) -> PartialUnit<'_> {
+    /// There is one whenever the rest is long: where there was none, no more was read than can be kept inline, or than
+    /// a frame has. `None` if the socket gave less than it has.
+    fn keep(&self, rest: &[u8], lease: &ConnectionLease) -> Option<PartialUnit<'_>> {
         match heapless::Vec::from_slice(rest) {
-            Ok(partial) => PartialUnit::Short(partial),
-            Err(_) => {
-                let long = self.large_buffers.take(lease, rest);
-                long.map_or(PartialUnit::Short(heapless::Vec::new()), PartialUnit::Long)
-            }
+            Ok(partial) => Some(PartialUnit::Short(partial)),
+            Err(_) => self.large_buffers.take(lease, rest).map(PartialUnit::Long),
         }
     }
 }
@@ -141,6 +141,7 @@ impl Receiver<'_> {
 mod tests {
     use super::*;
     use crate::input::connections::Origin;
+    use crate::limits::TAIL_BLOCKS;
     use crate::message::filter::{self, Filter};
     use crate::message::pairing::Pairing;
     use crate::message::stages::Stages;
@@ -185,6 +186,7 @@ mod tests {
         let (ours, mut theirs) = (Async::new(ours).unwrap(), Async::new(theirs).unwrap());
         let group = receiver.connections.group(1, 1);
         let lease = group.take(Origin::Remote).unwrap();
+        lease.note_socket(ours.get_ref(), true);
         let mut answers = Vec::new();
         let peer = async {
             for part in parts {
@@ -219,6 +221,23 @@ mod tests {
             assert_eq!(counters.rejected.of(Rejection::Oversize), 1, "{at}");
             assert_eq!(counters.bytes.get(), stream.len() as u64, "{at}");
             assert_eq!(answers, [ACCEPT, FINISH].concat(), "{at}");
+        }
+    }
+
+    /// All blocks for long frames are taken: frames that wait whole in the socket need none.
+    #[test]
+    fn whole_frames_need_no_block() {
+        let receiver = receiver(64 << 10);
+        let group = receiver.connections.group(TAIL_BLOCKS, TAIL_BLOCKS);
+        let leases = [(); TAIL_BLOCKS].map(|()| group.take(Origin::Remote).unwrap());
+        let _held = leases.each_ref().map(|lease| receiver.large_buffers.take(lease, b"part").unwrap());
+        let stream = [START, &data(3), &data(2_000), &data(2_000), &data(30_000), &data(1_020), STOP].concat();
+        let (counters, _) = serve_parts(receiver, &[&stream]);
+        assert_eq!((counters.received.get(), counters.rejected.total()), (5, 0));
+        // Or in two parts, which come one after the other.
+        for at in [1_500, 3_000, 20_000] {
+            let (counters, _) = serve_parts(receiver, &[&stream[..at], &stream[at..]]);
+            assert_eq!((counters.received.get(), counters.rejected.total()), (5, 0), "{at}");
         }
     }
 
