@@ -65,9 +65,9 @@ impl Upstream {
         generation: 0,
     };
 
-    /// Microseconds within which that many in a hundred responses came lately; 0 if there were none.
-    pub(crate) fn percentile(&self, percent: u64) -> u64 {
-        self.latencies.percentile(percent)
+    /// Microseconds within which that many in a hundred responses came lately; `None` if no latency is known.
+    pub(crate) fn percentile(&self, percent: u64) -> Option<u64> {
+        (!self.latencies.is_empty()).then(|| self.latencies.percentile(percent))
     }
 }
 
@@ -170,7 +170,7 @@ impl Upstreams {
     /// The servers of which 95 in 100 responses take longer than that many microseconds, and how long they take.
     pub(crate) fn slow(&self, microseconds: u64) -> impl Iterator<Item = (IpAddr, u64)> {
         let known = self.iter().filter(|server| server.latencies.responses() >= RESPONSES_MIN);
-        let times = known.map(|server| (server.address, server.percentile(95)));
+        let times = known.filter_map(|server| Some((server.address, server.percentile(95)?)));
         times.filter(move |&(_, time)| time > microseconds)
     }
 

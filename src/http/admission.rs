@@ -60,6 +60,8 @@ pub(super) struct Seat {
 /// The state of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
+    /// Nothing came yet.
+    Silent,
     /// TLS is being agreed on.
     Handshake,
     /// A request is read.
@@ -78,7 +80,7 @@ impl Phase {
         Duration::from_millis(match self {
             Phase::Handshake => HTTP_HANDSHAKE_MS,
             Phase::Reading | Phase::Answering if is_trusted => HTTP_TRUSTED_MS,
-            Phase::Reading | Phase::Answering => HTTP_PRESSED_MS,
+            Phase::Silent | Phase::Reading | Phase::Answering => HTTP_PRESSED_MS,
             Phase::Idle | Phase::Closing => 0,
         })
     }
@@ -227,7 +229,7 @@ impl Seat {
         self.address.set(Some(address));
         self.is_evicted.set(false);
         self.is_trusted.set(false);
-        self.enter(Phase::Handshake);
+        self.enter(Phase::Silent);
     }
 
     /// Another phase begins.

@@ -43,6 +43,8 @@ pub(crate) enum HttpError {
     Untracked(&'static str),
     /// A parameter that the path does not have.
     Parameter,
+    /// The parameter of that name is given more than once.
+    Repeated(&'static str),
     /// `n` is not a number.
     Rows,
     /// `detail` is neither 0 nor 1.
@@ -64,7 +66,7 @@ impl HttpError {
             HttpError::Untracked(_) | HttpError::Parameter | HttpError::Rows | HttpError::Detail => {
                 StatusCode::BAD_REQUEST
             }
-            HttpError::Filter(_) => StatusCode::BAD_REQUEST,
+            HttpError::Filter(_) | HttpError::Repeated(_) => StatusCode::BAD_REQUEST,
             HttpError::History => StatusCode::NOT_FOUND,
             HttpError::LiveFull => StatusCode::SERVICE_UNAVAILABLE,
             HttpError::OneSide => StatusCode::BAD_REQUEST,
@@ -149,6 +151,9 @@ impl HttpError {
             HttpError::History => "nothing of this is remembered: the history is off",
             HttpError::LiveFull => "all places for live readers are taken",
             HttpError::OneSide => "either `client` or `name` is to be given",
+            HttpError::Repeated(name) => {
+                return write!(f, "`{name}` is given more than once; several values are a list with commas");
+            }
             HttpError::Filter(name) => return write!(f, "`{name}` is not understood"),
             HttpError::Untracked(tracked) => {
                 return write!(f, "`more` names a table that is not tracked; tracked: {tracked}");

@@ -1,6 +1,7 @@
 //! The parameters of a request, in percent encoding (RFC 3986, 2.1), a plus for a space.
 //!
-//! Of a parameter given twice the first counts, and those nobody asks for are passed over.
+//! Of a parameter given twice the first counts, and those nobody asks for are passed over; paths that are younger than
+//! the programs this one replaces refuse both.
 
 use crate::limits::HTTP_COUNTERS;
 use crate::values::encoding::PercentDecoded;
@@ -29,6 +30,15 @@ impl<'r> Parameters<'r> {
 }
 
 impl Parameters<'_> {
+    /// The first of these names that is given more than once.
+    pub(crate) fn repeated(self, names: &'static [&'static str]) -> Option<&'static str> {
+        let given = |name| {
+            let pairs = self.0.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+            pairs.filter(|&given| given == name).count()
+        };
+        names.iter().copied().find(|&name| given(name) > 1)
+    }
+
     /// Whether each parameter has one of these names.
     pub(crate) fn are_among(self, names: &[&str]) -> bool {
         let given = self.0.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));

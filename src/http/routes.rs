@@ -316,7 +316,8 @@ impl PathRouterService for Service<'_> {
                 _ => response,
             }
         });
-        if let Some(saver) = self.app.saver {
+        let forgets = parts.method() == "DELETE" && path_of(parts.path().encoded()) == "/history";
+        if let Some(saver) = self.app.saver.filter(|_| forgets) {
             // After the answer to a request to forget nothing is left on the disk, unless that stalls.
             or(saver.erased(), async {
                 Timer::after(Duration::from_secs(HTTP_SLOW_SECONDS)).await;
@@ -358,6 +359,11 @@ impl<'a> Service<'a> {
         let parameters = Parameters(parts.query().map_or("", |query| query.0));
         if route.others == Refused && !parameters.are_among(route.parameters) {
             return Err(HttpError::Parameter);
+        }
+        if route.others == Refused
+            && let Some(name) = parameters.repeated(route.parameters)
+        {
+            return Err(HttpError::Repeated(name));
         }
         let request = ApiRequest {
             app: self.app,

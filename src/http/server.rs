@@ -15,7 +15,7 @@ use smol::LocalExecutor;
 use smol::future::or;
 
 use super::App;
-use super::admission::{Admission, Visitor};
+use super::admission::{Admission, Phase, Seat, Visitor};
 use super::connection::{CONFIG, Clock, HttpConnection, StreamHalves};
 use super::documents::metrics_text::Snapshot;
 use super::documents::pairs::PairCounts;
@@ -132,9 +132,14 @@ impl<'a> Desk<'a> {
     }
 
     /// Does the TLS handshake, if TLS is spoken here; `None` when it comes to nothing.
-    async fn shake(&self, stream: Async<TcpStream>) -> Option<MaybeTls> {
+    async fn shake(&self, stream: Async<TcpStream>, seat: &Seat) -> Option<MaybeTls> {
         let Some(tls) = self.tls else { return Some(MaybeTls::plain(stream)) };
-        let shaken = async { Some(tls.accept(stream.clone()).await) };
+        let shaken = async {
+            // The first bytes come with the connection; who says nothing has no handshake's time.
+            let _ = stream.readable().await;
+            seat.enter(Phase::Handshake);
+            Some(tls.accept(stream.clone()).await)
+        };
         let given_up = async {
             Timer::after(Duration::from_secs(HTTP_SLOW_SECONDS)).await;
             None
@@ -180,7 +185,7 @@ async fn work(desk: Rc<Desk<'_>>, worker: usize, app: App<'_>) {
     };
     while let Some(visitor) = next().await {
         let served = async {
-            if let Some(stream) = desk.shake(visitor.stream).await {
+            if let Some(stream) = desk.shake(visitor.stream, seat).await {
                 let connection = HttpConnection::new(stream, &send_buffer, &desk.admission, seat);
                 let scratch = (&*snapshot, &*pairs);
                 serve_connection(&connection, app, (&desk, worker), [&mut head, &mut room], scratch).await;

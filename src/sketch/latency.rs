@@ -110,6 +110,11 @@ impl CompactHistogram {
         }
     }
 
+    /// Whether no response counts any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|&bucket| bucket == 0)
+    }
+
     /// Responses that still count, of which the older ones count less.
     pub(crate) fn responses(&self) -> u32 {
         self.buckets.iter().map(|bucket| u32::from(*bucket)).sum::<u32>() / u32::from(COMPACT_WEIGHT)

@@ -59,6 +59,15 @@ def test_upstreams():
         assert 0.047 < metrics['dnstap_upstream_latency_seconds{server="203.0.113.53",quantile="0.99"}'] < 0.054
 
 
+def test_a_latency_that_is_not_known_is_not_said_to_be_0():
+    with Daemon(fmt=None) as daemon:
+        send(daemon, upstream(FORWARDER_QUERY, 1, (NOW, 0)))
+        daemon.wait(lambda: daemon.json("/upstreams")["upstreams"])
+        (server,) = daemon.json("/upstreams")["upstreams"]
+        assert [server[f"latency-p{percent}"] for percent in (50, 95, 99)] == [None] * 3, server
+        assert not any(key.startswith("dnstap_upstream_latency_seconds{") for key in daemon.metrics())
+
+
 def test_an_answer_with_another_port_is_no_timeout():
     """As Unbound tells it, where several questions are open at once."""
     with Daemon(fmt=None) as daemon:

@@ -115,6 +115,11 @@ def test_forms_and_mistakes():
                 assert answer.getheader("Content-Type") == f"{kind}; charset=utf-8", (form, method)
         for wrong in ["limit=0", "limit=1001", "type=NONSENSE", "since=yesterday", "before=x", "status=late", "nothing=1"]:
             assert daemon.request(f"/log?{wrong}")[0].status == 400, wrong
+        # A list has commas; what is said twice is a mistake, not its first half.
+        for path, name in (("/log?type=A&type=AAAA", "type"), ("/live?client=a&client=b", "client"),
+                           ("/pairs?client=a&n=1&n=2", "n"), ("/devices?limit=1&limit=1", "limit")):
+            answer, body = daemon.request(path)
+            assert answer.status == 400 and f"`{name}` is given more than once" in json.loads(body)["error"], body
         assert daemon.request("/series?period=year")[0].status == 400
         day = daemon.json("/series?period=day")
         assert (len(day["queries"]), day["step"]) == (1440, 60) and day["end"] % 60 == 0

@@ -3,10 +3,11 @@ import contextlib
 import os
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
-from harness import Daemon, Sender, message, natively
+from harness import Daemon, Sender, message, natively, needs
 from peers import folder, lines_of, send
 
 
@@ -92,6 +93,32 @@ def test_a_disk_that_stalls_stalls_nothing_else():
                 wake()
             knock(daemon, 10)
             daemon.wait(lambda: lines_of(path)[-1].endswith(": closed"))
+            assert daemon.stop() == 0
+
+
+@natively("it mounts a disk")
+@needs("history")
+@pytest.mark.skipif(not os.path.exists("/dev/loop-control"), reason="a container without loop devices")
+def test_to_forget_on_a_disk_that_stalls_holds_up_nobody_else():
+    """Who asks to forget waits for the disk, as nothing may be left on it; others do not."""
+    with disk_that_stalls() as (top, stall, wake):
+        with Daemon(fmt=None, extra=f"[history]\npath = '{top}'\nsave-interval = 1\n") as daemon:
+            send(daemon, 500)
+            daemon.wait(lambda: any(name.endswith(".seg") for name in os.listdir(top)))
+            stall()
+            try:
+                forgetting = threading.Thread(target=lambda: daemon.request("/history", "DELETE"))
+                forgetting.start()
+                time.sleep(0.5)
+                for path in ("/health", "/metrics", "/log"):
+                    began = time.monotonic()
+                    assert daemon.request(path)[0].status == 200
+                    assert time.monotonic() - began < 5, path
+                assert forgetting.is_alive()
+            finally:
+                wake()
+            forgetting.join(20)
+            daemon.wait(lambda: not any(name.endswith(".seg") for name in os.listdir(top)))
             assert daemon.stop() == 0
 
 

@@ -100,7 +100,10 @@ fn write_upstream(server: &Upstream, statistics: &Statistics, out: &mut BodyChun
     }
     for (key, percent) in [("latency-p50", 50), ("latency-p95", 95), ("latency-p99", 99)] {
         write!(out, ", \"{key}\": ")?;
-        write_millionths(out, server.percentile(percent))?;
+        match server.percentile(percent) {
+            Some(microseconds) => write_millionths(out, microseconds)?,
+            None => out.write_str("null")?,
+        }
     }
     out.write_char('}')
 }

@@ -233,10 +233,14 @@ fn visit(
             let servers = health.iter().flat_map(|health| health.upstreams().iter());
             let quantiles = [("0.5", 50), ("0.95", 95), ("0.99", 99)];
             let samples = servers.flat_map(|server| quantiles.map(|quantile| (server, quantile)));
-            { samples }.skip(skip).try_for_each(|(server, (quantile, percent))| {
+            // A server without a known latency has no samples, as 0 would be a latency.
+            let known = samples.filter_map(|(server, (quantile, percent))| {
+                Some((server, quantile, server.percentile(percent)?))
+            });
+            { known }.skip(skip).try_for_each(|(server, quantile, microseconds)| {
                 let address = shown(Some(server.address));
                 let labels = [("server", address.as_str()), ("quantile", quantile)];
-                let value = CounterValue::Millionths(server.percentile(percent));
+                let value = CounterValue::Millionths(microseconds);
                 each(MetricSample { suffix: "", labels: &labels, value })
             })
         }
