@@ -2,6 +2,7 @@
 
 use core::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{Config, Reload, refusal};
@@ -19,7 +20,7 @@ use crate::message::pairing::Pairing;
 use crate::message::privacy::NamePrivacy;
 use crate::output::{Plan, PlanContext};
 use crate::pipeline::Collector;
-use crate::process::{StartError, privileges};
+use crate::process::{PidFile, StartError, privileges};
 use crate::statistics::Statistics;
 use crate::statistics::streams::Streams;
 use crate::statistics::tables::{Tables, TrackedTable};
@@ -73,6 +74,7 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
             }
         }
     }
+    errors.0.extend(unsaved(config));
     config.locate(&mut errors.0);
     if let Some(error) = StartError::all(errors.0) {
         return Err(error);
@@ -122,17 +124,23 @@ fn without_rights(config: &Config) -> Vec<String> {
         errors.push(format!("web-api: {}: {denied}", http::address(api)));
     }
     // A folder that is not there is made; then the one it is in has to let that happen.
-    let folder = config.history.saving().map(|saving| saving.folder);
-    let saved = folder.map(|folder| if folder.exists() { folder.join("history.tmp") } else { folder });
-    for (key, path) in [
-        ("process.pid-file", config.process.pid_file.as_deref()),
-        ("web-api.password-file", config.password_to_make.as_deref()),
-        ("history.path", saved.as_deref()),
+    let folder = config.history.saving().map(|saving| saving.folder).filter(|folder| !folder.exists());
+    for (key, path, obstacle) in [
+        ("process.pid-file", config.process.pid_file.as_deref(), PidFile::obstacle as fn(&Path) -> _),
+        ("web-api.password-file", config.password_to_make.as_deref(), cannot_make),
+        ("history.path", folder.as_deref(), cannot_make),
     ] {
         let Some(path) = path else { continue };
-        errors.extend(cannot_make(path).map(|why| format!("{key}: {}: {why}", path.display())));
+        errors.extend(obstacle(path).map(|why| format!("{key}: {}: {why}", path.display())));
     }
     errors
+}
+
+/// Why nothing could be saved in the folder that is there, with the rights that are left.
+fn unsaved(config: &Config) -> Option<String> {
+    let folder = config.history.saving()?.folder;
+    let why = cannot_make(&folder.join("history.tmp")).filter(|_| folder.exists())?;
+    Some(format!("history.path: {}: {why}", folder.display()))
 }
 
 /// The databases: of places, of networks.

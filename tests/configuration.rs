@@ -313,6 +313,13 @@ fn every_mistake_is_named() {
         ("[web-api]\nlocal-address = 127.0.0.1", "`local-address = \"127.0.0.1\"`"),
         ("[input.unix-socket]\nmode = 0660", "`mode = \"0660\"`"),
         ("[input.file]\nenable = On # here", "(did you mean `true`?)"),
+        ("[web-api]\nlocal-port = 08080", "`local-port = 8080`"),
+        ("[web-api]\nlocal-port = 8080 ; a comment", "`local-port = 8080 # comment`"),
+        (
+            "[input.tcp-socket]\naccess-control-list = [10.0.0.0/8, fe80::1]",
+            "`access-control-list = [\"10.0.0.0/8\", \"fe80::1\"]`",
+        ),
+        ("[web-api]\nport = 8080", "(did you mean `local-port`?)"),
     ] {
         let error = Config::parse(line, "x").unwrap_err().to_string();
         assert!(error.contains(expected) && error.lines().count() == 1, "{error}");

@@ -247,19 +247,41 @@ fn bare_word(text: &str, error_at: usize) -> Option<(&str, usize, String)> {
         text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
     };
     let word = value.split('#').next().unwrap_or_default().trim();
+    let start = line_start + (line.len() - value.len()) + (value.len() - value.trim_start().len());
+    if let Some(why) = bare_list(key, word) {
+        return Some((key, start, why));
+    }
     let quotes = ['"', '\'', '[', '{'];
     if key.is_empty() || !is_bare(key) || word.is_empty() || word.contains(quotes) || word.contains(']') {
         return None;
     }
-    let start = line_start + (line.len() - value.len()) + (value.len() - value.trim_start().len());
     let flag = as_flag(word);
     let shown: String = word.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-    let why = if flag.is_empty() {
+    let digits = word.split([' ', '\t', ';', '/']).next().unwrap_or_default();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.trim_start_matches('0');
+    let why = if is_number && digits.len() < word.len() && word.contains([';', '/']) && !word.contains('.') {
+        format!("what comes after the number is no comment; allowed: `{key} = {digits} # comment`")
+    } else if is_number && digits == word && key != "mode" && !number.is_empty() {
+        format!("a number has no zeros in front; allowed: `{key} = {number}`")
+    } else if flag.is_empty() {
         format!("a text needs quotes; allowed: `{key} = \"{shown}\"`")
     } else {
         format!("`{shown}` is not a value{flag}; allowed: true or false")
     };
     Some((key, start, why))
+}
+
+/// The explanation of a list of texts without quotes: `key = [10.0.0.0/8]`.
+fn bare_list(key: &str, value: &str) -> Option<String> {
+    let items = value.strip_prefix('[')?.strip_suffix(']')?;
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/*@ ,".contains(&byte);
+    if key.is_empty() || !items.bytes().all(is_bare) {
+        return None;
+    }
+    let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let quoted: Vec<String> = items.map(|item| format!("\"{item}\"")).collect();
+    Some(format!("texts in a list need quotes; allowed: `{key} = [{}]`", quoted.join(", ")))
 }
 
 /// The first line that says something, when it is YAML: `---`, or a key and a colon.

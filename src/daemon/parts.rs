@@ -1,7 +1,6 @@
 //! The parts of a daemon: what it opens, and the tables it fills.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -155,7 +154,7 @@ impl LoadedFilters {
 pub(crate) fn status_rules(config: &Config) -> Result<StatusRules, StartError> {
     let (addresses, lists) = (&config.statistics.blocked_addresses, &config.statistics.blocked_names);
     let names = if history::BUILT && config.history.enable && !lists.is_empty() {
-        let names = NameSet::read(&mut lists.iter().map(|path| File::open(&**path)));
+        let names = NameSet::read(&mut lists.iter().map(|path| sys_files::open_regular(path)));
         Some(names.map_err(StartError::of("statistics.blocked-names"))?)
     } else {
         None

@@ -3,7 +3,7 @@
 //! Files are looked at every [`LOOK_SECONDS`]; only what changed is read, on a thread of the pool, since a disk may stall. The kernel is asked
 //! when a stranger came, and every now and then in case an address moved.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use super::files::{Fact, Mac, NameSource, parse_mac, read_line};
 use super::{Devices, Section};
+use crate::sys::files::open_regular;
 use crate::sys::interfaces::{self, Subnet};
 
 /// The sources of one configuration.
@@ -157,11 +158,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Vec<OwnedFact> {
 }
 
 fn read_file(path: &Path, facts: &mut Vec<OwnedFact>) {
-    let Some(file) =
-        File::open(path).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))
-    else {
-        return;
-    };
+    let Ok(file) = open_regular(path) else { return };
     let mut reader = BufReader::new(file.take(FILE_BYTES));
     let mut line = Vec::new();
     loop {

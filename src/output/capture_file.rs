@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use crate::sys::files::open_regular;
 use crate::wire::framestream::{ControlFrame, ControlKind};
 pub(crate) use crate::wire::handshake::{START, STOP};
 
@@ -19,7 +20,7 @@ pub(crate) use crate::wire::handshake::{START, STOP};
 ///
 /// When it cannot be read, or is not a capture of dnstap that can be gone on with: then nothing of it may be cut off.
 pub(crate) fn usable_bytes(path: &Path) -> io::Result<u64> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let size = file.metadata()?.len();
     let mut reader = BufReader::new(file);
     // `usable <= read <= size`; between a STOP and the next START the STOP lies between the first two.

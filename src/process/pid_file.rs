@@ -32,6 +32,11 @@ impl PidFile {
         Ok(PidFile { path: path.to_owned(), made: (metadata.dev(), metadata.ino()) })
     }
 
+    /// Why it could not be written.
+    pub(crate) fn obstacle(path: &Path) -> Option<io::Error> {
+        is_replaceable(path).err().or_else(|| files::cannot_make(path))
+    }
+
     /// Says when the file cannot be removed at exit; to be called with the rights the process keeps.
     pub(crate) fn warn_if_it_stays(&self) {
         if !files::may_make_beside(&self.path) {
@@ -55,12 +60,15 @@ impl Drop for PidFile {
 const LONGEST: u64 = 32;
 
 fn make(path: &Path) -> io::Result<File> {
-    match fs::symlink_metadata(path) {
-        Ok(old) if old.is_symlink() || (old.is_file() && old.len() <= LONGEST) => {}
-        Ok(_) => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no pid file"));
-        }
-        Err(_) => {}
-    }
+    is_replaceable(path)?;
     files::make_anew(path, 0o644)
+}
+
+/// Whether there is nothing at the path, or what may be a pid file.
+fn is_replaceable(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(old) if old.is_symlink() || (old.is_file() && old.len() <= LONGEST) => Ok(()),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no pid file")),
+        Err(_) => Ok(()),
+    }
 }

@@ -1,9 +1,9 @@
 //! Small files: made new, read whole, and whether one may be made at all.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
-use nix::unistd::{AccessFlags, UnlinkatFlags, access, unlinkat};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, access, fchown, unlinkat};
 
 use super::owned_file::Folder;
 use super::privileges::Identity;
@@ -33,18 +33,35 @@ pub(crate) fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
     Ok(openat(&folder.descriptor, name, flags, Mode::from_bits_truncate(mode))?.into())
 }
 
-/// Makes a folder that is not there, for `identity` alone; one that is there has to be a folder, of whomever.
+/// Makes a folder that is not there, for `identity` alone; one that is there may be of whomever.
 ///
 /// # Errors
 ///
-/// Those of the file system; something else is there.
+/// Those of the file system; something else is there, or a link on the way that others than root may have made.
 pub(crate) fn make_folder(path: &Path, identity: &Identity) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
-        made => made?,
+    if path.is_dir() {
+        return Ok(());
     }
-    let (user, group) = (identity.user.map(|user| user.as_raw()), identity.group.map(|group| group.as_raw()));
-    lchown(path, user, group)
+    let (folder, name) = Folder::of(path)?;
+    mkdirat(&folder.descriptor, name, Mode::S_IRWXU)?;
+    // Given away by its descriptor: by now another file may have its name.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let made = openat(&folder.descriptor, name, flags, Mode::empty())?;
+    Ok(fchown(&made, identity.user, identity.group)?)
+}
+
+/// Opens a file for reading, without waiting: a pipe may never bring anything, and a device never end.
+///
+/// # Errors
+///
+/// Those of the file system; neither a regular file nor `/dev/null`.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() || path == Path::new("/dev/null") {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
 }
 
 /// Why a file cannot be made in the folder of a path.
@@ -57,7 +74,8 @@ pub(crate) fn cannot_make(path: &Path) -> Option<io::Error> {
         Err(error) => Some(error),
         Ok(metadata) if !metadata.is_dir() => Some(io::Error::from_raw_os_error(libc::ENOTDIR)),
         Ok(_) if !may_make_beside(path) => Some(io::Error::from_raw_os_error(libc::EACCES)),
-        Ok(_) => None,
+        // As root: a link on the way that others may have made.
+        Ok(_) => Folder::of(path).err(),
     }
 }
 
@@ -123,6 +141,10 @@ mod tests {
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         let error = read_whole(&path, 10).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(open_regular(&path).is_err() && open_regular(Path::new("/dev/zero")).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        assert!(open_regular(&path).is_ok() && open_regular(Path::new("/dev/null")).is_ok());
         fs::remove_file(&path).unwrap();
         assert_eq!(read_whole(Path::new("/dev/null"), 10).unwrap(), b"");
         assert!(

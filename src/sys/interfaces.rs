@@ -542,7 +542,7 @@ mod tests {
         let address = attribute(libc::IFA_ADDRESS, &[192, 0, 2, 1]);
         let answer = [
             own(24, 3, &[address.clone(), mac.clone()]),
-            link(1, 9, &[mac.clone()]),
+            link(1, 9, std::slice::from_ref(&mac)),
             neighbour(2, &[address, mac]),
         ];
         let answer = answer.concat();

@@ -65,9 +65,10 @@ impl Folder {
         Ok(Folder { descriptor, is_roots: status.st_uid == 0 && !others_write })
     }
 
-    /// The flag that keeps a link in this folder from being followed, where it is not to be trusted.
+    /// The flag that keeps a link in this folder from being followed, where it is not to be trusted. Who is not root can
+    /// be led to no file but those it may open.
     pub(crate) fn no_follow(&self) -> OFlag {
-        if self.is_roots { OFlag::empty() } else { OFlag::O_NOFOLLOW }
+        if self.is_roots || !geteuid().is_root() { OFlag::empty() } else { OFlag::O_NOFOLLOW }
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, umask};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
@@ -47,6 +47,11 @@ pub(crate) fn listen_at(
     Ok(listener)
 }
 
+/// Why no socket can have this path: it is longer than an address of one.
+pub(crate) fn too_long(path: &Path) -> Option<io::Error> {
+    UnixAddr::new(path).err().map(io::Error::from)
+}
+
 /// Gives a socket away by its descriptor: whoever owns the folder may have put a second name of another file in its
 /// place.
 fn give(folder: &Folder, name: &OsStr, owner: Option<Uid>, group: Option<Gid>) -> io::Result<()> {
@@ -63,7 +68,8 @@ fn give(folder: &Folder, name: &OsStr, owner: Option<Uid>, group: Option<Gid>) -
 /// Holds a folder against others that make sockets in it; `None` where it cannot be held, or others hold it for longer
 /// than [`LOCK_WAIT`].
 fn lock_folder(folder: &Path) -> Option<Flock<File>> {
-    let mut folder = File::open(folder).ok()?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut folder = File::from(open(folder, flags, Mode::empty()).ok()?);
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
         match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {

@@ -1,6 +1,7 @@
 //! The nearest of some words, for who mistyped one.
 
-/// The word nearest to what was written, if it is near: a third of its letters may differ, `-`, `_` and case apart.
+/// The word nearest to what was written, if it is near: a third of its letters may differ, `-`, `_` and case apart;
+/// or the only one of which it is a part.
 pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     // A key of thousands of letters is nobody's slip.
     if written.len() > 64 {
@@ -10,9 +11,18 @@ pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -
         word.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect()
     };
     let written = plain(written);
-    let (distance, word) =
-        words.map(|word| (distance(&written, &plain(word)), word)).min_by_key(|(distance, _)| *distance)?;
-    (distance <= (written.len().max(word.len()) / 3).max(1) && distance < written.len()).then_some(word)
+    // Or one that is longer by whole words: `port` for `local-port`, if it is the only one.
+    let (mut longer, mut number) = (None, 0);
+    let (distance, word) = words
+        .inspect(|word| {
+            if plain(word).split(|&byte| byte == b'-').any(|part| part == written) {
+                (longer, number) = (Some(*word), number + 1);
+            }
+        })
+        .map(|word| (distance(&written, &plain(word)), word))
+        .min_by_key(|(distance, _)| *distance)?;
+    let is_near = distance <= (written.len().max(word.len()) / 3).max(1) && distance < written.len();
+    if is_near { Some(word) } else { longer.filter(|_| number == 1) }
 }
 
 /// Letters to put in, take out, exchange, or swap with their neighbour, to make one word of another.
@@ -49,7 +59,9 @@ mod tests {
             ("local_adress", Some("local-address")),
             ("LOCAL-PORT", Some("local-port")),
             ("enabled", Some("enable")),
-            ("tls", None),
+            ("tls", Some("tls-support")),
+            ("port", Some("local-port")),
+            ("local", None),
             ("zzz", None),
             ("m", None),
             ("", None),

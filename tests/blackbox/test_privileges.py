@@ -120,7 +120,7 @@ def test_what_cannot_be_opened_again():
                 assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize("key", ["output.file.file", "trace.file", "process.pid-file"])
+@pytest.mark.parametrize("key", ["output.file.file", "output.metrics.file", "trace.file", "process.pid-file"])
 def test_a_link_of_the_user_gives_nothing_of_roots_away(key):
     """Whoever took the user over can put links into its folder before the next start as root."""
     with tempfile.TemporaryDirectory() as top:
@@ -137,7 +137,7 @@ def test_a_link_of_the_user_gives_nothing_of_roots_away(key):
         section, name = key.rsplit(".", 1)
         config = {"process": 'user = "nobody"\n', "input.tcp-socket": "local-port = 0\n",
                   "web-api": "local-port = 0\n"}
-        enable = "enable = true\n" if section == "output.file" else ""
+        enable = "enable = true\n" if section.startswith("output.") else ""
         config[section] = config.get(section, "") + f'{name} = "{link}"\n' + enable
         with AsRoot():
             path = os.path.join(top, "config")
@@ -153,6 +153,32 @@ def test_a_link_of_the_user_gives_nothing_of_roots_away(key):
         assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600), found
         with open(victim) as file:
             assert file.read() == "root's\n"
+
+
+def test_a_folder_of_the_user_leads_nowhere():
+    """A link to a folder of root's, on the way to whatever is made as root; `--check` refuses it, too."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        roots, theirs = os.path.join(top, "roots"), os.path.join(top, "theirs")
+        for folder in (roots, theirs):
+            os.mkdir(folder)
+        os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
+        link = os.path.join(theirs, "link")
+        os.symlink(roots, link)
+        os.lchown(link, NOBODY.pw_uid, NOBODY.pw_gid)
+        base = {"process": "user = 'nobody'", "input.tcp-socket": "local-port = 0", "web-api": "local-port = 0"}
+        for section, keys in (("trace", "file = 'AT'"), ("output.file", "enable = true\nfile = 'AT'"),
+                              ("output.metrics", "enable = true\nfile = 'AT'"), ("process", "pid-file = 'AT'"),
+                              ("input.unix-socket", "enable = true\npath = 'AT'"),
+                              ("web-api", "api-key = ''\npassword-file = 'AT'"), ("history", "path = 'AT'")):
+            keys = keys.replace("AT", os.path.join(link, "made"))
+            config = {**base, section: "\n".join(filter(None, (base.get(section), keys)))}
+            text = "".join(f"[{name}]\n{more}\n" for name, more in config.items())
+            with AsRoot():
+                for arguments in (["--check"], []):
+                    code, _, err = run_binary(*arguments, config=text)
+                    assert code == 1 and section in err, (section, arguments, code, err)
+            assert os.listdir(roots) == [] and os.stat(roots).st_uid == 0, section
 
 
 def test_the_pid_file_and_the_socket_are_removed_or_it_is_said():
@@ -251,7 +277,7 @@ def test_a_key_that_only_root_reads_is_named_at_the_start():
 
 
 def test_a_fifo_is_not_waited_for():
-    """As configuration, secret, certificate, log or output."""
+    """As configuration, secret, certificate, list, log or output, or where a folder should be; nor by `--check`."""
     with harness.temporary_folder() as top:
         fifo = os.path.join(top, "fifo")
         os.mkfifo(fifo)
@@ -259,12 +285,21 @@ def test_a_fifo_is_not_waited_for():
         started = time.monotonic()
         tls = f"tls-support = true\ntls-server-cert = '{fifo}'\ntls-server-key = '{fifo}'"
         for config in (f"[trace]\nfile = '{fifo}'", f"[web-api]\npassword-file = '{fifo}'", f"[web-api]\n{tls}",
-                       f"[output.file]\nenable = true\nfile = '{fifo}'"):
-            code, _, err = run_binary(config=config + "\n[input.tcp-socket]\nlocal-port = 0\n")
-            assert code == 1 and fifo in err, (code, err)
+                       f"[output.file]\nenable = true\nfile = '{fifo}'",
+                       f"[output.file]\nenable = true\nformat = 'dnstap'\nfile = '{fifo}'",
+                       f"[process]\npid-file = '{fifo}'", f"[history]\npath = '{fifo}'",
+                       f"[filter]\nnames-file = '{fifo}'", f"[filter]\nexclude-names-file = '{fifo}'",
+                       f"[statistics]\nblocked-names = ['{fifo}']",
+                       f"[input.unix-socket]\nenable = true\npath = '{fifo}/below'"):
+            if "history" in config or "blocked" in config:
+                if not harness.has("history"):
+                    continue
+            for arguments in ([], ["--check"]):
+                code, _, err = run_binary(*arguments, config=config + "\n[input.tcp-socket]\nlocal-port = 0\n")
+                assert code == 1 and (fifo in err or "blocked-names" in err), (config, arguments, code, err)
         code, _, err = run_binary("-c", fifo)
         assert code == 1 and "it is a pipe, and nothing comes" in err, (code, err)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20 * harness.PATIENCE
 
 
 def test_service_manager():

@@ -18,13 +18,13 @@ pub(crate) use pattern::Pattern;
 use core::net::IpAddr;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use std::fs::File;
 
 use crate::limits::IDENTITY_BYTES;
 use crate::message::event::Event;
 use crate::message::name_set::NameSet;
 use crate::message::status::ExchangeStatus;
 use crate::reasons::{Reason, reasons};
+use crate::sys::files::open_regular;
 use crate::values::{Bounded, FilePath, Invalid, KeyError, Network, RawValue, Value, choice, deserialize};
 use crate::wire::iana::{Rcode, RrType};
 use crate::wire::name::{Name, TEXT_MAX};
@@ -254,7 +254,7 @@ impl Filter {
     pub(crate) fn load(section: &Section) -> Result<Self, KeyError> {
         let read = |key, path: &Option<FilePath>| {
             let Some(path) = path else { return Ok(None) };
-            let names = NameSet::read(&mut core::iter::once(File::open(&**path)));
+            let names = NameSet::read(&mut core::iter::once(open_regular(path)));
             names.map(Some).map_err(|error| KeyError::new(key, format!("{}: {error}", path.display())))
         };
         Ok(Filter {
