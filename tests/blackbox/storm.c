@@ -24,19 +24,23 @@ static double now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* Whether the other end had room. */
+/* Whether the other end had room. A Unix socket that found none knocks again, which saves making another one. */
 static int knock(const char *where)
 {
+	static int again = -1;
 	struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct sockaddr_un path = {.sun_family = AF_UNIX};
 	const int local = *where == '/';
-	const int sock = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	const int sock = local && again >= 0 ? again : socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	int failed;
 	if (sock < 0)
 		return 0;
 	if (local) {
 		strncpy(path.sun_path, where, sizeof path.sun_path - 1);
 		failed = connect(sock, (struct sockaddr *)&path, sizeof path);
+		again = failed ? sock : -1;
+		if (failed)
+			return 0;
 	} else {
 		const struct linger at_once = {1, 0}; /* no port waits for its end */
 		struct pollfd ready = {sock, POLLOUT, 0};

@@ -17,6 +17,7 @@ def test_help_and_version():
     for option in ("-h", "--help"):
         status, out, err = run_binary(option)
         assert status == 0 and "--config" in out and "--check" in out and not err, (out, err)
+        assert "`dnstapd top` shows a running daemon" in out, out
     status, out, _ = run_binary("--version")
     assert status == 0 and re.fullmatch(r"dnstapd \d+\.\d+\.\d+\n", out), out
 

@@ -78,7 +78,6 @@ def test_procd_instance():
         conf = f"{router.top}/var/dnstapd.toml"
         assert calls == [
             ("chown", "nobody", f"{router.top}/run"),
-            ("chown", "nobody", f"{router.top}/history"),
             ("open",),
             ("command", harness.BINARY, "--config", conf),
             ("respawn", "3600", "5", "5"),
