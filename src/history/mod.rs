@@ -164,17 +164,20 @@ impl History {
         stream: u16,
     ) -> Observed {
         let mark = event.exchange;
+        let mut is_counted = false;
         if let Some(log) = &mut self.log {
             log.note_time(stream, event.time, self.now);
-            if let Some(forgotten) = mark.forgotten() {
-                log.forget(forgotten.into());
+            match mark.forgotten() {
+                Some(query) if event.is_response() => is_counted = log.supersede(query.into()),
+                Some(forgotten) => log.forget(forgotten.into()),
+                None => {}
             }
         }
         if hashes.is_of_client {
             self.count(event, hashes);
         }
         if event.is_response() {
-            self.observe_response(event, hashes, policy_intervened, stream)
+            self.observe_response(event, hashes, policy_intervened, stream, is_counted)
         } else {
             self.observe_query(event, hashes, stream)
         }
@@ -230,6 +233,7 @@ impl History {
         hashes: &MessageHashes<'_>,
         policy_intervened: bool,
         stream: u16,
+        is_counted: bool,
     ) -> Observed {
         let mut judged = self.rules.judge(event, hashes, policy_intervened);
         if let (true, Some(status)) = (event.name_rewritten, event.status) {
@@ -260,7 +264,7 @@ impl History {
             _ => false,
         };
         // Without a log nobody knows whether its query was counted.
-        if !is_complete && self.log.is_some() {
+        if !is_complete && !is_counted && self.log.is_some() {
             self.count_device(event, hashes, event.query_time.or(event.time));
         }
         if is_blocked

@@ -20,6 +20,7 @@ use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
 use crate::sys::random::{SeededState, seeded_state};
 use crate::time::{Latency, Time};
+use crate::wire::iana::MessageType;
 
 /// Queries that wait for their response.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(crate) struct ExchangeMark {
     entry: u32,
     /// The exchange that a response ends, or that a repeated query is.
     handle: u32,
-    /// The exchange of a query that had to make room.
+    /// The exchange of a query that had to make room, or that a response of another kind ends.
     forgotten: u32,
 }
 
@@ -59,7 +60,7 @@ impl ExchangeMark {
         (self.handle != 0).then_some(ExchangeHandle(self.handle))
     }
 
-    /// The exchange of a query that had to make room.
+    /// The exchange of a query that had to make room, or that a response of another kind ends.
     #[inline]
     pub(crate) fn forgotten(self) -> Option<ExchangeHandle> {
         (self.forgotten != 0).then_some(ExchangeHandle(self.forgotten))
@@ -138,15 +139,38 @@ impl Pairing {
     #[cfg_attr(for_size, optimize(speed))]
     pub(crate) fn observe(&mut self, event: &mut Event<'_>, hashes: &MessageHashes<'_>) -> Option<u64> {
         let time = event.time?;
-        let key = self.key(event, hashes);
+        let key = self.key(event, event.message_type.kind(), hashes);
         if event.is_response() {
             let remembered = key.and_then(|key| self.take(key, &mut event.exchange));
+            if remembered.is_none() && key.is_some() && !self.handles.is_empty() {
+                self.take_of_another_kind(event, hashes);
+            }
             event.latency =
                 event.query_time.or(remembered).and_then(|query_time| Latency::between(query_time, time));
         } else if let Some(key) = key.filter(|_| time.seconds <= SECONDS_MAX) {
             self.put(key, time, &mut event.exchange);
         }
         key
+    }
+
+    /// Looks for the query of a response that is of the other of the kinds CLIENT and AUTH, and marks its exchange.
+    ///
+    /// BIND calls a query AUTH when it does not ask for recursion, and a response when it is authoritative: a client that
+    /// asks for a name of a zone is told of as CLIENT_QUERY and AUTH_RESPONSE. The kinds differ, so this gives no
+    /// latency; but whoever keeps the exchange learns that it is over.
+    #[cold]
+    fn take_of_another_kind(&mut self, event: &mut Event<'_>, hashes: &MessageHashes<'_>) {
+        let kind = match event.message_type {
+            MessageType::CLIENT_RESPONSE => MessageType::AUTH_RESPONSE.kind(),
+            MessageType::AUTH_RESPONSE => MessageType::CLIENT_RESPONSE.kind(),
+            _ => return,
+        };
+        let mut mark = ExchangeMark::default();
+        if let Some(key) = self.key(event, kind, hashes)
+            && self.take(key, &mut mark).is_some()
+        {
+            event.exchange.forgotten = mark.handle;
+        }
     }
 
     /// Queries forgotten for lack of room.
@@ -157,14 +181,14 @@ impl Pairing {
     /// The exchange an event belongs to, never 0; `None` without query address, port or DNS id.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
-    fn key(&self, event: &Event<'_>, hashes: &MessageHashes<'_>) -> Option<u64> {
+    fn key(&self, event: &Event<'_>, kind: u32, hashes: &MessageHashes<'_>) -> Option<u64> {
         let (address, port, id) = (hashes.address?, event.query.port?, event.dns.id?);
         // 0 is not a type at all, and differs from type 0.
         let qtype = event.dns.question.as_ref().and_then(|question| question.qtype);
         let qtype = qtype.map_or(0, |qtype| 1 << 16 | u64::from(qtype.0));
         let question = qtype << 32 | u64::from(port.get()) << 16 | u64::from(id);
         let protocol = event.protocol.map_or(0, |protocol| protocol.0);
-        let transport = u64::from(event.message_type.kind()) << 32 | u64::from(protocol);
+        let transport = u64::from(kind) << 32 | u64::from(protocol);
         // Address, name and identity are seeded hashes of 64 bits already, so a number laid over them by XOR is lost in none:
         // two exchanges agree in both halves only if hashes of different addresses or names happen to differ by
         // exactly these numbers. That saves the hasher all rounds but one.
@@ -247,7 +271,6 @@ mod tests {
     use super::*;
     use crate::message::event::{Endpoint, RawEndpoint};
     use crate::wire::dns::Summary;
-    use crate::wire::iana::MessageType;
 
     const NAME: u64 = 7;
     const ADDRESS: u64 = 9;
@@ -312,6 +335,27 @@ mod tests {
         assert_eq!(resolver.latency, None, "another kind");
         assert_eq!(answer(&mut pairing, 1, 102), Some(2));
         assert_eq!(answer(&mut pairing, 1, 103), None, "used before");
+    }
+
+    #[test]
+    fn kinds_that_differ_end_an_exchange_without_a_latency() {
+        for (asked, answered, ends) in [
+            (MessageType::CLIENT_QUERY, MessageType::AUTH_RESPONSE, true),
+            (MessageType::AUTH_QUERY, MessageType::CLIENT_RESPONSE, true),
+            (MessageType::CLIENT_QUERY, MessageType::RESOLVER_RESPONSE, false),
+            (MessageType::RESOLVER_QUERY, MessageType::CLIENT_RESPONSE, false),
+        ] {
+            let mut pairing = Pairing::with_exchanges(64);
+            let mut query = event(asked, 1, 100);
+            pairing.observe(&mut query, &hashes());
+            pairing.note(query.exchange.with(Some(ExchangeHandle(7))));
+            for ends in [ends, false] {
+                let mut response = event(answered, 1, 101);
+                pairing.observe(&mut response, &hashes());
+                let found = (response.latency, response.exchange.handle(), response.exchange.forgotten());
+                assert_eq!(found, (None, None, ends.then_some(ExchangeHandle(7))), "{asked} {answered}");
+            }
+        }
     }
 
     #[test]

@@ -125,6 +125,27 @@ def test_forms_and_mistakes():
         assert (len(day["queries"]), day["step"]) == (1440, 60) and day["end"] % 60 == 0
 
 
+def test_kinds_that_differ_are_one_exchange_in_the_log():
+    """BIND calls a query AUTH when it does not ask for recursion, and a response when it is authoritative."""
+    auth_query, auth_response = 1, 2
+    with Daemon(fmt=None) as daemon:
+        sender = Sender(daemon.unix)
+        for number, (asked, answered) in enumerate([(CLIENT_QUERY, auth_response), (auth_query, CLIENT_RESPONSE)]):
+            question = dict(port=50_000 + number)
+            payload = dns("zone.example.", ident=number)
+            sender.send(message(asked, payload, when=(1_600_000_000, 0), **question),
+                        message(answered, payload[:2] + b"\x85\x80" + payload[4:], when=(1_600_000_000, 5_000_000),
+                                asked=(1_600_000_000, 0), **question))
+        daemon.settle()
+        records = whole_log(daemon)
+        found = [(record["message"], record["status"], record["latency"] != "-") for record in records]
+        assert found == [("CLIENT_RESPONSE", "answered", True), ("AUTH_RESPONSE", "answered", True)], records
+        (device,) = daemon.json("/devices")["devices"]
+        assert device["queries"] == 2, device
+        sender.stop()
+        assert daemon.stop() == 0
+
+
 def test_a_device_is_called_by_its_lease():
     with temporary_folder() as top:
         check_lease(pathlib.Path(top) / "leases")

@@ -144,6 +144,19 @@ impl Log {
             latency,
             answer: *answer,
         };
+        self.remove(handle)?;
+        Some(self.append(&exchange))
+    }
+
+    /// Takes out a query whose response becomes a record of its own, as it tells of another kind; whether it was
+    /// pending still.
+    #[cold]
+    pub(crate) fn supersede(&mut self, handle: Handle) -> bool {
+        self.is_pending(handle) && self.remove(handle).is_some()
+    }
+
+    /// Marks a pending record as removed.
+    fn remove(&mut self, handle: Handle) -> Option<()> {
         let (number, at) = self.find(handle)?;
         let word = get_word(self.store.page(number), self.stride, at)?;
         let removed = word.with(Code::REMOVED, LatencyClass::NONE);
@@ -153,7 +166,7 @@ impl Log {
             page.records = page.records.saturating_sub(1);
         }
         self.records -= 1;
-        Some(self.append(&exchange))
+        Some(())
     }
 
     /// Ends the queries that have waited for 60 s of their stream's time; `now` is that of the monotonic clock in

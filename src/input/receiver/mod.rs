@@ -231,7 +231,8 @@ mod tests {
         let group = receiver.connections.group(TAIL_BLOCKS, TAIL_BLOCKS);
         let leases = [(); TAIL_BLOCKS].map(|()| group.take(Origin::Remote).unwrap());
         let _held = leases.each_ref().map(|lease| receiver.large_buffers.take(lease, b"part").unwrap());
-        let stream = [START, &data(3), &data(2_000), &data(2_000), &data(30_000), &data(1_020), STOP].concat();
+        let stream =
+            [START, &data(3), &data(2_000), &data(2_000), &data(30_000), &data(1_020), STOP].concat();
         let (counters, _) = serve_parts(receiver, &[&stream]);
         assert_eq!((counters.received.get(), counters.rejected.total()), (5, 0));
         // Or in two parts, which come one after the other.

@@ -49,6 +49,11 @@ numbers! {
 }
 
 impl MessageType {
+    /// A query to an authoritative server.
+    #[cfg(test)]
+    pub(crate) const AUTH_QUERY: MessageType = MessageType(1);
+    /// Its response.
+    pub(crate) const AUTH_RESPONSE: MessageType = MessageType(2);
     /// A query of a resolver to an authoritative server.
     pub(crate) const RESOLVER_QUERY: MessageType = MessageType(3);
     /// Its response.
