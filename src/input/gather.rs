@@ -74,7 +74,7 @@ impl Gather {
     }
 }
 
-/// What a read brought.
+/// The yield of a read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadResult {
     /// Whole frames.
@@ -146,7 +146,7 @@ impl Rhythm {
         Some(self.pause)
     }
 
-    /// What the last pause filled decides about the next.
+    /// Decides about the next pause by what the last one filled.
     fn learn(&mut self, fill: u32, now: Instant) {
         if fill <= MOST {
             self.is_over = false;

@@ -275,7 +275,7 @@ mod tests {
     const NAME: u64 = 7;
     const ADDRESS: u64 = 9;
 
-    /// What all events here have in common.
+    /// The hashes that all events here have in common.
     fn hashes() -> MessageHashes<'static> {
         MessageHashes {
             identity: 5,

@@ -145,7 +145,7 @@ pub struct Statistics {
     distincts: DistinctCounts,
     /// The same of all since they were last asked for, for a reader that wants them so.
     interval: Option<DistinctCounts>,
-    /// What was counted lately.
+    /// Names and clients that were counted lately.
     recent: Recent,
     tables: Tables,
 }
