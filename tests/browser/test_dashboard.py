@@ -126,9 +126,12 @@ def test_what_failed_has_names_and_an_alarm_its_exchanges():
         go("device?client=tv")
         page.until(lambda: [row[:2] for row in page.rows("#errors")] == [["ads.example.net", "1"]], why="not what was blocked")
         assert sorted(row[0] for row in page.rows("#pairs")) == ["ads.example.net", "www.example.com"]
+        assert page.rows("#rcode") == [["NOERROR", "2", "100 %"]] and page.rows("#rrtype")[0][:2] == ["A", "2"]
+        assert "client=tv&type=A" in page.page.locator("#rrtype a").get_attribute("href")
         go("domain?name=ads.example.net")
         page.until(lambda: [row[:2] for row in page.rows("#errors")] == [["tv", "1"]] == [row[:2] for row in page.rows("#pairs")],
                    why="not who asked")
+        assert [row[:2] for row in page.rows("#qname")] == [["ads.example.net", "1"]]
         go("health")
         page.until(lambda: page.text("#alarms a") == "new-device: tv was not seen before", why="no alarm")
         page.page.locator("#alarms a").click()

@@ -465,11 +465,16 @@ function showLists(blocked, alarms) {
     ranking($("devices"), "Device", state.devices.slice(0, ROWS).map(each => [each.name ? plain(each.name) : each.addresses[0], each.queries, address("device", { client: each.name ?? each.addresses[0] })]));
   }
   about("blocked", blocked?.length ? `of the last ${count(blocked.length)} blocked` : "");
-  const sums = {};
-  for (const { qname } of blocked ?? []) sums[qname] = (sums[qname] ?? 0) + 1;
-  ranking($("blocked"), "Name", Object.entries(sums).sort((a, b) => b[1] - a[1]).slice(0, ROWS).map(([name, number]) => [domain(name), number, address("domain", { name: bare(name) })]), 0,
+  ranking($("blocked"), "Name", tally(blocked ?? [], row => row.qname).map(([name, number]) => [domain(name), number, address("domain", { name: bare(name) })]), 0,
     blocked ? "Nothing was blocked." : "History is off: what is blocked is counted, not listed.");
   events($("events"), (alarms ?? []).slice(0, 8), alarms ? "No alarms." : "Alarms are off, or not in this build.");
+}
+
+/** How often each word is there, the most frequent first. */
+function tally(rows, word) {
+  const sums = {};
+  for (const row of rows) sums[word(row)] = (sums[word(row)] ?? 0) + 1;
+  return Object.entries(sums).sort((a, b) => b[1] - a[1]).slice(0, ROWS);
 }
 
 /** The name of a device, if it has one. */
@@ -810,13 +815,18 @@ function showDevices() {
   if (!rows.length) table.replaceChildren(make("tbody", {}, make("tr", { class: "none" }, make("td", {}, "No device has asked yet."))));
 }
 
+const LAST = "of the last 1,000";
+/** What the last exchanges of a device, or of a domain, have: a table each. */
+const TALLIES = { client: [["rcode", "Code"], ["rrtype", "Type"], ["protocol", "Protocol"]], name: [["rcode", "Code"], ["rrtype", "Type"], ["qname", "Name"]] };
+
 /** One device, or one domain. */
 function deviceView(main) {
   const key = state.view === "device" ? "client" : "name", subject = state.query.get(key) ?? "";
   main.append(make("div", { class: "title" }, make("h2", {}, state.view === "device" ? plain(subject) : domain(subject)), make("p", { id: "facts" })));
   main.append(make("div", { class: "grid" }, card("day", "Its day", "by the hour, of the last 1,000 exchanges", make("div", { id: "day", class: "plot" }), "wide"),
     card("pairs", key === "client" ? "Top names" : "Devices that ask", "since start", make("table", { id: "pairs", class: "bars" }), "quarter"),
-    card("errors", "Failed and blocked", "of the last 1,000", make("table", { id: "errors", class: "bars" }), "quarter")));
+    card("errors", "Failed and blocked", LAST, make("table", { id: "errors", class: "bars" }), "quarter"),
+    ...TALLIES[key].map(([id, title]) => card(id, title + "s", LAST, make("table", { id, class: "bars" })))));
   main.append(make("h3", {}, "Log"));
   log.open(main, { [key]: subject });
 }
@@ -837,15 +847,14 @@ async function showDevice(current) {
   const rows = (list, isName) => list.map(([name, number]) => [isName ? domain(name) : plain(called(name)), number, to(name, isName)]);
   ranking($("pairs"), key === "client" ? "Name" : "Device", rows(list, key === "client"), 0, pairs ? undefined : "Not kept by this daemon.");
   const hours = Array.from({ length: 24 }, (_, place) => Math.ceil(Date.now() / 3600000) * 3600000 - (23 - place) * 3600000), bins = hours.map(() => 0), stopped = hours.map(() => 0);
-  const failed = {};
-  for (const row of day?.log ?? []) {
-    const which = key === "client" ? row.qname : row["query-ip"];
-    if (["error", "blocked", "unanswered"].includes(row.status)) failed[which] = (failed[which] ?? 0) + 1;
+  const last = day?.log ?? [], failed = last.filter(row => ["error", "blocked", "unanswered"].includes(row.status));
+  for (const [id, title] of TALLIES[key]) ranking($(id), title, tally(last, row => row[id]).map(([word, number]) => [id === "qname" ? domain(word) : word, number, id === "qname" ? to(word, true) : address("log", { [key]: subject, [id === "rrtype" ? "type" : id]: word })]), last.length, day ? NOTHING : OLD);
+  for (const row of last) {
     const place = 23 - Math.floor((hours[23] - Date.parse(row.timestamp)) / 3600000);
     if (place in bins) (row.status === "blocked" ? stopped : bins)[place]++;
   }
-  ranking($("errors"), key === "client" ? "Name" : "Device", rows(Object.entries(failed).sort((a, b) => b[1] - a[1]).slice(0, ROWS), key === "client"), 0, day ? "None." : "Not kept by this daemon.");
-  plot($("day"), hours, day?.log.length ? [{ label: "Asked", color: "var(--accent)", values: bins }, { label: "Blocked", color: "var(--second)", values: stopped }] : [], { stack: true, empty: day ? "Nothing in the last day" : OLD });
+  ranking($("errors"), key === "client" ? "Name" : "Device", rows(tally(failed, row => key === "client" ? row.qname : row["query-ip"]), key === "client"), 0, day ? "None." : "Not kept by this daemon.");
+  plot($("day"), hours, last.length ? [{ label: "Asked", color: "var(--accent)", values: bins }, { label: "Blocked", color: "var(--second)", values: stopped }] : [], { stack: true, empty: day ? "Nothing in the last day" : OLD });
 }
 
 // ------------ Health ------------
