@@ -778,7 +778,21 @@ def check_bill(bill):
         assert part["name"] in ("musl", "rust-std") or re.fullmatch(r"[0-9a-f]{64}", part["hashes"][0]["content"]), part
 
 
+def test_names_of_functions():
+    """What the compiler is told of a crate is the same in any folder and for any target; what runs while it is built is left alone."""
+    wrapper = os.path.join(TOP, "cross/rustc")
+    named = {**os.environ, "CARGO_PKG_NAME": "foldhash", "CARGO_PKG_VERSION": "0.2.0"}
+    words = ["--crate-name", "foldhash", "-C", "metadata=89ab", "--cfg", 'feature="std b"']
+    assert run(wrapper, "echo", *words, env=named).strip() == " ".join(words)
+    told = run(wrapper, "echo", *words, "--target", NATIVE, env=named).strip()
+    assert told == " ".join([*words, "--target", NATIVE]).replace("metadata=89ab", "metadata=foldhash-0.2.0")
+    told = run(wrapper, "echo", *words, "--target", NATIVE, env={**named, "CROSS_LINKER": "/linker"}).strip()
+    assert told.endswith(f"--target {NATIVE} -C linker=/linker"), told
+
+
 def test_wrong_words():
+    run(os.path.join(TOP, "scripts/profile"), "huge", status=2)
+    run(os.path.join(TOP, "scripts/cross"), "--instrumented", "huge", status=2)
     script = os.path.join(TOP, "scripts/package")
     for words in (["--set", "huge", NATIVE], ["--format", "rpm", NATIVE], ["vax-unknown-linux-musl"]):
         run(script, *words, status=2)
