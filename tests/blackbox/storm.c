@@ -1,7 +1,9 @@
 /*
  * Connects and closes as fast as it goes, and waits for nothing.
  *
- *   storm SECONDS (PORT|PATH)...     a TCP port of 127.0.0.1, or a Unix socket
+ *   storm [-k] SECONDS (PORT|PATH)...     a TCP port of 127.0.0.1, or a Unix socket
+ *
+ * -k: a Unix socket that found no room knocks again, which saves making another one.
  *
  * Prints how often it tried and how often there was room.
  */
@@ -24,8 +26,8 @@ static double now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* Whether the other end had room. A Unix socket that found none knocks again, which saves making another one. */
-static int knock(const char *where)
+/* Whether the other end had room. */
+static int knock(const char *where, int keeps)
 {
 	static int again = -1;
 	struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -38,8 +40,8 @@ static int knock(const char *where)
 	if (local) {
 		strncpy(path.sun_path, where, sizeof path.sun_path - 1);
 		failed = connect(sock, (struct sockaddr *)&path, sizeof path);
-		again = failed ? sock : -1;
-		if (failed)
+		again = failed && keeps ? sock : -1;
+		if (failed && keeps)
 			return 0;
 	} else {
 		const struct linger at_once = {1, 0}; /* no port waits for its end */
@@ -58,11 +60,15 @@ static int knock(const char *where)
 int main(int count, char **words)
 {
 	unsigned long tries = 0, room = 0;
-	const double end = now() + (count > 1 ? atof(words[1]) : 0);
+	const int keeps = count > 1 && !strcmp(words[1], "-k");
+	double end;
+	count -= keeps;
+	words += keeps;
 	if (count < 3)
 		return 2;
+	end = now() + atof(words[1]);
 	while (tries % 64 || now() < end) {
-		room += knock(words[2 + tries % (count - 2)]);
+		room += knock(words[2 + tries % (count - 2)], keeps);
 		tries++;
 	}
 	printf("%lu %lu\n", tries, room);
