@@ -7,18 +7,18 @@
 //! | table | bytes |
 //! |---|---|
 //! | statistics of 64 streams and the others | 380900 |
-//! | different clients and names, for each and all | 416992 |
+//! | different clients and names, for each and all | 423136 |
 //! | tables of 8 streams and the others | 871704 |
 //! | pairing of 8192 queries | 131072 |
 //! | history | 1341152 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
 //! | health: upstream servers, detectors, alarms | 61344 |
-//! | message on its way | 7216 |
+//! | message on its way | 7368 |
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 195616 |
-//! | in all | 4323516 |
+//! | in all | 4329812 |
 
 use crate::values::{Bounded, ByteSize, choice};
 use serde::Deserialize;
