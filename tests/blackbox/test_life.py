@@ -198,6 +198,9 @@ city-database = "/absent/mmdb"
     assert [int(line.split(": ")[0].split(":")[1]) for line in lines] == [2, 3, 5, 6, 9, 10, 15], err
     assert keys == ["process.pid-file", "process.user", "trace.file", "input.unix-socket", "input.unix-socket.owner",
                     "output.file", "geoip.city-database"], err
+    for arguments in (["--check"], []):
+        code, _, err = run_binary(*arguments, "-u", "/tmp/" + "x" * 120, config="[web-api]\nenable = false\n")
+        assert code == 1 and "input.unix-socket: /tmp/xxx" in err, (arguments, code, err)
     code, out, err = run_binary("--check", "-i", "absent0")
     if code == 0:
         assert "warning: input.sniffer.eth-name: there is no absent0 yet; it will be waited for" in out, out

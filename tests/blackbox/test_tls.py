@@ -1,10 +1,13 @@
 """TLS on the TCP input: versions, certificates of both sides, reload, wrong protocols, silence."""
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
+import harness
 from certificates import Authority, client_context, openssl
 from harness import ACCEPT, CONTENT_TYPE, Daemon, READY, START, Sender, control, message, run_binary
 
@@ -289,6 +292,33 @@ def test_web_api_is_not_held_by_the_silent():
         assert time.monotonic() - started < 1
         for sock in silent:
             sock.close()
+
+
+@harness.natively("the emulator takes longer for a handshake than an attack may hold one up")
+def test_web_api_is_not_held_by_those_who_come_again():
+    """Sixteen that say nothing hold every worker and every place to wait, and come again when they are closed."""
+    with api_daemon() as it:
+        stop, times = threading.Event(), []
+
+        def hold():
+            while not stop.is_set():
+                with contextlib.suppress(OSError), socket.create_connection(it.api, timeout=1) as silent:
+                    silent.recv(1)
+
+        threads = [threading.Thread(target=hold) for _ in range(16)]
+        [thread.start() for thread in threads]
+        try:
+            time.sleep(0.5)
+            for _ in range(5):
+                started = time.monotonic()
+                status, out, errors = curl(it, "/health")
+                times.append(time.monotonic() - started)
+                assert status == 0 and out.strip() == "ok", errors
+        finally:
+            stop.set()
+            [thread.join() for thread in threads]
+        print(f"/health over TLS within {sorted(times)[2]:.3f} s, {max(times):.3f} s at most")
+        assert sorted(times)[2] <= 0.5, times
 
 
 def test_web_api_slow_reader():
