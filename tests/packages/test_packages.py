@@ -786,8 +786,9 @@ def test_names_of_functions():
     assert run(wrapper, "echo", *words, env=named).strip() == " ".join(words)
     told = run(wrapper, "echo", *words, "--target", NATIVE, env=named).strip()
     assert told == " ".join([*words, "--target", NATIVE]).replace("metadata=89ab", "metadata=foldhash-0.2.0")
-    told = run(wrapper, "echo", *words, "--target", NATIVE, env={**named, "CROSS_LINKER": "/linker"}).strip()
-    assert told.endswith(f"--target {NATIVE} -C linker=/linker"), told
+    named.update(CROSS_COUNTING="/counting", CARGO_PKG_NAME="dnstapd")
+    assert "-C profile-generate" in run(wrapper, "echo", *words, "--target", NATIVE, env=named)
+    assert "profile-generate" not in run(wrapper, "echo", *words, env=named)
 
 
 def test_wrong_words():
