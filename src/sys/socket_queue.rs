@@ -1,4 +1,4 @@
-//! What waits in a socket.
+//! The bytes that wait in a socket.
 #![allow(unsafe_code)]
 
 use core::ffi::c_int;
