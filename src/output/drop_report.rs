@@ -67,9 +67,9 @@ impl DropReport {
         self.seen = total;
     }
 
-    /// Whether a record was dropped within the last minute.
-    pub(super) fn is_recent(&self, now: Instant) -> bool {
-        self.last_drop.is_some_and(|last| now - last < MINUTE)
+    /// Whether a record was dropped within the last minute, or since the last look.
+    pub(super) fn is_recent(&self, now: Instant, counters: &OutletCounters) -> bool {
+        counters.dropped.total() > self.seen || self.last_drop.is_some_and(|last| now - last < MINUTE)
     }
 }
 
@@ -99,11 +99,16 @@ mod tests {
                 counters.dropped.add(DropReason::Away, 3);
             }
             let now = start + Duration::from_secs(second);
+            assert_eq!(
+                report.is_recent(now, &counters),
+                (5..90).contains(&second),
+                "{second}, before the look"
+            );
             report.tick(now, "test", &counters);
             if report.episode.is_some() {
                 dropping.push(second);
             }
-            assert_eq!(report.is_recent(now), (5..90).contains(&second), "{second}");
+            assert_eq!(report.is_recent(now, &counters), (5..90).contains(&second), "{second}");
         }
         assert_eq!(dropping, (5..24).chain(30..40).collect::<Vec<_>>());
         assert_eq!(main_reason(&counters), DropReason::Away);

@@ -340,7 +340,7 @@ impl Outlet {
 
     /// Whether a record was dropped within the last minute.
     pub(crate) fn has_dropped_lately(&self, now: Instant) -> bool {
-        self.drops.borrow().is_recent(now)
+        self.drops.borrow().is_recent(now, &self.counters)
     }
 
     /// Its counters.
