@@ -85,8 +85,8 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
 
 /// Says which changes against the configuration in force a SIGHUP would take over, and which need a restart.
 ///
-/// The exit status: 0 when a SIGHUP is enough, 3 when it is not. `old` is read by the caller, before [`check`] gives up the
-/// rights that its files with secrets may need.
+/// The exit status: 0 when a SIGHUP is enough, 3 when it is not. `old` is read by the caller, before
+/// [`check`] gives up the rights that its files with secrets may need.
 pub fn compare(new: &Config, old: Result<Config, impl Display>, out: &mut impl Write) -> ExitCode {
     let (taken, needs_restart) = match old {
         Ok(old) => {
@@ -313,7 +313,8 @@ mod tests {
         }
     }
 
-    /// The sizes that the profiles promise, with the built-in defaults otherwise: 1.35, 2 and 4.5 MiB with what is no table.
+    /// The sizes that the profiles promise, with the built-in defaults otherwise: 1.35, 2 and 4.5 MiB with
+    /// what is no table.
     #[test]
     fn profiles_keep_their_sizes() {
         for (profile, most) in

@@ -1,7 +1,8 @@
 //! Copies of few bytes.
 
-/// Copies bytes to a place of the same length. Nearly all have up to 32; of those the first and the last half are copied,
-/// which overlap: 11 bytes are 0 to 8 and 3 to 11. That is cheaper than a call that asks for the length first.
+/// Copies bytes to a place of the same length. Nearly all have up to 32; of those the first and the last half
+/// are copied, which overlap: 11 bytes are 0 to 8 and 3 to 11. That is cheaper than a call that asks for the
+/// length first.
 #[cfg_attr(for_size, optimize(speed))]
 #[inline]
 pub(crate) fn copy_short(to: &mut [u8], from: &[u8]) {

@@ -14,8 +14,8 @@ pub(crate) trait Ascii: Write {
         self.write_str(core::str::from_utf8(bytes).map_err(|_| fmt::Error)?)
     }
 
-    /// Writes the first `length` bytes of some, which are all ASCII. Who has room may copy all of them, which is quicker than
-    /// a copy of variable length.
+    /// Writes the first `length` bytes of some, which are all ASCII. Who has room may copy all of them, which
+    /// is quicker than a copy of variable length.
     ///
     /// # Errors
     ///
@@ -56,8 +56,8 @@ const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
 
 /// Eight digits as a number, the first one lowest. `number <= EIGHT_MAX`.
 ///
-/// All are divided at once: by 10,000, then both halves by 100 (times 10,486, divided by 2^20), then all four quarters by 10
-/// (times 103, divided by 2^10). 12345678 is 1234 and 5678, then 12, 34, 56 and 78.
+/// All are divided at once: by 10,000, then both halves by 100 (times 10,486, divided by 2^20), then all four
+/// quarters by 10 (times 103, divided by 2^10). 12345678 is 1234 and 5678, then 12, 34, 56 and 78.
 #[inline]
 fn eight_digits(number: u32) -> u64 {
     let halves = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
@@ -162,7 +162,8 @@ pub(crate) fn write_address(out: &mut impl Ascii, address: IpAddr) -> fmt::Resul
     }
 }
 
-/// Four bytes at a time, of which the next number overwrites those that are too many: `1.00` and `10.0` become `1.10.`.
+/// Four bytes at a time, of which the next number overwrites those that are too many: `1.00` and `10.0`
+/// become `1.10.`.
 #[cfg_attr(for_size, optimize(speed))]
 #[inline]
 fn write_v4(out: &mut impl Ascii, address: Ipv4Addr) -> fmt::Result {
@@ -176,8 +177,9 @@ fn write_v4(out: &mut impl Ascii, address: Ipv4Addr) -> fmt::Result {
     out.write_front(&text, used - 1)
 }
 
-/// Groups of up to four digits, each with a colon behind it, of which the next overwrites what is too much; two colons for
-/// the first of the longest runs of zeros (RFC 5952, 4.2). What is mapped from IPv4 ends like IPv4 (RFC 5952, 5).
+/// Groups of up to four digits, each with a colon behind it, of which the next overwrites what is too much;
+/// two colons for the first of the longest runs of zeros (RFC 5952, 4.2). What is mapped from IPv4 ends like
+/// IPv4 (RFC 5952, 5).
 #[cfg_attr(for_size, optimize(speed))]
 fn write_v6(out: &mut impl Ascii, address: Ipv6Addr) -> fmt::Result {
     if let Some(mapped) = address.to_ipv4_mapped() {

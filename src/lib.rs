@@ -27,14 +27,14 @@
 //!   stream are a Frame Streams reply and a statistics reset.
 //! * **From a whole frame to the last `offer` nothing waits and nothing is allocated.** One function does it:
 //!   [`pipeline::Collector::ingest`].
-//! * **What a peer sends can change counters, never control.** No panic, no growth, and lines in the log of one
-//!   kind are limited.
+//! * **What a peer sends can change counters, never control.** No panic, no growth, and lines in the log of
+//!   one kind are limited.
 //!
 //! # One thread
 //!
-//! One executor on the main thread does all the work, and [`reactor`] wakes it. In addition there is a thread of a pool
-//! only while a name is resolved or a file is written. State is shared through `Cell` and `RefCell`, borrowed for a
-//! moment and never over an await.
+//! One executor on the main thread does all the work, and [`reactor`] wakes it. In addition there is a thread
+//! of a pool only while a name is resolved or a file is written. State is shared through `Cell` and
+//! `RefCell`, borrowed for a moment and never over an await.
 //!
 //! # Where a new thing goes
 //!

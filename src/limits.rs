@@ -1,8 +1,8 @@
 //! Every capacity: its unit, its reason and what it costs.
 //!
 //! A profile names a set of them; single keys override it. Everything is made at start with these sizes
-//! and never grows. With the built-in defaults, on a 64-bit machine, these are the bytes (`--check` prints them
-//! for any configuration):
+//! and never grows. With the built-in defaults, on a 64-bit machine, these are the bytes (`--check` prints
+//! them for any configuration):
 //!
 //! | table | bytes |
 //! |---|---|
@@ -102,8 +102,9 @@ pub struct Limits {
     pub flow_blocks: usize,
     /// Streams with tables of their own: the first ones.
     pub table_streams: usize,
-    /// Bytes for the number of different clients, and of names, of all streams together; of a stream with tables and of
-    /// those without identity of their own; of a further stream. See [`crate::sketch::distinct`].
+    /// Bytes for the number of different clients, and of names, of all streams together; of a stream with
+    /// tables and of those without identity of their own; of a further stream. See
+    /// [`crate::sketch::distinct`].
     pub distinct: [usize; 3],
 }
 
@@ -209,13 +210,15 @@ pub(crate) const QUEUE_MAX: u64 = 1 << 30;
 /// Addresses that the web API listens on at most.
 pub(crate) const HTTP_ADDRESSES: usize = 8;
 
-/// Connections that are accepted and wait for one of [`HTTP_WORKERS`]: as many as those are. Each costs a descriptor.
+/// Connections that are accepted and wait for one of [`HTTP_WORKERS`]: as many as those are. Each costs a
+/// descriptor.
 pub(crate) const HTTP_WAITING: usize = 8;
 
 /// Addresses that guessed a credential within the last minute.
 pub(crate) const HTTP_GUESSERS: usize = 32;
 
-/// Milliseconds that a peer without credentials has for a request, and for its answer, while others wait for a worker.
+/// Milliseconds that a peer without credentials has for a request, and for its answer, while others wait for
+/// a worker.
 pub(crate) const HTTP_PRESSED_MS: u64 = 100;
 
 /// Milliseconds without progress that a peer with credentials has then.
@@ -224,22 +227,22 @@ pub(crate) const HTTP_TRUSTED_MS: u64 = 300;
 /// Milliseconds that a TLS handshake may take then: two journeys, and the arithmetic of a slow processor.
 pub(crate) const HTTP_HANDSHAKE_MS: u64 = 300;
 
-/// Connections to the web API that are served at once, half as many with the profiles `tiny` and `small`; more wait in the kernel's
-/// backlog.
+/// Connections to the web API that are served at once, half as many with the profiles `tiny` and `small`;
+/// more wait in the kernel's backlog.
 pub(crate) const HTTP_WORKERS: usize = 8;
 
 /// Bytes of a request's line and headers: the longest identity as a parameter, percent-encoded, is 1,536.
 pub(crate) const HTTP_HEAD_BYTES: usize = 4 << 10;
 
-/// Bytes of heads and of the framing of chunks that wait for the body they belong to: the longest head, that of the
-/// page with its policy, has some 800.
+/// Bytes of heads and of the framing of chunks that wait for the body they belong to: the longest head, that
+/// of the page with its policy, has some 800.
 pub(crate) const HTTP_SEND_BYTES: usize = 1 << 10;
 
 /// Bytes of a document that are made at once; one of any length goes out in such chunks.
 pub const HTTP_CHUNK_BYTES: usize = 3 << 10;
 
-/// Bytes of an answer that the kernel holds for a connection, which it doubles for its own needs. Left to itself
-/// it would take megabytes for a peer that does not read.
+/// Bytes of an answer that the kernel holds for a connection, which it doubles for its own needs. Left to
+/// itself it would take megabytes for a peer that does not read.
 pub(crate) const HTTP_KERNEL_BYTES: usize = 64 << 10;
 
 /// Bytes of a request's body, which is read past: no request has a use for one.
@@ -285,7 +288,8 @@ pub(crate) const STREAMS: usize = 64;
 /// See [`STREAMS_MIN`].
 pub(crate) const STREAMS_MAX: u32 = 65_536;
 
-/// Names, and clients, that were counted lately and need not be looked for again; a power of two. 24 bytes each.
+/// Names, and clients, that were counted lately and need not be looked for again; a power of two. 24 bytes
+/// each.
 pub(crate) const RECENT_KEYS: usize = 256;
 
 /// Counts of top-level domains that may pass four thousand million, of each stream.
@@ -349,7 +353,8 @@ pub(crate) const DISTINCT_BYTES: usize = 8 << 10;
 /// Bytes of them in which few things are counted exactly, at most.
 pub(crate) const DISTINCT_EXACT_BYTES: usize = 4 << 10;
 
-/// Buckets of a stream's latencies, of four bytes each: they tell a sixteenth from 8 microseconds to a minute.
+/// Buckets of a stream's latencies, of four bytes each: they tell a sixteenth from 8 microseconds to a
+/// minute.
 pub(crate) const LATENCY_BUCKETS: usize = 191;
 
 /// The longest data frame taken, in bytes: least, default, most. The default holds a query and a
@@ -368,8 +373,8 @@ pub(crate) const IDENTITY_BYTES: usize = 128;
 /// Numbers of question types without a name that are counted one by one, over all streams; the rest together.
 pub(crate) const UNKNOWN_TYPES: usize = 64;
 
-/// Bytes that all connections read into by default, one at a time: some hundred messages a turn. Four times as
-/// many brought no measurable speed.
+/// Bytes that all connections read into by default, one at a time: some hundred messages a turn. Four times
+/// as many brought no measurable speed.
 pub(crate) const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes of an unfinished frame that stay with its connection; most frames are shorter.
@@ -423,8 +428,8 @@ pub(crate) const CAPTURE_BLOCK_BYTES: usize = 320 << 10;
 /// Interfaces in a section of a capture of packets, at most.
 pub(crate) const CAPTURE_INTERFACES: usize = 64;
 
-/// Seconds after which a remote that acknowledges nothing is given up (TCP_USER_TIMEOUT, tcp(7)); a reader that
-/// has stopped for so long counts as one.
+/// Seconds after which a remote that acknowledges nothing is given up (TCP_USER_TIMEOUT, tcp(7)); a reader
+/// that has stopped for so long counts as one.
 pub(crate) const UNACKNOWLEDGED_SECONDS: u32 = 120;
 
 /// Seconds a peer has to finish a handshake or a frame.
@@ -436,12 +441,12 @@ pub(crate) const RETRY_MAX_SECONDS: u64 = 30;
 /// Addresses of a remote's name that are tried at each attempt.
 pub(crate) const DIAL_ADDRESSES: usize = 8;
 
-/// Bytes that rustls keeps for a connection: some 9,000 for a quiet one, and up to this once it has carried full
-/// records (measured). They are made with the connection, not at start.
+/// Bytes that rustls keeps for a connection: some 9,000 for a quiet one, and up to this once it has carried
+/// full records (measured). They are made with the connection, not at start.
 pub(crate) const TLS_CONNECTION_BYTES: usize = 48 << 10;
 
-/// Bytes of memory that are no table and no buffer: stacks, the reactor, the configuration, and what the allocator
-/// rounds up (measured with the profile `small` and musl's allocator, on ARM, MIPS and x86-64).
+/// Bytes of memory that are no table and no buffer: stacks, the reactor, the configuration, and what the
+/// allocator rounds up (measured with the profile `small` and musl's allocator, on ARM, MIPS and x86-64).
 pub(crate) const PROGRAM_BYTES: usize = 384 << 10;
 
 /// Bytes of a file with certificates or a key at most; lists of a whole system have some 250,000.
@@ -557,11 +562,12 @@ pub(crate) const PLACE_SLOT_BYTES: usize = 48;
 pub(crate) const RECORD_BYTES: usize = 5 << 10;
 const _: () = assert!(RECORD_BYTES >= 5 * 255 + 5 * IDENTITY_BYTES + 10 * PLACE_BYTES + 1_600);
 
-/// Bytes that a record shows of what a sender may make as long as it likes: its version, what it adds, texts of options.
+/// Bytes that a record shows of what a sender may make as long as it likes: its version, what it adds, texts
+/// of options.
 pub(crate) const STRANGER_BYTES: usize = 512;
 
-/// Bytes of the longest record with fields of one's own choice or nested ones, in an output that can take it: 130 addresses in
-/// JSON. Lists are cut where there is no more room. One buffer, for all outputs together.
+/// Bytes of the longest record with fields of one's own choice or nested ones, in an output that can take it:
+/// 130 addresses in JSON. Lists are cut where there is no more room. One buffer, for all outputs together.
 pub(crate) const LONG_RECORD_BYTES: usize = 16 << 10;
 
 /// Bytes of queue for which there is room for one more record; the shortest record in use is longer.
@@ -576,7 +582,8 @@ pub(crate) const HEALTH_OUTSTANDING: usize = 768;
 /// Bytes of all that watches over the health, but for new domains.
 pub const HEALTH_BYTES: usize = 64 << 10;
 
-/// Domains that are remembered, in two generations of half as many, where newly observed ones are watched for.
+/// Domains that are remembered, in two generations of half as many, where newly observed ones are watched
+/// for.
 pub(crate) const NEW_DOMAINS: usize = 100_000;
 
 /// Alarms that are kept.
@@ -591,8 +598,8 @@ pub(crate) const LOG_LINE_BYTES: usize = 1 << 10;
 /// Bytes of lines that wait for a log file, and of the batch that is written to it.
 pub(crate) const LOG_QUEUE_BYTES: usize = 16 << 10;
 
-/// Lines of one kind that are written at once before they are limited to one a minute, of what we dialled or opened
-/// ourselves; of those who connect it is one.
+/// Lines of one kind that are written at once before they are limited to one a minute, of what we dialled or
+/// opened ourselves; of those who connect it is one.
 pub(crate) const LOG_BURST: u32 = 10;
 /// The same for debug lines, which somebody asked for.
 pub(crate) const LOG_BURST_DEBUG: u32 = 1_000;
@@ -612,8 +619,8 @@ pub(crate) const OUTPUTS: usize = 16;
 /// later load cannot make the program grow.
 pub(crate) fn table<T: Clone>(length: usize, value: T) -> Box<[T]> {
     let mut table = vec![value.clone(); length].into_boxed_slice();
-    // `vec!` asks for zeros as pages that nobody has touched. Hidden from the optimiser, which would leave out the
-    // second filling.
+    // `vec!` asks for zeros as pages that nobody has touched. Hidden from the optimiser, which would leave
+    // out the second filling.
     core::hint::black_box(&mut table).fill(value);
     table
 }

@@ -51,7 +51,8 @@ impl Counter {
 
 /// The values of a row.
 pub(crate) trait Samples {
-    /// Label and value of the sample at a place; `None` after the last. A counter has one, with an empty label.
+    /// Label and value of the sample at a place; `None` after the last. A counter has one, with an empty
+    /// label.
     fn sample(&self, index: usize) -> Option<(&'static str, u64)>;
 }
 

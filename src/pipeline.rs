@@ -1,7 +1,7 @@
 //! The way of a message, as one function.
 //!
-//! [`Collector::ingest`] takes one whole frame from parsing to the last queue: no await, no allocation, no I/O.
-//! It tells what became of the frame, and the input that brought it counts that.
+//! [`Collector::ingest`] takes one whole frame from parsing to the last queue: no await, no allocation, no
+//! I/O. It tells what became of the frame, and the input that brought it counts that.
 
 use core::cell::{Cell, Ref, RefCell};
 use core::ops::ControlFlow;
@@ -40,7 +40,8 @@ pub struct Collector<'a> {
 
 /// A choice of messages for the outputs; what it leaves out is counted all the same.
 pub(crate) trait Selection: core::fmt::Debug {
-    /// Whether a message goes to the outputs; `policy_intervened` where a policy of the server did not let it pass.
+    /// Whether a message goes to the outputs; `policy_intervened` where a policy of the server did not let it
+    /// pass.
     fn wants(&self, event: &Event<'_>, hashes: &MessageHashes<'_>, policy_intervened: bool) -> bool;
 }
 
@@ -93,7 +94,8 @@ impl<'a> Collector<'a> {
             Ok(dnstap) => dnstap,
             Err(reject) => return Ingested::Rejected(reject),
         };
-        // The event borrows from the stages (a country from its database), so they are taken for the whole way.
+        // The event borrows from the stages (a country from its database), so they are taken for the whole
+        // way.
         let mut stages = self.stages.borrow_mut();
         let mut event = Event::from_dnstap(&dnstap);
         if let Some(reason) = event.dns.malformed {
@@ -119,7 +121,8 @@ impl<'a> Collector<'a> {
         let place = statistics.observe(&event, &hashes);
         let mut mark = None;
         if let Some(history) = self.history() {
-            // Not the whole message, which would have to lie in memory for it, also while nothing is remembered.
+            // Not the whole message, which would have to lie in memory for it, also while nothing is
+            // remembered.
             let policy_intervened = dnstap.message.policy.is_some_and(Policy::intervenes);
             let observed = history.borrow_mut().observe(&event, &hashes, policy_intervened, place as u16);
             if observed.is_blocked {
@@ -210,7 +213,8 @@ impl<'a> Collector<'a> {
         differs
     }
 
-    /// Forgets everything with an address of a client in it: tables, pairs, exchanges, devices, alarms. Counters and series stay.
+    /// Forgets everything with an address of a client in it: tables, pairs, exchanges, devices, alarms.
+    /// Counters and series stay.
     pub(crate) fn forget_clients(&self, health: &health::Section) {
         self.statistics.borrow_mut().forget_clients();
         if let Some(history) = self.history {

@@ -211,8 +211,8 @@ pub(crate) fn write_short_seconds(out: &mut impl Ascii, latency: Latency) -> fmt
     write_millionths(out, latency.microseconds())
 }
 
-/// Reads a time as RFC 3339 has it, such as `2020-09-16T18:51:53.591736+00:00`, in milliseconds since 1970; a space may stand for the
-/// plus, which it does in a query that was not encoded.
+/// Reads a time as RFC 3339 has it, such as `2020-09-16T18:51:53.591736+00:00`, in milliseconds since 1970; a
+/// space may stand for the plus, which it does in a query that was not encoded.
 pub(crate) fn parse_time(text: &str) -> Option<i64> {
     let (date, rest) = text.split_at_checked(10)?;
     let (clock, rest) = rest.strip_prefix(['T', 't', ' '])?.split_at_checked(8)?;

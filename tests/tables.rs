@@ -157,8 +157,8 @@ fn check_distinct(names: &[String], exact: &Exact<'_>, seed: u64) {
     }
 }
 
-/// The default size finds the first 50 of all streams but the worst, and the results by size are those in the documentation.
-/// A debug build looks at one seed and the default size only.
+/// The default size finds the first 50 of all streams but the worst, and the results by size are those in the
+/// documentation. A debug build looks at one seed and the default size only.
 #[test]
 fn the_first_fifty_are_found_and_different_names_counted() {
     let is_quick = cfg!(debug_assertions);

@@ -127,9 +127,9 @@ pub const FALLBACK: &str = "/etc/dnstapd/dnstap.toml";
 
 /// Collects dnstap messages from DNS servers: prints, counts and forwards them.
 ///
-/// Other programs in this one: `dnstapd top` shows a running daemon in the terminal, `dnstapd cat` prints a capture,
-/// `dnstapd password` shows the password of the web API, `dnstapd completions bash` (or zsh, fish) prints completions for
-/// a shell, and `dnstapd help PROGRAM` their options.
+/// Other programs in this one: `dnstapd top` shows a running daemon in the terminal, `dnstapd cat` prints a
+/// capture, `dnstapd password` shows the password of the web API, `dnstapd completions bash` (or zsh, fish)
+/// prints completions for a shell, and `dnstapd help PROGRAM` their options.
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct DaemonLine {
@@ -262,7 +262,8 @@ fn version(in_full: bool) -> String {
     text
 }
 
-/// Shows the counters and tables of a running daemon in the terminal, live; without a terminal prints them once.
+/// Shows the counters and tables of a running daemon in the terminal, live; without a terminal prints them
+/// once.
 ///
 /// Credentials: --api-key-file, or USER:PASSWORD@ in --url, or the environment: DNSTAPD_API_KEY, or
 /// DNSTAPD_PASSWORD and DNSTAPD_LOGIN; on this machine those of the configuration.
@@ -298,8 +299,8 @@ impl TopLine {
     }
 }
 
-/// Prints a capture (Frame Streams, pcap, pcapng), a folder of such, or standard input: on a terminal aligned and in colours
-/// (unless NO_COLOR is set), else as the outputs do.
+/// Prints a capture (Frame Streams, pcap, pcapng), a folder of such, or standard input: on a terminal aligned
+/// and in colours (unless NO_COLOR is set), else as the outputs do.
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct CatLine {
@@ -307,7 +308,8 @@ struct CatLine {
     #[argh(option, arg_name = "format", default = "Format::Text", from_str_fn(from_argument))]
     format: Format,
 
-    /// print only what matches; a parameter of /log, such as name=example.com or status=blocked,error; may be repeated
+    /// print only what matches; a parameter of /log, such as name=example.com or status=blocked,error; may
+    /// be repeated
     #[argh(option, arg_name = "key=value")]
     filter: Vec<String>,
 

@@ -46,8 +46,8 @@ impl<'t> ConfigDocument<'t> {
         }
     }
 
-    /// Reads the whole as a value. Each key that does not fit is an error, and is taken out, so that the others are read,
-    /// too.
+    /// Reads the whole as a value. Each key that does not fit is an error, and is taken out, so that the
+    /// others are read, too.
     ///
     /// # Errors
     /// A value that cannot be read even then; it is one of the errors in `found`.

@@ -5,8 +5,9 @@
 //! this took are given up, still without a second thread, which would keep them; then the tables are made,
 //! the sockets go into the reactor, and one executor on this thread does all the work.
 //!
-//! The order of the stop: inputs end first, then the outputs have [`DRAIN_SECONDS`](crate::limits::DRAIN_SECONDS) to write what is queued,
-//! and what is left is counted as lost. The Unix socket and the pid file are removed.
+//! The order of the stop: inputs end first, then the outputs have
+//! [`DRAIN_SECONDS`](crate::limits::DRAIN_SECONDS) to write what is queued, and what is left is counted as
+//! lost. The Unix socket and the pid file are removed.
 
 pub(crate) mod certificates;
 mod clock;

@@ -1,8 +1,8 @@
 //! JSON and YAML: the same keys in the same order with the same values, in two dresses.
 //!
-//! JSON is one compact object; YAML is a `---` line and one `key: value` line for each key, the value being the
-//! JSON one. Written by hand: `serde-json-core` takes half as long again for this record, and has no decimal
-//! number without exponent for the latency.
+//! JSON is one compact object; YAML is a `---` line and one `key: value` line for each key, the value being
+//! the JSON one. Written by hand: `serde-json-core` takes half as long again for this record, and has no
+//! decimal number without exponent for the latency.
 //!
 //! The strings need little escaping: names and identities are in their escaped form already, so only the
 //! quote and the backslash can meet JSON's rules, and everything else is printable.
@@ -27,7 +27,8 @@ pub(crate) enum JsonStyle {
     Yaml,
 }
 
-/// The text before a value, in both styles: before that of a number, and before that of a string, with its quote.
+/// The text before a value, in both styles: before that of a number, and before that of a string, with its
+/// quote.
 macro_rules! key {
     (first $name:literal) => {
         (concat!("{\"", $name, "\":\""), concat!("---\n", $name, ": \""))

@@ -196,11 +196,13 @@ impl Record {
         }
         let room = self.bytes.get_mut(start..start + to).ok_or(fmt::Error)?;
         self.used += special;
-        // From the end, so that nothing is overwritten before it was moved; `from <= to` throughout. The number of backslashes
-        // is known, so the end is as well, and the loop stops where both meet: what is before has nothing to escape.
+        // From the end, so that nothing is overwritten before it was moved; `from <= to` throughout. The
+        // number of backslashes is known, so the end is as well, and the loop stops where both meet:
+        // what is before has nothing to escape.
         //
         //     a " b " c _ _       c, b and the quotes move to the right, the last one first
-        //     a \ " b \ " c       at the first quote `from` and `to` are one apart, after its backslash they meet
+        //     a \ " b \ " c       at the first quote `from` and `to` are one apart, after its backslash they
+        // meet
         while from < to {
             from -= 1;
             to -= 1;

@@ -1,7 +1,7 @@
 //! The findings of the detectors: a list of the last alarms, each subject once in its hold-off.
 //!
-//! A finding of a kind and subject that were heard within the hold-off adds to that alarm and makes no new one, so that
-//! nothing floods list, outputs and people.
+//! A finding of a kind and subject that were heard within the hold-off adds to that alarm and makes no new
+//! one, so that nothing floods list, outputs and people.
 
 use core::fmt::{self, Display};
 use core::net::IpAddr;
@@ -87,8 +87,8 @@ pub(crate) struct Alarm<'a> {
 /// text   | example | subject | example | subject | ...         a ring of bytes, in the same order
 /// ```
 ///
-/// `0 <= used <= list.len()`; the oldest is at `next - used`. Where subjects are so long that the bytes are short, the
-/// oldest alarms go before their time.
+/// `0 <= used <= list.len()`; the oldest is at `next - used`. Where subjects are so long that the bytes are
+/// short, the oldest alarms go before their time.
 #[derive(Debug)]
 pub(crate) struct Alarms {
     list: Box<[KeptAlarm]>,
@@ -99,7 +99,8 @@ pub(crate) struct Alarms {
     /// How many of the newest nobody was told of.
     untold: usize,
     totals: [u64; KINDS],
-    /// Places of the last alarms, by a hash of kind and subject: what is found with each message is found here.
+    /// Places of the last alarms, by a hash of kind and subject: what is found with each message is found
+    /// here.
     recent: [u8; RECENT],
 }
 
@@ -475,7 +476,8 @@ mod tests {
         assert_eq!(shown, [("a\\032b".to_owned(), 7, None), (name, 6, Some(client))]);
     }
 
-    /// Subjects of all lengths, until the bytes have gone round some times: what is listed is what was raised.
+    /// Subjects of all lengths, until the bytes have gone round some times: what is listed is what was
+    /// raised.
     #[test]
     fn the_newest_are_whole_where_bytes_are_short() {
         let mut alarms = Alarms::default();

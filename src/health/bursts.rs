@@ -1,7 +1,7 @@
 //! Bursts: more responses of one code in a minute than usual.
 //!
-//! One count for the minute under way, by the messages' own clock. It is exact, and reports each response from the
-//! threshold on, so that the alarm has all of them.
+//! One count for the minute under way, by the messages' own clock. It is exact, and reports each response
+//! from the threshold on, so that the alarm has all of them.
 
 /// Responses of one code.
 #[derive(Clone, Copy, Debug, Default)]

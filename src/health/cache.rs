@@ -1,9 +1,9 @@
 //! Whether a resolver answers from its cache: a response to a client for which nobody was asked.
 //!
-//! The last queries to other servers are remembered by stream, name and type, each in the one place its hash gives it. A
-//! response to a client whose query came before the last such query was fetched; any other came from the cache. Two
-//! queries that meet in a place within the time of one answer make a hit of what was fetched; with 512 places and ten
-//! questions open at once that is 1 in 50 of the fetched ones.
+//! The last queries to other servers are remembered by stream, name and type, each in the one place its hash
+//! gives it. A response to a client whose query came before the last such query was fetched; any other came
+//! from the cache. Two queries that meet in a place within the time of one answer make a hit of what was
+//! fetched; with 512 places and ten questions open at once that is 1 in 50 of the fetched ones.
 //!
 //! Nothing is said of a response whose query has no known time, nor of a stream that was never seen to ask
 //! anybody: whether it has a cache nobody knows.

@@ -1,8 +1,8 @@
 //! Clients that were seen, by fingerprints of their addresses ([`SavedKeys`]).
 //!
-//! The last 800 are known, and up to 1,600, so that it never ends: a home has 50 addresses, some thousand with those of IPv6
-//! that change by the day. One that was not seen is taken for one that was in less than 0.01 % of all cases. They are
-//! saved with the history: a restart makes nobody new.
+//! The last 800 are known, and up to 1,600, so that it never ends: a home has 50 addresses, some thousand
+//! with those of IPv6 that change by the day. One that was not seen is taken for one that was in less than
+//! 0.01 % of all cases. They are saved with the history: a restart makes nobody new.
 
 use core::net::IpAddr;
 

@@ -5,21 +5,23 @@
 //!                                        |             new: against the smallest, c, by chance
 //! ```
 //!
-//! Randomised admission (Ben Basat and others, 2017): a new domain takes the place of the smallest of four once in as many
-//! times as that has had something. A domain that is asked for once has hardly a chance against one that grows; one that
-//! is asked for again and again comes in soon, whatever else is asked, and no queue of candidates is needed. Of the smallest ones
-//! it is a random one that goes, or a place would be everybody's and nobody's.
+//! Randomised admission (Ben Basat and others, 2017): a new domain takes the place of the smallest of four
+//! once in as many times as that has had something. A domain that is asked for once has hardly a chance
+//! against one that grows; one that is asked for again and again comes in soon, whatever else is asked, and
+//! no queue of candidates is needed. Of the smallest ones it is a random one that goes, or a place would be
+//! everybody's and nobody's.
 //!
-//! A name that came within the last half hour ([`FreshNames`]) lets no domain in: what is usual stays outside, and who asks for
-//! ever new names does not have to wait for chance among those who do not.
+//! A name that came within the last half hour ([`FreshNames`]) lets no domain in: what is usual stays
+//! outside, and who asks for ever new names does not have to wait for chance among those who do not.
 //!
-//! A domain is known by 32 bits of its hash beside those of the bucket. Names below it are counted by a bitmap (linear counting:
-//! Whang and others, 1990): the hash of a name sets one bit of 512.
+//! A domain is known by 32 bits of its hash beside those of the bucket. Names below it are counted by a
+//! bitmap (linear counting: Whang and others, 1990): the hash of a name sets one bit of 512.
 
 /// Entries of a bucket.
 pub(super) const WAYS: usize = 4;
 
-/// One domain of a table, and what is known of it. Minutes are those of the messages' own time, and go round after 45 days.
+/// One domain of a table, and what is known of it. Minutes are those of the messages' own time, and go round
+/// after 45 days.
 pub(super) trait DomainEntry: Copy {
     /// A place that nobody has.
     const FREE: Self;
@@ -67,8 +69,8 @@ impl NameBits {
     }
 }
 
-/// Which names came lately, of all domains: a bitmap, of which one half or the other is emptied each half hour, and sooner when
-/// three quarters are set, so that a flood hides nobody for long.
+/// Which names came lately, of all domains: a bitmap, of which one half or the other is emptied each half
+/// hour, and sooner when three quarters are set, so that a flood hides nobody for long.
 #[derive(Debug)]
 pub(super) struct FreshNames {
     bits: [u32; FRESH_WORDS],
@@ -125,7 +127,8 @@ impl<E: DomainEntry, const BUCKETS: usize> Default for DomainTable<E, BUCKETS> {
 }
 
 impl<E: DomainEntry, const BUCKETS: usize> DomainTable<E, BUCKETS> {
-    /// The entry of a domain, by its hash, in a minute, if it has one, or gets one, which only a fresh name has it get.
+    /// The entry of a domain, by its hash, in a minute, if it has one, or gets one, which only a fresh name
+    /// has it get.
     pub(super) fn entry(&mut self, hash: u64, minute: u64, is_fresh: bool) -> Option<&mut E> {
         let (key, minute) = ((hash >> 32) as u32 | 1, minute as u16);
         let bucket = self.entries.get_mut(hash as usize % BUCKETS)?;

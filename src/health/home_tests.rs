@@ -1,4 +1,5 @@
-//! A home of a week, with a seed: no alarm of what is usual there, and hardly a tunnel. And what is not usual is found in it.
+//! A home of a week, with a seed: no alarm of what is usual there, and hardly a tunnel. And what is not usual
+//! is found in it.
 
 use std::collections::HashSet;
 
@@ -122,7 +123,8 @@ impl Home {
             }
             _ => {}
         }
-        // Everything comes back at once after the access point restarts, and browsers try three names that do not exist.
+        // Everything comes back at once after the access point restarts, and browsers try three names that do
+        // not exist.
         if self.chance.below(24 * 60) == 0 {
             for device in 0..40 {
                 for _ in 0..20 {

@@ -5,9 +5,9 @@
 //!         \-- of upstreams -> servers: counts, timeouts, latency --- each second: slow upstream ---/
 //! ```
 //!
-//! A detector is a small type in a file of its own, with state of fixed size that is made at start, and a documentation that
-//! says where its idea comes from and how far it can be trusted. It is `None` while it is off. What it finds goes to
-//! `Alarms`, where each subject is heard once in its hold-off.
+//! A detector is a small type in a file of its own, with state of fixed size that is made at start, and a
+//! documentation that says where its idea comes from and how far it can be trusted. It is `None` while it is
+//! off. What it finds goes to `Alarms`, where each subject is heard once in its hold-off.
 //!
 //! Times are the messages' own, so that a replayed capture shows the alarms of its day.
 

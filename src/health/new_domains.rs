@@ -1,11 +1,11 @@
 //! Domains that were seen before, by fingerprints of 16 bits in two cuckoo filters ([`SavedKeys`]).
 //!
-//! A generation has 50,000, so the last 50,000 domains are remembered, and up to 100,000. A domain that was not seen is taken
-//! for one that was in less than 0.01 % of all cases.
+//! A generation has 50,000, so the last 50,000 domains are remembered, and up to 100,000. A domain that was
+//! not seen is taken for one that was in less than 0.01 % of all cases.
 //!
-//! For the first seven days of the messages' own time everything is new, so nothing is said. An hour at most is counted
-//! from one message to the next: a clock that is set, or a capture with a hole in it, teaches nothing. It is
-//! saved with the history, and goes on after a restart.
+//! For the first seven days of the messages' own time everything is new, so nothing is said. An hour at most
+//! is counted from one message to the next: a clock that is set, or a capture with a hole in it, teaches
+//! nothing. It is saved with the history, and goes on after a restart.
 
 use super::seen::SavedKeys;
 use crate::limits::NEW_DOMAINS;

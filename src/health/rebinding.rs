@@ -1,8 +1,9 @@
-//! DNS rebinding: a public name that is answered with a private address, so that a page from outside reaches a device inside.
+//! DNS rebinding: a public name that is answered with a private address, so that a page from outside reaches
+//! a device inside.
 //!
-//! Names of homes (`lan`, `local`, `internal`, `home.arpa`, `fritz.box` and more, names without a dot) have private addresses by
-//! right. 0.0.0.0 and :: are the answers of ad blockers, and no device's. Exact: every address in the answer is
-//! looked at.
+//! Names of homes (`lan`, `local`, `internal`, `home.arpa`, `fritz.box` and more, names without a dot) have
+//! private addresses by right. 0.0.0.0 and :: are the answers of ad blockers, and no device's. Exact: every
+//! address in the answer is looked at.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

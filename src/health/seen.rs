@@ -1,7 +1,7 @@
 //! Names and addresses that were seen ([`SeenKeys`]), over restarts.
 //!
-//! The hash is one of its own, the same on all machines, with a seed that is saved, too: whoever knew it could choose a domain
-//! that looks like one that was seen.
+//! The hash is one of its own, the same on all machines, with a seed that is saved, too: whoever knew it
+//! could choose a domain that looks like one that was seen.
 //!
 //! ```text
 //! | table, 1 | seed, 8 | two numbers of the owner |                         numbers of 7 bits a byte

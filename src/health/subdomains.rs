@@ -1,11 +1,15 @@
-//! Random subdomains: an attack that asks for many names that do not exist below one domain, so that no cache helps.
+//! Random subdomains: an attack that asks for many names that do not exist below one domain, so that no cache
+//! helps.
 //!
-//! After the distinct heavy hitters of Afek, Bremler-Barr, Cohen, Feibish and Shagam (2017): for each registered domain a small
-//! sketch of how many different names came in the minute under way. The sketch is a bitmap ([`NameBits`]): of `m` bits, the hash of a name sets one, and `n = -m ln(free / m)` names were seen. With 512 bits, 200
-//! names are estimated within 3 % (one standard error); above 1,000 it only says "many".
+//! After the distinct heavy hitters of Afek, Bremler-Barr, Cohen, Feibish and Shagam (2017): for each
+//! registered domain a small sketch of how many different names came in the minute under way. The sketch is a
+//! bitmap ([`NameBits`]): of `m` bits, the hash of a name sets one, and `n = -m ln(free / m)` names were
+//! seen. With 512 bits, 200 names are estimated within 3 % (one standard error); above 1,000 it only says
+//! "many".
 //!
-//! A new domain takes the place of one of an earlier minute, else that of the one with the fewest names, once in that
-//! number + 1 ([`DomainTable`]). So a domain of which 1 in 100 queries is comes in within its first names.
+//! A new domain takes the place of one of an earlier minute, else that of the one with the fewest names, once
+//! in that number + 1 ([`DomainTable`]). So a domain of which 1 in 100 queries is comes in within its first
+//! names.
 
 use super::domain_table::{DomainEntry, DomainTable, NAME_BITS, NameBits, WAYS};
 
@@ -28,7 +32,8 @@ struct WatchedDomain {
 }
 
 impl WatchedDomain {
-    /// Whether a minute is another one. Messages of several streams come a little out of order: the minute before is still this one.
+    /// Whether a minute is another one. Messages of several streams come a little out of order: the minute
+    /// before is still this one.
     fn is_over(&self, minute: u16) -> bool {
         !matches!(self.minute.wrapping_sub(minute), 0 | 1)
     }

@@ -69,13 +69,15 @@ impl Outstanding {
         }
     }
 
-    /// Whether so much time lies between the last query and this one that what waits has to be given up first.
+    /// Whether so much time lies between the last query and this one that what waits has to be given up
+    /// first.
     #[inline]
     pub(crate) fn is_far(&self, seconds: u64) -> bool {
         seconds.abs_diff(self.newest) > LONG_SECONDS
     }
 
-    /// Gives up what has waited for too long, and what was sent far ahead of now; `lost` learns of the former.
+    /// Gives up what has waited for too long, and what was sent far ahead of now; `lost` learns of the
+    /// former.
     pub(crate) fn expire(&mut self, now: u64, mut lost: impl FnMut(u8, u8)) {
         // Over longer times than 16 bits tell apart.
         let is_long = now.saturating_sub(self.newest) > LONG_SECONDS;

@@ -1,17 +1,19 @@
 //! Tunnels: data that leave in the names that are asked for, below a domain of whoever takes them out.
 //!
-//! After the information-based heavy hitters of Ozery, Nadler and Shabtai (2023): for each registered domain the bytes of
-//! the different names below it, where a name that came before adds nothing. A bitmap ([`NameBits`]) knows what came. A new name
-//! that meets the bit of another one is taken for known, so those that do not stand for the others: with `free` of 512 bits
-//! free, each counts 512 / `free` times (Ting 2014, streamed approximate counting). So the sum is right on average, until all
-//! bits are set, after some 3,000 names.
+//! After the information-based heavy hitters of Ozery, Nadler and Shabtai (2023): for each registered domain
+//! the bytes of the different names below it, where a name that came before adds nothing. A bitmap
+//! ([`NameBits`]) knows what came. A new name that meets the bit of another one is taken for known, so those
+//! that do not stand for the others: with `free` of 512 bits free, each counts 512 / `free` times (Ting 2014,
+//! streamed approximate counting). So the sum is right on average, until all bits are set, after some 3,000
+//! names.
 //!
-//! An hour after the first name of a domain half of the bits are forgotten, the other half an hour later, and the bytes
-//! are halved each time: a slow tunnel adds up, and a domain with some hundred names that come again and again
-//! does not. One byte a second leaves in 1.6 bytes of names or more, which is 4,096 within three quarters of an hour.
+//! An hour after the first name of a domain half of the bits are forgotten, the other half an hour later, and
+//! the bytes are halved each time: a slow tunnel adds up, and a domain with some hundred names that come
+//! again and again does not. One byte a second leaves in 1.6 bytes of names or more, which is 4,096 within
+//! three quarters of an hour.
 //!
-//! Left out: how the names look. Hosts of a large network (video, updates) may have as many bytes in an hour; that is a
-//! matter of the threshold.
+//! Left out: how the names look. Hosts of a large network (video, updates) may have as many bytes in an hour;
+//! that is a matter of the threshold.
 
 use super::domain_table::{DomainEntry, DomainTable, NAME_BITS, NameBits, WAYS};
 
@@ -88,7 +90,8 @@ impl DomainEntry for TunnelDomain {
 }
 
 impl Tunnels {
-    /// Notes a name with that many bytes below a domain, both by their hashes; the bytes, from the threshold on.
+    /// Notes a name with that many bytes below a domain, both by their hashes; the bytes, from the threshold
+    /// on.
     #[inline]
     pub(crate) fn observe(
         &mut self,
@@ -132,7 +135,8 @@ mod tests {
         assert!(matches!(found[..], [4_096..=4_400, ..]), "{found:?}");
     }
 
-    /// One byte a second, in base32 a name of ten bytes each six seconds, is found within an hour, whenever it begins.
+    /// One byte a second, in base32 a name of ten bytes each six seconds, is found within an hour, whenever
+    /// it begins.
     #[test]
     fn a_slow_tunnel_adds_up_among_other_domains() {
         for begin in [0, 600, 1_800, 3_500] {

@@ -1,8 +1,9 @@
 //! The servers that are asked: how much, how fast they answer, and how often they do not.
 //!
-//! 64 addresses have a place. A resolver of its own asks thousands; a new server takes the place of the one with the least
-//! traffic of late, once in that number + 1 times, so the busiest stay, as in the tables of clients. Counts are exact from
-//! when a server got its place. Latencies are those of [`CompactHistogram`], within 6.3 % from 16 microseconds on.
+//! 64 addresses have a place. A resolver of its own asks thousands; a new server takes the place of the one
+//! with the least traffic of late, once in that number + 1 times, so the busiest stay, as in the tables of
+//! clients. Counts are exact from when a server got its place. Latencies are those of [`CompactHistogram`],
+//! within 6.3 % from 16 microseconds on.
 
 use core::net::IpAddr;
 
@@ -167,7 +168,8 @@ impl Upstreams {
         }
     }
 
-    /// The servers of which 95 in 100 responses take longer than that many microseconds, and how long they take.
+    /// The servers of which 95 in 100 responses take longer than that many microseconds, and how long they
+    /// take.
     pub(crate) fn slow(&self, microseconds: u64) -> impl Iterator<Item = (IpAddr, u64)> {
         let known = self.iter().filter(|server| server.latencies.responses() >= RESPONSES_MIN);
         let times = known.filter_map(|server| Some((server.address, server.percentile(95)?)));

@@ -36,7 +36,8 @@ pub(crate) struct Health {
     devices: Option<Box<SeenDevices>>,
     domains: Option<Box<SeenDomains>>,
     fresh: Box<FreshNames>,
-    /// A bit for each stream that tells queries of clients: of the others the names are taken from responses.
+    /// A bit for each stream that tells queries of clients: of the others the names are taken from
+    /// responses.
     tells_queries: [u32; STREAMS / 32],
     alarms: Alarms,
     hasher: SeededState,
@@ -115,8 +116,8 @@ impl Health {
         switch(&mut self.domains, &section.newly_observed);
     }
 
-    /// Looks at one message of the stream at that place. Of a response to a client: whether it came from the cache,
-    /// where that is known.
+    /// Looks at one message of the stream at that place. Of a response to a client: whether it came from the
+    /// cache, where that is known.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub(crate) fn observe(
@@ -293,8 +294,8 @@ impl Health {
         self.domains.is_some() || self.devices.is_some()
     }
 
-    /// Writes which domains and clients were seen, and of the last domains when, from that place on, 0 first; `None` when all is
-    /// written, else the place to go on with.
+    /// Writes which domains and clients were seen, and of the last domains when, from that place on, 0 first;
+    /// `None` when all is written, else the place to go on with.
     pub(crate) fn write_saved(&self, from: usize, out: &mut Output<'_>) -> Option<usize> {
         let observed = || self.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NewlyObserved);
         let count = observed().count();
@@ -349,8 +350,8 @@ impl Health {
     }
 }
 
-/// The traits that a question to the server at a place and its answer have in common. Not the port that was asked from: with the answer
-/// Unbound tells that of another question, if several are open (1.17).
+/// The traits that a question to the server at a place and its answer have in common. Not the port that was
+/// asked from: with the answer Unbound tells that of another question, if several are open (1.17).
 fn asked(event: &Event<'_>, hashes: &MessageHashes<'_>, place: u8, stream: u16) -> Option<u64> {
     let qtype = event.dns.question.as_ref().and_then(|question| question.qtype).map_or(0, |qtype| qtype.0);
     // The id, which differs most, is lowest: a product spreads upwards.

@@ -13,12 +13,14 @@
 //! * [`series`]: the minutes of a day and the hours of a month
 //! * [`status`]: how an exchange ended, as far as a response says it
 //!
-//! Without a log no name and no address is kept, so no device is counted or saved, either; there are names for those that files name.
+//! Without a log no name and no address is kept, so no device is counted or saved, either; there are names
+//! for those that files name.
 //!
-//! [`History::observe`] is on the way of a message: no allocation, no clock. Time comes from [`History::tick`], once a second.
+//! [`History::observe`] is on the way of a message: no allocation, no clock. Time comes from
+//! [`History::tick`], once a second.
 //!
-//! A build without the cargo feature `history` has no collector that remembers: all of this is checked by the compiler there, and left
-//! out of the program because [`BUILT`] says so in the few places that lead here.
+//! A build without the cargo feature `history` has no collector that remembers: all of this is checked by the
+//! compiler there, and left out of the program because [`BUILT`] says so in the few places that lead here.
 
 pub(crate) mod log;
 pub(crate) mod saved;
@@ -153,7 +155,8 @@ impl History {
         }
     }
 
-    /// Remembers a message of the stream at that place; `policy_intervened` where a policy of the server did not let it pass.
+    /// Remembers a message of the stream at that place; `policy_intervened` where a policy of the server did
+    /// not let it pass.
     #[cfg_attr(for_size, optimize(speed))]
     #[inline]
     pub(crate) fn observe(
@@ -302,8 +305,9 @@ impl History {
         }
     }
 
-    /// Once a second: `now` is the monotonic clock in milliseconds, `wall` the time in seconds since 1970, `None` while that is not
-    /// to be believed. Hands over the place of the stream of each query that found no response.
+    /// Once a second: `now` is the monotonic clock in milliseconds, `wall` the time in seconds since 1970,
+    /// `None` while that is not to be believed. Hands over the place of the stream of each query that
+    /// found no response.
     pub(crate) fn tick(&mut self, now: u64, wall: Option<u64>, unanswered: impl FnMut(u16)) {
         self.now = now;
         self.series.tick(now, wall);

@@ -4,17 +4,20 @@
 //! executor: entries of 16 KiB ---> pool thread: history.tmp, write ---> ... ---> sync, rename to history-0000000042.seg
 //! ```
 //!
-//! A segment has what is new: minutes, hours, devices that changed, and exchanges that are over, in this order, up to what the budget
-//! lets it have. Exchanges beyond stay for the next one, and are counted if they have to go before. Once a day and at a stop
-//! a segment has all of the series and devices, and after a step of the clock all of the series, which has other dates then; so that older segments can go, as soon as the log holds none of their exchanges any more.
+//! A segment has what is new: minutes, hours, devices that changed, and exchanges that are over, in this
+//! order, up to what the budget lets it have. Exchanges beyond stay for the next one, and are counted if they
+//! have to go before. Once a day and at a stop a segment has all of the series and devices, and after a step
+//! of the clock all of the series, which has other dates then; so that older segments can go, as soon as the
+//! log holds none of their exchanges any more.
 //!
-//! Once a day and at a stop the domains and clients that were seen (`health::seen`) have a file of their own, `seen.seg`, if the
-//! budget has 300 KB.
+//! Once a day and at a stop the domains and clients that were seen (`health::seen`) have a file of their own,
+//! `seen.seg`, if the budget has 300 KB.
 //!
-//! The budget is a bucket of tokens, as large as a day's worth and refilled evenly. So that the first day keeps it, too, the bucket is half full
-//! at the start, and filled half as fast for a day; a stop on that day may use all that is left of the day's worth. A file costs its pages, since
-//! that is how a kernel writes; files of the last day that are there at the start are taken off. Nothing is saved in parts: a file has its name when it is whole and
-//! on the disk. Only this task touches the folder, on a thread of the pool.
+//! The budget is a bucket of tokens, as large as a day's worth and refilled evenly. So that the first day
+//! keeps it, too, the bucket is half full at the start, and filled half as fast for a day; a stop on that day
+//! may use all that is left of the day's worth. A file costs its pages, since that is how a kernel writes;
+//! files of the last day that are there at the start are taken off. Nothing is saved in parts: a file has its
+//! name when it is whole and on the disk. Only this task touches the folder, on a thread of the pool.
 
 use core::cell::{Cell, RefCell};
 use std::fs::{self, File};
@@ -168,7 +171,8 @@ impl Bucket {
         self.size.saturating_mul(halves) / (2 * DAY_SECONDS)
     }
 
-    /// Bytes that a file may have now: whole pages. The last one of a first day may have what is left of that day.
+    /// Bytes that a file may have now: whole pages. The last one of a first day may have what is left of that
+    /// day.
     fn room(&self, is_last: bool) -> u64 {
         let left = match is_last && self.filled < DAY_SECONDS {
             true => self.size.saturating_sub(self.spent),

@@ -6,14 +6,18 @@
 //!                                                                 end - 60   end
 //! ```
 //!
-//! A slot ends when the monotonic clock says so: a step of the wall clock loses no slot and counts none twice. The wall clock
-//! only gives them dates: those of the slots since the start follow from the end of the running one, so after a step all of them
-//! move at once, and those of before the start, which were read from a file, keep the dates they had. Where that date is in the future or has
-//! a slot since the start, a clock was wrong, and they move with those since the start: none is lost, and none counted twice. While the wall clock is older than the program, which it is on a router without a clock of its own that has not
-//! heard from a time server, there are no dates; nor are there for `PATIENCE_MS` while it is behind what was loaded, as it is on a
-//! router that begins with the time of its newest file: what was saved would be in the future.
+//! A slot ends when the monotonic clock says so: a step of the wall clock loses no slot and counts none
+//! twice. The wall clock only gives them dates: those of the slots since the start follow from the end of the
+//! running one, so after a step all of them move at once, and those of before the start, which were read from
+//! a file, keep the dates they had. Where that date is in the future or has a slot since the start, a clock
+//! was wrong, and they move with those since the start: none is lost, and none counted twice. While the wall
+//! clock is older than the program, which it is on a router without a clock of its own that has not
+//! heard from a time server, there are no dates; nor are there for `PATIENCE_MS` while it is behind what was
+//! loaded, as it is on a router that begins with the time of its newest file: what was saved would be in the
+//! future.
 //!
-//! Both lists are arrays with the newest slot first, moved by one place a minute: 42 kB, which takes some microseconds.
+//! Both lists are arrays with the newest slot first, moved by one place a minute: 42 kB, which takes some
+//! microseconds.
 
 use core::num::NonZeroU64;
 
@@ -128,8 +132,8 @@ const HOUR: u64 = 3_600;
 /// Slots of 25 hours and of 31 days.
 const MINUTES: usize = 1_500;
 const HOURS: usize = 744;
-/// Milliseconds for which a clock is not believed that is behind what was loaded: a time server answers within a minute or two of a
-/// boot.
+/// Milliseconds for which a clock is not believed that is behind what was loaded: a time server answers
+/// within a minute or two of a boot.
 const PATIENCE_MS: u64 = 600_000;
 /// The two sets of clients.
 const OF_MINUTE: usize = 0;
@@ -164,7 +168,8 @@ struct SlotTrack {
     step: u64,
     /// Slots since the start, which are the first ones.
     live: usize,
-    /// End of the newest of those that were loaded, by the wall clock, and its place; `None` if nothing was loaded.
+    /// End of the newest of those that were loaded, by the wall clock, and its place; `None` if nothing was
+    /// loaded.
     loaded: Option<(NonZeroU64, usize)>,
 }
 
@@ -193,9 +198,10 @@ impl SlotTrack {
         self.slots.get_mut(from..from + places).unwrap_or_default().fill(SeriesSlot::default());
     }
 
-    /// Puts the loaded slots where they belong now that the running slot ends at `end`; `false` if there is no such place: it is in the
-    /// future, or one of a slot since the start. Then the clock was wrong before the start or is wrong now, and they stay as far before
-    /// the start as they are. What they say of their dates is kept, in case that the clock comes back.
+    /// Puts the loaded slots where they belong now that the running slot ends at `end`; `false` if there is
+    /// no such place: it is in the future, or one of a slot since the start. Then the clock was wrong
+    /// before the start or is wrong now, and they stay as far before the start as they are. What they say
+    /// of their dates is kept, in case that the clock comes back.
     fn place(&mut self, end: u64) -> bool {
         let Some((newest, at)) = self.loaded else { return true };
         // The slot at place 0 ended one step before the running one ends.
@@ -227,7 +233,8 @@ impl SlotTrack {
         slot.counts
     }
 
-    /// Takes a slot from a file, which ended at `end`. Only before the first slot has ended; a slot that is there is kept.
+    /// Takes a slot from a file, which ended at `end`. Only before the first slot has ended; a slot that is
+    /// there is kept.
     fn load(&mut self, end: u64, slot: SeriesSlot) {
         let Some(end) =
             NonZeroU64::new(end).filter(|end| self.live == 0 && end.get().is_multiple_of(self.step))
@@ -297,8 +304,8 @@ impl Series {
         }
     }
 
-    /// Ends the slots that are over. `now` is the monotonic clock in milliseconds, `wall` the time in seconds since 1970, `None` while
-    /// that is not to be believed.
+    /// Ends the slots that are over. `now` is the monotonic clock in milliseconds, `wall` the time in seconds
+    /// since 1970, `None` while that is not to be believed.
     pub(crate) fn tick(&mut self, now: u64, wall: Option<u64>) {
         if let Some(wall) = wall {
             self.date(now, wall);
@@ -398,7 +405,8 @@ impl Series {
         self.end.map(|end| end.next_multiple_of(period.step()))
     }
 
-    /// The slots that have ended and are known, with their ends, the oldest first: those that ended after `since`.
+    /// The slots that have ended and are known, with their ends, the oldest first: those that ended after
+    /// `since`.
     pub(crate) fn ended(&self, period: SeriesPeriod, since: u64) -> impl Iterator<Item = (u64, SeriesSlot)> {
         let track = if period == SeriesPeriod::Month { &self.hours } else { &self.minutes };
         let end = self.end(period);

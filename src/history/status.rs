@@ -1,8 +1,8 @@
 //! How an exchange ended, as far as its response says it: answered, blocked, no such name, an error.
 //!
-//! A filter in a resolver has many ways to say that it keeps something back: a policy in the dnstap message, an extended DNS error, an address that
-//! leads nowhere, or NXDOMAIN for a name of its list. Each is looked for in that order, and only in responses to clients: an authoritative server may well
-//! answer 0.0.0.0.
+//! A filter in a resolver has many ways to say that it keeps something back: a policy in the dnstap message,
+//! an extended DNS error, an address that leads nowhere, or NXDOMAIN for a name of its list. Each is looked
+//! for in that order, and only in responses to clients: an authoritative server may well answer 0.0.0.0.
 //!
 //! Of the payload only what that needs is read ([`AnswerSummary`]), and mostly that is the header.
 

@@ -6,17 +6,19 @@
 //!                        +--- guard: ends the connection that deserves its seat least
 //! ```
 //!
-//! While a worker is free, nothing here matters: a connection is idle as long as `limits` says. As soon as somebody
-//! waits and all seats are taken, patience shrinks to a fraction, so that seats go round:
+//! While a worker is free, nothing here matters: a connection is idle as long as `limits` says. As soon as
+//! somebody waits and all seats are taken, patience shrinks to a fraction, so that seats go round:
 //!
 //! * An answer is the last one of its connection, and a connection between two requests ends at once.
-//! * A peer that brought no right credential has [`HTTP_PRESSED_MS`] for its request and for taking its answer. One that
-//!   did, [`HTTP_TRUSTED_MS`], from the last byte it took on.
+//! * A peer that brought no right credential has [`HTTP_PRESSED_MS`] for its request and for taking its
+//!   answer. One that did, [`HTTP_TRUSTED_MS`], from the last byte it took on.
 //! * An address with more than half of the seats loses one as soon as another address waits.
-//! * Of those who wait, who has said something goes first, then whose address has the fewest seats, then who came first.
+//! * Of those who wait, who has said something goes first, then whose address has the fewest seats, then who
+//!   came first.
 //!
-//! So 16 connections that say a byte a second hold the seats for a tenth of a second each, and a scrape after them
-//! waits for two tenths. An address cannot be known before its connection is accepted; hence the waiting room.
+//! So 16 connections that say a byte a second hold the seats for a tenth of a second each, and a scrape after
+//! them waits for two tenths. An address cannot be known before its connection is accepted; hence the waiting
+//! room.
 
 use core::cell::{Cell, RefCell};
 use std::net::{IpAddr, TcpStream};
@@ -186,7 +188,8 @@ impl Admission {
         }
     }
 
-    /// Ends a connection for each that waits, if their time is up; tells after what time to look again, if ever.
+    /// Ends a connection for each that waits, if their time is up; tells after what time to look again, if
+    /// ever.
     fn relieve(&self, now: Instant) -> Option<Duration> {
         let wanted = self.waiting.borrow().len();
         let coming = self.seats.iter().filter(|seat| seat.is_coming_free()).count();
@@ -201,8 +204,8 @@ impl Admission {
         None
     }
 
-    /// The seat that goes first: of an address that has too many, else whose time is up, without credentials before
-    /// with, the longest first.
+    /// The seat that goes first: of an address that has too many, else whose time is up, without credentials
+    /// before with, the longest first.
     fn worst(&self, now: Instant) -> Option<&Seat> {
         let taken = self.seats.iter().filter(|seat| !seat.is_coming_free());
         taken.min_by_key(|seat| {

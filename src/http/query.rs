@@ -1,7 +1,7 @@
 //! The parameters of a request, in percent encoding (RFC 3986, 2.1), a plus for a space.
 //!
-//! Of a parameter given twice the first counts, and those nobody asks for are passed over; paths that are younger than
-//! the programs this one replaces refuse both.
+//! Of a parameter given twice the first counts, and those nobody asks for are passed over; paths that are
+//! younger than the programs this one replaces refuse both.
 
 use crate::limits::HTTP_COUNTERS;
 use crate::values::encoding::PercentDecoded;

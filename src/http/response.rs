@@ -310,7 +310,8 @@ struct ChunkCutter<'c, 'a, 'r> {
     document: &'c mut Document<'a, 'r>,
     room: &'c mut [u8],
     connection: &'c HttpConnection<'c>,
-    /// The document was written to its end. It may not be asked again then: it would repeat its last bracket.
+    /// The document was written to its end. It may not be asked again then: it would repeat its last
+    /// bracket.
     is_done: bool,
 }
 

@@ -1,8 +1,8 @@
 //! From a request to its answer: who may ask, what for, and how.
 //!
-//! An endpoint is a row of [`ROUTES`]: path, methods, parameters, and the function that answers. Nothing here waits.
-//! Authentication comes before routing, so that without credentials nobody learns which paths there are; `/health` and
-//! `/ready` are for probes, which have none.
+//! An endpoint is a row of [`ROUTES`]: path, methods, parameters, and the function that answers. Nothing here
+//! waits. Authentication comes before routing, so that without credentials nobody learns which paths there
+//! are; `/health` and `/ready` are for probes, which have none.
 
 use core::cell::{Cell, RefCell};
 
@@ -398,9 +398,9 @@ impl Service<'_> {
 
 /// Refuses a body that cannot be read past: of unknown length or too long.
 ///
-/// picoserve adds an absurd length to its position in the head without a check; Cargo.toml turns the check of the
-/// compiler off there, so the sum wraps around. It is of no use afterwards: the connection ends with this refusal,
-/// and nothing more is read from it.
+/// picoserve adds an absurd length to its position in the head without a check; Cargo.toml turns the check of
+/// the compiler off there, so the sum wraps around. It is of no use afterwards: the connection ends with this
+/// refusal, and nothing more is read from it.
 fn check_body(headers: Headers<'_>) -> Result<(), HttpError> {
     let mut length = None;
     for (name, value) in headers {

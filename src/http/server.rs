@@ -1,7 +1,7 @@
 //! Workers: each takes one connection after the other from those that wait, and serves it.
 //!
-//! Each has its buffers from the start. [`super::admission`] decides who is served when more want to be than there are
-//! workers.
+//! Each has its buffers from the start. [`super::admission`] decides who is served when more want to be than
+//! there are workers.
 
 use core::cell::{Cell, RefCell};
 use std::net::{TcpListener, TcpStream};
@@ -51,7 +51,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Answers under way are sent, if that takes no longer than [`HTTP_STOP_MS`]; no more connections are taken.
+    /// Answers under way are sent, if that takes no longer than [`HTTP_STOP_MS`]; no more connections are
+    /// taken.
     pub(crate) fn ask(&self) {
         self.asked.set(true);
         self.notice.notify(usize::MAX);
@@ -74,8 +75,8 @@ impl Stop {
     }
 }
 
-/// Serves the API until a stop is asked for, over TLS if there is `tls`. Dropping the future ends all connections at
-/// once.
+/// Serves the API until a stop is asked for, over TLS if there is `tls`. Dropping the future ends all
+/// connections at once.
 pub async fn serve<'a>(
     executor: &LocalExecutor<'a>,
     listeners: Vec<TcpListener>,

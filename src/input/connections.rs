@@ -6,14 +6,14 @@
 //!     ConnectionLease  a place taken, with its deadline; free again when dropped
 //! ```
 //!
-//! Each listener has places of its own, and so has each remote that we dial, so strangers on TCP never keep the
-//! resolver out that connects to the Unix socket. Within a group one origin, an address or a process, may hold a share
-//! of the places. When all are taken and an origin comes that holds fewer than the greediest one, the connection of the
-//! greediest goes that was silent for the longest time.
+//! Each listener has places of its own, and so has each remote that we dial, so strangers on TCP never keep
+//! the resolver out that connects to the Unix socket. Within a group one origin, an address or a process, may
+//! hold a share of the places. When all are taken and an origin comes that holds fewer than the greediest
+//! one, the connection of the greediest goes that was silent for the longest time.
 //!
-//! One ticker looks at all deadlines once a second, instead of a timer for each connection: a deadline of `n` seconds
-//! passes between `n` and `n + 1` seconds after it was set. A place also holds the connection's task, so that it can be
-//! ended from outside.
+//! One ticker looks at all deadlines once a second, instead of a timer for each connection: a deadline of `n`
+//! seconds passes between `n` and `n + 1` seconds after it was set. A place also holds the connection's task,
+//! so that it can be ended from outside.
 
 use core::cell::{Cell, RefCell};
 use core::fmt::Display;
@@ -51,8 +51,8 @@ pub struct ConnectionGroup {
 pub enum Origin {
     /// An IPv4 address.
     V4(u32),
-    /// The first 64 bits of an IPv6 address, as one machine may have all that begin so; of an address within the
-    /// link, where all begin alike, the last ones.
+    /// The first 64 bits of an IPv6 address, as one machine may have all that begin so; of an address within
+    /// the link, where all begin alike, the last ones.
     V6(u64),
     /// A process of this machine; 0 where it is unknown.
     Process(u32),
@@ -150,8 +150,8 @@ impl ConnectionGroup {
         Ok(lease)
     }
 
-    /// The connection that goes to make room for one from `origin`: the longest silent one of the greediest origin.
-    /// `None` when nobody holds more than `origin` does.
+    /// The connection that goes to make room for one from `origin`: the longest silent one of the greediest
+    /// origin. `None` when nobody holds more than `origin` does.
     pub(crate) fn evict(&self, origin: Origin) -> Option<EvictedConnection> {
         let holders = || self.entries.iter().filter_map(|entry| Some((entry, entry.holder.get()?)));
         // Twice through the table, which has some dozens of rows: nothing is kept for it.
@@ -164,8 +164,8 @@ impl ConnectionGroup {
         silent.task.take().map(EvictedConnection)
     }
 
-    /// A place for a connection from `origin`; somebody greedier may have to go for it. What comes of it is counted and
-    /// logged, where `peer` names the new one. `None` = it is to be closed.
+    /// A place for a connection from `origin`; somebody greedier may have to go for it. What comes of it is
+    /// counted and logged, where `peer` names the new one. `None` = it is to be closed.
     pub(crate) async fn admit(
         &'static self,
         origin: Origin,
@@ -239,8 +239,8 @@ impl ConnectionLease {
         socket.map_or(0, |(socket, _)| waiting_bytes(socket))
     }
 
-    /// Whether it read [`BRISK_BYTES`] in the running second or the one before, or could: who waits for a buffer reads
-    /// nothing.
+    /// Whether it read [`BRISK_BYTES`] in the running second or the one before, or could: who waits for a
+    /// buffer reads nothing.
     pub(crate) fn is_brisk(&self) -> bool {
         self.was_brisk()
             || self

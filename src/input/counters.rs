@@ -105,8 +105,8 @@ impl InputCounters {
         }
     }
 
-    /// Counts what cannot be a message: a frame too long, or bytes that break the framing. Each counts as one frame,
-    /// rejected.
+    /// Counts what cannot be a message: a frame too long, or bytes that break the framing. Each counts as one
+    /// frame, rejected.
     pub(crate) fn reject(&self, rejection: impl Into<Rejection>) {
         self.frames.count();
         self.rejected.count(rejection);
@@ -139,8 +139,8 @@ impl InputCounters {
         Connected(self)
     }
 
-    /// Says that one more connection is meant to be open at any time: an input that connects to others is down while
-    /// there are fewer.
+    /// Says that one more connection is meant to be open at any time: an input that connects to others is
+    /// down while there are fewer.
     pub(crate) fn expect_one_more(&self) {
         self.expected.count();
     }

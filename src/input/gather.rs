@@ -1,8 +1,8 @@
 //! Pauses between reads, so that one wake-up reads many small writes.
 //!
-//! A server writes a message as soon as it has it. Read at once, each write costs a wake-up, and at some hundred messages a
-//! second wake-ups are nearly all that a collector does. So a connection that just read a little lets some milliseconds
-//! pass before it reads again; what comes in the meantime waits in the socket.
+//! A server writes a message as soon as it has it. Read at once, each write costs a wake-up, and at some
+//! hundred messages a second wake-ups are nearly all that a collector does. So a connection that just read a
+//! little lets some milliseconds pass before it reads again; what comes in the meantime waits in the socket.
 //!
 //! ```text
 //! written   | | | | | | | | |         | | | | |
@@ -10,15 +10,16 @@
 //!           '-------'-------'         '-------'
 //! ```
 //!
-//! Nobody may be held up by it: a sender that polls for room finds none once a quarter of its socket's buffer is taken, by some
-//! 70 small writes, and may lose messages then. So a pause is as long as fills [`AIM`] of it: shorter after one that filled more
-//! than [`MOST`], longer after one that filled clearly less. Where the shortest pause fills more, twice, the connection is busy, and
-//! does not pause for a while: longer each time that the next pause finds it busy, too. A connection whose pauses bring nothing
-//! makes them more and more rarely.
+//! Nobody may be held up by it: a sender that polls for room finds none once a quarter of its socket's buffer
+//! is taken, by some 70 small writes, and may lose messages then. So a pause is as long as fills [`AIM`] of
+//! it: shorter after one that filled more than [`MOST`], longer after one that filled clearly less. Where the
+//! shortest pause fills more, twice, the connection is busy, and does not pause for a while: longer each time
+//! that the next pause finds it busy, too. A connection whose pauses bring nothing makes them more and more
+//! rarely.
 //!
-//! A write takes more room than its bytes, and nobody tells how many writes there were. So now and then a pause is left out: the
-//! read after it comes as soon as there is anything, and brings one write, mostly. The least of the last such reads is taken for
-//! the size of all ([`WriteSizes`]).
+//! A write takes more room than its bytes, and nobody tells how many writes there were. So now and then a
+//! pause is left out: the read after it comes as soon as there is anything, and brings one write, mostly. The
+//! least of the last such reads is taken for the size of all ([`WriteSizes`]).
 //!
 //! Pauses of several connections end together where they can, and share a wake-up.
 
@@ -160,7 +161,8 @@ impl Rhythm {
         if fill <= MOST {
             self.is_over = false;
             self.busy = Duration::ZERO;
-            // Frames come in writes of several: where half as many more would do, another write is one too many.
+            // Frames come in writes of several: where half as many more would do, another write is one too
+            // many.
             if fill <= AIM * 3 / 4 {
                 self.pause = (self.pause * AIM / fill.max(AIM / 2)).min(LONGEST_PAUSE);
             }
@@ -208,7 +210,8 @@ impl WriteSizes {
         is_due
     }
 
-    /// Bytes of the sender's buffer that a read was: its writes had the least size of the last ones, or else were a frame each.
+    /// Bytes of the sender's buffer that a read was: its writes had the least size of the last ones, or else
+    /// were a frame each.
     fn room_of(&self, read: ReadResult) -> u32 {
         let least = self.last.iter().min().copied().unwrap_or(0);
         let write = least.max(read.bytes / read.frames.max(1)).max(1);
@@ -216,8 +219,8 @@ impl WriteSizes {
     }
 }
 
-/// Bytes of the sender's buffer that a write takes in Linux: its bytes in a block of the allocator with 320 more, or of 4 KiB and
-/// whole pages beside it, and 256 for the header.
+/// Bytes of the sender's buffer that a write takes in Linux: its bytes in a block of the allocator with 320
+/// more, or of 4 KiB and whole pages beside it, and 256 for the header.
 fn room_of_write(bytes: u32) -> u32 {
     const BLOCK: u32 = 4096;
     let bytes = bytes.min(1 << 20);
@@ -229,12 +232,13 @@ fn room_of_write(bytes: u32) -> u32 {
     }
 }
 
-/// Pauses: the longest delays nobody who looks; the kernel's clock of sleeps knows nothing below the shortest.
+/// Pauses: the longest delays nobody who looks; the kernel's clock of sleeps knows nothing below the
+/// shortest.
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// Bytes of its sender's buffer that a pause should fill, and those that are too many: of 212,992, of which a sender that polls
-/// finds a quarter. A small write takes 768.
+/// Bytes of its sender's buffer that a pause should fill, and those that are too many: of 212,992, of which a
+/// sender that polls finds a quarter. A small write takes 768.
 const AIM: u32 = 40 * 768;
 const MOST: u32 = AIM * 5 / 4;
 
@@ -261,7 +265,8 @@ mod tests {
         ReadResult { frames, bytes: frames * FRAME, waited }
     }
 
-    /// Pauses that a sender of so many frames a millisecond, in writes of so many, gets over two seconds, in milliseconds each.
+    /// Pauses that a sender of so many frames a millisecond, in writes of so many, gets over two seconds, in
+    /// milliseconds each.
     fn pauses(per_ms: f64, write: f64) -> Vec<f64> {
         let start = Instant::now();
         let (mut rhythm, mut at, mut done, mut pauses) = (Rhythm::new(start), 0.0, 0.0, Vec::new());

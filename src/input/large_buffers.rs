@@ -1,11 +1,12 @@
 //! Buffers for long frames that did not come in one piece: few, lent, and taken back from who is slow.
 //!
-//! A frame that is longer than what a connection keeps of its own, and that a read left unfinished, needs a buffer of
-//! the longest frame until its last byte comes. There are [`TAIL_BLOCKS`] of them for all connections. Peers that send
-//! a byte now and then could keep all of them, and every stream with long frames would stand still. So:
+//! A frame that is longer than what a connection keeps of its own, and that a read left unfinished, needs a
+//! buffer of the longest frame until its last byte comes. There are [`TAIL_BLOCKS`] of them for all
+//! connections. Peers that send a byte now and then could keep all of them, and every stream with long frames
+//! would stand still. So:
 //!
-//! * A brisk connection, which read 16 KiB within the last second or two, may take any buffer that is free. Any other
-//!   leaves the last one to brisk connections, and the last but one to origins that hold none.
+//! * A brisk connection, which read 16 KiB within the last second or two, may take any buffer that is free.
+//!   Any other leaves the last one to brisk connections, and the last but one to origins that hold none.
 //! * While somebody waits, a peer that brings less than 16 KiB a second, over a second, loses its connection.
 //!
 //! ```text

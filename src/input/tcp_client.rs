@@ -1,7 +1,7 @@
 //! Input `tcp-client`: connects to senders that listen.
 //!
-//! Who connects decides nothing else: the other end is the sender of Frame Streams all the same, and begins with
-//! READY or with START.
+//! Who connects decides nothing else: the other end is the sender of Frame Streams all the same, and begins
+//! with READY or with START.
 //!
 //! ```text
 //! resolve the name -> connect, TLS -> serve until it ends
@@ -9,9 +9,10 @@
 //!        +--- wait <---+--------------------------+
 //! ```
 //!
-//! The wait grows while attempts fail, see `Reconnect`; a sender that got through the handshake of Frame Streams
-//! makes it short again. Each remote keeps its lease for good, so that listeners never leave it without one. Why
-//! there is no connection is in the log once, until the reason changes or the connection is there.
+//! The wait grows while attempts fail, see `Reconnect`; a sender that got through the handshake of Frame
+//! Streams makes it short again. Each remote keeps its lease for good, so that listeners never leave it
+//! without one. Why there is no connection is in the log once, until the reason changes or the connection is
+//! there.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,8 @@
 //! Input `tcp-socket`: listens for senders on TCP.
 //!
-//! A peer that is not on the access list, or finds all places taken, is closed at once and counted. Dead peers
-//! never say STOP, so keepalive finds them: after two minutes of silence, four probes half a minute apart.
+//! A peer that is not on the access list, or finds all places taken, is closed at once and counted. Dead
+//! peers never say STOP, so keepalive finds them: after two minutes of silence, four probes half a minute
+//! apart.
 
 use std::cell::RefCell;
 use std::io;
@@ -151,8 +152,8 @@ impl Source for TcpServer {
     fn open(&mut self, _: &Identity) -> io::Result<()> {
         let listener = TcpListener::bind(self.address)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.address)))?;
-        // As many may wait in the kernel as the system lets wait, not the 128 of std: what a storm of connects pushes
-        // out there comes again only a second later.
+        // As many may wait in the kernel as the system lets wait, not the 128 of std: what a storm of
+        // connects pushes out there comes again only a second later.
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXALLOWABLE)?;
         self.listener = Some(listener);
         Ok(())

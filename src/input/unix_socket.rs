@@ -159,7 +159,8 @@ impl Drop for SocketFile {
     }
 }
 
-/// Makes the socket, with its mode, owner and group; unset, they are those that the process is about to become.
+/// Makes the socket, with its mode, owner and group; unset, they are those that the process is about to
+/// become.
 ///
 /// # Errors
 ///

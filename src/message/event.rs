@@ -53,7 +53,8 @@ pub struct Event<'a> {
     pub(crate) location: Option<Location<'a>>,
     /// How its exchange ended, as far as it says; `None` if nobody asks.
     pub(crate) status: Option<ExchangeStatus>,
-    /// Whether a stage changed the query address: outputs that send frames on must not show that of the frame.
+    /// Whether a stage changed the query address: outputs that send frames on must not show that of the
+    /// frame.
     pub(crate) query_rewritten: bool,
     /// Whether a stage changed the name; the payload is without the old one, too.
     pub(crate) name_rewritten: bool,

@@ -20,7 +20,8 @@ pub struct MessageHashes<'a> {
     pub address: Option<u64>,
     /// Of the name in lower case; 0 without a name.
     pub folded: u64,
-    /// Of the exchange that the message belongs to, once it was paired; `None` without query address, port or DNS id.
+    /// Of the exchange that the message belongs to, once it was paired; `None` without query address, port
+    /// or DNS id.
     pub exchange: Option<u64>,
     /// Whether the message is of a kind whose query address is a client.
     pub is_of_client: bool,
@@ -28,7 +29,8 @@ pub struct MessageHashes<'a> {
     pub client: Option<u64>,
     /// The query address as it was sent, for lists of addresses; nothing that stays may have it.
     pub sent_address: Option<IpAddr>,
-    /// The name as it was sent, where another one is in its place now, for filters; nothing that stays may have it.
+    /// The name as it was sent, where another one is in its place now, for filters; nothing that stays may
+    /// have it.
     pub sent_name: Option<Name<'a>>,
     /// Of the name, in lower case if so configured.
     pub domain: Option<u64>,
@@ -54,7 +56,8 @@ struct LastIdentity {
 }
 
 impl MessageHasher {
-    /// A hasher that counts names in lower case or as they come, and as clients the query addresses of some kinds.
+    /// A hasher that counts names in lower case or as they come, and as clients the query addresses of some
+    /// kinds.
     pub(crate) fn new(lowercase: bool, clients_of: MessageKinds) -> Self {
         let state = seeded_state();
         let last = LastIdentity { hash: state.hash_one([0u8; 0].as_slice()), ..LastIdentity::default() };

@@ -40,7 +40,8 @@ impl MessageKinds {
     }
 }
 
-/// The kinds whose query address is a client, unless the configuration says otherwise. In the others the machine itself asks.
+/// The kinds whose query address is a client, unless the configuration says otherwise. In the others the
+/// machine itself asks.
 pub(crate) const CLIENT_KINDS: [MessageKind; 5] =
     [MessageKind::Client, MessageKind::Auth, MessageKind::Update, MessageKind::Stub, MessageKind::Tool];
 

@@ -7,9 +7,10 @@
 //! numbers        | sorted in a group: 31 of a million names |
 //! ```
 //!
-//! An entry takes four bytes, whatever its length, so a million fit 4 MiB. While they are read, they take eight each, and those
-//! that are in force until then stay: 12 MiB at most. The hash is of the name and of what the entry stands for: itself, what is below, or both. Only what the set has entries of
-//! is looked for, once for each label, by a binary search in one group. A name that is not in the set is taken for one
+//! An entry takes four bytes, whatever its length, so a million fit 4 MiB. While they are read, they take
+//! eight each, and those that are in force until then stay: 12 MiB at most. The hash is of the name and of
+//! what the entry stands for: itself, what is below, or both. Only what the set has entries of is looked for,
+//! once for each label, by a binary search in one group. A name that is not in the set is taken for one
 //! that is with a probability of 31 in 2^32 each time; the hash is seeded, so nobody can choose such a name.
 //!
 //! A list is a file of one of these forms, which are told line by line:
@@ -195,7 +196,8 @@ fn hash_text(hasher: &SeededState, text: &str, scope: EntryScope) -> Option<u64>
     Name::parse(&wire).is_ok().then(|| hash_wire(hasher, &wire, scope))
 }
 
-/// Hands over the names that a line lists; `zone` is the zone of a policy that the lines before were of, if they said.
+/// Hands over the names that a line lists; `zone` is the zone of a policy that the lines before were of, if
+/// they said.
 fn read_entry<'l>(line: &'l str, zone: &mut String, mut take: impl FnMut(&'l str, EntryScope)) {
     let line = line.trim();
     if let Some(origin) = line.strip_prefix("$ORIGIN") {

@@ -1,17 +1,17 @@
 //! Finds the query that a response answers, to know how long it took.
 //!
-//! A query is remembered under identity, kind (CLIENT, RESOLVER, ...), protocol, query address, port, DNS id, type and
-//! name without case; the response with the same key takes it out again and gets its [`Latency`]. All times are the
-//! messages' own, so a replayed capture gives the latencies of its day.
+//! A query is remembered under identity, kind (CLIENT, RESOLVER, ...), protocol, query address, port, DNS id,
+//! type and name without case; the response with the same key takes it out again and gets its [`Latency`].
+//! All times are the messages' own, so a replayed capture gives the latencies of its day.
 //!
 //! ```text
 //! key --- row --->  | key, time | key, time | key, time | key, time |     64 bytes, one cache line
 //! ```
 //!
-//! Memory is fixed: rows of four entries. A key lives in one row; when the row is full, the oldest query goes, and is
-//! counted as evicted. A query that is not within 60 s of the message at hand holds its entry no longer: no response
-//! comes for it, or it bears the time of a clock that was wrong. Keys are 64 bits of a seeded hash: two different
-//! exchanges are mistaken for each other once in 2^64.
+//! Memory is fixed: rows of four entries. A key lives in one row; when the row is full, the oldest query
+//! goes, and is counted as evicted. A query that is not within 60 s of the message at hand holds its entry no
+//! longer: no response comes for it, or it bears the time of a clock that was wrong. Keys are 64 bits of a
+//! seeded hash: two different exchanges are mistaken for each other once in 2^64.
 
 use core::hash::{BuildHasher, Hasher};
 
@@ -153,11 +153,12 @@ impl Pairing {
         key
     }
 
-    /// Looks for the query of a response that is of the other of the kinds CLIENT and AUTH, and marks its exchange.
+    /// Looks for the query of a response that is of the other of the kinds CLIENT and AUTH, and marks its
+    /// exchange.
     ///
-    /// BIND calls a query AUTH when it does not ask for recursion, and a response when it is authoritative: a client that
-    /// asks for a name of a zone is told of as CLIENT_QUERY and AUTH_RESPONSE. The kinds differ, so this gives no
-    /// latency; but whoever keeps the exchange learns that it is over.
+    /// BIND calls a query AUTH when it does not ask for recursion, and a response when it is authoritative: a
+    /// client that asks for a name of a zone is told of as CLIENT_QUERY and AUTH_RESPONSE. The kinds
+    /// differ, so this gives no latency; but whoever keeps the exchange learns that it is over.
     #[cold]
     fn take_of_another_kind(&mut self, event: &mut Event<'_>, hashes: &MessageHashes<'_>) {
         let kind = match event.message_type {
@@ -189,9 +190,10 @@ impl Pairing {
         let question = qtype << 32 | u64::from(port.get()) << 16 | u64::from(id);
         let protocol = event.protocol.map_or(0, |protocol| protocol.0);
         let transport = u64::from(kind) << 32 | u64::from(protocol);
-        // Address, name and identity are seeded hashes of 64 bits already, so a number laid over them by XOR is lost in none:
-        // two exchanges agree in both halves only if hashes of different addresses or names happen to differ by
-        // exactly these numbers. That saves the hasher all rounds but one.
+        // Address, name and identity are seeded hashes of 64 bits already, so a number laid over them by XOR
+        // is lost in none: two exchanges agree in both halves only if hashes of different addresses
+        // or names happen to differ by exactly these numbers. That saves the hasher all rounds but
+        // one.
         let address = address ^ hashes.identity ^ question;
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u128(u128::from(address) << 64 | u128::from(hashes.folded ^ transport));
@@ -209,11 +211,12 @@ impl Pairing {
         let time = pack(time);
         let row = self.row(key);
         let Some(QueryRow(entries)) = self.rows.get_mut(row) else { return };
-        // Four classes in one number, the least of which goes: the same exchange, asked again; a free entry; one outside
-        // of the 60 s around this message; the oldest of the others. At 12:00:00 an entry of 11:59:58 has the rank
-        // 58 s, one of 12:00:02 62 s, and one of 11:58:00 wraps around to far above 120 s. So one comparison finds both
-        // what is too old and what is too far ahead, and a clock that was set back leaves nothing behind. No branches:
-        // which entry it is nobody can predict.
+        // Four classes in one number, the least of which goes: the same exchange, asked again; a free entry;
+        // one outside of the 60 s around this message; the oldest of the others. At 12:00:00 an entry
+        // of 11:59:58 has the rank 58 s, one of 12:00:02 62 s, and one of 11:58:00 wraps around to
+        // far above 120 s. So one comparison finds both what is too old and what is too far ahead,
+        // and a clock that was set back leaves nothing behind. No branches: which entry it is nobody
+        // can predict.
         let start = time.wrapping_sub(WAIT);
         let rank = |entry: &WaitingQuery| {
             let offset = entry.time.wrapping_sub(start);
@@ -392,8 +395,8 @@ mod tests {
         assert_eq!(pairing.evicted(), 1, "what is over a minute old is no loss");
     }
 
-    /// Type and protocol are parts of the key: over DoH the id is always 0, and a browser asks for A, AAAA and HTTPS of a
-    /// name at once, from one port.
+    /// Type and protocol are parts of the key: over DoH the id is always 0, and a browser asks for A, AAAA
+    /// and HTTPS of a name at once, from one port.
     #[test]
     fn type_and_protocol_tell_exchanges_apart() {
         let with = |message_type, qtype: u16, protocol, seconds| {

@@ -1,12 +1,13 @@
 //! The stages of a message between decoding and counting, as one list.
 //!
-//! A stage looks at the [`Event`] and may fill something in, change it, or end the message's way. The list below is
-//! the order in which they act; adding one is a file with an `impl Stage` and a row. The macro makes a field of each
-//! and one call after the other, known when the program is built: no table of functions, no pointer to follow. A stage
-//! that may be off is an `Option`, which costs one comparison while it is `None`.
+//! A stage looks at the [`Event`] and may fill something in, change it, or end the message's way. The list
+//! below is the order in which they act; adding one is a file with an `impl Stage` and a row. The macro makes
+//! a field of each and one call after the other, known when the program is built: no table of functions, no
+//! pointer to follow. A stage that may be off is an `Option`, which costs one comparison while it is `None`.
 //!
-//! A stage that changes what a forwarded frame must not show any longer notes it (see [`Event::is_rewritten`]), and gives the
-//! event its new value; the outputs that send frames on then compose them again.
+//! A stage that changes what a forwarded frame must not show any longer notes it (see
+//! [`Event::is_rewritten`]), and gives the event its new value; the outputs that send frames on then compose
+//! them again.
 
 use core::ops::ControlFlow;
 
@@ -19,8 +20,8 @@ use super::privacy::Privacy;
 
 /// One stage.
 pub(crate) trait Stage {
-    /// Whether it may note such a change ([`Event::is_rewritten`]): outputs that forward frames then have room to compose them
-    /// again.
+    /// Whether it may note such a change ([`Event::is_rewritten`]): outputs that forward frames then have
+    /// room to compose them again.
     const REWRITES: bool = false;
 
     /// Takes a message on its way, and lets it go on or ends it.

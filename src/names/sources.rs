@@ -1,7 +1,7 @@
 //! Where names come from: files, which are read again when they change, and the kernel's neighbours.
 //!
-//! Files are looked at every [`LOOK_SECONDS`]; only what changed is read, on a thread of the pool, since a disk may stall. The kernel is asked
-//! when a stranger came, and every now and then in case an address moved.
+//! Files are looked at every [`LOOK_SECONDS`]; only what changed is read, on a thread of the pool, since a
+//! disk may stall. The kernel is asked when a stranger came, and every now and then in case an address moved.
 
 use std::fs::Metadata;
 use std::io::{BufRead, BufReader, Read};

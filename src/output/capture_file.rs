@@ -1,7 +1,7 @@
 //! A Frame Streams capture that is written to: how it begins, ends, and goes on.
 //!
-//! A capture is START, data frames, STOP. One that a crash cut has no STOP, and may end within a frame. To go on with an
-//! older one, everything after its last whole data frame is cut off.
+//! A capture is START, data frames, STOP. One that a crash cut has no STOP, and may end within a frame. To go
+//! on with an older one, everything after its last whole data frame is cut off.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -13,12 +13,13 @@ pub(crate) use crate::wire::handshake::{START, STOP};
 
 /// How many bytes of the captures at `path` can be gone on with; 0 for an empty file.
 ///
-/// Several captures, one after the other, are what `cat` and a program that appends make: all are kept, and the last one is
-/// gone on with, whose STOP is cut off.
+/// Several captures, one after the other, are what `cat` and a program that appends make: all are kept, and
+/// the last one is gone on with, whose STOP is cut off.
 ///
 /// # Errors
 ///
-/// When it cannot be read, or is not a capture of dnstap that can be gone on with: then nothing of it may be cut off.
+/// When it cannot be read, or is not a capture of dnstap that can be gone on with: then nothing of it may be
+/// cut off.
 pub(crate) fn usable_bytes(path: &Path) -> io::Result<u64> {
     let file = open_regular(path)?;
     let size = file.metadata()?.len();

@@ -54,7 +54,8 @@ reasons! {
     }
 }
 
-/// Messages by the key of the filter that left them out: samples once there is a filter, which few outputs have.
+/// Messages by the key of the filter that left them out: samples once there is a filter, which few outputs
+/// have.
 #[derive(Debug, Default)]
 pub struct FilteredTally {
     /// By key.

@@ -18,8 +18,8 @@ pub(crate) struct PidFile {
 }
 
 impl PidFile {
-    /// Writes the number of this process, into a file that did not exist before: what is at the path is removed, never
-    /// written to.
+    /// Writes the number of this process, into a file that did not exist before: what is at the path is
+    /// removed, never written to.
     ///
     /// # Errors
     ///

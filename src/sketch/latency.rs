@@ -4,12 +4,13 @@
 //! microseconds | 0 | 1 | ... | 7 | 8 | ... | 15 | 16 17 | 18 19 | ... | 64 .. 71 | 72 .. 79 | ...
 //! ```
 //!
-//! From 8 on, eight buckets for each power of two, up to the minute that the longest latency has. A percentile is the middle
-//! of the bucket that it falls in, so it is off by a sixteenth (6.3 %) at most; below 8 microseconds by no more than the
-//! rounding, and it is one microsecond at least, so that 0 means that there is none.
+//! From 8 on, eight buckets for each power of two, up to the minute that the longest latency has. A
+//! percentile is the middle of the bucket that it falls in, so it is off by a sixteenth (6.3 %) at most;
+//! below 8 microseconds by no more than the rounding, and it is one microsecond at least, so that 0 means
+//! that there is none.
 //!
-//! It speaks of the present: every [`HALVING_MS`] everything counts half of what it did, and has gone after half an hour. So
-//! that a lone response does not go with the first halving, each counts `WEIGHT`.
+//! It speaks of the present: every [`HALVING_MS`] everything counts half of what it did, and has gone after
+//! half an hour. So that a lone response does not go with the first halving, each counts `WEIGHT`.
 
 use crate::limits::LATENCY_BUCKETS;
 use crate::time::Latency;
@@ -73,8 +74,9 @@ impl LatencyHistogram {
     }
 }
 
-/// Latencies in half of the memory: of 16 microseconds and more, and what is shorter counts as 16. Each response has a
-/// quarter of the weight, and everything counts half before its time after four thousand of one kind.
+/// Latencies in half of the memory: of 16 microseconds and more, and what is shorter counts as 16. Each
+/// response has a quarter of the weight, and everything counts half before its time after four thousand of
+/// one kind.
 #[derive(Clone, Debug)]
 pub(crate) struct CompactHistogram {
     buckets: [u16; LATENCY_BUCKETS - COMPACT_FIRST],
@@ -151,7 +153,8 @@ pub(crate) fn bucket(microseconds: u32) -> usize {
     let Some(exponent) = microseconds.checked_ilog2().and_then(|power| power.checked_sub(PART_BITS)) else {
         return microseconds as usize;
     };
-    // The highest bit is the first of the `PARTS` that come before, and the bits after it count on from there.
+    // The highest bit is the first of the `PARTS` that come before, and the bits after it count on from
+    // there.
     (exponent * PARTS + (microseconds >> exponent)) as usize
 }
 

@@ -11,8 +11,8 @@ use crate::message::kinds::MessageKinds;
 use crate::time::{Latency, Time};
 use crate::wire::iana::{Family, MessageType, Protocol, Rcode, RrType};
 
-/// Makes [`PlainCounters`] and [`COUNTERS`] of their rows: the name after `query/` or `response/`, what a message adds, and
-/// for each direction that has the counter, its metric and the help.
+/// Makes [`PlainCounters`] and [`COUNTERS`] of their rows: the name after `query/` or `response/`, what a
+/// message adds, and for each direction that has the counter, its metric and the help.
 macro_rules! plain_counters {
     ($(
         $(#[$doc:meta])*
@@ -141,8 +141,8 @@ impl DirectionCounters {
 
 /// Protocols by number; 0 counts those without or of an unknown one.
 const PROTOCOLS: usize = 8;
-/// Message types by number. The schema has 1 to 14; other responses count at 0 and other queries at 15, so that here,
-/// too, the last bit says which it is.
+/// Message types by number. The schema has 1 to 14; other responses count at 0 and other queries at 15, so
+/// that here, too, the last bit says which it is.
 const MESSAGE_TYPES: usize = 16;
 /// Slots of messages by type and protocol.
 pub(crate) const MESSAGE_SLOTS: usize = MESSAGE_TYPES * PROTOCOLS;

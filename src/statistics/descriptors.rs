@@ -1,8 +1,8 @@
 //! The list of tables: what each is called, where, and what it counts.
 //!
-//! A row here is a table in `/tables`, in `dnstapd_top` of the metrics, on the page and in `dnstapd top`. The tables of
-//! domains are chosen by the configuration (`statistics.default-top` and `track`); they stand where the list says
-//! [`DOMAINS_AT`] and are named by their flags.
+//! A row here is a table in `/tables`, in `dnstapd_top` of the metrics, on the page and in `dnstapd top`. The
+//! tables of domains are chosen by the configuration (`statistics.default-top` and `track`); they stand where
+//! the list says [`DOMAINS_AT`] and are named by their flags.
 
 use super::counters::Direction::{Query, Response};
 use super::ranking::Table;

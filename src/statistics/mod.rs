@@ -255,8 +255,9 @@ impl Statistics {
         place
     }
 
-    /// The place of an identity other than that of the last message. A new one may take that of a stream that has been
-    /// silent for long: its counters stay in the sums of all streams, its tables and distinct counts begin again.
+    /// The place of an identity other than that of the last message. A new one may take that of a stream that
+    /// has been silent for long: its counters stay in the sums of all streams, its tables and distinct
+    /// counts begin again.
     #[inline(never)]
     fn place_of(&mut self, identity: &[u8], hash: u64) -> usize {
         let (place, forgot) = self.streams.find_or_insert(identity, hash);
@@ -275,7 +276,8 @@ impl Statistics {
         }
     }
 
-    /// Counts a response of the stream at that place as one from the cache, or as one for which others were asked.
+    /// Counts a response of the stream at that place as one from the cache, or as one for which others were
+    /// asked.
     pub(crate) fn count_cached(&mut self, place: usize, was_cached: bool) {
         if let Some(stream) = self.streams.get_mut(place) {
             stream.counters.count_cached(was_cached);
@@ -407,7 +409,8 @@ impl Statistics {
         &self.tables
     }
 
-    /// Responses by the bounds of their latency, each by itself, and the sum of their latencies in microseconds.
+    /// Responses by the bounds of their latency, each by itself, and the sum of their latencies in
+    /// microseconds.
     pub(crate) fn latency(&self, scope: StreamScope) -> ([u64; LATENCY_BOUNDS.len()], u64) {
         let slot = |slot| self.sum(scope, |stream| stream.counters.latency_slot(slot));
         (core::array::from_fn(slot), self.sum(scope, |stream| stream.counters.latency_microseconds()))
@@ -443,8 +446,8 @@ impl Statistics {
         all.filter(|&(_, count)| count > 0)
     }
 
-    /// Whether there are messages, and none of them of a kind whose query address is a client: those of a resolver that
-    /// reports only what it asks others.
+    /// Whether there are messages, and none of them of a kind whose query address is a client: those of a
+    /// resolver that reports only what it asks others.
     pub(crate) fn is_upstream_only(&self, scope: StreamScope) -> bool {
         let is_heard = self.select(scope).any(|stream| stream.counters.is_heard());
         is_heard && !self.has_clients(scope)

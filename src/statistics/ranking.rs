@@ -1,8 +1,8 @@
 //! The rows of a table, heaviest first, some at a time.
 //!
-//! A reader takes the best rows that come after the last one it has, so it holds no copy of a table and no borrow
-//! while its answer is on the way. What changes in the meantime can make a row be missed; it cannot make one appear twice
-//! or out of order, unless the table ages or is reset in between.
+//! A reader takes the best rows that come after the last one it has, so it holds no copy of a table and no
+//! borrow while its answer is on the way. What changes in the meantime can make a row be missed; it cannot
+//! make one appear twice or out of order, unless the table ages or is reset in between.
 //!
 //! Rows of equal number are in order of their text.
 
@@ -273,7 +273,8 @@ impl Statistics {
         }
     }
 
-    /// Hands over the query addresses of all sets of a scope, each with its number of messages and by how much it may be off.
+    /// Hands over the query addresses of all sets of a scope, each with its number of messages and by how
+    /// much it may be off.
     pub(crate) fn each_client(&self, scope: StreamScope, mut take: impl FnMut(IpAddr, [u64; 2])) {
         for entry in self.sets(scope).iter().flat_map(|set| set.clients.entries()) {
             let ([certain, _], [guessed, _], [unseen, _]) = (entry.certain, entry.guessed, entry.unseen);
@@ -335,8 +336,8 @@ fn exact<'a>(best: &mut TopRows<'a, '_>, label: RowLabel<'a>, number: u64) {
     best.offer(TableRow { label, number, error: 0 });
 }
 
-/// Offers the rows of one table in several sets: each thing once, with the sum of its numbers and of what each set
-/// may have missed.
+/// Offers the rows of one table in several sets: each thing once, with the sum of its numbers and of what
+/// each set may have missed.
 fn merge<'a, const N: usize>(
     sets: &'a [StreamTables],
     table: impl Fn(&'a StreamTables) -> Option<&'a HeavyHitters<N>>,

@@ -1,10 +1,12 @@
 //! Names and clients that were counted lately.
 //!
-//! Most messages bring a name and a client that one of the last messages of the stream brought, too: a query and its response,
-//! a page's A and AAAA. To count a thing as different a second time changes nothing, and its top-level domain stays what it
-//! is, so for them both looks are left out. What is not here any more is merely looked for again.
+//! Most messages bring a name and a client that one of the last messages of the stream brought, too: a query
+//! and its response, a page's A and AAAA. To count a thing as different a second time changes nothing, and
+//! its top-level domain stays what it is, so for them both looks are left out. What is not here any more is
+//! merely looked for again.
 //!
-//! An entry is overwritten by the next one that falls on it. Whatever forgets distinct counts must forget this, too.
+//! An entry is overwritten by the next one that falls on it. Whatever forgets distinct counts must forget
+//! this, too.
 
 use crate::limits::{RECENT_KEYS, table};
 

@@ -4,10 +4,11 @@
 //! | reserved | in order of first appearance | free | other | forgotten |
 //! ```
 //!
-//! When the table is full, a new identity takes the place of the stream that has been silent for longest, if that is
-//! longer than `statistics.forget-after` and the place is not reserved. If there is none, its messages go to the stream
-//! `other`, and are counted as evicted: a storm of invented identities takes what is free, for that long, and no more.
-//! The counts of a forgotten stream stay in the sums of all streams, so that no counter ever goes down.
+//! When the table is full, a new identity takes the place of the stream that has been silent for longest, if
+//! that is longer than `statistics.forget-after` and the place is not reserved. If there is none, its
+//! messages go to the stream `other`, and are counted as evicted: a storm of invented identities takes what
+//! is free, for that long, and no more. The counts of a forgotten stream stay in the sums of all streams, so
+//! that no counter ever goes down.
 
 use core::hash::BuildHasher;
 
@@ -53,7 +54,8 @@ impl Stream {
         let mut room = [0; IDENTITY_BYTES * TEXT_PER_BYTE];
         let length = write_label_text(identity, &mut room).unwrap_or(0);
         let text = core::str::from_utf8(room.get(..length).unwrap_or_default()).unwrap_or_default();
-        // An identity must not pass for the stream of all the others: two series of one name are an error to Prometheus.
+        // An identity must not pass for the stream of all the others: two series of one name are an error to
+        // Prometheus.
         let text = if identity == OTHER.as_bytes() { OTHER_AS_IDENTITY } else { text };
         Stream {
             identity: heapless::Vec::from_slice(identity).unwrap_or_default(),
@@ -135,8 +137,8 @@ impl Streams {
     /// Bytes a stream costs, its place in the index included.
     pub(crate) const STREAM_BYTES: usize = size_of::<Stream>() + 2 * size_of::<u16>();
 
-    /// Room for `capacity` identities, some of them reserved, as far as there is room. The others are forgotten after
-    /// that many seconds of silence, if their places are needed.
+    /// Room for `capacity` identities, some of them reserved, as far as there is room. The others are
+    /// forgotten after that many seconds of silence, if their places are needed.
     pub(crate) fn new(capacity: usize, reserved: &[Text], forget_after: u32) -> Self {
         let mut streams = Streams {
             streams: limits::table(capacity + 1, Stream::named(OTHER)),
@@ -226,8 +228,8 @@ impl Streams {
 
     /// The stream that has been silent for longest, if that is long enough.
     ///
-    /// Under a storm of invented identities this is asked for every message, so a look at all streams that found nobody
-    /// is not repeated before the earliest of them can be due.
+    /// Under a storm of invented identities this is asked for every message, so a look at all streams that
+    /// found nobody is not repeated before the earliest of them can be due.
     fn longest_silent(&mut self) -> Option<usize> {
         if self.now < self.look_at {
             return None;
@@ -245,13 +247,15 @@ impl Streams {
         Some(place)
     }
 
-    /// Gives the place of a stream to another identity; what was counted goes to the sums of the forgotten ones.
+    /// Gives the place of a stream to another identity; what was counted goes to the sums of the forgotten
+    /// ones.
     fn replace(&mut self, place: usize, identity: &[u8]) {
         let Some(stream) = self.streams.get_mut(place) else { return };
         self.forgotten.counters.add(&stream.counters);
         *stream = Stream::new(identity, StreamState::Heard);
         stream.last_heard = self.now;
-        // An entry cannot be taken out of open addressing alone: those that were put after it would not be found.
+        // An entry cannot be taken out of open addressing alone: those that were put after it would not be
+        // found.
         self.index.fill(0);
         for place in 0..self.used {
             let slot = self.streams.get(place).and_then(|stream| self.find(&stream.identity).err());

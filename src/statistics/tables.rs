@@ -1,8 +1,8 @@
 //! The tables people look at: what is kept for whom, and counted how.
 //!
-//! The first streams have tables of their own, all others share one more set; the tables of all streams together are
-//! merged from these when somebody asks, so a message is counted once. Rcodes and types need no table, they are
-//! among the counters.
+//! The first streams have tables of their own, all others share one more set; the tables of all streams
+//! together are merged from these when somebody asks, so a message is counted once. Rcodes and types need no
+//! table, they are among the counters.
 
 use core::hash::BuildHasher;
 
@@ -291,8 +291,9 @@ impl Tables {
         }
     }
 
-    /// Empties the tables of the stream at that place, which is another stream's from now on. Counts of top-level domains
-    /// never go down, so those of all streams together keep them in the set of the others.
+    /// Empties the tables of the stream at that place, which is another stream's from now on. Counts of
+    /// top-level domains never go down, so those of all streams together keep them in the set of the
+    /// others.
     pub(crate) fn forget(&mut self, place: usize) {
         let Some((others, sets)) = self.sets.split_last_mut() else { return };
         let Some(set) = sets.get_mut(place) else { return };

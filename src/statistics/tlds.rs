@@ -1,9 +1,10 @@
 //! The top-level domains that IANA delegates, and how often each was asked for.
 //!
-//! The list is `tlds.txt`, made by `scripts/tlds` from Debian's package `publicsuffix`, and the three domains that homes
-//! and companies use among themselves: `internal`, `lan` and `local`. The last label of a name counts, in any case, and
-//! nothing but the last. All other names, the root among them, are `other`. The list is closed, so the counts are exact. They
-//! have 32 bits; the few that need more, four thousand million messages of one domain, have a carry in a list beside.
+//! The list is `tlds.txt`, made by `scripts/tlds` from Debian's package `publicsuffix`, and the three domains
+//! that homes and companies use among themselves: `internal`, `lan` and `local`. The last label of a name
+//! counts, in any case, and nothing but the last. All other names, the root among them, are `other`. The list
+//! is closed, so the counts are exact. They have 32 bits; the few that need more, four thousand million
+//! messages of one domain, have a carry in a list beside.
 //!
 //! A label is looked for by its last eight bytes, as one number: most domains have no more.
 
@@ -54,7 +55,8 @@ const LONGEST: usize = 24;
 /// Where each line begins, and where one after the last would.
 static STARTS: [u16; COUNT + 1] = starts();
 
-/// Open addressing by [`slot`]: the domain's bytes, and its number + 1 in the last [`NUMBER_BITS`]; 0 is free.
+/// Open addressing by [`slot`]: the domain's bytes, and its number + 1 in the last [`NUMBER_BITS`]; 0 is
+/// free.
 static INDEX: [u16; SLOTS] = index();
 
 /// More than twice the domains: most are found at the first look.
@@ -88,7 +90,8 @@ impl TldCounts {
         }
     }
 
-    /// Adds to the upper half of a count. Where no entry is free the count begins again, which takes more messages than there are.
+    /// Adds to the upper half of a count. Where no entry is free the count begins again, which takes more
+    /// messages than there are.
     #[cold]
     fn carry(&mut self, direction: Direction, number: usize, upper: u32) {
         let place = carry_place(direction, number);

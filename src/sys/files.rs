@@ -17,8 +17,8 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, access, fchown, unlinkat};
 use super::owned_file::Folder;
 use super::privileges::Identity;
 
-/// Makes a file that is new, in place of what is at the path: neither a link there nor a second name of another file
-/// is written to.
+/// Makes a file that is new, in place of what is at the path: neither a link there nor a second name of
+/// another file is written to.
 ///
 /// # Errors
 ///
@@ -37,7 +37,8 @@ pub(crate) fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// Those of the file system; something else is there, or a link on the way that others than root may have made.
+/// Those of the file system; something else is there, or a link on the way that others than root may have
+/// made.
 pub(crate) fn make_folder(path: &Path, identity: &Identity) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -100,7 +101,8 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// How long a pipe is waited for that is named where a file is read whole.
 const PIPE_WAIT: Duration = Duration::from_secs(1);
 
-/// A whole file of at most `max` bytes. A pipe that brings nothing is an error after a second, not a wait for ever.
+/// A whole file of at most `max` bytes. A pipe that brings nothing is an error after a second, not a wait for
+/// ever.
 ///
 /// # Errors
 ///

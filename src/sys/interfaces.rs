@@ -96,7 +96,8 @@ pub(crate) fn subnets(name: Option<&str>) -> heapless::Vec<Subnet, SNIFFER_ADDRE
     found
 }
 
-/// The networks of all interfaces but loopback, each with the number of its interface; the first [`SNIFFER_ADDRESSES`].
+/// The networks of all interfaces but loopback, each with the number of its interface; the first
+/// [`SNIFFER_ADDRESSES`].
 pub(crate) fn numbered_subnets() -> heapless::Vec<(u32, Subnet), SNIFFER_ADDRESSES> {
     let mut found = heapless::Vec::new();
     each_subnet(None, &mut |interface, subnet| {
@@ -161,8 +162,8 @@ pub(crate) fn neighbours(mut take: impl FnMut(u32, IpAddr, [u8; 6])) -> io::Resu
 
 /// Asks for all that the kernel has of a kind, and hands over each message of its answer.
 ///
-/// The kernel answers at once, so this does not wait. It ends whatever the answer is: an emulator may give one
-/// that has no end (the C library's `getifaddrs` does not survive that).
+/// The kernel answers at once, so this does not wait. It ends whatever the answer is: an emulator may give
+/// one that has no end (the C library's `getifaddrs` does not survive that).
 fn dump(kind: u16, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let socket = open(0)?;
     send(socket.as_raw_fd(), &ask_for_all(kind), MsgFlags::empty())?;
@@ -357,8 +358,8 @@ const TAKEN_AT_ONCE: usize = 64;
 /// Bytes of an answer; the kernel cuts none that has 32 KiB.
 const ANSWER_BYTES: usize = 32 << 10;
 
-/// A socket that speaks with the kernel about its network. The kernel answers at once or not at all, so nothing
-/// waits.
+/// A socket that speaks with the kernel about its network. The kernel answers at once or not at all, so
+/// nothing waits.
 fn open(groups: u32) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
@@ -374,8 +375,8 @@ const LINK_HEADERS: usize = size_of::<nlmsghdr>() + size_of::<ifinfomsg>();
 const ADDRESS_HEADERS: usize = size_of::<nlmsghdr>() + 8;
 const NEIGHBOUR_HEADERS: usize = size_of::<nlmsghdr>() + 12;
 
-/// The question for all interfaces, addresses or neighbours; where a header is shorter, what is more is 0 and not
-/// read.
+/// The question for all interfaces, addresses or neighbours; where a header is shorter, what is more is 0 and
+/// not read.
 ///
 /// ```text
 /// | length 4 | type 2 | flags 2 | sequence 4 | port 4 || family 1 | 1 | kind 2 | number 4 | flags 4 | change 4 |
@@ -535,7 +536,8 @@ mod tests {
         assert!(contains(3, "198.51.100.1") && !contains(3, "fd00::1") && !contains(4, "10.0.0.2"));
     }
 
-    /// Every answer ends, and is cut and bent without harm: each byte in turn has values that lengths dislike.
+    /// Every answer ends, and is cut and bent without harm: each byte in turn has values that lengths
+    /// dislike.
     #[test]
     fn hostile_answers_end() {
         let mac = attribute(libc::NDA_LLADDR, &[1, 2, 3, 4, 5, 6]);

@@ -1,8 +1,9 @@
-//! Opening files as root for the user the program is about to become, in folders that may already be that user's.
+//! Opening files as root for the user the program is about to become, in folders that may already be that
+//! user's.
 //!
-//! Who may write in a folder can put a symbolic link there, or a hard link to somebody else's file, and what root opens,
-//! empties or gives away through it is not the file that was meant. Here the way to a file is gone folder by folder, each by
-//! the descriptor of the one before:
+//! Who may write in a folder can put a symbolic link there, or a hard link to somebody else's file, and what
+//! root opens, empties or gives away through it is not the file that was meant. Here the way to a file is
+//! gone folder by folder, each by the descriptor of the one before:
 //!
 //! ```text
 //! /            root's, nobody else writes there    its links are followed: root made them (/var -> /tmp)
@@ -11,8 +12,9 @@
 //!              or is root's own and has no second name
 //! ```
 //!
-//! A path is never the argument of chown or chmod. After the rights are given up all of this is needless, because the kernel
-//! asks whether the user may; then, and where no user is configured, a file is opened in the usual way.
+//! A path is never the argument of chown or chmod. After the rights are given up all of this is needless,
+//! because the kernel asks whether the user may; then, and where no user is configured, a file is opened in
+//! the usual way.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -41,8 +43,8 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// A folder that is not there, or a link in a folder that not only root can write in (`ELOOP`, `ENOTDIR`); a path
-    /// without a name at its end.
+    /// A folder that is not there, or a link in a folder that not only root can write in (`ELOOP`,
+    /// `ENOTDIR`); a path without a name at its end.
     pub(crate) fn of(path: &Path) -> io::Result<(Folder, &OsStr)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let start = if path.is_absolute() { "/" } else { "." };
@@ -65,8 +67,8 @@ impl Folder {
         Ok(Folder { descriptor, is_roots: status.st_uid == 0 && !others_write })
     }
 
-    /// The flag that keeps a link in this folder from being followed, where it is not to be trusted. Who is not root can
-    /// be led to no file but those it may open.
+    /// The flag that keeps a link in this folder from being followed, where it is not to be trusted. Who is
+    /// not root can be led to no file but those it may open.
     pub(crate) fn no_follow(&self) -> OFlag {
         if self.is_roots || !geteuid().is_root() { OFlag::empty() } else { OFlag::O_NOFOLLOW }
     }
@@ -78,8 +80,8 @@ impl Folder {
 ///
 /// # Errors
 ///
-/// Those of the file system; a link in a folder that not only root can write in; somebody else's file in such a folder, or
-/// one that has a second name.
+/// Those of the file system; a link in a folder that not only root can write in; somebody else's file in such
+/// a folder, or one that has a second name.
 pub(crate) fn open_for(
     path: &Path,
     identity: Option<&Identity>,

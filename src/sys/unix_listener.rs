@@ -20,8 +20,8 @@ use super::owned_file::Folder;
 /// How long another program that makes a socket in the same folder is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// Listens at a path, with these permissions, and owner and group if given. A socket that nobody listens on any more
-/// is replaced.
+/// Listens at a path, with these permissions, and owner and group if given. A socket that nobody listens on
+/// any more is replaced.
 ///
 /// # Errors
 ///
@@ -52,8 +52,8 @@ pub(crate) fn too_long(path: &Path) -> Option<io::Error> {
     UnixAddr::new(path).err().map(io::Error::from)
 }
 
-/// Gives a socket away by its descriptor: whoever owns the folder may have put a second name of another file in its
-/// place.
+/// Gives a socket away by its descriptor: whoever owns the folder may have put a second name of another file
+/// in its place.
 fn give(folder: &Folder, name: &OsStr, owner: Option<Uid>, group: Option<Gid>) -> io::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let made = openat(&folder.descriptor, name, flags, Mode::empty())?;
@@ -65,8 +65,8 @@ fn give(folder: &Folder, name: &OsStr, owner: Option<Uid>, group: Option<Gid>) -
     Ok(fchownat(&made, "", owner, group, AtFlags::AT_EMPTY_PATH)?)
 }
 
-/// Holds a folder against others that make sockets in it; `None` where it cannot be held, or others hold it for longer
-/// than [`LOCK_WAIT`].
+/// Holds a folder against others that make sockets in it; `None` where it cannot be held, or others hold it
+/// for longer than [`LOCK_WAIT`].
 fn lock_folder(folder: &Path) -> Option<Flock<File>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut folder = File::from(open(folder, flags, Mode::empty()).ok()?);

@@ -1,7 +1,7 @@
 //! The nearest of some words, for who mistyped one.
 
-/// The word nearest to what was written, if it is near: a third of its letters may differ, `-`, `_` and case apart;
-/// or the only one of which it is a part.
+/// The word nearest to what was written, if it is near: a third of its letters may differ, `-`, `_` and case
+/// apart; or the only one of which it is a part.
 pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     // A key of thousands of letters is nobody's slip.
     if written.len() > 64 {

@@ -165,8 +165,8 @@ pub struct FrameChanges<'a> {
     pub identity: Option<&'a [u8]>,
     /// Another query address, in 4 or 16 bytes, or none, wherever the message has one.
     pub query_address: Option<&'a [u8]>,
-    /// A policy that matched the address of a client, or does not say what it matched, keeps neither its rule
-    /// nor its value: they may have the address, too.
+    /// A policy that matched the address of a client, or does not say what it matched, keeps neither its
+    /// rule nor its value: they may have the address, too.
     pub hides_clients: bool,
     /// Another DNS message, without the names that the old one has; whether it is the response, not the
     /// query. The other one of the two, the zone, and rule and value of a policy are left out.

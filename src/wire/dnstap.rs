@@ -10,9 +10,9 @@
 //!   0x72 = 0 1110 010        field 14 (message), wire type 2 (a length and bytes)
 //! ```
 //!
-//! Everything that senders may do is accepted: any order, fields of newer schemas, numbers without a name, a repeated
-//! scalar (the last one wins), a repeated submessage (they merge). What cannot be used is refused with a
-//! [`Reject`]: bytes that are not Protocol Buffers, groups, a known field of another wire type, and a frame
+//! Everything that senders may do is accepted: any order, fields of newer schemas, numbers without a name, a
+//! repeated scalar (the last one wins), a repeated submessage (they merge). What cannot be used is refused
+//! with a [`Reject`]: bytes that are not Protocol Buffers, groups, a known field of another wire type, and a frame
 //! that lacks what the schema requires. Whether the values make sense (addresses of 5 bytes, ports above
 //! 65535, nanoseconds of a billion) is left to who uses them.
 
@@ -249,8 +249,9 @@ impl<'a> Message<'a> {
     #[inline]
     fn read(&mut self, bytes: &'a [u8], message_type: &mut Option<MessageType>) -> Result<(), Reject> {
         let mut fields = Fields::new(bytes);
-        // The fields that are nearly always there, in the order of their numbers, as senders write them: for one
-        // sender each of these branches goes the same way each time, and a jump by the tag does not.
+        // The fields that are nearly always there, in the order of their numbers, as senders write them: for
+        // one sender each of these branches goes the same way each time, and a jump by the tag does
+        // not.
         if let Some(([kind, family, protocol], rest)) = expected::head(fields.rest()) {
             *message_type = Some(MessageType(kind));
             self.socket_family = Some(Family(family));
@@ -458,8 +459,8 @@ impl<'a> Fields<'a> {
         self.cursor.u32_le().ok_or(Reject::Truncated)
     }
 
-    /// The error after the value of a field that the schema does not have; of one that it has, a complaint about
-    /// its wire type. By value, for the reason that `long_varint` of the cursor gives.
+    /// The error after the value of a field that the schema does not have; of one that it has, a complaint
+    /// about its wire type. By value, for the reason that `long_varint` of the cursor gives.
     #[cold]
     fn behind_unknown(mut self, tag: u32, is_known: impl Fn(u32) -> bool) -> Result<Self, Reject> {
         match tag & 0x07 {

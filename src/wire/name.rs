@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A name is borrowed from the message it is in. Only the first question's is read, and before that stands
-//! nothing but the header, so a pointer (RFC 1035, 4.1.4) has no name to point at: it is refused, and loops do
-//! not exist. Labels have 1 to 63 bytes of any value, a name at most 255 with its length bytes and the root
-//! (RFC 1035, 2.3.4); the two other label types are refused.
+//! nothing but the header, so a pointer (RFC 1035, 4.1.4) has no name to point at: it is refused, and loops
+//! do not exist. Labels have 1 to 63 bytes of any value, a name at most 255 with its length bytes and the
+//! root (RFC 1035, 2.3.4); the two other label types are refused.
 //!
 //! The text follows RFC 1035, 5.1, so strictly that no byte of a stranger can end a line or a field: bytes
 //! 0x21 to 0x7e stand for themselves, except that a dot within a label, a backslash and a double quote get a
@@ -168,8 +168,9 @@ const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 
 /// The top bit of each of eight bytes that is not its own text within a label, see [`is_plain_in_label`].
 ///
-/// All eight are looked at in their seven lower bits, so that no carry reaches the neighbour: adding `0x80 - 0x21` sets
-/// the top bit of what is printable, adding 1 that of 0x7f, and adding 0x7f to the difference to a byte that of all others.
+/// All eight are looked at in their seven lower bits, so that no carry reaches the neighbour: adding `0x80 -
+/// 0x21` sets the top bit of what is printable, adding 1 that of 0x7f, and adding 0x7f to the difference to a
+/// byte that of all others.
 #[inline]
 const fn special_bytes(bytes: u64) -> u64 {
     const LOW: u64 = 0x7f * EACH_BYTE;

@@ -1,7 +1,8 @@
 //! How exchanges end: by a response, by the time that is up, or because pairing forgot them.
 //!
-//! A record is ended where it is: its code and latency change, and its detail if it has one. Only an outcome that needs a detail
-//! for which the record has no room is written once more at the end, and the record of before is marked as removed.
+//! A record is ended where it is: its code and latency change, and its detail if it has one. Only an outcome
+//! that needs a detail for which the record has no room is written once more at the end, and the record of
+//! before is marked as removed.
 //!
 //! Exchanges are remembered in the order in which they were over, for those who follow the log.
 
@@ -98,8 +99,8 @@ impl Log {
         Some(handle)
     }
 
-    /// Packs the answer of a record that is in the log already. What it takes the room from is older than the record, or else
-    /// the answer is left out.
+    /// Packs the answer of a record that is in the log already. What it takes the room from is older than the
+    /// record, or else the answer is left out.
     fn make_room_for_answer(&mut self, handle: Handle, answer: &LoggedAnswer<'_>) -> PackedAnswer {
         loop {
             match self.pack_answer(answer, self.stamp_of(handle)) {
@@ -148,8 +149,8 @@ impl Log {
         Some(self.append(&exchange))
     }
 
-    /// Takes out a query whose response becomes a record of its own, as it tells of another kind; whether it was
-    /// pending still.
+    /// Takes out a query whose response becomes a record of its own, as it tells of another kind; whether it
+    /// was pending still.
     #[cold]
     pub(crate) fn supersede(&mut self, handle: Handle) -> bool {
         self.is_pending(handle) && self.remove(handle).is_some()
@@ -169,8 +170,8 @@ impl Log {
         Some(())
     }
 
-    /// Ends the queries that have waited for 60 s of their stream's time; `now` is that of the monotonic clock in
-    /// milliseconds. Hands over the place of the stream of each.
+    /// Ends the queries that have waited for 60 s of their stream's time; `now` is that of the monotonic
+    /// clock in milliseconds. Hands over the place of the stream of each.
     pub(crate) fn expire(&mut self, now: u64, mut unanswered: impl FnMut(u16)) {
         let mut sequence = self.oldest;
         loop {

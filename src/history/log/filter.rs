@@ -101,7 +101,8 @@ impl LogFilter<'_> {
         self.names.is_empty() || self.names.iter().any(|pattern| is_at_or_below(pattern, text))
     }
 
-    /// Whether it may want a name of these bytes: a no is sure, and costs much less than the text of the name.
+    /// Whether it may want a name of these bytes: a no is sure, and costs much less than the text of the
+    /// name.
     pub(super) fn may_want_name(&self, octets: &[u8]) -> bool {
         self.names.iter().any(|pattern| may_match(pattern, octets))
     }
@@ -154,8 +155,8 @@ fn is_at_or_below(pattern: &[u8], text: &[u8]) -> bool {
     core::iter::once(text).chain(below).any(|text| matches(pattern, text))
 }
 
-/// Whether the name of these bytes may be one of a pattern or below it: it ends like the pattern, and has the longest part between its
-/// stars. In wire form the place of a dot has the length of a label.
+/// Whether the name of these bytes may be one of a pattern or below it: it ends like the pattern, and has the
+/// longest part between its stars. In wire form the place of a dot has the length of a label.
 fn may_match(pattern: &[u8], octets: &[u8]) -> bool {
     let Some(labels) = octets.strip_suffix(&[0]) else { return true };
     if pattern.contains(&b'\\') {

@@ -8,10 +8,11 @@
 //!   at its end, a closed page has its two lists: | shapes | clients |
 //! ```
 //!
-//! A record has eight bytes (`record`), and refers to strings that are kept once (`store`); with answers it has four
-//! more. [`Log::append`] writes into the open page; when that is full, it is closed and another one opened, for which the
-//! oldest may have to go. [`Log::complete`] changes a record where it is: a response ends the exchange that its query
-//! began. Readers walk back from the newest record (`read`), a few thousand records at a time.
+//! A record has eight bytes (`record`), and refers to strings that are kept once (`store`); with answers it
+//! has four more. [`Log::append`] writes into the open page; when that is full, it is closed and another one
+//! opened, for which the oldest may have to go. [`Log::complete`] changes a record where it is: a response
+//! ends the exchange that its query began. Readers walk back from the newest record (`read`), a few thousand
+//! records at a time.
 //!
 //! Everything is made by [`Log::new`], and nothing is allocated later. What has to go is counted.
 //!
@@ -192,7 +193,8 @@ struct OpenPage {
 struct PackedAnswer(bool, [u8; 4]);
 
 const NO_ANSWER: PackedAnswer = PackedAnswer(false, [0; 4]);
-/// The byte before an IPv6 address among the strings, where no name has it: the length of a label is at most 63.
+/// The byte before an IPv6 address among the strings, where no name has it: the length of a label is at most
+/// 63.
 const IPV6_MARK: u8 = 0xff;
 
 /// How far the messages of a stream have come.
@@ -297,8 +299,8 @@ impl Log {
         if !self.has_room() {
             self.open_page()?;
         }
-        // In this order, and again from the start after a failure: until the record is written, no other page may open, or
-        // strings that were stored for it would bear the wrong stamp and stay forever.
+        // In this order, and again from the start after a failure: until the record is written, no other page
+        // may open, or strings that were stored for it would bear the wrong stamp and stay forever.
         let stamp = self.open.sequence as u16;
         let name = match exchange.name {
             Some(name) => self.store.intern(exchange.name_hash, name.octets(), stamp)?.0,

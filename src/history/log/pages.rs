@@ -169,7 +169,8 @@ impl Log {
         Ok(number)
     }
 
-    /// An answer as it is after a record. A name never begins with the byte that an IPv6 address has before it.
+    /// An answer as it is after a record. A name never begins with the byte that an IPv6 address has before
+    /// it.
     pub(super) fn pack_answer(
         &mut self,
         answer: &LoggedAnswer<'_>,

@@ -1,11 +1,12 @@
 //! Reading the log: back from the newest record, past what a filter does not want.
 //!
-//! A page is looked at as a whole first: its span of time, and which of its shapes and clients the filter wants. Where none
-//! is, the page is passed over. In the others a record is mostly judged by three bits: is its shape wanted, its client, its
-//! outcome. Only the name has to be looked at; what was found is remembered, since few names make up most of the traffic.
+//! A page is looked at as a whole first: its span of time, and which of its shapes and clients the filter
+//! wants. Where none is, the page is passed over. In the others a record is mostly judged by three bits: is
+//! its shape wanted, its client, its outcome. Only the name has to be looked at; what was found is
+//! remembered, since few names make up most of the traffic.
 //!
-//! A reader takes as many steps as it likes, and other work goes on between them: its [`Position`] is a page and a word, which
-//! stay what they are until the page is evicted.
+//! A reader takes as many steps as it likes, and other work goes on between them: its [`Position`] is a page
+//! and a word, which stay what they are until the page is evicted.
 
 use core::net::IpAddr;
 
@@ -119,8 +120,9 @@ const BYTES_COST: u32 = 4;
 const NAME_COST: u32 = 16;
 
 impl Log {
-    /// Looks for records before `position`, newest first, until the budget is used up, the visitor returns `false`, or there are no
-    /// older ones. The budget counts records; a thousand take 5 to 50 microseconds of a PC. The position is where to go on.
+    /// Looks for records before `position`, newest first, until the budget is used up, the visitor returns
+    /// `false`, or there are no older ones. The budget counts records; a thousand take 5 to 50
+    /// microseconds of a PC. The position is where to go on.
     ///
     /// `client` says whether an address is wanted.
     pub(crate) fn search(

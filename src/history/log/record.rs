@@ -11,10 +11,10 @@
 //!  1,024
 //! ```
 //!
-//! The shape is all that few messages differ in: type, kind, protocol, family, stream and identity. Shape and client are
-//! numbers in a list that each page has of its own. With answers the name has 18 bits; the highest one says what the four bytes
-//! after the record are: an IPv4 address, or the reference of an IPv6 address or of a name. What does not fit is in words before the record, which bear the shape
-//! [`EXTENSION`]: a time that is further away, and an outcome that has no code.
+//! The shape is all that few messages differ in: type, kind, protocol, family, stream and identity. Shape and
+//! client are numbers in a list that each page has of its own. With answers the name has 18 bits; the highest
+//! one says what the four bytes after the record are: an IPv4 address, or the reference of an IPv6 address or
+//! of a name. What does not fit is in words before the record, which bear the shape [`EXTENSION`]: a time that is further away, and an outcome that has no code.
 
 use crate::sketch::latency;
 use crate::time::Latency;

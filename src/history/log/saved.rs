@@ -8,8 +8,9 @@
 //! flags: status (3) | responded | rcode | ede | time | answer
 //! ```
 //!
-//! A string that came before in the file is the slot of a table that writer and reader keep alike: a string has the place that its
-//! hash says, in which the last one stays. Times are differences to the exchange before.
+//! A string that came before in the file is the slot of a table that writer and reader keep alike: a string
+//! has the place that its hash says, in which the last one stays. Times are differences to the exchange
+//! before.
 
 use core::hash::BuildHasher;
 use core::net::IpAddr;
@@ -174,8 +175,8 @@ impl ExchangeReader {
 }
 
 impl Log {
-    /// Writes exchanges from the writer's place on, as many as there is room for. `false` if there are no more for now: the first that
-    /// waits for its response ends it, unless `all` are to be written.
+    /// Writes exchanges from the writer's place on, as many as there is room for. `false` if there are no
+    /// more for now: the first that waits for its response ends it, unless `all` are to be written.
     pub(crate) fn write_saved(&self, writer: &mut ExchangeWriter, all: bool, out: &mut Output<'_>) -> bool {
         let (mut page, mut word) = writer.position.parts();
         if page < self.oldest {

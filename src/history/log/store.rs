@@ -7,16 +7,17 @@
 //! free   | next, 2  | 0         |
 //! ```
 //!
-//! A page holds records, or slots of one size for names, addresses and what else records share. Each page is the
-//! one or the other as it is needed, so a storm of new names takes memory from the records and gives it back.
+//! A page holds records, or slots of one size for names, addresses and what else records share. Each page is
+//! the one or the other as it is needed, so a storm of new names takes memory from the records and gives it
+//! back.
 //!
-//! A string lives as long as the last record that refers to it. Its stamp is the number of the page of records that
-//! referred to it last; pages of records go in the order in which they came, so when one goes, those of its strings
-//! that bear its number have nobody left. That is all the garbage collection there is: no counting of references, and
-//! nothing is moved.
+//! A string lives as long as the last record that refers to it. Its stamp is the number of the page of
+//! records that referred to it last; pages of records go in the order in which they came, so when one goes,
+//! those of its strings that bear its number have nobody left. That is all the garbage collection there is:
+//! no counting of references, and nothing is moved.
 //!
-//! Strings are found by their hash in an index of buckets. It is a cache: what it forgot is merely stored once
-//! more, and what it remembers wrongly is noticed, because the bytes are compared.
+//! Strings are found by their hash in an index of buckets. It is a cache: what it forgot is merely stored
+//! once more, and what it remembers wrongly is noticed, because the bytes are compared.
 
 use crate::limits;
 
@@ -46,7 +47,8 @@ pub(super) struct Store {
 struct Page {
     /// Class of its slots; [`RECORDS`] if it has none.
     class: u8,
-    /// Whether no new string comes here and those that are asked for are stored elsewhere, so that the page empties.
+    /// Whether no new string comes here and those that are asked for are stored elsewhere, so that the page
+    /// empties.
     draining: bool,
     /// Slots in use.
     used: u16,
@@ -170,7 +172,8 @@ impl Store {
         rest.get(..usize::from(*length)).unwrap_or_default()
     }
 
-    /// The reference of a string, which is stored if it was not there. A record of the page `stamp` is about to refer to it.
+    /// The reference of a string, which is stored if it was not there. A record of the page `stamp` is about
+    /// to refer to it.
     ///
     /// `hash` is a seeded hash of the string; 1 to [`STRING_MAX`] bytes are kept of it.
     #[cfg_attr(for_size, optimize(speed))]
@@ -202,7 +205,8 @@ impl Store {
         None
     }
 
-    /// Whether the slot is to be given up. A place on a page of records is, too: there the bytes happen to be the same.
+    /// Whether the slot is to be given up. A place on a page of records is, too: there the bytes happen to be
+    /// the same.
     #[inline]
     fn is_draining(&self, reference: Reference) -> bool {
         let page = self.pages.get(self.place(reference).0);
@@ -214,7 +218,8 @@ impl Store {
     #[inline]
     fn place(&self, Reference(reference): Reference) -> (usize, usize) {
         let start = (reference.wrapping_sub(1) as usize) << self.unit_bits;
-        // A power of two, as [`LogPlan`](super::LogPlan) makes it: a division takes longer than all else here.
+        // A power of two, as [`LogPlan`](super::LogPlan) makes it: a division takes longer than all else
+        // here.
         (start >> self.page_bytes.trailing_zeros(), start & (self.page_bytes - 1))
     }
 
@@ -274,7 +279,8 @@ impl Store {
         Ok(slot)
     }
 
-    /// Another page for slots of a class, which becomes the current one: the fullest that has room, else an empty one.
+    /// Another page for slots of a class, which becomes the current one: the fullest that has room, else an
+    /// empty one.
     fn page_with_room(&mut self, class: usize, size: usize) -> Result<u16, NoPage> {
         let slots = self.page_bytes / size;
         let fits = |page: &Page| usize::from(page.class) == class && !page.draining && page.has_room(slots);
@@ -320,8 +326,8 @@ impl Store {
         }
     }
 
-    /// Has the pages emptied that are nearly empty: what is left in them is stored elsewhere when it is asked for again, so
-    /// that a storm of names leaves no page after that a few of them hold.
+    /// Has the pages emptied that are nearly empty: what is left in them is stored elsewhere when it is asked
+    /// for again, so that a storm of names leaves no page after that a few of them hold.
     pub(super) fn drain_sparse_pages(&mut self) {
         for (number, page) in self.pages.iter_mut().enumerate() {
             let Some(size) = self.sizes.get(usize::from(page.class)) else { continue };

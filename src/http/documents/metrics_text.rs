@@ -9,9 +9,10 @@
 //!
 //! A family without samples has no heading either.
 //!
-//! Between two pieces of the answer the statistics go on. A stream that appears in the meantime is in the families that
-//! come after; none ever disappears. What must agree with each other is read together: the buckets, sum and count
-//! of one histogram, and all counters of inputs and outputs, so that each frame is in exactly one of them.
+//! Between two pieces of the answer the statistics go on. A stream that appears in the meantime is in the
+//! families that come after; none ever disappears. What must agree with each other is read together: the
+//! buckets, sum and count of one histogram, and all counters of inputs and outputs, so that each frame is in
+//! exactly one of them.
 
 use core::cell::RefCell;
 use core::fmt::{self, Write};
@@ -77,7 +78,8 @@ struct MetricSample<'s> {
 }
 
 impl<'a, 'r> Exposition<'a, 'r> {
-    /// Nothing written yet; the names in `only` were checked, and `snapshot` is lent for as long as the answer takes.
+    /// Nothing written yet; the names in `only` were checked, and `snapshot` is lent for as long as the
+    /// answer takes.
     pub(crate) fn new(app: App<'a>, only: PercentEncoded<'r>, snapshot: &'a RefCell<Snapshot>) -> Self {
         snapshot.borrow_mut().clear();
         let histogram = Histogram::default();
@@ -154,10 +156,11 @@ fn visit(
     histogram: &mut Histogram,
     each: &mut dyn FnMut(MetricSample<'_>) -> fmt::Result,
 ) -> fmt::Result {
-    // A visitor, not an iterator that is kept: between two chunks no borrow of the statistics may last, and what is iterated
-    // over may have grown. So a family is walked from its beginning for each chunk, and `skip` is all that is remembered. With
-    // 200 samples of which 60 fit a chunk that is 200 + 140 + 80 + 20 steps, each of which is a few loads. The samples come in
-    // the same order each time, as streams are only ever added at the end; so none is left out, and none comes twice.
+    // A visitor, not an iterator that is kept: between two chunks no borrow of the statistics may last, and
+    // what is iterated over may have grown. So a family is walked from its beginning for each chunk, and
+    // `skip` is all that is remembered. With 200 samples of which 60 fit a chunk that is 200 + 140 + 80 +
+    // 20 steps, each of which is a few loads. The samples come in the same order each time, as streams
+    // are only ever added at the end; so none is left out, and none comes twice.
     let statistics = app.statistics;
     let outputs = || app.outputs.iter();
     let mut count = |labels: &[(&str, &str)], count: u64| {

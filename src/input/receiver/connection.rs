@@ -54,7 +54,8 @@ enum ReadProgress {
     Suspended(Suspended),
 }
 
-/// The meaning of a failed read. A peer over TLS that goes without a word (close_notify) has gone all the same.
+/// The meaning of a failed read. A peer over TLS that goes without a word (close_notify) has gone all the
+/// same.
 fn failed(error: io::Error) -> Result<ReadProgress, ConnectionEnd> {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         Ok(ReadProgress::End)
@@ -134,7 +135,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         self.frame_reader.has_started() && matches!(self.partial, PartialUnit::Short(_))
     }
 
-    /// Waits until reading makes sense: the buffer is free, the partial frame can grow, the outputs have room.
+    /// Waits until reading makes sense: the buffer is free, the partial frame can grow, the outputs have
+    /// room.
     async fn room(&self) {
         while !self.has_room() {
             listener!(self.receiver.large_buffers.freed => freed);
@@ -163,9 +165,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             && self.receiver.collector.outputs().has_room(WaitPolicy::Configured)
     }
 
-    /// Bytes that may be read beyond the partial frame, as far as the buffer goes: without a large buffer to put them
-    /// into, no more than can be kept inline; or to the end of a frame that waits in the socket, as of that nothing is
-    /// to be kept. So who sends whole frames is not held up by those who send parts.
+    /// Bytes that may be read beyond the partial frame, as far as the buffer goes: without a large buffer to
+    /// put them into, no more than can be kept inline; or to the end of a frame that waits in the socket,
+    /// as of that nothing is to be kept. So who sends whole frames is not held up by those who send
+    /// parts.
     fn reach(&self) -> usize {
         match &self.partial {
             PartialUnit::Short(partial) if !self.receiver.large_buffers.may_take(self.lease) => {
@@ -218,8 +221,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
 
     /// Reads after the partial frame in the shared buffer, and feeds what is whole.
     ///
-    /// A stream has no borders: a read may end within a frame, or within the four bytes of its length. What is left
-    /// over is put in front of the next read, and fed again with it:
+    /// A stream has no borders: a read may end within a frame, or within the four bytes of its length. What
+    /// is left over is put in front of the next read, and fed again with it:
     ///
     /// ```text
     /// read 1   00 00 00 05 h e l l o 00 00      -> "hello"; 00 00 is kept
@@ -305,7 +308,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         Ok(ReadProgress::Suspended(Suspended { bytes: bytes.end - input.len()..bytes.end, outcome }))
     }
 
-    /// Does what the suspended bytes wait for, and feeds them; as long as there are any, the buffer stays ours.
+    /// Does what the suspended bytes wait for, and feeds them; as long as there are any, the buffer stays
+    /// ours.
     async fn resume(&mut self, mut suspended: Suspended, peer: &impl Display) -> Result<(), ConnectionEnd> {
         let hold = (!suspended.bytes.is_empty()).then(|| BufferLease::new(self.receiver));
         loop {

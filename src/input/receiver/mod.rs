@@ -127,8 +127,8 @@ where
 impl Receiver<'_> {
     /// The unfinished rest of a read: a short one inline, a long one in a large buffer.
     ///
-    /// There is one whenever the rest is long: where there was none, no more was read than can be kept inline, or than
-    /// a frame has. `None` if the socket gave less than it has.
+    /// There is one whenever the rest is long: where there was none, no more was read than can be kept
+    /// inline, or than a frame has. `None` if the socket gave less than it has.
     fn keep(&self, rest: &[u8], lease: &ConnectionLease) -> Option<PartialUnit<'_>> {
         match heapless::Vec::from_slice(rest) {
             Ok(partial) => Some(PartialUnit::Short(partial)),

@@ -1,17 +1,18 @@
-//! The regular expressions that need no engine: alternatives of plain text, at the start, at the end, or anywhere.
+//! The regular expressions that need no engine: alternatives of plain text, at the start, at the end, or
+//! anywhere.
 //!
 //! ```text
 //! source --- expand ---> token sequences, one for each alternative --- LiteralRule ---> exact | prefix | suffix | loose
 //! ```
 //!
-//! Patterns that people write to pick names are nearly always of this kind: `(www\.)?example\.com\.$`, `.*\.arpa\.$`,
-//! `ads\.|track\.`, `(^|.*\.)doubleclick\.net\.$`, `lb1|lb2`. The engine takes microseconds for some of them, a
-//! look into a sorted list some ten nanoseconds, for a thousand alternatives, too.
+//! Patterns that people write to pick names are nearly always of this kind: `(www\.)?example\.com\.$`,
+//! `.*\.arpa\.$`, `ads\.|track\.`, `(^|.*\.)doubleclick\.net\.$`, `lb1|lb2`. The engine takes microseconds
+//! for some of them, a look into a sorted list some ten nanoseconds, for a thousand alternatives, too.
 //!
-//! Understood: plain characters, escaped punctuation, `.`, alternatives, groups and `?` after them, `^` in front,
-//! `$` behind, `.*` and `.+` at either end, and `(?i)` before everything. Whatever else there is, or too many
-//! alternatives, is left to the engine: [`LiteralSet::of`] answers `None`. Promised for texts without line breaks, which
-//! is what all texts of ours are: the verdict is the engine's.
+//! Understood: plain characters, escaped punctuation, `.`, alternatives, groups and `?` after them, `^` in
+//! front, `$` behind, `.*` and `.+` at either end, and `(?i)` before everything. Whatever else there is, or
+//! too many alternatives, is left to the engine: [`LiteralSet::of`] answers `None`. Promised for texts
+//! without line breaks, which is what all texts of ours are: the verdict is the engine's.
 
 use std::cmp::Ordering;
 
@@ -100,8 +101,8 @@ impl LiteralSet {
 
 /// The last text of an ordered list that is not after `bytes`, when `bytes` begin with it.
 ///
-/// Every text between a beginning of `bytes` and `bytes` begins with it, too: so where none in the list is the
-/// beginning of another, this finds the one that `bytes` begin with, if any does.
+/// Every text between a beginning of `bytes` and `bytes` begins with it, too: so where none in the list is
+/// the beginning of another, this finds the one that `bytes` begin with, if any does.
 fn floor(list: &[Box<[u8]>], bytes: impl Iterator<Item = u8> + Clone) -> Option<&[u8]> {
     let behind = list.partition_point(|text| text.iter().copied().cmp(bytes.clone()) != Ordering::Greater);
     let candidate = list.get(behind.checked_sub(1)?)?;
@@ -181,7 +182,8 @@ impl LiteralRule {
     }
 }
 
-// ---- From the source to sequences --------------------------------------------------------------------------
+// ---- From the source to sequences
+// --------------------------------------------------------------------------
 
 /// A step of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 //! missing is `-`. The text is made only when a pattern asks for it, and a pattern that is plain alternatives
 //! (`literals`) is decided without the engine for regular expressions.
 //!
-//! Lists of names are files (see [`NameSet`]), read by [`Filter::load`]; who reads them again while messages come does that
-//! elsewhere, and puts the whole filter in the place of the old one.
+//! Lists of names are files (see [`NameSet`]), read by [`Filter::load`]; who reads them again while messages
+//! come does that elsewhere, and puts the whole filter in the place of the old one.
 //!
 //! Sampling comes last: of the messages that pass everything else, one in N is kept, the first included.
 
@@ -294,8 +294,8 @@ impl Filter {
         }
     }
 
-    /// Decides about one message; `asked_by` is its query address as it was sent, and `asked_for` its name, whatever hides them
-    /// from all that follows. Without `asked_for` the event has it.
+    /// Decides about one message; `asked_by` is its query address as it was sent, and `asked_for` its name,
+    /// whatever hides them from all that follows. Without `asked_for` the event has it.
     #[cfg_attr(for_size, optimize(speed))]
     pub(crate) fn judge(
         &mut self,

@@ -7,8 +7,8 @@ use std::fmt;
 
 /// A regular expression that must match from the start of a text on; the end is free.
 ///
-/// Matching takes time linear in the text. No look-around, no Unicode classes (regex-lite's syntax). A text has no
-/// line break in it.
+/// Matching takes time linear in the text. No look-around, no Unicode classes (regex-lite's syntax). A text
+/// has no line break in it.
 #[derive(Clone)]
 pub(crate) struct Pattern {
     /// As it was written.

@@ -95,8 +95,8 @@ impl<S: AsRef<[u8]> + Clone> LocationDatabase<S> {
         self.reader.metadata().build_epoch
     }
 
-    /// Whether it is what it should be: by its type, else by its first records. They are read in any case, so a
-    /// file that is broken is found out before it is in force.
+    /// Whether it is what it should be: by its type, else by its first records. They are read in any case, so
+    /// a file that is broken is found out before it is in force.
     fn has_countries(&self) -> Result<bool, String> {
         let kind = self.kind().to_ascii_lowercase();
         let named = ["city", "country", "enterprise"].iter().any(|word| kind.contains(word));

@@ -4,11 +4,11 @@
 //! file --- LocationDatabase::load, at start and at SIGHUP ---> sys::mapping --- look_up ---> Location
 //! ```
 //!
-//! The database stays where it is: the kernel maps it, so 60 MB of cities cost the pages in use and no heap. A
-//! lookup walks 128 nodes at most and reads two short texts out of the record; it allocates nothing unless the
-//! record is broken. The last addresses are remembered: that makes a lookup ten times as fast, more where the
-//! database is large. Promised: a file that is not a database with countries is refused before it is in force, and
-//! one that was refused leaves the old one in force.
+//! The database stays where it is: the kernel maps it, so 60 MB of cities cost the pages in use and no heap.
+//! A lookup walks 128 nodes at most and reads two short texts out of the record; it allocates nothing unless
+//! the record is broken. The last addresses are remembered: that makes a lookup ten times as fast, more where
+//! the database is large. Promised: a file that is not a database with countries is refused before it is in
+//! force, and one that was refused leaves the old one in force.
 //!
 //! Left out: coordinates and names in other languages than English. A build without the cargo feature
 //! `geoip` has the same types, with no values.

@@ -1,6 +1,7 @@
 //! The places of the last addresses: one for each slot of a table, the newer in the place of the older.
 //!
-//! Who chooses addresses that meet in a slot makes lookups as slow as they are without the table, and no more.
+//! Who chooses addresses that meet in a slot makes lookups as slow as they are without the table, and no
+//! more.
 
 use core::cell::Cell;
 use core::net::IpAddr;

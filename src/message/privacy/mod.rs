@@ -6,17 +6,19 @@
 //!            --- cryptopan ---> an address that has as long a prefix in common with others as before
 //! ```
 //!
-//! It is the last stage: filters and the look-up of places have seen the address as it was sent. After it, nothing has: tables, history,
-//! alarms and records take the address of the event, and outputs that forward frames compose them again, with another query address, other
-//! EDNS client subnets (RFC 7871) and without what a policy says of a client's address. The family stays.
+//! It is the last stage: filters and the look-up of places have seen the address as it was sent. After it,
+//! nothing has: tables, history, alarms and records take the address of the event, and outputs that forward
+//! frames compose them again, with another query address, other EDNS client subnets (RFC 7871) and without
+//! what a policy says of a client's address. The family stays.
 //!
-//! The address changes in messages of the kinds in `statistics.clients-of`, client subnets in all: also who asks upstream tells
-//! of a client there.
+//! The address changes in messages of the kinds in `statistics.clients-of`, client subnets in all: also who
+//! asks upstream tells of a client there.
 //!
-//! Names, where `qname` says so, are cut to the registered domain or hashed, in messages of all kinds, and with them all of the DNS message
-//! that may have one ([`hidden_name`](crate::wire::hidden_name)).
+//! Names, where `qname` says so, are cut to the registered domain or hashed, in messages of all kinds, and
+//! with them all of the DNS message that may have one ([`hidden_name`](crate::wire::hidden_name)).
 //!
-//! Left out: ports, and what a sender writes into `extra` and `identity`. A build without the cargo feature `privacy` has the same types, with no values.
+//! Left out: ports, and what a sender writes into `extra` and `identity`. A build without the cargo feature
+//! `privacy` has the same types, with no values.
 
 #[cfg(not(feature = "privacy"))]
 mod absent;

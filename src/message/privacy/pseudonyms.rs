@@ -1,10 +1,12 @@
 //! Other addresses in place of those of clients, made without memory of any.
 //!
 //! * `hash`: HMAC-SHA-256 (RFC 2104) of the 4 or 16 bytes of the address, cut to as many.
-//! * `cryptopan`: Xu, Fan, Ammar and Moon, "Prefix-Preserving IP Address Anonymization", 2002. The key's first half is one of
-//!   AES-128, the second half, encrypted, is the padding. IPv6 is the same over 128 bits.
+//! * `cryptopan`: Xu, Fan, Ammar and Moon, "Prefix-Preserving IP Address Anonymization", 2002. The key's
+//!   first half is one of AES-128, the second half, encrypted, is the padding. IPv6 is the same over 128
+//!   bits.
 //!
-//! A result is not kept: a table of the last addresses would have what is to be hidden. So cryptopan costs a block of AES for each bit.
+//! A result is not kept: a table of the last addresses would have what is to be hidden. So cryptopan costs a
+//! block of AES for each bit.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -89,8 +91,8 @@ impl Privacy {
         Privacy(Box::new(Parts { addresses, names, name: [0; NAME_MAX], payload: [0; HIDDEN_MESSAGE_BYTES] }))
     }
 
-    /// Hides the prefix of a client subnet option in place: its family as RFC 7871 has it, its bits, its bytes. Of another family,
-    /// or longer than an address, nothing stays.
+    /// Hides the prefix of a client subnet option in place: its family as RFC 7871 has it, its bits, its
+    /// bytes. Of another family, or longer than an address, nothing stays.
     pub(crate) fn hide_subnet(&self, family: u16, bits: u8, prefix: &mut [u8]) {
         let Some(method) = &self.0.addresses else { return };
         let address_bits = if family == 1 { 32 } else { 128 };
@@ -184,7 +186,8 @@ impl NameMethod {
     }
 }
 
-/// The part of a name that may be shown: its registered domain; of a name in none its last label, of one below `arpa` two.
+/// The part of a name that may be shown: its registered domain; of a name in none its last label, of one
+/// below `arpa` two.
 fn shown_part<'a>(name: &Name<'a>) -> &'a [u8] {
     if let Some((domain, _)) = registered_domain(name) {
         return domain.octets();
@@ -242,7 +245,8 @@ impl Method {
         Method::Cryptopan { cipher, pad }
     }
 
-    /// Another address: its first bit is the highest of the number, it has so many bits, and of these so many are asked for.
+    /// Another address: its first bit is the highest of the number, it has so many bits, and of these so many
+    /// are asked for.
     fn hide(&self, address: u128, address_bits: u32, bits: u32) -> u128 {
         match self {
             Method::Mask { v4, v6 } => address & mask(if address_bits == 32 { *v4 } else { *v6 }),

@@ -323,9 +323,10 @@ mod tests {
         let mut out = Vec::new();
         GREETING.compose(&mut out);
         let expected = [
-            &b"\x10\x28\0\x04MQTT\x05\xee\0\x3c\0"[..], // length, protocol, version, flags, keep alive, no properties
-            b"\0\x01c\0\0\x08t/status\0\x07offline",    // name, no properties of the will, will
-            b"\0\x01u\0\x01p",                          // user, password
+            &b"\x10\x28\0\x04MQTT\x05\xee\0\x3c\0"[..], /* length, protocol, version, flags, keep alive,
+                                                         * no properties */
+            b"\0\x01c\0\0\x08t/status\0\x07offline", // name, no properties of the will, will
+            b"\0\x01u\0\x01p",                       // user, password
         ];
         assert_eq!(out, expected.concat());
         out.clear();

@@ -11,8 +11,8 @@ use super::admission::weight;
 /// The part read for every key of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HotBucket<const N: usize> {
-    /// The lower halves of the hashes, which are compared all at once, and the upper halves; both 0 is a free
-    /// entry.
+    /// The lower halves of the hashes, which are compared all at once, and the upper halves; both 0 is a
+    /// free entry.
     pub(super) keys: [[u32; WAYS]; 2],
     /// Certain and inherited together.
     pub(super) values: [[u64; N]; WAYS],

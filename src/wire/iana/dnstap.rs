@@ -86,8 +86,8 @@ impl MessageType {
         self.0.is_multiple_of(2)
     }
 
-    /// The number that a query and its response share: 0 for AUTH, 1 for RESOLVER, 2 for CLIENT and so on. The
-    /// number 0, which the schema does not have, is alone with the largest kind.
+    /// The number that a query and its response share: 0 for AUTH, 1 for RESOLVER, 2 for CLIENT and so on.
+    /// The number 0, which the schema does not have, is alone with the largest kind.
     #[inline]
     pub(crate) const fn kind(self) -> u32 {
         self.0.wrapping_sub(1) / 2
