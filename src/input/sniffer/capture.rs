@@ -274,7 +274,11 @@ impl SnifferListener {
                 *attached = InterfacePresence::Up { _connected: counters.connect() };
             }
             (false, _) => {
-                let why = if state == InterfaceState::Down { "down" } else { "not there" };
+                let why = match (state, &attached) {
+                    (InterfaceState::Down, _) => "down",
+                    (_, InterfacePresence::Up { .. }) => "gone",
+                    _ => "not there",
+                };
                 warn!("Input {}: {} is {}; waiting for it", NAME, self.target.name(), why);
                 *attached = InterfacePresence::Away;
             }
