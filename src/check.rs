@@ -7,17 +7,16 @@ use std::process::ExitCode;
 
 use crate::config::{Config, Reload, refusal};
 use crate::daemon::certificates::Certificates;
+use crate::daemon::stages::LoadedStages;
 use crate::daemon::{kept_files, parts};
 use crate::history::saver::SaveSettings;
 use crate::input::receiver::large_buffer_bytes;
 use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::{
-    LOG_QUEUE_BYTES, Limits, NEW_DOMAINS, PLACE_SLOT_BYTES, PLACES, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS,
-    TLS_CONNECTION_BYTES,
+    LOG_QUEUE_BYTES, Limits, NEW_DOMAINS, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES,
 };
-use crate::message::geoip::{LocationDatabase, NetworkDatabase};
+use crate::message::geoip::NetworkDatabase;
 use crate::message::pairing::Pairing;
-use crate::message::privacy::NamePrivacy;
 use crate::output::{Plan, PlanContext};
 use crate::pipeline::Collector;
 use crate::process::{PidFile, StartError, privileges};
@@ -48,9 +47,9 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
         let plan = kind.plan(&context).map_err(|error| StartError(format!("input.{path}{error}")));
         inputs.extend(errors.keep(plan));
     }
-    let geoip = errors.keep(parts::geoip(config)).flatten();
+    let stages = LoadedStages::load(config);
+    errors.0.extend(stages.errors().map(ToString::to_string));
     let networks = errors.keep(parts::networks(config)).flatten();
-    errors.keep(parts::privacy(config));
     errors.keep(parts::status_rules(config));
     let filters = errors.keep(parts::LoadedFilters::load(&parts::FilterSections::of(config)));
     let filter_bytes = filters.as_ref().map_or(0, parts::LoadedFilters::cost);
@@ -79,8 +78,8 @@ pub fn check(config: &Config, out: &mut impl Write) -> Result<(), StartError> {
     if let Some(error) = StartError::all(errors.0) {
         return Err(error);
     }
-    print(config, &limits, (&inputs, (geoip.as_ref(), networks.as_ref()), filter_bytes), &outputs, out)
-        .map_err(StartError::of("output"))
+    let loaded = Loaded { stages: &stages, networks: networks.as_ref(), filter_bytes };
+    print(config, &limits, (&inputs, &outputs), loaded, out).map_err(StartError::of("output"))
 }
 
 /// Says which changes against the configuration in force a SIGHUP would take over, and which need a restart.
@@ -143,14 +142,19 @@ fn unsaved(config: &Config) -> Option<String> {
     Some(format!("history.path: {}: {why}", folder.display()))
 }
 
-/// The databases: of places, of networks.
-type Databases<'d> = (Option<&'d LocationDatabase>, Option<&'d NetworkDatabase>);
+/// The parts that were read from files.
+struct Loaded<'d> {
+    stages: &'d LoadedStages,
+    networks: Option<&'d NetworkDatabase>,
+    /// Bytes of the lists of names.
+    filter_bytes: usize,
+}
 
 fn print(
     config: &Config,
     limits: &Limits,
-    (inputs, (geoip, networks), filter_bytes): (&[InputPlan], Databases<'_>, usize),
-    outputs: &[Plan],
+    (inputs, outputs): (&[InputPlan], &[Plan]),
+    loaded: Loaded<'_>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     match &config.file {
@@ -183,19 +187,12 @@ fn print(
             writeln!(out, "filter of output.{path}: {key}, {how}")?;
         }
     }
-    if let Some(database) = networks {
+    if let Some(database) = loaded.networks {
         let path = parts::shown(config.geoip.asn_database.as_deref());
         writeln!(out, "geoip: {path}, {}", database.kind())?;
     }
-    if let Some(database) = geoip {
-        let path = parts::shown(config.geoip.city_database.as_deref());
-        writeln!(out, "geoip: {path}, {}", database.kind())?;
-    }
-    if config.privacy.hides_clients() {
-        writeln!(out, "privacy: client, {}", config.privacy.client)?;
-    }
-    if config.privacy.qname != NamePrivacy::None {
-        writeln!(out, "privacy: qname, {}", config.privacy.qname)?;
+    for line in loaded.stages.words(config) {
+        writeln!(out, "{line}")?;
     }
     for output in outputs {
         writeln!(out, "output: {}, {}", output.name, output.words)?;
@@ -217,9 +214,9 @@ fn print(
         None => {}
     }
     writeln!(out, "memory, in bytes:")?;
-    let mut map = memory_map(config, limits, inputs, outputs);
-    if filter_bytes > 0 {
-        map.push(("names of filters".to_owned(), filter_bytes));
+    let mut map = memory_map(config, limits, inputs, outputs, loaded.stages.rewrites());
+    if loaded.filter_bytes > 0 {
+        map.push(("names of filters".to_owned(), loaded.filter_bytes));
     }
     let mut total = 0;
     for (table, bytes) in map {
@@ -243,6 +240,7 @@ fn memory_map(
     limits: &Limits,
     inputs: &[InputPlan],
     outputs: &[Plan],
+    rewrites: bool,
 ) -> Vec<(String, usize)> {
     let [health_bytes, domains] = health::cost(&config.health);
     let mut map = vec![
@@ -265,10 +263,8 @@ fn memory_map(
     if domains > 0 {
         map.push((format!("health: the last {NEW_DOMAINS} domains"), domains));
     }
-    if config.geoip.enable {
-        map.push((format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES));
-    }
-    if config.privacy.hides() {
+    map.extend(config.stages().filter_map(|(_, section)| section.memory()));
+    if rewrites {
         let bytes = outputs.iter().map(|output| output.kind.rewriting_cost()).sum();
         map.push(("frames that are composed again, to hide clients".to_owned(), bytes));
     }
@@ -304,7 +300,7 @@ mod tests {
         let config = Config::parse("", "the built-in defaults").unwrap();
         let limits = Limits::resolve(&config.limits);
         let plans = parts::plans(&config, &limits, None).unwrap();
-        let map = memory_map(&config, &limits, &[], &plans);
+        let map = memory_map(&config, &limits, &[], &plans, false);
         let total = map.iter().map(|(_, bytes)| bytes).sum();
         let documented = include_str!("limits.rs");
         for (table, bytes) in map.iter().chain([&("in all".to_owned(), total)]) {
@@ -323,7 +319,8 @@ mod tests {
             let config = Config::parse(&format!("[limits]\nprofile = \"{profile}\""), "a profile").unwrap();
             let limits = Limits::resolve(&config.limits);
             let plans = parts::plans(&config, &limits, None).unwrap();
-            let total: usize = memory_map(&config, &limits, &[], &plans).iter().map(|(_, bytes)| bytes).sum();
+            let total: usize =
+                memory_map(&config, &limits, &[], &plans, false).iter().map(|(_, bytes)| bytes).sum();
             assert!(total + (256 << 10) <= most, "{profile}: {total} bytes");
         }
     }

@@ -41,7 +41,7 @@
 //! | a new | goes to | as |
 //! |---|---|---|
 //! | output, input | `output/`, `input/` | a file with its section and its plan, and a row of the table in `mod.rs` |
-//! | thing done to each message | `message/` | a file with an `impl Stage`, and a row in `stages.rs` |
+//! | thing done to each message | `message/` | a file with its section and an `impl Stage`, and a row in `mod.rs` |
 //! | way to hide an address or a name | `message/privacy/` | a word of its `choice!`, and an arm each where it is loaded and used |
 //! | counter of the traffic | `statistics/counters.rs` | a row: name, what a message adds, metric |
 //! | counter of an output, of an input | `output/counters.rs`, `input/counters.rs` | a row, and the place where it counts |

@@ -13,8 +13,7 @@ use crate::message::event::Event;
 use crate::message::filter::{Filter, FilterReason};
 use crate::message::geoip::LocationDatabase;
 use crate::message::hashes::{MessageHasher, MessageHashes};
-use crate::message::privacy::Privacy;
-use crate::message::stages::Stages;
+use crate::message::stages::{ConfiguredStage, Stages};
 use crate::message::status::ExchangeStatus;
 use crate::output::Outlets;
 use crate::reasons::Tally;
@@ -103,7 +102,7 @@ impl<'a> Collector<'a> {
         }
         let mut hashes = self.hasher.hash(&event);
         // A list says nothing of a name that is hidden: then, too, it is judged as it was sent.
-        let hides_names = stages.privacy.as_ref().is_some_and(Privacy::hides_names);
+        let hides_names = stages.hides_names();
         if stages.filter.asks_for_status() || self.outputs.asks_for_status() || hides_names {
             let policy_intervened = dnstap.message.policy.is_some_and(Policy::intervenes);
             event.status = Some(self.status(&event, &hashes, policy_intervened));
@@ -197,19 +196,18 @@ impl<'a> Collector<'a> {
         self.stages.borrow_mut().filter = filter;
     }
 
-    /// Puts another database in force, or none.
-    pub fn set_geoip(&self, database: Option<LocationDatabase>) {
-        self.stages.borrow_mut().geoip = database;
-    }
-
-    /// Hides who asks in this way from now on; whether it is another way than before.
-    pub(crate) fn set_privacy(&self, privacy: Option<Privacy>) -> bool {
-        if privacy.is_some() {
+    /// Puts another stage in force, or none; whether it rewrites messages in another way than the one before.
+    pub fn set_stage<S: ConfiguredStage>(&self, stage: Option<S>) -> bool
+    where
+        Stages: AsMut<Option<S>>,
+    {
+        if S::REWRITES && stage.is_some() {
             self.outputs.prepare_to_rewrite();
         }
-        let in_force = &mut self.stages.borrow_mut().privacy;
-        let differs = in_force.as_ref().map(Privacy::sample) != privacy.as_ref().map(Privacy::sample);
-        *in_force = privacy;
+        let stages = &mut *self.stages.borrow_mut();
+        let in_force: &mut Option<S> = stages.as_mut();
+        let differs = S::REWRITES && in_force.as_ref().map(S::sample) != stage.as_ref().map(S::sample);
+        *in_force = stage;
         differs
     }
 

@@ -18,7 +18,7 @@ use dnstapd::limits::{self, Limits};
 use dnstapd::message::filter::{self, Filter};
 use dnstapd::message::geoip;
 use dnstapd::message::pairing::Pairing;
-use dnstapd::message::stages::Stages;
+use dnstapd::message::stages::{ConfiguredStage, Stages};
 use dnstapd::output::{self, Outlet, Outlets, WaitPolicy, stdout};
 use dnstapd::pipeline::Collector;
 use dnstapd::section::QueueSettings;
@@ -127,7 +127,7 @@ fn collector_of(
     let collector =
         Collector::new(statistics, outputs, stages(limits.pairing), statistics::Section::default().hasher())
             .with_history(Some(history));
-    collector.set_geoip(places());
+    collector.set_stage(places());
     (leak(collector), outputs, limits, statistics)
 }
 

@@ -18,7 +18,8 @@ pub use error::ExitClass;
 pub(crate) use reload::{Reload, refusal};
 
 use crate::format::encoding;
-use crate::message::{filter, geoip, privacy};
+use crate::message::stages::StageSection;
+use crate::message::{self, configured_stages, filter};
 use crate::sys::files;
 use crate::sys::new_password::new_password;
 use crate::values::{FilePath, KeyError, ListenAddress, ListenPort, RawValue, Secret, Text};
@@ -30,52 +31,70 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A whole configuration, settled and checked.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Config {
-    /// The program's log.
-    pub trace: log::Section,
-    /// Rights and process number.
-    pub process: process::Section,
-    /// Capacities.
-    pub limits: limits::Section,
-    /// The web API.
-    pub web_api: http::Section,
-    /// Counters and tables.
-    pub statistics: statistics::Section,
-    /// Upstream servers and detectors.
-    pub health: health::Section,
-    /// The memory of exchanges.
-    pub history: history::Section,
-    /// Names of devices.
-    pub names: names::Section,
-    /// Who asked, hidden.
-    pub privacy: privacy::Section,
-    /// Which messages are kept.
-    pub filter: filter::Section,
-    /// Country and city.
-    pub geoip: geoip::Section,
-    /// Where messages come from.
-    pub input: input::Section,
-    /// Where messages go.
-    pub output: output::Section,
-    /// The file it was read from; `None` if the defaults are used.
-    #[serde(skip)]
-    pub file: Option<PathBuf>,
-    /// The keys and values of the file, to see later what changed.
-    #[serde(skip)]
-    pub written: RawConfig,
-    /// Those of the file that the program was started with.
-    #[serde(skip)]
-    pub started: RawConfig,
-    /// Everything legal, but probably not meant; for the log.
-    #[serde(skip)]
-    pub warnings: Vec<String>,
-    /// The password file that is not there yet, and to be made with `web-api.password` at the start.
-    #[serde(skip)]
-    pub password_to_make: Option<PathBuf>,
+/// Makes the configuration of the stages that have a section in it, and all other sections.
+macro_rules! config {
+    (
+        $(#[$first_doc:meta])* $first:ident: $first_stage:ident,
+        $($(#[$doc:meta])* $name:ident: $stage:ident,)*
+    ) => {
+        /// A whole configuration, settled and checked.
+        #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+        pub struct Config {
+            /// The program's log.
+            pub trace: log::Section,
+            /// Rights and process number.
+            pub process: process::Section,
+            /// Capacities.
+            pub limits: limits::Section,
+            /// The web API.
+            pub web_api: http::Section,
+            /// Counters and tables.
+            pub statistics: statistics::Section,
+            /// Upstream servers and detectors.
+            pub health: health::Section,
+            /// The memory of exchanges.
+            pub history: history::Section,
+            /// Names of devices.
+            pub names: names::Section,
+            // In the order in which errors list them.
+            $($(#[$doc])* pub $name: message::$name::Section,)*
+            /// Which messages are kept.
+            pub filter: filter::Section,
+            $(#[$first_doc])* pub $first: message::$first::Section,
+            /// Where messages come from.
+            pub input: input::Section,
+            /// Where messages go.
+            pub output: output::Section,
+            /// The file it was read from; `None` if the defaults are used.
+            #[serde(skip)]
+            pub file: Option<PathBuf>,
+            /// The keys and values of the file, to see later what changed.
+            #[serde(skip)]
+            pub written: RawConfig,
+            /// Those of the file that the program was started with.
+            #[serde(skip)]
+            pub started: RawConfig,
+            /// Everything legal, but probably not meant; for the log.
+            #[serde(skip)]
+            pub warnings: Vec<String>,
+            /// The password file that is not there yet, and to be made with `web-api.password` at the start.
+            #[serde(skip)]
+            pub password_to_make: Option<PathBuf>,
+        }
+
+        impl Config {
+            /// The sections of stages, each with its name.
+            pub(crate) fn stages(&self) -> impl Iterator<Item = (String, &dyn StageSection)> {
+                let sections: [(&str, &dyn StageSection); _] =
+                    [(stringify!($first), &self.$first), $((stringify!($name), &self.$name),)*];
+                sections.into_iter().map(|(name, section)| (name.replace('_', "-"), section))
+            }
+        }
+    };
 }
+
+configured_stages!(config);
 
 /// The options that the command line lays over the file.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -172,6 +191,11 @@ impl Config {
         finish(config, errors)
     }
 
+    /// Whether the section of any stage hides who asked.
+    pub(crate) fn hides_clients(&self) -> bool {
+        self.stages().any(|(_, section)| section.hides_clients())
+    }
+
     /// Everything between the parsed text and the files with secrets.
     fn settle(
         document: &mut ConfigDocument<'_>,
@@ -253,15 +277,16 @@ impl Config {
                 wrong.push((name.to_owned(), fault));
             }
         };
-        let Config { web_api, geoip, input, output, .. } = self;
+        let Config { web_api, input, output, .. } = self;
         one(true, "statistics", &|| self.statistics.check());
         one(true, "statistics", &|| {
             self.statistics.check_streams(limits::Limits::resolve(&self.limits).streams)
         });
         one(web_api.enable, "web-api", &|| web_api.check());
         one(self.names.enable, "names", &|| self.names.check());
-        one(geoip.enable, "geoip", &|| geoip.check());
-        one(true, "privacy", &|| self.privacy.check());
+        for (name, section) in self.stages() {
+            one(true, &name, &|| section.check());
+        }
         for (path, kind) in input.enabled() {
             one(true, &format!("input.{path}"), &|| kind.check());
         }
@@ -382,7 +407,6 @@ const SECRET_MAX: u64 = 1 << 16;
 mod missing_features {
     use super::Config;
     use crate::format::encoding;
-    use crate::message::{geoip, privacy};
     use crate::net::tls;
     use crate::values::KeyError;
     use crate::{health, history, names};
@@ -396,6 +420,7 @@ mod missing_features {
             let (section, key) = key.rsplit_once('.')?;
             Some((section.to_owned(), KeyError::new(key, *why)))
         });
+        let stages = config.stages().filter_map(|(name, section)| Some((name, section.missing_feature()?)));
         let inputs = config
             .input
             .enabled()
@@ -407,7 +432,7 @@ mod missing_features {
                 .or_else(|| encoding::missing_feature(kind.format(), keys.fields, keys.template));
             Some((format!("output.{path}"), missing?))
         });
-        rows.chain(inputs).chain(outputs)
+        rows.chain(stages).chain(inputs).chain(outputs)
     }
 
     /// For TLS in a build without it.
@@ -420,27 +445,12 @@ mod missing_features {
     /// Sections first, then single keys.
     const ROWS: &[Row] = &[
         (
-            "geoip.enable",
-            "needs the cargo feature `geoip`, which this build is without; allowed: `enable = false`",
-            |c| !geoip::BUILT && c.geoip.enable,
-        ),
-        (
             "health.enable",
             "needs the cargo feature `health`, which this build is without; allowed: `enable = false`",
             |c| !health::BUILT && c.health.enable,
         ),
         ("history.enable", WITHOUT_HISTORY, |c| !history::BUILT && c.history.enable),
         ("names.enable", WITHOUT_HISTORY, |c| !names::BUILT && c.names.enable),
-        (
-            "privacy.client",
-            "needs the cargo feature `privacy`, which this build is without; allowed: `none`",
-            |c| !privacy::BUILT && c.privacy.hides_clients(),
-        ),
-        (
-            "privacy.qname",
-            "needs the cargo feature `privacy`, which this build is without; allowed: `none`",
-            |c| !privacy::BUILT && c.privacy.hides() && !c.privacy.hides_clients(),
-        ),
         ("web-api.tls-support", WITHOUT_TLS, |c| !tls::BUILT && c.web_api.enable && c.web_api.tls().is_on()),
     ];
 }

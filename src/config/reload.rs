@@ -17,24 +17,24 @@ impl Reload {
     /// The changes from the old configuration to the new one; what waits for a restart is named until there
     /// is one.
     pub(crate) fn between(old: &Config, new: &Config) -> Reload {
+        let is_taken_over =
+            |key: &String| is_one_of(TAKEN_OVER, key) || new.stages().any(|(name, _)| is_in(key, &name));
         let mut taken = changed_keys(old.written.table(), new.written.table());
-        taken.retain(|key| is_taken_over(key));
+        taken.retain(is_taken_over);
         let mut needs_restart = changed_keys(old.started.table(), new.written.table());
         needs_restart.retain(|key| !is_taken_over(key));
         Reload { taken, needs_restart }
     }
 }
 
-/// The keys and sections a SIGHUP takes over. Certificates are read again even when their names stay.
-/// `*` stands for any section.
-pub(crate) const TAKEN_OVER: &[&str] = &[
+/// The keys and sections a SIGHUP takes over in addition to those of stages. Certificates are read again even
+/// when their names stay. `*` stands for any section.
+const TAKEN_OVER: &[&str] = &[
     "filter",
     "*.filter",
-    "geoip",
     "names",
     "statistics.blocked-addresses",
     "statistics.blocked-names",
-    "privacy",
     "health",
     "trace",
     "input.tcp-socket.access-control-list",
@@ -58,9 +58,9 @@ pub(crate) fn changed_keys(
     changed
 }
 
-/// Keys and sections that keep somebody out or something in. When they vanish from the file, it is probably
-/// half written; who means it writes the default out.
-const PROTECTIONS: &[&str] = &["filter", "*.filter", "privacy", "*.access-control-list", "*.tls-client-ca"];
+/// Keys and sections that keep somebody out or something in, as some stages do. When they vanish from the
+/// file, it is probably half written; who means it writes the default out.
+const PROTECTIONS: &[&str] = &["filter", "*.filter", "*.access-control-list", "*.tls-client-ca"];
 
 /// Why the file as it is now is not taken over in place of the one in force: it is empty, or a protection has
 /// vanished.
@@ -69,14 +69,17 @@ pub(crate) fn refusal(in_force: &Config, new: &Config) -> Option<String> {
     if new_table.is_empty() && !old.is_empty() {
         return Some("the file holds no key".to_owned());
     }
+    let protects = |key: &String| {
+        is_one_of(PROTECTIONS, key)
+            || new.stages().any(|(name, section)| section.protects() && is_in(key, &name))
+    };
     let gone = vanished("", old, new_table);
     // Written out as it is by default, it keeps nobody out.
     let is_default = |key: &String| {
         key == "input.tcp-socket.access-control-list"
             && in_force.input.tcp_socket.access_control_list == new.input.tcp_socket.access_control_list
     };
-    let gone: Vec<String> =
-        gone.into_iter().filter(|key| is_one_of(PROTECTIONS, key) && !is_default(key)).collect();
+    let gone: Vec<String> = gone.into_iter().filter(|key| protects(key) && !is_default(key)).collect();
     (!gone.is_empty()).then(|| {
         format!("{} is in force and no longer in the file; write its default to go back", gone.join(", "))
     })
@@ -109,22 +112,19 @@ fn vanished(prefix: &str, old: &BTreeMap<String, RawValue>, new: &BTreeMap<Strin
     gone
 }
 
-/// Whether a SIGHUP takes a key over.
-fn is_taken_over(key: &str) -> bool {
-    is_one_of(TAKEN_OVER, key)
-}
-
 /// Whether a list has a key or a section it is in; `*` stands for any section.
 fn is_one_of(list: &[&str], key: &str) -> bool {
-    let is_in = |key: &str, section: &str| {
-        key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
     list.iter().any(|entry| match entry.strip_prefix('*') {
         Some(ending) => {
             key.match_indices(ending).any(|(at, _)| is_in(key.get(at..).unwrap_or_default(), ending))
         }
         None => is_in(key, entry),
     })
+}
+
+/// Whether a key is a section or in it.
+fn is_in(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Whether two lists have the same number of tables, and nothing else.

@@ -14,6 +14,7 @@ mod clock;
 mod learning;
 pub(crate) mod parts;
 mod reload;
+pub(crate) mod stages;
 mod tasks;
 
 use std::path::Path;
@@ -101,10 +102,11 @@ fn run_with(
         let parts = ProcessTables::build(&config, certificates, &opened.inputs, outlets, rules);
         (&*Box::leak(Box::new(parts)), sinks)
     });
-    parts.receiver.collector.set_geoip(opened.geoip.take());
     parts.receiver.collector.outputs().set_networks(opened.networks.take());
     parts.receiver.collector.outputs().show_devices(config.names.enable && config.names.records);
-    parts.receiver.collector.set_privacy(opened.privacy.take());
+    if let Some(stages) = opened.stages.take() {
+        stages.apply(parts.receiver.collector);
+    }
     if let Some(selection) = selection {
         parts.receiver.collector.select(selection);
     }
@@ -160,25 +162,24 @@ fn descriptors_needed(config: &Config) -> u64 {
 /// Names the files that a reload will read again and this user may not read.
 fn warn_of_unreadable(config: &Config) {
     let (output, api) = (&config.output, &config.web_api);
-    let mut files: Vec<(&str, Option<&Path>)> = vec![("", config.file.as_deref())];
+    let mut files: Vec<(String, Option<&Path>)> = vec![(String::new(), config.file.as_deref())];
     if api.enable && api.tls().is_on() {
-        files.push(("web-api.tls-server-cert: ", api.tls_server_cert.as_deref()));
-        files.push(("web-api.tls-server-key: ", api.tls_server_key.as_deref()));
+        files.push(("web-api.tls-server-cert: ".to_owned(), api.tls_server_cert.as_deref()));
+        files.push(("web-api.tls-server-key: ".to_owned(), api.tls_server_key.as_deref()));
     }
     for path in config.input.enabled().flat_map(|(_, kind)| kind.tls_files()) {
-        files.push(("", Some(path)));
+        files.push((String::new(), Some(path)));
     }
     for tls in output.enabled().filter_map(|(_, kind)| kind.tls()) {
-        files.push(("", tls.key.as_deref()));
+        files.push((String::new(), tls.key.as_deref()));
     }
-    if config.geoip.enable {
-        files.push(("geoip.city-database: ", config.geoip.city_database.as_deref()));
-        files.push(("geoip.asn-database: ", config.geoip.asn_database.as_deref()));
+    for (name, section) in config.stages() {
+        files.extend(section.files().into_iter().map(|(key, path)| (format!("{name}.{key}: "), Some(path))));
     }
     for filter in core::iter::once(&config.filter).chain(output.enabled().map(|(_, kind)| kind.keys().filter))
     {
-        files.push(("names-file: ", filter.names_file.as_deref()));
-        files.push(("exclude-names-file: ", filter.exclude_names_file.as_deref()));
+        files.push(("names-file: ".to_owned(), filter.names_file.as_deref()));
+        files.push(("exclude-names-file: ".to_owned(), filter.exclude_names_file.as_deref()));
     }
     for (key, path) in files.into_iter().filter_map(|(key, path)| Some((key, path?))) {
         if !sys_files::may_read(path) {

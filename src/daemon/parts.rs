@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::certificates::Certificates;
+use super::stages::LoadedStages;
 use crate::config::Config;
 use crate::history::saver::{Saver, SaverControl};
 use crate::history::status::StatusRules;
@@ -17,10 +18,9 @@ use crate::input::receiver::Receiver;
 use crate::input::{InputPlan, InputPlanContext};
 use crate::limits::Limits;
 use crate::message::filter::{self, Filter};
-use crate::message::geoip::{LocationDatabase, NetworkDatabase};
+use crate::message::geoip::NetworkDatabase;
 use crate::message::name_set::NameSet;
 use crate::message::pairing::Pairing;
-use crate::message::privacy::Privacy;
 use crate::message::stages::Stages;
 use crate::names::sources::NameSources;
 use crate::output::{Outlet, Outlets, Plan, PlanContext, TaskContext};
@@ -35,11 +35,11 @@ pub(crate) struct OpenSockets {
     pub(crate) inputs: Vec<InputPlan>,
     pub(crate) outputs: Vec<Plan>,
     pub(crate) web_api: Vec<TcpListener>,
-    pub(crate) geoip: Option<LocationDatabase>,
     /// The database of networks.
     pub(crate) networks: Option<NetworkDatabase>,
-    pub(crate) privacy: Option<Privacy>,
     pub(crate) status_rules: StatusRules,
+    /// `None` once they are in force.
+    pub(crate) stages: Option<LoadedStages>,
     /// `None` once they are in force.
     pub(crate) filters: Option<LoadedFilters>,
 }
@@ -49,10 +49,13 @@ impl OpenSockets {
     pub(crate) fn open(config: &Config, identity: &Identity) -> Result<Self, StartError> {
         let limits = Limits::resolve(&config.limits);
         let api = &config.web_api;
+        let stages = LoadedStages::load(config);
+        if let Some(StartError(text)) = stages.errors().next() {
+            return Err(StartError(text.clone()));
+        }
         let mut sockets = OpenSockets {
-            geoip: geoip(config)?,
+            stages: Some(stages),
             networks: networks(config)?,
-            privacy: privacy(config)?,
             status_rules: status_rules(config)?,
             filters: Some(LoadedFilters::load(&FilterSections::of(config))?),
             outputs: plans(config, &limits, Some(identity))?,
@@ -168,22 +171,10 @@ pub(crate) fn monotonic_ms() -> u64 {
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The database that is enabled, opened.
-pub(crate) fn geoip(config: &Config) -> Result<Option<LocationDatabase>, StartError> {
-    LocationDatabase::load(&config.geoip)
-        .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
-}
-
 /// The database of networks that is enabled, opened.
 pub(crate) fn networks(config: &Config) -> Result<Option<NetworkDatabase>, StartError> {
     NetworkDatabase::load(&config.geoip)
         .map_err(|fault| StartError(format!("geoip.{}: {}", fault.key, fault.text)))
-}
-
-/// The way in which clients are hidden, with its key.
-pub(crate) fn privacy(config: &Config) -> Result<Option<Privacy>, StartError> {
-    Privacy::load(&config.privacy)
-        .map_err(|fault| StartError(format!("privacy.{}: {}", fault.key, fault.text)))
 }
 
 /// A path for a message.
@@ -227,7 +218,7 @@ impl ProcessTables {
         let mut saver: Option<Saver> = None;
         let history: Option<&'static RefCell<History>> = remembers.then(|| {
             let mut history = History::new(&config.history, &limits, rules, monotonic_ms());
-            history.set_devices(!config.privacy.hides_clients());
+            history.set_devices(!config.hides_clients());
             history.set_learns_from_frames(config.names.uses_neighbours());
             saver = config.history.saving().map(|settings| Saver::load(settings, &mut history));
             &*Box::leak(Box::new(RefCell::new(history)))

@@ -3,14 +3,15 @@
 use defmt_or_log::{info, warn};
 
 use super::parts::{self, FilterSections, LoadedFilters, ProcessTables};
+use super::stages::LoadedStages;
 use crate::config::{CommandLine, Config, Reload, refusal};
 use crate::log;
 use crate::names::sources::NameSources;
 
-/// Addresses are hidden in another way from now on: nothing stays that has them in the old one.
+/// Addresses are rewritten in another way from now on: nothing stays that has them in the old one.
 fn forget_clients(new: &Config, parts: &ProcessTables) {
     if let Some(history) = parts.receiver.collector.history() {
-        history.borrow_mut().set_devices(!new.privacy.hides_clients());
+        history.borrow_mut().set_devices(!new.hides_clients());
     }
     parts.receiver.collector.forget_clients(&new.health);
     if let Some(saver) = &parts.saver_control {
@@ -40,18 +41,12 @@ pub(super) async fn reload(config: &mut Config, overlay: &CommandLine, parts: &P
             return;
         }
     };
-    let privacy = match parts::privacy(&new) {
-        Ok(privacy) => Some(privacy),
-        Err(failure) if new.privacy == config.privacy => {
-            warn!("{}: the key in force stays", failure.to_string());
-            None
-        }
-        Err(failure) => {
-            warn!("Not reloaded: {}", failure.to_string());
-            log::reconfigure(&config.trace);
-            return;
-        }
-    };
+    let stages = LoadedStages::load(&new);
+    if let Some(failure) = stages.refusal(config, &new) {
+        warn!("Not reloaded: {}", failure.to_string());
+        log::reconfigure(&config.trace);
+        return;
+    }
     log::reconfigure(&new.trace);
     let changes = Reload::between(config, &new);
     let sections = FilterSections::of(&new);
@@ -60,25 +55,19 @@ pub(super) async fn reload(config: &mut Config, overlay: &CommandLine, parts: &P
         Err(failure) => warn!("{}: the filters in force stay", failure.to_string()),
     }
     parts.receiver.collector.set_health(&new.health);
-    if let Some(privacy) = privacy
-        && parts.receiver.collector.set_privacy(privacy)
-    {
+    if stages.apply(parts.receiver.collector) {
         forget_clients(&new, parts);
     }
     parts.certificates.reload(&new);
     if let Some(history) = parts.receiver.collector.history() {
         history.borrow_mut().set_learns_from_frames(new.names.uses_neighbours());
-        if new.names != config.names || new.privacy.hides_clients() != config.privacy.hides_clients() {
+        if new.names != config.names || new.hides_clients() != config.hides_clients() {
             *parts.new_names.borrow_mut() = Some(NameSources::new(&new.names));
         }
         match parts::status_rules(&new) {
             Ok(rules) => history.borrow_mut().set_rules(rules),
             Err(failure) => warn!("{}: the list in force stays", failure.to_string()),
         }
-    }
-    match parts::geoip(&new) {
-        Ok(database) => parts.receiver.collector.set_geoip(database),
-        Err(failure) => warn!("{}: the database in force stays", failure.to_string()),
     }
     match parts::networks(&new) {
         Ok(database) => parts.receiver.collector.outputs().set_networks(database),

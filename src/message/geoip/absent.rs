@@ -15,7 +15,7 @@ impl LocationDatabase {
     /// # Errors
     ///
     /// One is asked for; the configuration refuses that before.
-    pub(crate) fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(super) fn open(section: &Section) -> Result<Option<Self>, KeyError> {
         if section.enable {
             Err(KeyError::new("enable", "needs the cargo feature `geoip`"))
         } else {

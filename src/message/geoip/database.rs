@@ -28,7 +28,7 @@ impl LocationDatabase {
     /// # Errors
     ///
     /// The file cannot be read, or is not a database with countries.
-    pub fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(super) fn open(section: &Section) -> Result<Option<Self>, KeyError> {
         let Some(path) = section.city_database.as_deref().filter(|_| section.enable) else { return Ok(None) };
         let fault = |why: &dyn Display| KeyError::new("city-database", format!("{}: {why}", path.display()));
         let file = Mapping::open(path).map_err(|error| fault(&error))?;

@@ -1,7 +1,7 @@
 //! Country and city of the query address, and on demand the network that it is in.
 //!
 //! ```text
-//! file --- LocationDatabase::load, at start and at SIGHUP ---> sys::mapping --- look_up ---> Location
+//! file --- LocationDatabase::open, at start and at SIGHUP ---> sys::mapping --- look_up ---> Location
 //! ```
 //!
 //! The database stays where it is: the kernel maps it, so 60 MB of cities cost the pages in use and no heap.
@@ -31,8 +31,17 @@ pub use database::LocationDatabase;
 #[cfg(feature = "geoip")]
 pub(crate) use networks::NetworkDatabase;
 
-use crate::values::{FilePath, KeyError, required};
+use core::ops::ControlFlow;
+use std::path::Path;
+
 use serde::Deserialize;
+
+use super::event::Event;
+use super::filter::FilterReason;
+use super::hashes::MessageHashes;
+use super::stages::{ConfiguredStage, Stage, StageSection};
+use crate::limits::{PLACE_SLOT_BYTES, PLACES};
+use crate::values::{FilePath, KeyError, required};
 
 /// Whether this build knows databases.
 pub const BUILT: bool = cfg!(feature = "geoip");
@@ -59,13 +68,49 @@ pub(crate) fn was_cut() -> bool {
     false
 }
 
-impl Section {
-    /// The rules between the keys of an enabled section.
-    ///
-    /// # Errors
-    /// No database.
-    pub(crate) fn check(&self) -> Result<(), KeyError> {
-        if self.asn_database.is_some() { Ok(()) } else { required("city-database", &self.city_database) }
+impl StageSection for Section {
+    fn check(&self) -> Result<(), KeyError> {
+        if !self.enable || self.asn_database.is_some() {
+            return Ok(());
+        }
+        required("city-database", &self.city_database)
+    }
+
+    fn missing_feature(&self) -> Option<KeyError> {
+        let why = "needs the cargo feature `geoip`, which this build is without; allowed: `enable = false`";
+        (self.enable && !BUILT).then(|| KeyError::new("enable", why))
+    }
+
+    fn memory(&self) -> Option<(String, usize)> {
+        self.enable.then(|| (format!("places of the last {PLACES} addresses"), PLACES * PLACE_SLOT_BYTES))
+    }
+
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        let files = [("city-database", &self.city_database), ("asn-database", &self.asn_database)];
+        let enabled = files.into_iter().filter(|_| self.enable);
+        enabled.filter_map(|(key, path)| Some((key, path.as_deref()?))).collect()
+    }
+}
+
+impl Stage for LocationDatabase {
+    fn pass<'e>(&'e mut self, event: &mut Event<'e>, _: &mut MessageHashes<'e>) -> ControlFlow<FilterReason> {
+        let location = event.query.address.map_or(Location::default(), |address| self.look_up(address));
+        event.location = Some(location);
+        ControlFlow::Continue(())
+    }
+}
+
+impl ConfiguredStage for LocationDatabase {
+    type Section = Section;
+    const IN_FORCE: &'static str = "database";
+
+    fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+        LocationDatabase::open(section)
+    }
+
+    fn words(&self, section: &Section) -> Vec<String> {
+        let path = section.city_database.as_deref().unwrap_or(Path::new(""));
+        vec![format!("{}, {}", path.display(), self.kind())]
     }
 }
 

@@ -19,7 +19,7 @@ impl Privacy {
     /// # Errors
     ///
     /// It is asked for; the configuration refuses that before.
-    pub(crate) fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(super) fn open(section: &Section) -> Result<Option<Self>, KeyError> {
         if section.hides() {
             Err(KeyError::new("client", "needs the cargo feature `privacy`"))
         } else {
@@ -28,12 +28,7 @@ impl Privacy {
     }
 
     /// Never called.
-    pub(crate) fn sample(&self) -> [u128; 3] {
-        match *self {}
-    }
-
-    /// Never called.
-    pub(crate) fn hides_names(&self) -> bool {
+    pub(super) fn sample(&self) -> [u128; 3] {
         match *self {}
     }
 

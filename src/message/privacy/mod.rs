@@ -30,6 +30,7 @@ pub(crate) use absent::Privacy;
 #[cfg(feature = "privacy")]
 pub(crate) use pseudonyms::Privacy;
 
+use super::stages::{ConfiguredStage, StageSection};
 use crate::section::section;
 use crate::values::{Bounded, FilePath, KeyError, choice, required};
 
@@ -88,13 +89,8 @@ choice! {
 pub(crate) const KEY_BYTES: usize = 32;
 
 impl Section {
-    /// Whether addresses of clients are hidden.
-    pub(crate) fn hides_clients(&self) -> bool {
-        self.client != ClientPrivacy::None
-    }
-
     /// Whether anything is hidden.
-    pub(crate) fn hides(&self) -> bool {
+    fn hides(&self) -> bool {
         self.hides_clients() || self.qname != NamePrivacy::None
     }
 
@@ -103,13 +99,43 @@ impl Section {
         matches!(self.client, ClientPrivacy::Hash | ClientPrivacy::Cryptopan)
             || self.qname == NamePrivacy::Hash
     }
+}
 
-    /// The rules between the keys.
-    ///
-    /// # Errors
-    ///
-    /// No key where one is needed.
-    pub(crate) fn check(&self) -> Result<(), KeyError> {
+impl StageSection for Section {
+    fn check(&self) -> Result<(), KeyError> {
         if self.needs_key() { required("key-file", &self.key_file) } else { Ok(()) }
+    }
+
+    fn missing_feature(&self) -> Option<KeyError> {
+        let why = "needs the cargo feature `privacy`, which this build is without; allowed: `none`";
+        let key = if self.hides_clients() { "client" } else { "qname" };
+        (self.hides() && !BUILT).then(|| KeyError::new(key, why))
+    }
+
+    fn hides_clients(&self) -> bool {
+        self.client != ClientPrivacy::None
+    }
+
+    fn protects(&self) -> bool {
+        true
+    }
+}
+
+impl ConfiguredStage for Privacy {
+    type Section = Section;
+    const IN_FORCE: &'static str = "key";
+
+    fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+        Privacy::open(section)
+    }
+
+    fn words(&self, section: &Section) -> Vec<String> {
+        let client = section.hides_clients().then(|| format!("client, {}", section.client));
+        let qname = (section.qname != NamePrivacy::None).then(|| format!("qname, {}", section.qname));
+        client.into_iter().chain(qname).collect()
+    }
+
+    fn sample(&self) -> [u128; 3] {
+        Privacy::sample(self)
     }
 }

@@ -70,7 +70,7 @@ impl Privacy {
     /// # Errors
     ///
     /// The file of the key cannot be read, or is of another length.
-    pub(crate) fn load(section: &Section) -> Result<Option<Self>, KeyError> {
+    pub(super) fn open(section: &Section) -> Result<Option<Self>, KeyError> {
         let addresses = match section.client {
             ClientPrivacy::None => None,
             ClientPrivacy::Mask => {
@@ -111,13 +111,8 @@ impl Privacy {
         prefix.iter_mut().zip(hidden).for_each(|(byte, hidden)| *byte = hidden);
     }
 
-    /// Whether names are hidden.
-    pub(crate) fn hides_names(&self) -> bool {
-        self.0.names.is_some()
-    }
-
     /// Two addresses and a name as it hides them: the same for the same method and key.
-    pub(crate) fn sample(&self) -> [u128; 3] {
+    pub(super) fn sample(&self) -> [u128; 3] {
         let address =
             |bits| self.0.addresses.as_ref().map_or(0, |method| method.hide(mask(bits), bits, bits));
         let name = match &self.0.names {
@@ -160,6 +155,10 @@ impl Stage for Privacy {
         }
         event.client_subnets = Some(this).filter(|this| this.0.addresses.is_some());
         ControlFlow::Continue(())
+    }
+
+    fn hides_names(&self) -> bool {
+        self.0.names.is_some()
     }
 }
 
