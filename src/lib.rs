@@ -45,7 +45,7 @@
 //! | way to hide an address or a name | `message/privacy/` | a word of its `choice!`, and an arm each where it is loaded and used |
 //! | counter of the traffic | `statistics/counters.rs` | a row: name, what a message adds, metric |
 //! | counter of an output, of an input | `output/counters.rs`, `input/counters.rs` | a row, and the place where it counts |
-//! | table | `statistics/descriptors.rs` | a row; `ranking.rs` reads its rows out of the memory that has them |
+//! | table | `statistics/descriptors.rs` | a row, and the function that finds its key or its rows |
 //! | endpoint | `http/routes.rs` | a row with its handler |
 //! | reason to drop or refuse | where it happens | a row of `reasons!` |
 //! | record field | `format/fields.rs` | a row |

@@ -176,7 +176,9 @@ fn no_allocation_from_frame_to_queue() {
     }
     for direction in [Direction::Query, Direction::Response] {
         assert_eq!(
-            statistics.total(StreamScope::Global, ranking::Table::Countries(direction)) > 0,
+            statistics
+                .total(StreamScope::Global, ranking::Table::Keyed(direction, ranking::KeyedTable::countries))
+                > 0,
             geoip::BUILT
         );
     }

@@ -11,7 +11,7 @@ use dnstapd::message::hashes::MessageHashes;
 use dnstapd::sketch::distinct::DistinctCounts;
 use dnstapd::sketch::heavy_hitters::{HeavyHitter, HeavyHitters, NAME_BYTES};
 use dnstapd::statistics::counters::Direction;
-use dnstapd::statistics::ranking::{RowPosition, Table, TopRows};
+use dnstapd::statistics::ranking::{RowPosition, Table, TopRows, tld_rows};
 use dnstapd::statistics::{Section, Statistics, StreamScope};
 use dnstapd::wire::dnstap::Dnstap;
 use dnstapd::wire::name::Name;
@@ -243,7 +243,7 @@ impl Queries {
     fn check_counters(&self, asked: u64) {
         let count = |name| self.statistics.counter(StreamScope::Global, name);
         assert_eq!((count("query"), count("query/com"), count("domains")), (asked, asked, 20));
-        let tlds = self.statistics.total(StreamScope::Global, Table::Tlds(Direction::Query));
+        let tlds = self.statistics.total(StreamScope::Global, Table::Counted(Direction::Query, tld_rows));
         assert_eq!(tlds, asked);
     }
 

@@ -9,6 +9,7 @@
 
 pub mod counters;
 pub(crate) mod descriptors;
+mod keyed_tables;
 pub mod ranking;
 mod recent;
 pub(crate) mod streams;
@@ -182,7 +183,7 @@ impl Statistics {
     }
 
     /// Empty tables of the given sizes, of what the section says; countries only where clients are looked up.
-    pub fn with(limits: &Limits, section: &Section, with_countries: bool) -> Self {
+    pub fn with(limits: &Limits, section: &Section, looks_up_places: bool) -> Self {
         Statistics {
             streams: Streams::new(limits.streams, &section.streams, section.forget_after.get()),
             unknown_types: UnknownTypes::default(),
@@ -192,7 +193,7 @@ impl Statistics {
             distincts: DistinctCounts::new(distinct_sizes(limits).flat_map(|bytes| [bytes; SETS])),
             interval: None,
             recent: Recent::new(),
-            tables: Tables::new(limits, section, with_countries),
+            tables: Tables::new(limits, section, looks_up_places),
         }
     }
 

@@ -11,6 +11,7 @@ use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::counters::{Direction, OTHER_RCODE};
+pub use super::descriptors::KeyedTable;
 use super::tables::StreamTables;
 use super::{Statistics, StreamScope, tlds};
 use crate::limits::PLACE_BYTES;
@@ -20,25 +21,24 @@ use crate::wire::name::{NAME_MAX, Name};
 use crate::wire::text::{TEXT_PER_BYTE, write_label_text};
 
 /// A table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Table {
-    /// Top-level domains.
-    Tlds(Direction),
+    /// Counters, which are exact.
+    Counted(Direction, CountedRows),
+    /// One with memory of its own.
+    Keyed(Direction, KeyedTable),
     /// Names, by number of what is tracked.
     Domains(usize),
     /// Query addresses by messages.
     ClientHits,
     /// Query addresses by bytes.
     ClientBytes,
-    /// Rcodes.
-    Rcodes(Direction),
-    /// Question types.
-    Types(Direction),
-    /// Countries.
-    Countries(Direction),
     /// Query addresses by messages, those of a device together; the devices are known to whoever shows it.
     Devices,
 }
+
+/// Hands over all rows of a scope and direction: their subjects and numbers.
+pub type CountedRows = for<'a> fn(&'a Statistics, StreamScope, Direction, &mut dyn FnMut(RowLabel<'a>, u64));
 
 /// A row.
 #[derive(Clone, Copy, Debug)]
@@ -240,35 +240,17 @@ impl Statistics {
     pub fn rank<'a>(&'a self, scope: StreamScope, table: Table, best: &mut TopRows<'a, '_>) {
         let sets = self.sets(scope);
         match table {
-            Table::Tlds(direction) => {
-                for number in 0..tlds::ROWS {
-                    let count = |set: &StreamTables| set.tlds.value(direction, number);
-                    exact(best, RowLabel::Tld(direction, number), sets.iter().map(count).sum());
-                }
+            Table::Counted(direction, rows) => {
+                rows(self, scope, direction, &mut |label, number| {
+                    best.offer(TableRow { label, number, error: 0 });
+                });
+            }
+            Table::Keyed(direction, table) => {
+                merge(sets, |set| set.keyed.get(table, direction), 0, |key| table.label(key), best);
             }
             Table::Domains(place) => merge(sets, |set| set.domains.get(place), 0, RowLabel::Name, best),
             Table::ClientHits => merge(sets, |set| Some(&set.clients), 0, RowLabel::Address, best),
             Table::ClientBytes => merge(sets, |set| Some(&set.clients), 1, RowLabel::Address, best),
-            Table::Countries(direction) => {
-                merge(sets, |set| countries(set, direction), 0, RowLabel::Country, best)
-            }
-            Table::Rcodes(direction) => {
-                for number in 0..=OTHER_RCODE {
-                    let count = self.sum(scope, |stream| stream.counters.rcode_slot(direction, number));
-                    let rcode = u16::try_from(number).ok().filter(|_| number < OTHER_RCODE).map(Rcode);
-                    let label =
-                        rcode.map_or(RowLabel::Others(direction), |rcode| RowLabel::Rcode(direction, rcode));
-                    exact(best, label, count);
-                }
-            }
-            Table::Types(direction) => {
-                for (slot, rrtype) in self.unknown_types.slots() {
-                    let count = self.sum(scope, |stream| stream.counters.type_slot(direction, slot));
-                    let label = rrtype
-                        .map_or(RowLabel::Others(direction), |rrtype| RowLabel::Type(direction, rrtype));
-                    exact(best, label, count);
-                }
-            }
             Table::Devices => {}
         }
     }
@@ -289,22 +271,17 @@ impl Statistics {
         let sets = self.sets(scope);
         let of = |top: Option<&HeavyHitters<1>>| top.map_or(0, |top| top.total()[0]);
         match table {
-            Table::Tlds(direction) => {
-                let of = |set: &StreamTables| {
-                    (0..tlds::ROWS).map(|number| set.tlds.value(direction, number)).sum::<u64>()
-                };
-                sets.iter().map(of).sum()
+            Table::Counted(direction, rows) => {
+                let mut total: u64 = 0;
+                rows(self, scope, direction, &mut |_, number| total = total.wrapping_add(number));
+                total
+            }
+            Table::Keyed(direction, table) => {
+                sets.iter().map(|set| of(set.keyed.get(table, direction))).sum()
             }
             Table::Domains(place) => sets.iter().map(|set| of(set.domains.get(place))).sum(),
             Table::ClientHits | Table::Devices => sets.iter().map(|set| set.clients.total()[0]).sum(),
             Table::ClientBytes => sets.iter().map(|set| set.clients.total()[1]).sum(),
-            Table::Countries(direction) => sets.iter().map(|set| of(countries(set, direction))).sum(),
-            Table::Rcodes(direction) => (0..=OTHER_RCODE)
-                .map(|slot| self.sum(scope, |stream| stream.counters.rcode_slot(direction, slot)))
-                .sum(),
-            Table::Types(direction) => (self.unknown_types.slots())
-                .map(|(slot, _)| self.sum(scope, |stream| stream.counters.type_slot(direction, slot)))
-                .sum(),
         }
     }
 
@@ -327,13 +304,43 @@ impl Statistics {
     }
 }
 
-fn countries(set: &StreamTables, direction: Direction) -> Option<&HeavyHitters<1>> {
-    let [queries, responses] = set.countries.as_ref()?;
-    Some(if direction == Direction::Query { queries } else { responses })
+/// The rows of top-level domains.
+pub fn tld_rows<'a>(
+    statistics: &'a Statistics,
+    scope: StreamScope,
+    direction: Direction,
+    each: &mut dyn FnMut(RowLabel<'a>, u64),
+) {
+    for number in 0..tlds::ROWS {
+        each(RowLabel::Tld(direction, number), statistics.tld(scope, direction, number));
+    }
 }
 
-fn exact<'a>(best: &mut TopRows<'a, '_>, label: RowLabel<'a>, number: u64) {
-    best.offer(TableRow { label, number, error: 0 });
+/// The rows of rcodes.
+pub(super) fn rcode_rows<'a>(
+    statistics: &'a Statistics,
+    scope: StreamScope,
+    direction: Direction,
+    each: &mut dyn FnMut(RowLabel<'a>, u64),
+) {
+    for slot in 0..=OTHER_RCODE {
+        let rcode = u16::try_from(slot).ok().filter(|_| slot < OTHER_RCODE).map(Rcode);
+        let label = rcode.map_or(RowLabel::Others(direction), |rcode| RowLabel::Rcode(direction, rcode));
+        each(label, statistics.sum(scope, |stream| stream.counters.rcode_slot(direction, slot)));
+    }
+}
+
+/// The rows of question types.
+pub(super) fn type_rows<'a>(
+    statistics: &'a Statistics,
+    scope: StreamScope,
+    direction: Direction,
+    each: &mut dyn FnMut(RowLabel<'a>, u64),
+) {
+    for (slot, rrtype) in statistics.unknown_types.slots() {
+        let label = rrtype.map_or(RowLabel::Others(direction), |rrtype| RowLabel::Type(direction, rrtype));
+        each(label, statistics.sum(scope, |stream| stream.counters.type_slot(direction, slot)));
+    }
 }
 
 /// Offers the rows of one table in several sets: each thing once, with the sum of its numbers and of what

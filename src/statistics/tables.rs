@@ -4,14 +4,13 @@
 //! together are merged from these when somebody asks, so a message is counted once. Rcodes and types need no
 //! table, they are among the counters.
 
-use core::hash::BuildHasher;
-
 use super::Section;
 use super::TableName;
 use super::counters::{Direction, parse_rcode, parse_type};
-use super::descriptors::DEVICES;
+use super::descriptors::{DEVICES, KeyedTables};
+use super::ranking::Table;
 use super::tlds::TldCounts;
-use crate::limits::{Limits, TOP_COUNTRIES};
+use crate::limits::Limits;
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
 use crate::sketch::heavy_hitters::{ADDRESS_BYTES, HeavyHitters, NAME_BYTES};
@@ -41,8 +40,8 @@ pub(crate) struct StreamTables {
     pub(crate) domains: Box<[HeavyHitters<1>]>,
     /// Query addresses, by messages and bytes.
     pub(crate) clients: HeavyHitters<2>,
-    /// Countries of queries and of responses, where their clients are looked up.
-    pub(crate) countries: Option<[HeavyHitters<1>; 2]>,
+    /// Those of the list with memory of their own.
+    pub(crate) keyed: KeyedTables,
 }
 
 /// A table of domains: whose it is, and what it counts.
@@ -68,9 +67,6 @@ enum CountedBy {
 
 /// Tables of domains at most: some 4 MB by default.
 pub(crate) const TRACKED_MAX: usize = 64;
-
-/// Bytes of the name of a country, for each.
-const COUNTRY_BYTES: usize = 24;
 
 impl TrackedTable {
     /// Takes a flag, such as `nxdomain/response`; `None` for one that counts nothing.
@@ -163,14 +159,13 @@ fn meant(flag: &str) -> Option<String> {
 }
 
 impl StreamTables {
-    fn new(limits: &Limits, tracked: usize, lowercase: bool, with_countries: bool) -> Self {
+    fn new(limits: &Limits, tracked: usize, lowercase: bool, looks_up_places: bool) -> Self {
         let domains = || HeavyHitters::new(limits.top_names, NAME_BYTES).in_lower_case(lowercase);
-        let countries = || HeavyHitters::new(TOP_COUNTRIES, COUNTRY_BYTES);
         StreamTables {
             tlds: TldCounts::new(),
             domains: (0..tracked).map(|_| domains()).collect(),
             clients: HeavyHitters::new(limits.top_clients, ADDRESS_BYTES),
-            countries: with_countries.then(|| [countries(), countries()]),
+            keyed: KeyedTables::new(looks_up_places),
         }
     }
 
@@ -183,16 +178,15 @@ impl StreamTables {
 
     /// All open tables.
     fn open(&mut self) -> (impl Iterator<Item = &mut HeavyHitters<1>>, &mut HeavyHitters<2>) {
-        let countries = self.countries.iter_mut().flatten();
-        (self.domains.iter_mut().chain(countries), &mut self.clients)
+        (self.domains.iter_mut().chain(self.keyed.iter_mut()), &mut self.clients)
     }
 }
 
 impl Tables {
-    /// Empty tables; those of countries only where clients are looked up.
-    pub(crate) fn new(limits: &Limits, section: &Section, with_countries: bool) -> Self {
+    /// Empty tables; some are kept only where clients are looked up.
+    pub(crate) fn new(limits: &Limits, section: &Section, looks_up_places: bool) -> Self {
         let tracked = TrackedTable::of(section).unwrap_or_default();
-        let set = |_| StreamTables::new(limits, tracked.len(), section.qname_lowercase, with_countries);
+        let set = |_| StreamTables::new(limits, tracked.len(), section.qname_lowercase, looks_up_places);
         Tables {
             sets: (0..sets(limits)).map(set).collect(),
             tracked: tracked.into(),
@@ -203,12 +197,11 @@ impl Tables {
     }
 
     /// Bytes of the sets with that many tables of domains, and how many sets there are.
-    pub(crate) fn cost(limits: &Limits, tracked: usize, with_countries: bool) -> (usize, usize) {
+    pub(crate) fn cost(limits: &Limits, tracked: usize, looks_up_places: bool) -> (usize, usize) {
         let domains = tracked * HeavyHitters::<1>::cost(limits.top_names, NAME_BYTES);
         let clients = HeavyHitters::<2>::cost(limits.top_clients, ADDRESS_BYTES);
-        let countries =
-            if with_countries { 2 * HeavyHitters::<1>::cost(TOP_COUNTRIES, COUNTRY_BYTES) } else { 0 };
-        (sets(limits) * (TldCounts::COST + domains + clients + countries), sets(limits))
+        let keyed = KeyedTables::cost(looks_up_places);
+        (sets(limits) * (TldCounts::COST + domains + clients + keyed), sets(limits))
     }
 
     /// The tables of domains that are tracked.
@@ -226,9 +219,10 @@ impl Tables {
         self.sets.iter().map(|set| set.clients.evicted()).sum()
     }
 
-    /// Whether countries are counted.
-    pub(crate) fn has_countries(&self) -> bool {
-        self.sets.iter().any(|set| set.countries.is_some())
+    /// Whether a table is kept.
+    pub(crate) fn keeps(&self, table: Table) -> bool {
+        let Table::Keyed(direction, keyed) = table else { return true };
+        self.sets.iter().any(|set| set.keyed.get(keyed, direction).is_some())
     }
 
     /// Counts a message of the stream at that place, whose name has the top-level domain of that number.
@@ -260,13 +254,7 @@ impl Tables {
                 }
             }
         }
-        if let (Some([queries, responses]), Some(place)) = (&mut set.countries, event.location)
-            && !place.country.is_empty()
-        {
-            let country = place.country.as_bytes();
-            let table = if direction == Direction::Query { queries } else { responses };
-            table.count(self.hasher.hash_one(country), [1], country);
-        }
+        set.keyed.count(event, direction, &self.hasher);
     }
 
     /// Halves the numbers of open tables when it is time.

@@ -11,7 +11,7 @@ use super::numbers::{bytes, count, latency as latency_text, rate, share, span};
 use super::state::{ScreenState, View};
 use super::text::{StyledLine, TerminalStyle, TextStyle, beside};
 use super::widgets::{PanelSize, absent, proportions, ranking, table};
-use crate::statistics::descriptors::{TABLES, TableDescriptor};
+use crate::statistics::descriptors::{TableDescriptor, tables};
 
 /// Columns below which only the most important is named.
 const NARROW: usize = 60;
@@ -231,7 +231,7 @@ fn pages(
 
 /// The tables of a group, as the list of the statistics has them.
 fn group(state: &ScreenState, answers: &ApiAnswers, group: &str, room: PanelSize) -> Vec<StyledLine> {
-    let tables: Vec<_> = TABLES.iter().filter(|table| table.group == group).collect();
+    let tables: Vec<_> = tables().filter(|table| table.group == group).collect();
     pages(tables.len(), state.flag, room, |at, room| {
         let Some(table) = tables.get(at) else { return Vec::new() };
         let rows = plain_names(answers.rows(table.group, table.flag));
@@ -246,7 +246,7 @@ fn types(state: &ScreenState, answers: &ApiAnswers, room: PanelSize) -> Vec<Styl
     };
     let is_elsewhere =
         |group: &str| View::ALL.into_iter().any(|view| view != View::Types && view.group() == group);
-    let mut tables: Vec<_> = TABLES.iter().filter(|table| !is_elsewhere(table.group)).collect();
+    let mut tables: Vec<_> = tables().filter(|table| !is_elsewhere(table.group)).collect();
     tables.sort_by_key(|table| (!is_first(table), is_first(table) && table.group != "rrtypes"));
     let panel = |at: usize, room: PanelSize| {
         let Some(table) = tables.get(at % tables.len().max(1)) else { return Vec::new() };

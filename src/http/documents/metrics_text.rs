@@ -27,7 +27,7 @@ use crate::limits::{HTTP_COUNTER_BYTES, HTTP_SNAPSHOT_COUNTERS};
 use crate::metric::Samples;
 use crate::names::Devices;
 use crate::statistics::counters::{CounterName, LATENCY_BOUNDS};
-use crate::statistics::descriptors::{DEVICES, TABLES, TableDescriptor};
+use crate::statistics::descriptors::{DEVICES, TableDescriptor, tables};
 use crate::statistics::ranking::{RowPosition, Table, TopRows};
 use crate::statistics::{CounterValue, Statistics, StreamScope};
 use crate::time::Time;
@@ -325,10 +325,7 @@ fn visit_top(
 ) -> fmt::Result {
     let tracked = statistics.tables().tracked();
     let domains = (0..tracked.len()).map(TableDescriptor::domains);
-    let fixed = TABLES
-        .iter()
-        .copied()
-        .filter(|descriptor| statistics.tables().has_countries() || !descriptor.is_of_countries());
+    let fixed = tables().filter(|descriptor| statistics.tables().keeps(descriptor.table));
     for descriptor in domains.chain(fixed) {
         let label = match descriptor.table {
             Table::Domains(number) => tracked.get(number).map_or("", |table| table.flag()),

@@ -32,7 +32,7 @@ use crate::http::query::PercentEncoded;
 use crate::limits::HTTP_COUNTER_BYTES;
 use crate::names::DeviceId;
 use crate::statistics::StreamScope;
-use crate::statistics::descriptors::{DEVICES, DEVICES_AT, DOMAINS_AT, TABLES, TableDescriptor};
+use crate::statistics::descriptors::{DEVICES, DEVICES_AT, DOMAINS_AT, TableDescriptor, tables};
 use crate::statistics::ranking::{RowPosition, Table, TableRow, TopRows};
 use crate::statistics::tables::TRACKED_MAX;
 
@@ -128,20 +128,19 @@ impl<'a> TableList<'a> {
     /// The table at a place; the flag of tables of domains is among what is tracked.
     fn table(&self, place: usize) -> Option<(&'static str, &'static str, Table)> {
         let domains = self.domains.len();
+        let statistics = self.app.statistics.borrow();
+        let kept = |place: usize| tables().filter(|each| statistics.tables().keeps(each.table)).nth(place);
         let fixed = |place: usize| match place.checked_sub(DEVICES_AT) {
             Some(0) if self.devices => Some(DEVICES),
-            Some(_) if self.devices => TABLES.get(place - 1).copied(),
-            _ => TABLES.get(place).copied(),
+            Some(_) if self.devices => kept(place - 1),
+            _ => kept(place),
         };
         let descriptor = match place.checked_sub(DOMAINS_AT) {
             None => fixed(place),
             Some(number) if number < domains => {
                 Some(TableDescriptor::domains(usize::from(*self.domains.get(number)?)))
             }
-            Some(_) => {
-                let has_countries = self.app.statistics.borrow().tables().has_countries();
-                fixed(place - domains).filter(|descriptor| has_countries || !descriptor.is_of_countries())
-            }
+            Some(_) => fixed(place - domains),
         }?;
         Some((descriptor.group, descriptor.flag, descriptor.table))
     }
@@ -230,7 +229,7 @@ impl<'a> TableList<'a> {
 
     /// Writes the rows that are left, as `[name, number]`, or their errors, or the names of their devices.
     fn write_rows(&mut self, table: Table, chunk: &mut BodyChunk<'_>) -> fmt::Result {
-        if table == Table::Devices {
+        if matches!(table, Table::Devices) {
             return self.write_devices(chunk);
         }
         let statistics = self.app.statistics.borrow();
@@ -308,7 +307,7 @@ impl<'a> TableList<'a> {
                         write_decimal(out, total.saturating_sub(self.shown))?;
                         out.write_char('}')
                     })?;
-                    if table == Table::ClientHits {
+                    if matches!(table, Table::ClientHits) {
                         self.go_on(TableStep::NamesOpening);
                         continue;
                     }
