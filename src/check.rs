@@ -137,9 +137,9 @@ fn without_rights(config: &Config) -> Vec<String> {
 
 /// Why nothing could be saved in the folder that is there, with the rights that are left.
 fn unsaved(config: &Config) -> Option<String> {
-    let folder = config.history.saving()?.folder;
-    let why = cannot_make(&folder.join("history.tmp")).filter(|_| folder.exists())?;
-    Some(format!("history.path: {}: {why}", folder.display()))
+    let saving = config.history.saving()?;
+    let why = saving.obstacle().filter(|_| saving.folder.exists())?;
+    Some(format!("history.path: {}: {why}", saving.folder.display()))
 }
 
 /// The parts that were read from files.

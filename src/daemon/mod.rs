@@ -90,7 +90,7 @@ fn run_with(
         file.warn_if_it_stays();
     }
     if let Some(saving) = config.history.saving()
-        && let Some(error) = sys_files::cannot_make(&saving.folder.join("history.tmp"))
+        && let Some(error) = saving.obstacle()
     {
         return Err(StartError(format!("history.path: {}: {error}", saving.folder.display())));
     }

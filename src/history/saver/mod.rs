@@ -13,34 +13,41 @@
 //! Once a day and at a stop the domains and clients that were seen (`health::seen`) have a file of their own,
 //! `seen.seg`, if the budget has 300 KB.
 //!
-//! The budget is a bucket of tokens, as large as a day's worth and refilled evenly. So that the first day
-//! keeps it, too, the bucket is half full at the start, and filled half as fast for a day; a stop on that day
-//! may use all that is left of the day's worth. A file costs its pages, since that is how a kernel writes;
-//! files of the last day that are there at the start are taken off. Nothing is saved in parts: a file has its
-//! name when it is whole and on the disk. Only this task touches the folder, on a thread of the pool.
+//! Files of the last day that are there at the start are taken off the budget. Only this task touches the
+//! folder, on a thread of the pool.
+//!
+//! * `budget`: how much may be written
+//! * `segment_contents`: the entries of a segment, and how far it is
+//! * `segment_files`: files and their names
+
+mod budget;
+mod segment_contents;
+mod segment_files;
 
 use core::cell::{Cell, RefCell};
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use defmt_or_log::{info, warn};
 use event_listener::{Event as Notice, listener};
 use smol::future::or;
 
+use self::budget::{DAY_SECONDS, WriteBudget};
+use self::segment_contents::SegmentContents;
+use self::segment_files::{
+    SEEN_FILE, TEMPORARY, bytes_of_today, erase_all, finish, load_segment, name_of, numbers_in, read_seen,
+    set_aside, write_blocks,
+};
 use super::History;
-use super::log::{ExchangeReader, ExchangeWriter, Position};
-use super::saved::{read_slot, write_slot};
+use super::log::{ExchangeWriter, Position};
 use super::series::SeriesPeriod;
 use crate::health::Health;
 use crate::limits::HISTORY_SAVE_BYTES;
 use crate::reactor::Timer;
-use crate::sys::files::{make_anew, read_whole};
-use crate::wire::segment::{
-    ANEW, DEVICE, END, EXCHANGE, FIRST_SEEN, Input, MAGIC, Output, SEED, SEEN, SLOT, entries,
-};
+use crate::sys::files::cannot_make;
+use crate::wire::segment::Output;
 
 /// Where, how often and how much is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +58,13 @@ pub(crate) struct SaveSettings {
     pub(crate) interval: Duration,
     /// Bytes a day; 0 = no limit.
     pub(crate) budget: u64,
+}
+
+impl SaveSettings {
+    /// Why nothing can be saved in the folder.
+    pub(crate) fn obstacle(&self) -> Option<io::Error> {
+        cannot_make(&self.folder.join(TEMPORARY))
+    }
 }
 
 /// Asks the task to do something now.
@@ -77,7 +91,7 @@ pub(crate) struct Saver {
     whole_at: Option<Instant>,
     /// When it was saved who was seen.
     seen_at: Instant,
-    bucket: Bucket,
+    budget: WriteBudget,
     /// Ends of the newest minute and hour that are saved, in seconds since 1970.
     ends: [u64; 2],
     /// Steps of the clock until the series was saved with the dates that it has.
@@ -92,33 +106,12 @@ struct Segment {
     page: u32,
 }
 
-/// Bytes that may be written.
-#[derive(Debug)]
-struct Bucket {
-    /// A day's worth; 0 = no limit.
-    size: u64,
-    tokens: u64,
-    /// When it began, and the seconds after that to which it is filled.
-    began: Instant,
-    filled: u64,
-    /// Bytes of the last day, those before the start included, as long as that is its first.
-    spent: u64,
-}
-
-const DAY_SECONDS: u64 = 86_400;
-/// How a kernel writes.
-const PAGE_BYTES: u64 = 4096;
-/// Bytes of a segment that is read.
-const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a slot at most, with its part of a block.
 const SLOT_BYTES_MAX: u64 = 64;
 /// Files that are kept.
 const SEGMENTS: usize = 512;
-const TEMPORARY: &str = "history.tmp";
-const SEEN_FILE: &str = "seen.seg";
-/// Bytes that this one may have: the filters, and the last 256 domains that were new.
+/// Bytes that the file of what was seen may have: the filters, and the last 256 domains that were new.
 const SEEN_FILE_BYTES: u64 = 300 << 10;
-const PERIODS: [SeriesPeriod; 2] = [SeriesPeriod::Day, SeriesPeriod::Month];
 
 impl SaverControl {
     /// Has all files erased.
@@ -149,45 +142,6 @@ impl SaverControl {
     }
 }
 
-impl Bucket {
-    /// One that has spent so much within the day before.
-    fn new(size: u64, spent: u64, now: Instant) -> Bucket {
-        Bucket { size, tokens: (size / 2).saturating_sub(spent), began: now, filled: 0, spent }
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let seconds = now.saturating_duration_since(self.began).as_secs();
-        let new = self.earned(seconds).saturating_sub(self.earned(self.filled));
-        // What is less than a token is not lost: the clock goes on by whole ones.
-        if new > 0 {
-            self.tokens = self.tokens.saturating_add(new).min(self.size);
-            self.filled = seconds;
-        }
-    }
-
-    /// Bytes that so many seconds bring: half as many on the first day.
-    fn earned(&self, seconds: u64) -> u64 {
-        let halves = seconds.saturating_add(seconds.saturating_sub(DAY_SECONDS));
-        self.size.saturating_mul(halves) / (2 * DAY_SECONDS)
-    }
-
-    /// Bytes that a file may have now: whole pages. The last one of a first day may have what is left of that
-    /// day.
-    fn room(&self, is_last: bool) -> u64 {
-        let left = match is_last && self.filled < DAY_SECONDS {
-            true => self.size.saturating_sub(self.spent),
-            false => self.tokens,
-        };
-        if self.size == 0 { u64::MAX } else { left / PAGE_BYTES * PAGE_BYTES }
-    }
-
-    fn take(&mut self, bytes: u64) {
-        let pages = bytes.next_multiple_of(PAGE_BYTES);
-        self.tokens = self.tokens.saturating_sub(pages);
-        self.spent = self.spent.saturating_add(pages);
-    }
-}
-
 impl Saver {
     /// Bytes of it.
     pub(crate) const COST: usize =
@@ -196,12 +150,7 @@ impl Saver {
     /// Reads what was saved, sets aside what is none of ours, and goes on from there.
     pub(crate) fn load(settings: SaveSettings, history: &mut History) -> Saver {
         let _ = fs::remove_file(settings.folder.join(TEMPORARY));
-        let mut numbers: Vec<u32> = fs::read_dir(&settings.folder)
-            .map(|names| {
-                names.flatten().filter_map(|entry| number_of(&entry.file_name().to_string_lossy())).collect()
-            })
-            .unwrap_or_default();
-        numbers.sort_unstable();
+        let numbers = numbers_in(&settings.folder);
         let mut segments = Vec::with_capacity(SEGMENTS);
         let (mut written, mut ends) = (0, [0; 2]);
         for number in &numbers {
@@ -215,12 +164,7 @@ impl Saver {
                     }
                     segments.push(Segment { number: *number, page });
                 }
-                Err(error) => {
-                    let aside = path.with_extension("broken");
-                    let moved = fs::rename(&path, &aside).is_ok();
-                    let what = if moved { "it is set aside" } else { "it is passed over" };
-                    warn!("history.path: {}: {}; {}", path.display().to_string(), error.to_string(), what);
-                }
+                Err(error) => set_aside(&path, &error),
             }
         }
         history.end_loading();
@@ -236,7 +180,7 @@ impl Saver {
             whole: 0,
             whole_at: None,
             seen_at: Instant::now(),
-            bucket: Bucket::new(settings.budget, written, Instant::now()),
+            budget: WriteBudget::new(settings.budget, written, Instant::now()),
             ends,
             redated: history.series.redated(),
             settings,
@@ -250,21 +194,9 @@ impl Saver {
         if !health.has_seen() || !path.exists() {
             return;
         }
-        if self.bucket.size > 0 {
-            self.bucket.take(bytes_of_today(&path));
-        }
-        let broken = || io::Error::new(io::ErrorKind::InvalidData, "not of this version, or broken");
-        let read = read_whole(&path, SEGMENT_BYTES_MAX).and_then(|bytes| {
-            entries(&bytes, |kind, input| match kind {
-                SEED | SEEN | FIRST_SEEN => health.read_saved(kind, input),
-                _ => None,
-            })
-            .ok_or_else(broken)
-        });
-        if let Err(error) = read {
-            let moved = fs::rename(&path, path.with_extension("broken")).is_ok();
-            let what = if moved { "it is set aside" } else { "it is passed over" };
-            warn!("history.path: {}: {}; {}", path.display().to_string(), error.to_string(), what);
+        self.budget.take(bytes_of_today(&path));
+        if let Err(error) = read_seen(&path, health) {
+            set_aside(&path, &error);
         }
     }
 
@@ -318,8 +250,8 @@ impl Saver {
 
     /// Writes a segment, if there is something for it and the budget has a page.
     async fn save(&mut self, history: &RefCell<History>, is_last: bool, now: Instant) -> io::Result<()> {
-        self.bucket.fill(now);
-        let room = self.bucket.room(is_last);
+        self.budget.fill(now);
+        let room = self.budget.room(is_last);
         if room == 0 {
             return Ok(());
         }
@@ -334,7 +266,7 @@ impl Saver {
         let is_anew = is_dated && (is_whole || redated != self.redated) && room >= known * SLOT_BYTES_MAX;
         let start = history.borrow().log().and_then(super::log::Log::saved).unwrap_or_default();
         self.writer.restart(start);
-        let mut step = SaveStep {
+        let mut step = SegmentContents {
             since: if is_whole || is_anew { [0; 2] } else { self.ends },
             ends: if is_anew { [0; 2] } else { self.ends },
             is_anew,
@@ -352,7 +284,7 @@ impl Saver {
         let end = self.settings.folder.join(name_of(self.next));
         let number = self.next;
         smol::unblock(move || finish(file, &path, &end)).await?;
-        self.bucket.take(length);
+        self.budget.take(length);
         self.next = self.next.wrapping_add(1);
         self.ends = step.ends;
         self.redated = if is_anew { redated } else { self.redated };
@@ -371,8 +303,8 @@ impl Saver {
     async fn save_seen(&mut self, health: &RefCell<Option<Health>>, is_last: bool) -> io::Result<()> {
         let is_due = is_last || self.seen_at.elapsed().as_secs() >= DAY_SECONDS;
         let has_seen = || health.borrow().as_ref().is_some_and(Health::has_seen);
-        self.bucket.fill(Instant::now());
-        if !is_due || !has_seen() || self.bucket.room(is_last) < SEEN_FILE_BYTES {
+        self.budget.fill(Instant::now());
+        if !is_due || !has_seen() || self.budget.room(is_last) < SEEN_FILE_BYTES {
             return Ok(());
         }
         let (path, mut next) = (self.settings.folder.join(TEMPORARY), 0);
@@ -390,7 +322,7 @@ impl Saver {
         }
         let end = self.settings.folder.join(SEEN_FILE);
         smol::unblock(move || finish(file, &path, &end)).await?;
-        self.bucket.take(length);
+        self.budget.take(length);
         self.seen_at = Instant::now();
         Ok(())
     }
@@ -424,189 +356,9 @@ impl Saver {
             log.set_saved(log.end());
         }
         let folder = self.settings.folder.clone();
-        smol::unblock(move || {
-            let Ok(names) = fs::read_dir(&folder) else { return };
-            for name in names.flatten().map(|entry| entry.file_name()) {
-                let text = name.to_string_lossy();
-                let is_ours = text == TEMPORARY
-                    || number_of(&text).is_some()
-                    || text
-                        .strip_suffix(".broken")
-                        .is_some_and(|stem| number_of(&format!("{stem}.seg")).is_some());
-                if is_ours {
-                    // What stays is read at the next start, which says so.
-                    let _ = fs::remove_file(folder.join(&name));
-                }
-            }
-        })
-        .await;
+        smol::unblock(move || erase_all(&folder)).await;
     }
-}
-
-/// How far a segment is.
-struct SaveStep {
-    /// Slots that ended later are written.
-    since: [u64; 2],
-    /// Ends of the newest ones written.
-    ends: [u64; 2],
-    /// The period that is written, then the devices, then the exchanges.
-    period: usize,
-    device: usize,
-    is_whole: bool,
-    is_last: bool,
-    /// Whether all of the series is still to be announced.
-    is_anew: bool,
-}
-
-impl SaveStep {
-    /// Writes as much as there is room for; `false` if there is no more.
-    fn fill(&mut self, history: &mut History, writer: &mut ExchangeWriter, out: &mut Output<'_>) -> bool {
-        if core::mem::take(&mut self.is_anew) {
-            out.byte(ANEW);
-        }
-        while let Some(period) = PERIODS.get(self.period).copied() {
-            let (Some(since), Some(newest)) =
-                (self.since.get_mut(self.period), self.ends.get_mut(self.period))
-            else {
-                return false;
-            };
-            for (end, slot) in history.series.ended(period, *since) {
-                if !out.has_room() {
-                    return true;
-                }
-                write_slot(out, period, end, &slot);
-                (*since, *newest) = (end, (*newest).max(end));
-            }
-            if !out.has_room() {
-                return true;
-            }
-            // The one that runs is written as it is: what was saved last counts.
-            let running = history.series.slot(period, period.slots() - 1);
-            if let Some(end) = history.series.end(period).filter(|_| running.counts != [0; 5]) {
-                write_slot(out, period, end, &running);
-            }
-            self.period += 1;
-        }
-        if history.log.is_some()
-            && let Some(next) = history.devices.write_saved(self.device, self.is_whole, out)
-        {
-            self.device = next;
-            return true;
-        }
-        self.device = usize::MAX;
-        history.log.as_ref().is_some_and(|log| log.write_saved(writer, self.is_last, out))
-    }
-}
-
-/// Reads one file. Nothing of it is taken if it is not whole.
-fn load_segment(path: &Path, history: &mut History, ends: &mut [u64; 2]) -> io::Result<()> {
-    let broken = || io::Error::new(io::ErrorKind::InvalidData, "not a segment of this version, or broken");
-    let bytes = read_whole(path, SEGMENT_BYTES_MAX)?;
-    // Once to see that it is whole.
-    entries(&bytes, skip).ok_or_else(broken)?;
-    let mut reader = ExchangeReader::of_file();
-    entries(&bytes, |kind, input| match kind {
-        SLOT => {
-            let (period, end, slot) = read_slot(input)?;
-            history.series.load(period, end, slot);
-            let newest = ends.get_mut(usize::from(period == SeriesPeriod::Month))?;
-            // It may have been running still: it is saved once more.
-            *newest = (*newest).max(end.saturating_sub(period.step()));
-            Some(())
-        }
-        ANEW => {
-            history.series.load_anew();
-            *ends = [0; 2];
-            Some(())
-        }
-        DEVICE if history.has_devices && history.log.is_some() => history.devices.read_saved(input),
-        DEVICE => skip_rest(input),
-        EXCHANGE => match &mut history.log {
-            Some(log) => reader.read(input, log),
-            None => skip_rest(input),
-        },
-        _ => None,
-    })
-    .ok_or_else(broken)
-}
-
-fn skip(_: u8, input: &mut Input<'_>) -> Option<()> {
-    skip_rest(input)
-}
-
-fn skip_rest(input: &mut Input<'_>) -> Option<()> {
-    input.skip_all();
-    Some(())
-}
-
-/// Bytes of a file, in pages, if it was written within a day.
-fn bytes_of_today(path: &Path) -> u64 {
-    let day = Duration::from_secs(DAY_SECONDS);
-    let Ok(metadata) = path.metadata() else { return 0 };
-    let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    if age.is_some_and(|age| age < day) { metadata.size().next_multiple_of(PAGE_BYTES) } else { 0 }
-}
-
-/// Appends a block to the file that is made with the first one.
-fn append(file: Option<File>, path: &Path, block: &[u8]) -> io::Result<File> {
-    let mut file = match file {
-        Some(file) => file,
-        None => {
-            let mut file = make_anew(path, 0o600)?;
-            file.write_all(&MAGIC)?;
-            file
-        }
-    };
-    file.write_all(block)?;
-    Ok(file)
-}
-
-/// Writes blocks until there is no more for them, or no room; the file, to be finished, and its bytes.
-async fn write_blocks(
-    block: &mut Vec<u8>,
-    path: &Path,
-    room: u64,
-    fill: &mut dyn FnMut(&mut Output<'_>) -> bool,
-) -> io::Result<Option<(File, u64)>> {
-    let mut file = None;
-    let mut length = (MAGIC.len() + END.len()) as u64;
-    loop {
-        let most = usize::try_from(room.saturating_sub(length)).unwrap_or(usize::MAX);
-        let mut out = Output::begin(block, most);
-        let has_more = out.has_room() && fill(&mut out);
-        if out.end() {
-            let (mut filled, path) = (core::mem::take(block), path.to_path_buf());
-            length += filled.len() as u64;
-            let (result, filled) = smol::unblock(move || {
-                let result = append(file, &path, &filled);
-                filled.clear();
-                (result, filled)
-            })
-            .await;
-            *block = filled;
-            file = Some(result?);
-        }
-        if !has_more {
-            return Ok(file.map(|file| (file, length)));
-        }
-        smol::future::yield_now().await;
-    }
-}
-
-fn finish(mut file: File, path: &Path, end: &Path) -> io::Result<()> {
-    file.write_all(&END)?;
-    file.sync_data()?;
-    fs::rename(path, end)
-}
-
-fn name_of(number: u32) -> String {
-    format!("history-{number:010}.seg")
-}
-
-fn number_of(name: &str) -> Option<u32> {
-    name.strip_prefix("history-")?.strip_suffix(".seg")?.parse().ok()
 }
 
 #[cfg(test)]
-#[path = "saver_tests.rs"]
 mod tests;

@@ -1,8 +1,12 @@
 //! Lives of a daemon, one after the other, with clocks that step.
 
+use std::path::Path;
+
 use super::super::log::{Exchange, LatencyClass, LoggedAnswer, Outcome, Status};
 use super::super::series::SeriesCount;
 use super::super::status::StatusRules;
+use super::budget::PAGE_BYTES;
+use super::segment_contents::PERIODS;
 use super::*;
 use crate::limits::{self, Limits};
 use crate::reactor::block_on;
@@ -232,29 +236,4 @@ fn the_budget_is_kept_for_days_and_the_series_is_saved_all_the_same() {
     let month = again.sums()[1];
     assert!(month + 30 * 7 >= queries && month <= queries, "{month} of {queries}");
     fs::remove_dir_all(&folder).unwrap();
-}
-
-#[test]
-fn a_first_day_costs_a_days_worth_and_a_stop_may_use_what_is_left_of_it() {
-    const SIZE: u64 = 64 * PAGE_BYTES;
-    let (now, hour) = (Instant::now(), Duration::from_secs(3_600));
-    let mut bucket = Bucket::new(SIZE, 0, now);
-    assert_eq!((bucket.room(false), bucket.room(true)), (SIZE / 2, SIZE));
-    bucket.take(SIZE / 2);
-    bucket.fill(now + 12 * hour);
-    assert_eq!((bucket.room(false), bucket.room(true)), (SIZE / 4, SIZE / 2));
-    // By the end of the day all of it, and not more.
-    bucket.fill(now + 24 * hour);
-    assert_eq!((bucket.room(false), bucket.room(true)), (SIZE / 2, SIZE / 2));
-    bucket.take(SIZE / 2);
-    // From then on a day's worth a day, which may be saved up.
-    bucket.fill(now + 36 * hour);
-    assert_eq!(bucket.room(true), SIZE / 2);
-    bucket.fill(now + 480 * hour);
-    assert_eq!(bucket.room(false), SIZE);
-    // What the day before has cost is taken off.
-    let after = Bucket::new(SIZE, SIZE / 4, now);
-    assert_eq!((after.room(false), after.room(true)), (SIZE / 4, SIZE * 3 / 4));
-    assert_eq!(Bucket::new(SIZE, 2 * SIZE, now).room(true), 0);
-    assert_eq!(Bucket::new(0, 5, now).room(false), u64::MAX);
 }
