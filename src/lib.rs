@@ -51,7 +51,7 @@
 //! | record field | `format/fields.rs` | a row |
 //! | key of the configuration | the `section!` of what it configures | a row |
 //! | section of its own | the module that it configures | a `section!`, and a row in `config/mod.rs` |
-//! | capacity | `limits.rs` | a constant with its unit, reason and cost |
+//! | capacity | `limits/mod.rs` | a constant with its unit, reason and cost |
 
 // Small programs (scripts/cross) are made for size but for the functions on the way of a message, which say
 // `#[cfg_attr(for_size, optimize(speed))]`: an attribute that is not stable yet.

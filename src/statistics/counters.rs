@@ -1,15 +1,15 @@
 //! Exact counters of one stream: arrays indexed by what is counted, and the names they are read by.
 //!
-//! A counter is written by index on the message's way and read by its published name (`query/udp`,
-//! `response/noerror`, `response/latency0_1`) outside of it. Names are looked up in a fixed order, protocol,
-//! family, rcode, type, so each name means one thing. Types that IANA has not named are counted one by one as
-//! long as [`UnknownTypes`] has room for their numbers, then together.
+//! A counter is written by index on the message's way and read by its name ([`CounterName`]) outside of it.
+//! Types that IANA has not named are counted one by one as long as [`UnknownTypes`] has room for their
+//! numbers, then together.
 
-use crate::limits::UNKNOWN_TYPES;
+use super::counter_name::CounterName;
+use super::unknown_types::{TYPES, UnknownTypes};
 use crate::message::event::Event;
 use crate::message::kinds::MessageKinds;
 use crate::time::{Latency, Time};
-use crate::wire::iana::{Family, MessageType, Protocol, Rcode, RrType};
+use crate::wire::iana::{Family, MessageType, Protocol, Rcode};
 
 /// Makes [`PlainCounters`] and [`COUNTERS`] of their rows: the name after `query/` or `response/`, what a
 /// message adds, and for each direction that has the counter, its metric and the help.
@@ -57,9 +57,9 @@ macro_rules! plain_counters {
 
 /// A row of [`COUNTERS`].
 pub(crate) struct CounterRow {
-    direction: Direction,
+    pub(super) direction: Direction,
     /// Name after that of the direction; empty for the direction as a whole.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Name among the metrics.
     pub(crate) metric: &'static str,
     /// The help of the metric, a sentence.
@@ -150,7 +150,6 @@ const FAMILIES: usize = 3;
 const RCODES: usize = OTHER_RCODE + 1;
 /// Where all rcodes from here up are counted together.
 pub(crate) const OTHER_RCODE: usize = 24;
-const TYPES: usize = RrType::KNOWN.len() + UNKNOWN_TYPES + 1;
 
 /// Bounds of the histogram of latencies in nanoseconds, included, and as the metrics show them.
 pub(crate) const LATENCY_BOUNDS: [(u64, &str); 14] = [
@@ -171,7 +170,7 @@ pub(crate) const LATENCY_BOUNDS: [(u64, &str); 14] = [
 ];
 
 /// Latency classes: the name of the counter, and which of [`LATENCY_BOUNDS`] make it up.
-const LATENCY_CLASSES: [(&str, core::ops::Range<usize>); 6] = [
+pub(super) const LATENCY_CLASSES: [(&str, core::ops::Range<usize>); 6] = [
     ("latency0_1", 0..2),
     ("latency1_10", 2..5),
     ("latency10_50", 5..7),
@@ -400,141 +399,9 @@ impl Direction {
     }
 }
 
-/// One counter, by what it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CounterName {
-    /// A counter with a row of its own, by the place of that.
-    Plain(usize),
-    /// Messages over one transport.
-    Protocol(Direction, Protocol),
-    /// Messages over one address family.
-    Family(Direction, Family),
-    /// Messages with one rcode.
-    Rcode(Direction, Rcode),
-    /// Messages with one question type.
-    Type(Direction, RrType),
-    /// Responses of one latency class, by index in `LATENCY_CLASSES`.
-    Latency(usize),
-}
-
-impl CounterName {
-    /// Reads a published name, such as `query/udp`; `None` for a name that counts nothing here.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        let (direction, what) = match name.split_once('/') {
-            None => (name, ""),
-            Some((_, "")) => return None,
-            Some(parts) => parts,
-        };
-        let direction = Direction::parse(direction)?;
-        let is_meant = |row: &CounterRow| row.direction == direction && row.name == what;
-        if let Some(row) = COUNTERS.iter().position(is_meant) {
-            return Some(CounterName::Plain(row));
-        }
-        if let (Direction::Response, Some(class)) =
-            (direction, LATENCY_CLASSES.iter().position(|(class, _)| *class == what))
-        {
-            return Some(CounterName::Latency(class));
-        }
-        let protocol =
-            || Protocol::from_mnemonic(what).map(|protocol| CounterName::Protocol(direction, protocol));
-        let family = || Family::from_mnemonic(what).map(|family| CounterName::Family(direction, family));
-        let rcode = || parse_rcode(what).map(|rcode| CounterName::Rcode(direction, rcode));
-        let rrtype = || parse_type(what).map(|rrtype| CounterName::Type(direction, rrtype));
-        protocol().or_else(family).or_else(rcode).or_else(rrtype)
-    }
-}
-
-/// An rcode by its mnemonic, or by the old spelling of NOTIMP.
-pub(crate) fn parse_rcode(what: &str) -> Option<Rcode> {
-    if what.eq_ignore_ascii_case("noimp") { Some(Rcode(4)) } else { Rcode::from_mnemonic(what) }
-}
-
-/// A type by its mnemonic, or by the old spellings of TLSA and of type 0.
-pub(crate) fn parse_type(what: &str) -> Option<RrType> {
-    if what.eq_ignore_ascii_case("tsla") {
-        Some(RrType(52))
-    } else if what.eq_ignore_ascii_case("none") {
-        Some(RrType(0))
-    } else {
-        RrType::from_mnemonic(what)
-    }
-}
-
-/// Numbers of types without a name, in order of appearance, shared by all streams.
-#[derive(Debug, Default)]
-pub(crate) struct UnknownTypes(heapless::Vec<u16, UNKNOWN_TYPES>);
-
-impl UnknownTypes {
-    /// The slot that counts a type; an unknown one is noted, or shares the last slot when there is no room.
-    fn slot(&mut self, rrtype: RrType) -> usize {
-        if let Some(slot) = self.find(rrtype) {
-            return slot;
-        }
-        match self.0.push(rrtype.0) {
-            Ok(()) => RrType::KNOWN.len() + self.0.len() - 1,
-            Err(_) => TYPES - 1,
-        }
-    }
-
-    /// All slots of types, each with its type; the last is of all that have none of their own.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, Option<RrType>)> {
-        let known = RrType::KNOWN.iter().map(|&(number, _)| number);
-        let own = known.chain(self.0.iter().copied()).map(|number| Some(RrType(number)));
-        own.enumerate().chain([(TYPES - 1, None)])
-    }
-
-    /// The slot of a type that has one of its own.
-    fn find(&self, rrtype: RrType) -> Option<usize> {
-        rrtype.rank().or_else(|| {
-            self.0
-                .iter()
-                .position(|&number| number == rrtype.0)
-                .map(|position| RrType::KNOWN.len() + position)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_means_the_first_kind_that_knows_it() {
-        use CounterName::*;
-        let check = |name: &str, expected: Option<CounterName>| {
-            assert_eq!(CounterName::parse(name), expected, "{name}")
-        };
-        check("query", Some(Plain(2)));
-        check("response/bytes", Some(Plain(1)));
-        check("response/blocked", Some(Plain(4)));
-        check("query/blocked", None);
-        check("query/", None);
-        check("query/dot", Some(Protocol(Direction::Query, crate::wire::iana::Protocol(3))));
-        check("query/dnscryptudp", Some(Protocol(Direction::Query, crate::wire::iana::Protocol(5))));
-        check("query/inet6", Some(Family(Direction::Query, crate::wire::iana::Family(2))));
-        check("response/nxdomain", Some(Rcode(Direction::Response, crate::wire::iana::Rcode(3))));
-        check("response/noimp", Some(Rcode(Direction::Response, crate::wire::iana::Rcode(4))));
-        check("query/mx", Some(Type(Direction::Query, RrType(15))));
-        check("query/tsla", Some(Type(Direction::Query, RrType(52))));
-        check("query/none", Some(Type(Direction::Query, RrType(0))));
-        check("query/type65280", Some(Type(Direction::Query, RrType(65280))));
-        check("response/latency_slow", Some(Latency(5)));
-        check("query/latency_slow", None);
-        check("query/com", None);
-        check("latency", None);
-        check("", None);
-    }
-
-    #[test]
-    fn unknown_types_beyond_the_room_share_a_slot() {
-        let mut unknown = UnknownTypes::default();
-        let first = unknown.slot(RrType(60_000));
-        assert_eq!(unknown.slot(RrType(60_000)), first);
-        let slots: Vec<usize> = (0..200).map(|number| unknown.slot(RrType(61_000 + number))).collect();
-        assert!(slots.iter().all(|&slot| slot < TYPES));
-        assert_eq!(slots.last(), Some(&(TYPES - 1)));
-        assert_eq!(unknown.find(RrType(61_199)), None);
-    }
 
     #[test]
     fn latency_classes_include_their_upper_bound() {

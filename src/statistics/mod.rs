@@ -7,6 +7,7 @@
 //! The global counters are the sums over the streams, `other` included, made when asked for. Distinct counts
 //! cannot be summed: the global ones, of the union of the streams, are sketches of their own.
 
+pub(crate) mod counter_name;
 pub mod counters;
 pub(crate) mod descriptors;
 mod keyed_tables;
@@ -16,6 +17,7 @@ pub(crate) mod streams;
 mod table_name;
 pub(crate) mod tables;
 pub(crate) mod tlds;
+mod unknown_types;
 
 use crate::limits::{DISTINCT_BYTES, Limits};
 use crate::message::event::Event;
@@ -26,13 +28,13 @@ use crate::time::Time;
 use crate::values::{Bounded, FilePath, KeyError, Network, Seconds, Text};
 use crate::wire::iana::{MessageType, Protocol, Rcode, RrType};
 
-use counters::{
-    CounterName, Direction, LATENCY_BOUNDS, MESSAGE_SLOTS, OTHER_RCODE, UnknownTypes, message_of_slot,
-};
+use counter_name::CounterName;
+use counters::{Direction, LATENCY_BOUNDS, MESSAGE_SLOTS, OTHER_RCODE, message_of_slot};
 use recent::Recent;
 use serde::Deserialize;
 use streams::{Stream, StreamId, Streams};
 use tables::Tables;
+use unknown_types::UnknownTypes;
 
 pub(crate) use table_name::TableName;
 

@@ -6,7 +6,8 @@
 
 use super::Section;
 use super::TableName;
-use super::counters::{Direction, parse_rcode, parse_type};
+use super::counter_name::{parse_rcode, parse_type};
+use super::counters::Direction;
 use super::descriptors::{DEVICES, KeyedTables};
 use super::ranking::Table;
 use super::tlds::TldCounts;

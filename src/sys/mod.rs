@@ -8,12 +8,14 @@ pub(crate) mod interfaces;
 pub(crate) mod kafka;
 #[cfg(feature = "geoip")]
 pub(crate) mod mmap;
+mod netlink;
 pub(crate) mod new_password;
 pub(crate) mod owned_file;
 pub(crate) mod packet;
 pub(crate) mod privileges;
 pub mod proc;
 pub(crate) mod random;
+pub(crate) mod route_socket;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod socket_queue;

@@ -9,7 +9,7 @@ use crate::history::History;
 use crate::history::log::{LogFilter, MessageTerm, Status};
 use crate::http::error::HttpError;
 use crate::http::query::Parameters;
-use crate::statistics::counters::{parse_rcode, parse_type};
+use crate::statistics::counter_name::{parse_rcode, parse_type};
 use crate::time::parse_time;
 use crate::values::{Network, Value};
 use crate::wire::iana::Protocol;

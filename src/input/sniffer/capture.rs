@@ -29,9 +29,9 @@ use crate::net::reconnect::Backoff;
 use crate::output::WaitPolicy;
 use crate::pipeline::Collector;
 use crate::reactor::Timer;
-use crate::sys::interfaces::{AsyncRouteSocket, RouteSocket};
 use crate::sys::packet::capture_filter::{ETHERNET_KINDS, RAW_KINDS};
 use crate::sys::packet::{AsyncPacketSocket, Packet, PacketSocket};
+use crate::sys::route_socket::{AsyncRouteSocket, RouteSocket};
 use crate::values::Seconds;
 
 /// A packet socket, listening.
