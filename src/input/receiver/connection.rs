@@ -25,14 +25,37 @@ use crate::reactor::Timer;
 /// A connection between two reads.
 pub(super) struct FrameConnection<'a, S> {
     stream: S,
-    counters: &'a InputCounters,
     receiver: &'a Receiver<'a>,
     lease: &'a ConnectionLease,
     pub(super) frame_reader: FrameReader<'a>,
     partial: PartialUnit<'a>,
     rhythm: Rhythm,
-    /// Bytes read so far, round and round.
-    bytes_read: u32,
+    reads: ReadCounter<'a>,
+}
+
+/// Counts the bytes of each read, once for all who want to know.
+struct ReadCounter<'a> {
+    counters: &'a InputCounters,
+    lease: &'a ConnectionLease,
+    /// Bytes so far, round and round.
+    bytes: u32,
+}
+
+impl ReadCounter<'_> {
+    /// The bytes of a read, counted; the end or the fault that it is if it brought none.
+    #[inline]
+    fn note(&mut self, read: io::Result<usize>) -> Result<usize, Result<ReadProgress, ConnectionEnd>> {
+        match read {
+            Ok(0) => Err(Ok(ReadProgress::End)),
+            Ok(read) => {
+                self.counters.bytes.add(read as u64);
+                self.bytes = self.bytes.wrapping_add(read as u32);
+                self.lease.note_read(read);
+                Ok(read)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
 }
 
 /// The unfinished unit after a read.
@@ -80,13 +103,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         let frame_reader = FrameReader::new(receiver.collector, counters, receiver.frame_max);
         FrameConnection {
             stream,
-            counters,
             receiver,
             lease,
             frame_reader,
             partial: PartialUnit::Short(heapless::Vec::new()),
             rhythm: Rhythm::new(Instant::now()),
-            bytes_read: 0,
+            reads: ReadCounter { counters, lease, bytes: 0 },
         }
     }
 
@@ -98,7 +120,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                 self.room().await;
                 self.watch();
             }
-            let (units, bytes) = (self.frame_reader.units(), self.bytes_read);
+            let (units, bytes) = (self.frame_reader.units(), self.reads.bytes);
             let mut waited = false;
             let progress = poll_fn(|context| {
                 let progress = self.poll_progress(context, peer);
@@ -122,7 +144,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             self.watch();
             let now = Instant::now();
             let frames = self.frame_reader.units().wrapping_sub(units);
-            let read = ReadResult { frames, bytes: self.bytes_read.wrapping_sub(bytes), waited };
+            let read = ReadResult { frames, bytes: self.reads.bytes.wrapping_sub(bytes), waited };
             match self.rhythm.after_read(read, now) {
                 Some(pause) if self.may_pause() => self.receiver.gather.pause(pause, now).await,
                 _ => yield_now().await,
@@ -242,14 +264,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         };
         front.copy_from_slice(partial);
         let room = buffer.get_mut(kept..end).unwrap_or_default();
-        let read = match ready!(Pin::new(&mut self.stream).poll_read(context, room)) {
-            Ok(0) => return Poll::Ready(Ok(ReadProgress::End)),
+        let read = match self.reads.note(ready!(Pin::new(&mut self.stream).poll_read(context, room))) {
             Ok(read) => read,
-            Err(error) => return Poll::Ready(failed(error)),
+            Err(progress) => return Poll::Ready(progress),
         };
-        self.counters.bytes.add(read as u64);
-        self.bytes_read = self.bytes_read.wrapping_add(read as u32);
-        self.lease.note_read(read);
         self.partial = PartialUnit::Short(heapless::Vec::new());
         drop(buffer);
         Poll::Ready(self.feed(0..kept + read, peer))
@@ -261,7 +279,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         context: &mut Context<'_>,
         peer: &impl Display,
     ) -> Poll<Result<ReadProgress, ConnectionEnd>> {
-        let FrameConnection { stream, partial, frame_reader, .. } = self;
+        let FrameConnection { stream, partial, frame_reader, reads, .. } = self;
         let PartialUnit::Long(long) = partial else { return Poll::Ready(Ok(ReadProgress::Busy)) };
         long.wake_when_slow(context);
         let wanted = long.with(|bytes| frame_reader.wanted(bytes));
@@ -269,14 +287,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             Poll::Ready(Ok(read)) => (read, Poll::Ready(Ok(read))),
             result => (0, result),
         });
-        let read = match ready!(read) {
-            Ok(0) => return Poll::Ready(Ok(ReadProgress::End)),
-            Ok(read) => read,
-            Err(error) => return Poll::Ready(failed(error)),
-        };
-        self.counters.bytes.add(read as u64);
-        self.bytes_read = self.bytes_read.wrapping_add(read as u32);
-        self.lease.note_read(read);
+        if let Err(progress) = reads.note(ready!(read)) {
+            return Poll::Ready(progress);
+        }
         if long.len() < wanted {
             return Poll::Ready(Ok(ReadProgress::Read));
         }
