@@ -30,7 +30,7 @@ fn main() {
 
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(page.as_bytes()).expect("memory");
-    let version: String = Sha256::digest(&page).iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+    let version: String = Sha256::digest(&page).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let policy = format!(
         "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
@@ -77,12 +77,12 @@ fn hash(text: &str) -> String {
 }
 
 /// Base64 with padding (RFC 4648, 4).
-fn base64(octets: &[u8]) -> String {
+fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |group: &[u8]| -> String {
         let bits = (0..3).fold(0, |bits, place| bits << 8 | u32::from(*group.get(place).unwrap_or(&0)));
         let digit = |place: usize| char::from(ALPHABET[(bits >> (18 - 6 * place)) as usize & 63]);
         (0..4).map(|place| if place <= group.len() { digit(place) } else { '=' }).collect()
     };
-    octets.chunks(3).map(group).collect()
+    bytes.chunks(3).map(group).collect()
 }

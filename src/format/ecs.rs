@@ -144,7 +144,7 @@ fn dns(event: &Event<'_>, out: &mut Record) -> fmt::Result {
 fn parts_of_name(out: &mut Record, name: Name<'_>) -> fmt::Result {
     let Some((registered, below)) = registered_domain(&name) else { return Ok(()) };
     name_member(out, ",\"registered_domain\":\"", &registered)?;
-    let domain = registered.octets();
+    let domain = registered.wire_form();
     let above = domain.split_first().and_then(|(length, rest)| rest.get(usize::from(*length)..));
     if let Some(Ok((top, _))) = above.map(Name::parse) {
         name_member(out, ",\"top_level_domain\":\"", &top)?;
@@ -152,9 +152,9 @@ fn parts_of_name(out: &mut Record, name: Name<'_>) -> fmt::Result {
     if below == 0 {
         return Ok(());
     }
-    let length = name.octets().len().saturating_sub(domain.len());
+    let length = name.wire_form().len().saturating_sub(domain.len());
     let mut room = [0; NAME_MAX];
-    if let (Some(from), Some(to)) = (name.octets().get(..length), room.get_mut(..length)) {
+    if let (Some(from), Some(to)) = (name.wire_form().get(..length), room.get_mut(..length)) {
         to.copy_from_slice(from);
         if let Ok((subdomain, _)) = Name::parse(&room) {
             name_member(out, ",\"subdomain\":\"", &subdomain)?;

@@ -211,7 +211,7 @@ fields! {
 fn sections<'e>(event: &Event<'e>) -> Option<Sections<'e>> {
     match &event.dns.question {
         Some(question) if question.qclass.is_some() => {
-            Sections::after_question(event.payload, HEADER_BYTES + question.name.octets().len() + 4)
+            Sections::after_question(event.payload, HEADER_BYTES + question.name.wire_form().len() + 4)
         }
         _ => Sections::of(event.payload),
     }

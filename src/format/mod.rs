@@ -94,7 +94,7 @@ impl Record {
         if self.append_with(|room| name.write_plain_text(room)).is_err() {
             self.append_escaped_name(name, style)?;
         }
-        let address = name.octets().as_ptr().addr();
+        let address = name.wire_form().as_ptr().addr();
         self.name = Some(WrittenName { address, start, length: self.used - start });
         Ok(())
     }

@@ -195,7 +195,7 @@ impl Alarms {
             alarm.last = alarm.last.max(seconds);
             // The latest one who shows it, where there is room.
             let mut room = [0; 16];
-            let example = example.map_or(&[][..], |address| octets(address, &mut room));
+            let example = example.map_or(&[][..], |address| address_bytes(address, &mut room));
             let at = usize::from(alarm.at);
             if example.len() == alarm.example()
                 && let Some(kept) = self.text.get_mut(at..at + example.len())
@@ -222,7 +222,7 @@ impl Alarms {
     /// Puts an alarm at the end, whoever has to go for it.
     fn add(&mut self, alarm: KeptAlarm, example: Option<IpAddr>, subject: &[u8]) {
         let mut room = [0; 16];
-        let example = example.map_or(&[][..], |address| octets(address, &mut room));
+        let example = example.map_or(&[][..], |address| address_bytes(address, &mut room));
         let bytes = example.len() + subject.len();
         let newest = (self.next + HEALTH_ALARMS - 1) % HEALTH_ALARMS;
         let after = self.list.get(newest).filter(|_| self.used > 0).map_or(0, KeptAlarm::end);
@@ -328,7 +328,7 @@ fn subject_bytes<'a>(subject: Subject<'_>, room: &'a mut [u8; SUBJECT_BYTES]) ->
     let mut address_room = [0; 16];
     let bytes = match subject {
         Subject::Name(bytes) | Subject::Identity(bytes) => bytes,
-        Subject::Address(address) => octets(address, &mut address_room),
+        Subject::Address(address) => address_bytes(address, &mut address_room),
     };
     let bytes = bytes.get(..SUBJECT_BYTES).unwrap_or(bytes);
     let Some(kept) = room.get_mut(..bytes.len()) else { return &[] };
@@ -339,7 +339,7 @@ fn subject_bytes<'a>(subject: Subject<'_>, room: &'a mut [u8; SUBJECT_BYTES]) ->
     kept
 }
 
-fn octets(address: IpAddr, room: &mut [u8; 16]) -> &[u8] {
+fn address_bytes(address: IpAddr, room: &mut [u8; 16]) -> &[u8] {
     match address {
         IpAddr::V4(v4) => {
             let (four, _) = room.split_at_mut(4);
@@ -353,11 +353,11 @@ fn octets(address: IpAddr, room: &mut [u8; 16]) -> &[u8] {
     }
 }
 
-fn address(octets: &[u8]) -> Option<IpAddr> {
-    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(v4.into());
     }
-    <[u8; 16]>::try_from(octets).ok().map(IpAddr::from)
+    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
 impl Default for Alarms {

@@ -22,8 +22,8 @@ impl<'a> RegisteredDomain<'a> {
     #[cfg_attr(for_size, optimize(speed))]
     pub(crate) fn of(name: &Name<'a>) -> Option<Self> {
         let (domain, below) = registered_domain(name)?;
-        let start = name.octets().len() - domain.octets().len();
-        (below > 0).then_some(RegisteredDomain { suffix: domain.octets(), bytes_below: start - below })
+        let start = name.wire_form().len() - domain.wire_form().len();
+        (below > 0).then_some(RegisteredDomain { suffix: domain.wire_form(), bytes_below: start - below })
     }
 
     /// A hash without regard to case.

@@ -42,7 +42,7 @@ pub(crate) fn find(event: &Event<'_>) -> Option<IpAddr> {
 }
 
 fn is_public(name: &Name<'_>) -> bool {
-    let bytes = name.octets();
+    let bytes = name.wire_form();
     let labels = bytes.split_last().map_or(&[][..], |(_, labels)| labels);
     let is_below = |domain: &&[u8]| {
         let start = labels.len().checked_sub(domain.len());

@@ -185,7 +185,7 @@ impl Health {
             if section.rebinding.enable
                 && let Some(address) = rebinding::find(event)
             {
-                let found = Finding::name(AlarmKind::Rebinding, hashes.name.octets(), 1, self.clock);
+                let found = Finding::name(AlarmKind::Rebinding, hashes.name.wire_form(), 1, self.clock);
                 self.alarms.raise(found.with_example(address), section.rebinding.hold_off.get());
             }
             if has_told {

@@ -81,7 +81,7 @@ impl StatusRules {
         let answers = match &event.dns.question {
             // The records come after the one question that was read.
             Some(question) if question.qclass.is_some() => {
-                AnswerSummary::parse(event.payload, HEADER_BYTES + question.name.octets().len() + 4)
+                AnswerSummary::parse(event.payload, HEADER_BYTES + question.name.wire_form().len() + 4)
             }
             _ => AnswerSummary::default(),
         };

@@ -145,9 +145,9 @@ fn fingerprint(text: &Arguments<'_>) -> u32 {
     let _ = write!(CutText(&mut line), "{text}");
     let is_word =
         |word: &&str| !word.trim_end_matches(':').contains(|c: char| c.is_ascii_digit() || c == ':');
-    let octets = line.split(' ').filter(is_word).flat_map(|word| word.bytes().chain([b' ']));
+    let bytes = line.split(' ').filter(is_word).flat_map(|word| word.bytes().chain([b' ']));
     // FNV-1a, 32 bits.
-    octets.fold(0x811C_9DC5u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)).max(1)
+    bytes.fold(0x811C_9DC5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)).max(1)
 }
 
 /// The part of the program whose lines are never held back.

@@ -74,7 +74,7 @@ impl MessageHasher {
             name.hash_folded(&mut hasher);
             hasher.finish()
         });
-        let own = || name.map(|name| self.state.hash_one(name.octets()));
+        let own = || name.map(|name| self.state.hash_one(name.wire_form()));
         let address = event.query.address.map(|address| self.hash_address(address));
         let is_of_client = self.is_of_client(event.message_type);
         let is_client = is_of_client && event.query.address.is_some_and(|address| !address.is_unspecified());

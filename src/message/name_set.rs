@@ -135,13 +135,13 @@ impl NameSet {
 
     /// Whether an entry is the name, or one that it is below.
     pub(crate) fn contains(&self, name: Name<'_>) -> bool {
-        if self.has_entry(name.octets(), [EntryScope::Alone, EntryScope::Both]) {
+        if self.has_entry(name.wire_form(), [EntryScope::Alone, EntryScope::Both]) {
             return true;
         }
         if self.scopes == EntryScope::Alone.bit() {
             return false;
         }
-        let mut rest = name.octets();
+        let mut rest = name.wire_form();
         while let Some((length, after)) = rest.split_first() {
             let Some(parent) = after.get(usize::from(*length)..).filter(|parent| parent.len() > 1) else {
                 return false;

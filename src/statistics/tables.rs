@@ -251,7 +251,7 @@ impl Tables {
             for (table, tracked) in set.domains.iter_mut().zip(&self.tracked) {
                 let amount = tracked.amount(event, direction);
                 if amount > 0 {
-                    table.count(hash, [amount], hashes.name.octets());
+                    table.count(hash, [amount], hashes.name.wire_form());
                 }
             }
         }

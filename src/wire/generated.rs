@@ -342,7 +342,7 @@ pub mod dnstap_ {
         pub r#type: ::core::option::Option<Message_::Type>,
         pub r#socket_family: ::core::option::Option<SocketFamily>,
         pub r#socket_protocol: ::core::option::Option<SocketProtocol>,
-        /// Who asks and who answers: 4 octets for INET, 16 for INET6.
+        /// Who asks and who answers: 4 bytes for INET, 16 for INET6.
         pub r#query_address: ::core::option::Option<&'a [u8]>,
         pub r#response_address: ::core::option::Option<&'a [u8]>,
         pub r#query_port: ::core::option::Option<u32>,

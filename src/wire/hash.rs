@@ -22,8 +22,13 @@ impl Name<'_> {
         // hashed twice, which is quicker than a loop over a rest of unknown length. `03 com 00` is below 8
         // and is filled up with zeroes; 8 to 15 bytes are their first 8 and their last 8. Names that repeat
         // one label can be alike in all chunks, so the length goes in at the end.
-        let (chunks, rest) = self.octets().as_chunks();
-        match (chunks, self.octets().last_chunk(), self.octets().first_chunk(), self.octets().last_chunk()) {
+        let (chunks, rest) = self.wire_form().as_chunks();
+        match (
+            chunks,
+            self.wire_form().last_chunk(),
+            self.wire_form().first_chunk(),
+            self.wire_form().last_chunk(),
+        ) {
             ([first, more @ ..], Some(last), _, _) => {
                 write(*first);
                 more.iter().for_each(|chunk| write(*chunk));
@@ -40,13 +45,13 @@ impl Name<'_> {
                 write(chunk);
             }
         }
-        hasher.write_usize(self.octets().len());
+        hasher.write_usize(self.wire_form().len());
     }
 
     /// The [`label_end`] of the last label.
     #[inline]
     pub(crate) fn last_label_end(&self) -> u64 {
-        let labels = self.octets().split_last().map_or(&[][..], |(_, labels)| labels);
+        let labels = self.wire_form().split_last().map_or(&[][..], |(_, labels)| labels);
         label_end_after(labels, self.last_label().len())
     }
 }

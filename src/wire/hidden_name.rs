@@ -53,7 +53,7 @@ fn compose_sections(
     let Some(name) = name else { return Some(()) };
     let mut cursor = Cursor::new(body);
     name::skip(&mut cursor)?;
-    out.put(name.octets())?;
+    out.put(name.wire_form())?;
     *questions = 1;
     // A message may end behind the name or the type.
     let Some(rest) = cursor.array::<4>() else { return out.put(cursor.rest()) };

@@ -85,7 +85,7 @@ impl<'a> Name<'a> {
 
     /// The name in wire form, with the root's 0 at the end.
     #[inline]
-    pub fn octets(&self) -> &'a [u8] {
+    pub fn wire_form(&self) -> &'a [u8] {
         self.bytes
     }
 

@@ -16,7 +16,7 @@ const LABELS_MAX: usize = 128;
 /// The registered domain of a name, and the number of labels below it; `None` for a name that is in none.
 #[cfg_attr(for_size, optimize(speed))]
 pub(crate) fn registered_domain<'a>(name: &Name<'a>) -> Option<(Name<'a>, usize)> {
-    let bytes = name.octets();
+    let bytes = name.wire_form();
     let mut starts: heapless::Vec<u8, LABELS_MAX> = heapless::Vec::new();
     let mut start = 0;
     while let Some(&length) = bytes.get(start).filter(|length| **length > 0) {

@@ -112,9 +112,9 @@ def paced(reader, frames, rate, seconds, folder):
         while (elapsed := time.monotonic() - begun) < seconds:
             due = int(elapsed * rate)
             if due > sent:
-                octets = b"".join(frames[number % len(frames)] for number in range(sent, due))
+                raw = b"".join(frames[number % len(frames)] for number in range(sent, due))
                 sent, writing = due, time.monotonic()
-                sock.sendall(octets)
+                sock.sendall(raw)
                 held += max(0.0, time.monotonic() - writing - 1e-3)
             time.sleep(1e-3)
         time.sleep(0.1)

@@ -15,7 +15,7 @@ POINTER, UTF8, DOUBLE, BYTES, UINT16, UINT32, MAP, INT32, UINT64, UINT128, ARRAY
 
 
 def head(kind, size):
-    """A control octet and what follows it: extended types, long sizes."""
+    """A control byte and what follows it: extended types, long sizes."""
     if size < 29:
         low, more = size, b""
     elif size < 285:
@@ -31,11 +31,11 @@ def encode(value):
     """One value of the data section; an int is a uint32, or what (UINT16, number) says."""
     if isinstance(value, tuple):
         kind, number = value
-        octets = number.to_bytes((number.bit_length() + 7) // 8, "big")
-        return head(kind, len(octets)) + octets
+        raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        return head(kind, len(raw)) + raw
     if isinstance(value, str):
-        octets = value.encode()
-        return head(UTF8, len(octets)) + octets
+        raw = value.encode()
+        return head(UTF8, len(raw)) + raw
     if isinstance(value, bytes):
         return head(UTF8, len(value)) + value  # not UTF-8, perhaps
     if isinstance(value, bool):
@@ -85,11 +85,11 @@ def build(networks, kind="GeoLite2-City", version=6, record_size=28, epoch=1_600
 
 
 def bits_of(network, version):
-    octets = network.network_address.packed
+    raw = network.network_address.packed
     prefix = network.prefixlen
     if network.version == 4 and version == 6:
-        octets, prefix = bytes(12) + octets, prefix + 96
-    return [octets[bit // 8] >> (7 - bit % 8) & 1 for bit in range(prefix)]
+        raw, prefix = bytes(12) + raw, prefix + 96
+    return [raw[bit // 8] >> (7 - bit % 8) & 1 for bit in range(prefix)]
 
 
 def insert(node, bits, record):
@@ -164,6 +164,6 @@ if __name__ == "__main__":
                              version=4, record_size=size)
         for size in (24, 28, 32)
     } | {"ipv6": build([("2001::/16", place("Canada", "CA", "Montréal"))])}
-    for name, octets in wanted.items():
+    for name, raw in wanted.items():
         with open(os.path.join(sys.argv[-1], name) if name else sys.argv[-1], "wb") as out:
-            out.write(octets)
+            out.write(raw)

@@ -122,7 +122,7 @@ class Peer:
             into += piece
 
     @staticmethod
-    def one_octet_a_second(connection, into):
+    def one_byte_a_second(connection, into):
         while piece := connection.recv(1):
             into += piece
             time.sleep(1)
@@ -205,14 +205,14 @@ def absent_killed_and_there_again(subject):
         daemon.wait(lambda: ("No such file" if subject.path else REFUSED) in daemon.log())
         send(daemon, 300)
         daemon.check_accounts()
-        octets = subject.metric(daemon, "queue_bytes")
+        data = subject.metric(daemon, "queue_bytes")
         assert dropped(daemon, output) == 0 and daemon.request("/ready", auth=False)[0].status == 503
         peer = subject.peer(place)
         wait_delivered(daemon, output, 300)
         daemon.wait(lambda: subject.records(peer) == list(range(300)))
         assert subject.metric(daemon, "queue_bytes") == 0
         if subject.is_plain:
-            assert octets == sum(map(len, peer.received)) > 300 * 40, octets
+            assert data == sum(map(len, peer.received)) > 300 * 40, data
         assert daemon.request("/ready", auth=False)[0].status == 200
         assert len(trouble(daemon, output)) == 2, daemon.log()
         peer.close()
@@ -230,8 +230,8 @@ def absent_killed_and_there_again(subject):
         peer.close()
 
 
-def one_octet_a_second(subject):
-    peer = subject.peer(serve=Peer.one_octet_a_second)
+def one_byte_a_second(subject):
+    peer = subject.peer(serve=Peer.one_byte_a_second)
     with Daemon(fmt=None, extra=subject.config(peer.port)) as daemon:
         daemon.wait(lambda: subject.metric(daemon, "connected") == 1)
         started = time.monotonic()
@@ -439,7 +439,7 @@ def silent_at_first(subject):
 def faults(at_a_path=False):
     """Marks a test that takes a fault and calls it with its subject. Whatever the peer does, the accounts are
     exact, and nothing is sent twice on one connection or in part."""
-    some = [absent_killed_and_there_again, one_octet_a_second, closing_after_each_record, black_hole,
+    some = [absent_killed_and_there_again, one_byte_a_second, closing_after_each_record, black_hole,
             drained_at_a_stop]
     some += [path_gone, silent_at_first] if at_a_path else [black_hole_in_mid_stream, name_gone]
     return pytest.mark.parametrize("fault", some, ids=lambda fault: fault.__name__)
@@ -530,13 +530,13 @@ def greet_dnstap(connection):
         connection.sendall(answer)
 
 
-def frames_of(octets):
+def frames_of(data):
     at = 0
-    while at + 4 <= len(octets):
-        length = struct.unpack_from(">I", octets, at)[0]
-        if length == 0 or at + 4 + length > len(octets):
+    while at + 4 <= len(data):
+        length = struct.unpack_from(">I", data, at)[0]
+        if length == 0 or at + 4 + length > len(data):
             return
-        yield octets[at + 4:at + 4 + length]
+        yield data[at + 4:at + 4 + length]
         at += 4 + length
 
 

@@ -167,11 +167,11 @@ def test_the_rate_of_a_replay():
 
 def test_a_truncated_capture():
     with open(os.path.join(DATA, "demo.fstrm"), "rb") as file:
-        octets = file.read()
+        raw = file.read()
     with temporary_folder() as folder:
         path = os.path.join(folder, "cut.fstrm")
         with open(path, "wb") as cut:
-            cut.write(octets[:-30])
+            cut.write(raw[:-30])
         status, out, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
                                              f"enable = false\n")
         assert status == 0 and out and "in the middle of a frame" in err, err

@@ -211,8 +211,8 @@ def test_a_name_that_stops_resolving():
 
 def keepalive_seconds(local, remote):
     """When the kernel will ask whether the other end is still there; `None` when it will not."""
-    as_kernel = lambda end: "".join(f"{octet:02X}"
-                                    for octet in reversed(socket.inet_aton(end[0]))) + f":{end[1]:04X}"
+    as_kernel = lambda end: "".join(f"{byte:02X}"
+                                    for byte in reversed(socket.inet_aton(end[0]))) + f":{end[1]:04X}"
     with open("/proc/net/tcp") as file:
         for words in map(str.split, file):
             if words[1:3] == [as_kernel(local), as_kernel(remote)]:
@@ -342,7 +342,7 @@ def test_a_source_that_wants_a_certificate():
             it.wait(lambda: not is_ready(it))
 
 
-def test_plain_octets_instead_of_tls():
+def test_plain_bytes_instead_of_tls():
     with Source() as source, daemon(remote(source.port, "localhost", tls())) as it:
         sender = source.accept()
         sender.sock.sendall(control(READY, CONTENT_TYPE))

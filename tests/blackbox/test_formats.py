@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One message as text, JSON and YAML: the contract's third section, octet by octet."""
+"""One message as text, JSON and YAML: the contract's third section, byte by byte."""
 import os
 
 from harness import DATA, Daemon, Sender, capture_frames, dns, field, has, message, run_binary
@@ -8,7 +8,7 @@ QUERY, RESPONSE = 5, 6
 
 
 def shown(*messages, fmt="text"):
-    """The octets that dnstapd prints for some messages."""
+    """The bytes that dnstapd prints for some messages."""
     with Daemon(fmt=fmt) as daemon:
         sender = Sender(daemon.unix)
         sender.send(*messages)
@@ -75,7 +75,7 @@ def test_odd_names_and_identities():
     assert shown(message(identity=b"x" * 200)).split(" ")[1] == "x" * 128
 
 
-def test_json_octets():
+def test_json_bytes():
     expected = ('{"identity":"lb1","qname":"www.example.com.","rrtype":"A","query-ip":"192.0.2.10",'
                 '"message":"CLIENT_RESPONSE",'
                 '"family":"INET","protocol":"UDP","query-port":50000,"response-ip":"192.0.2.53",'
@@ -96,7 +96,7 @@ def test_json_octets():
     assert '"flags":""' in shown(message(payload=dns(flags=0)), fmt="json")
 
 
-def test_yaml_octets():
+def test_yaml_bytes():
     expected = """---
 identity: "lb1"
 qname: "www.example.com."

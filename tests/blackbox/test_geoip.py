@@ -34,7 +34,7 @@ def test_the_database_is_made_by_the_script():
                                                         "writes it anew")
 
 
-def test_text_and_json_octets():
+def test_text_and_json_bytes():
     with Daemon(section(PLACES), fmt="text") as daemon:
         sender = Sender(daemon.unix)
         sender.send(*(message(address=bytes(map(int, address.split(".")))) for address in
@@ -98,7 +98,7 @@ def shown(text):
         elif "\x21" <= letter <= "\x7e" or letter.isalpha():
             out += letter
         else:
-            out += "".join(f"\\{octet:03}" for octet in letter.encode())
+            out += "".join(f"\\{byte:03}" for byte in letter.encode())
     return out or "-"
 
 
@@ -181,11 +181,11 @@ def broken(folder):
                                                    "autonomous_system_organization": "Example"})],
                                 kind="GeoLite2-ASN"), "GeoLite2-ASN"),
     }
-    for file, (octets, word) in files.items():
+    for file, (data, word) in files.items():
         path = os.path.join(folder, file)
-        if octets is not None:
+        if data is not None:
             with open(path, "wb") as out:
-                out.write(octets)
+                out.write(data)
         yield path, word
     yield folder, "regular file"
     yield "/dev/zero", "regular file"
@@ -224,9 +224,9 @@ def test_a_signal_puts_another_database_in_force():
     with temporary_folder() as folder:
         path = os.path.join(folder, "city.mmdb")
 
-        def put(octets):
+        def put(data):
             with open(path + ".new", "wb") as out:
-                out.write(octets)
+                out.write(data)
             os.rename(path + ".new", path)
 
         def reload():
@@ -243,9 +243,9 @@ def test_a_signal_puts_another_database_in_force():
             reload()
             assert ask(daemon, "192.0.2.10") == [("New", "Newtown")]
 
-            for round, octets in enumerate((b"", b"nonsense",
+            for round, data in enumerate((b"", b"nonsense",
                                             mmdb.build([("192.0.2.0/24", {"asn": 1})], kind="GeoLite2-ASN"))):
-                put(octets)
+                put(data)
                 reload()
                 assert ask(daemon, "192.0.2.10") == [("New", "Newtown")], "the old one stays"
                 lines = [line for line in daemon.log().splitlines() if "geoip.city-database" in line

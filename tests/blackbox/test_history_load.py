@@ -23,7 +23,7 @@ class Load(threading.Thread):
     def __init__(self, daemon, exchanges=20_000):
         super().__init__(daemon=True)
         self.exchanges, self.blocks, self.ending = exchanges, 0, threading.Event()
-        self.octets = b"".join(frame(message(kind, dns(f"load-{number}.example-{number % 500}.com.", ident=number % 65536, flags=flags),
+        self.raw = b"".join(frame(message(kind, dns(f"load-{number}.example-{number % 500}.com.", ident=number % 65536, flags=flags),
                                              port=1024 + number))
                                for number in range(exchanges) for kind, flags in ((5, 0x0100), (6, 0x8180)))
         self.sender = Sender(daemon.unix)
@@ -31,7 +31,7 @@ class Load(threading.Thread):
 
     def run(self):
         while not self.ending.is_set():
-            self.sender.sock.sendall(self.octets)
+            self.sender.sock.sendall(self.raw)
             self.blocks += 1
 
     def finish(self):

@@ -488,7 +488,7 @@ def test_a_scrape_of_16_streams_under_full_load_delays_no_frame_for_long():
         for thread in threads:
             thread.join()
         values = daemon.check_accounts()
-        print(f"{speed:.0f} messages a second, {len(scrapes)} scrapes of {scrapes[-1]} octets; "
+        print(f"{speed:.0f} messages a second, {len(scrapes)} scrapes of {scrapes[-1]} bytes; "
               f"slowest of 300 frames to the queue: {busy:.1f} ms, {quiet:.1f} ms without scrapes")
         assert sum(value for key, value in values.items() if key.startswith("dnstapd_output_dropped")) == 0
         assert len(scrapes) >= 5 and busy < 500, (len(scrapes), busy)

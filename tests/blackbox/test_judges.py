@@ -2,7 +2,7 @@
 
 Where tshark reads another thing, the test says so, and why it is not followed:
 
-* It writes names and texts with octets other than letters, digits, `-` and `_` in a way of its own: those are compared by the data
+* It writes names and texts with bytes other than letters, digits, `-` and `_` in a way of its own: those are compared by the data
   that dnspython made (tests/data/rdata.py).
 * Type 255 is `*` to it (RFC 1035, 3.2.3), and `ANY` to IANA's table; some types got their names after it was made.
 * It knows forms of types that the records show as RFC 3597 has it: their length is compared.
@@ -66,7 +66,7 @@ def theirs(path):
     """Each packet's DNS as tshark has it: a list of pairs, for keys may be there twice."""
     done = subprocess.run(["tshark", "-n", "-r", path, "-d", "udp.port==53,dns", "-T", "json"], capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    # Octets that are no UTF-8 are in names and texts that nobody compares.
+    # Bytes that are no UTF-8 are in names and texts that nobody compares.
     for packet in json.loads(done.stdout.decode(errors="replace"), object_pairs_hook=list):
         yield dict(dict(dict(packet)["_source"])["layers"]).get("dns", [])
 

@@ -38,8 +38,8 @@ def test_file_rotates_between_records():
         assert files == ["log", "log.1", "log.2", "log.3"], files
         got = []
         for name in ("log.3", "log.2", "log.1", "log"):
-            octets = os.path.getsize(os.path.join(top, name))
-            assert octets < 10 << 10 and (name == "log" or octets > (10 << 10) - 200), (name, octets)
+            data = os.path.getsize(os.path.join(top, name))
+            assert data < 10 << 10 and (name == "log" or data > (10 << 10) - 200), (name, data)
             got += names(read(os.path.join(top, name)))
         assert got == list(range(1000 - len(got), 1000))
         for more in ("file-max-size = 0", "file-max-size = '1K'\nfile-count = 0"):
@@ -276,10 +276,10 @@ def test_capture_rotates_and_survives_a_crash():
         assert sum(read_capture(name) for name in files) == 1600
         for name in files:
             with open(name, "rb") as file:
-                octets = file.read()
-            assert octets.startswith(control(START, CONTENT_TYPE)) and octets.endswith(control(STOP)), name
-        octets = [frame for name in files for frame in capture_frames(name)]
-        assert [f"n{i}".encode() in frame for i, frame in enumerate(octets)] == [True] * 1600
+                data = file.read()
+            assert data.startswith(control(START, CONTENT_TYPE)) and data.endswith(control(STOP)), name
+        data = [frame for name in files for frame in capture_frames(name)]
+        assert [f"n{i}".encode() in frame for i, frame in enumerate(data)] == [True] * 1600
     with folder() as top:
         path = os.path.join(top, "text")
         with open(path, "w") as file:

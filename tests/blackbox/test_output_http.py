@@ -359,22 +359,22 @@ def test_wait_loses_nothing_and_a_stop_drains():
 
 def serve_requests(connection, into):
     """Answers well, and keeps the bodies."""
-    octets = bytearray()
+    raw = bytearray()
 
     def more():
         piece = connection.recv(1 << 16)
         if not piece:
             raise OSError("it was closed")
-        octets.extend(piece)
+        raw.extend(piece)
 
     while True:
-        while (end := octets.find(b"\r\n\r\n") + 4) < 4:
+        while (end := raw.find(b"\r\n\r\n") + 4) < 4:
             more()
-        length = int(re.search(rb"Content-Length: (\d+)", octets[:end])[1])
-        while len(octets) < end + length:
+        length = int(re.search(rb"Content-Length: (\d+)", raw[:end])[1])
+        while len(raw) < end + length:
             more()
-        into += octets[end:end + length]
-        del octets[:end + length]
+        into += raw[end:end + length]
+        del raw[:end + length]
         connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 

@@ -209,15 +209,15 @@ def test_a_broker_that_acknowledges_a_part():
 
 
 def packet_of(connection):
-    """The next packet of MQTT: its first octet, and what follows the length."""
+    """The next packet of MQTT: its first byte, and what follows the length."""
     def take(count):
-        octets = b""
-        while len(octets) < count:
-            piece = connection.recv(count - len(octets))
+        data = b""
+        while len(data) < count:
+            piece = connection.recv(count - len(data))
             if not piece:
                 raise OSError("it was closed")
-            octets += piece
-        return octets
+            data += piece
+        return data
 
     kind, length, shift = take(1)[0], 0, 0
     while True:

@@ -310,7 +310,7 @@ def test_syslog_udp_name_gone():
 
 
 def test_syslog_longest_record():
-    """The longest there can be goes in one datagram, uncut: every octet of name and identity is escaped."""
+    """The longest there can be goes in one datagram, uncut: every byte of name and identity is escaped."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as server:
         server.bind(("127.0.0.1", 0))
         server.settimeout(10)

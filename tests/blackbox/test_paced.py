@@ -11,16 +11,16 @@ from processes import wake_ups
 QUIET = "[history]\nenable = false\n[health]\nenable = false\n"
 
 
-def pace(sock, rate, seconds, octets):
+def pace(sock, rate, seconds, data):
     """Sends that many frames a second, each in a write of its own; those that the socket had no room for."""
     begun, sent, held = time.monotonic(), 0, 0
     while (elapsed := time.monotonic() - begun) < seconds:
         while sent < elapsed * rate:
             try:
-                sock.send(octets, socket.MSG_DONTWAIT)
+                sock.send(data, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 held += 1
-                sock.sendall(octets)
+                sock.sendall(data)
             sent += 1
         time.sleep(1e-3)
     return sent, held
@@ -28,7 +28,7 @@ def pace(sock, rate, seconds, octets):
 
 @natively("the emulator has threads of its own")
 def test_wake_ups_a_second(record_property):
-    octets = frame(message(payload=dns()))
+    data = frame(message(payload=dns()))
     with Daemon(fmt=None, extra=QUIET) as daemon:
         sender = Sender(daemon.unix)
         time.sleep(1)
@@ -38,7 +38,7 @@ def test_wake_ups_a_second(record_property):
             before, begun = wake_ups(daemon.process.pid), time.monotonic()
             sent = 0
             if rate:
-                sent, _ = pace(sender.sock, rate, 3, octets)
+                sent, _ = pace(sender.sock, rate, 3, data)
             else:
                 time.sleep(5)
             found = (wake_ups(daemon.process.pid) - before) / (time.monotonic() - begun)
@@ -70,11 +70,11 @@ def test_a_message_is_shown_at_once():
 
 
 def test_no_sender_is_held_up():
-    octets = frame(message(payload=dns()))
+    data = frame(message(payload=dns()))
     with Daemon(fmt=None, extra=QUIET) as daemon:
         sender = Sender(daemon.unix)
         for rate in (200, 1_000, 2_000):
-            sent, held = pace(sender.sock, rate, 1, octets)
+            sent, held = pace(sender.sock, rate, 1, data)
             assert held <= sent / 50, (rate, sent, held)
         sender.stop()
         daemon.check_accounts()

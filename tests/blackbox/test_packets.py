@@ -18,8 +18,8 @@ def packed(address):
     return ipaddress.ip_address(address).packed
 
 
-def checksum(octets):
-    total = sum(struct.unpack(f">{len(octets) // 2}H", octets))
+def checksum(data):
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -107,9 +107,9 @@ def pcap(packets, link=LINKS["ethernet"], order="<", nanoseconds=False):
                       link[0])
     for number, packet in enumerate(packets):
         seconds, part = divmod(START + number * 1_000_000, 1_000_000_000)
-        octets = link[1](packet)
-        out += struct.pack(f"{order}IIII", seconds, part if nanoseconds else part // 1000, len(octets),
-                           len(octets)) + octets
+        data = link[1](packet)
+        out += struct.pack(f"{order}IIII", seconds, part if nanoseconds else part // 1000, len(data),
+                           len(data)) + data
     return out
 
 
@@ -132,18 +132,18 @@ def pcapng(packets, link=LINKS["ethernet"], order="<", resolution=None, sections
         for number, packet in enumerate(packets):
             if number * sections // len(packets) != section:
                 continue
-            octets = link[1](packet)
+            data = link[1](packet)
             when = -(-(START + number * 1_000_000) * units // 10**9)
-            out += block(order, 6, struct.pack(f"{order}IIIII", 1, when >> 32, when & 0xFFFFFFFF, len(octets),
-                                               len(octets)) + octets)
+            out += block(order, 6, struct.pack(f"{order}IIIII", 1, when >> 32, when & 0xFFFFFFFF, len(data),
+                                               len(data)) + data)
     return out
 
 
-def replay(octets, more="", fmt="json", expected=0):
+def replay(data, more="", fmt="json", expected=0):
     with temporary_folder() as top:
         path = os.path.join(top, "capture")
         with open(path, "wb") as file:
-            file.write(octets)
+            file.write(data)
         config = (f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\nenable = false\n"
                   f"[output.stdout]\nenable = true\nformat = '{fmt}'\n{more}")
         status, out, err = run_binary(config=config)
@@ -167,8 +167,8 @@ def test_every_container_and_link_says_the_same():
         for order in "<>":
             containers = [pcap(packets, link, order, nanoseconds) for nanoseconds in (False, True)]
             containers += [pcapng(packets, link, order, resolution, 3) for resolution in (None, 9, 0x80 | 30)]
-            for octets in containers:
-                assert replay(octets)[0] == expected
+            for data in containers:
+                assert replay(data)[0] == expected
 
 
 def test_where_it_was_made():
@@ -186,12 +186,12 @@ def test_where_it_was_made():
 
 
 def test_as_tshark_reads_it():
-    for octets in (pcap(conversation()), pcapng(conversation(), LINKS["sll2"], ">", 9)):
-        records, _ = replay(octets)
+    for data in (pcap(conversation()), pcapng(conversation(), LINKS["sll2"], ">", 9)):
+        records, _ = replay(data)
         with temporary_folder() as top:
             path = os.path.join(top, "capture")
             with open(path, "wb") as file:
-                file.write(octets)
+                file.write(data)
             done = subprocess.run(["tshark", "-n", "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE", "-Y",
                                    "dns",
                                    "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=,",
@@ -216,8 +216,8 @@ def test_captures_that_are_broken():
              (pcapng(packets) + struct.pack("<II20xI", 6, 32, 33), 10, "a block is broken"),
              (whole[:24] + struct.pack("<IIII", 0, 0, 1 << 30, 0) + bytes(1 << 20), 0, "ends in the middle of a block"),
              (pcap(packets, (147, lambda packet: packet)), 0, "not read are packets with a link of kind 147")]
-    for octets, count, words in cases:
-        records, err = replay(octets, expected=int("broken" in words))
+    for data, count, words in cases:
+        records, err = replay(data, expected=int("broken" in words))
         assert len(records) == count and words in err, (len(records), words, err)
     with temporary_folder() as top:
         path = os.path.join(top, "capture.gz")

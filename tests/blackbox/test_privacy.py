@@ -26,8 +26,8 @@ def key_file(folder, key=KEY):
 
 
 def hashed(address):
-    octets = address.packed
-    return ipaddress.ip_address(hmac.new(KEY, octets, hashlib.sha256).digest()[:len(octets)])
+    raw = address.packed
+    return ipaddress.ip_address(hmac.new(KEY, raw, hashlib.sha256).digest()[:len(raw)])
 
 
 def with_subnet(address, bits, **more):
@@ -84,8 +84,8 @@ def check_hidden(section, expected_v4, expected_v6, subnet_v4, subnet_v6):
     for original, expected in ((V4, expected_v4), (V6, expected_v6)):
         if str(original) != expected:
             assert str(original) not in shown.replace(expected, ""), shown
-            for octets in (original.packed, str(original).encode()):
-                assert all(octets not in frame for frame in sent), (original, sent)
+            for raw in (original.packed, str(original).encode()):
+                assert all(raw not in frame for frame in sent), (original, sent)
     packed = lambda text: ipaddress.ip_address(text).packed
     for place, (address, subnet) in enumerate(((expected_v4, subnet_v4), (expected_v6, subnet_v6))):
         for frame in sent[2 * place:2 * place + 2]:
@@ -184,7 +184,7 @@ def test_places_are_those_of_the_address_as_it_was_sent():
 SECRET_V4, SECRET_V6 = (ipaddress.ip_address(text) for text in ("198.18.177.201", "2001:db8:77aa:bb01:cc02:dd03:ee04:ff05"))
 SECRET_LABEL = b"wwwhidden"
 # Of an address that is masked these bits stay, and of a name its registered domain: neither is a secret. All is searched in lower
-# case, so no octet of an address is a capital letter.
+# case, so no byte of an address is a capital letter.
 SECRETS = {"address": [SECRET_V4.packed, SECRET_V4.packed[::-1], str(SECRET_V4).encode(), SECRET_V6.packed[8:],
                        SECRET_V6.packed[:7:-1], b"cc02:dd03:ee04:ff05"],
            "name": [SECRET_LABEL]}
@@ -205,7 +205,7 @@ def messages_with_secrets(count):
         yield message(5, query, **common)
         yield message(6, bytes(response), **common)
         yield message(3, query, **{**common, "address": UPSTREAM.packed, "family": 1})
-        # Of each octet one is the last: an answer that is named as the question is.
+        # Of each byte one is the last: an answer that is named as the question is.
         named = query + label + shown + b"\xc0\x16"
         yield message(5, named[:12 + number * 3 % (len(named) - 12)], **common)
 
@@ -221,13 +221,13 @@ def messages_without(count, size=60):
                       more=policy + field(11, b"\x07example\x03org\0"))
 
 
-def found_in(octets, kinds):
-    """The secrets of these kinds that are in some octets, and what is around them."""
-    octets = octets.lower()
+def found_in(raw, kinds):
+    """The secrets of these kinds that are in some bytes, and what is around them."""
+    raw = raw.lower()
     for secret in (secret for kind in kinds for secret in SECRETS[kind]):
-        at = octets.find(secret)
+        at = raw.find(secret)
         if at >= 0:
-            yield secret, octets[max(0, at - 64):at + 64]
+            yield secret, raw[max(0, at - 64):at + 64]
 
 
 def memory_of(process):
@@ -303,8 +303,8 @@ def test_no_memory_file_or_wire_has_what_is_hidden(client, qname):
             assert not found, found
             daemon.check_accounts()
             assert daemon.stop() == 0
-            for octets in (*files_below(out, daemon.folder.name), *map(bytes, peer.received)):
-                assert not list(found_in(octets, kinds)), list(found_in(octets, kinds))
+            for raw in (*files_below(out, daemon.folder.name), *map(bytes, peer.received)):
+                assert not list(found_in(raw, kinds)), list(found_in(raw, kinds))
             assert sum(map(len, peer.received)) > 100_000 and "lb1" in daemon.log() + open(daemon.out).read()
     peer.close()
 
@@ -332,9 +332,9 @@ def test_reload():
         send(2)
         daemon.wait(lambda: "192.0.2.0" in text())
         assert str(V4) not in text(), text()
-        octets = lambda: b"".join(open(os.path.join(f"{folder}/history", name), "rb").read()
+        raw = lambda: b"".join(open(os.path.join(f"{folder}/history", name), "rb").read()
                                   for name in os.listdir(f"{folder}/history"))
-        daemon.wait(lambda: V4.packed not in octets())
+        daemon.wait(lambda: V4.packed not in raw())
 
 
 def test_check():

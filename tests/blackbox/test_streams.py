@@ -60,7 +60,7 @@ def test_another_content_type_is_refused():
 
 
 def test_any_split():
-    """The octets of a stream, one at a time and in every cut in two."""
+    """The bytes of a stream, one at a time and in every cut in two."""
     stream = control(START, CONTENT_TYPE) + frame(message(identity=b"a")) + frame(message(identity=b"b"))
     with Daemon() as daemon:
         for cut in range(1, len(stream)):
@@ -72,8 +72,8 @@ def test_any_split():
             if cut % 16 == 0:  # more at once than there is room for would push each other out
                 daemon.wait(lambda: [record["identity"] for record in daemon.records()].count("b") == cut)
         slow = Sender(daemon.unix, handshake=False)
-        for octet in stream:
-            slow.sock.sendall(bytes([octet]))
+        for byte in stream:
+            slow.sock.sendall(bytes([byte]))
         slow.sock.close()
         daemon.wait(lambda: [record["identity"] for record in daemon.records()].count("b") == len(stream))
         daemon.check_accounts()
@@ -84,8 +84,8 @@ def test_bad_frames_do_not_end_a_stream():
            field(14, field(2, 1)) + field(15, 1), b"\x0b\x0c", os.urandom(100)]
     with Daemon() as daemon:
         sender = Sender(daemon.unix)
-        for octets in bad:
-            sender.send(octets, message())
+        for data in bad:
+            sender.send(data, message())
         sender.stop()
         assert len(daemon.records()) == len(bad)
         metrics = daemon.check_accounts()
@@ -128,9 +128,9 @@ def test_violations_end_their_connection_alone():
     ]
     with Daemon() as daemon:
         good = Sender(daemon.tcp)
-        for octets, what in violations:
+        for data, what in violations:
             sender = Sender(daemon.tcp, handshake=False)
-            sender.sock.sendall(octets)
+            sender.sock.sendall(data)
             assert sender.is_closed(), what
             good.send(message())
         good.stop()
@@ -145,18 +145,18 @@ def test_violations_end_their_connection_alone():
 
 
 def test_noise():
-    """Random octets on every socket: the daemon lives, counts and does not grow."""
+    """Random bytes on every socket: the daemon lives, counts and does not grow."""
     chance = random.Random(1)
     with Daemon(fmt=None) as daemon:
         for round_ in range(300):
             sender = Sender(daemon.unix if round_ % 2 else daemon.tcp, handshake=False)
-            octets = chance.randbytes(chance.randrange(1, 3000))
+            data = chance.randbytes(chance.randrange(1, 3000))
             if round_ % 3 == 0:
-                octets = control(START, CONTENT_TYPE) + octets
+                data = control(START, CONTENT_TYPE) + data
             elif round_ % 3 == 1:
-                octets = control(START, CONTENT_TYPE) + frame(octets) * 3
+                data = control(START, CONTENT_TYPE) + frame(data) * 3
             try:
-                sender.sock.sendall(octets)
+                sender.sock.sendall(data)
             except ConnectionError:
                 pass
             sender.sock.close()
@@ -554,17 +554,17 @@ def test_memory_does_not_grow():
                 total += int(file.read().split()[0])
         return total
 
-    def feed(daemon, octets):
+    def feed(daemon, data):
         """Nanoseconds of processor time for each message of a block."""
         sender = Sender(daemon.unix)
         before = cpu(daemon)
-        sender.sock.sendall(octets)
+        sender.sock.sendall(data)
         sender.stop()
         return (cpu(daemon) - before) / block
 
     with Daemon(fmt=None) as daemon:
-        octets = numbered_block(0, block, 1000, 100, 4)
-        few = min(feed(daemon, octets) for _ in range(6))
+        data = numbered_block(0, block, 1000, 100, 4)
+        few = min(feed(daemon, data) for _ in range(6))
     with Daemon(fmt=None) as daemon:
         times, sizes = [], []
         for first in range(0, number, block):

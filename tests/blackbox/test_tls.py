@@ -166,11 +166,11 @@ def test_server_certificates_a_client_refuses():
                            value in it.metrics().items())
 
 
-def test_plain_octets_on_the_tls_port():
+def test_plain_bytes_on_the_tls_port():
     with daemon() as it:
-        for octets in (control(READY, CONTENT_TYPE), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        for data in (control(READY, CONTENT_TYPE), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
             with socket.create_connection(it.tcp, timeout=5) as sock:
-                sock.sendall(octets)
+                sock.sendall(data)
                 try:
                     assert sock.recv(100) == b""
                 except ConnectionResetError:

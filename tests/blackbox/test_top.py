@@ -61,13 +61,13 @@ class Screen:
             if not ready:
                 return True
             try:
-                octets = os.read(self.fd, 65536)
+                data = os.read(self.fd, 65536)
             except OSError as error:
                 if error.errno != errno.EIO:
                     raise
                 return False
-            self.raw += octets
-            self.stream.feed(octets)
+            self.raw += data
+            self.stream.feed(data)
 
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display)
@@ -547,7 +547,7 @@ def test_plain_terminals_get_ascii():
         with Screen(url=url(daemon), environment={"NO_COLOR": "1"}) as screen:
             screen.wait(is_live)
             screen.wait(lambda text: "###" in text)
-            assert all(octet < 0x80 for octet in screen.raw)
+            assert all(byte < 0x80 for byte in screen.raw)
             assert b"\x1b[36m" not in screen.raw
 
 

@@ -143,9 +143,9 @@ class Board:
         return image
 
     def listen(self):
-        while octets := os.read(self.emulator.stdout.fileno(), 65536):
+        while data := os.read(self.emulator.stdout.fileno(), 65536):
             with self.changed:
-                self.output += octets
+                self.output += data
                 self.changed.notify_all()
 
     def expect(self, pattern, seconds):
@@ -383,9 +383,9 @@ class Load(threading.Thread):
     """Messages over TCP as fast as the board takes them, a query a second for the sniffer, until it is told
     to end."""
 
-    def __init__(self, board, octets):
+    def __init__(self, board, data):
         super().__init__(daemon=True)
-        self.board, self.octets, self.stop, self.fault = board, octets, threading.Event(), None
+        self.board, self.data, self.stop, self.fault = board, data, threading.Event(), None
 
     def run(self):
         try:
@@ -393,7 +393,7 @@ class Load(threading.Thread):
             sender.sock.settimeout(60)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 while not self.stop.is_set():
-                    sender.sock.sendall(self.octets)
+                    sender.sock.sendall(self.data)
                     sock.sendto(harness.dns("card.board.example"), ("127.0.0.1", self.board.ports["dns"]))
             sender.stop()
         except Exception as error:
@@ -405,7 +405,7 @@ class Load(threading.Thread):
         assert not self.is_alive() and self.fault is None, self.fault
 
 
-def loaded(board, octets, seconds):
+def loaded(board, data, seconds):
     """Memory in the first seconds and at the end, and messages a second; with little memory left to the
     system."""
     board.told("mount -t tmpfs -o size=100% fill /fill")
@@ -418,7 +418,7 @@ def loaded(board, octets, seconds):
                    f"2>/dev/null")
     left = board.available()
     assert left <= FREE + 512, left
-    load = Load(board, octets)
+    load = Load(board, data)
     load.start()
     time.sleep(10)
     board.metrics()
@@ -443,7 +443,7 @@ def mapped(board):
     checked = board.told("dnstapd --check -c /var/etc/dnstapd.toml")
     rows = re.findall(r"(?m)^ +(\d+)  (.*)$", checked)
     program = re.search(r"take about (\d+) more", checked)
-    return (sum(int(octets) for octets, what in rows if not re.search("ring|TLS|in all", what))
+    return (sum(int(data) for data, what in rows if not re.search("ring|TLS|in all", what))
             + int(program[1])) / 1024
 
 

@@ -169,12 +169,12 @@ exec busybox ash {self.top}/library "$1"
     def handler(router):
         class Handler(http.server.BaseHTTPRequestHandler):
             def answer(self, text, kind):
-                octets = text.encode()
+                raw = text.encode()
                 self.send_response(200 if text else 404)
                 self.send_header("Content-Type", kind + "; charset=utf-8")
-                self.send_header("Content-Length", str(len(octets)))
+                self.send_header("Content-Length", str(len(raw)))
                 self.end_headers()
-                self.wfile.write(octets)
+                self.wfile.write(raw)
 
             def do_GET(self):
                 path = self.path.split("?")[0]

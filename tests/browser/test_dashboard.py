@@ -363,7 +363,7 @@ def test_weight_and_what_is_asked():
             assert len(first.body()) <= 64 << 10, len(first.body())
             weight = int(first.header_value("content-length"))
             assert weight <= 22 << 10, weight
-            print(f"     the page: {len(first.body())} octets, {weight} in gzip")
+            print(f"     the page: {len(first.body())} bytes, {weight} in gzip")
             # A round: counters each tick, the rest less often, one request at a time.
             start, began = len(page.asked), time.monotonic()
 

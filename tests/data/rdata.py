@@ -22,15 +22,15 @@ def some(count):
     return bytes(chance.randrange(256) for _ in range(count))
 
 
-def number(octets):
-    return chance.choice([some(octets), bytes(octets), b"\xff" * octets])
+def number(data):
+    return chance.choice([some(data), bytes(data), b"\xff" * data])
 
 
 def label():
     kind = chance.randrange(4)
     if kind == 0:
         # dnspython escapes these, which stand for themselves here.
-        return bytes(octet for octet in some(chance.randrange(1, 20)) if octet not in b"();@$") or b"x"
+        return bytes(byte for byte in some(chance.randrange(1, 20)) if byte not in b"();@$") or b"x"
     return "".join(chance.choice("abcxyzABC019-_") for _ in range(chance.randrange(1, 63 if kind == 1 else 12))).encode()
 
 
@@ -43,8 +43,8 @@ def text(most=40):
     return bytes([len(part)]) + part
 
 
-def lists(octets):
-    return b"".join(some(octets) for _ in range(chance.randrange(1, 4)))
+def lists(data):
+    return b"".join(some(data) for _ in range(chance.randrange(1, 4)))
 
 
 def parameters():

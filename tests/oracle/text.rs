@@ -19,7 +19,7 @@ pub fn check(raw: &[u8]) {
 
 /// Checks the invariants of a name, and that its text says which labels it came from.
 pub fn check_name(name: &Name<'_>) {
-    let bytes = name.octets();
+    let bytes = name.wire_form();
     assert!((1..=NAME_MAX).contains(&bytes.len()));
     let labels: Vec<_> = name.labels().map(<[u8]>::to_vec).collect();
     let joined: Vec<u8> =

@@ -71,7 +71,7 @@ def write(path, text, mode=0o644):
 def package(*words, **more):
     """The packages that scripts/package makes, by its own words."""
     made = run(os.path.join(TOP, "scripts/package"), *words, **more)
-    return [os.path.join(TOP, line.split(":")[0]) for line in made.splitlines() if line.endswith(" octets")]
+    return [os.path.join(TOP, line.split(":")[0]) for line in made.splitlines() if line.endswith(" bytes")]
 
 
 def version():
@@ -385,8 +385,8 @@ def test_lintian():
 # ---- OpenWrt
 # ------------------------------------------------------------------------------------------------
 
-def members(octets):
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(octets))) as archive:
+def members(raw):
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(raw))) as archive:
         return [(member, archive.extractfile(member).read() if member.isfile() else b"")
                 for member in archive]
 
@@ -399,17 +399,17 @@ def plain(listed, when):
         assert member.isfile() or (member.isdir() and member.mode == 0o755), member.get_info()
     names = [member.name for member, _ in listed]
     assert names == sorted(names, key=lambda name: name.split("/")), names
-    return {member.name.removeprefix("./"): (member, octets) for member, octets in listed if member.isfile()}
+    return {member.name.removeprefix("./"): (member, raw) for member, raw in listed if member.isfile()}
 
 
 def check_ipk(path, name="dnstapd"):
     with open(path, "rb") as file:
-        octets = file.read()
-    assert octets[:10] == b"\x1f\x8b\x08\0\0\0\0\0\x02\x03", octets[:10]  # gzip without name and time
-    outer = members(octets)
+        raw = file.read()
+    assert raw[:10] == b"\x1f\x8b\x08\0\0\0\0\0\x02\x03", raw[:10]  # gzip without name and time
+    outer = members(raw)
     assert [member.name for member, _ in outer] == ["./debian-binary", "./data.tar.gz", "./control.tar.gz"]
     assert all((member.uid, member.gid, member.mode) == (0, 0, 0o644) for member, _ in outer)
-    inside = {member.name[2:]: octets for member, octets in outer}
+    inside = {member.name[2:]: raw for member, raw in outer}
     assert inside["debian-binary"] == b"2.0\n"
 
     when = outer[0][0].mtime
@@ -458,10 +458,10 @@ def test_ipk_on_a_busybox():
     _, data, control = check_ipk(path)
     with tempfile.TemporaryDirectory() as root:
         os.chmod(root, 0o755)  # the service's user comes through it to its files
-        for name, (member, octets) in data.items():
+        for name, (member, raw) in data.items():
             os.makedirs(os.path.dirname(f"{root}/{name}"), exist_ok=True)
             with open(f"{root}/{name}", "wb") as file:
-                file.write(octets)
+                file.write(raw)
             os.chmod(f"{root}/{name}", member.mode)
         for name in ("postinst", "prerm"):
             write(f"{root}/usr/lib/opkg/info/dnstapd.{name}", control[name][1].decode(), mode=0o755)
@@ -577,13 +577,13 @@ def check_reload(root, environment):
 
 
 def test_luci_ipk():
-    """The views: every file of the folder, the same octets again, and no program."""
+    """The views: every file of the folder, the same bytes again, and no program."""
     path, = package("luci")
     assert os.path.basename(path) == f"luci-app-dnstapd_{version()}-r1_all.ipk" and os.path.getsize(path) < 20 << 10
     with open(path, "rb") as file:
         first = file.read()
     outer = members(first)
-    inside = {member.name[2:]: octets for member, octets in outer}
+    inside = {member.name[2:]: raw for member, raw in outer}
     data, control = (plain(members(inside[name]), outer[0][0].mtime) for name in ("data.tar.gz", "control.tar.gz"))
     app = os.path.join(TOP, "cross/luci-app-dnstapd")
     sources = {}
@@ -593,7 +593,7 @@ def test_luci_ipk():
                 whole = os.path.join(at, name)
                 with open(whole, "rb") as file:
                     sources[os.path.normpath(os.path.join(place, os.path.relpath(whole, f"{app}/{folder}")))] = file.read()
-    assert {name: octets for name, (_, octets) in data.items()} == sources
+    assert {name: raw for name, (_, raw) in data.items()} == sources
     assert {name for name, (member, _) in data.items() if member.mode == 0o755} == {"usr/libexec/rpcd/luci.dnstapd"}
     assert set(control) == {"control", "postinst"} and control["postinst"][0].mode == 0o755
     fields = control["control"][1].decode()
@@ -611,7 +611,7 @@ def test_luci_ipk():
     # The Makefile of the feed says the same.
     makefile = read(f"{app}/Makefile")
     assert f"PKG_VERSION:={version()}\n" in makefile and "+luci-base +dnstapd" in makefile and "feeds/luci/luci.mk" in makefile
-    return f"{len(first)} octets"
+    return f"{len(first)} bytes"
 
 
 def test_apk_form():

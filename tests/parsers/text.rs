@@ -44,7 +44,7 @@ proptest! {
         let message = [&bytes[..], &behind].concat();
         let (name, rest) = Name::parse(&message).unwrap();
         prop_assert_eq!(rest, &behind[..]);
-        prop_assert_eq!(name.octets(), &bytes[..]);
+        prop_assert_eq!(name.wire_form(), &bytes[..]);
         oracle::text::check_name(&name);
     }
 }

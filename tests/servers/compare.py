@@ -78,7 +78,7 @@ def with_ldns(connections, got, folder):
         read += ldns.verbose(path)
         quiet += ldns.quiet(path)
         undone += [changed for _, changed in pairs]
-        # On what dnstap-ldns knows, the very octets of the stream are counted.
+        # On what dnstap-ldns knows, the very bytes of the stream are counted.
         if not any("message" in changed for _, changed in pairs):
             tee.capture(path, frames)
             assert len(ldns.quiet(path)) == len(frames)

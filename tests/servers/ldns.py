@@ -91,7 +91,7 @@ def number(text):
 
 
 def labels(text):
-    """The labels of a name, as octets: what is compared does not depend on the ways of escaping."""
+    """The labels of a name, as bytes: what is compared does not depend on the ways of escaping."""
     out, label, at = [], bytearray(), 0
     while at < len(text):
         if text[at] == "\\" and text[at + 1:at + 4].isdigit():

@@ -28,27 +28,27 @@ TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 
 FLAGS = (("QR", 15), ("AA", 10), ("TC", 9), ("RD", 8), ("RA", 7), ("AD", 5), ("CD", 4))
 
 
-def name(octets, at=12):
+def name(data, at=12):
     """A name without compression, as text, and where it ends."""
     text = ""
-    while octets[at]:
-        length = octets[at]
+    while data[at]:
+        length = data[at]
         if length > 63:
             raise ValueError("compression in a question")
-        text += "".join(escape(octet) for octet in octets[at + 1:at + 1 + length]) + "."
+        text += "".join(escape(byte) for byte in data[at + 1:at + 1 + length]) + "."
         at += 1 + length
     return text or ".", at + 1
 
 
-def escape(octet):
-    if octet in b'."\\':
-        return "\\" + chr(octet)
-    return chr(octet) if 0x21 <= octet <= 0x7E else f"\\{octet:03}"
+def escape(byte):
+    if byte in b'."\\':
+        return "\\" + chr(byte)
+    return chr(byte) if 0x21 <= byte <= 0x7E else f"\\{byte:03}"
 
 
-def skip_name(octets, at):
+def skip_name(data, at):
     while True:
-        length = octets[at]
+        length = data[at]
         if length == 0:
             return at + 1
         if length >= 0xC0:
@@ -56,14 +56,14 @@ def skip_name(octets, at):
         at += 1 + length
 
 
-def extended_rcode(octets, at, counts):
+def extended_rcode(data, at, counts):
     """The upper bits of the rcode, from the OPT record (RFC 6891, 6.1.3), 0 without one."""
     try:
         for _ in range(counts[0] - 1):
-            at = skip_name(octets, at) + 4
+            at = skip_name(data, at) + 4
         for _ in range(sum(counts[1:])):
-            at = skip_name(octets, at)
-            rtype, _, ttl, length = struct.unpack_from(">HHIH", octets, at)
+            at = skip_name(data, at)
+            rtype, _, ttl, length = struct.unpack_from(">HHIH", data, at)
             if rtype == 41:
                 return ttl >> 24
             at += 10 + length
@@ -79,12 +79,12 @@ def instant(seconds, nanoseconds):
     return f"{when:%Y-%m-%dT%H:%M:%S}.{(nanoseconds or 0) // 1000:06}+00:00"
 
 
-def address(octets):
-    if not octets or len(octets) not in (4, 16):
+def address(data):
+    if not data or len(data) not in (4, 16):
         return "-"
-    if len(octets) == 16 and octets[:12] == b"\0" * 10 + b"\xff\xff":
-        octets = octets[12:]
-    return str(ipaddress.ip_address(octets))
+    if len(data) == 16 and data[:12] == b"\0" * 10 + b"\xff\xff":
+        data = data[12:]
+    return str(ipaddress.ip_address(data))
 
 
 def parse(frame):

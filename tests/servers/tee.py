@@ -76,15 +76,15 @@ def copy(source, target, path):
     with open(path, "wb", buffering=0) as file:
         while True:
             try:
-                octets = source.recv(1 << 16)
+                data = source.recv(1 << 16)
             except OSError:
-                octets = b""
-            if not octets:
+                data = b""
+            if not data:
                 break
-            file.write(octets)
+            file.write(data)
             try:
                 if not broken:
-                    target.sendall(octets)
+                    target.sendall(data)
             except OSError:
                 broken = True
     try:

@@ -182,7 +182,7 @@ class CoreDns(RunningServer):
 
 
 # CoreDNS 1.14.6 now and then writes two messages into each other and closes when it has many to send to a
-# sink that connected (seen in the octets on the way), so it is asked slowly.
+# sink that connected (seen in the bytes on the way), so it is asked slowly.
 SLOW_QUERIES = 20
 
 

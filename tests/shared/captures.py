@@ -15,27 +15,27 @@ def control(kind, content_type=None):
     return struct.pack(">III", 0, 4 + len(field), kind) + field
 
 
-def frame(octets):
+def frame(data):
     """A data frame."""
-    return struct.pack(">I", len(octets)) + octets
+    return struct.pack(">I", len(data)) + data
 
 
-def split(octets):
+def split(data):
     """Frames of a stream in order: `(kind, payload)`, where kind is "data" or the number of a control frame. One that is
     cut ends it."""
     at = 0
-    while at + 4 <= len(octets):
-        (length,) = struct.unpack_from(">I", octets, at)
+    while at + 4 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
         kind = "data"
         at += 4
         if length == 0:
-            if at + 8 > len(octets):
+            if at + 8 > len(data):
                 return
-            length, kind = struct.unpack_from(">II", octets, at)
+            length, kind = struct.unpack_from(">II", data, at)
             at += 4
-        if at + length > len(octets):
+        if at + length > len(data):
             return
-        yield kind, octets[at:at + length]
+        yield kind, data[at:at + length]
         at += length
 
 
@@ -62,44 +62,44 @@ def field(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def fields(octets, base=0):
-    """The fields of a message: `(number, value, offset)`, delimited ones as octets."""
+def fields(data, base=0):
+    """The fields of a message: `(number, value, offset)`, delimited ones as bytes."""
     at = 0
 
     def read_varint():
         nonlocal at
         value = shift = 0
         while True:
-            octet = octets[at]
+            byte = data[at]
             at += 1
-            value |= (octet & 0x7F) << shift
+            value |= (byte & 0x7F) << shift
             shift += 7
-            if octet < 0x80:
+            if byte < 0x80:
                 return value
 
-    while at < len(octets):
+    while at < len(data):
         key = read_varint()
         wire = key & 7
         if wire == 0:
             yield key >> 3, read_varint(), base + at
         elif wire == 2:
             length = read_varint()
-            yield key >> 3, octets[at:at + length], base + at
+            yield key >> 3, data[at:at + length], base + at
             at += length
         elif wire == 5:
-            yield key >> 3, struct.unpack_from("<I", octets, at)[0], base + at
+            yield key >> 3, struct.unpack_from("<I", data, at)[0], base + at
             at += 4
         else:
             raise ValueError(f"wire type {wire}")
 
 
-def inner_message(octets):
+def inner_message(data):
     """The fields of the message in a data frame of dnstap, by number."""
-    outer = {number: value for number, value, _ in fields(octets)}
+    outer = {number: value for number, value, _ in fields(data)}
     return {number: value for number, value, _ in fields(outer[14])}
 
 
-def payload_of(octets):
+def payload_of(data):
     """The DNS message in a data frame of dnstap: a response's in the response, a query's in the query."""
-    inner = inner_message(octets)
+    inner = inner_message(data)
     return inner.get(14 if inner[1] % 2 == 0 else 10, b"")

@@ -75,11 +75,11 @@ class Shark:
     def frames(self):
         """The frames themselves, as they were captured."""
         with open(self.converted("pcap"), "rb") as file:
-            octets = file.read()
+            data = file.read()
         at, found = 24, []
-        while at < len(octets):
-            length = struct.unpack_from("=I", octets, at + 8)[0]
-            found.append(octets[at + 16:at + 16 + length])
+        while at < len(data):
+            length = struct.unpack_from("=I", data, at + 8)[0]
+            found.append(data[at + 16:at + 16 + length])
             at += 16 + length
         return found
 

@@ -226,10 +226,10 @@ def test_answers_in_fragments(box):
         mtu(box, 1500)
 
 
-def mtu(box, octets):
-    lab.ip(f"link set lan mtu {octets}")
+def mtu(box, data):
+    lab.ip(f"link set lan mtu {data}")
     with box.client.entered():
-        lab.ip(f"link set lan0 mtu {octets}")
+        lab.ip(f"link set lan0 mtu {data}")
 
 
 def line(box, names, here, there, least=100):

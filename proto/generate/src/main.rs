@@ -4,7 +4,7 @@
 //!
 //! * `src/wire/generated.rs`: the composer. It borrows what it writes.
 //! * `tests/oracle/dnstap/generated.rs`: the decoder that the walker of `src/wire/dnstap.rs` is compared with. Its
-//!   fields of octets are spans of the frame, so it copies nothing either.
+//!   fields of bytes are spans of the frame, so it copies nothing either.
 
 use micropb_gen::{
     Config, EncodeDecode, Generator,
@@ -32,7 +32,7 @@ fn generate() -> [(&'static str, String); 2] {
 }
 
 /// The schema has one string, `Policy.type`. On the wire it is the same as bytes, and as bytes it may be any
-/// octets: those of a stranger are not always UTF-8.
+/// bytes: those of a stranger are not always UTF-8.
 fn strings_to_bytes(message: &mut DescriptorProto) {
     for field in &mut message.field {
         if field.r#type() == Type::String {

@@ -127,7 +127,7 @@ impl Log {
         let mut identity = [0; limits::IDENTITY_BYTES];
         let mut name = [0; store::STRING_MAX];
         let identity = copy(record.identity, &mut identity);
-        let name = copy(record.name.map_or(&[][..], |name| name.octets()), &mut name);
+        let name = copy(record.name.map_or(&[][..], |name| name.wire_form()), &mut name);
         let exchange = Exchange {
             time: record.time.and_then(time_of),
             identity,

@@ -103,8 +103,8 @@ impl LogFilter<'_> {
 
     /// Whether it may want a name of these bytes: a no is sure, and costs much less than the text of the
     /// name.
-    pub(super) fn may_want_name(&self, octets: &[u8]) -> bool {
-        self.names.iter().any(|pattern| may_match(pattern, octets))
+    pub(super) fn may_want_name(&self, bytes: &[u8]) -> bool {
+        self.names.iter().any(|pattern| may_match(pattern, bytes))
     }
 
     pub(super) fn wants_time(&self, time: Option<i64>) -> bool {
@@ -157,8 +157,8 @@ fn is_at_or_below(pattern: &[u8], text: &[u8]) -> bool {
 
 /// Whether the name of these bytes may be one of a pattern or below it: it ends like the pattern, and has the
 /// longest part between its stars. In wire form the place of a dot has the length of a label.
-fn may_match(pattern: &[u8], octets: &[u8]) -> bool {
-    let Some(labels) = octets.strip_suffix(&[0]) else { return true };
+fn may_match(pattern: &[u8], bytes: &[u8]) -> bool {
+    let Some(labels) = bytes.strip_suffix(&[0]) else { return true };
     if pattern.contains(&b'\\') {
         return true;
     }
@@ -174,7 +174,7 @@ fn may_match(pattern: &[u8], octets: &[u8]) -> bool {
     };
     // Such a byte is three digits as text.
     let has_numbers = |(name, _): (Name<'_>, _)| name.labels().flatten().any(|byte| !byte.is_ascii_graphic());
-    if pattern.iter().any(u8::is_ascii_digit) && Name::parse(octets).is_ok_and(has_numbers) {
+    if pattern.iter().any(u8::is_ascii_digit) && Name::parse(bytes).is_ok_and(has_numbers) {
         return true;
     }
     if !tail.is_some_and(|tail| is_same(end, tail)) {

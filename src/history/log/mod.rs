@@ -303,7 +303,7 @@ impl Log {
         // may open, or strings that were stored for it would bear the wrong stamp and stay forever.
         let stamp = self.open.sequence as u16;
         let name = match exchange.name {
-            Some(name) => self.store.intern(exchange.name_hash, name.octets(), stamp)?.0,
+            Some(name) => self.store.intern(exchange.name_hash, name.wire_form(), stamp)?.0,
             None => 0,
         };
         let client = self.client_number(exchange.client, exchange.client_hash, stamp)?;

@@ -185,7 +185,7 @@ impl Log {
                 *bytes = address.octets();
                 PackedAnswer(false, self.pack_string(&string, stamp)?)
             }
-            LoggedAnswer::Alias(name) => PackedAnswer(false, self.pack_string(name.octets(), stamp)?),
+            LoggedAnswer::Alias(name) => PackedAnswer(false, self.pack_string(name.wire_form(), stamp)?),
         })
     }
 

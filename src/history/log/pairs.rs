@@ -34,10 +34,10 @@ impl Log {
     /// A seeded hash of a name, upper and lower case alike.
     pub(crate) fn hash_name(&self, name: Name<'_>) -> u64 {
         let mut room = [0; STRING_MAX];
-        let length = copy(name.octets(), &mut room).len();
-        let octets = room.get_mut(..length).unwrap_or_default();
-        octets.make_ascii_lowercase();
-        self.hasher.hash_one(&*octets)
+        let length = copy(name.wire_form(), &mut room).len();
+        let bytes = room.get_mut(..length).unwrap_or_default();
+        bytes.make_ascii_lowercase();
+        self.hasher.hash_one(&*bytes)
     }
 
     /// A seeded hash of an address.

@@ -86,7 +86,7 @@ impl ExchangeWriter {
         self.write_string(shape.compose(record.identity, &mut room), out);
         let mut room = [0; 16];
         self.write_string(pack_address(record.client, &mut room), out);
-        self.write_string(record.name.map_or(&[][..], |name| name.octets()), out);
+        self.write_string(record.name.map_or(&[][..], |name| name.wire_form()), out);
         if let Some(time) = record.time {
             out.signed(time.wrapping_sub(self.time));
             self.time = time;
@@ -95,7 +95,7 @@ impl ExchangeWriter {
         out.byte(record.latency.0);
         match record.answer {
             LoggedAnswer::None => {}
-            LoggedAnswer::Alias(name) => self.write_string(name.octets(), out),
+            LoggedAnswer::Alias(name) => self.write_string(name.wire_form(), out),
             LoggedAnswer::Address(address) => {
                 let mut string = [IPV6_MARK; 17];
                 let [_, bytes @ ..] = &mut string;

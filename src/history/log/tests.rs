@@ -89,7 +89,7 @@ impl Model {
             identity: record.identity.to_vec(),
             stream: record.stream,
             client: record.client,
-            name: record.name.map(|name| name.octets().to_vec()),
+            name: record.name.map(|name| name.wire_form().to_vec()),
             qtype: record.qtype,
             message: record.query_message,
             family: record.family,
@@ -100,7 +100,7 @@ impl Model {
                 LoggedAnswer::None => None,
                 LoggedAnswer::Address(IpAddr::V4(v4)) => Some(v4.octets().to_vec()),
                 LoggedAnswer::Address(IpAddr::V6(v6)) => Some(v6.octets().to_vec()),
-                LoggedAnswer::Alias(name) => Some(name.octets().to_vec()),
+                LoggedAnswer::Alias(name) => Some(name.wire_form().to_vec()),
             },
         }
     }

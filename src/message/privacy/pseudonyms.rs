@@ -189,9 +189,9 @@ impl NameMethod {
 /// below `arpa` two.
 fn shown_part<'a>(name: &Name<'a>) -> &'a [u8] {
     if let Some((domain, _)) = registered_domain(name) {
-        return domain.octets();
+        return domain.wire_form();
     }
-    let bytes = name.octets();
+    let bytes = name.wire_form();
     let labels = name.labels().count();
     let is_arpa = name.last_label().eq_ignore_ascii_case(b"arpa");
     let kept = if is_arpa || labels == 2 { 2 } else { 1 };

@@ -7,7 +7,7 @@
 //! loki        {"streams":[{"stream":{"job":"dnstapd","identity":"lb1"},"values":[["NANOSECONDS","{...}"],...]},...]}
 //! ```
 //!
-//! A batch stays as it is until it was settled: what is sent again is the same to the octet. Of a bulk
+//! A batch stays as it is until it was settled: what is sent again is the same to the byte. Of a bulk
 //! request those items stay that are to be sent again.
 
 use super::{BodyFormat, BulkAnswer, Compression, StatusVerdict};

@@ -5,7 +5,7 @@
 //! depth 1                  2        3         4
 //! ```
 //!
-//! It is read as it comes, octet by octet, and nothing of it is kept but a verdict for each item.
+//! It is read as it comes, byte by byte, and nothing of it is kept but a verdict for each item.
 
 use super::StatusVerdict;
 
