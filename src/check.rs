@@ -7,25 +7,18 @@ use std::process::ExitCode;
 
 use crate::config::{Config, Reload, refusal};
 use crate::daemon::certificates::Certificates;
+use crate::daemon::memory::{self, MadeAtStart};
 use crate::daemon::stages::LoadedStages;
 use crate::daemon::{kept_files, parts};
 use crate::history::saver::SaveSettings;
-use crate::input::receiver::large_buffer_bytes;
 use crate::input::{InputPlan, InputPlanContext};
-use crate::limits::{
-    LOG_QUEUE_BYTES, Limits, NEW_DOMAINS, PROGRAM_BYTES, RECORD_BYTES, TAIL_BLOCKS, TLS_CONNECTION_BYTES,
-};
+use crate::limits::{Limits, PROGRAM_BYTES};
 use crate::message::geoip::NetworkDatabase;
-use crate::message::pairing::Pairing;
 use crate::output::{Plan, PlanContext};
-use crate::pipeline::Collector;
 use crate::process::{PidFile, StartError, privileges};
-use crate::statistics::Statistics;
-use crate::statistics::streams::Streams;
-use crate::statistics::tables::{Tables, TrackedTable};
 use crate::sys::files::cannot_make;
 use crate::sys::privileges::may_listen_on;
-use crate::{health, http, log};
+use crate::{http, log};
 
 /// Opens the files that the configuration names, and prints what would run and the memory map. Binds and
 /// connects nothing; shows no secret. Ends with the rights that a start would keep.
@@ -214,114 +207,11 @@ fn print(
         None => {}
     }
     writeln!(out, "memory, in bytes:")?;
-    let mut map = memory_map(config, limits, inputs, outputs, loaded.stages.rewrites());
-    if loaded.filter_bytes > 0 {
-        map.push(("names of filters".to_owned(), loaded.filter_bytes));
-    }
     let mut total = 0;
-    for (table, bytes) in map {
+    let at_start = MadeAtStart { rewrites: loaded.stages.rewrites(), filter_bytes: loaded.filter_bytes };
+    for (table, bytes) in memory::map(config, limits, inputs, outputs, at_start) {
         writeln!(out, "{bytes:>12}  {table}")?;
         total += bytes;
     }
     writeln!(out, "{total:>12}  in all; stacks, reactor and configuration take about {PROGRAM_BYTES} more")
-}
-
-/// Bytes of what is remembered, and of pairing for it.
-fn history_bytes(config: &Config, limits: &Limits) -> usize {
-    if !config.history.enable {
-        return 0;
-    }
-    config.history.cost(limits) + Pairing::exchanges_cost(limits.pairing)
-}
-
-/// Every table and buffer that is made at start, and its bytes; and what TLS takes when all places use it.
-fn memory_map(
-    config: &Config,
-    limits: &Limits,
-    inputs: &[InputPlan],
-    outputs: &[Plan],
-    rewrites: bool,
-) -> Vec<(String, usize)> {
-    let [health_bytes, domains] = health::cost(&config.health);
-    let mut map = vec![
-        (
-            format!("statistics of {} streams and the others", limits.streams),
-            (limits.streams + 1) * Streams::STREAM_BYTES,
-        ),
-        ("different clients and names, for each and all".to_owned(), Statistics::distinct_cost(limits)),
-        tables(config, limits),
-        (format!("pairing of {} queries", limits.pairing), Pairing::cost(limits.pairing)),
-        ("history".to_owned(), history_bytes(config, limits)),
-        ("receive buffer".to_owned(), limits.receive),
-        (format!("{TAIL_BLOCKS} blocks for long frames"), TAIL_BLOCKS * large_buffer_bytes(limits.frame)),
-        ("health: upstream servers, detectors, alarms".to_owned(), health_bytes),
-        ("message on its way".to_owned(), size_of::<Collector<'_>>() + RECORD_BYTES),
-        // A file has a batch of the same size, which it writes while the queue takes more.
-        ("lines of the log".to_owned(), LOG_QUEUE_BYTES * (1 + usize::from(config.trace.file.is_some()))),
-    ];
-    map.extend(inputs.iter().flat_map(|input| input.memory.iter().cloned()));
-    if domains > 0 {
-        map.push((format!("health: the last {NEW_DOMAINS} domains"), domains));
-    }
-    map.extend(config.stages().filter_map(|(_, section)| section.memory()));
-    if rewrites {
-        let bytes = outputs.iter().map(|output| output.kind.rewriting_cost()).sum();
-        map.push(("frames that are composed again, to hide clients".to_owned(), bytes));
-    }
-    for output in outputs {
-        map.push((format!("queue and buffers of output {}", output.name), output.cost()));
-    }
-    if config.web_api.enable {
-        map.push(("web API".to_owned(), http::cost(limits.http_workers, limits.live_readers)));
-        if config.web_api.tls().is_on() {
-            let workers = limits.http_workers;
-            let what = format!("TLS of {workers} connections of the web API, at most");
-            map.push((what, workers * TLS_CONNECTION_BYTES));
-        }
-    }
-    map
-}
-
-/// The tables of names, clients and the rest.
-fn tables(config: &Config, limits: &Limits) -> (String, usize) {
-    let tracked = TrackedTable::of(&config.statistics).map_or(0, |tracked| tracked.len());
-    let (bytes, sets) = Tables::cost(limits, tracked, config.geoip.enable);
-    (format!("tables of {} streams and the others", sets - 1), bytes)
-}
-
-#[cfg(test)]
-#[cfg(target_pointer_width = "64")]
-mod tests {
-    use super::*;
-
-    /// The table at the top of `limits` is what `--check` prints for the built-in defaults.
-    #[test]
-    fn the_documented_memory_is_the_real_one() {
-        let config = Config::parse("", "the built-in defaults").unwrap();
-        let limits = Limits::resolve(&config.limits);
-        let plans = parts::plans(&config, &limits, None).unwrap();
-        let map = memory_map(&config, &limits, &[], &plans, false);
-        let total = map.iter().map(|(_, bytes)| bytes).sum();
-        let documented = include_str!("limits/mod.rs");
-        for (table, bytes) in map.iter().chain([&("in all".to_owned(), total)]) {
-            let row = format!("//! | {table} | {bytes} |");
-            assert!(documented.contains(&row), "limits lacks: {row}");
-        }
-    }
-
-    /// The sizes that the profiles promise, with the built-in defaults otherwise: 1.35, 2 and 4.5 MiB with
-    /// what is no table.
-    #[test]
-    fn profiles_keep_their_sizes() {
-        for (profile, most) in
-            [("tiny", 1_382 << 10), ("small", 2 << 20), ("default", 4_608 << 10), ("large", 64 << 20)]
-        {
-            let config = Config::parse(&format!("[limits]\nprofile = \"{profile}\""), "a profile").unwrap();
-            let limits = Limits::resolve(&config.limits);
-            let plans = parts::plans(&config, &limits, None).unwrap();
-            let total: usize =
-                memory_map(&config, &limits, &[], &plans, false).iter().map(|(_, bytes)| bytes).sum();
-            assert!(total + (256 << 10) <= most, "{profile}: {total} bytes");
-        }
-    }
 }

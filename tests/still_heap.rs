@@ -689,6 +689,7 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
             outputs,
             inputs,
             saver: None,
+            config: leak(http::ConfigText::default()),
             stop: leak(http::Stop::default()),
         };
         let executor: &'static smol::LocalExecutor<'static> = leak(smol::LocalExecutor::new());

@@ -10,6 +10,7 @@
 mod deserializer;
 mod document;
 mod error;
+mod in_force;
 mod reload;
 
 pub(crate) use error::ConfigError;

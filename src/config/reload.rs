@@ -17,13 +17,18 @@ impl Reload {
     /// The changes from the old configuration to the new one; what waits for a restart is named until there
     /// is one.
     pub(crate) fn between(old: &Config, new: &Config) -> Reload {
-        let is_taken_over =
-            |key: &String| is_one_of(TAKEN_OVER, key) || new.stages().any(|(name, _)| is_in(key, &name));
         let mut taken = changed_keys(old.written.table(), new.written.table());
-        taken.retain(is_taken_over);
+        taken.retain(|key| new.takes_over(key));
         let mut needs_restart = changed_keys(old.started.table(), new.written.table());
-        needs_restart.retain(|key| !is_taken_over(key));
+        needs_restart.retain(|key| !new.takes_over(key));
         Reload { taken, needs_restart }
+    }
+}
+
+impl Config {
+    /// Whether a SIGHUP takes a key over.
+    pub(super) fn takes_over(&self, key: &str) -> bool {
+        is_one_of(TAKEN_OVER, key) || self.stages().any(|(name, _)| is_in(key, &name))
     }
 }
 

@@ -12,6 +12,7 @@
 pub(crate) mod certificates;
 mod clock;
 mod learning;
+pub(crate) mod memory;
 pub(crate) mod parts;
 mod reload;
 pub(crate) mod stages;
@@ -36,7 +37,9 @@ use crate::sys::table_memory;
 use crate::{log, password};
 
 use certificates::Certificates;
+use memory::MadeAtStart;
 use parts::{OpenSockets, ProcessTables};
+use stages::LoadedStages;
 use tasks::DaemonTasks;
 
 /// Runs until a signal asks to stop, or until the capture is replayed that was the only input.
@@ -97,9 +100,16 @@ fn run_with(
     opened.inputs.iter().for_each(|input| input.source.warn_of_lost_rights());
     warn_of_unreadable(&config);
     let (rules, filters) = (std::mem::take(&mut opened.status_rules), opened.filters.take());
+    let at_start = MadeAtStart {
+        rewrites: opened.stages.as_ref().is_some_and(LoadedStages::rewrites),
+        filter_bytes: filters.as_ref().map_or(0, parts::LoadedFilters::cost),
+    };
+    let limits = Limits::resolve(&config.limits);
+    let memory = memory::map(&config, &limits, &opened.inputs, &opened.outputs, at_start);
     let (parts, sinks) = table_memory::while_open(|| {
         let (outlets, sinks) = opened.outputs.drain(..).map(Plan::build).unzip();
-        let parts = ProcessTables::build(&config, certificates, &opened.inputs, outlets, rules);
+        let parts = ProcessTables::build(&config, certificates, &opened.inputs, outlets, rules, memory);
+        parts.config.set(config.file.as_deref(), &config.in_force(&overlay));
         (&*Box::leak(Box::new(parts)), sinks)
     });
     parts.receiver.collector.outputs().set_networks(opened.networks.take());

@@ -190,6 +190,7 @@ pub(crate) struct ProcessTables {
     pub(crate) certificates: Certificates,
     pub(crate) inputs: Vec<InputCounters>,
     pub(crate) api: http::Settings,
+    pub(crate) config: http::ConfigText,
     pub(crate) api_stop: http::Stop,
     /// The task that saves the history, until it runs.
     pub(crate) saver: RefCell<Option<Saver>>,
@@ -206,6 +207,7 @@ impl ProcessTables {
         inputs: &[InputPlan],
         outlets: Vec<Outlet>,
         rules: StatusRules,
+        memory: Vec<(String, usize)>,
     ) -> Self {
         let limits = Limits::resolve(&config.limits);
         let statistics: &'static _ = {
@@ -253,6 +255,7 @@ impl ProcessTables {
                 &config.statistics,
                 [limits.http_workers, limits.live_readers],
             ),
+            config: http::ConfigText::new(memory),
             api_stop: http::Stop::default(),
             saver_control: saver.as_ref().map(|_| SaverControl::default()),
             saver: RefCell::new(saver),
@@ -269,6 +272,7 @@ impl ProcessTables {
             outputs: &self.stage.outlets,
             inputs: &self.inputs,
             saver: self.saver_control.as_ref(),
+            config: &self.config,
             stop: &self.api_stop,
         }
     }

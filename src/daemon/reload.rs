@@ -84,4 +84,5 @@ pub(super) async fn reload(config: &mut Config, overlay: &CommandLine, parts: &P
     // What waits for a restart is named again at each reload until then.
     let started = std::mem::take(&mut config.started);
     *config = Config { started, ..new };
+    parts.config.set(config.file.as_deref(), &config.in_force(overlay));
 }

@@ -71,6 +71,7 @@ use auth::Credentials;
 use host::HostNames;
 use response::Words;
 
+pub use documents::config::ConfigText;
 pub(crate) use documents::log_filter::FilterTexts;
 pub(crate) use routes::FILTER_PARAMETERS;
 pub(crate) use section::address;
@@ -93,6 +94,8 @@ pub struct App<'a> {
     pub inputs: &'a [InputCounters],
     /// Saves the history; `None` if it is in memory alone.
     pub saver: Option<&'a SaverControl>,
+    /// The keys that are set, and the memory map.
+    pub config: &'a ConfigText,
     /// Asks the workers to stop.
     pub stop: &'a Stop,
 }

@@ -39,7 +39,7 @@ enum Body<'a, 'r> {
     Empty,
     /// Bytes that are part of the program.
     Static(&'static [u8]),
-    /// Such bytes, unpacked.
+    /// Bytes that were made before, and that several answers share.
     Unpacked(Rc<Vec<u8>>),
     /// A few words: "ok".
     Words(Words),
@@ -90,6 +90,11 @@ impl<'a, 'r> Response<'a, 'r> {
     pub(crate) fn document(document: impl Into<Document<'a, 'r>>) -> Self {
         let document = document.into();
         Response::new(StatusCode::OK, document.content_type(), Body::Document(document))
+    }
+
+    /// JSON that lies ready.
+    pub(crate) fn ready(json: Rc<Vec<u8>>) -> Self {
+        Response::new(StatusCode::OK, JSON, Body::Unpacked(json))
     }
 
     /// The answer with another content type than that of its kind.

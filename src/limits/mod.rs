@@ -101,6 +101,9 @@ pub(crate) const HTTP_LIVE_QUERY_BYTES: usize = 2 << 10;
 /// Rows of `/pairs` that are counted at once, and so the most that it tells.
 pub(crate) const HTTP_PAIRS: usize = 128;
 
+/// Bytes of keys in `/config`, which lies ready: some three hundred.
+pub(crate) const HTTP_CONFIG_BYTES: usize = 16 << 10;
+
 /// Seconds a connection to the web API may stay without a request.
 pub(crate) const HTTP_IDLE_SECONDS: u64 = 5;
 

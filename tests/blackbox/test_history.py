@@ -441,10 +441,29 @@ def test_pairs_are_those_of_the_log():
         clients = collections.Counter(row["query-ip"] for row in whole_log(daemon, f"&name={name}"))
         answer = daemon.json(f"/pairs?name={name}")
         assert answer["name"] == name and dict(answer["clients"]) == dict(clients.most_common(10)), answer
-        for wrong in ["", "client=1.2.3.4&name=a", "client=1.2.3.4&n=x", "client=1.2.3.4&type=A"]:
+        for wrong in ["", "client=1.2.3.4&name=a", "client=1.2.3.4&n=x", "client=1.2.3.4&type=A",
+                      "client=1.2.3.4&first-since=x"]:
             assert daemon.request(f"/pairs?{wrong}")[0].status == 400, wrong
         daemon.request("/reset", method="DELETE")
         assert daemon.json(f"/pairs?client={address}")["names"] == [] and whole_log(daemon) == records
+
+
+def test_pairs_of_the_first_time():
+    """400 names of old, all of which are asked for again lately, beside a few that are new: more than are counted at once."""
+    old, new = [f"old{number}.example." for number in range(400)], ["new.example.", "newer.example."]
+    with Daemon(fmt=None) as daemon:
+        now = int(time.time())
+        send = lambda name, age, number: message(payload=dns(name, ident=number), when=(now - age, 0), port=number + 1)
+        Sender(daemon.tcp).send(*(send(name, 7200, number) for number, name in enumerate(old)),
+                                *(send(name, 60, 1000 + number) for number, name in
+                                  enumerate([new[0], *old[:200], new[1], *old[200:], new[0], "OLD7.example."])))
+        daemon.settle()
+        names = lambda since: dict(daemon.json(f"/pairs?client=192.0.2.10&first-since={since}")["names"])
+        assert names(-3600) == {"new.example.": 2, "newer.example.": 1}
+        assert names(-1) == {}
+        assert sum(names(-36000).values()) >= 10, "all are new where the log does not reach back"
+        answer = daemon.json("/pairs?name=new.example&first-since=-3600")
+        assert answer["clients"] == [["192.0.2.10", 2]] and answer["rest"] == 0, answer
 
 
 def test_pages_of_lines_name_the_next_one_in_their_head():

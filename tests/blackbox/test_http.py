@@ -6,13 +6,14 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
 import time
 import urllib.parse
 
-from harness import (DATA, FINISH, MACHINE, STOP, Daemon, Sender, capture_frames, control, dns, frame,
+from harness import (BINARY, DATA, FINISH, MACHINE, STOP, Daemon, Sender, capture_frames, control, dns, frame,
                      message, natively, temporary_folder)
 
 # The names in the reference's order, section 8.5, without labels and for each stream.
@@ -263,6 +264,34 @@ def test_more_acts_on_its_own_request_only():
         assert daemon.json("/counters") == before
     with Daemon(extra='[statistics]\ndefault-counters = ["query/aaaa", "query", "query"]') as daemon:
         assert daemon.json("/counters")["counters"] == {"query/aaaa": 0, "query": 0}
+
+
+def test_the_configuration_in_force_without_secrets_and_the_memory_map():
+    extra = '[names.static]\n"192.0.2.1" = "tv"\n[process]\nseccomp = false\n'
+    with Daemon(fmt=None, extra=extra) as daemon:
+        answer = daemon.json("/config")
+        keys = dict(answer["keys"])
+        assert answer["file"] == daemon.config and answer["left-out"] == 0, answer
+        assert keys['names.static."192.0.2.1"'] == '"tv"' and keys["process.seccomp"] == "false", keys
+        assert keys["input.tcp-socket.local-port"] == "0" and list(keys) == sorted(keys), keys
+        checked = subprocess.run([BINARY, "-c", daemon.config, "--check"], capture_output=True, text=True, check=True)
+        rows = [line.split(maxsplit=1) for line in checked.stdout.partition("memory, in bytes:\n")[2].splitlines()]
+        assert [[what, int(number)] for number, what in rows[:-1]] == answer["memory"], (rows, answer)
+        assert answer["total"] == int(rows[-1][0]) == sum(number for _, number in answer["memory"])
+        # What a reload takes over is in force then, what waits for a restart is not.
+        with open(daemon.config) as file:
+            text = file.read()
+        daemon.write(text.replace('"tv"', '"radio"').replace("seccomp = false", "seccomp = true")
+                     .replace("[web-api]\n", '[web-api]\nscrape-key = "topsecret"\n'))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for_log("Reloaded")
+        keys = dict(daemon.json("/config")["keys"])
+        assert keys['names.static."192.0.2.1"'] == '"radio"' and keys["process.seccomp"] == "false", keys
+        assert "web-api.scrape-key" not in keys
+        assert daemon.request("/config?a=1")[0].status == 400 and daemon.request("/config", auth=False)[0].status == 401
+    with Daemon(fmt=None, api='scrape-key = "topsecret"') as daemon:
+        answer, body = daemon.request("/config")
+        assert dict(json.loads(body)["keys"])["web-api.scrape-key"] is None and "topsecret" not in body
 
 
 def test_reset():

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Error
 
 from certificates import Authority, client_context
-from harness import TOP, Daemon, Sender, dns, message
+from harness import TOP, Daemon, Sender, dns, field, message
 from pages import CONTRASTS, LOGIN, Traffic, Watched, browser, restart
 
 # Long enough for a tick of the page, and for one of everything that it asks for less often.
@@ -96,8 +96,7 @@ def test_from_the_log_to_a_name_and_a_device():
             send(daemon, *(message(kind, dns(name, ident=number, flags=0x8180 if kind == 6 else 0x0100))
                            for kind in (5, 6)))
         page.until(lambda: page.page.locator(".row").count() == 2, why="no log")
-        assert page.page.locator(".row").first.inner_text().split()[2:5] == ["A", "other.example.org",
-                                                                             "answered"]
+        assert page.page.locator(".row").first.locator("a").all_inner_texts()[1:4] == ["A", "other.example.org", "answered"]
         page.page.locator(".row a", has_text="www.example.com").click()
         page.until(lambda: "#/domain?name=www.example.com" in page.page.url
                    and page.page.locator(".row").count() == 1, why="not the domain's log")
@@ -136,6 +135,68 @@ def test_what_failed_has_names_and_an_alarm_its_exchanges():
         page.until(lambda: page.text("#alarms a") == "new-device: tv was not seen before", why="no alarm")
         page.page.locator("#alarms a").click()
         page.until(lambda: "#/device?client=192.0.2.10" in page.page.url and page.page.locator(".row").count() == 2, why="not its log")
+        page.check()
+
+
+def test_the_system_shows_what_is_in_force_and_what_memory_it_takes():
+    extra = '[names.static]\n"192.0.2.10" = "tv"\n'
+    with Daemon(fmt=None, api='scrape-key = "topsecret"', extra=extra) as daemon, browser() as chromium, \
+            Watched(chromium, daemon, fragment="#/system") as page:
+        page.until(lambda: "names.static" in page.text("#config"), why="no configuration")
+        text = page.text("#config")
+        assert "web-api.scrape-key\nsecret" in text and "topsecret" not in text and '"tv"' in text, text
+        config = daemon.json("/config")
+        rows = page.rows("#memory")
+        assert {row[0] for row in rows} == {what for what, number in config["memory"] if number} and rows[0][2].endswith("%")
+        assert f"{config['total'] / (1 << 20):.1f} MiB" in page.text("#h-memory")
+        # A heading sorts, and once more the other way round.
+        sort = lambda: page.page.locator("#memory thead button").first.click()
+        sort()
+        names = [row[0] for row in page.rows("#memory")]
+        assert names == sorted(names) and names != [row[0] for row in rows]
+        sort()
+        assert [row[0] for row in page.rows("#memory")] == names[::-1]
+        page.check()
+
+
+def test_what_is_new_of_a_device_and_how_a_name_is_answered():
+    extra = ('[history]\nanswers = true\n[names]\nfiles = []\n[names.static]\n"192.0.2.10" = "tv"\n'
+             "[health.resolver-bypass]\nenable = true\n")
+    with Daemon(fmt=None, extra=extra) as daemon, browser() as chromium, \
+            Watched(chromium, daemon, fragment="#/device?client=tv") as page:
+        now = int(time.time())
+
+        def exchange(name, ident, age, kind=5, more=b""):
+            answer = dns(name, ident=ident, flags=0x8180)
+            answer = answer[:7] + b"\1" + answer[8:] + b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xcb\0\x71\x07"
+            return (message(kind, dns(name, ident=ident), when=(now - age, 0), port=ident, more=more),
+                    message(kind + 1, answer, when=(now - age, 24_000_000), asked=(now - age, 0), port=ident, more=more))
+        past = field(5, bytes([9, 9, 9, 9]))  # a response address that is not of this network
+        send(daemon, *exchange("old.example.", 1, 100_000), *exchange("old.example.", 2, 60), *exchange("new.example.", 3, 50),
+             *exchange("new.example.", 4, 50, kind=3), *exchange("new.example.", 5, 40, more=past))
+        page.until(lambda: [row[:2] for row in page.rows("#first")] == [["new.example", "3"]], why="not what is new")
+        assert "24 hours" in page.text("#h-first")
+        page.until(lambda: "tv asks a server elsewhere: 9.9.9.9" in page.text("#bypass"), 30, "no resolver past the router")
+        page.page.locator("#first a").first.click()
+        page.until(lambda: page.rows("#legs") == [["lb1 RESOLVER", "1", "0", "0", "24 ms"]], why="no upstream leg")
+        assert page.rows("#answer") == [["203.0.113.7", "2"]] and "24 ms" in page.text("#speed")
+        page.page.locator(".row button").nth(2).click()  # the first one asked the resolver
+        page.until(lambda: "Upstream: RESOLVER_RESPONSE, answered in 24 ms" in page.text("#dialog"), why="no leg of the exchange")
+        assert "answered at" in page.text("#dialog")
+        page.check()
+
+
+def test_health_names_who_gets_no_answer():
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#/health") as page:
+        now = int(time.time())
+        send(daemon, message(5, dns("gone.example."), when=(now - 90, 0)), message(5, dns("late.example.", ident=2), when=(now, 0), port=2),
+             message(3, dns("up.example.", ident=3), when=(now, 0), port=3, more=field(5, bytes([192, 0, 2, 53])) + field(7, 53)),
+             message(4, dns("up.example.", ident=3, flags=0x8180), when=(now, 9_000_000), asked=(now, 0), port=3,
+                     more=field(5, bytes([192, 0, 2, 53])) + field(7, 53)))
+        page.until(lambda: [row[:2] for row in page.rows("#silent")] == [["192.0.2.10", "1"]], 30, "nobody waits in vain")
+        page.until(lambda: page.page.locator("#upstreams .trend").count() == 1, why="no trend")
+        assert page.rows("#upstreams")[0][1:4] == ["1", "0", "0"]
+        assert "message=RESOLVER" in page.page.locator("#upstreams a").first.get_attribute("href")
         page.check()
 
 

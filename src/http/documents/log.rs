@@ -394,6 +394,6 @@ pub(super) fn write_name(out: &mut impl Write, name: Option<Name<'_>>) -> Result
     Ok(true)
 }
 
-fn milliseconds(time: Time) -> i64 {
+pub(super) fn milliseconds(time: Time) -> i64 {
     (time.seconds * 1_000) as i64 + i64::from(time.nanoseconds / 1_000_000)
 }

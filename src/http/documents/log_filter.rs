@@ -140,7 +140,11 @@ fn fill<T, const N: usize>(
 }
 
 /// A time: RFC 3339, or seconds before now.
-fn time(parameters: Parameters<'_>, name: &'static str, now: i64) -> Result<Option<i64>, HttpError> {
+pub(super) fn time(
+    parameters: Parameters<'_>,
+    name: &'static str,
+    now: i64,
+) -> Result<Option<i64>, HttpError> {
     let Some(given) = parameters.find(name) else { return Ok(None) };
     let text = given.decode::<64>().map_err(|_| HttpError::Filter(name))?;
     if let Some(seconds) = text.strip_prefix('-') {

@@ -1,5 +1,6 @@
 //! The documents of the web API, each written chunk by chunk.
 
+pub(super) mod config;
 pub(super) mod counters;
 pub(super) mod devices;
 pub(super) mod health;

@@ -9,12 +9,17 @@
 //! one counts them, so that numbers are exact. If there are more different ones than rows, one that is not
 //! among the candidates may have been there as often as one in [`HTTP_PAIRS`] of all exchanges: that is the
 //! error of each row, and else it is 0. `rest` are exchanges of others.
+//!
+//! With `first-since` only those are told that were not there before. A walk takes as candidates the last
+//! different ones since then, as many as there are rows; who is among the older exchanges is one no more. If
+//! rows were too few, the next walk goes on where they were used up, at most [`WALKS`] times. The log has to
+//! reach back farther than that moment to tell what is new from what is old.
 
 use core::fmt::{self, Write};
 use std::cell::RefCell;
 
-use super::log::write_name;
-use super::log_filter::FilterTexts;
+use super::log::{milliseconds, write_name};
+use super::log_filter::{FilterTexts, time};
 use crate::decimal::write_address;
 use crate::history::log::{Log, LogRecord, Position, SearchProgress};
 use crate::http::App;
@@ -22,6 +27,7 @@ use crate::http::body_chunk::{BodyChunk, ChunkedDocument, EscapingChunk};
 use crate::http::error::HttpError;
 use crate::http::query::Parameters;
 use crate::limits::HTTP_PAIRS;
+use crate::time::Time;
 
 /// Candidates; made with the worker.
 pub(crate) type PairCounts = heapless::Vec<PairCount, HTTP_PAIRS>;
@@ -41,6 +47,7 @@ pub(crate) struct PairList<'a, 'r> {
     app: App<'a>,
     parameters: Parameters<'r>,
     side: Side,
+    first: Option<FirstSeen>,
     counts: &'a RefCell<PairCounts>,
     step: PairStep,
     /// Where the walk is.
@@ -53,6 +60,21 @@ pub(crate) struct PairList<'a, 'r> {
     row: usize,
     rest: u64,
 }
+
+/// The search for those that are there since a moment alone.
+#[derive(Clone, Copy)]
+struct FirstSeen {
+    /// Milliseconds since 1970.
+    since: i64,
+    /// Rows that earlier walks left, `known <= HTTP_PAIRS`: they are new, and counted.
+    known: usize,
+    /// The last exchange before the rows were used up, where the next walk begins.
+    resume: Option<Position>,
+    walks: u8,
+}
+
+/// Walks at most: rows for some hundred names a walk are enough for a day of a busy client.
+const WALKS: u8 = 16;
 
 /// The given one of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,11 +120,13 @@ impl<'a, 'r> PairList<'a, 'r> {
             _ => return Err(HttpError::OneSide),
         };
         FilterTexts::read(parameters)?;
+        let since = time(parameters, "first-since", milliseconds(Time::now()))?;
         counts.borrow_mut().clear();
         Ok(PairList {
             app,
             parameters,
             side,
+            first: since.map(|since| FirstSeen { since, known: 0, resume: None, walks: 1 }),
             counts,
             step: PairStep::Finding,
             position: Position::NEWEST,
@@ -122,8 +146,17 @@ impl<'a, 'r> PairList<'a, 'r> {
         if self.walk() {
             return true;
         }
-        self.position = Position::NEWEST;
         let mut counts = self.counts.borrow_mut();
+        if let Some(first) = &mut self.first
+            && let Some(position) = first.resume.take()
+            && first.walks < WALKS
+            && !counts.is_full()
+        {
+            (first.known, first.walks) = (counts.len(), first.walks + 1);
+            self.position = position;
+            return true;
+        }
+        self.position = Position::NEWEST;
         if self.step == PairStep::Finding && self.has_lost {
             counts.iter_mut().for_each(|row| row.count = 0);
             self.total = 0;
@@ -152,14 +185,33 @@ impl<'a, 'r> PairList<'a, 'r> {
         let client = |address| texts.wants_client(Some(&history), address);
         let mut counts = self.counts.borrow_mut();
         let (side, is_finding, oldest) = (self.side, self.step == PairStep::Finding, log.pairs_since());
+        let (first, mut last) = (&mut self.first, self.position);
         let (total, has_lost) = (&mut self.total, &mut self.has_lost);
         let mut has_ended = false;
         let progress = log.search(&mut self.position, &filter, &client, STEP_RECORDS, &mut |record| {
-            if record.position < oldest {
+            if record.position < oldest && first.is_none() {
                 has_ended = true;
                 return false;
             }
             let Some(hash) = hash(log, side, record) else { return true };
+            let newer = core::mem::replace(&mut last, record.position);
+            if let Some(first) = first {
+                let is_old = record.time.is_none_or(|time| time < first.since);
+                match counts.iter().position(|row| row.hash & HASH == hash) {
+                    Some(row) if is_old && row >= first.known => {
+                        let old = counts.swap_remove(row);
+                        *total = total.saturating_sub(u64::from(old.count));
+                        return true;
+                    }
+                    Some(row) if row < first.known => return true,
+                    None if counts.is_full() && !is_old => {
+                        first.resume.get_or_insert(newer);
+                        return true;
+                    }
+                    None if is_old => return true,
+                    _ => {}
+                }
+            }
             *total += 1;
             *has_lost |= count(&mut counts, hash, record.position, is_finding);
             true

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use smol::LocalExecutor;
 
-use super::{App, Section, Settings, Stop, listeners, serve};
+use super::{App, ConfigText, Section, Settings, Stop, listeners, serve};
 use crate::history::History;
 use crate::input::counters::InputCounters;
 use crate::limits::Limits;
@@ -34,6 +34,7 @@ pub(super) struct World {
     outputs: &'static Outlets,
     inputs: Vec<InputCounters>,
     settings: Settings,
+    config: ConfigText,
     stop: Stop,
 }
 
@@ -57,6 +58,7 @@ impl World {
             outputs,
             inputs: vec![InputCounters::new("tcp-socket"), InputCounters::new("unix-socket")],
             settings: Settings::new(section, &statistics::Section::default(), [limits.http_workers, 4]),
+            config: ConfigText::default(),
             stop: Stop::default(),
         }))
     }
@@ -69,6 +71,7 @@ impl World {
             outputs: self.outputs,
             inputs: &self.inputs,
             saver: None,
+            config: &self.config,
             stop: &self.stop,
         }
     }

@@ -12,6 +12,8 @@ const VIEWS = [["overview", "Overview", "o"], ["log", "Log", "l"], ["devices", "
 const PERCENTILES = ["latency-p50", "latency-p95", "latency-p99"];
 const RCODES = "noerror nxdomain servfail refused formerr notimp notauth yxdomain badvers".split(" ");
 const TYPES = "a aaaa https ptr mx txt ns srv soa cname svcb ds dnskey any naptr caa tlsa".split(" ");
+const KINDS = "CLIENT RESOLVER FORWARDER AUTH STUB TOOL UPDATE".split(" ");
+const UPSTREAM = ["RESOLVER", "FORWARDER"];
 const STATUSES = "answered blocked nxdomain error unanswered pending unknown".split(" ");
 const names = ["query", "response", "clients", "domains", "qps", "rps", "qps-1m", "qps-5m", "rps-1m", "response/blocked", "query/unanswered",
   ...PERCENTILES, ...RCODES.map(code => "response/" + code), ...["query/", "response/"].flatMap(way => TYPES.map(type => way + type))];
@@ -26,6 +28,7 @@ const state = {
   // of this stream: {at, date, counters}
   samples: [],
   tick: 0, started: null, lost: null, failures: 0, refused: false, paused: false, gone: false,
+  trends: {}, silent: null, config: null, began: {},
   ready: "", flag: "hit/query", flags: {}, off: {}, devices: null,
 };
 
@@ -39,6 +42,7 @@ const rate = number => number == null ? "–" : number < 9.95 && number % 1 ? nu
 const percent = part => part == null || isNaN(part) ? "–" : part > 0 && part < .001 ? "< 0.1\u00a0%" : (100 * part).toFixed(part < .9995 ? 1 : 0) + "\u00a0%";
 const time = date => date.toLocaleTimeString("en-GB");
 const when = text => new Date(moment(text) * 1000).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" });
+const iso = text => text == null ? "" : new Date(moment(text) * 1000).toISOString();
 const moment = text => typeof text === "number" ? text : Date.parse(text) / 1000;
 const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
 const seconds = number => number == null || number === "-" ? "–" : number < .001 ? Math.round(number * 1e6) + "\u00a0µs"
@@ -218,7 +222,7 @@ async function maybe(path, parameters) {
 }
 
 const OFF = { series: "No history", log: "No log", devices: "No devices", pairs: "No pairs", upstreams: "No upstreams", alarms: "No alarms" };
-const NOTHING = "Nothing yet.";
+const NOTHING = "Nothing yet.", KEPT_WORDS = "all that is kept, whatever the period";
 const OLD = "History is off, or not in this build.";
 const off = path => note(`${OFF[path]}: ${"upstreams alarms".includes(path) ? "[health]" : "[history]"} is off, or not in this build. Set enable = true to see it here.`);
 
@@ -314,7 +318,15 @@ const refresh = {
     if (!every(2)) return;
     const upstreams = (await maybe("upstreams"))?.upstreams ?? null, alarms = (await maybe("alarms"))?.alarms ?? null;
     const { counters } = await (await ask("counters", { more: "query/unanswered,query,response,response/servfail,response/cached,response/fetched", ...scope() })).json();
-    if (current()) showHealth(upstreams, alarms, counters);
+    const silent = every(4) ? (await maybe("log", { status: "unanswered", limit: 1000, ...scope() }))?.log ?? null : state.silent;
+    state.silent = silent;
+    if (current()) showHealth(upstreams, alarms, counters, silent);
+  },
+  async system(current) {
+    if (!every(15)) return;
+    const config = await maybe("config");
+    state.config = config;
+    if (current()) showConfig(config);
   },
 };
 
@@ -467,7 +479,10 @@ function showLists(blocked, alarms) {
   about("blocked", blocked?.length ? `of the last ${count(blocked.length)} blocked` : "");
   ranking($("blocked"), "Name", tally(blocked ?? [], row => row.qname).map(([name, number]) => [domain(name), number, address("domain", { name: bare(name) })]), 0,
     blocked ? "Nothing was blocked." : "History is off: what is blocked is counted, not listed.");
-  events($("events"), (alarms ?? []).slice(0, 8), alarms ? "No alarms." : "Alarms are off, or not in this build.");
+  // Who was there from the start is not new; a detector that is on tells by itself.
+  const late = (state.devices ?? []).filter(each => moment(each["first-seen"]) > state.started + 3600 && !alarms?.some(alarm => alarm.kind === "new-device"))
+    .map(each => ({ kind: "first seen", subject: each.addresses[0], text: each.name ?? each.addresses[0], last: each["first-seen"] }));
+  events($("events"), [...alarms ?? [], ...late].sort((a, b) => moment(b.last) - moment(a.last)).slice(0, 8), alarms ? "Nothing out of the ordinary." : "Alarms are off, or not in this build.");
 }
 
 /** How often each word is there, the most frequent first. */
@@ -484,12 +499,13 @@ const called = address => state.devices?.find(each => each.addresses.includes(ad
 function evidence({ kind, subject }) {
   if (kind.endsWith("burst")) return address("log", { rcode: kind.split("-")[0] });
   if (kind === "slow-upstream") return address("health");
-  return "new-device resolver-bypass".includes(kind) ? address("device", { client: subject }) : address("domain", { name: bare(subject) });
+  return "first seen new-device resolver-bypass".includes(kind) ? address("device", { client: subject }) : address("domain", { name: bare(subject) });
 }
 
 function events(list, alarms, empty) {
   each(list, alarms.length ? alarms : [null], () => make("li", {}, make("time"), make("a")), (item, alarm) => {
     say(item.firstChild, alarm ? when(alarm.last) : "");
+    item.firstChild.title = iso(alarm?.last);
     say(item.lastChild, alarm ? `${alarm.kind}: ${plain(alarm.text).replace(plain(alarm.subject), () => called(domain(alarm.subject)))}` : empty);
     if (alarm) item.lastChild.href = evidence(alarm); else item.lastChild.removeAttribute("href");
   });
@@ -503,30 +519,49 @@ function bars(table, head, total, prefix, keys, counters, href) {
   ranking(table, head, shown, all);
 }
 
-/** Fills a table: name with a bar behind it, number, and share if the whole is known. */
-function ranking(table, head, rows, all = 0, empty = NOTHING) {
+/**
+ * Fills a table that a click on a heading sorts. A column: its title, what stands in a cell (text, address, a word below, title, share of
+ * a bar), what it is sorted by.
+ */
+function sheet(table, columns, rows, empty = NOTHING) {
   if (!table) return;
   if (!table.tHead) {
-    table.createTHead().append(make("tr", {}, make("th", { scope: "col" }), make("th", { scope: "col", class: "count" }, "Count"), make("th", { scope: "col", class: "share" }, "Share")));
+    table.createTHead().append(make("tr"));
     table.createTBody();
   }
-  const body = table.tBodies[0];
-  say(table.tHead.rows[0].cells[0], head);
-  table.tHead.rows[0].cells[2].hidden = !all;
+  const [by, way] = table.order ??= [1, -1], value = columns[by]?.[2], body = table.tBodies[0];
   table.classList.toggle("bare", !rows.length);
-  if (!rows.length) return body.replaceChildren(make("tr", { class: "none" }, make("td", { colSpan: 3 }, empty)));
-  if (body.rows[0]?.className === "none") body.replaceChildren();
-  const most = Math.max(...rows.map(row => row[1]));
-  each(body, rows, () => make("tr", {}, make("th", { scope: "row" }, make("a")), make("td", { class: "count" }), make("td", { class: "share" })), (row, [name, number, href]) => {
-    const [head, counter, share] = row.cells;
-    say(head.firstChild, name);
-    href ? head.firstChild.href = href : head.firstChild.removeAttribute("href");
-    head.title = name.length > 24 ? name : "";
-    head.style.setProperty("--part", (100 * number / most).toFixed(1) + "%");
-    say(counter, count(number));
-    say(share, all ? percent(number / all) : "");
-    share.hidden = !all;
+  each(table.tHead.rows[0], columns, () => make("th", { scope: "col" }, make("button", { type: "button", class: "plain" })), (head, [title], place) => {
+    head.className = place ? "count" : "";
+    head.setAttribute("aria-sort", place !== by ? "none" : way < 0 ? "descending" : "ascending");
+    say(head.firstChild, title);
+    head.firstChild.onclick = () => { table.order = [place, place === by ? -way : place ? -1 : 1]; sheet(table, columns, rows, empty); };
   });
+  if (!rows.length) return body.replaceChildren(make("tr", { class: "none" }, make("td", { colSpan: columns.length }, empty)));
+  if (body.rows[0]?.className === "none") body.replaceChildren();
+  const sorted = value ? rows.map(row => [value(row) ?? -1, row]).sort(([a], [b]) => way * (a > b ? 1 : a < b ? -1 : 0)).map(([, row]) => row) : rows;
+  let place = 0;
+  const fresh = () => make(place ? "td" : "th", place ? { class: "count" } : { scope: "row" }, make(place++ ? "span" : "a"), make("small"));
+  each(body, sorted, () => make("tr"), (row, item) => {
+    place = row.cells.length;
+    each(row, columns, fresh, (cell, [, show]) => {
+      const [text, href, below, title, part] = [show(item)].flat(), [word, small] = cell.children;
+      say(word, text);
+      href ? word.href = href : word.removeAttribute("href");
+      say(small, below ?? "");
+      cell.title = title ?? "";
+      if (part) cell.style.setProperty("--part", part);
+    });
+  });
+}
+
+/** Names with a bar behind them, numbers, and shares if the whole is known. */
+function ranking(table, head, rows, all = 0, empty = NOTHING, show = count) {
+  const most = Math.max(...rows.map(row => row[1])), columns = [
+    [head, ([name, number, href]) => [name, href, "", name.length > 24 ? name : "", (100 * number / most).toFixed(1) + "%"], row => row[0]],
+    [show === bytes ? "Size" : "Count", row => show(row[1]), row => row[1]]];
+  if (all) columns.push(["Share", row => percent(row[1] / all), row => row[1]]);
+  sheet(table, columns, rows, empty);
 }
 
 // ------------ Plots ------------
@@ -558,14 +593,18 @@ function plot(box, times, series, options) {
   const [svg, legend] = box.children, width = svg.clientWidth, height = svg.clientHeight, format = options.format ?? short;
   const left = 52, right = width - 2, top = 8, bottom = height - 22, points = times.length;
   const tops = times.map((_, place) => options.stack ? sum(series.map(({ values }) => values[place])) : Math.max(0, ...series.map(({ values }) => values[place] ?? 0)));
-  const known = series.some(({ values }) => values.some(value => value != null && (value || !options.stack))), most = Math.max(options.format ? 0 : 5, ceiling(Math.max(0, ...tops)));
-  const lines = /^0*[.]?0*[12]0*$/.test(most) && most !== 10 ? 4 : 5;
-  const [first, last] = [times[0] ?? 0, times.at(-1) ?? 1], x = at => left + (at - first) / Math.max(1, last - first) * (right - left), y = value => bottom - value / most * (bottom - top);
+  const known = series.some(({ values }) => values.some(value => value != null && (value || !options.stack)));
+  let most = Math.max(options.format ? 0 : 5, ceiling(Math.max(0, ...tops))), lines = /^0*[.]?0*[12]0*$/.test(most) && most !== 10 ? 4 : 5;
+  // Times that are far apart stand on a scale of powers of ten.
+  const least = 10 ** Math.floor(Math.log10(Math.min(...series.flatMap(({ values }) => values.filter(value => value > 0))))), wide = options.format === seconds && most / least > 300;
+  if (wide) { lines = Math.ceil(Math.log10(most / least) - 1e-9); most = least * 10 ** lines; }
+  const [first, last] = [times[0] ?? 0, times.at(-1) ?? 1], x = at => left + (at - first) / Math.max(1, last - first) * (right - left), y = value => bottom - (wide ? Math.max(0, Math.log10(value / least)) / lines : value / most) * (bottom - top);
+  const mark = line => wide ? least * 10 ** line : most * line / lines;
   const parts = [];
   for (let line = 0; line <= lines; line++) {
-    const at = y(most * line / lines);
+    const at = bottom - line / lines * (bottom - top);
     parts.push(draw("line", { class: "rule", x1: left, x2: right, y1: at, y2: at }));
-    if (known) parts.push(draw("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, line ? format(most * line / lines) : "0"));
+    if (known) parts.push(draw("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, line || wide ? format(mark(line)) : "0"));
   }
   if (points > 1) for (let step = 0; step <= 4; step += width < 420 ? 2 : 1) {
     const at = first + (last - first) * step / 4, date = new Date(at), long = last - first > 2 * 86400000;
@@ -580,7 +619,7 @@ function plot(box, times, series, options) {
       let to = from;
       while (to + 1 < points && values[to + 1] != null) to++;
       // A point that stands alone is as wide as its slot.
-      const wide = from === to ? Math.max(4, (right - left) / points / 2) : 0, shifts = wide ? [-wide, wide] : [0];
+      const half = from === to ? Math.max(4, (right - left) / points / 2) : 0, shifts = half ? [-half, half] : [0];
       const run = Array.from({ length: to - from + 1 }, (_, place) => from + place), corner = (place, list, shift) => `${Math.min(right, Math.max(left, x(times[place]) + shift)).toFixed(1)},${y(list[place]).toFixed(1)}`;
       const trace = list => run.flatMap(place => shifts.map(shift => corner(place, list, shift)));
       if (options.stack) parts.push(draw("path", { d: `M${trace(upper).join("L")}L${trace(floor).reverse().join("L")}Z`, style: { fill: color } }));
@@ -609,7 +648,7 @@ function plot(box, times, series, options) {
 // ------------ Log ------------
 
 const filled = filters => Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
-const FILTERS = ["client", "name", "type", "rcode", "status", "protocol", "min-latency", "since", "until"];
+const FILTERS = ["client", "name", "message", "type", "rcode", "status", "protocol", "min-latency", "since", "until"];
 
 const who = row => row.device && row.device !== "-" ? row.device : row["query-ip"];
 /** What may be left out: by a click of the other button on a cell. */
@@ -617,7 +656,7 @@ const CELLS = { client: who, type: row => row.rrtype, name: row => bare(row.qnam
 const wordOf = (key, row) => `${key}:${encodeURIComponent(CELLS[key](row))}`;
 const valueOf = word => { try { return decodeURIComponent(word.slice(word.indexOf(":") + 1)); } catch { return word; } };
 
-const keyOf = row => row.timestamp + row.qname + row.rrtype + row["query-ip"];
+const keyOf = row => row.timestamp + row.qname + row.rrtype + row["query-ip"] + row.identity + row.message.split("_")[0];
 
 /** The rows of the log: all in an array, those on screen in the document. */
 const log = {
@@ -629,7 +668,7 @@ const log = {
     on(this.box, "scroll", () => this.draw(), { passive: true });
     parent.append(this.news, this.box);
     const box = this.box;
-    this.more().then(() => { if (box === this.box) { this.ready = true; this.listen(); } });
+    this.loaded = this.more().then(() => { if (box === this.box) { this.ready = true; this.listen(); } });
   },
   close() {
     this.source?.close();
@@ -710,6 +749,7 @@ const log = {
     const height = this.height(), box = this.box, space = box.firstChild, from = Math.max(0, Math.floor(box.scrollTop / height) - 5), to = Math.min(this.rows.length, from + Math.ceil(box.clientHeight / height) + 10);
     if (box.scrollTop < 20) this.fresh = 0;
     this.news.hidden = !this.fresh;
+    showLive();
     say(this.news, `${count(this.fresh)} new`);
     space.style.height = Math.max(this.rows.length * height, 40) + "px";
     if (!this.rows.length) return space.replaceChildren(note(this.busy ? "Loading …" : this.failed ? "A filter is not understood." : "Nothing matches yet."));
@@ -719,7 +759,7 @@ const log = {
       item.style.transform = `translateY(${number * height}px)`;
       item.classList.toggle("chosen", number === this.chosen);
       const [when, client, type, name, status, answer, latency] = item.children, date = new Date(row.timestamp);
-      say(when, isNaN(date) ? "–" : date.toLocaleTimeString("en-GB") + "." + String(date.getMilliseconds()).padStart(3, "0"));
+      say(when, isNaN(date) ? "–" : Date.now() - date > 72e6 ? date.toLocaleString("en-GB", { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }).replace(",", "") : time(date) + "." + String(date.getMilliseconds()).padStart(3, "0"));
       when.title = row.timestamp;
       when.onclick = () => this.detail(row);
       const cell = (element, text, view, query, style = "") => { say(element, text); element.href = address(view, query); element.title = text; element.className = style; };
@@ -742,11 +782,33 @@ const log = {
     this.draw();
   },
   detail(row) {
-    const at = Date.parse(row.timestamp), near = ms => new Date(at + ms).toISOString();
-    dialog("One exchange", make("dl", { class: "pairs" }, ...Object.entries(row).flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, key === "qname" ? domain(value) : key === "latency" && value !== "-" ? seconds(+value) : plain(String(value)))])),
+    const at = Date.parse(row.timestamp), near = ms => new Date(at + ms).toISOString(), ends = +row.latency * 1000, leg = make("p");
+    const words = Object.entries(row).map(([key, value]) => [key, key === "qname" ? domain(value) : key === "latency" && value !== "-" ? seconds(+value) : plain(String(value))]);
+    if (ends >= 0) words.splice(1, 0, ["answered at", near(ends)]);
+    dialog("One exchange", facts(words), leg,
       isNaN(at) ? null : make("p", {}, link("What else this device asked then", "log", { client: row["query-ip"], since: near(-30000), until: near(30000) }, { onclick: () => $("dialog").close() })));
+    if (!isNaN(at) && !isUpstream(row)) this.leg(row, leg, near(-1000), near((ends || 0) + 5000));
+  },
+  /** What was asked upstream for it. */
+  async leg(row, box, since, until) {
+    const legs = (await maybe("log", { name: bare(row.qname), type: row.rrtype, message: UPSTREAM.join(), stream: row.identity, since, until, limit: 9 }).catch(() => null))?.log.filter(leg => leg.qname.toLowerCase() === row.qname.toLowerCase());
+    say(box, legs?.length ? "Upstream: " + legs.map(leg => `${leg.message}, ${leg.status}${leg.latency === "-" ? "" : " in " + seconds(+leg.latency)}`).join("; ") : "Nothing was seen of it upstream.");
   },
 };
+
+/** Whether an exchange is one of a resolver or forwarder with its server. */
+const isUpstream = row => UPSTREAM.some(kind => row.message.startsWith(kind));
+
+/** Keys and values, for people. */
+const facts = (words, keys = {}) => make("dl", { class: "pairs", ...keys }, ...words.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value ?? "–")]));
+
+/** Whether the log follows. */
+function showLive() {
+  const [kind, text] = state.paused ? ["warn", "Paused"] : log.source ? ["good", "Live"] : ["", "Every 2 s"];
+  if (!$("live")) return;
+  $("live").className = "pill " + kind;
+  say($("live"), text);
+}
 
 function logView(main) {
   const filters = Object.fromEntries(FILTERS.map(name => [name, state.query.get(name) ?? ""]));
@@ -754,7 +816,7 @@ function logView(main) {
   const choice = (name, label, list) => make("label", {}, make("span", {}, label), make("select", { name }, make("option", { value: "" }, "any"),
     ...[...new Set([...list, filters[name]])].filter(Boolean).map(value => make("option", { value, selected: value === filters[name] }, value))));
   const form = make("form", { class: "filters", onsubmit: event => { event.preventDefault(); apply(); } },
-    input("client", "Device"), input("name", "Name"), choice("type", "Type", TYPES.map(type => type.toUpperCase())), choice("rcode", "Code", RCODES.map(code => code.toUpperCase())),
+    input("client", "Device"), input("name", "Name"), choice("message", "Kind", KINDS), choice("type", "Type", TYPES.map(type => type.toUpperCase())), choice("rcode", "Code", RCODES.map(code => code.toUpperCase())),
     choice("status", "Status", STATUSES), input("min-latency", "Slower than, s", { inputMode: "decimal" }), input("since", "From", { placeholder: "-3600" }), input("until", "To"));
   const without = (state.query.get("not") ?? "").split(",").filter(Boolean), not = without.length ? { not: without.join() } : {};
   const apply = () => go("log", { ...Object.fromEntries([...new FormData(form)].filter(([, value]) => value.trim())), ...not });
@@ -763,9 +825,9 @@ function logView(main) {
   on(form, "input", event => { clearTimeout(wait); if (event.target.tagName === "INPUT") wait = setTimeout(() => typed(form, filters, not), 400); });
   const csv = make("a", { class: "button", href: here + "log?" + new URLSearchParams({ ...filled(filters), ...scope(), format: "csv", limit: 0 }), download: "dnstapd.csv" }, "CSV");
   if (without.length) csv.onclick = event => { event.preventDefault(); saveWithout(csv.href); };
-  form.append(make("button", { type: "button", onclick: () => go("log", {}) }, "Clear"), csv, ...without.map(word => make("button", { type: "button", title: "Show it again", onclick: () => log.leave(without.filter(each => each !== word)) },
+  form.append(make("button", { type: "button", onclick: () => go("log", {}) }, "Clear"), csv, make("span", { id: "live", class: "pill" }), ...without.map(word => make("button", { type: "button", title: "Show it again", onclick: () => log.leave(without.filter(each => each !== word)) },
     "not " + plain(valueOf(word)) + " ×")));
-  main.append(make("h2", { class: "hidden" }, "Log"), form);
+  main.append(make("h2", {}, "Log ", make("small", {}, KEPT_WORDS)), form);
   log.open(main, filters, without);
 }
 
@@ -798,91 +860,184 @@ function devicesView(main) {
   main.append(card("list", "Devices", "since first seen; a click on a heading sorts", make("table", { id: "devicelist", class: "wide-table" }), "whole"));
 }
 
-let order = "queries";
-
 function showDevices() {
   const table = $("devicelist");
   if (!table) return;
   if (!state.devices) return table.replaceWith(off("devices"));
-  const columns = [["name", "Device"], ["queries", "Queries"], ["blocked", "Blocked"], ["first-seen", "First seen"], ["last-seen", "Last seen"]];
-  const value = (device, key) => key === "name" ? device.name ?? device.addresses[0] : device[key];
-  const rows = [...state.devices].sort((a, b) => order === "name" ? String(value(a, order)).localeCompare(value(b, order)) : value(b, order) > value(a, order) ? 1 : -1);
-    table.replaceChildren(make("thead", {}, make("tr", {}, ...columns.map(([key, title]) => make("th", { scope: "col", class: key === "name" ? "" : "count", "aria-sort": key === order ? "descending" : "none" },
-    make("button", { type: "button", class: "plain", onclick: () => { order = key; showDevices(); } }, title))))),
-    make("tbody", {}, ...rows.map(device => make("tr", {}, make("th", { scope: "row" }, link(plain(value(device, "name")), "device", { client: value(device, "name") }), device.name && make("small", {}, device.addresses[0])),
-      make("td", { class: "count" }, count(device.queries)), make("td", { class: "count" }, count(device.blocked)),
-      make("td", { class: "count" }, when(device["first-seen"])), make("td", { class: "count" }, when(device["last-seen"]))))));
-  if (!rows.length) table.replaceChildren(make("tbody", {}, make("tr", { class: "none" }, make("td", {}, "No device has asked yet."))));
+  const name = device => device.name ?? device.addresses[0], seen = key => device => [when(device[key]), "", "", iso(device[key])];
+  sheet(table, [["Device", device => [plain(name(device)), address("device", { client: name(device) }), device.name && device.addresses[0]], name],
+    ["Queries", device => count(device.queries), device => device.queries], ["Blocked", device => count(device.blocked), device => device.blocked],
+    ...["First seen", "Last seen"].map(title => { const key = title.toLowerCase().replace(" ", "-"); return [title, seen(key), device => moment(device[key])]; })],
+  state.devices, "No device has asked yet.");
 }
 
-const LAST = "of the last 1,000";
-/** What the last exchanges of a device, or of a domain, have: a table each. */
-const TALLIES = { client: [["rcode", "Code"], ["rrtype", "Type"], ["protocol", "Protocol"]], name: [["rcode", "Code"], ["rrtype", "Type"], ["qname", "Name"]] };
+/** What the exchanges of a device, or of a domain, have: a table each. */
+const TALLIES = { client: [["rcode", "Codes"], ["rrtype", "Types"], ["protocol", "Protocols"]], name: [["rcode", "Codes"], ["rrtype", "Types"], ["qname", "Subdomains"], ["answer", "Answers"]] };
+/** Seconds of a period, and the bars of its plot. */
+const LENGTHS = { hour: [3600, 30], day: [86400, 24], month: [2678400, 31] };
+// exchanges that are looked at, at most
+const DEEP = 10000;
 
 /** One device, or one domain. */
 function deviceView(main) {
-  const key = state.view === "device" ? "client" : "name", subject = state.query.get(key) ?? "";
-  main.append(make("div", { class: "title" }, make("h2", {}, state.view === "device" ? plain(subject) : domain(subject)), make("p", { id: "facts" })));
-  main.append(make("div", { class: "grid" }, card("day", "Its day", "by the hour, of the last 1,000 exchanges", make("div", { id: "day", class: "plot" }), "wide"),
-    card("pairs", key === "client" ? "Top names" : "Devices that ask", "since start", make("table", { id: "pairs", class: "bars" }), "quarter"),
-    card("errors", "Failed and blocked", LAST, make("table", { id: "errors", class: "bars" }), "quarter"),
-    ...TALLIES[key].map(([id, title]) => card(id, title + "s", LAST, make("table", { id, class: "bars" })))));
-  main.append(make("h3", {}, "Log"));
+  const isDevice = state.view === "device", key = isDevice ? "client" : "name", subject = state.query.get(key) ?? "";
+  const bars = (id, title, size) => card(id, title, " ", make("table", { id, class: "bars" }), size);
+  main.append(make("div", { class: "title" }, make("h2", {}, isDevice ? plain(subject) : domain(subject)), make("p", { id: "facts" })));
+  main.append(make("div", { class: "grid" }, card("day", "Its day", " ", make("div", { id: "day", class: "plot" }), "wide"),
+    bars("pairs", isDevice ? "Top names" : "Devices that ask", "quarter"), bars("errors", "Failed and blocked", "quarter"),
+    ...TALLIES[key].map(([id, title]) => bars(id, title, isDevice ? "" : "quarter")),
+    ...isDevice ? [bars("first", "Names for the first time", "half"), card("bypass", "Resolvers past the router", "alarms", make("ul", { id: "bypass", class: "events" }), "half")]
+      : [card("speed", "Answered in", " ", make("div", { id: "speed" })), card("legs", "Upstream", " ", make("table", { id: "legs", class: "wide-table" }), "two")]));
+  main.append(make("h2", {}, "Log ", make("small", {}, KEPT_WORDS)));
   log.open(main, { [key]: subject });
 }
 
 async function showDevice(current) {
-  const key = state.view === "device" ? "client" : "name", subject = state.query.get(key) ?? "";
+  const isDevice = state.view === "device", key = isDevice ? "client" : "name", subject = state.query.get(key) ?? "", [length] = LENGTHS[state.period] ?? [];
   state.devices = (await maybe("devices", { limit: 1000 }))?.devices ?? null;
-  if (key === "client") {
-    const device = state.devices?.find(each => each.name === subject || each.addresses.includes(subject));
-    if (!current()) return;
-        if (device) say($("facts"), [device.addresses.join(", "), device.mac && "MAC " + device.mac, `first seen ${when(device["first-seen"])}, last ${when(device["last-seen"])}`, `${count(device.queries)} queries, ${count(device.blocked)} blocked`,
-      !device.name && `to name it: [names.static] "${device.mac ?? device.addresses[0]}" = "name"`].filter(Boolean).join(" · "));
-    else if (state.devices) say($("facts"), "It has not asked yet.");
-  }
-  const pairs = await maybe("pairs", { [key]: subject, n: ROWS }), day = await maybe("log", { [key]: subject, since: -86400, limit: 1000 });
+  const device = isDevice && state.devices?.find(each => each.name === subject || each.addresses.includes(subject));
   if (!current() || !$("pairs")) return;
-  const list = pairs?.names ?? pairs?.clients ?? [], to = (name, isName) => address(isName ? "domain" : "device", isName ? { name: bare(name) } : { client: name });
-  const rows = (list, isName) => list.map(([name, number]) => [isName ? domain(name) : plain(called(name)), number, to(name, isName)]);
-  ranking($("pairs"), key === "client" ? "Name" : "Device", rows(list, key === "client"), 0, pairs ? undefined : "Not kept by this daemon.");
-  const hours = Array.from({ length: 24 }, (_, place) => Math.ceil(Date.now() / 3600000) * 3600000 - (23 - place) * 3600000), bins = hours.map(() => 0), stopped = hours.map(() => 0);
-  const last = day?.log ?? [], failed = last.filter(row => ["error", "blocked", "unanswered"].includes(row.status));
-  for (const [id, title] of TALLIES[key]) ranking($(id), title, tally(last, row => row[id]).map(([word, number]) => [id === "qname" ? domain(word) : word, number, id === "qname" ? to(word, true) : address("log", { [key]: subject, [id === "rrtype" ? "type" : id]: word })]), last.length, day ? NOTHING : OLD);
-  for (const row of last) {
-    const place = 23 - Math.floor((hours[23] - Date.parse(row.timestamp)) / 3600000);
-    if (place in bins) (row.status === "blocked" ? stopped : bins)[place]++;
+  if (isDevice && state.devices) {
+    const words = device ? ["", device.mac && "MAC " + device.mac, `first seen ${when(device["first-seen"])}, last ${when(device["last-seen"])}`, `${count(device.queries)} queries, ${count(device.blocked)} blocked`,
+      !device.name && `to name it: [names.static] "${device.mac ?? device.addresses[0]}" = "name"`].filter(word => word != null && word !== false) : ["It has not asked yet."];
+    const links = device ? device.addresses.flatMap((each, place) => [place ? ", " : "", link(each, "device", { client: each })]) : [];
+    if ($("facts").textContent !== links.map(part => part.textContent ?? part).join("") + words.join(" · ")) $("facts").replaceChildren(...links, words.join(" · "));
   }
-  ranking($("errors"), key === "client" ? "Name" : "Device", rows(tally(failed, row => key === "client" ? row.qname : row["query-ip"]), key === "client"), 0, day ? "None." : "Not kept by this daemon.");
-  plot($("day"), hours, last.length ? [{ label: "Asked", color: "var(--accent)", values: bins }, { label: "Blocked", color: "var(--second)", values: stopped }] : [], { stack: true, empty: day ? "Nothing in the last day" : OLD });
+  await log.loaded;
+  if (!current()) return;
+  showDay(key, subject);
+  // The rest of the period, a thousand at a time.
+  while (log.next && log.rows.length < DEEP && (!length || Date.parse(log.rows.at(-1).timestamp) > Date.now() - length * 1000)) {
+    const before = log.rows.length;
+    await log.more();
+    if (!current() || document.hidden || log.rows.length === before) return;
+    showDay(key, subject);
+  }
+  if (!isDevice) return;
+  state.config ??= await maybe("config");
+  const alarms = (await maybe("alarms"))?.alarms;
+  let first = null;
+  for (const span of new Set([length ?? 86400, 3600])) {
+    // Who knows nothing from before cannot tell what is new.
+    if (first || !(await maybe("log", { client: subject, until: -span, limit: 1 }))?.log.length) continue;
+    first = (await maybe("pairs", { client: subject, n: ROWS, "first-since": -span }))?.names ?? [];
+    if (current()) about("first", `in the last ${span > 86400 ? "31 days" : span > 3600 ? "24 hours" : "hour"}, as far as the log reaches`);
+  }
+  if (!current()) return;
+  ranking($("first"), "Name", named(first ?? [], true), 0, first ? "None." : "All of them: the log knows this device for less than an hour.");
+  const past = (alarms ?? []).filter(({ kind, subject: whose }) => kind === "resolver-bypass" && (whose === subject || device?.addresses.includes(whose)));
+  events($("bypass"), past, set("health.resolver-bypass.enable") === "true" ? "None was seen." : "Nobody looks for them: set enable = true in [health.resolver-bypass].");
+}
+
+/** What file and command line say of a key. */
+const set = key => state.config?.keys.find(([name]) => name === key)?.[1];
+
+/** Rows of names, or of clients. */
+const named = (list, isName) => list.map(([name, number]) => [isName ? domain(name) : plain(called(name)), number, address(isName ? "domain" : "device", isName ? { name: bare(name) } : { client: name })]);
+
+/** What the log of a device, or of a domain, says of the period. */
+function showDay(key, subject) {
+  if (!$("day")) return;
+  const isDevice = key === "client", kept = log.rows.map(row => [Date.parse(row.timestamp), row]).filter(([at]) => at), [length, bins] = LENGTHS[state.period] ?? [null, 24];
+  const oldest = kept.at(-1)?.[0], newest = length ? Date.now() : kept[0]?.[0] ?? 0, step = length ? length * 1000 / bins : Math.max(1000, (newest - oldest) / bins || 0), end = Math.ceil((newest + 1) / step) * step;
+  const inside = kept.filter(([at]) => at > end - bins * step), rows = inside.map(([, row]) => row), asked = rows.filter(row => !isUpstream(row)), seen = asked.length ? asked : rows;
+  const what = log.next && inside.length === kept.length ? `of the last ${count(rows.length)}` : PERIODS[state.period], empty = log.box || rows.length ? length ? `Nothing in the ${PERIODS[state.period]}.` : NOTHING : OLD;
+  const ends = Array.from({ length: bins }, (_, place) => end - (bins - 1 - place) * step), three = [0, 0, 0].map(() => ends.map(() => 0)), failed = [];
+  for (const [at, row] of inside) {
+    if (asked.length && isUpstream(row)) continue;
+    const way = row.status === "blocked" ? 1 : row.status === "error" || row.status === "unanswered" ? 2 : 0;
+    three[way][bins - 1 - Math.floor((end - at - 1) / step)]++;
+    if (way) failed.push(row);
+  }
+  for (const id of ["day", "pairs", "errors", ...TALLIES[key].map(([id]) => id), "speed", "legs"]) about(id, what);
+  about("day", `${what}, each ${span(step / 1000)}`);
+  const colors = ["--accent", "--second", "--bad"];
+  plot($("day"), ends, rows.length ? ["Answered", "Blocked", "Failed"].map((label, place) => ({ label, color: `var(${colors[place]})`, values: three[place] })) : [], { stack: true, empty });
+  for (const [id, title] of TALLIES[key]) {
+    const given = id === "answer" ? seen.filter(row => row.answer && row.answer !== "-") : seen;
+    ranking($(id), title.slice(0, -1), tally(given, row => row[id]).map(([word, number]) => [id === "qname" ? domain(word) : plain(word), number,
+      id === "qname" ? address("domain", { name: bare(word) }) : id === "answer" ? undefined : address("log", { [key]: subject, [id === "rrtype" ? "type" : id]: word })]), id === "qname" || id === "answer" ? 0 : given.length,
+      id === "answer" && seen.length ? "Not kept: set answers = true in [history]." : empty);
+  }
+  const other = list => named(tally(list, row => isDevice ? row.qname : row["query-ip"]), isDevice), head = isDevice ? "Name" : "Device";
+  ranking($("pairs"), head, other(seen), 0, empty);
+  ranking($("errors"), head, other(failed), 0, rows.length ? "None." : empty);
+  if (isDevice) return;
+  const times = list => list.map(row => +row.latency).filter(number => number >= 0).sort((a, b) => a - b), at = (list, part) => list[Math.ceil(list.length * part) - 1];
+  const fast = times(seen);
+  $("speed").replaceChildren(fast.length ? facts([["Median", .5], ["95 %", .95], ["Slowest", 1]].map(([word, part]) => [word, seconds(at(fast, part))])) : note(empty));
+  const legs = {};
+  for (const row of rows.filter(isUpstream)) (legs[`${row.identity} ${row.message.split("_")[0]}`] ??= []).push(row);
+  const number = (title, wanted) => [title, ([, list]) => count(list.filter(wanted).length), ([, list]) => list.filter(wanted).length];
+  sheet($("legs"), [["Stream and kind", ([name, [row]]) => [plain(name), address("log", { name: subject, message: row.message.split("_")[0] })], ([name]) => name], number("Asked", () => true),
+    number("Unanswered", row => row.status === "unanswered"), number("Failed", row => row.status === "error"), ["Median", ([, list]) => seconds(at(times(list), .5)), ([, list]) => at(times(list), .5)]],
+  Object.entries(legs), "No resolver or forwarder asked for it, or none tells.");
 }
 
 // ------------ Health ------------
 
 function health(main) {
-  main.append(make("div", { class: "grid" }, card("upstreams", "Upstreams", "since start", make("div", { id: "upstreams" }), "whole"),
-    card("loss", "Unanswered and failed", "since start", make("dl", { id: "loss", class: "pairs" }), "half"), card("alarms", "Alarms", "", make("ul", { id: "alarms", class: "events" }), "half")));
+  main.append(make("div", { class: "grid" }, card("upstreams", "Upstreams", "since start; p95 of the last minutes", make("table", { id: "upstreams", class: "wide-table" }), "whole"),
+    card("loss", "Unanswered and failed", "since start", make("div", { id: "loss" }), "half"), card("silent", "Unanswered by device", " ", make("table", { id: "silent", class: "bars" }), "half"),
+    card("alarms", "Alarms", " ", make("ul", { id: "alarms", class: "events" }), "whole")));
 }
 
-function showHealth(upstreams, alarms, counters) {
-  if (!$("upstreams")) return;
-  const columns = [["queries", "Asked", count], ["timeouts", "Timeouts", count], ["servfail", "SERVFAIL", count], ["latency-p50", "Median", seconds], ["latency-p95", "95 %", seconds]];
-  $("upstreams").replaceChildren(!upstreams ? off("upstreams") : !upstreams.length ? note("No resolver or forwarder messages yet.") : make("table", { class: "wide-table" },
-    make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Server"), ...columns.map(([, title]) => make("th", { scope: "col", class: "count" }, title)))),
-    make("tbody", {}, ...upstreams.map(each => make("tr", {}, make("th", { scope: "row" }, each.server + (each.port && each.port !== 53 ? " port " + each.port : ""), make("small", {}, plain(each.stream ?? ""))),
-      ...columns.map(([key, , show]) => make("td", { class: "count" }, show(each[key]))))))));
+function showHealth(upstreams, alarms, counters, silent) {
+  const table = $("upstreams");
+  if (!$("loss")) return;
+  if (!upstreams) table?.replaceWith(off("upstreams"));
+  const number = (title, key, show = count) => [title, each => show(each[key]), each => each[key]];
+  if (upstreams && table) {
+    sheet(table, [["Server", each => [each.server + (each.port && each.port !== 53 ? " port " + each.port : ""), address("log", { message: UPSTREAM.join(), ...each.stream !== "-" && { stream: each.stream } }), plain(each.stream ?? "")], each => each.server],
+      number("Asked", "queries"), number("Timeouts", "timeouts"), number("SERVFAIL", "servfail"), number("Median", "latency-p50", seconds), number("95 %", "latency-p95", seconds), ["Trend", () => "", each => each["latency-p95"]]],
+    upstreams, "No resolver or forwarder messages yet.");
+    for (const each of upstreams) {
+      const kept = state.trends[each.server] ??= [each["latency-p95"]];
+      kept.push(each["latency-p95"]);
+      if (kept.length > 60) kept.shift();
+    }
+    for (const row of upstreams.length ? table.tBodies[0].rows : []) {
+      const kept = state.trends[row.cells[0].firstChild.textContent.split(" ")[0]] ?? [], most = Math.max(...kept), cell = row.cells[6];
+      const line = draw("svg", { viewBox: "0 0 60 16", class: "trend", role: "img", "aria-label": `most ${seconds(most || null)}` });
+      line.append(draw("polyline", { points: kept.map((value, place) => `${60 - kept.length + place + .5},${15 - 14 * (value || 0) / (most || 1)}`).join(" ") }));
+      cell.replaceChildren(cell.children[0], cell.children[1], line);
+    }
+  }
   const share = (part, all) => `${count(part ?? 0)} (${percent(all ? (part ?? 0) / all : null)})`;
   const hits = counters["response/cached"], known = hits + counters["response/fetched"];
-  $("loss").replaceChildren(...[["Unanswered queries", share(counters["query/unanswered"], counters.query)],
-    ["Cached", known ? share(hits, known) : "unknown"], ["SERVFAIL", share(counters["response/servfail"], counters.response)]].flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)]));
-  events($("alarms"), alarms ?? [], alarms ? "No alarms." : "Alarms are off, or not in this build.");
+  $("loss").replaceChildren(facts([["Unanswered queries", share(counters["query/unanswered"], counters.query)],
+    ["Cached", known ? share(hits, known) : "unknown: it takes client and resolver messages"], ["SERVFAIL", share(counters["response/servfail"], counters.response)]]));
+  about("silent", silent?.length ? `of the last ${count(silent.length)}` : "");
+  ranking($("silent"), "Device", tally(silent ?? [], who).map(([name, number]) => [plain(name), number, address("log", { client: name, status: "unanswered" })]), 0, silent ? "None." : OLD);
+  about("alarms", `${alarms?.length > 40 ? "the last 40 of " + alarms.length : "the last ones"}; a click shows the exchanges`);
+  events($("alarms"), alarms?.slice(0, 40) ?? [], alarms ? "No alarms." : "Alarms are off, or not in this build.");
 }
 
 // ------------ System ------------
 
 function system(main) {
   main.append(make("div", { class: "grid" }, card("inputs", "Inputs", "since start", make("ul", { id: "inputs", class: "health" }), "half"), card("outputs", "Outputs", "since start", make("ul", { id: "outputs", class: "health" }), "half"),
-    card("losses", "Losses", "since start", make("ul", { id: "losses", class: "losses" }, make("li", {}, "Not known yet.")), "half"), card("process", "Process", "", make("dl", { id: "process", class: "pairs" }), "half")));
+    card("losses", "Losses", "since start", make("ul", { id: "losses", class: "losses" }, make("li", {}, "Not known yet.")), "half"), card("process", "Process", "", make("div", { id: "process" }), "half"),
+    card("memory", "Memory", " ", make("table", { id: "memory", class: "bars" }), "half"), card("config", "Configuration in force", " ", make("div", { id: "config" }), "half")));
+}
+
+function showConfig(config) {
+  if (!$("memory") || !config) return;
+  about("memory", `${bytes(config.total)} for tables and buffers, made at start`);
+  ranking($("memory"), "For", config.memory.filter(([, number]) => number), config.total, NOTHING, bytes);
+  about("config", `${config.file ?? "no file"}; all other keys are as by default`);
+  $("config").replaceChildren(config.keys.length ? facts(config.keys.map(([key, value]) => [key, value ?? "secret"])) : note("Nothing is set: all is as by default."),
+    config["left-out"] ? note(`${plural(config["left-out"], "key")} more.`) : "");
+}
+
+/** When something began to grow that had not for a minute, as far as this page saw. */
+function began(key, number) {
+  const known = state.began[key] ??= { number, at: 0, since: 0 }, now = Date.now();
+  if (number > known.number) {
+    if (now - known.at > 60000) known.since = now;
+    [known.number, known.at] = [number, now];
+  }
+  return known.since && now - known.at < 60000 ? `, since ${time(new Date(known.since))}` : "";
 }
 
 function showSystem(samples) {
@@ -907,7 +1062,7 @@ function showSystem(samples) {
   }), "No input is on.");
   fill($("outputs"), all("dnstapd_output_delivered_total").map(({ labels: { output }, value }) => {
     const dropped = total("dnstapd_output_dropped_total", { output }), waiting = total("dnstapd_output_queued", { output });
-    return { name: output, up: total("dnstapd_output_connected", { output }) > 0, values: [["Delivered", count(value)], ["Dropped", dropped ? `${count(dropped)} (${reasons("dnstapd_output_dropped_total", { output })})` : "0", dropped > 0],
+    return { name: output, up: total("dnstapd_output_connected", { output }) > 0, values: [["Delivered", count(value)], ["Dropped", dropped ? reasons("dnstapd_output_dropped_total", { output }) + began(output, dropped) : "0", dropped > 0],
       ["Waiting", waiting ? `${count(waiting)}, ${bytes(total("dnstapd_output_queue_bytes", { output }))}` : "0"], ["Reconnected", count(total("dnstapd_output_reconnects_total", { output }))]] };
   }), "No output is on: messages are only counted.");
   const losses = [["dnstapd_output_dropped_total", "record", "dropped by outputs"], ["dnstapd_rejected_total", "frame", "rejected"], ["dnstapd_malformed_total", "message", "with a broken DNS payload, counted all the same"],
@@ -917,8 +1072,8 @@ function showSystem(samples) {
   const evicted = total("dnstapd_evicted_total", { table: "streams" });
   if (evicted) losses.push(`${plural(evicted, "message")} of identities beyond the table of streams, counted together`);
   each($("losses"), losses.length ? losses : ["Nothing was lost."], () => make("li"), (item, line) => { say(item, line); item.className = losses.length ? "warn" : "good"; });
-  $("process").replaceChildren(...[["Version", build.version], ["Built for", build.target], ["Features", build.features?.replaceAll(",", ", ")], ["Memory", bytes(memory)], ["Processor", `${processor.toFixed(1)} s, ${percent(uptime ? processor / uptime : null)} of one`],
-    ["Descriptors", count(total("process_open_fds"))], ["Started", started ? when(started) : "–"]].flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value ?? "–")]));
+  $("process").replaceChildren(facts([["Version", build.version], ["Built for", build.target], ["Features", build.features?.replaceAll(",", ", ")], ["Memory", bytes(memory) + (state.config ? `, ${bytes(state.config.total)} of it for tables and buffers` : "")],
+    ["Processor", `${processor.toFixed(1)} s, ${percent(uptime ? processor / uptime : null)} of one`], ["Descriptors", count(total("process_open_fds"))], ["Started", started ? when(started) : "–"]]));
 }
 
 /** Inputs or outputs, each with its numbers. */
@@ -981,8 +1136,7 @@ function dialog(title, ...parts) {
 }
 
 function help() {
-  dialog("Keys", make("dl", { class: "pairs" }, ...[["/", "search"], ...VIEWS.map(([, title, key]) => ["g " + key, title]), ["j k", "rows of the log"], ["Enter", "open the row"], ["p", "pause"], ["?", "this"]]
-    .flatMap(([key, text]) => [make("dt", {}, key), make("dd", {}, text)])));
+  dialog("Keys", facts([["/", "search"], ...VIEWS.map(([, title, key]) => ["g " + key, title]), ["j k", "rows of the log"], ["Enter", "open the row"], ["p", "pause"], ["?", "this"]]));
 }
 
 let prefix = 0;
