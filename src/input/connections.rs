@@ -239,6 +239,12 @@ impl ConnectionLease {
         socket.map_or(0, |(socket, _)| waiting_bytes(socket))
     }
 
+    /// Bytes that wait in the socket of a stream over TLS, which reads a little at a time; 0 for others.
+    pub(crate) fn waiting_encrypted_bytes(&self) -> usize {
+        let socket = self.entry.socket.get().filter(|&(_, is_plain)| !is_plain);
+        socket.map_or(0, |(socket, _)| waiting_bytes(socket))
+    }
+
     /// Whether it read [`BRISK_BYTES`] in the running second or the one before, or could: who waits for a
     /// buffer reads nothing.
     pub(crate) fn is_brisk(&self) -> bool {

@@ -4,7 +4,7 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll, Waker, ready};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -135,10 +135,7 @@ impl<T> Async<T> {
                 result => return Poll::Ready(result),
             }
         }
-        match self.0.source.wait(direction, context.waker()) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        self.0.source.poll_wait(direction, context)
     }
 }
 
@@ -218,7 +215,14 @@ where
         context: &mut Context<'_>,
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_with(READ, context, |mut io| io.read(room))
+        let looks = REACTOR.with(|reactor| reactor.looks.get());
+        let source = &self.0.source;
+        if source.drained.get() == Some(looks) {
+            return source.poll_wait(READ, context);
+        }
+        let read = ready!(self.poll_with(READ, context, |mut io| io.read(room)))?;
+        source.drained.set((0 < read && read < room.len()).then_some(looks));
+        Poll::Ready(Ok(read))
     }
 }
 
@@ -307,6 +311,8 @@ pub(super) struct DescriptorEntry {
     /// The kernel's interest; `None` = it is not in its list.
     interest: Cell<Option<EpollFlags>>,
     directions: [DescriptorSide; 2],
+    /// The number of the look before which a stream gave all that it had.
+    drained: Cell<Option<u32>>,
 }
 
 /// One of the two ways of a descriptor.
@@ -341,12 +347,17 @@ impl DescriptorEntry {
             if direction.times.get() != before {
                 return Poll::Ready(Ok(()));
             }
-            match self.wait(number, context.waker()) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            }
+            self.poll_wait(number, context)
         })
         .await
+    }
+
+    /// Not ready yet, and the task is woken when it is.
+    fn poll_wait<R>(&self, number: usize, context: &Context<'_>) -> Poll<io::Result<R>> {
+        match self.wait(number, context.waker()) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     /// Wakes a task when a direction is ready.
@@ -427,6 +438,7 @@ impl Descriptors {
             key,
             interest: Cell::new(None),
             directions: Default::default(),
+            drained: Cell::new(None),
         });
         match self.places.get_mut(place) {
             Some(free) => *free = Some(source.clone()),

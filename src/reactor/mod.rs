@@ -13,7 +13,8 @@
 //!
 //! A descriptor is in the kernel's list only while somebody waits for it, and then stays until it is ready
 //! with nobody there: who reads, waits and reads makes no call but `read` and `epoll_wait`. What is ready is
-//! reported until it was read (level-triggered), so none who asks late misses anything.
+//! reported until it was read (level-triggered), so none who asks late misses anything; and a stream that gave
+//! less than there was room for is not asked again before the next look.
 //!
 //! All of this belongs to its thread. A [`Waker`] alone may go to others.
 
@@ -48,6 +49,8 @@ struct Reactor {
     timers: RefCell<Timers>,
     /// Those to wake after a look; empty between two.
     due: Cell<Vec<Waker>>,
+    /// Looks so far, round and round.
+    looks: Cell<u32>,
 }
 
 /// The kernel's list of descriptors, and the one by which other threads call.
@@ -111,6 +114,7 @@ impl Reactor {
             descriptors: RefCell::default(),
             timers: RefCell::default(),
             due: Cell::default(),
+            looks: Cell::new(0),
         }
     }
 
@@ -121,8 +125,7 @@ impl Reactor {
     /// Sleeps until something is due or the alarm rings, and wakes who waits for it. It does not sleep if it
     /// rang already.
     fn look(&self, alarm: &SleepAlarm) {
-        #[cfg(test)]
-        LOOKS.set(LOOKS.get() + 1);
+        self.looks.set(self.looks.get().wrapping_add(1));
         // In this order: who rings after the second line sees that we sleep, and calls.
         alarm.sleeps.store(true, Ordering::SeqCst);
         let rang = alarm.rings.load(Ordering::SeqCst);
@@ -190,12 +193,6 @@ const LONGEST_SLEEP_MS: u128 = 60_000;
 
 /// A sleep where the kernel has no descriptor for us.
 const BLIND_SLEEP: Duration = Duration::from_millis(50);
-
-#[cfg(test)]
-thread_local! {
-    /// Looks so far.
-    static LOOKS: Cell<usize> = const { Cell::new(0) };
-}
 
 #[cfg(test)]
 mod tests;

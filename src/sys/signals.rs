@@ -68,12 +68,15 @@ impl AsyncSignals {
     ///
     /// When the descriptor fails.
     pub(crate) async fn next(&self) -> io::Result<Request> {
-        let read = |descriptor: &SignalFd| match descriptor.read_signal() {
-            Ok(Some(signal)) => Ok(signal),
-            Ok(None) | Err(Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(errno) => Err(errno.into()),
+        // It is asked after each look of the reactor, so it waits first and reads then: mostly, there is none.
+        let signal = loop {
+            self.0.readable().await?;
+            match self.0.get_ref().read_signal() {
+                Ok(Some(signal)) => break signal,
+                Ok(None) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
         };
-        let signal = self.0.read_with(read).await?;
         Ok(match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
             Ok(Ok(Signal::SIGHUP)) => Request::Reload,
             Ok(Ok(Signal::SIGWINCH)) => Request::Resize,

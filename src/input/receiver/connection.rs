@@ -31,6 +31,8 @@ pub(super) struct FrameConnection<'a, S> {
     partial: PartialUnit<'a>,
     rhythm: Rhythm,
     reads: ReadCounter<'a>,
+    /// Whether the last read took all that there was.
+    has_drained: bool,
 }
 
 /// Counts the bytes of each read, once for all who want to know.
@@ -109,19 +111,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
             partial: PartialUnit::Short(heapless::Vec::new()),
             rhythm: Rhythm::new(Instant::now()),
             reads: ReadCounter { counters, lease, bytes: 0 },
+            has_drained: false,
         }
     }
 
     pub(super) async fn run(&mut self, peer: &impl Display) -> ConnectionEnd {
         self.lease.set_deadline(PATIENCE_SECONDS);
+        // Since the socket was empty last.
+        let (mut frames_before, mut bytes_before, mut waited) = (self.frame_reader.units(), 0, false);
         loop {
             if !self.has_room() {
                 self.lease.clear_deadline(); // the peer is not at fault
                 self.room().await;
                 self.watch();
             }
-            let (units, bytes) = (self.frame_reader.units(), self.reads.bytes);
-            let mut waited = false;
+            let units = self.frame_reader.units();
             let progress = poll_fn(|context| {
                 let progress = self.poll_progress(context, peer);
                 waited |= progress.is_pending();
@@ -142,9 +146,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
                 self.lease.clear_deadline();
             }
             self.watch();
+            if !self.has_drained {
+                yield_now().await;
+                continue;
+            }
             let now = Instant::now();
-            let frames = self.frame_reader.units().wrapping_sub(units);
-            let read = ReadResult { frames, bytes: self.reads.bytes.wrapping_sub(bytes), waited };
+            let frames = self.frame_reader.units().wrapping_sub(frames_before);
+            let read = ReadResult { frames, bytes: self.reads.bytes.wrapping_sub(bytes_before), waited };
+            (frames_before, bytes_before, waited) = (self.frame_reader.units(), self.reads.bytes, false);
             match self.rhythm.after_read(read, now) {
                 Some(pause) if self.may_pause() => self.receiver.gather.pause(pause, now).await,
                 _ => yield_now().await,
@@ -264,10 +273,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         };
         front.copy_from_slice(partial);
         let room = buffer.get_mut(kept..end).unwrap_or_default();
+        let room_bytes = room.len();
         let read = match self.reads.note(ready!(Pin::new(&mut self.stream).poll_read(context, room))) {
             Ok(read) => read,
             Err(progress) => return Poll::Ready(progress),
         };
+        self.has_drained = read < room_bytes && self.lease.waiting_encrypted_bytes() == 0;
         self.partial = PartialUnit::Short(heapless::Vec::new());
         drop(buffer);
         Poll::Ready(self.feed(0..kept + read, peer))
@@ -290,7 +301,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FrameConnection<'a, S> {
         if let Err(progress) = reads.note(ready!(read)) {
             return Poll::Ready(progress);
         }
-        if long.len() < wanted {
+        let is_whole = long.len() >= wanted;
+        self.has_drained = false;
+        if !is_whole {
             return Poll::Ready(Ok(ReadProgress::Read));
         }
         let PartialUnit::Long(long) =
