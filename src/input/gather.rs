@@ -166,7 +166,7 @@ impl Rhythm {
             // Frames come in writes of several, of which one read has a whole one less than another: so a pause
             // grows little by little.
             if fill <= AIM * 3 / 4 {
-                self.pause = (self.pause * 9 / 8).min(LONGEST_PAUSE);
+                self.pause = (self.pause * 5 / 4).min(LONGEST_PAUSE);
             }
             return;
         }
@@ -343,7 +343,7 @@ mod tests {
         );
         assert_eq!(
             [8, 16].map(&mut after),
-            [Some(LONGEST_PAUSE * 9 / 16), None],
+            [Some(LONGEST_PAUSE * 5 / 8), None],
             "the size of a write is asked for"
         );
         assert!([16; 10].map(&mut after).contains(&Some(LONGEST_PAUSE)), "little by little");
