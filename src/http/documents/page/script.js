@@ -876,14 +876,14 @@ const TALLIES = { client: [["rcode", "Codes"], ["rrtype", "Types"], ["protocol",
 /** Seconds of a period, and the bars of its plot. */
 const LENGTHS = { hour: [3600, 30], day: [86400, 24], month: [2678400, 31] };
 // exchanges that are looked at, at most
-const DEEP = 10000;
+const DEEP = 5000;
 
 /** One device, or one domain. */
 function deviceView(main) {
   const isDevice = state.view === "device", key = isDevice ? "client" : "name", subject = state.query.get(key) ?? "";
   const bars = (id, title, size) => card(id, title, " ", make("table", { id, class: "bars" }), size);
   main.append(make("div", { class: "title" }, make("h2", {}, isDevice ? plain(subject) : domain(subject)), make("p", { id: "facts" })));
-  main.append(make("div", { class: "grid" }, card("day", "Its day", " ", make("div", { id: "day", class: "plot" }), "wide"),
+  main.append(make("div", { class: "grid" }, card("day", "Over time", " ", make("div", { id: "day", class: "plot" }), "wide"),
     bars("pairs", isDevice ? "Top names" : "Devices that ask", "quarter"), bars("errors", "Failed and blocked", "quarter"),
     ...TALLIES[key].map(([id, title]) => bars(id, title, isDevice ? "" : "quarter")),
     ...isDevice ? [bars("first", "Names for the first time", "half"), card("bypass", "Resolvers past the router", "alarms", make("ul", { id: "bypass", class: "events" }), "half")]
