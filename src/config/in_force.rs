@@ -6,17 +6,16 @@ use crate::values::RawValue;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Dotted keys with their values as TOML, in alphabetical order; `None` is a secret.
-pub(crate) type ShownKeys = BTreeMap<String, Option<String>>;
+/// Dotted keys with their values as TOML; `None` is a secret.
+type ShownKeys = Vec<(String, Option<String>)>;
 
 impl Config {
-    /// The keys in force that somebody set. What waits for a restart is as it was at the start.
+    /// The keys in force that somebody set, in alphabetical order. What waits for a restart is as it was at
+    /// the start.
     pub(crate) fn in_force(&self, overlay: &CommandLine) -> ShownKeys {
-        let (mut keys, mut taken) = (ShownKeys::new(), ShownKeys::new());
-        flatten("", self.started.table(), &mut keys);
-        flatten("", self.written.table(), &mut taken);
-        keys.retain(|key, _| !self.takes_over(key));
-        keys.extend(taken.into_iter().filter(|(key, _)| self.takes_over(key)));
+        let mut keys = ShownKeys::new();
+        flatten("", self.started.table(), &|key| !self.takes_over(key), &mut keys);
+        flatten("", self.written.table(), &|key| self.takes_over(key), &mut keys);
         let path = |path: &crate::values::FilePath| quoted(&path.display().to_string());
         for (key, value) in [
             (
@@ -29,33 +28,44 @@ impl Config {
             ("input.file.path", overlay.replay.as_ref().map(path)),
             ("trace.verbose", overlay.verbose.then(|| "true".to_owned())),
         ] {
-            if value.is_some() {
-                keys.insert(key.to_owned(), value);
+            if value.is_none() {
+                continue;
+            }
+            match keys.iter_mut().find(|(known, _)| known == key) {
+                Some(known) => known.1 = value,
+                None => keys.push((key.to_owned(), value)),
             }
         }
+        keys.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         keys
     }
 }
 
-/// Adds the keys of a table; those of the tables of a list have their number.
-fn flatten(prefix: &str, table: &BTreeMap<String, RawValue>, keys: &mut ShownKeys) {
+/// Adds the keys of a table that are wanted; those of the tables of a list have their number.
+fn flatten(
+    prefix: &str,
+    table: &BTreeMap<String, RawValue>,
+    wants: &dyn Fn(&str) -> bool,
+    keys: &mut ShownKeys,
+) {
     for (name, value) in table {
         let is_bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         let name = if is_bare { name.clone() } else { quoted(name) };
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         match value {
-            RawValue::Table(table) => flatten(&key, table, keys),
+            RawValue::Table(table) => flatten(&key, table, wants, keys),
             RawValue::List(list) if list.iter().any(|value| matches!(value, RawValue::Table(_))) => {
                 for (at, value) in list.iter().enumerate() {
                     if let RawValue::Table(table) = value {
-                        flatten(&format!("{key}[{at}]"), table, keys);
+                        flatten(&format!("{key}[{at}]"), table, wants, keys);
                     }
                 }
             }
-            value => {
+            value if wants(&key) => {
                 let shown = (!is_secret(&key)).then(|| toml(value));
-                keys.insert(key, shown);
+                keys.push((key, shown));
             }
+            _ => {}
         }
     }
 }
@@ -181,7 +191,7 @@ mod tests {
         let old = read("[trace]\nverbose = false\n[web-api]\nlocal-port = 8080");
         let new = read("[trace]\nverbose = true\n[web-api]\nlocal-port = 8081");
         let keys = Config { started: old.started, ..new }.in_force(&CommandLine::default());
-        assert_eq!(keys["trace.verbose"].as_deref(), Some("true"));
-        assert_eq!(keys["web-api.local-port"].as_deref(), Some("8080"));
+        let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+        assert_eq!(keys, [pair("trace.verbose", "true"), pair("web-api.local-port", "8080")]);
     }
 }

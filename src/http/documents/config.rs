@@ -10,7 +10,6 @@
 
 use core::cell::RefCell;
 use core::fmt::{self, Write};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -32,7 +31,7 @@ impl ConfigText {
     }
 
     /// Makes the answer of these keys; what is beyond [`HTTP_CONFIG_BYTES`] is left out and counted.
-    pub(crate) fn set(&self, file: Option<&Path>, keys: &BTreeMap<String, Option<String>>) {
+    pub(crate) fn set(&self, file: Option<&Path>, keys: &[(String, Option<String>)]) {
         let mut text = String::new();
         let _ = self.write(&mut text, file, keys);
         text.shrink_to_fit();
@@ -44,12 +43,7 @@ impl ConfigText {
         Rc::clone(&self.text.borrow())
     }
 
-    fn write(
-        &self,
-        out: &mut String,
-        file: Option<&Path>,
-        keys: &BTreeMap<String, Option<String>>,
-    ) -> fmt::Result {
+    fn write(&self, out: &mut String, file: Option<&Path>, keys: &[(String, Option<String>)]) -> fmt::Result {
         out.write_str("{\"file\": ")?;
         match file {
             Some(file) => write_string(out, &file.to_string_lossy())?,
@@ -93,7 +87,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_left_out_and_counted() {
         let config = ConfigText::new(vec![("history".to_owned(), 3), ("web API".to_owned(), 4)]);
-        let mut keys = BTreeMap::from([("web-api.password".to_owned(), None)]);
+        let mut keys = vec![("web-api.password".to_owned(), None)];
         config.set(None, &keys);
         let expected = "{\"file\": null, \"keys\": [[\"web-api.password\", null]], \"left-out\": 0, \
                         \"memory\": [[\"history\", 3], [\"web API\", 4]], \"total\": 7}";
