@@ -924,7 +924,7 @@ async function showDevice(current) {
     if (current()) about("first", `in the last ${span > 86400 ? "31 days" : span > 3600 ? "24 hours" : "hour"}, as far as the log reaches`);
   }
   if (!current()) return;
-  ranking($("first"), "Name", named(first ?? [], true), 0, first ? "None." : "All of them: the log knows this device for less than an hour.");
+  ranking($("first"), "Name", named(first ?? [], true), 0, first ? "None." : log.rows.length ? "All of them: the log knows this device for less than an hour." : OLD);
   const past = (alarms ?? []).filter(({ kind, subject: whose }) => kind === "resolver-bypass" && (whose === subject || device?.addresses.includes(whose)));
   events($("bypass"), past, set("health.resolver-bypass.enable") === "true" ? "None was seen." : "Nobody looks for them: set enable = true in [health.resolver-bypass].");
 }
