@@ -1,11 +1,12 @@
 """Everything that `scripts/bench --all` measures, beside fstrm_capture in the same run.
 
-Readers take turns, so that a busy machine is busy for all of them. For each reader two numbers are told: its best run to
-the best of fstrm_capture, and the median of its runs' ratios. CPU time is that of all threads, user and system.
+Readers take turns, so that a busy machine is busy for all of them. For each reader two numbers are told:
+its best run to the best of fstrm_capture, and the median of its runs' ratios. CPU time is that of all
+threads, user and system.
 
     saturated   each capture of a server, many times over, as fast as the reader reads
-    paced       at each rate, one write a millisecond at most, as real servers send; with the wake-ups a second of all
-                threads, and the milliseconds that the sender waited
+    paced       at each rate, one write a millisecond at most, as real servers send; with the wake-ups a
+                second of all threads, and the milliseconds that the sender waited
 """
 import contextlib
 import os
@@ -27,7 +28,10 @@ INPUT = '[input.unix-socket]\nenable = true\npath = "{path}"\n[web-api]\nenable 
 OFF = "[history]\nenable = false\n[health]\nenable = false\n"
 QUIET = "[output.stdout]\nenable = false\n"
 SHOWN = '[output.stdout]\nenable = true\nformat = "{}"\n'
-RELAY = '[output.dnstap]\nenable = true\npath = "{folder}/peer.sock"\nqueue = "256K"\nwhen-full = "wait"\nretry = 1\n'
+RELAY = (
+    '[output.dnstap]\nenable = true\npath = "{folder}/peer.sock"\n'
+    'queue = "256K"\nwhen-full = "wait"\nretry = 1\n'
+)
 
 
 class Reader:
@@ -182,7 +186,9 @@ def shown(pair):
 
 def all_of(options, folder):
     """All tables, as lines."""
-    binary, peer = options.binary, ["fstrm_capture", "-t", TYPE, "-u", "{folder}/peer.sock", "-w", "/dev/null"]
+    binary, peer = options.binary, [
+        "fstrm_capture", "-t", TYPE, "-u", "{folder}/peer.sock", "-w", "/dev/null"
+    ]
     mine = [
         Reader("statistics", dnstapd(binary), INPUT + QUIET + OFF),
         Reader("with history", dnstapd(binary), INPUT + QUIET + "[health]\nenable = false\n"),
@@ -195,10 +201,13 @@ def all_of(options, folder):
     base = others[0].name
     lines = [f"CPU time to fstrm_capture's, best / median of {options.runs} runs; at full speed.", ""]
     names = [reader.name for reader in others[1:] + mine]
-    lines += [f"| capture | fstrm_capture, ns a frame | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    lines += [
+        f"| capture | fstrm_capture, ns a frame | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"
+    ]
     for server in SERVERS:
         frames = frames_of(f"{TOP}/tests/data/{server}.fstrm")
-        found = run(others + mine, options.runs, lambda reader: saturated(reader, frames, options.frames, folder))
+        found = run(others + mine, options.runs,
+                    lambda reader: saturated(reader, frames, options.frames, folder))
         cells = [shown(ratios(found[name], found[base])) for name in names]
         lines.append(f"| {server} | {min(found[base]):.0f} | {' | '.join(cells)} |")
     return lines + [""] + paced_table(options, folder, others, mine)

@@ -14,8 +14,18 @@ import tempfile
 import time
 import unittest
 
-from captures import (ACCEPT, CONTENT_TYPE, FINISH, READY, START, STOP, capture_frames, control, field, frame,  # noqa: F401
-                      varint)
+from captures import (
+    ACCEPT,
+    CONTENT_TYPE,
+    FINISH,
+    READY,
+    START,
+    STOP,
+    capture_frames,
+    control,
+    field,
+    frame,  # noqa: F401
+    varint)
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("DNSTAPD", os.path.join(TOP, "target/release/dnstapd"))
@@ -276,7 +286,8 @@ format = "{fmt or 'text'}"
                      total("dnstapd_output_delivered_total", label),
                      total("dnstapd_output_dropped_total", label),
                      total("dnstapd_output_queued", label)]
-            assert received + total("dnstapd_output_alarms_total", label) == sum(parts), (which, received, parts)
+            assert received + total("dnstapd_output_alarms_total", label) == sum(parts), (which, received,
+                                                                                          parts)
         return metrics
 
     def stop(self, with_signal=signal.SIGTERM, seconds=10):
@@ -318,5 +329,6 @@ def has(feature):
 
 
 def needs(feature):
-    """For a test of what a cargo feature brings: it is left out where the program was built without, by name."""
+    """For a test of what a cargo feature brings: it is left out where the program was built without, by
+    name."""
     return unittest.skipUnless(has(feature), f"built without {feature}")

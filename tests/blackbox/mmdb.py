@@ -11,7 +11,8 @@ import struct
 import sys
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
-POINTER, UTF8, DOUBLE, BYTES, UINT16, UINT32, MAP, INT32, UINT64, UINT128, ARRAY, BOOL, FLOAT = (*range(1, 12), 14, 15)
+POINTER, UTF8, DOUBLE, BYTES, UINT16, UINT32, MAP, INT32, UINT64, UINT128, ARRAY, BOOL, FLOAT = (*range(
+    1, 12), 14, 15)
 
 
 def head(kind, size):
@@ -153,17 +154,31 @@ PLACES = [
 ]
 
 NETWORKS = [
-    ("192.0.2.0/24", {"autonomous_system_number": 64496, "autonomous_system_organization": "Example Net, Inc."}),
-    ("203.0.113.0/24", {"autonomous_system_organization": "Nobody"}),
-    ("2001:db8::/32", {"autonomous_system_number": 4200000000}),
+    ("192.0.2.0/24", {
+        "autonomous_system_number": 64496,
+        "autonomous_system_organization": "Example Net, Inc."
+    }),
+    ("203.0.113.0/24", {
+        "autonomous_system_organization": "Nobody"
+    }),
+    ("2001:db8::/32", {
+        "autonomous_system_number": 4200000000
+    }),
 ]
 
 if __name__ == "__main__":
-    wanted = {"": build(PLACES)} if len(sys.argv) == 2 else {"": build(NETWORKS, "GeoLite2-ASN")} if "--networks" in sys.argv else {
+    wanted = {
+        "": build(PLACES)
+    } if len(sys.argv) == 2 else {
+        "": build(NETWORKS, "GeoLite2-ASN")
+    } if "--networks" in sys.argv else {
         f"{size}-bit": build([("192.0.0.0/4", place("Switzerland", "CH", "Zürich")), ("64.0.0.0/3", {})],
-                             version=4, record_size=size)
+                             version=4,
+                             record_size=size)
         for size in (24, 28, 32)
-    } | {"ipv6": build([("2001::/16", place("Canada", "CA", "Montréal"))])}
+    } | {
+        "ipv6": build([("2001::/16", place("Canada", "CA", "Montréal"))])
+    }
     for name, raw in wanted.items():
         with open(os.path.join(sys.argv[-1], name) if name else sys.argv[-1], "wb") as out:
             out.write(raw)

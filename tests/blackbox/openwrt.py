@@ -1,7 +1,7 @@
 """OpenWrt's side of the procd script: its shell library, as far as the script uses it, and a router's files.
 
-The library is no package of Debian, so a few lines stand for it: they read a UCI file, call back as its `config_load`
-does, and write down every procd call.
+The library is no package of Debian, so a few lines stand for it: they read a UCI file, call back as its
+`config_load` does, and write down every procd call.
 """
 import os
 import re

@@ -176,8 +176,8 @@ class Subject:
     """An output over a stream that goes through the fault matrix.
 
     `config` makes its section from a port and an address, `greet` is the peer's half of what comes before the
-    records, `serve` takes them, `records` tells the numbers of the records that a peer has, and with `context`
-    the peer speaks TLS. With `path` the peers are there and `config` takes it instead of a port.
+    records, `serve` takes them, `records` tells the numbers of the records that a peer has, and with
+    `context` the peer speaks TLS. With `path` the peers are there and `config` takes it instead of a port.
     """
 
     def __init__(self, output, config, greet=None, records=None, context=None, path=None, serve=None):
@@ -190,7 +190,10 @@ class Subject:
         return self.path or free_port()
 
     def peer(self, place=0, serve=None):
-        return Peer(place or self.path or 0, greet=self.greet, serve=serve or self.serve, context=self.context)
+        return Peer(place or self.path or 0,
+                    greet=self.greet,
+                    serve=serve or self.serve,
+                    context=self.context)
 
     def metric(self, daemon, name, labels=""):
         return daemon.metrics()[f'dnstapd_output_{name}{{output="{self.output}"{labels}}}']
@@ -270,8 +273,9 @@ def black_hole(subject):
             send(daemon, 5000)
             metrics = daemon.check_accounts()
             assert metrics['dnstapd_output_delivered_total{output="stdout"}'] == 5000, "others lose nothing"
-            daemon.wait(lambda: ("queue of connections is full" if subject.path else "no answer in 10 s") in daemon.log(),
-                        15, daemon.log)
+            daemon.wait(
+                lambda: ("queue of connections is full"
+                         if subject.path else "no answer in 10 s") in daemon.log(), 15, daemon.log)
             assert subject.metric(daemon, "connected") == 0 and subject.metric(daemon, "delivered_total") == 0
             started = time.monotonic()
             assert daemon.stop(seconds=8) == 0 and time.monotonic() - started < 7
@@ -500,8 +504,8 @@ def dnstap_output(where, more=""):
 
 
 def chain(listener, to_last, **more):
-    """A daemon that sends to another one, which writes a capture: what comes out at the end is what went in. `to_last` says
-    how the first reaches the last."""
+    """A daemon that sends to another one, which writes a capture: what comes out at the end is what went in.
+    `to_last` says how the first reaches the last."""
     frames = all_frames()
     with folder() as top:
         path = os.path.join(top, "capture")

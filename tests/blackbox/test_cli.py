@@ -66,8 +66,12 @@ def test_errors_of_the_machine():
     status, _, err = run_binary("-p", "0", config=f"[web-api]\nlocal-port = {port}\n")
     assert status == 1 and "web-api" in err and str(port) in err, err
     for more in ((), ("--check",)):
-        status, _, err = run_binary("-u", "/nonexistent/folder/s.sock", *more, config="[web-api]\nenable = false\n")
-        assert status == 1 and "/nonexistent/folder/s.sock" in err and "there is no folder /nonexistent/folder" in err, err
+        status, _, err = run_binary("-u",
+                                    "/nonexistent/folder/s.sock",
+                                    *more,
+                                    config="[web-api]\nenable = false\n")
+        assert status == 1 and "/nonexistent/folder/s.sock" in err, err
+        assert "there is no folder /nonexistent/folder" in err, err
     for path, word in (("/nonexistent.fstrm", "No such file"), ("/etc/passwd", "not a capture"),
                        ("/dev/zero", "neither a file")):
         status, _, err = run_binary(config=f"[input.file]\nenable = true\npath = '{path}'\n[web-api]\n"
@@ -79,9 +83,11 @@ def test_errors_of_the_machine():
 
 def test_web_api_at_several_addresses():
     """One that the machine does not have is bound all the same; one beside all addresses is one of them."""
-    for addresses, expected in (("['127.0.0.1', '192.0.2.77']", ["127.0.0.1", "192.0.2.77"]), ("['127.0.0.1', '0.0.0.0', '192.0.2.77']", ["0.0.0.0"])):
+    for addresses, expected in (("['127.0.0.1', '192.0.2.77']", ["127.0.0.1", "192.0.2.77"]),
+                                ("['127.0.0.1', '0.0.0.0', '192.0.2.77']", ["0.0.0.0"])):
         with Daemon(api=f"local-address = {addresses}\napi-key = 'another'\npassword = ''") as daemon:
-            daemon.wait(lambda: re.findall(r"Webserver: listening on ([\d.]+):", daemon.log()) == expected, why=daemon.log)
+            daemon.wait(lambda: re.findall(r"Webserver: listening on ([\d.]+):", daemon.log()) == expected,
+                        why=daemon.log)
             assert daemon.request("/health", auth=False)[0].status == 200
 
 
@@ -123,7 +129,9 @@ password = "very-secret-password"
     assert "/tmp/dnstapd-check.sock" in out and "secret" not in out + err, out
     rows = [int(line.split()[0]) for line in out.splitlines() if re.match(r" *\d+  ", line)]
     assert len(rows) > 5 and rows[-1] == sum(rows[:-1]), out
-    assert rows[-1] < 4_456_448, "the default, history and health included, must fit 4.5 MiB with what is no table"
+    assert rows[-1] < 4_456_448, (
+        "the default, history and health included, must fit 4.5 MiB with what is no table"
+    )
     assert run_binary("--check", config="[nonsense]\n")[0] == 2
     assert run_binary("--check", config="[input.file]\nenable = true\npath = '/nonexistent'\n")[0] == 1
     for name in os.listdir(os.path.join(TOP, "configs")):

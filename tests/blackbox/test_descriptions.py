@@ -19,7 +19,8 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import harness
-from harness import TOP, Daemon, Sender, dns, field, free_port, has, message, natively, needs, temporary_folder
+from harness import (TOP, Daemon, Sender, dns, field, free_port, has, message, natively, needs,
+                     temporary_folder)
 
 CONFIGS = os.path.join(TOP, "configs")
 
@@ -88,7 +89,13 @@ def test_every_operation_answers_as_described():
                 browser = {"Accept": "text/html"} if path == "/" else {}
                 check_answer(daemon, method, path, headers=browser, expected=401)
                 if number < 10:  # the eleventh guess would be 429
-                    check_answer(daemon, method, path, headers={**browser, "X-API-Key": "wrong"}, expected=401)
+                    check_answer(daemon,
+                                 method,
+                                 path,
+                                 headers={
+                                     **browser, "X-API-Key": "wrong"
+                                 },
+                                 expected=401)
             assert not any("X-API-Key" in str(keys)
                            for keys in API["paths"][path][method.lower()].get("parameters", []))
         for path in API["paths"]:
@@ -101,7 +108,8 @@ def test_every_operation_answers_as_described():
 
 
 def test_every_parameter_does_what_is_described():
-    places = f'[geoip]\nenable = true\ncity-database = "{TOP}/tests/data/places.mmdb"\n' if has("geoip") else ""
+    places = f'[geoip]\nenable = true\ncity-database = "{TOP}/tests/data/places.mmdb"\n' if has(
+        "geoip") else ""
     with Daemon(extra=f'[statistics]\ntrack = ["hit/query"]\n{places}') as daemon:
         Sender(daemon.tcp).send(*[message(identity=b"lb1")] * 3, message(identity=b"lb2"))
         daemon.settle()
@@ -109,8 +117,9 @@ def test_every_parameter_does_what_is_described():
         for path, item in API["paths"].items():
             for parameter in item.get("get", {}).get("parameters", []):
                 if "example" in parameter and path != "/live":
-                    check_answer(daemon, "GET",
-                                 f"{path}?{parameter['name']}={urllib.parse.quote(str(parameter['example']))}")
+                    check_answer(
+                        daemon, "GET",
+                        f"{path}?{parameter['name']}={urllib.parse.quote(str(parameter['example']))}")
         assert check_answer(daemon, "GET", "/counters?stream=lb1&more=query/a")["counters"]["query/a"] == 3
         answer = check_answer(daemon, "GET", "/tables?n=1&stream=lb1&more=hit/query,hit/device&detail=1")
         assert answer["stream"] == "lb1", answer
@@ -341,13 +350,21 @@ def test_every_panel_has_data_in_a_real_prometheus():
         server = field(5, bytes([192, 0, 2, 53])) + field(7, 53)
         def send():
             for identity in (b"ns1", b"ns 2"):
-                sender.send(message(identity=identity, when=(at, 0)),
-                            message(identity=identity, payload=dns(qtype=28), when=(at, 0)),
-                            *(message(6, payload=dns(flags=0x8180 | rcode), asked=(at, 0),
-                                      when=(at, 20_000_000), identity=identity) for rcode in (0, 2, 3, 5)),
-                            message(7, when=(at, 0), identity=identity, more=server),
-                            message(8, payload=dns(flags=0x8180), asked=(at, 0), when=(at, 20_000_000), identity=identity,
-                                    more=server))
+                sender.send(
+                    message(identity=identity, when=(at, 0)),
+                    message(identity=identity, payload=dns(qtype=28), when=(at, 0)),
+                    *(message(6,
+                              payload=dns(flags=0x8180 | rcode),
+                              asked=(at, 0),
+                              when=(at, 20_000_000),
+                              identity=identity) for rcode in (0, 2, 3, 5)),
+                    message(7, when=(at, 0), identity=identity, more=server),
+                    message(8,
+                            payload=dns(flags=0x8180),
+                            asked=(at, 0),
+                            when=(at, 20_000_000),
+                            identity=identity,
+                            more=server))
         send()
         daemon.wait(lambda: prometheus.query("up == 1"), 30, lambda: "Prometheus does not scrape")
         for _ in range(10):

@@ -193,4 +193,5 @@ enable = false
                 assert out == file.read(), f"{golden} differs; BLESS=1 writes it anew"
             frames = sum(1 for _ in capture_frames(os.path.join(DATA, capture)))
             records = out.count("---\n") if fmt == "yaml" else out.count("\n")
-            assert records == frames if fmt != "zeek" else 0 < records < frames, (capture, fmt, records, frames)
+            assert records == frames if fmt != "zeek" else 0 < records < frames, (capture, fmt, records,
+                                                                                  frames)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The log of exchanges beside the text output of the same run, its filters beside a walk over all, and names of devices."""
+"""The log of exchanges beside the text output of the same run, its filters beside a walk over all, and names
+of devices."""
 import collections
 import csv
 import io
@@ -21,8 +22,10 @@ from harness import EMULATOR, Daemon, Sender, dns, message, natively, temporary_
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
 CLIENT_QUERY, CLIENT_RESPONSE = 5, 6
-FIELDS = ["timestamp", "identity", "message", "rcode", "query-ip", "query-port", "family", "protocol", "length",
-          "qname", "rrtype", "latency"]
+FIELDS = [
+    "timestamp", "identity", "message", "rcode", "query-ip", "query-port", "family", "protocol", "length",
+    "qname", "rrtype", "latency"
+]
 SHARED = ["identity", "qname", "rrtype", "query-ip", "family", "protocol"]
 
 
@@ -60,8 +63,11 @@ def test_every_record_agrees_with_the_text_output(capture):
     assert records and text
     unused = list(text)
     for record in reversed(records):
-        found = [line for line in unused if line["message"] == record["message"] and line["rcode"] == record["rcode"]
-                 and all(line[key] == record[key] for key in SHARED)]
+        found = [
+            line for line in unused
+            if line["message"] == record["message"] and line["rcode"] == record["rcode"] and all(
+                line[key] == record[key] for key in SHARED)
+        ]
         assert found, record
         is_response = record["message"].endswith("RESPONSE")
         for line in found:
@@ -109,17 +115,22 @@ def test_forms_and_mistakes():
         assert [json.loads(line) for line in ndjson.splitlines()] == records
         rows = list(csv.DictReader(io.StringIO(daemon.request("/log?format=csv&limit=0")[1])))
         assert [row["qname"].lstrip("'") for row in rows] == [record["qname"] for record in records]
-        for form, kind in [("json", "application/json"), ("ndjson", "application/x-ndjson"), ("csv", "text/csv")]:
+        for form, kind in [("json", "application/json"), ("ndjson", "application/x-ndjson"),
+                           ("csv", "text/csv")]:
             for method in ("GET", "HEAD"):
                 answer, _ = daemon.request(f"/log?format={form}", method)
                 assert answer.getheader("Content-Type") == f"{kind}; charset=utf-8", (form, method)
-        for wrong in ["limit=0", "limit=1001", "type=NONSENSE", "since=yesterday", "before=x", "status=late", "nothing=1"]:
+        for wrong in [
+                "limit=0", "limit=1001", "type=NONSENSE", "since=yesterday", "before=x", "status=late",
+                "nothing=1"
+        ]:
             assert daemon.request(f"/log?{wrong}")[0].status == 400, wrong
         # A list has commas; what is said twice is a mistake, not its first half.
         for path, name in (("/log?type=A&type=AAAA", "type"), ("/live?client=a&client=b", "client"),
                            ("/pairs?client=a&n=1&n=2", "n"), ("/devices?limit=1&limit=1", "limit")):
             answer, body = daemon.request(path)
-            assert answer.status == 400 and f"`{name}` is given more than once" in json.loads(body)["error"], body
+            assert answer.status == 400 and f"`{name}` is given more than once" in json.loads(
+                body)["error"], body
         assert daemon.request("/series?period=year")[0].status == 400
         day = daemon.json("/series?period=day")
         assert (len(day["queries"]), day["step"]) == (1440, 60) and day["end"] % 60 == 0
@@ -130,12 +141,17 @@ def test_kinds_that_differ_are_one_exchange_in_the_log():
     auth_query, auth_response = 1, 2
     with Daemon(fmt=None) as daemon:
         sender = Sender(daemon.unix)
-        for number, (asked, answered) in enumerate([(CLIENT_QUERY, auth_response), (auth_query, CLIENT_RESPONSE)]):
+        for number, (asked, answered) in enumerate([(CLIENT_QUERY, auth_response),
+                                                    (auth_query, CLIENT_RESPONSE)]):
             question = dict(port=50_000 + number)
             payload = dns("zone.example.", ident=number)
-            sender.send(message(asked, payload, when=(1_600_000_000, 0), **question),
-                        message(answered, payload[:2] + b"\x85\x80" + payload[4:], when=(1_600_000_000, 5_000_000),
-                                asked=(1_600_000_000, 0), **question))
+            sender.send(
+                message(asked, payload, when=(1_600_000_000, 0), **question),
+                message(answered,
+                        payload[:2] + b"\x85\x80" + payload[4:],
+                        when=(1_600_000_000, 5_000_000),
+                        asked=(1_600_000_000, 0),
+                        **question))
         daemon.settle()
         records = whole_log(daemon)
         found = [(record["message"], record["status"], record["latency"] != "-") for record in records]
@@ -178,14 +194,21 @@ def check_lease(leases):
 @natively("the emulator hands on no lists of interfaces and neighbours")
 def test_a_mac_joins_addresses_of_a_subnet_alone():
     """A router answers for the world outside with its own MAC: those addresses are devices of their own."""
-    setup = ("set -e; ip link set lo up; ip link add d0 type veth peer name d1; ip link set d1 up; ip link set d0 up; "
-             "ip addr add 10.9.0.1/24 dev d0; "
-             "for a in 10.9.0.5 10.9.0.6 10.8.0.7; do ip neigh replace $a lladdr 02:00:00:00:00:05 dev d0 nud permanent; done; "
-             'exec "$@"')
-    with Daemon(extra="[names]\nfiles = []", fmt=None, under=["unshare", "--net", "sh", "-c", setup, "sh"]) as daemon:
+    setup = (
+        "set -e; ip link set lo up; ip link add d0 type veth peer name d1; ip link set d1 up; ip link set d0 "
+        "up; "
+        "ip addr add 10.9.0.1/24 dev d0; "
+        "for a in 10.9.0.5 10.9.0.6 10.8.0.7; do ip neigh replace $a lladdr 02:00:00:00:00:05 dev d0 nud "
+        "permanent; done; "
+        'exec "$@"')
+    with Daemon(extra="[names]\nfiles = []", fmt=None, under=["unshare", "--net", "sh", "-c", setup,
+                                                              "sh"]) as daemon:
         sender = Sender(daemon.unix)
         for client in ["10.9.0.5", "10.9.0.6", "10.8.0.7"]:
-            sender.send(message(CLIENT_QUERY, dns("a.example.", ident=1, flags=0x0100), address=socket.inet_aton(client)))
+            sender.send(
+                message(CLIENT_QUERY,
+                        dns("a.example.", ident=1, flags=0x0100),
+                        address=socket.inet_aton(client)))
         sender.stop()
         ask = ("import urllib.request as u; print(u.urlopen(u.Request('http://127.0.0.1:%d/devices', headers="
                "{'X-API-Key': 'changeme'})).read().decode())" % daemon.api[1])
@@ -202,7 +225,9 @@ def test_tables_know_devices():
              '[statistics]\nclients-of = ["CLIENT"]')
     with Daemon(extra=names, fmt=None) as daemon:
         sender = Sender(daemon.unix)
-        queries = [message(CLIENT_QUERY, dns("a.example.", ident=number, flags=0x0100)) for number in range(3)]
+        queries = [
+            message(CLIENT_QUERY, dns("a.example.", ident=number, flags=0x0100)) for number in range(3)
+        ]
         sender.send(*queries)
         sender.stop()
         daemon.settle()
@@ -215,17 +240,21 @@ def test_tables_know_devices():
 
 
 def test_metrics_have_devices_where_the_tables_are_asked_for():
-    names = ('[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "the \\"tv\\""\n"192.0.2.11" = "the \\"tv\\""\n'
-             '[statistics]\nexport-top = 2\nclients-of = ["CLIENT"]\ntrack = ["hit/query", "hit/device"]')
+    names = (
+        '[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "the \\"tv\\""\n'
+        '"192.0.2.11" = "the \\"tv\\""\n'
+        '[statistics]\nexport-top = 2\nclients-of = ["CLIENT"]\ntrack = ["hit/query", "hit/device"]')
     with Daemon(extra=names, fmt=None) as daemon:
         sender = Sender(daemon.unix)
         for number, client in enumerate([10, 10, 10, 12, 12, 13]):
-            sender.send(message(CLIENT_QUERY, dns("a.example.", ident=number), address=bytes([192, 0, 2, client])))
+            sender.send(
+                message(CLIENT_QUERY, dns("a.example.", ident=number), address=bytes([192, 0, 2, client])))
         daemon.settle()
         top = {key: number for key, number in daemon.metrics().items() if 'table="hit/device"' in key}
         assert top == {r'dnstapd_top{table="hit/device",name="the \"tv\""}': 3,
                        'dnstapd_top{table="hit/device",name="192.0.2.12"}': 2}, top
-        assert daemon.json("/tables")["tables"]["clients"]["hit/device"][:2] == [['the "tv"', 3], ["192.0.2.12", 2]]
+        assert daemon.json("/tables")["tables"]["clients"]["hit/device"][:2] == [['the "tv"', 3],
+                                                                                 ["192.0.2.12", 2]]
 
 
 def with_one_query(fmt, extra=""):
@@ -275,7 +304,8 @@ def live(daemon, filters="", cursor=None, receive=None):
     sock.settimeout(20)
     sock.connect(daemon.api)
     last = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
-    sock.sendall(f"GET /live?{filters} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: changeme\r\n{last}\r\n".encode())
+    sock.sendall(
+        f"GET /live?{filters} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: changeme\r\n{last}\r\n".encode())
     head = b""
     while b"\r\n\r\n" not in head:
         part = sock.recv(1)
@@ -316,10 +346,14 @@ def test_live_readers_see_exchanges_once_and_go_on_where_they_were():
         sender.send(message(CLIENT_QUERY, dns("waits.example.org.", ident=99, flags=0x0100)),
                     *exchanges(["a.example.org.", "b.example.com.", "c.example.net."]))
         first, second = events(reader, 2)
-        assert [first[0], first[2]["qname"], first[2]["status"]] == ["record", "a.example.org.", "answered"], first
+        assert [first[0], first[2]["qname"], first[2]["status"]] == ["record", "a.example.org.",
+                                                                     "answered"], first
         assert second[2]["qname"] == "c.example.net.", second
         assert first[2] in daemon.json("/log?name=a.example.org")["log"]
-        assert [row["qname"] for row in daemon.json(f"/log?before={second[1]}&name=example.com,example.org")["log"]][0] == "b.example.com."
+        assert [
+            row["qname"]
+            for row in daemon.json(f"/log?before={second[1]}&name=example.com,example.org")["log"]
+        ][0] == "b.example.com."
         reader.close()
         again, _ = live(daemon, cursor=first[1])
         assert [event[2]["qname"] for event in events(again, 2)] == ["b.example.com.", "c.example.net."]
@@ -339,7 +373,9 @@ def test_a_reader_that_stands_still_is_told_of_the_gap():
         sender = Sender(daemon.unix)
         reader, _ = live(daemon, receive=4096)
         for turn in range(10):
-            sender.send(*exchanges([f"{'x' * 60}.{'y' * 60}.{number}.example." for number in range(turn * 600, turn * 600 + 600)]))
+            sender.send(*exchanges([
+                f"{'x' * 60}.{'y' * 60}.{number}.example." for number in range(turn * 600, turn * 600 + 600)
+            ]))
             daemon.settle()
         seen = missed = 0
         for kind, _, data in read_events(reader):
@@ -352,7 +388,8 @@ def test_a_reader_that_stands_still_is_told_of_the_gap():
 
 
 def test_a_reader_that_stopped_holds_up_nobody():
-    """Four readers at full load, one of which takes nothing: every frame is through at once, and what a reader missed is named."""
+    """Four readers at full load, one of which takes nothing: every frame is through at once, and what a
+    reader missed is named."""
     rounds, batch = 12, 100 if EMULATOR else 500
     with Daemon(fmt=None) as daemon:
         readers = [live(daemon)[0] for _ in range(3)]
@@ -371,7 +408,8 @@ def test_a_reader_that_stopped_holds_up_nobody():
         sender, waits = Sender(daemon.unix), []
         for turn in range(rounds):
             start = time.monotonic()
-            sender.send(*exchanges([f"{'x' * 60}.{'y' * 60}.{turn}.{number}.example." for number in range(batch)]))
+            sender.send(
+                *exchanges([f"{'x' * 60}.{'y' * 60}.{turn}.{number}.example." for number in range(batch)]))
             wanted = 2 * batch * (turn + 1)
             daemon.wait(lambda: daemon.metrics()['dnstapd_frames_total{input="unix-socket"}'] >= wanted, 10)
             waits.append(time.monotonic() - start)
@@ -387,7 +425,8 @@ def test_a_reader_that_stopped_holds_up_nobody():
         for sock in [*readers, stopped]:
             sock.close()
         sender.stop()
-        return f"{rounds} times {2 * batch} frames, each within {max(waits):.2f} s; missed: {[missed for _, missed in sums]}"
+        missed = [missed for _, missed in sums]
+        return f"{rounds} times {2 * batch} frames, each within {max(waits):.2f} s; missed: {missed}"
 
 
 def marks(folder):
@@ -395,7 +434,8 @@ def marks(folder):
     return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("key", ["log = 0", 'exclude-clients = ["192.0.2.0/24", "2001:db8::/32"]'], ids=["no-log", "excluded"])
+@pytest.mark.parametrize("key", ["log = 0", 'exclude-clients = ["192.0.2.0/24", '
+                                            '"2001:db8::/32"]'], ids=["no-log", "excluded"])
 def test_who_is_not_to_be_remembered_leaves_no_trace(key):
     with temporary_folder() as top:
         folder = pathlib.Path(top) / "history"
@@ -479,7 +519,8 @@ def test_pages_of_lines_name_the_next_one_in_their_head():
 
 
 def saving(folder, more="save-interval = 1"):
-    return f'[history]\npath = "{folder}"\n{more}\n[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"'
+    names = '[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"'
+    return f'[history]\npath = "{folder}"\n{more}\n{names}'
 
 
 def await_files(folder, number, seconds=30):
@@ -509,7 +550,8 @@ def test_a_restart_forgets_nothing_and_doubles_nothing():
                 assert again[1:] == log[1:] and again[0] == {**log[0], "status": "unknown"}
                 assert daemon.json("/devices") == devices
                 for period in ("month", "day"):
-                    assert sum(filter(None, daemon.json(f"/series?period={period}")["queries"])) == counts, period
+                    assert sum(filter(None,
+                                      daemon.json(f"/series?period={period}")["queries"])) == counts, period
                 daemon.stop()
         with Daemon(extra=saving(folder), fmt=None) as daemon:
             assert daemon.request("/history", method="DELETE")[0].status == 204
@@ -537,18 +579,22 @@ def test_what_is_none_of_ours_is_set_aside():
             assert [row["qname"] for row in whole_log(daemon)] == ["a.example."]
             assert daemon.log().count("set aside") == 3, daemon.log()
             assert sorted(path.name for path in folder.iterdir()) == [
-                *(f"history-000000000{number}.broken" for number in (1, 2, 3)), "history-0000000004.seg", "notes.txt"]
+                *(f"history-000000000{number}.broken" for number in (1, 2, 3)), "history-0000000004.seg",
+                "notes.txt"
+            ]
             daemon.stop()
 
 
 def test_a_kill_at_any_moment_leaves_files_that_can_be_read():
-    """Killed at random moments while it saves, since it was asked to stop: what was there stays, what came is there whole or not at all."""
+    """Killed at random moments while it saves, since it was asked to stop: what was there stays, what came is
+    there whole or not at all."""
     chance, whole = random.Random(5), 0
     with temporary_folder() as top:
         folder, before = pathlib.Path(top), 0
         turns = 15 if EMULATOR else 100
         for turn in range(turns):
-            extra = saving(folder, 'save-interval = 1\nwrite-budget = 0' if turn % 25 == 0 else "write-budget = 0")
+            extra = saving(folder,
+                           'save-interval = 1\nwrite-budget = 0' if turn % 25 == 0 else "write-budget = 0")
             with Daemon(extra=extra, fmt=None) as daemon:
                 assert "set aside" not in daemon.log()
                 kept = daemon.request("/log?format=ndjson&limit=0")[1].count("\n")
@@ -583,8 +629,8 @@ def test_the_budget_is_kept():
             written = sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.glob("*.seg"))
             assert 16384 <= written <= 32768, written
             assert daemon.metrics()["dnstapd_history_unsaved_total"] > 1000
-            # All that it wrote to disks; where the folder is in memory nothing was. Each line of its log is a page more, if a
-            # save had the page before written out.
+            # All that it wrote to disks; where the folder is in memory nothing was. Each line of its log is a
+            # page more, if a save had the page before written out.
             with open(f"/proc/{daemon.process.pid}/io", encoding="ascii") as file:
                 wrote = int(re.search(r"^write_bytes: (\d+)", file.read(), re.M).group(1))
             assert EMULATOR or wrote <= 32768 + 8 * 4096, wrote

@@ -539,15 +539,14 @@ def test_stalled_clients_do_not_lock_others_out():
 
 def test_hostile_requests():
     with Daemon() as daemon:
-        for request, status in ((b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", b"401"),
-                                (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n",
-                                 b"413"),
-                                (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n",
-                                 b"413"),
-                                (b"GET /%FF HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n", b"404"),
-                                (b"GET /counters?stream=%FF HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n", b"400"),
-                                (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
-                                (b"\0" * 5000, b"400"), (b"\x16\x03\x01\r\n\r\n", b"400")):
+        for request, status in (
+            (b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", b"401"),
+            (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n",
+             b"413"), (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n",
+                       b"413"), (b"GET /%FF HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n", b"404"),
+            (b"GET /counters?stream=%FF HTTP/1.1\r\nHost: a\r\nX-API-Key: changeme\r\n\r\n",
+             b"400"), (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+                       b"400"), (b"\0" * 5000, b"400"), (b"\x16\x03\x01\r\n\r\n", b"400")):
             client = socket.create_connection(daemon.api, timeout=15)
             client.sendall(request)
             assert client.recv(4096).startswith(b"HTTP/1.1 " + status), request

@@ -2,10 +2,11 @@
 
 Where tshark reads another thing, the test says so, and why it is not followed:
 
-* It writes names and texts with bytes other than letters, digits, `-` and `_` in a way of its own: those are compared by the data
+* It writes names and texts with bytes other than letters, digits, `-` and `_` in a way of its own: those are
+compared by the data
   that dnspython made (tests/data/rdata.py).
-* Type 255 is `*` to it (RFC 1035, 3.2.3), and `ANY` to IANA's table; some types got their names after it was made.
-* It knows forms of types that the records show as RFC 3597 has it: their length is compared.
+* Type 255 is `*` to it (RFC 1035, 3.2.3), and `ANY` to IANA's table; some types got their names after it was
+made. * It knows forms of types that the records show as RFC 3597 has it: their length is compared.
 """
 import json
 import os
@@ -16,8 +17,8 @@ import subprocess
 import pytest
 
 from captures import payload_of
-from harness import (CONTENT_TYPE, DATA, START, STOP, capture_frames, control, frame, message, name, needs, run_binary,
-                     temporary_folder)
+from harness import (CONTENT_TYPE, DATA, START, STOP, capture_frames, control, frame, message, name, needs,
+                     run_binary, temporary_folder)
 from test_records import option, record
 
 SERVERS = ("bind", "coredns", "dnsdist", "knot", "nsd", "recursor", "unbound", "demo")
@@ -29,19 +30,37 @@ PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 # Data of the types that have a form of their own.
 HOST = b"\x04host\xc0\x0c"
-DATA_OF = {1: [bytes([192, 0, 2, 1])], 2: [HOST], 5: [HOST, b"\0"], 6: [HOST + b"\5admin\xc0\x0c" + struct.pack(">5I", 1, 2, 3, 4, 2**32 - 1)],
-           12: [HOST], 15: [b"\0\x0a" + HOST], 16: [b"\x05a b-c\x03def", b"\x00"], 28: [bytes(16), b"\x20\x01\x0d\xb8" + bytes(11) + b"\1"],
-           33: [b"\0\1\0\2\x13\xc4\4host\7example\0"], 64: [b"\0\0\4host\7example\0"],
-           65: [b"\0\1\0\0\1\0\3\2h2\0\3\0\2\x01\xbb\0\4\0\4\xc0\0\2\1\0\6\0\x10" + bytes(15) + b"\1"],
-           257: [b"\0\5issueca.test", b"\x80\5iodefmailto:x"]}
-OPTIONS = [b"", option(8, b"\0\1\x18\0" + bytes([192, 0, 2])), option(8, b"\0\2\x30\0\x20\x01\x0d\xb8\0\1"),
-           option(10, b"abcdefgh"), option(10, b"abcdefgh" + bytes(range(16))), option(15, b"\0\x12") + option(15, b"\0\x0fsome text"),
-           option(3, b"ns1"), option(12, bytes(9)) + option(8, b"\0\1\0\0"), option(65001, b"x") + option(10, b"12345678")]
+DATA_OF = {
+    1: [bytes([192, 0, 2, 1])],
+    2: [HOST],
+    5: [HOST, b"\0"],
+    6: [HOST + b"\5admin\xc0\x0c" + struct.pack(">5I", 1, 2, 3, 4, 2**32 - 1)],
+    12: [HOST],
+    15: [b"\0\x0a" + HOST],
+    16: [b"\x05a b-c\x03def", b"\x00"],
+    28: [bytes(16), b"\x20\x01\x0d\xb8" + bytes(11) + b"\1"],
+    33: [b"\0\1\0\2\x13\xc4\4host\7example\0"],
+    64: [b"\0\0\4host\7example\0"],
+    65: [b"\0\1\0\0\1\0\3\2h2\0\3\0\2\x01\xbb\0\4\0\4\xc0\0\2\1\0\6\0\x10" + bytes(15) + b"\1"],
+    257: [b"\0\5issueca.test", b"\x80\5iodefmailto:x"]
+}
+OPTIONS = [
+    b"",
+    option(8, b"\0\1\x18\0" + bytes([192, 0, 2])),
+    option(8, b"\0\2\x30\0\x20\x01\x0d\xb8\0\1"),
+    option(10, b"abcdefgh"),
+    option(10, b"abcdefgh" + bytes(range(16))),
+    option(15, b"\0\x12") + option(15, b"\0\x0fsome text"),
+    option(3, b"ns1"),
+    option(12, bytes(9)) + option(8, b"\0\1\0\0"),
+    option(65001, b"x") + option(10, b"12345678")
+]
 
 
 def generated():
     """Messages with one answer each, of every type, and with each option."""
-    head = lambda answers, more: struct.pack(">HHHHHH", len(found), 0x8180, 1, answers, 0, more) + name("www.example.") + b"\0\1\0\1"
+    head = lambda answers, more: struct.pack(">HHHHHH", len(found), 0x8180, 1, answers, 0, more) + name(
+        "www.example.") + b"\0\1\0\1"
     found = []
     for number in TYPES:
         for data in DATA_OF.get(number, [b"\1\2\3\4\5\6"]):
@@ -57,14 +76,17 @@ def pcap_of(payloads):
     out = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 101)
     for number, payload in enumerate(payloads):
         udp = struct.pack(">HHHH", 53, 5353, 8 + len(payload), 0) + payload
-        packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, b"\x0a\0\0\1", b"\x0a\0\0\2") + udp
+        packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, b"\x0a\0\0\1",
+                             b"\x0a\0\0\2") + udp
         out += struct.pack("<IIII", number, 0, len(packet), len(packet)) + packet
     return out
 
 
 def theirs(path):
     """Each packet's DNS as tshark has it: a list of pairs, for keys may be there twice."""
-    done = subprocess.run(["tshark", "-n", "-r", path, "-d", "udp.port==53,dns", "-T", "json"], capture_output=True, timeout=120)
+    done = subprocess.run(["tshark", "-n", "-r", path, "-d", "udp.port==53,dns", "-T", "json"],
+                          capture_output=True,
+                          timeout=120)
     assert done.returncode == 0, done.stderr
     # Bytes that are no UTF-8 are in names and texts that nobody compares.
     for packet in json.loads(done.stdout.decode(errors="replace"), object_pairs_hook=list):
@@ -103,17 +125,22 @@ def data_of(mnemonic, pairs):
         case "MX":
             return joined(one("mx.preference"), plain(one("mx.mail_exchange")))
         case "SRV":
-            return joined(*(one(f"srv.{key}") for key in ("priority", "weight", "port")), plain(one("srv.target")))
+            return joined(*(one(f"srv.{key}") for key in ("priority", "weight", "port")),
+                          plain(one("srv.target")))
         case "SOA":
             numbers = ("serial_number", "refresh_interval", "retry_interval", "expire_limit", "minimum_ttl")
-            return joined(plain(one("soa.mname")), plain(one("soa.rname")), *(one(f"soa.{key}") for key in numbers))
+            return joined(plain(one("soa.mname")), plain(one("soa.rname")),
+                          *(one(f"soa.{key}") for key in numbers))
         case "TXT":
             texts = list(all_of(pairs, "dns.txt"))
             is_plain = all(32 <= ord(letter) < 127 for text in texts for letter in text)
-            return " ".join('"' + re.sub(r'(["\\])', r"\\\1", text) + '"' for text in texts) if is_plain else None
+            return " ".join('"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+                            for text in texts) if is_plain else None
         case "CAA":
-            value = next(value for key in ("issue", "issuewild", "iodef", "unknown") for value in all_of(pairs, f"dns.caa.{key}"))
-            return f'{int(one("caa.flags"), 16) if "x" in one("caa.flags") else one("caa.flags")} {one("caa.tag")} "{value}"'
+            value = next(value for key in ("issue", "issuewild", "iodef", "unknown")
+                         for value in all_of(pairs, f"dns.caa.{key}"))
+            flags = one("caa.flags")
+            return f'{int(flags, 16) if "x" in flags else flags} {one("caa.tag")} "{value}"'
         case "HTTPS" | "SVCB":
             return joined(one("svcb.svcpriority"), plain(one("svcb.targetname")))
     return None
@@ -139,7 +166,8 @@ def compare_answers(ours, pairs, count):
         if mine["type"].startswith("TYPE"):
             assert mine["type"] == f"TYPE{number}"
         if mine["data"].startswith("\\#"):
-            assert mine["data"].split()[1] == keys["dns.resp.len"] and mine["type"] not in FORMS, (mine, fields)
+            assert mine["data"].split()[1] == keys["dns.resp.len"] and mine["type"] not in FORMS, (mine,
+                                                                                                   fields)
             continue
         data = data_of(mine["type"], fields)
         if data is not None:
@@ -158,12 +186,16 @@ FORMS = {"A", "AAAA", "CNAME", "NS", "PTR", "MX", "SRV", "SOA", "TXT", "CAA", "H
 
 
 def compare_edns(ours, pairs, count):
-    records = [fields for _, fields in dict(pairs).get("Additional records", []) if dict(fields)["dns.resp.type"] == "41"]
+    records = [
+        fields for _, fields in dict(pairs).get("Additional records", [])
+        if dict(fields)["dns.resp.type"] == "41"
+    ]
     if not records:
         return
     fields, mine = records[0], ours["edns"]
     one = lambda key: next(all_of(fields, "dns." + key), None)
-    assert mine["size"] == int(one("rr.udp_payload_size"), 0) and mine["version"] == int(one("resp.edns0_version"), 0), (mine, fields)
+    assert mine["size"] == int(one("rr.udp_payload_size"), 0) and mine["version"] == int(
+        one("resp.edns0_version"), 0), (mine, fields)
     assert mine["do"] == (one("resp.z.do") in ("1", True)), (mine, fields)
     address = one("opt.client.addr4") or one("opt.client.addr6")
     if address:
@@ -172,7 +204,9 @@ def compare_edns(ours, pairs, count):
         assert mine["subnet"] == "-"
     cookie = "".join((one(f"opt.cookie.{side}") or "").replace(":", "") for side in ("client", "server"))
     assert mine["cookie"] == (cookie or "-"), (mine, fields)
-    assert [error["code"] for error in mine["ede"]] == [int(code, 0) for code in all_of(fields, "dns.opt.ext_error.info_code")]
+    assert [error["code"] for error in mine["ede"]] == [
+        int(code, 0) for code in all_of(fields, "dns.opt.ext_error.info_code")
+    ]
     assert [error["text"].replace("\\032", " ") for error in mine["ede"] if error["text"]] == \
         [text for text in all_of(fields, "dns.opt.ext_error.extra_text") if text]
     count["OPT records"] += 1
@@ -202,7 +236,8 @@ def test_as_tshark_reads_it(source):
                 assert len(payload) < 12
                 continue
             keys = dict(pairs)
-            assert mine["id"] == int(keys["dns.id"], 16) and mine["answers-count"] == int(keys.get("dns.count.answers") or keys["dns.count.prerequisites"])
+            assert mine["id"] == int(keys["dns.id"], 16) and mine["answers-count"] == int(
+                keys.get("dns.count.answers") or keys["dns.count.prerequisites"])
             compare_answers(mine, pairs, count)
             compare_edns(mine, pairs, count)
     if source == "generated":

@@ -37,7 +37,8 @@ def test_protections_do_not_vanish_by_a_reload():
         for text, why in (
             ("", "the file holds no key"),
             ("# nothing but this\n", "the file holds no key"),
-            (whole[:whole.index("access-control-list")] + regex, "input.tcp-socket.access-control-list is in force"),
+            (whole[:whole.index("access-control-list")] + regex,
+             "input.tcp-socket.access-control-list is in force"),
             (whole.replace(regex, ""), "filter.exclude-qname-regex is in force and no longer in the file"),
             (whole + "[[", "Not reloaded: "),
         ):
@@ -52,18 +53,21 @@ def test_protections_do_not_vanish_by_a_reload():
 
 
 def test_a_stop_takes_at_most_five_seconds():
-    """While one peer of the web API owes a byte, another does not read, and an output's peer takes nothing."""
+    """While one peer of the web API owes a byte, another does not read, and an output's peer takes
+    nothing."""
     with socket.socket() as peer:
         peer.bind(("127.0.0.1", 0))
         peer.listen(1)
-        extra = f"[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = {peer.getsockname()[1]}\n"
+        extra = ("[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\n"
+                 f"remote-port = {peer.getsockname()[1]}\n")
         with Daemon(extra=extra) as daemon:
             sender = Sender(daemon.unix)
             for _ in range(2000):
                 sender.send(message())
             waiting = [socket.create_connection(daemon.api) for _ in range(3)]
             waiting[0].sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
-            waiting[1].sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-API-Key: changeme\r\n\r\n" * 50)
+            waiting[1].sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-API-Key: changeme\r\n\r\n" *
+                               50)
             time.sleep(0.5)
             started = time.monotonic()
             daemon.process.send_signal(signal.SIGTERM)
@@ -109,12 +113,17 @@ def test_the_limit_of_descriptors_is_raised_or_named():
             with open(config, "w") as file:
                 file.write("[input.tcp-socket]\nlocal-port = 0\n[web-api]\nlocal-port = 0\n")
             with open(log, "wb") as file:
-                process = subprocess.Popen([harness.BINARY, "-c", config], stdin=subprocess.DEVNULL, stderr=file,
-                                           preexec_fn=limit(soft, hard), **harness.UNPRIVILEGED)
+                process = subprocess.Popen([harness.BINARY, "-c", config],
+                                           stdin=subprocess.DEVNULL,
+                                           stderr=file,
+                                           preexec_fn=limit(soft, hard),
+                                           **harness.UNPRIVILEGED)
             end = time.monotonic() + 10
             while "Web page" not in open(log).read() and time.monotonic() < end:
                 time.sleep(0.05)
-            now = int(re.search(r"Max open files\s+(\d+)", open(f"/proc/{process.pid}/limits").read()).group(1))
+            now = int(
+                re.search(r"Max open files\s+(\d+)",
+                          open(f"/proc/{process.pid}/limits").read()).group(1))
             process.terminate()
             assert process.wait(10) == 0
             said = open(log).read()
@@ -161,8 +170,10 @@ def test_check_against_what_is_in_force():
         old = write("old", "[filter]\nqname-regex = 'a'\n[web-api]\nlocal-port = 0\n")
         for text, status, said in (
             ("[filter]\nqname-regex = 'a'\n[web-api]\nlocal-port = 0\n", 0, "no change"),
-            ("[filter]\nqname-regex = 'b'\n[web-api]\nlocal-port = 0\n", 0, "taken over by SIGHUP: filter.qname-regex"),
-            ("[filter]\nqname-regex = 'b'\n[web-api]\nlocal-port = 1234\n", 3, "needs a restart: web-api.local-port"),
+            ("[filter]\nqname-regex = 'b'\n[web-api]\nlocal-port = 0\n", 0,
+             "taken over by SIGHUP: filter.qname-regex"),
+            ("[filter]\nqname-regex = 'b'\n[web-api]\nlocal-port = 1234\n", 3,
+             "needs a restart: web-api.local-port"),
             ("[web-api]\nlocal-port = 0\n", 3, "filter.qname-regex is in force"),
             ("[web-api]\nlocal-prt = 0\n", 2, ""),
         ):
@@ -196,8 +207,10 @@ city-database = "/absent/mmdb"
     assert code == 1, err
     # Each with the line of its key, or of its section.
     assert [int(line.split(": ")[0].split(":")[1]) for line in lines] == [2, 3, 5, 6, 9, 10, 15], err
-    assert keys == ["process.pid-file", "process.user", "trace.file", "input.unix-socket", "input.unix-socket.owner",
-                    "output.file", "geoip.city-database"], err
+    assert keys == [
+        "process.pid-file", "process.user", "trace.file", "input.unix-socket", "input.unix-socket.owner",
+        "output.file", "geoip.city-database"
+    ], err
     for arguments in (["--check"], []):
         code, _, err = run_binary(*arguments, "-u", "/tmp/" + "x" * 120, config="[web-api]\nenable = false\n")
         assert code == 1 and "input.unix-socket: /tmp/xxx" in err, (arguments, code, err)
@@ -209,5 +222,7 @@ city-database = "/absent/mmdb"
 
 
 def test_a_file_is_replayed_by_an_option():
-    code, out, err = run_binary("-r", os.path.join(harness.DATA, "knot.fstrm"), config="[web-api]\nenable = false\n")
+    code, out, err = run_binary("-r",
+                                os.path.join(harness.DATA, "knot.fstrm"),
+                                config="[web-api]\nenable = false\n")
     assert code == 0 and len(out.splitlines()) > 10, (code, out, err)

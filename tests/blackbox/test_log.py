@@ -31,7 +31,8 @@ def test_lines_of_one_kind_are_limited():
             knock(daemon, 1_000)
             daemon.wait(lambda: daemon.log().count("all places for connections are taken") >= 1)
             time.sleep(1)
-            assert daemon.log().count("all places for connections are taken") <= 2, "the first, and one a minute"
+            assert daemon.log().count(
+                "all places for connections are taken") <= 2, "the first, and one a minute"
             held.pop().close()
             daemon.wait(lambda: daemon.log().count(": closed") or daemon.log().count("stopped"))
             knock(daemon, 1_000)
@@ -128,12 +129,15 @@ def accept_failures(daemon):
 
 @natively("the descriptors are the emulator's, too")
 def test_descriptors_run_out():
-    """Streams that are open go on, the log has a few lines, and when descriptors are there again all is well."""
+    """Streams that are open go on, the log has a few lines, and when descriptors are there again all is
+    well."""
     few = ("sh", "-c", 'ulimit -n 48; exec "$@"', "sh")
     with Daemon(fmt="text", under=few, extra="[limits]\nconnections-per-address = 64\n") as daemon:
         senders, sent = [Sender(daemon.unix), Sender(daemon.tcp)], 0
         for _ in range(3):
-            crowd = [connected(address) for _ in range(20) for address in (daemon.tcp, daemon.unix, daemon.api)]
+            crowd = [
+                connected(address) for _ in range(20) for address in (daemon.tcp, daemon.unix, daemon.api)
+            ]
             daemon.wait(lambda: accept_failures(daemon) >= 1)
             for _ in range(10):
                 for sender in senders:

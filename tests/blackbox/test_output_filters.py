@@ -90,14 +90,16 @@ def test_the_filter_of_an_output_sees_names_that_are_hidden():
     with temporary_folder() as folder:
         with open(os.path.join(folder, "names"), "w") as file:
             file.write("0.0.0.0 secret.example.com\n")
-        for listed, count in ((f'names-file = "{folder}/names"', 1), (f'exclude-names-file = "{folder}/names"', 1),
+        for listed, count in ((f'names-file = "{folder}/names"',
+                               1), (f'exclude-names-file = "{folder}/names"', 1),
                               ("qname-regex = 'secret'", 1), ("qname-regex = 'example'", 0)):
             extra = '[privacy]\nqname = "registered-domain"\n' + EXTRA.format(
                 folder=folder, filter=f"filter = {{ {listed} }}")
             with Daemon(fmt=None, extra=extra) as daemon:
                 sender = Sender(daemon.tcp)
                 before = len(names(os.path.join(folder, "kept")))
-                sender.send(message(payload=dns("secret.example.com")), message(payload=dns("other.example.com")))
+                sender.send(message(payload=dns("secret.example.com")),
+                            message(payload=dns("other.example.com")))
                 daemon.wait(lambda: daemon.metrics()['dnstapd_output_delivered_total{output="all"}'] == 2, 30)
                 daemon.wait(lambda: daemon.metrics()['dnstapd_output_queued{output="kept"}'] == 0, 30)
                 assert names(os.path.join(folder, "kept"))[before:] == ["example.com."] * count, listed

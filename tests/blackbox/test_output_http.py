@@ -119,7 +119,8 @@ def test_clickhouse_rows():
         with Daemon(extra=http_output(server.port, "format = 'clickhouse'\ncompress = 'none'",
                                       "/?query=INSERT INTO dns FORMAT JSONEachRow")) as daemon:
             sender = Sender(daemon.unix)
-            sender.send(message(), message(kind=6, asked=(1600282313, 590736000)), message(when=None, port=None))
+            sender.send(message(), message(kind=6, asked=(1600282313, 590736000)),
+                        message(when=None, port=None))
             sender.stop()
             wait_delivered(daemon, "http", 3)
             records = daemon.records()
@@ -147,10 +148,12 @@ class ClickHouse:
     def __init__(self, folder):
         self.folder, self.port, self.process = folder, free_port(), None
         with open(f"{folder}/config.xml", "w") as file:
-            file.write(f"""<yandex><logger><level>error</level><console>1</console></logger><http_port>{self.port}</http_port>
+            file.write(
+                f"""<yandex><logger><level>error</level><console>1</console></logger><http_port>{self.port}</http_port>
                 <listen_host>127.0.0.1</listen_host><path>{folder}/data/</path><tmp_path>{folder}/tmp/</tmp_path>
                 <users_config>{folder}/users.xml</users_config><default_profile>default</default_profile>
-                <default_database>default</default_database><mark_cache_size>1000000</mark_cache_size></yandex>""")
+                <default_database>default</default_database><mark_cache_size>1000000</mark_cache_size></yandex>"""
+            )
         with open(f"{folder}/users.xml", "w") as file:
             file.write("""<yandex><profiles><default/></profiles><quotas><default/></quotas><users>
                 <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
@@ -158,8 +161,10 @@ class ClickHouse:
                 </users></yandex>""")
 
     def start(self):
-        self.process = subprocess.Popen([CLICKHOUSE, f"--config-file={self.folder}/config.xml"], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, cwd=self.folder)
+        self.process = subprocess.Popen([CLICKHOUSE, f"--config-file={self.folder}/config.xml"],
+                                        stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL,
+                                        cwd=self.folder)
         end = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError):
@@ -178,12 +183,14 @@ class ClickHouse:
 
 @pytest.mark.skipif(not os.path.exists(CLICKHOUSE), reason="no ClickHouse here")
 def test_rows_in_a_real_clickhouse():
-    """Of 2018: a DateTime has no fractions yet, so microseconds are a column of their own. It goes and comes back."""
+    """Of 2018: a DateTime has no fractions yet, so microseconds are a column of their own. It goes and comes
+    back."""
     with temporary_folder() as folder:
         database = ClickHouse(folder)
         database.start()
         try:
-            database.ask("""CREATE TABLE rows (timestamp String, identity String, message String, qname String, query_ip String,
+            database.ask(
+                """CREATE TABLE rows (timestamp String, identity String, message String, qname String, query_ip String,
                 query_port Nullable(UInt16), latency Nullable(Float64), id UInt16, length UInt32, flags String,
                 time DateTime MATERIALIZED toDateTime(substring(timestamp, 1, 19), 'UTC'),
                 micros UInt32 MATERIALIZED toUInt32(substring(timestamp, 21, 6))) ENGINE = Log""")
@@ -194,7 +201,8 @@ def test_rows_in_a_real_clickhouse():
             more = f"format = 'clickhouse'\nretry = 1\nuser = 'writer'\npassword-file = '{folder}/password'"
             with Daemon(fmt=None, extra=http_output(database.port, more, target)) as daemon:
                 sender = Sender(daemon.unix)
-                sender.send(*(message(6, dns(f"n{number}.test", flags=0x8180), asked=(1600282313, 590736000)) for number in range(200)))
+                sender.send(*(message(6, dns(f"n{number}.test", flags=0x8180), asked=(1600282313, 590736000))
+                              for number in range(200)))
                 sender.send(message(port=None))
                 wait_delivered(daemon, "http", 201, 30)
                 database.stop()
@@ -204,9 +212,13 @@ def test_rows_in_a_real_clickhouse():
                 database.start()
                 wait_delivered(daemon, "http", 501, 40)
                 daemon.check_accounts()
-            counted = database.ask("SELECT count(), uniq(qname), min(time), sum(micros), countIf(query_port IS NULL) FROM rows")
+            counted = database.ask(
+                "SELECT count(), uniq(qname), min(time), sum(micros), countIf(query_port IS NULL) FROM rows")
             assert counted == [["501", "501", "2020-09-16 18:51:53", str(501 * 591736), "1"]]
-            assert database.ask("SELECT count(), min(latency), max(latency) FROM rows WHERE latency IS NOT NULL") == [["200", "0.001", "0.001"]]
+            assert database.ask(
+                "SELECT count(), min(latency), max(latency) FROM rows WHERE latency IS NOT NULL") == [[
+                    "200", "0.001", "0.001"
+                ]]
         finally:
             database.stop()
 
@@ -385,13 +397,16 @@ def test_faults(fault):
         more = "queue = '64K'\ncompress = 'none'\nbatch = '32K'\nfields = ['qname']\nretry = 1"
         return http_output(port, more).replace("127.0.0.1", address)
 
-    fault(Subject("http", config, serve=serve_requests, records=lambda peer: numbers(["\n".join(peer.lines())])))
+    fault(
+        Subject("http", config, serve=serve_requests,
+                records=lambda peer: numbers(["\n".join(peer.lines())])))
 
 
 def test_tls():
     authority = Authority()
     with Server(context=server_context(authority.sign("server"))) as server:
-        with Daemon(fmt=None, extra=http_output(server.port, f"tls-ca = '{authority.ca}'", scheme="https")) as daemon:
+        with Daemon(fmt=None, extra=http_output(server.port, f"tls-ca = '{authority.ca}'",
+                                                scheme="https")) as daemon:
             send(daemon, 50)
             wait_delivered(daemon, "http", 50)
         assert numbers(server.bodies()) == list(range(50))

@@ -44,7 +44,8 @@ def test_metrics_lines():
                 send(daemon, 5)
                 there = len(lines_of(path))
                 assert daemon.stop() == 0
-                assert len(lines_of(path)) > there and LINE.fullmatch(lines_of(path)[-1]), "messages of the last interval have a line"
+                assert len(lines_of(path)) > there and LINE.fullmatch(
+                    lines_of(path)[-1]), "messages of the last interval have a line"
     with Daemon(fmt=None, extra="[output.metrics]\nenable = true\ninterval = 1\n") as daemon:
         daemon.wait(lambda: lines_of(daemon.out))
         assert LINE.fullmatch(lines_of(daemon.out)[0]).group(1) == "0"
@@ -52,7 +53,11 @@ def test_metrics_lines():
 
 def losses(daemon):
     """Messages that were dropped, by series."""
-    return {key: value for key, value in daemon.metrics().items() if key.startswith('dnstapd_output_dropped_total{output="metrics"') and value}
+    return {
+        key: value
+        for key, value in daemon.metrics().items()
+        if key.startswith('dnstapd_output_dropped_total{output="metrics"') and value
+    }
 
 
 def queued(daemon):
@@ -60,7 +65,8 @@ def queued(daemon):
 
 
 def loses(daemon, reason, state):
-    """Sends until messages are lost with their lines: for that reason alone, and no other output concerned."""
+    """Sends until messages are lost with their lines: for that reason alone, and no other output
+    concerned."""
     end = time.monotonic() + 150
     while dropped(daemon, "metrics") < 20:
         assert time.monotonic() < end, daemon.log()
@@ -101,7 +107,8 @@ def disk_full():
         with Daemon(fmt="text", extra=metrics_output(f"file = '{path}'")) as daemon:
             daemon.wait(lambda: "No space left" in daemon.log())
             loses(daemon, "away", 503)
-            assert delivered(daemon, "stdout") > 1000 and dropped(daemon, "stdout") == 0, "others lose nothing"
+            assert delivered(daemon, "stdout") > 1000 and dropped(daemon,
+                                                                  "stdout") == 0, "others lose nothing"
             os.unlink(ballast)
             works_again(daemon, lambda: lines_of(path)[1:])
             assert len(trouble(daemon, "metrics")) == 2, daemon.log()

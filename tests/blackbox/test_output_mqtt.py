@@ -99,18 +99,22 @@ def test_status_state_records_and_discovery(version, qos):
                            if at.startswith("homeassistant/") and retained}
                 assert not any(retained for at, _, retained, _ in late.messages if at == "home/dns/state")
             counters = json.loads(early.of("home/dns/state")[-1])
-            assert counters["clients"] == 1 and counters["domains"] == 300 and len(sensors) == len(counters) > 8
+            assert counters["clients"] == 1 and counters["domains"] == 300 and len(sensors) == len(
+                counters) > 8
             for topic, sensor in sensors.items():
                 key = re.fullmatch(r"homeassistant/sensor/box-1_([a-zA-Z0-9_-]+)/config", topic).group(1)
-                counter = re.fullmatch(r"\{\{ value_json\['([^']+)'\] \}\}", sensor["value_template"]).group(1)
+                counter = re.fullmatch(r"\{\{ value_json\['([^']+)'\] \}\}",
+                                       sensor["value_template"]).group(1)
                 assert re.sub("[^a-z0-9]", "_", counter) == key and counter in counters
                 assert sensor["state_topic"] == "home/dns/state" and sensor["unique_id"] == f"box-1_{key}"
                 assert sensor["availability_topic"] == "home/dns/status" and sensor["name"]
                 assert sensor["device"]["identifiers"] == ["box-1"]
             # Home Assistant was started again.
             before = len(early.of("homeassistant/sensor/box-1_query/config"))
-            subprocess.run(["mosquitto_pub", "-p", str(broker.port), "-t", "homeassistant/status", "-m", "online"],
-                           check=True)
+            subprocess.run(
+                ["mosquitto_pub", "-p",
+                 str(broker.port), "-t", "homeassistant/status", "-m", "online"],
+                check=True)
             daemon.wait(lambda: len(early.of("homeassistant/sensor/box-1_query/config")) == before + 1)
             assert daemon.stop() == 0
             assert dropped(daemon, "mqtt") == 0 if daemon.process.poll() is None else True
@@ -174,7 +178,9 @@ def test_a_broker_that_acknowledges_a_part():
             while into.count(b"CLIENT_QUERY") < count:
                 into.extend(connection.recv(4096))
         acknowledge = lambda number: connection.sendall(b"\x40\x02" + numbers()[number])
-        numbers = lambda: [into[found.end():found.end() + 2] for found in re.finditer(b"dnstapd/record", into)]
+        numbers = lambda: [
+            into[found.end():found.end() + 2] for found in re.finditer(b"dnstapd/record", into)
+        ]
         connection.settimeout(20)
         connection.recv(4096)
         connection.sendall(b"\x20\x03\0\0\0")
@@ -238,7 +244,8 @@ def keep_records(connection, into):
     buffered = type("Buffered", (), {"recv": staticmethod(reader.read1), "sendall": connection.sendall})
     while True:
         kind, rest = packet_of(buffered)
-        topic, payload = rest[2:2 + int.from_bytes(rest[:2], "big")], rest[2 + int.from_bytes(rest[:2], "big"):]
+        topic, payload = rest[2:2 + int.from_bytes(rest[:2], "big")], rest[2 +
+                                                                           int.from_bytes(rest[:2], "big"):]
         if kind & 0xF0 == 0x30 and topic == b"dnstapd/record":
             into += payload + b"\n"
         elif kind == 0xC0:
@@ -249,10 +256,12 @@ def keep_records(connection, into):
 @faults()
 def test_faults(fault):
     def config(port, address="127.0.0.1"):
-        more = "version = '3.1.1'\nrecords = true\ndiscovery = false\nqueue = '64K'\nfields = ['qname']\ninterval = 3600"
+        more = ("version = '3.1.1'\nrecords = true\ndiscovery = false\nqueue = '64K'\nfields = ['qname']\n"
+                "interval = 3600")
         return mqtt_output(port, more).replace("127.0.0.1", address)
 
-    fault(Subject("mqtt", config, greet=welcome, serve=keep_records, records=lambda peer: names(peer.lines())))
+    fault(Subject("mqtt", config, greet=welcome, serve=keep_records,
+                  records=lambda peer: names(peer.lines())))
 
 
 def test_credentials_and_refusals():

@@ -209,13 +209,15 @@ def test_syslog_local_socket():
 
 def zone_file(hours):
     """A file of a zone without changes, so many hours west of Greenwich (RFC 9636)."""
-    part = b"TZif2" + bytes(15) + struct.pack(">6I", 0, 0, 0, 0, 1, 4) + struct.pack(">iBB", -3600 * hours, 0, 0) + b"ABC\0"
+    part = b"TZif2" + bytes(15) + struct.pack(">6I", 0, 0, 0, 0, 1, 4) + struct.pack(
+        ">iBB", -3600 * hours, 0, 0) + b"ABC\0"
     return part + part + b"\nABC%d\n" % hours
 
 
 @pytest.mark.parametrize("where, more, hour", [
     ("TZ=XXX5", "", 13), ("TZ=XXX5", "utc = true", 18), ("TZ=:{top}/zone", "", 16), ("TZ=nowhere", "", 18),
-    ("/etc/TZ", "", 15), ("/etc/localtime", "", 16), ("/etc/TZ and /etc/localtime", "", 15), ("nowhere", "", 18)],
+    ("/etc/TZ", "", 15), ("/etc/localtime", "", 16), ("/etc/TZ and /etc/localtime", "", 15),
+    ("nowhere", "", 18)],
     ids=lambda value: str(value) or "local")
 def test_the_header_of_rfc3164_has_local_time(where, more, hour):
     with folder() as top:

@@ -65,8 +65,10 @@ def test_dnstap_faults(fault):
 
 def test_dnstap_chain():
     """dnstapd to dnstapd with certificates of both sides."""
-    listener = (f"[input.tcp-socket]\nenable = true\nlocal-port = 0\ntls-support = true\n"
-                f"tls-server-cert = '{SERVER[0]}'\ntls-server-key = '{SERVER[1]}'\ntls-client-ca = '{AUTHORITY.ca}'\n")
+    listener = (
+        f"[input.tcp-socket]\nenable = true\nlocal-port = 0\ntls-support = true\n"
+        f"tls-server-cert = '{SERVER[0]}'\ntls-server-key = '{SERVER[1]}'\ntls-client-ca = '{AUTHORITY.ca}'\n"
+    )
     chain(listener, lambda last: dnstap_output(tcp(last.tcp[1]), tls(identity(CLIENT))), inputs=False)
 
 

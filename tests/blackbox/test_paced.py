@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Traffic as real servers send it: small writes, some hundred a second. Few wake-ups, no delay that a person sees, and no
-sender that waits."""
+"""Traffic as real servers send it: small writes, some hundred a second. Few wake-ups, no delay that a person
+sees, and no sender that waits."""
 import os
 import socket
 import time
@@ -32,8 +32,8 @@ def test_wake_ups_a_second(record_property):
     with Daemon(fmt=None, extra=QUIET) as daemon:
         sender = Sender(daemon.unix)
         time.sleep(1)
-        # (frames a second, wake-ups a second at most, by a wide margin): one tick a second at rest, and under traffic a
-        # read each dozen milliseconds.
+        # (frames a second, wake-ups a second at most, by a wide margin): one tick a second at rest, and
+        # under traffic a read each dozen milliseconds.
         for rate, most in ((0, 3), (200, 150), (1_000, 250)):
             before, begun = wake_ups(daemon.process.pid), time.monotonic()
             sent = 0

@@ -81,22 +81,25 @@ def conversation():
 
 
 LINKS = {
-    "ethernet": (1, lambda packet: bytes(12) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet
-                 + bytes(6)),
-    "vlan": (1, lambda packet: bytes(12) + b"\x88\xa8\0\1\x81\0\0\2"
-             + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
+    "ethernet": (1, lambda packet: bytes(12) + (b"\x08\x00"
+                                                if packet[0] >> 4 == 4 else b"\x86\xdd") + packet + bytes(6)),
+    "vlan": (1, lambda packet: bytes(12) + b"\x88\xa8\0\1\x81\0\0\2" +
+             (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
     "raw": (101, lambda packet: packet),
     "null": (0, lambda packet: struct.pack("=I", 2 if packet[0] >> 4 == 4 else 10) + packet),
     "ppp": (9, lambda packet: (b"\xff\x03\0\x21" if packet[0] >> 4 == 4 else b"\xff\x03\0\x57") + packet),
-    "ppp-serial": (50, lambda packet: (b"\xff\x03\0\x21" if packet[0] >> 4 == 4 else b"\xff\x03\0\x57") + packet),
-    "pppoe": (51, lambda packet: b"\x11\0\0\1\0\0" + (b"\0\x21" if packet[0] >> 4 == 4 else b"\0\x57") + packet),
-    "pppoe in a VLAN": (1, lambda packet: bytes(12) + b"\x81\0\0\7\x88\x64\x11\0\0\1\0\0"
-                        + (b"\0\x21" if packet[0] >> 4 == 4 else b"\0\x57") + packet),
-    "gre": (101, lambda packet: ip("203.0.113.1", "203.0.113.2", 47,
-                                   b"\0\0" + (b"\x08\0" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet)),
-    "ip in ip": (101, lambda packet: ip("203.0.113.1", "203.0.113.2", 4 if packet[0] >> 4 == 4 else 41, packet)),
-    "vxlan": (101, lambda packet: udp(("203.0.113.1", 50000), ("203.0.113.2", 4789), b"\x08\0\0\0\0\0\7\0"
-                                      + LINKS["ethernet"][1](packet))),
+    "ppp-serial": (50, lambda packet: (b"\xff\x03\0\x21"
+                                       if packet[0] >> 4 == 4 else b"\xff\x03\0\x57") + packet),
+    "pppoe": (51, lambda packet: b"\x11\0\0\1\0\0" + (b"\0\x21"
+                                                      if packet[0] >> 4 == 4 else b"\0\x57") + packet),
+    "pppoe in a VLAN": (1, lambda packet: bytes(12) + b"\x81\0\0\7\x88\x64\x11\0\0\1\0\0" +
+                        (b"\0\x21" if packet[0] >> 4 == 4 else b"\0\x57") + packet),
+    "gre": (101, lambda packet: ip("203.0.113.1", "203.0.113.2", 47, b"\0\0" +
+                                   (b"\x08\0" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet)),
+    "ip in ip": (101, lambda packet: ip("203.0.113.1", "203.0.113.2", 4
+                                        if packet[0] >> 4 == 4 else 41, packet)),
+    "vxlan": (101, lambda packet: udp(
+        ("203.0.113.1", 50000), ("203.0.113.2", 4789), b"\x08\0\0\0\0\0\7\0" + LINKS["ethernet"][1](packet))),
     "sll": (113, lambda packet: bytes(14) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet),
     "sll2": (276, lambda packet: (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + bytes(18) + packet),
 }
@@ -211,10 +214,11 @@ def test_captures_that_are_broken():
     packets = conversation()[:10]
     whole = pcap(packets)
     cases = [(whole[:-3], 9, "ends in the middle of a block"),
-             (whole[:30], 0, "ends in the middle of a block"),
-             (whole[:24], 0, "replayed"), (pcapng(packets)[:-5], 9, "ends in the middle of a block"),
+             (whole[:30], 0, "ends in the middle of a block"), (whole[:24], 0, "replayed"),
+             (pcapng(packets)[:-5], 9, "ends in the middle of a block"),
              (pcapng(packets) + struct.pack("<II20xI", 6, 32, 33), 10, "a block is broken"),
-             (whole[:24] + struct.pack("<IIII", 0, 0, 1 << 30, 0) + bytes(1 << 20), 0, "ends in the middle of a block"),
+             (whole[:24] + struct.pack("<IIII", 0, 0, 1 << 30, 0) + bytes(1 << 20), 0,
+              "ends in the middle of a block"),
              (pcap(packets, (147, lambda packet: packet)), 0, "not read are packets with a link of kind 147")]
     for data, count, words in cases:
         records, err = replay(data, expected=int("broken" in words))
@@ -258,7 +262,8 @@ def test_a_block_that_cannot_be_read_costs_itself_alone():
         out += block(order, 1, pack("HHI", 101, 0, 0))  # 0: what is read
         out += block(order, 1, pack("HHI", 147, 0, 0))  # 1: a link of another kind
         out += block(order, 1, pack("HHIHHB3x", 101, 0, 0, 9, 1, 0x7F))  # 2: a clock of 10^127 ticks a second
-        out += b"".join(block(order, 1, pack("HHI", 101, 0, 0)) for _ in range(3, 70))  # some beyond the limit
+        out += b"".join(block(order, 1, pack("HHI", 101, 0, 0))
+                        for _ in range(3, 70))  # some beyond the limit
         out += enhanced(0, good[0])
         for _ in range(2):
             out += enhanced(1, good[8]) + enhanced(2, good[8]) + enhanced(66, good[8]) + enhanced(99, good[8])
@@ -275,9 +280,9 @@ def test_a_block_that_cannot_be_read_costs_itself_alone():
             "-", "2020-09-13T12:26:40.000000+00:00"], "a simple packet has no time"
         named = [line.split("WARN ")[1] for line in err.splitlines() if "not read are packets" in line]
         assert len(named) == 7 == len(set(named)), err
-        for words in ("a link of kind 147", "interface 2, which is not described", "interface 66; 64 interfaces",
-                      "interface 99; 64", "a time that does not exist", "a header that contradicts itself",
-                      "more than 327680 bytes"):
+        for words in ("a link of kind 147", "interface 2, which is not described",
+                      "interface 66; 64 interfaces", "interface 99; 64", "a time that does not exist",
+                      "a header that contradicts itself", "more than 327680 bytes"):
             assert any(words in line for line in named), (words, named)
     # pcap has one link, and its times have a fraction that may be impossible.
     whole = pcap(good)
@@ -319,7 +324,8 @@ def test_a_hole_in_a_connection():
 
 
 def test_each_round_of_a_loop_begins_anew():
-    """A connection that the capture begins in the middle of, and one that stays open, are read in each round."""
+    """A connection that the capture begins in the middle of, and one that stays open, are read in each
+    round."""
     query = struct.pack(">H", len(dns("q.test"))) + dns("q.test")
     packets = [tcp((CLIENT, 45000), (SERVER, 53), 99, b"", flags=0x02),
                tcp((CLIENT, 45000), (SERVER, 53), 100, query),

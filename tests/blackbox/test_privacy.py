@@ -49,9 +49,11 @@ def exchange(address, ident):
 
 
 def everything_shown(daemon):
-    return "".join(daemon.request(path)[1] for path in (
-        "/tables?n=50&stream=lb1", "/tables?n=50", "/log?limit=50", "/log?format=ndjson&limit=0", "/log?format=csv",
-        "/pairs?name=www.example.com.", "/devices", "/alarms", "/metrics", "/counters"))
+    return "".join(
+        daemon.request(path)[1]
+        for path in ("/tables?n=50&stream=lb1", "/tables?n=50", "/log?limit=50", "/log?format=ndjson&limit=0",
+                     "/log?format=csv", "/pairs?name=www.example.com.", "/devices", "/alarms", "/metrics",
+                     "/counters"))
 
 
 def check_hidden(section, expected_v4, expected_v6, subnet_v4, subnet_v6):
@@ -77,7 +79,8 @@ def check_hidden(section, expected_v4, expected_v6, subnet_v4, subnet_v6):
             log = daemon.json("/log?limit=50")
             assert expected_v4 in str(log), log
             assert daemon.json("/devices")["devices"] == []
-            daemon.wait(lambda: sum(map(len, map(list, map(frames_of, map(bytes, peer.received))))) == len(frames))
+            daemon.wait(lambda: sum(map(len, map(list, map(frames_of, map(bytes, peer.received))))) == len(
+                frames))
             sent = [frame for received in peer.received for frame in frames_of(bytes(received))]
             daemon.check_accounts()
     peer.close()
@@ -113,15 +116,19 @@ def hide_names(way, expected):
     """A query and its response for a name, and what is shown, written and sent of it."""
     peer = Peer(greet=greet_dnstap)
     with temporary_folder() as folder:
-        more = (f"[privacy]\nqname = '{way}'\nkey-file = '{key_file(folder)}'\n[statistics]\nexport-top = 10\n"
-                f'[output.file]\nenable = true\nfile = "{folder}/records"\nformat = "ecs"\n')
-        answer = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x09\x06secret\xc0\x13" + b"\x06secret\xc0\x13\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01"
+        more = (
+            f"[privacy]\nqname = '{way}'\nkey-file = '{key_file(folder)}'\n[statistics]\nexport-top = 10\n"
+            f'[output.file]\nenable = true\nfile = "{folder}/records"\nformat = "ecs"\n')
+        answer = (b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x09\x06secret\xc0\x13"
+                  b"\x06secret\xc0\x13\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01")
         response = bytearray(dns("secret.example.com", flags=0x8180) + answer)
         response[7] = 2
         zone = field(11, b"\x06secret\0") + field(15, field(2, b"secret") + field(5, b"secret"))
-        with Daemon(more + dnstap_output(tcp(peer.port)), stdout_keys='fields = ["qname", "answers", "zone", "policy", "query-ip"]') as daemon:
+        with Daemon(more + dnstap_output(tcp(peer.port)),
+                    stdout_keys='fields = ["qname", "answers", "zone", "policy", "query-ip"]') as daemon:
             sender = Sender(daemon.unix)
-            sender.send(message(5, dns("secret.example.com"), more=zone), message(6, bytes(response), more=zone))
+            sender.send(message(5, dns("secret.example.com"), more=zone),
+                        message(6, bytes(response), more=zone))
             sender.stop()
             wait_delivered(daemon, "dnstap", 2)
             records = daemon.records()
@@ -132,7 +139,8 @@ def hide_names(way, expected):
             sent = b"".join(frame for received in peer.received for frame in frames_of(bytes(received)))
             daemon.check_accounts()
     peer.close()
-    assert [record["qname"] for record in records] == [expected] * 2 and records[0]["query-ip"] == "192.0.2.10"
+    assert [record["qname"]
+            for record in records] == [expected] * 2 and records[0]["query-ip"] == "192.0.2.10"
     assert [answer["data"] for answer in records[1]["answers"]] == ["192.0.2.1"] and records[1]["zone"] == "-"
     assert expected in shown and "secret" not in shown, shown
     assert b"secret" not in sent and sent.count(bytes([192, 0, 2, 10])) == 2
@@ -146,18 +154,21 @@ def test_names_are_cut_or_hashed():
 
 @needs("history")
 def test_names_are_judged_as_they_were_sent():
-    """A list of blocked names knows nothing of hidden ones; nor does an alias that is left out make an answer blocked."""
+    """A list of blocked names knows nothing of hidden ones; nor does an alias that is left out make an answer
+    blocked."""
     with temporary_folder() as folder:
         with open(f"{folder}/list", "w") as file:
             file.write("secret.example.com\n")
         more = f"[privacy]\nqname = 'registered-domain'\n[statistics]\nblocked-names = ['{folder}/list']\n"
-        alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x13" + b"\xc0\x13\0\x01\0\x01\0\0\0\x3c\0\x04" + bytes(4)
+        alias = (b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x13"
+                 b"\xc0\x13\0\x01\0\x01\0\0\0\x3c\0\x04" + bytes(4))
         aliased = bytearray(dns("secret.example.com", flags=0x8180) + alias)
         aliased[7] = 2
         with Daemon(more) as daemon:
             sender = Sender(daemon.unix)
-            for number, payload in enumerate((dns("x.secret.example.com", flags=0x8183), dns("other.example.com", flags=0x8183),
-                                              bytes(aliased))):
+            for number, payload in enumerate((dns("x.secret.example.com",
+                                                  flags=0x8183), dns("other.example.com",
+                                                                     flags=0x8183), bytes(aliased))):
                 payload = number.to_bytes(2, "big") + payload[2:]
                 query = payload[:2] + b"\x01\0" + payload[4:]
                 sender.send(message(5, query), message(6, payload))
@@ -181,13 +192,18 @@ def test_places_are_those_of_the_address_as_it_was_sent():
         assert (record["query-ip"], record["country"]) == ("0.0.0.0", "United\\032States"), record
 
 
-SECRET_V4, SECRET_V6 = (ipaddress.ip_address(text) for text in ("198.18.177.201", "2001:db8:77aa:bb01:cc02:dd03:ee04:ff05"))
+SECRET_V4, SECRET_V6 = (ipaddress.ip_address(text)
+                        for text in ("198.18.177.201", "2001:db8:77aa:bb01:cc02:dd03:ee04:ff05"))
 SECRET_LABEL = b"wwwhidden"
-# Of an address that is masked these bits stay, and of a name its registered domain: neither is a secret. All is searched in lower
-# case, so no byte of an address is a capital letter.
-SECRETS = {"address": [SECRET_V4.packed, SECRET_V4.packed[::-1], str(SECRET_V4).encode(), SECRET_V6.packed[8:],
-                       SECRET_V6.packed[:7:-1], b"cc02:dd03:ee04:ff05"],
-           "name": [SECRET_LABEL]}
+# Of an address that is masked these bits stay, and of a name its registered domain: neither is a
+# secret. All is searched in lower case, so no byte of an address is a capital letter.
+SECRETS = {
+    "address": [
+        SECRET_V4.packed, SECRET_V4.packed[::-1],
+        str(SECRET_V4).encode(), SECRET_V6.packed[8:], SECRET_V6.packed[:7:-1], b"cc02:dd03:ee04:ff05"
+    ],
+    "name": [SECRET_LABEL]
+}
 
 
 def messages_with_secrets(count):
@@ -199,7 +215,10 @@ def messages_with_secrets(count):
         policy = field(15, field(2, label + shown + b"\0") + field(4, 2) + field(5, address.packed))
         zone = field(11, label + shown + b"\x07example\x03com\0")
         common = dict(address=address.packed, family=1 if address.version == 4 else 2, more=policy + zone)
-        query = with_subnet(address, address.max_prefixlen, ident=number, qname=f"{shown.decode()}.example.com.")
+        query = with_subnet(address,
+                            address.max_prefixlen,
+                            ident=number,
+                            qname=f"{shown.decode()}.example.com.")
         response = bytearray(query)
         response[2:4] = b"\x81\x80" if number % 3 else b"\x81\x83"
         yield message(5, query, **common)
@@ -217,7 +236,10 @@ def messages_without(count, size=60):
         payload = with_subnet(address, address.max_prefixlen, ident=number,
                               qname=f"n{number % 500}.{'filling.' * (size // 8)}example.org.")
         policy = field(15, field(2, b"\x05other\0") + field(4, 2) + field(5, address.packed))
-        yield message(5 + number % 2, payload, address=address.packed, family=1 if address.version == 4 else 2,
+        yield message(5 + number % 2,
+                      payload,
+                      address=address.packed,
+                      family=1 if address.version == 4 else 2,
                       more=policy + field(11, b"\x07example\x03org\0"))
 
 
@@ -235,7 +257,8 @@ def memory_of(process):
     with open(f"/proc/{process.pid}/maps") as maps, open(f"/proc/{process.pid}/mem", "rb", 0) as memory:
         for line in maps:
             bounds, rights, *_, path = (line.split(maxsplit=5) + [""])[:6]
-            if not rights.startswith("r") or path.startswith("[v") or path.startswith("/") and "w" not in rights:
+            if not rights.startswith("r") or path.startswith(
+                    "[v") or path.startswith("/") and "w" not in rights:
                 continue
             start, end = (int(bound, 16) for bound in bounds.split("-"))
             memory.seek(start)
@@ -274,8 +297,10 @@ def test_no_memory_file_or_wire_has_what_is_hidden(client, qname):
         with open(f"{folder}/list", "w") as file:
             file.write("example.net\n")
         files = "".join(
-            f'[[output.file]]\nenable = true\nname = "file-{fmt}"\nformat = "{fmt}"\nfile = "{out}/{fmt}"\nqueue = "64K"\n'
-            for fmt in ("text", "json", "yaml", "dnstap", *(("csv", "ecs", "zeek") if has("records") else ())))
+            f'[[output.file]]\nenable = true\nname = "file-{fmt}"\nformat = "{fmt}"\nfile = "{out}/{fmt}"\n'
+            f'queue = "64K"\n'
+            for fmt in ("text", "json", "yaml", "dnstap",
+                        *(("csv", "ecs", "zeek") if has("records") else ())))
         more = (f"[privacy]\nclient = '{client}'\nqname = '{qname}'\nkey-file = '{key_file(folder)}'\n"
                 f"[history]\npath = '{out}/history'\nsave-interval = 1\nlog = '64K'\nanswers = true\n"
                 "[statistics]\nexport-top = 50\ntrack = ['hit/query', 'length/query', 'hit/response']\n"
@@ -288,9 +313,11 @@ def test_no_memory_file_or_wire_has_what_is_hidden(client, qname):
             sender.send(*secrets)
             # One that no receive buffer holds whole, and its like below, where such frames are put together.
             sender.send(field(3, b"x" * 70_000) + secrets[0])
-            daemon.wait(lambda: daemon.metrics()['dnstapd_frames_total{input="unix-socket"}'] == len(secrets) + 1)
+            daemon.wait(lambda: daemon.metrics()['dnstapd_frames_total{input="unix-socket"}'] == len(secrets)
+                        + 1)
             shown = everything_shown(daemon)
-            assert "lb1" in shown and not list(found_in(shown.encode(), kinds)), list(found_in(shown.encode(), kinds))
+            assert "lb1" in shown and not list(found_in(shown.encode(), kinds)), list(
+                found_in(shown.encode(), kinds))
             for _ in range(2):
                 sender.send(*messages_without(2000, 120))
                 sender.send(field(3, b"x" * 130_000) + message(), field(3, b"y" * 100_000) + message())
@@ -312,7 +339,8 @@ def test_no_memory_file_or_wire_has_what_is_hidden(client, qname):
 def test_reload():
     """What was remembered before is forgotten; counters stay. A key that cannot be read changes nothing."""
     with temporary_folder() as folder, Daemon(
-            f"[privacy]\nclient = 'none'\n[history]\npath = '{folder}/history'\nsave-interval = 1\n") as daemon:
+            f"[privacy]\nclient = 'none'\n[history]\npath = '{folder}/history'\nsave-interval = 1\n"
+    ) as daemon:
         send = lambda ident: (sender := Sender(daemon.unix)).send(*exchange(V4, ident)) or sender.stop()
         text = lambda: everything_shown(daemon)
         with open(daemon.config, encoding="utf-8") as file:

@@ -166,10 +166,15 @@ def test_a_folder_of_the_user_leads_nowhere():
         link = os.path.join(theirs, "link")
         os.symlink(roots, link)
         os.lchown(link, NOBODY.pw_uid, NOBODY.pw_gid)
-        base = {"process": "user = 'nobody'", "input.tcp-socket": "local-port = 0", "web-api": "local-port = 0"}
+        base = {
+            "process": "user = 'nobody'",
+            "input.tcp-socket": "local-port = 0",
+            "web-api": "local-port = 0"
+        }
         for section, keys in (("trace", "file = 'AT'"), ("output.file", "enable = true\nfile = 'AT'"),
-                              ("output.metrics", "enable = true\nfile = 'AT'"), ("process", "pid-file = 'AT'"),
-                              ("input.unix-socket", "enable = true\npath = 'AT'"),
+                              ("output.metrics", "enable = true\nfile = 'AT'"),
+                              ("process", "pid-file = 'AT'"), ("input.unix-socket",
+                                                               "enable = true\npath = 'AT'"),
                               ("web-api", "api-key = ''\npassword-file = 'AT'"), ("history", "path = 'AT'")):
             keys = keys.replace("AT", os.path.join(link, "made"))
             config = {**base, section: "\n".join(filter(None, (base.get(section), keys)))}
@@ -277,15 +282,16 @@ def test_a_key_that_only_root_reads_is_named_at_the_start():
 
 
 def test_a_fifo_is_not_waited_for():
-    """As configuration, secret, certificate, list, log or output, or where a folder should be; nor by `--check`."""
+    """As configuration, secret, certificate, list, log or output, or where a folder should be; nor by
+    `--check`."""
     with harness.temporary_folder() as top:
         fifo = os.path.join(top, "fifo")
         os.mkfifo(fifo)
         os.chmod(fifo, 0o666)
         started = time.monotonic()
         tls = f"tls-support = true\ntls-server-cert = '{fifo}'\ntls-server-key = '{fifo}'"
-        for config in (f"[trace]\nfile = '{fifo}'", f"[web-api]\npassword-file = '{fifo}'", f"[web-api]\n{tls}",
-                       f"[output.file]\nenable = true\nfile = '{fifo}'",
+        for config in (f"[trace]\nfile = '{fifo}'", f"[web-api]\npassword-file = '{fifo}'",
+                       f"[web-api]\n{tls}", f"[output.file]\nenable = true\nfile = '{fifo}'",
                        f"[output.file]\nenable = true\nformat = 'dnstap'\nfile = '{fifo}'",
                        f"[process]\npid-file = '{fifo}'", f"[history]\npath = '{fifo}'",
                        f"[filter]\nnames-file = '{fifo}'", f"[filter]\nexclude-names-file = '{fifo}'",
@@ -295,7 +301,8 @@ def test_a_fifo_is_not_waited_for():
                 if not harness.has("history"):
                     continue
             for arguments in ([], ["--check"]):
-                code, _, err = run_binary(*arguments, config=config + "\n[input.tcp-socket]\nlocal-port = 0\n")
+                code, _, err = run_binary(*arguments,
+                                          config=config + "\n[input.tcp-socket]\nlocal-port = 0\n")
                 assert code == 1 and (fifo in err or "blocked-names" in err), (config, arguments, code, err)
         code, _, err = run_binary("-c", fifo)
         assert code == 1 and "it is a pipe, and nothing comes" in err, (code, err)

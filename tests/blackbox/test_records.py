@@ -27,8 +27,8 @@ def option(code, data):
 ANSWERS = [record(5, b"\x03cdn" + b"\xc0\x10"), record(1, bytes([192, 0, 2, 7]), 7),
            record(16, b"\x05a \"b\xff\x00"), record(15, b"\0\x0a\x02mx" + b"\xc0\x10"),
            record(65, b"\0\x01\0\0\x01\0\x06\x02h2\x02h3"), record(46, b"\x01\x02")]
-OPTIONS = option(8, b"\0\x01\x18\0" + bytes([192, 0, 2])) + option(15, b"\0\x0fno way") + option(10, b"abcdefgh") \
-    + option(3, b"ns1")
+OPTIONS = (option(8, b"\0\x01\x18\0" + bytes([192, 0, 2])) + option(15, b"\0\x0fno way")
+           + option(10, b"abcdefgh") + option(3, b"ns1"))
 OPT = record(41, OPTIONS, 0x00008000, b"\0", 1232)
 
 
@@ -51,22 +51,39 @@ def records(fmt, keys, *messages):
             return file.read().decode().splitlines()
 
 
-SHOWN = ["cdn.example.co.uk.", "192.0.2.7", '"a \\"b\\255" ""', "10 mx.example.co.uk.", '1 . alpn="h2,h3"', "\\# 2 0102"]
+SHOWN = [
+    "cdn.example.co.uk.", "192.0.2.7", '"a \\"b\\255" ""', "10 mx.example.co.uk.", '1 . alpn="h2,h3"',
+    "\\# 2 0102"
+]
 
 
 @needs("records")
 def test_fields_in_json():
     line, nothing = records(
-        "json", 'fields = ["qname", "answers", "answers-count", "edns", "opcode", "qclass", "status", "registered-domain"]',
+        "json",
+        'fields = ["qname", "answers", "answers-count", "edns", "opcode", "qclass", "status", '
+        '"registered-domain"]',
         message(RESPONSE, payload()), message(QUERY, b""))
     found = json.loads(line)
-    assert list(found) == ["qname", "answers", "answers-count", "edns", "opcode", "qclass", "status", "registered-domain"]
+    assert list(found) == [
+        "qname", "answers", "answers-count", "edns", "opcode", "qclass", "status", "registered-domain"
+    ]
     assert [answer["data"] for answer in found["answers"]] == SHOWN
     assert [answer["type"] for answer in found["answers"]] == ["CNAME", "A", "TXT", "MX", "HTTPS", "RRSIG"]
     assert found["answers"][1] == {"name": "www.example.co.uk.", "type": "A", "ttl": 7, "data": "192.0.2.7"}
     assert found["answers-count"] == 6 and found["registered-domain"] == "example.co.uk."
-    assert found["edns"] == {"version": 0, "size": 1232, "do": True, "subnet": "192.0.2.0/24",
-                             "ede": [{"code": 15, "text": "no\\032way"}], "cookie": b"abcdefgh".hex(), "nsid": "ns1"}
+    assert found["edns"] == {
+        "version": 0,
+        "size": 1232,
+        "do": True,
+        "subnet": "192.0.2.0/24",
+        "ede": [{
+            "code": 15,
+            "text": "no\\032way"
+        }],
+        "cookie": b"abcdefgh".hex(),
+        "nsid": "ns1"
+    }
     assert (found["opcode"], found["qclass"], found["status"]) == ("QUERY", "IN", "blocked")
     assert list(json.loads(nothing).values()) == ["-", "-", "-", "-", "-", "-", "pending", "-"]
 
@@ -75,17 +92,23 @@ def test_fields_in_json():
 def test_fields_in_text_and_csv():
     line, = records("text", 'fields = ["answers", "edns", "flags"]',
                     message(RESPONSE, payload(answers=ANSWERS[1:3])))
-    assert line == ('www.example.co.uk./A/7/192.0.2.7,www.example.co.uk./TXT/60/\\"a\\032\\\\\\"b\\\\255\\"\\032\\"\\" '
-                    "version=0,size=1232,do=1,subnet=192.0.2.0/24,ede=15/no\\032way,cookie=6162636465666768,nsid=ns1 QR,RD,RA")
+    assert line == (
+        'www.example.co.uk./A/7/192.0.2.7,www.example.co.uk./TXT/60/\\"a\\032\\\\\\"b\\\\255\\"\\032\\"\\" '
+        "version=0,size=1232,do=1,subnet=192.0.2.0/24,ede=15/no\\032way,cookie=6162636465666768,nsid=ns1 "
+        "QR,RD,RA"
+    )
     row, = csv.reader(records("csv", 'fields = ["qname", "answers", "flags", "length"]',
                               message(RESPONSE, payload(answers=ANSWERS[:2], opt=b""))))
-    assert row[:3] == ["www.example.co.uk.",
-                       "www.example.co.uk./CNAME/60/cdn.example.co.uk.,www.example.co.uk./A/7/192.0.2.7", "QR RD RA"]
+    assert row[:3] == [
+        "www.example.co.uk.",
+        "www.example.co.uk./CNAME/60/cdn.example.co.uk.,www.example.co.uk./A/7/192.0.2.7", "QR RD RA"
+    ]
 
 
 @needs("records")
 def test_a_template():
-    line, = records("text", 'template = "{query-ip}:{query-port} {{{qname}}} -> {rcode}"', message(RESPONSE, payload()))
+    line, = records("text", 'template = "{query-ip}:{query-port} {{{qname}}} -> {rcode}"',
+                    message(RESPONSE, payload()))
     assert line == "192.0.2.10:50000 {www.example.co.uk.} -> NOERROR"
 
 
@@ -96,7 +119,9 @@ def test_a_broken_answer_section_is_no_lost_record():
                     *(message(RESPONSE, whole[:length]) for length in range(1, len(whole) + 1)))
     found = [json.loads(line) for line in lines]
     assert [each["length"] for each in found] == list(range(1, len(whole) + 1))
-    shown = [[answer["data"] for answer in each["answers"]] if each["answers"] != "-" else [] for each in found]
+    shown = [[answer["data"]
+              for answer in each["answers"]] if each["answers"] != "-" else []
+             for each in found]
     assert shown[-1] == SHOWN and all(len(less) <= len(more) for less, more in zip(shown, shown[1:]))
 
 
@@ -111,30 +136,57 @@ def test_ecs():
     assert found["source"] == {"ip": "192.0.2.10", "port": 50000} and found["observer"] == {"name": "lb1"}
     assert found["network"] == {"transport": "udp", "protocol": "dns"}
     entry = found["dns"]
-    assert (entry["type"], entry["id"], entry["op_code"], entry["response_code"]) == ("answer", "1234", "QUERY", "NOERROR")
+    assert (entry["type"], entry["id"], entry["op_code"], entry["response_code"]) == ("answer", "1234",
+                                                                                      "QUERY", "NOERROR")
     assert entry["header_flags"] == ["RD", "RA"] and entry["resolved_ip"] == ["192.0.2.7"]
-    assert entry["question"] == {"name": "www.example.co.uk", "type": "A", "class": "IN", "registered_domain": "example.co.uk",
-                                 "top_level_domain": "co.uk", "subdomain": "www"}
+    assert entry["question"] == {
+        "name": "www.example.co.uk",
+        "type": "A",
+        "class": "IN",
+        "registered_domain": "example.co.uk",
+        "top_level_domain": "co.uk",
+        "subdomain": "www"
+    }
     assert entry["answers"][0] == {"name": "www.example.co.uk", "type": "CNAME", "class": "IN", "ttl": 60,
                                    "data": "cdn.example.co.uk"}
     assert json.loads(query)["dns"]["type"] == "query" and "answers" not in json.loads(query)["dns"]
 
 
-# Of the fields of the schema those that an event of DNS may have; the test below holds them to the schema's own list.
+# Of the fields of the schema those that an event of DNS may have; the test below holds them to the
+# schema's own list.
 SCHEMA = {
-    "@timestamp": "date", "ecs.version": "keyword", "observer.name": "keyword",
-    "event.kind": "keyword", "event.category": "keyword[]", "event.type": "keyword[]", "event.action": "keyword",
+    "@timestamp": "date",
+    "ecs.version": "keyword",
+    "observer.name": "keyword",
+    "event.kind": "keyword",
+    "event.category": "keyword[]",
+    "event.type": "keyword[]",
+    "event.action": "keyword",
     "event.duration": "long",
-    **{f"{side}.{key}": kind for side in ("source", "destination") for key, kind in (
-        ("ip", "ip"), ("port", "long"), ("geo.country_name", "keyword"), ("geo.country_iso_code", "keyword"),
-        ("geo.city_name", "keyword"))},
-    "network.transport": "keyword", "network.protocol": "keyword",
-    "dns.type": "keyword", "dns.id": "keyword", "dns.op_code": "keyword", "dns.header_flags": "keyword[]",
-    "dns.response_code": "keyword", "dns.resolved_ip": "ip[]", "dns.answers": "object[]",
-    "dns.answers.name": "keyword", "dns.answers.type": "keyword", "dns.answers.class": "keyword", "dns.answers.ttl": "long",
+    **{
+        f"{side}.{key}": kind
+        for side in ("source", "destination")
+        for key, kind in (("ip", "ip"), ("port", "long"), ("geo.country_name", "keyword"),
+                          ("geo.country_iso_code", "keyword"), ("geo.city_name", "keyword"))
+    },
+    "network.transport": "keyword",
+    "network.protocol": "keyword",
+    "dns.type": "keyword",
+    "dns.id": "keyword",
+    "dns.op_code": "keyword",
+    "dns.header_flags": "keyword[]",
+    "dns.response_code": "keyword",
+    "dns.resolved_ip": "ip[]",
+    "dns.answers": "object[]",
+    "dns.answers.name": "keyword",
+    "dns.answers.type": "keyword",
+    "dns.answers.class": "keyword",
+    "dns.answers.ttl": "long",
     "dns.answers.data": "keyword",
-    **{f"dns.question.{key}": "keyword" for key in (
-        "name", "type", "class", "registered_domain", "top_level_domain", "subdomain")},
+    **{
+        f"dns.question.{key}": "keyword"
+        for key in ("name", "type", "class", "registered_domain", "top_level_domain", "subdomain")
+    },
 }
 # The values that the schema allows or expects.
 ALLOWED = {"event.kind": {"event"}, "event.category": {"network"}, "event.type": {"connection", "protocol"},
@@ -145,7 +197,11 @@ ALLOWED = {"event.kind": {"event"}, "event.category": {"network"}, "event.type":
 def check_schema(value, path=""):
     """Names of fields and types of values; the paths that were there."""
     if isinstance(value, dict) and path not in SCHEMA:
-        return {found for key, below in value.items() for found in check_schema(below, f"{path}.{key}".lstrip("."))}
+        return {
+            found
+            for key, below in value.items()
+            for found in check_schema(below, f"{path}.{key}".lstrip("."))
+        }
     kind = SCHEMA[path]
     assert isinstance(value, list) == kind.endswith("[]"), (path, value)
     found = {path}
@@ -160,7 +216,11 @@ def check_schema(value, path=""):
             case "date":
                 datetime.datetime.fromisoformat(one)
             case "object":
-                found |= {deeper for key, below in one.items() for deeper in check_schema(below, f"{path}.{key}")}
+                found |= {
+                    deeper
+                    for key, below in one.items()
+                    for deeper in check_schema(below, f"{path}.{key}")
+                }
     return found
 
 
@@ -188,20 +248,29 @@ def test_ecs_has_only_fields_of_the_schema():
         with Daemon(places, fmt="ecs") as daemon:
             sender = Sender(daemon.unix)
             server = field(5, bytes([192, 0, 2, 53])) + field(7, 53)
-            sender.send(message(RESPONSE, payload(), asked=(1600282313, 543736000), more=server, address=bytes([192, 0, 2, 200])),
-                        message(QUERY, b"", when=None, port=None, address=None), message(15, dns(qtype=65280, qclass=9)),
-                        message(RESPONSE, payload()[:70], protocol=4, address=bytes(16), family=2))
+            sender.send(
+                message(RESPONSE,
+                        payload(),
+                        asked=(1600282313, 543736000),
+                        more=server,
+                        address=bytes([192, 0, 2, 200])),
+                message(QUERY, b"", when=None, port=None, address=None),
+                message(15, dns(qtype=65280, qclass=9)),
+                message(RESPONSE, payload()[:70], protocol=4, address=bytes(16), family=2))
             sender.stop()
             for document in daemon.records():
                 found |= check_schema(document)
-    assert found == set(SCHEMA) - {key for key in SCHEMA if key.startswith("destination.geo")}, set(SCHEMA) - found
+    assert found == set(SCHEMA) - {key
+                                   for key in SCHEMA
+                                   if key.startswith("destination.geo")}, set(SCHEMA) - found
 
 
 @needs("records")
 def test_zeek_has_responses_alone():
     with Daemon(fmt="zeek") as daemon:
         sender = Sender(daemon.unix)
-        sender.send(message(QUERY, dns("www.example.co.uk")), message(RESPONSE, payload(), asked=(1600282313, 543736000)),
+        sender.send(message(QUERY, dns("www.example.co.uk")),
+                    message(RESPONSE, payload(), asked=(1600282313, 543736000)),
                     message(RESPONSE, dns("www.example.co.uk", flags=0x8185)))
         sender.stop()
         daemon.wait(lambda: delivered(daemon, "stdout") == 2)
@@ -215,13 +284,17 @@ def test_zeek_has_responses_alone():
         ("www.example.co.uk", "C_INTERNET", 1, "A")
     assert (found["rcode"], found["rcode_name"], found["rejected"]) == (0, "NOERROR", False)
     assert [found[flag] for flag in ("AA", "TC", "RD", "RA", "Z")] == [False, False, True, True, 0]
-    assert found["answers"] == ["cdn.example.co.uk", "192.0.2.7", 'TXT 5 a "b\\xff TXT 0 ', "mx.example.co.uk", '1 . alpn="h2,h3"',
-                                "\\# 2 0102"]
+    assert found["answers"] == [
+        "cdn.example.co.uk", "192.0.2.7", 'TXT 5 a "b\\xff TXT 0 ', "mx.example.co.uk", '1 . alpn="h2,h3"',
+        "\\# 2 0102"
+    ]
     assert found["TTLs"] == [60.0, 7.0, 60.0, 60.0, 60.0, 60.0]
     assert refused["rejected"] and "answers" not in refused and refused["rcode_name"] == "REFUSED"
     # Nothing but the fields of a dns.log, in its order.
-    order = ("ts id.orig_h id.orig_p id.resp_h id.resp_p proto trans_id rtt query qclass qclass_name qtype qtype_name rcode "
-             "rcode_name AA TC RD RA Z answers TTLs rejected").split()
+    order = (
+        "ts id.orig_h id.orig_p id.resp_h id.resp_p proto trans_id rtt query qclass qclass_name qtype "
+        "qtype_name rcode "
+        "rcode_name AA TC RD RA Z answers TTLs rejected").split()
     for line in (found, refused):
         assert list(line) == [key for key in order if key in line]
 
@@ -249,7 +322,8 @@ def test_networks_and_devices():
         sender.send(message(), message(address=bytes([9, 9, 9, 9])))
         sender.stop()
         daemon.settle()
-        assert [list(record.values()) for record in daemon.records()] == [[64496, "Example\\032Net,\\032Inc.", "tv"], ["-"] * 3]
+        assert [list(record.values())
+                for record in daemon.records()] == [[64496, "Example\\032Net,\\032Inc.", "tv"], ["-"] * 3]
 
 
 @needs("records")

@@ -65,7 +65,8 @@ def test_systemd_unit():
 
 def test_procd_instance():
     with open(os.path.join(OPENWRT, "dnstapd.config")) as file:
-        uci = file.read().replace("option enable '1'\n\toption eth_name", "option enable '0'\n\toption eth_name")
+        uci = file.read().replace("option enable '1'\n\toption eth_name",
+                                  "option enable '0'\n\toption eth_name")
     router = Router(uci)
     uci = uci.replace("/var/run/dnstapd", f"{router.top}/run").replace("/etc/dnstapd", f"{router.top}/kept")
     uci = uci.replace("/tmp/dnstapd", f"{router.top}/history")
@@ -73,7 +74,8 @@ def test_procd_instance():
     for shell in ("dash", "busybox ash"):
         calls = router.call("start_service", shell=shell)
         given = [call for call in calls if call[-1].endswith(".put")]
-        assert [os.path.basename(call[-1]) for call in given] == ["dnstapd.toml.put", "dnstapd.in-force.toml.put"]
+        assert [os.path.basename(call[-1])
+                for call in given] == ["dnstapd.toml.put", "dnstapd.in-force.toml.put"]
         calls = [call for call in calls if call not in given]
         conf = f"{router.top}/var/dnstapd.toml"
         assert calls == [
@@ -128,8 +130,10 @@ def test_procd_networks():
     for shell in ("dash", "busybox ash"):
         for words, expected in (
             ("list interface lan", ["127.0.0.1", "192.0.2.1", "192.0.2.2"]),
-            ("list interface lan\nlist interface guest\noption local_address ::1", ["::1", "192.0.2.1", "192.0.2.2", "198.51.100.1"]),
-            ("list interface wan\nlist local_address 127.0.0.1\nlist local_address 192.0.2.9", ["127.0.0.1", "192.0.2.9"]),
+            ("list interface lan\nlist interface guest\noption local_address ::1",
+             ["::1", "192.0.2.1", "192.0.2.2", "198.51.100.1"]),
+            ("list interface wan\nlist local_address 127.0.0.1\nlist local_address 192.0.2.9",
+             ["127.0.0.1", "192.0.2.9"]),
             ("list interface lan\nlist local_address 192.0.2.2", ["192.0.2.2", "192.0.2.1"]),
         ):
             router = Router(ENABLED.replace("config web_api web_api\n", f"config web_api web_api\n{words}\n"))
@@ -153,13 +157,22 @@ def test_procd_check():
 
 def test_procd_names():
     for shell in ("dash", "busybox ash"):
-        for section in ("", "config names names\nlist static '192.168.1.5=tv'\nlist static 'aa:bb:cc:dd:ee:ff=phone'\n"):
+        for section in (
+                "",
+                "config names names\nlist static '192.168.1.5=tv'\nlist static 'aa:bb:cc:dd:ee:ff=phone'\n"):
             router = Router(section + ENABLED)
-            router.write("dhcp", "config dnsmasq\noption leasefile /tmp/dhcp.leases\nconfig odhcpd odhcpd\noption leasefile /srv/odhcpd\n")
+            router.write(
+                "dhcp",
+                "config dnsmasq\noption leasefile /tmp/dhcp.leases\nconfig odhcpd odhcpd\n"
+                "option leasefile /srv/odhcpd\n"
+            )
             router.call("start_service", shell=shell)
             names = router.rendered()["names"]
             assert names["files"][0] == "/tmp/dhcp.leases" and names["files"][5:] == ["/srv/odhcpd"], names
-            assert not section or names["static"] == {"192.168.1.5": "tv", "aa:bb:cc:dd:ee:ff": "phone"}, names
+            assert not section or names["static"] == {
+                "192.168.1.5": "tv",
+                "aa:bb:cc:dd:ee:ff": "phone"
+            }, names
 
 
 def test_procd_switched_off():
@@ -173,7 +186,8 @@ def test_procd_a_file_of_its_own():
 
 
 def test_procd_reload():
-    """A SIGHUP where that is enough, a restart where it is not, and nothing where the configuration is wrong."""
+    """A SIGHUP where that is enough, a restart where it is not, and nothing where the configuration is
+    wrong."""
     for shell in ("dash", "busybox ash"):
         router = Router(ENABLED)
         router.call("start_service", shell=shell)

@@ -264,8 +264,9 @@ def test_nobody_takes_all_places():
 
 @pytest.mark.parametrize("tricklers, addresses", [(4, 1), (8, 1), (60, 1), (60, 200)])
 def test_slow_peers_do_not_keep_the_buffers_for_long_frames(tricklers, addresses):
-    """Peers that trickle long frames, and come again when they are closed: a stream of long frames stands still
-    for no more than 0.2 s. A loaded machine may stand still by itself, so the best of three looks counts."""
+    """Peers that trickle long frames, and come again when they are closed: a stream of long frames stands
+    still for no more than 0.2 s. A loaded machine may stand still by itself, so the best of three looks
+    counts."""
     with Daemon(fmt="text", extra="[limits]\nconnections-per-address = 64\n") as daemon:
         long, stop = frame(message() + field(3, bytes(100_000))), threading.Event()
 
@@ -302,7 +303,10 @@ def test_slow_peers_do_not_keep_the_buffers_for_long_frames(tricklers, addresses
         finally:
             stop.set()
             thread.join()
-        print(f"{tricklers} tricklers of {addresses} addresses: a stream of long frames stood still for {min(looks):.3f} s at most")
+        print(
+            f"{tricklers} tricklers of {addresses} addresses: a stream of long frames stood still for "
+            f"{min(looks):.3f} s at most"
+        )
         assert min(looks) <= 0.2, looks
         assert daemon.check_accounts()['dnstapd_received_total{input="unix-socket"}'] == sent
 
@@ -310,9 +314,9 @@ def test_slow_peers_do_not_keep_the_buffers_for_long_frames(tricklers, addresses
 @natively("the emulator is too slow to be told from a standstill")
 @pytest.mark.parametrize("processes, api_too", [(3, False), (1, True)])
 def test_a_storm_of_connects_stops_nothing(processes, api_too):
-    """Processes that do nothing but connect and close (storm.c), on both sockets and on the web API, too: frames are taken, the
-    API answers, and the watchdog is fed. More than one on the web API would only show the kernel, whose queue is then full:
-    who asks is one of many who knock."""
+    """Processes that do nothing but connect and close (storm.c), on both sockets and on the web API, too:
+    frames are taken, the API answers, and the watchdog is fed. More than one on the web API would only show
+    the kernel, whose queue is then full: who asks is one of many who knock."""
     seconds = float(os.environ.get("DNSTAPD_STORM", 2))
     with temporary_folder() as top:
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -333,7 +337,9 @@ def test_a_storm_of_connects_stops_nothing(processes, api_too):
             attack = [program, "-k", str(seconds), str(daemon.tcp[1]), *[daemon.unix] * 3]
             if api_too:
                 attack = [program, str(seconds), str(daemon.tcp[1]), daemon.unix, str(daemon.api[1])]
-            attackers = [subprocess.Popen(attack, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+            attackers = [
+                subprocess.Popen(attack, stdout=subprocess.PIPE, text=True) for _ in range(processes)
+            ]
             sent, healths, scrapes, end = 0, [], [], time.monotonic() + seconds
             while time.monotonic() < end:
                 sender.send(*[message()] * 100)
@@ -352,9 +358,12 @@ def test_a_storm_of_connects_stops_nothing(processes, api_too):
             daemon.wait(lambda: daemon.metrics()['dnstapd_received_total{input="unix-socket"}'] == sent)
             median = lambda times: sorted(times)[len(times) // 2]
             lines = daemon.log().count(" WARN ")
-            print(f"{tries:.0f} connects a second, {taken:.0f} of them found room; /health within {median(healths):.3f} s, "
-                  f"{max(healths):.3f} s at most, a scrape within {median(scrapes):.3f} s, {max(scrapes):.3f} s at "
-                  f"most, of {len(healths)} and {len(scrapes)}; {sent} frames; {lines} lines logged")
+            print(
+                f"{tries:.0f} connects a second, {taken:.0f} of them found room; /health within "
+                f"{median(healths):.3f} s, "
+                f"{max(healths):.3f} s at most, a scrape within {median(scrapes):.3f} s, {max(scrapes):.3f} "
+                f"s at "
+                f"most, of {len(healths)} and {len(scrapes)}; {sent} frames; {lines} lines logged")
             assert median(healths) <= 0.5 and median(scrapes) <= 1, (healths, scrapes)
             assert lines <= 10, daemon.log()
             sender.stop()

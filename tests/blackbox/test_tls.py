@@ -296,7 +296,8 @@ def test_web_api_is_not_held_by_the_silent():
 
 @harness.natively("the emulator takes longer for a handshake than an attack may hold one up")
 def test_web_api_is_not_held_by_those_who_come_again():
-    """Sixteen that say nothing hold every worker and every place to wait, and come again when they are closed."""
+    """Sixteen that say nothing hold every worker and every place to wait, and come again when they are
+    closed."""
     with api_daemon() as it:
         stop, times = threading.Event(), []
 

@@ -156,22 +156,27 @@ def test_one_answer_for_scripts():
     api = 'login = "me"\npassword = "its own"\napi-key = ""\nlocal-address = "0.0.0.0"'
     with Daemon(fmt=None, api=api) as daemon:
         with open(daemon.config) as file:
-            text = file.read().replace("[web-api]\nlocal-port = 0", f"[web-api]\nlocal-port = {daemon.api[1]}")
+            text = file.read().replace("[web-api]\nlocal-port = 0",
+                                       f"[web-api]\nlocal-port = {daemon.api[1]}")
         daemon.write(text)
         Sender(daemon.tcp).send(message())
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DNSTAPD_")}
-        get = lambda *words: subprocess.run([BINARY, "top", *words], capture_output=True, text=True, timeout=20, env=kept)
+        get = lambda *words: subprocess.run(
+            [BINARY, "top", *words], capture_output=True, text=True, timeout=20, env=kept)
         daemon.wait(lambda: '"query": 1' in get("-c", daemon.config, "--get", "/counters?more=query").stdout)
         done = get("--config", daemon.config, "--get=/counters?more=query")
-        assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith('{"stream": null, ') and done.stdout.endswith("}}\n"), done
+        assert done.returncode == 0 and done.stderr =="" and done.stdout.startswith(
+            '{"stream": null, ') and done.stdout.endswith("}}\n"), done
         assert get("-c", daemon.config, "--get", "/ready").stdout.strip() == "ok"
         done = get("-c", daemon.config, "--get", "/log?colour=red")
-        assert done.returncode == 1 and done.stdout.startswith('{"error": ') and "the answer is 400" in done.stderr, done
+        assert done.returncode == 1 and done.stdout.startswith(
+            '{"error": ') and "the answer is 400" in done.stderr, done
         for path in ("counters", "/a b", ""):
             done = get("-c", daemon.config, "--get", path)
             assert done.returncode == 2 and "--get: no path" in done.stderr, done
         # Another address is another machine's: the password stays here.
-        done = get("-c", daemon.config, "--url", f"http://{socket.gethostname()}:{daemon.api[1]}", "--get", "/counters")
+        done = get("-c", daemon.config, "--url", f"http://{socket.gethostname()}:{daemon.api[1]}", "--get",
+                   "/counters")
         assert done.returncode == 1, done
 
 
@@ -268,8 +273,8 @@ def test_other_sizes_while_it_runs():
 
 @contextlib.contextmanager
 def remembered(extra=""):
-    """A daemon that remembers: a device with a name asked for two names, another one for one, and only one was answered;
-    and who sends it more, each query with a time of its own."""
+    """A daemon that remembers: a device with a name asked for two names, another one for one, and only one
+    was answered; and who sends it more, each query with a time of its own."""
     names = '[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "tv"\n'
     with Daemon(names + extra, fmt=None) as daemon:
         sender = Sender(daemon.unix)
@@ -358,19 +363,24 @@ def test_the_log_is_filtered_and_sorted():
             screen.press("\x7f" * 20 + "ads\r")
             shown = screen.wait(lambda text: len(rows_of(text)) == 1)
             assert "/ads" in shown and "ads.example.org." in shown, shown
-            for words, expected in (("status=answered", ["www.example.com."]), ("192.0.2.20", ["printer.example.net."]),
+            for words, expected in (("status=answered", ["www.example.com."]), ("192.0.2.20",
+                                                                                ["printer.example.net."]),
                                     ("client=tv", ["ads.example.org.", "www.example.com."]),
-                                    ("example.com example.net", ["printer.example.net.", "www.example.com."])):
+                                    ("example.com example.net", ["printer.example.net.",
+                                                                 "www.example.com."])):
                 screen.press("/" + "\x7f" * 40 + words + "\r")
-                screen.wait(lambda text: f"/{words}" in text and [row[2] for row in rows_of(text)] == expected)
+                screen.wait(lambda text: f"/{words}" in text and [row[2] for row in rows_of(text)] ==
+                            expected)
             screen.press("/" + "\x7f" * 40 + "status=no\r")
             screen.wait("status")
             screen.wait(lambda text: not rows_of(text) and "Asking" not in text)
             screen.press("/" + "\x7f" * 40 + "\r")
             screen.wait(lambda text: len(rows_of(text)) == 3)
-            for order, expected in (("client", ["printer", "ads", "www"]), ("name", ["ads", "printer", "www"]),
-                                    ("type", None), ("status", None), ("latency", ["www", "ads", "printer"]),
-                                    ("time", ["ads", "printer", "www"])):
+            for order, expected in (("client", ["printer", "ads",
+                                                "www"]), ("name", ["ads", "printer",
+                                                                   "www"]), ("type", None), ("status", None),
+                                    ("latency", ["www", "ads",
+                                                 "printer"]), ("time", ["ads", "printer", "www"])):
                 screen.press("s")
                 shown = screen.wait(f"sorted by {order}")
                 if expected:
@@ -507,7 +517,8 @@ def test_hostile_names_steer_nothing():
     """Identities and names with control sequences, and a server that sends them bare."""
     with Daemon(fmt=None) as daemon:
         sender = Sender(daemon.unix)
-        for identity in (b"\x1b[2J\x1b[31mred", "\u202egnp".encode(), b"a\r\nb", "東京".encode(), b"x" * 128):
+        for identity in (b"\x1b[2J\x1b[31mred", "\u202egnp".encode(), b"a\r\nb", "東京".encode(),
+                         b"x" * 128):
             sender.send(message(identity=identity, payload=dns(wire_name=b"\x08\x1b]0;x\x07ab\0")))
         sender.stop()
         with Screen(url=url(daemon)) as screen:
@@ -516,10 +527,11 @@ def test_hostile_names_steer_nothing():
                 screen.press(key)
                 screen.pump(0.5)
                 steering = set(re.findall(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|.)", screen.raw))
-                known = {b"\x1b[H", b"\x1b[K", b"\x1b[J", b"\x1b[m", b"\x1b[1m", b"\x1b[2m", b"\x1b[7m",
-                         b"\x1b[36m", b"\x1b[32m",
-                         b"\x1b[1;31m", b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?7l", b"\x1b[?1000h", b"\x1b[?1006h",
-                         b"\x1b[2J"}
+                known = {
+                    b"\x1b[H", b"\x1b[K", b"\x1b[J", b"\x1b[m", b"\x1b[1m", b"\x1b[2m", b"\x1b[7m",
+                    b"\x1b[36m", b"\x1b[32m", b"\x1b[1;31m", b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?7l",
+                    b"\x1b[?1000h", b"\x1b[?1006h", b"\x1b[2J"
+                }
                 assert steering <= known, steering - known
                 assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]", screen.raw)
             screen.press("6")

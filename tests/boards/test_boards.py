@@ -1,9 +1,10 @@
 """dnstapd on emulated routers of 64 MB: an ARM and a MIPS board boot Debian's kernel with busybox and our
 OpenWrt files.
 
-The package is unpacked on each board as opkg does it, and its own scripts start it: from there to the page. Then
-with another configuration the procd script starts the service; rights, inputs, web API over TLS and memory are looked at
-from outside while messages come as fast as the board takes them, with 8 MB left to the system.
+The package is unpacked on each board as opkg does it, and its own scripts start it: from there to the page.
+Then with another configuration the procd script starts the service; rights, inputs, web API over TLS and
+memory are looked at from outside while messages come as fast as the board takes them, with 8 MB left to the
+system.
 """
 import base64
 import contextlib
@@ -265,8 +266,11 @@ def board(request):
 def installed(board):
     """The same board once the package is unpacked: the work of opkg, which Debian has not."""
     board.unpacked = time.monotonic()
-    board.told("mkdir -p /tmp/opkg && tar -xzf /dnstapd.ipk -C /tmp/opkg && rm /dnstapd.ipk "
-               "&& tar -xzf /tmp/opkg/data.tar.gz -C / && tar -xzf /tmp/opkg/control.tar.gz -C /tmp && rm -r /tmp/opkg")
+    board.told(
+        "mkdir -p /tmp/opkg && tar -xzf /dnstapd.ipk -C /tmp/opkg && rm /dnstapd.ipk "
+        "&& tar -xzf /tmp/opkg/data.tar.gz -C / && tar -xzf /tmp/opkg/control.tar.gz -C /tmp && rm -r "
+        "/tmp/opkg"
+    )
     return board
 
 
@@ -298,10 +302,12 @@ def plain(board, path, password):
 def test_from_the_package_to_the_page(installed):
     """What an owner does: installs, asks for the password, opens the page, and sees who asks."""
     board = installed
-    board.told("ip link set eth0 down && ip link set eth0 name br-lan && ip address flush dev br-lan; "
-               "ip address add 10.0.2.15/24 dev br-lan; ip link set br-lan up; ip route add default via 10.0.2.2")
+    board.told(
+        "ip link set eth0 down && ip link set eth0 name br-lan && ip address flush dev br-lan; "
+        "ip address add 10.0.2.15/24 dev br-lan; ip link set br-lan up; ip route add default via 10.0.2.2")
     board.told("sh /tmp/postinst configure")
-    wait(lambda: os.EX_OK == board.run("test -s /etc/dnstapd/password")[0], 30, lambda: board.run("cat /tmp/log")[1])
+    wait(lambda: os.EX_OK == board.run("test -s /etc/dnstapd/password")[0], 30,
+         lambda: board.run("cat /tmp/log")[1])
     password = board.told("dnstapd password 2>/dev/null").strip()
     assert len(password) >= 16 and "\n" not in password, password
 
@@ -322,8 +328,10 @@ def test_from_the_package_to_the_page(installed):
     assert "10.0.2.2" in plain(board, "/devices", password)[1]
     seconds = time.monotonic() - board.unpacked
     board.told("/etc/init.d/dnstapd stop")
-    board.told("ip link set br-lan down; ip link set br-lan name eth0; ip link set eth0 up; ip route add default via 10.0.2.2; "
-               "rm -rf /tmp/dnstapd /tmp/log /tmp/postinst /tmp/prerm /tmp/control /tmp/conffiles")
+    board.told(
+        "ip link set br-lan down; ip link set br-lan name eth0; ip link set eth0 up; ip route add default "
+        "via 10.0.2.2; "
+        "rm -rf /tmp/dnstapd /tmp/log /tmp/postinst /tmp/prerm /tmp/control /tmp/conffiles")
     return f"the page after {to_page:.1f} s, the first device after {seconds:.1f} s"
 
 

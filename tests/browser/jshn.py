@@ -14,7 +14,11 @@ def dump(notes):
             stack[-1][name] = {}
             stack.append(stack[-1][name])
         else:
-            stack[-1][name] = {"string": str, "int": int, "boolean": lambda word: bool(int(word))}[kind](value)
+            stack[-1][name] = {
+                "string": str,
+                "int": int,
+                "boolean": lambda word: bool(int(word))
+            }[kind](value)
     assert len(stack) == 1, notes
     return json.dumps(stack[0])
 

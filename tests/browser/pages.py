@@ -109,7 +109,8 @@ class Watched:
             self.page.wait_for_timeout(50)
 
     def live(self):
-        self.until(lambda: self.text("#state") not in ("", "Connecting", "No connection") and "dnstapd" in self.text("#daemon"),
+        self.until(lambda: self.text("#state") not in
+                   ("", "Connecting", "No connection") and "dnstapd" in self.text("#daemon"),
                    why="the page is not live")
 
     def screenshot(self, name):

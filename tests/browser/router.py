@@ -1,8 +1,9 @@
 """A router with LuCI for the browser: serves the views, and ubus over JSON-RPC.
 
-No image of OpenWrt is at hand. What is ours is run as it is: the views in the browser, the rpcd script and the init script in
-busybox' ash, and dnstapd. What stands for OpenWrt's own: luci.js and luci.css for LuCI, this server for uhttpd, rpcd and its
-access lists, JSHN for libubox' JSON in the shell, openwrt.py for UCI's shell library.
+No image of OpenWrt is at hand. What is ours is run as it is: the views in the browser, the rpcd script and
+the init script in busybox' ash, and dnstapd. What stands for OpenWrt's own: luci.js and luci.css for LuCI,
+this server for uhttpd, rpcd and its access lists, JSHN for libubox' JSON in the shell, openwrt.py for UCI's
+shell library.
 """
 import http.server
 import json
@@ -92,8 +93,10 @@ class LuciRouter(Router):
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def start(self):
-        self.daemon = subprocess.Popen([BINARY, "-c", f"{self.top}/var/dnstapd.toml"], stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=open(f"{self.top}/log", "wb"))
+        self.daemon = subprocess.Popen([BINARY, "-c", f"{self.top}/var/dnstapd.toml"],
+                                       stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL,
+                                       stderr=open(f"{self.top}/log", "wb"))
 
     def stop(self):
         self.daemon.terminate()
@@ -102,8 +105,8 @@ class LuciRouter(Router):
     def install_rpcd(self):
         with open(f"{APP}/root/usr/libexec/rpcd/luci.dnstapd") as file:
             script = file.read()
-        for name, path in (("PROG", BINARY), ("INIT", f"{self.top}/service"), ("RENDERED", f"{self.top}/var/dnstapd.toml"),
-                           ("JSHN", f"{self.top}/jshn.sh")):
+        for name, path in (("PROG", BINARY), ("INIT", f"{self.top}/service"),
+                           ("RENDERED", f"{self.top}/var/dnstapd.toml"), ("JSHN", f"{self.top}/jshn.sh")):
             script, count = re.subn(rf"(?m)^{name}=.*$", f"{name}={path}", script)
             assert count == 1, name
         self.write("luci.dnstapd", script)
@@ -121,9 +124,17 @@ exec busybox ash {self.top}/library "$1"
         """As rpcd runs it; a folder for each call, for several run at once."""
         folder = f"{self.top}/call-{threading.get_ident()}"
         os.makedirs(folder, exist_ok=True)
-        environment = {"PATH": f"{self.top}:{os.environ['PATH']}", "HOME": folder, "DAEMON": str(self.daemon.pid)}
-        done = subprocess.run(["busybox", "ash", f"{self.top}/luci.dnstapd", *words], input=given, env=environment,
-                              capture_output=True, text=True, timeout=60)
+        environment = {
+            "PATH": f"{self.top}:{os.environ['PATH']}",
+            "HOME": folder,
+            "DAEMON": str(self.daemon.pid)
+        }
+        done = subprocess.run(["busybox", "ash", f"{self.top}/luci.dnstapd", *words],
+                              input=given,
+                              env=environment,
+                              capture_output=True,
+                              text=True,
+                              timeout=60)
         assert done.stderr == "", done
         return done
 
@@ -162,9 +173,13 @@ exec busybox ash {self.top}/library "$1"
         tabs = [(path, entry) for path, entry in self.menu.items() if entry["action"]["type"] == "view"]
         links = "".join(f'<a href="/cgi-bin/luci/{path}">{entry["title"]}</a>' for path, entry in tabs)
         path = next((entry["action"]["path"] for path, entry in tabs if path == view), None)
-        return path and (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-                         f'<title>LuCI</title><link rel="stylesheet" href="/luci.css"><link rel="icon" href="data:,">'
-                         f'<body data-view="{path}"><nav>{links}</nav><main id="view"></main><script src="/luci.js"></script>')
+        return path and (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+            f'content="width=device-width">'
+            f'<title>LuCI</title><link rel="stylesheet" href="/luci.css"><link rel="icon" href="data:,">'
+            f'<body data-view="{path}"><nav>{links}</nav><main id="view"></main><script '
+            f'src="/luci.js"></script>'
+        )
 
     def handler(router):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -178,7 +193,10 @@ exec busybox ash {self.top}/library "$1"
 
             def do_GET(self):
                 path = self.path.split("?")[0]
-                static = {"/luci.js": f"{HERE}/luci.js", "/luci.css": f"{HERE}/luci.css"}.get(path, f"{APP}/htdocs{path}")
+                static = {
+                    "/luci.js": f"{HERE}/luci.js",
+                    "/luci.css": f"{HERE}/luci.css"
+                }.get(path, f"{APP}/htdocs{path}")
                 if path.startswith("/cgi-bin/luci/"):
                     return self.answer(router.page(path.removeprefix("/cgi-bin/luci/")) or "", "text/html")
                 with open(static) as file:
@@ -190,7 +208,11 @@ exec busybox ash {self.top}/library "$1"
                 _, object_name, method, params = asked["params"]
                 router.called.append((object_name, method, params))
                 result = router.ubus(object_name, method, params)
-                self.answer(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), "application/json")
+                self.answer(json.dumps({
+                    "jsonrpc": "2.0",
+                    "id": asked["id"],
+                    "result": result
+                }), "application/json")
 
             def log_message(self, *_):
                 pass
@@ -203,4 +225,3 @@ exec busybox ash {self.top}/library "$1"
         self.server.shutdown()
         self.daemon.kill()
         self.daemon.wait()
-

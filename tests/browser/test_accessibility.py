@@ -8,13 +8,18 @@ from pages import Traffic, Watched, browser
 
 AXE = os.path.join(TOP, "target/axe/axe_playwright_python/axe.min.js")
 # Rules of WCAG 2.2 up to AA, and those that axe calls best practice.
-VIEWS = ["overview", "overview?period=start", "log", "log?status=blocked&not=type%3AA", "log?name=nowhere.example", "devices",
-         "device?client=192.168.1.2", "domain?name=www.example.com", "health", "system"]
+VIEWS = [
+    "overview", "overview?period=start", "log", "log?status=blocked&not=type%3AA", "log?name=nowhere.example",
+    "devices", "device?client=192.168.1.2", "domain?name=www.example.com", "health", "system"
+]
 
 
 def violations(page, what):
-    found = page.page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map("
-                               "each => [each.id, each.nodes.map(node => node.html.slice(0, 160) + ' | ' + (node.any[0] || {}).message)]))")
+    found = page.page.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map("
+        "each => [each.id, each.nodes.map(node => node.html.slice(0, 160) + ' | ' + (node.any[0] || "
+        "{}).message)]))"
+    )
     return [(what, *each) for each in found]
 
 
@@ -23,8 +28,9 @@ def violations(page, what):
 def test_axe_finds_nothing(width, scheme):
     with open(AXE, encoding="utf-8") as file:
         axe = file.read()
-    extra = ("[health]\nnew-device = { enable = true }\n"
-             "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\nqueue = '8K'\n")
+    extra = (
+        "[health]\nnew-device = { enable = true }\n"
+        "[output.tcp-socket]\nenable = true\nremote-address = '127.0.0.1'\nremote-port = 9\nqueue = '8K'\n")
     with Daemon(fmt=None, extra=extra) as daemon, browser() as chromium, Traffic(daemon), \
             Watched(chromium, daemon, width=width, scheme=scheme) as page:
         blocked = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\0\0\0\0"
@@ -33,7 +39,8 @@ def test_axe_finds_nothing(width, scheme):
             answer = bytearray(dns("ads.example.net.", ident=number, flags=0x8180) + blocked)
             answer[7] = 1
             sender.send(message(5, dns("ads.example.net.", ident=number)), message(6, bytes(answer)),
-                        message(3, dns("up.example.net.", ident=number)), message(4, dns("up.example.net.", ident=number, flags=0x8182)))
+                        message(3, dns("up.example.net.", ident=number)),
+                        message(4, dns("up.example.net.", ident=number, flags=0x8182)))
         page.live()
         page.page.evaluate(axe)
         found = []
@@ -58,5 +65,6 @@ def test_axe_finds_nothing(width, scheme):
         page.page.evaluate("state.lost = new Date(); tell('The daemon was restarted.'); showState()")
         found += violations(page, "lost")
         page.page.evaluate("document.querySelector('main').append(document.createElement('button'))")
-        assert any(rule == "button-name" for _, rule, _ in violations(page, "a fault")), "axe finds nothing at all"
+        assert any(rule == "button-name"
+                   for _, rule, _ in violations(page, "a fault")), "axe finds nothing at all"
         assert not found, "\n".join(str(each) for each in found)

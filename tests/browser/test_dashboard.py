@@ -51,7 +51,8 @@ def test_numbers_are_live_and_right():
                    == f"{counters['response/nxdomain']:,}")
         page.until(lambda: page.figure("Asked, since start") == f"{counters['query']:,}", why="other queries")
         percentiles = daemon.json("/counters?more=latency-p50,latency-p95,latency-p99")["counters"]
-        shown = re.findall(r"([0-9.]+)\s([mµ]?)s", page.page.locator("#figures > div:nth-child(3)").inner_text())
+        shown = re.findall(r"([0-9.]+)\s([mµ]?)s",
+                           page.page.locator("#figures > div:nth-child(3)").inner_text())
         shown = [float(value) / {"m": 1000, "µ": 1e6, "": 1}[unit] for value, unit in shown]
         assert len(shown) == 3 and all(abs(value - percentiles[name]) < 0.001 for value, name in
                                        zip(shown, ("latency-p50", "latency-p95",
@@ -94,7 +95,8 @@ def test_every_view_says_what_it_lacks_and_keeps_the_period():
 
 
 def test_from_the_log_to_a_name_and_a_device():
-    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#/log") as page:
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon,
+                                                                    fragment="#/log") as page:
         for number, name in enumerate(("www.example.com.", "other.example.org.")):
             send(daemon, *(message(kind, dns(name, ident=number, flags=0x8180 if kind == 6 else 0x0100))
                            for kind in (5, 6)))
@@ -126,18 +128,23 @@ def test_what_failed_has_names_and_an_alarm_its_exchanges():
                                for path in page.page.locator("#rate path").all()), why="an empty plot")
         go = lambda view: page.page.evaluate("view => { location.hash = '/' + view; }", view)
         go("device?client=tv")
-        page.until(lambda: [row[:2] for row in page.rows("#errors")] == [["ads.example.net", "1"]], why="not what was blocked")
+        page.until(lambda: [row[:2] for row in page.rows("#errors")] == [["ads.example.net", "1"]],
+                   why="not what was blocked")
         assert sorted(row[0] for row in page.rows("#pairs")) == ["ads.example.net", "www.example.com"]
-        assert page.rows("#rcode") == [["NOERROR", "2", "100 %"]] and page.rows("#rrtype")[0][:2] == ["A", "2"]
+        assert page.rows("#rcode") == [["NOERROR", "2", "100 %"]
+                                       ] and page.rows("#rrtype")[0][:2] == ["A", "2"]
         assert "client=tv&type=A" in page.page.locator("#rrtype a").get_attribute("href")
         go("domain?name=ads.example.net")
-        page.until(lambda: [row[:2] for row in page.rows("#errors")] == [["tv", "1"]] == [row[:2] for row in page.rows("#pairs")],
+        page.until(lambda: [row[:2] for row in page.rows("#errors")] == [["tv", "1"]] ==
+                   [row[:2] for row in page.rows("#pairs")],
                    why="not who asked")
         assert [row[:2] for row in page.rows("#qname")] == [["ads.example.net", "1"]]
         go("health")
         page.until(lambda: page.text("#alarms a") == "new-device: tv was not seen before", why="no alarm")
         page.page.locator("#alarms a").click()
-        page.until(lambda: "#/device?client=192.0.2.10" in page.page.url and page.page.locator(".row").count() == 2, why="not its log")
+        page.until(
+            lambda: "#/device?client=192.0.2.10" in page.page.url and page.page.locator(".row").count() == 2,
+            why="not its log")
         page.check()
 
 
@@ -208,16 +215,19 @@ def test_a_cell_leaves_out_what_it_says():
     def exchange(daemon, name):
         send(daemon, *(message(kind, dns(name, flags=0x8180 if kind == 6 else 0x0100)) for kind in (5, 6)))
 
-    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#/log") as page:
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon,
+                                                                    fragment="#/log") as page:
         exchange(daemon, "www.example.com.")
         exchange(daemon, "other.example.org.")
         page.until(lambda: page.page.locator(".row").count() == 2, why="no log")
         page.page.locator(".row a", has_text="www.example.com").click(button="right")
-        page.until(lambda: "not=name%3Awww.example.com" in page.page.url and page.page.locator(".row").count() == 1,
-                   why="it is still there")
+        page.until(
+            lambda: "not=name%3Awww.example.com" in page.page.url and page.page.locator(".row").count() == 1,
+            why="it is still there")
         exchange(daemon, "www.example.com.")
         exchange(daemon, "third.example.net.")
-        page.until(lambda: page.page.locator(".row", has_text="third.example.net").count() == 1, why="nothing new")
+        page.until(lambda: page.page.locator(".row", has_text="third.example.net").count() == 1,
+                   why="nothing new")
         assert page.page.locator(".row").count() == 2
         page.page.get_by_role("button", name="not www.example.com").click()
         page.until(lambda: page.page.locator(".row").count() == 4, why="it does not come back")
@@ -493,7 +503,8 @@ def test_by_keyboard():
         outline = page.page.evaluate("getComputedStyle(document.activeElement).outlineStyle + "
                                      "getComputedStyle(document.activeElement).outlineWidth")
         assert outline == "solid2px", outline
-        for key, view in (("l", "log"), ("d", "devices"), ("h", "health"), ("s", "system"), ("o", "overview")):
+        for key, view in (("l", "log"), ("d", "devices"), ("h", "health"), ("s", "system"), ("o",
+                                                                                             "overview")):
             keys.press("g")
             keys.press(key)
             page.until(lambda: f"#/{view}" in page.page.url, why=f"no view {view} by keyboard")
@@ -549,8 +560,9 @@ def test_contrast_of_all_text():
             browser() as chromium, Traffic(daemon):
         for scheme in ("light", "dark"):
             with Watched(chromium, daemon, scheme=scheme) as page:
-                page.until(lambda: page.shows("#rcodes", "NOERROR") and len(page.page.evaluate(CONTRASTS)) > 50,
-                           why="no traffic")
+                page.until(
+                    lambda: page.shows("#rcodes", "NOERROR") and len(page.page.evaluate(CONTRASTS)) > 50,
+                    why="no traffic")
                 page.page.evaluate("tell('The daemon was restarted.'); state.gone = true; state.stream = "
                                    "'x'; showState()")
                 found = page.page.evaluate(CONTRASTS)

@@ -1,4 +1,5 @@
-"""The views of luci-app-dnstapd in a real browser, down to a running dnstapd; what stands for OpenWrt is in router.py."""
+"""The views of luci-app-dnstapd in a real browser, down to a running dnstapd; what stands for OpenWrt is in
+router.py."""
 import contextlib
 import json
 import os
@@ -46,11 +47,15 @@ class Views:
 
     def rows(self, title):
         """The body of the table below a heading."""
-        found = self.page.locator(".cbi-section", has=self.page.get_by_role("heading", name=title, exact=True)).locator("tr:has(td)")
-        return found.evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))")
+        found = self.page.locator(".cbi-section",
+                                  has=self.page.get_by_role("heading", name=title,
+                                                            exact=True)).locator("tr:has(td)")
+        return found.evaluate_all(
+            "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))")
 
     def log(self):
-        return self.page.locator("tr:has(td)").evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))")
+        return self.page.locator("tr:has(td)").evaluate_all(
+            "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))")
 
     def screenshot(self, name):
         os.makedirs(SCREENSHOTS, exist_ok=True)
@@ -73,31 +78,40 @@ def router_with_traffic():
                 break
             time.sleep(.05)
         asked = int(time.time())
-        for number, (name, address, rcode, times) in enumerate((
-                ("www.example.com.", 10, 0, 5), ("ads.example.net.", 10, 3, 2), ("cdn.example.org.", 11, 0, 3), (EVIL, 12, 0, 1))):
+        for number, (name, address, rcode, times) in enumerate(
+            (("www.example.com.", 10, 0, 5), ("ads.example.net.", 10, 3, 2), ("cdn.example.org.", 11, 0, 3),
+             (EVIL, 12, 0, 1))):
             for turn in range(times):
                 payload = dict(wire_name=wire(EVIL)) if name == EVIL else dict(qname=name)
                 keys = dict(address=bytes([192, 168, 1, address]), when=(asked, 0))
                 ident = number * 16 + turn
-                sender.send(message(5, dns(ident=ident, **payload), **keys),
-                            message(6, dns(ident=ident, flags=0x8180 | rcode, **payload), asked=(asked, 0), **keys | dict(when=(asked, 4000000))))
+                sender.send(
+                    message(5, dns(ident=ident, **payload), **keys),
+                    message(6,
+                            dns(ident=ident, flags=0x8180 | rcode, **payload),
+                            asked=(asked, 0),
+                            **keys | dict(when=(asked, 4000000))))
         yield router
 
 
 def test_the_object_on_ubus():
-    """The rpcd script by itself: what it lists is what the access list names, and it hands answers and complaints on."""
+    """The rpcd script by itself: what it lists is what the access list names, and it hands answers and
+    complaints on."""
     with router_with_traffic() as router:
         listed = json.loads(router.rpcd("list").stdout)
         named = {method for way in ("read", "write") for method in router.access[way]["ubus"]["luci.dnstapd"]}
         assert set(listed) == named and listed["log"] == {"query": ""} and listed["status"] == {}, listed
-        call = lambda method, **params: json.loads(router.rpcd("call", method, given=json.dumps(params)).stdout)
+        call = lambda method, **params: json.loads(
+            router.rpcd("call", method, given=json.dumps(params)).stdout)
         end = time.monotonic() + 20
         while call("counters", query="more=response").get("counters", {}).get("response") != 11:
             assert time.monotonic() < end, call("counters", query="more=response")
             time.sleep(.1)
         status = call("status")
-        assert status["running"] is True and status["ready"] == "ok" and status["version"].startswith("dnstapd "), status
-        assert [row["qname"] for row in call("log", query="name=example.net&limit=9")["log"]] == ["ads.example.net."] * 2
+        assert status["running"] is True and status["ready"] == "ok" and status["version"].startswith(
+            "dnstapd "), status
+        assert [row["qname"]
+                for row in call("log", query="name=example.net&limit=9")["log"]] == ["ads.example.net."] * 2
         assert len(call("devices")["devices"]) == 3
         assert "parameters" in call("log", query="colour=red")["error"]
         for wrong in ("$(id)", "a b", "`id`", "a'b", 'a"b', "a;b", "a\\b", "ä"):
@@ -118,7 +132,8 @@ def test_overview_and_log():
         views.until(lambda: ["Queries", "11"] in views.rows("Since the start"), "no numbers")
         assert ["Service", "well"] in views.rows("State")
         devices = views.rows("Devices that ask most")
-        assert [row[:2] for row in devices] == [["192.168.1.10", "7"], ["192.168.1.11", "3"], ["192.168.1.12", "1"]], devices
+        assert [row[:2] for row in devices] == [["192.168.1.10", "7"], ["192.168.1.11", "3"],
+                                                ["192.168.1.12", "1"]], devices
         names = views.rows("Names that are asked for most")
         assert names[0] == ["www.example.com", "5"] and [EVIL, "1"] in names, names
         assert views.rows("Names that do not exist") == [["ads.example.net", "2"]]
@@ -127,7 +142,9 @@ def test_overview_and_log():
         # A device leads to its exchanges.
         views.page.get_by_role("link", name="192.168.1.11").click()
         views.ready()
-        assert [row[1:5] for row in views.log()] == [["192.168.1.11", "cdn.example.org", "A", "answered"]] * 3, views.log()
+        assert [row[1:5] for row in views.log()] == [
+            ["192.168.1.11", "cdn.example.org", "A", "answered"]
+        ] * 3, views.log()
         assert views.log()[0][5] == "4.0 ms", views.log()
         views.page.locator("[name=client]").fill("")
         views.page.locator("[name=status]").select_option("nxdomain")
@@ -142,7 +159,8 @@ def test_overview_and_log():
         views.until(lambda: len(views.log()) == 11, "not all")
         # What is new comes by itself, and older pages stay.
         sender = Sender(router.tcp)
-        sender.send(*(message(5, dns("late.example.", ident=ident), when=(int(time.time()), 0)) for ident in range(60)))
+        sender.send(*(message(5, dns("late.example.", ident=ident), when=(int(time.time()), 0))
+                      for ident in range(60)))
         views.until(lambda: views.log()[0][2] == "late.example", "nothing new")
         views.page.get_by_role("button", name="Older").click()
         views.until(lambda: len(views.log()) == 21, "no older page")
@@ -152,7 +170,8 @@ def test_overview_and_log():
         views.screenshot("luci-log")
         router.stop()
         views.open("overview")
-        assert ["Service", "not running"] in views.rows("State") and "refused" in views.page.locator(".alert-message").inner_text()
+        assert ["Service", "not running"
+                ] in views.rows("State") and "refused" in views.page.locator(".alert-message").inner_text()
 
 
 def test_on_a_phone():
@@ -194,7 +213,12 @@ def test_settings():
         assert made["web-api"]["local-address"] == ["127.0.0.1", "192.0.2.1", "192.0.2.2"]
         assert made["limits"] == {"profile": "tiny"}
         assert made["names"]["static"] == {"192.168.1.5": "tv", "192.168.1.6": "it's $HOME"}
-        assert made["output"]["syslog"] == {"enable": True, "transport": "tcp", "remote-address": "logs.example", "format": "json"}
+        assert made["output"]["syslog"] == {
+            "enable": True,
+            "transport": "tcp",
+            "remote-address": "logs.example",
+            "format": "json"
+        }
         views.page.get_by_role("button", name="Check").click()
         views.until(lambda: "output: syslog" in views.page.get_by_role("dialog").inner_text(), "no check")
         views.page.get_by_role("button", name="Dismiss").click()
@@ -229,6 +253,15 @@ def test_syntax():
         for name in names:
             with open(f"{folder}/{name}") as file:
                 text = file.read()
-            assert text.startswith("'use strict';\n") and "`" not in text and "?." not in text and "??" not in text and "//" not in text.replace("://", "")
-    done = subprocess.run(["du", "-sb", "--apparent-size", f"{APP}/htdocs", f"{APP}/root"], capture_output=True, text=True, check=True)
-    assert sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(APP) for name in names) < 20 << 10, done.stdout
+            assert text.startswith(
+                "'use strict';\n"
+            ) and "`" not in text and "?." not in text and "??" not in text and "//" not in text.replace(
+                "://", "")
+    done = subprocess.run(["du", "-sb", "--apparent-size", f"{APP}/htdocs", f"{APP}/root"],
+                          capture_output=True,
+                          text=True,
+                          check=True)
+    assert sum(
+        os.path.getsize(os.path.join(folder, name))
+        for folder, _, names in os.walk(APP)
+        for name in names) < 20 << 10, done.stdout

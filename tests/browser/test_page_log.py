@@ -1,4 +1,5 @@
-"""The log of the page: what it shows of an exchange as it goes on, what it exports, and that it bears many rows and bad lines."""
+"""The log of the page: what it shows of an exchange as it goes on, what it exports, and that it bears many
+rows and bad lines."""
 import csv
 import io
 import time
@@ -53,17 +54,20 @@ def test_what_is_left_out_is_not_exported():
     names = '[names]\nfiles = []\nneighbours = false\n[names.static]\n"192.0.2.10" = "the, \\"tv\\""'
     with Daemon(fmt=None, extra=names) as daemon, browser() as chromium, \
             Watched(chromium, daemon, fragment="#/log?not=name:www.example.com,type:AAAA") as page:
-        send(daemon, *exchange("www.example.com.", 1), *exchange("=cmd.example.org.", 2), *exchange("third.example.net.", 3),
-             query("third.example.net.", 4, port=4), message(5, dns("six.example.net.", 28, 5)))
+        send(daemon, *exchange("www.example.com.", 1), *exchange("=cmd.example.org.", 2),
+             *exchange("third.example.net.", 3), query("third.example.net.", 4, port=4),
+             message(5, dns("six.example.net.", 28, 5)))
         page.until(lambda: page.page.locator(".row").count() == 3, why="no log")
         with page.page.expect_download() as download:
             page.page.get_by_role("link", name="CSV").click()
         with open(download.value.path(), encoding="utf-8", newline="") as file:
             text = file.read()
         whole = daemon.request("/log?format=csv&limit=0")[1]
-        assert text == "".join(line for line in whole.splitlines(keepends=True) if "www." not in line and "AAAA" not in line)
+        assert text =="".join(line for line in whole.splitlines(keepends=True)
+                              if "www." not in line and "AAAA" not in line)
         rows = list(csv.DictReader(io.StringIO(text)))
-        assert [row["qname"] for row in rows] == ["third.example.net.", "third.example.net.", "'=cmd.example.org."], text
+        assert [row["qname"]
+                for row in rows] == ["third.example.net.", "third.example.net.", "'=cmd.example.org."], text
         assert download.value.suggested_filename == "dnstapd.csv"
         page.page.goto(page.origin + "/#/log?not=" + "client:the%252C%2520%2522tv%2522")
         page.until(lambda: "Nothing matches" in page.text("#main"), why="a device is not left out")
@@ -87,7 +91,8 @@ def test_fifty_thousand_rows():
                                         seen.nodes = Math.max(seen.nodes, document.getElementsByTagName("*").length); };
             }""")
             # To the end and on, as far as there is more.
-            page.until(lambda: page.page.evaluate("(log.box.scrollTop = 1e9, log.rows.length)") == ROWS, 120, "not all rows")
+            page.until(lambda: page.page.evaluate("(log.box.scrollTop = 1e9, log.rows.length)") == ROWS, 120,
+                       "not all rows")
             page.page.wait_for_timeout(300)
             assert page.page.evaluate("log.rows.length") == ROWS
             # Through all of them, a screen at each picture.
@@ -105,14 +110,16 @@ def test_fifty_thousand_rows():
             for number in range(1, 4):
                 sender.send(*(frame for ident in range(300) for frame in exchange(
                     f"new-{number}.example.", ident, when=(1_791_000_000 + number, ident * 1_000_000))))
-                page.until(lambda: f"new-{number}.example" in page.text(".row:first-child"), why="nothing new")
+                page.until(lambda: f"new-{number}.example" in page.text(".row:first-child"),
+                           why="nothing new")
             assert page.page.evaluate("log.rows.length") == ROWS
             page.check()
             return f"{draws} pictures, {median:.1f} ms each, at most {seen['nodes']} elements"
 
 
 def test_a_restart_under_the_log():
-    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon, fragment="#/log") as page:
+    with Daemon(fmt=None) as daemon, browser() as chromium, Watched(chromium, daemon,
+                                                                    fragment="#/log") as page:
         send(daemon, *exchange("before.example."))
         page.until(lambda: page.page.locator(".row").count() == 1, why="no log")
         restart(daemon)
@@ -120,16 +127,25 @@ def test_a_restart_under_the_log():
         send(daemon, *exchange("after.example.", 2))
         page.until(lambda: page.page.locator(".row").count() == 2, why="it does not go on")
         assert "after.example" in page.text(".row:first-child")
-        page.check("ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING")
+        page.check(
+            "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING")
 
 
 def test_a_slow_network():
-    """0.8 s from here to there, and 20 kB/s: the page opens, asks one thing after the other, and keeps the log live."""
-    with Daemon(fmt=None) as daemon, browser() as chromium, Traffic(daemon, qps=20), Watched(chromium, daemon, opened=False) as page:
+    """0.8 s from here to there, and 20 kB/s: the page opens, asks one thing after the other, and keeps the
+    log live."""
+    with Daemon(fmt=None) as daemon, browser() as chromium, Traffic(daemon,
+                                                                    qps=20), Watched(chromium,
+                                                                                     daemon,
+                                                                                     opened=False) as page:
         line = page.context.new_cdp_session(page.page)
         line.send("Network.enable")
-        line.send("Network.emulateNetworkConditions",
-                  {"offline": False, "latency": 800, "downloadThroughput": 20_000, "uploadThroughput": 20_000})
+        line.send("Network.emulateNetworkConditions", {
+            "offline": False,
+            "latency": 800,
+            "downloadThroughput": 20_000,
+            "uploadThroughput": 20_000
+        })
         waiting, most = set(), [0]
 
         def asks(request):
@@ -142,14 +158,16 @@ def test_a_slow_network():
             page.page.on(event, lambda request: waiting.discard(request))
         start = time.monotonic()
         page.page.goto(page.origin + "/", timeout=60_000)
-        page.until(lambda: page.text("#figures > div:nth-child(1) dd:nth-child(2)") not in ("", "–"), 60, "no numbers")
+        page.until(lambda: page.text("#figures > div:nth-child(1) dd:nth-child(2)") not in ("", "–"), 60,
+                   "no numbers")
         opened = time.monotonic() - start
         page.until(lambda: page.text("#state") == "All well", 60, "it does not say how it is")
         page.page.evaluate("location.hash = '/log'")
         page.until(lambda: page.page.locator(".row").count() > 10, 60, "no log")
         first = page.text(".row:first-child")
         page.until(lambda: page.text(".row:first-child") != first, 60, "the log is not live")
-        # The first page of the log is fetched beside the round that was under way, and again when the stream is open.
+        # The first page of the log is fetched beside the round that was under way, and again when the
+        # stream is open.
         assert most[0] <= 3, most
         page.check()
         return f"first numbers after {opened:.1f} s"

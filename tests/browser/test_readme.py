@@ -14,9 +14,19 @@ from pages import SCREENSHOTS, Traffic, Watched, browser
 IMAGES = os.path.join(TOP, "docs/images")
 # What a page with them still loads fast.
 OCTETS = 150 << 10
-HOME = {2: "tv", 3: "anna-phone", 4: "thermostat", 5: "laptop", 6: "printer", 7: "tablet", 8: "console", 9: "ben-phone"}
+HOME = {
+    2: "tv",
+    3: "anna-phone",
+    4: "thermostat",
+    5: "laptop",
+    6: "printer",
+    7: "tablet",
+    8: "console",
+    9: "ben-phone"
+}
 BLOCKED = ["ads.example.net.", "telemetry.example.org.", "track.example.com."]
-STATIC = "[names]\nfiles = []\n[names.static]\n" + "".join(f'"192.168.1.{last}" = "{name}"\n' for last, name in HOME.items())
+STATIC = "[names]\nfiles = []\n[names.static]\n" +"".join(f'"192.168.1.{last}" = "{name}"\n'
+                                                          for last, name in HOME.items())
 
 
 def small(path):
@@ -24,8 +34,8 @@ def small(path):
 
 
 def day(daemon):
-    """What a home asks within a day, up to now: little at night, most in the evening. It comes within seconds, so the series by
-    the minute are made of the same messages: (when, outcome, latency) of each."""
+    """What a home asks within a day, up to now: little at night, most in the evening. It comes within
+    seconds, so the series by the minute are made of the same messages: (when, outcome, latency) of each."""
     chance, sender, now = random.Random(1), Sender(daemon.tcp), time.time()
     seen = []
     names = [*Traffic.QNAMES[:3], *BLOCKED, *Traffic.QNAMES[3:-1]]
@@ -44,9 +54,13 @@ def day(daemon):
             ident = chance.randrange(65536)
             outcome = "blocked" if name in BLOCKED else {0: "answered", 3: "nxdomain", 2: "servfail"}[rcode]
             seen.append((began, outcome, ended - began))
-            keys = dict(identity=b"router", address=bytes([192, 168, 1, chance.choices([*HOME], [9, 7, 2, 5, 1, 4, 3, 6])[0]]))
-            frames += [message(5, dns(name, qtype, ident), when=asked, **keys),
-                       message(6, dns(name, qtype, ident, flags=0x8180 | rcode), when=when, asked=asked, **keys)]
+            keys = dict(identity=b"router",
+                        address=bytes([192, 168, 1,
+                                       chance.choices([*HOME], [9, 7, 2, 5, 1, 4, 3, 6])[0]]))
+            frames += [
+                message(5, dns(name, qtype, ident), when=asked, **keys),
+                message(6, dns(name, qtype, ident, flags=0x8180 | rcode), when=when, asked=asked, **keys)
+            ]
         sender.send(*frames)
     daemon.settle()
     return seen
@@ -62,10 +76,19 @@ def series(daemon, seen):
         if 0 <= at < slots:
             of[at].append(rest)
     count = lambda outcome: [sum(one == outcome for one, _ in slot) for slot in of]
-    quantile = lambda part: [sorted(took for _, took in slot)[math.floor(len(slot) * part)] if slot else None for slot in of]
-    found |= {"queries": list(map(len, of)), "responses": list(map(len, of)), "nxdomain": count("nxdomain"), "blocked": count("blocked"),
-              "servfail": count("servfail"), "clients": [min(8, len(slot)) for slot in of], "latency-p50": quantile(.5),
-              "latency-p95": quantile(.95)}
+    quantile = lambda part: [
+        sorted(took for _, took in slot)[math.floor(len(slot) * part)] if slot else None for slot in of
+    ]
+    found |= {
+        "queries": list(map(len, of)),
+        "responses": list(map(len, of)),
+        "nxdomain": count("nxdomain"),
+        "blocked": count("blocked"),
+        "servfail": count("servfail"),
+        "clients": [min(8, len(slot)) for slot in of],
+        "latency-p50": quantile(.5),
+        "latency-p95": quantile(.95)
+    }
     return found
 
 

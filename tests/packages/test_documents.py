@@ -1,4 +1,5 @@
-"""The documentation: its links lead somewhere, what it tells to write is accepted, its words are spelled right."""
+"""The documentation: its links lead somewhere, what it tells to write is accepted, its words are spelled
+right."""
 import json
 import os
 import re
@@ -61,7 +62,8 @@ def test_pictures():
 
 
 def test_configurations():
-    """Each piece of configuration is accepted as far as words go: what this machine lacks is another matter."""
+    """Each piece of configuration is accepted as far as words go: what this machine lacks is another
+    matter."""
     count = 0
     for name, text in documents():
         for block in blocks(text):
@@ -70,7 +72,10 @@ def test_configurations():
             with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
                 file.write(block + "\n")
                 file.flush()
-                done = subprocess.run([PROGRAM, "--check", "-c", file.name], capture_output=True, text=True, timeout=30)
+                done = subprocess.run([PROGRAM, "--check", "-c", file.name],
+                                      capture_output=True,
+                                      text=True,
+                                      timeout=30)
             lacks = "cargo feature `kafka`" in done.stderr
             assert done.returncode in (0, 1) or lacks, f"{name}:\n{block}\n{done.stderr}"
             count += 1
@@ -79,7 +84,8 @@ def test_configurations():
 
 
 def commands():
-    """Document and command, lines that go on put together; what stands behind two spaces and `#` is said of it."""
+    """Document and command, lines that go on put together; what stands behind two spaces and `#` is said of
+    it."""
     for name, text in documents():
         for block in blocks(text):
             for line in block.replace("\\\n", " ").splitlines():
@@ -88,15 +94,22 @@ def commands():
 
 def test_commands_of_dnstapd():
     """Every option that a command of ours has is in the program's own help."""
-    helps = {word: subprocess.run([PROGRAM, "help", *([word] if word else [])], capture_output=True, text=True, check=True).stdout
-             for word in ("", "top", "cat", "password", "completions")}
+    helps = {
+        word: subprocess.run([PROGRAM, "help", *([word] if word else [])],
+                             capture_output=True,
+                             text=True,
+                             check=True).stdout
+        for word in ("", "top", "cat", "password", "completions")
+    }
     count = 0
     for name, line in commands():
-        for call in re.findall(r"(?:^|[|;] *|&& )(?:docker exec \S+ )?(?:\S*/)?dnstapd( [^|;&>]*)?(?=$|[|;&>])", line):
+        for call in re.findall(
+                r"(?:^|[|;] *|&& )(?:docker exec \S+ )?(?:\S*/)?dnstapd( [^|;&>]*)?(?=$|[|;&>])", line):
             words = call.split()
             program = words[0] if words and words[0] in helps else ""
             for option in re.findall(r"(?<=\s)(--[a-z-]+|-[a-zA-Z](?=\s|$))", " " + call):
-                assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", helps[program]), (name, line, option)
+                assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])",
+                                 helps[program]), (name, line, option)
             count += 1
     assert count > 12, count
     return f"{count} commands"
@@ -125,7 +138,9 @@ def test_paths_of_the_web_api():
     """Each request that is shown is one that the description has."""
     with open(f"{TOP}/configs/openapi.json", encoding="utf-8") as file:
         paths = json.load(file)["paths"]
-    asked = {(name, path) for name, line in commands() for path in re.findall(r"(?:8080|--get '?)(/[a-z]+)", line)}
+    asked = {(name, path)
+             for name, line in commands()
+             for path in re.findall(r"(?:8080|--get '?)(/[a-z]+)", line)}
     assert asked and all(path in paths for _, path in asked), asked
 
 
@@ -139,8 +154,14 @@ def test_names_of_packages():
 
 def test_spelling():
     """By codespell, over what people read: documents, the page, the views of LuCI, configurations."""
-    done = subprocess.run(["codespell", "--ignore-words-list", WORDS, "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs",
-                           "configs", "src/http/documents/page/index.html", "src/http/documents/page/script.js", "cross", "scripts", "tests/README.md", "--skip", "*.png,scripts/bench,scripts/tlds"], cwd=TOP,
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run([
+        "codespell", "--ignore-words-list", WORDS, "README.md", "CONTRIBUTING.md", "SECURITY.md",
+        "CHANGELOG.md", "docs", "configs", "src/http/documents/page/index.html",
+        "src/http/documents/page/script.js", "cross", "scripts", "tests/README.md", "--skip",
+        "*.png,scripts/bench,scripts/tlds"
+    ],
+                          cwd=TOP,
+                          capture_output=True,
+                          text=True,
+                          timeout=60)
     assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
-

@@ -110,7 +110,11 @@ def basic(login, password):
 
 def check_nothing_is_shipped():
     """No credential that everybody knows opens anything."""
-    for headers in ({}, {"X-API-Key": "changeme"}, {"X-API-Key": ""}, basic("admin", "changeme"), basic("admin", "")):
+    for headers in ({}, {
+            "X-API-Key": "changeme"
+    }, {
+            "X-API-Key": ""
+    }, basic("admin", "changeme"), basic("admin", "")):
         assert fetch("/metrics", headers=headers)[0] == 401, headers
 
 
@@ -281,7 +285,8 @@ def test_deb_with_systemd():
             password = call("dnstapd", "password").rstrip("\n")
             assert len(password) >= 16 and fetch("/metrics", headers=basic("admin", password))[0] == 200
             check_nothing_is_shipped()
-            found = call("stat", "--dereference", "--format=%a %U", "/var/lib/dnstapd", "/var/lib/dnstapd/password")
+            found = call("stat", "--dereference", "--format=%a %U", "/var/lib/dnstapd",
+                         "/var/lib/dnstapd/password")
             assert found == "700 dnstapd\n600 dnstapd\n", found
             process = show("MainPID")
             status = call("cat", f"/proc/{process}/status")
@@ -521,7 +526,8 @@ def test_ipk_on_a_busybox():
 
 
 def check_the_lan(root, environment):
-    """The page is there at the address of the LAN as soon as that is, for who has the password, which an upgrade keeps."""
+    """The page is there at the address of the LAN as soon as that is, for who has the password, which an
+    upgrade keeps."""
     with pytest.raises(OSError):
         fetch("/health", "192.168.1.1")
     run("ip", "address", "add", "192.168.1.1/24", "dev", "br-lan")
@@ -530,10 +536,16 @@ def check_the_lan(root, environment):
     assert fetch("/", "192.168.1.1", basic("admin", shown))[0] == 200
     check_nothing_is_shipped()
     other = run("chroot", root, "/usr/sbin/dnstapd", "password", "--new", env=environment).rstrip("\n")
-    subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "restart"], env=environment, check=True, timeout=30,
-                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "restart"],
+                   env=environment,
+                   check=True,
+                   timeout=30,
+                   stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
     healthy()
-    assert fetch("/", "192.168.1.1", basic("admin", shown))[0] == 401 and fetch("/", "192.168.1.1", basic("admin", other))[0] == 200
+    assert fetch("/", "192.168.1.1", basic("admin", shown))[0] == 401 and fetch(
+        "/", "192.168.1.1", basic("admin", other))[0] == 200
     kept = read(f"{root}/lib/upgrade/keep.d/dnstapd").split()
     assert "/etc/dnstapd/" in kept and os.path.exists(f"{root}/etc/dnstapd/password")
 
@@ -550,7 +562,8 @@ def check_the_feeds_tests(root, environment):
     assert subprocess.run([*words, "dnstapd", version() + "1"], **given).returncode == 1
     capabilities = f"{root}/etc/capabilities/dnstapd.json"
     os.rename(capabilities, capabilities + ".gone")
-    assert subprocess.run(["chroot", root, "/bin/sh", "/tmp/test.sh", "dnstapd", version()], **given).returncode != 0
+    assert subprocess.run(["chroot", root, "/bin/sh", "/tmp/test.sh", "dnstapd",
+                           version()], **given).returncode != 0
     os.rename(capabilities + ".gone", capabilities)
 
 
@@ -561,8 +574,13 @@ def check_reload(root, environment):
 
     def reload(text):
         write(f"{root}/etc/config/dnstapd", text)
-        subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "reload"], env=environment, check=True, timeout=30,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "reload"],
+                       env=environment,
+                       check=True,
+                       timeout=30,
+                       stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
         healthy()
         return read(f"{root}/tmp/pid")
 
@@ -579,12 +597,14 @@ def check_reload(root, environment):
 def test_luci_ipk():
     """The views: every file of the folder, the same bytes again, and no program."""
     path, = package("luci")
-    assert os.path.basename(path) == f"luci-app-dnstapd_{version()}-r1_all.ipk" and os.path.getsize(path) < 20 << 10
+    assert os.path.basename(path) == f"luci-app-dnstapd_{version()}-r1_all.ipk" and os.path.getsize(
+        path) < 20 << 10
     with open(path, "rb") as file:
         first = file.read()
     outer = members(first)
     inside = {member.name[2:]: raw for member, raw in outer}
-    data, control = (plain(members(inside[name]), outer[0][0].mtime) for name in ("data.tar.gz", "control.tar.gz"))
+    data, control = (plain(members(inside[name]), outer[0][0].mtime)
+                     for name in ("data.tar.gz", "control.tar.gz"))
     app = os.path.join(TOP, "cross/luci-app-dnstapd")
     sources = {}
     for folder, place in (("htdocs", "www"), ("root", "")):
@@ -592,17 +612,24 @@ def test_luci_ipk():
             for name in names:
                 whole = os.path.join(at, name)
                 with open(whole, "rb") as file:
-                    sources[os.path.normpath(os.path.join(place, os.path.relpath(whole, f"{app}/{folder}")))] = file.read()
+                    sources[os.path.normpath(os.path.join(place,
+                                                          os.path.relpath(whole,
+                                                                          f"{app}/{folder}")))] = file.read()
     assert {name: raw for name, (_, raw) in data.items()} == sources
-    assert {name for name, (member, _) in data.items() if member.mode == 0o755} == {"usr/libexec/rpcd/luci.dnstapd"}
+    assert {name
+            for name, (member, _) in data.items()
+            if member.mode == 0o755} == {"usr/libexec/rpcd/luci.dnstapd"}
     assert set(control) == {"control", "postinst"} and control["postinst"][0].mode == 0o755
     fields = control["control"][1].decode()
-    assert "\nDepends: luci-base, dnstapd\n" in fields and "\nArchitecture: all\n" in fields and "Require-User" not in fields
+    assert "\nDepends: luci-base, dnstapd\n" in fields and "\nArchitecture: all\n" in fields
+    assert "Require-User" not in fields
     # The menu leads to views that are there, and asks for rights that the access list gives.
     read_json = lambda name: json.loads(data[name][1])
-    menu, access = read_json("usr/share/luci/menu.d/luci-app-dnstapd.json"), read_json("usr/share/rpcd/acl.d/luci-app-dnstapd.json")
+    menu, access = read_json("usr/share/luci/menu.d/luci-app-dnstapd.json"), read_json(
+        "usr/share/rpcd/acl.d/luci-app-dnstapd.json")
     views = [entry["action"]["path"] for entry in menu.values() if entry["action"]["type"] == "view"]
-    assert sorted(f"www/luci-static/resources/view/{view}.js" for view in views) == sorted(name for name in data if name.endswith(".js"))
+    assert sorted(f"www/luci-static/resources/view/{view}.js" for view in views) == sorted(
+        name for name in data if name.endswith(".js"))
     assert {acl for entry in menu.values() for acl in entry.get("depends", {}).get("acl", [])} == set(access)
     package("luci", env={**os.environ, "TZ": "Asia/Tokyo"}, umask=0o077)
     with open(path, "rb") as file:
@@ -610,7 +637,8 @@ def test_luci_ipk():
     assert package("--format", "tar", "luci") == []
     # The Makefile of the feed says the same.
     makefile = read(f"{app}/Makefile")
-    assert f"PKG_VERSION:={version()}\n" in makefile and "+luci-base +dnstapd" in makefile and "feeds/luci/luci.mk" in makefile
+    assert f"PKG_VERSION:={version()}\n" in makefile
+    assert "+luci-base +dnstapd" in makefile and "feeds/luci/luci.mk" in makefile
     return f"{len(first)} bytes"
 
 
@@ -633,27 +661,60 @@ cat {top}/files.tar >"$out"
 """, mode=0o755)
 
         def made(*words):
-            path, = package("--format", "apk", *words, env={**os.environ, "PATH": f"{top}:{os.environ['PATH']}"})
+            path, = package("--format",
+                            "apk",
+                            *words,
+                            env={
+                                **os.environ, "PATH": f"{top}:{os.environ['PATH']}"
+                            })
             with tarfile.open(f"{top}/files.tar") as archive:
-                files = {member.name[2:]: (member.mode, archive.extractfile(member).read()) for member in archive if member.isfile()}
+                files = {
+                    member.name[2:]: (member.mode, archive.extractfile(member).read())
+                    for member in archive
+                    if member.isfile()
+                }
                 assert {(member.uid, member.gid) for member in archive} == {(0, 0)}
             os.remove(path)
             words = read(f"{top}/words").splitlines()
-            return os.path.basename(path), files, {word.split(":")[0]: word.split(":", 1)[1] for before, word in zip(words, words[1:]) if before == "--info"}
+            return os.path.basename(path), files, {
+                word.split(":")[0]: word.split(":", 1)[1]
+                for before, word in zip(words, words[1:])
+                if before == "--info"
+            }
 
         name, files, info = made(NATIVE)
-        assert name == f"dnstapd-{version()}-r1_x86_64.apk" and info["arch"] == "x86_64" and info["version"] == f"{version()}-r1"
-        own = {f"lib/apk/packages/dnstapd.{kind}" for kind in ("list", "rusers", "conffiles", "conffiles_static")}
-        assert {path: mode for path, (mode, _) in files.items() if path not in own} == OPENWRT | {NOTICES: 0o644}
+        assert (
+            name == f"dnstapd-{version()}-r1_x86_64.apk"
+            and info["arch"] == "x86_64"
+            and info["version"] == f"{version()}-r1"
+        )
+        own = {
+            f"lib/apk/packages/dnstapd.{kind}"
+            for kind in ("list", "rusers", "conffiles", "conffiles_static")
+        }
+        assert {
+            path: mode
+            for path, (mode, _) in files.items()
+            if path not in own
+        } == OPENWRT | {
+            NOTICES: 0o644
+        }
         assert own <= set(files) and files["lib/apk/packages/dnstapd.rusers"][1] == b"dnstapd:dnstapd\n"
-        assert set(OPENWRT) <= {path[1:] for path in files["lib/apk/packages/dnstapd.list"][1].decode().splitlines()}
-        assert "PKG_UPGRADE=1" in read(f"{top}/post-upgrade") and "default_prerm" in read(f"{top}/pre-deinstall")
+        assert set(OPENWRT) <= {
+            path[1:]
+            for path in files["lib/apk/packages/dnstapd.list"][1].decode().splitlines()
+        }
+        assert "PKG_UPGRADE=1" in read(f"{top}/post-upgrade") and "default_prerm" in read(
+            f"{top}/pre-deinstall")
         name, files, info = made("luci")
         assert name == f"luci-app-dnstapd-{version()}-r1_noarch.apk"
-        assert (info["name"], info["arch"], info["depends"]) == ("luci-app-dnstapd", "noarch", "luci-base dnstapd")
+        assert (info["name"], info["arch"], info["depends"]) == ("luci-app-dnstapd", "noarch",
+                                                                 "luci-base dnstapd")
         listed = files.pop("lib/apk/packages/luci-app-dnstapd.list")[1].decode().splitlines()
         assert listed == sorted(f"/{path}" for path in files) and "/usr/libexec/rpcd/luci.dnstapd" in listed
-        assert {path for path, (mode, _) in files.items() if mode == 0o755} == {"usr/libexec/rpcd/luci.dnstapd"}
+        assert {path
+                for path, (mode, _) in files.items()
+                if mode == 0o755} == {"usr/libexec/rpcd/luci.dnstapd"}
         script = read(f"{top}/post-install")
         assert script.startswith("#!/bin/sh\n") and "killall -HUP rpcd" in script
         run("sh", "-n", f"{top}/post-install")
@@ -736,8 +797,10 @@ mkdir -p $folder && cp {TOP}/$folder/dnstapd $folder/dnstapd
         told = run(script, "--out", out, NATIVE, env=environment)
         number = version()
         bill = f"dnstapd-{number}-{NATIVE}.cdx.json"
-        expected = {f"dnstapd_{number}-r1_x86_64.ipk", f"dnstapd_{number}-1_amd64.deb", f"dnstapd-{number}-{NATIVE}.tar.gz",
-                    f"luci-app-dnstapd_{number}-r1_all.ipk", bill, "SHA256SUMS"}
+        expected = {
+            f"dnstapd_{number}-r1_x86_64.ipk", f"dnstapd_{number}-1_amd64.deb",
+            f"dnstapd-{number}-{NATIVE}.tar.gz", f"luci-app-dnstapd_{number}-r1_all.ipk", bill, "SHA256SUMS"
+        }
         assert set(os.listdir(out)) - {f"dnstapd-{number}-r1_x86_64.apk"} == expected, os.listdir(out)
         assert f"the same byte for byte: {len(os.listdir(out)) - 1} files" in told, told
         run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=out)
@@ -745,12 +808,26 @@ mkdir -p $folder && cp {TOP}/$folder/dnstapd $folder/dnstapd
         check_bill(json.loads(read(f"{out}/{bill}")))
         # What is there stays, and what differs is named and not released.
         run(script, "--out", out, NATIVE, env=environment, status=2)
-        run(script, "--twice", "vax-unknown-linux-musl", "--out", f"{top}/other", NATIVE, env=environment, status=2)
-        done = subprocess.run([script, "--format", "ipk", "--twice", NATIVE, "--out", f"{top}/other", NATIVE], env={**environment, "SPOIL": "1"},
-                              capture_output=True, text=True, timeout=300)
+        run(script,
+            "--twice",
+            "vax-unknown-linux-musl",
+            "--out",
+            f"{top}/other",
+            NATIVE,
+            env=environment,
+            status=2)
+        done = subprocess.run([script, "--format", "ipk", "--twice", NATIVE, "--out", f"{top}/other", NATIVE],
+                              env={
+                                  **environment, "SPOIL": "1"
+                              },
+                              capture_output=True,
+                              text=True,
+                              timeout=300)
         assert done.returncode == 1 and not os.path.exists(f"{top}/other"), done
-        assert f"dnstapd_{number}-r1_x86_64.ipk: not the same when it is built again" in done.stderr, done.stderr
-        assert "luci-app-dnstapd" not in done.stderr.split("not the same")[-1] and bill + ": not" not in done.stderr
+        told = f"dnstapd_{number}-r1_x86_64.ipk: not the same when it is built again"
+        assert told in done.stderr, done.stderr
+        assert "luci-app-dnstapd" not in done.stderr.split(
+            "not the same")[-1] and bill + ": not" not in done.stderr
 
 
 def check_bill(bill):
@@ -761,7 +838,8 @@ def check_bill(bill):
     own = bill["metadata"]["component"]
     assert (own["name"], own["version"], own["type"]) == ("dnstapd", version(), "application")
     names = {part["name"] for part in bill["components"]}
-    assert names >= {"smol", "rustls", "ring", "musl", "rust-std"} and not names & {"proptest", "syn", "minifier"}, names
+    assert names >= {"smol", "rustls", "ring", "musl", "rust-std"
+                     } and not names & {"proptest", "syn", "minifier"}, names
     references = [part["bom-ref"] for part in [own, *bill["components"]]]
     assert len(references) == len(set(references))
     needs = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
@@ -775,11 +853,13 @@ def check_bill(bill):
     assert reached == set(needs), set(needs) - reached
     for part in bill["components"]:
         assert part["licenses"][0]["expression"] != "NOASSERTION", part
-        assert part["name"] in ("musl", "rust-std") or re.fullmatch(r"[0-9a-f]{64}", part["hashes"][0]["content"]), part
+        assert part["name"] in ("musl", "rust-std") or re.fullmatch(r"[0-9a-f]{64}",
+                                                                    part["hashes"][0]["content"]), part
 
 
 def test_names_of_functions():
-    """What the compiler is told of a crate is the same in any folder and for any target; what runs while it is built is left alone."""
+    """What the compiler is told of a crate is the same in any folder and for any target; what runs while it
+    is built is left alone."""
     wrapper = os.path.join(TOP, "cross/rustc")
     named = {**os.environ, "CARGO_PKG_NAME": "foldhash", "CARGO_PKG_VERSION": "0.2.0"}
     words = ["--crate-name", "foldhash", "-C", "metadata=89ab", "--cfg", 'feature="std b"']
@@ -818,8 +898,10 @@ def test_container():
         os.mkdir(volume)
         os.chown(volume, 65532, 65532)
         os.chmod(top, 0o755)
-        inside = [*storage, "run", "--isolation", "chroot", "--volume", f"{volume}:/var/lib/dnstapd", container,
-                  "--"]
+        inside = [
+            *storage, "run", "--isolation", "chroot", "--volume", f"{volume}:/var/lib/dnstapd", container,
+            "--"
+        ]
         check, kind = config["Healthcheck"]["Test"][1:], config["Healthcheck"]["Test"][0]
         assert kind == "CMD"
         assert "Connection refused" in subprocess.run([*inside, *check], capture_output=True,

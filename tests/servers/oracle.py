@@ -8,8 +8,18 @@ import datetime
 import ipaddress
 import struct
 
-from captures import (ACCEPT, CONTENT_TYPE, FINISH, READY, START, STOP, capture_frames, control, fields,  # noqa: F401
-                      inner_message, split)
+from captures import (
+    ACCEPT,
+    CONTENT_TYPE,
+    FINISH,
+    READY,
+    START,
+    STOP,
+    capture_frames,
+    control,
+    fields,  # noqa: F401
+    inner_message,
+    split)
 
 MESSAGES = dict(enumerate((
     "AUTH_QUERY AUTH_RESPONSE RESOLVER_QUERY RESOLVER_RESPONSE CLIENT_QUERY CLIENT_RESPONSE FORWARDER_QUERY "

@@ -41,7 +41,8 @@ class Scenario:
         port = 6000 + list(servers.SERVERS).index(server.name)
         self.destination, self.onward = ("127.0.0.1", port), ("127.0.0.1", port + 100)
         if transport == "unix":
-            self.destination, self.onward = (os.path.join(folder, name) for name in ("dnstap.sock", "onward.sock"))
+            self.destination, self.onward = (os.path.join(folder, name)
+                                             for name in ("dnstap.sock", "onward.sock"))
         self.socat = None
 
     def start_server(self, as_user=False):

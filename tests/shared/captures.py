@@ -1,7 +1,8 @@
-"""Frame Streams and Protocol Buffers, read and written in plain Python: what all suites, benchmarks and scripts share.
+"""Frame Streams and Protocol Buffers, read and written in plain Python: what all suites, benchmarks and
+scripts share.
 
-It knows nothing of the program under test: all is written from the specifications, so that a mistake in the program is not
-repeated in its test.
+It knows nothing of the program under test: all is written from the specifications, so that a mistake in the
+program is not repeated in its test.
 """
 import struct
 
@@ -21,8 +22,8 @@ def frame(data):
 
 
 def split(data):
-    """Frames of a stream in order: `(kind, payload)`, where kind is "data" or the number of a control frame. One that is
-    cut ends it."""
+    """Frames of a stream in order: `(kind, payload)`, where kind is "data" or the number of a control frame.
+    One that is cut ends it."""
     at = 0
     while at + 4 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)

@@ -525,7 +525,8 @@ def test_addresses_are_followed(box):
 def test_many_addresses_of_both_families_are_the_boxs_own(box):
     """The kernel tells of so many in several parts."""
     more = [f"203.0.113.{n}" for n in range(1, 91)] + [f"2001:db8:77::{n:x}" for n in range(1, 61)]
-    batch = lambda verb: "".join(f"address {verb} {one}/{128 if ':' in one else 32} dev lan\n" for one in more)
+    batch = lambda verb: "".join(f"address {verb} {one}/{128 if ':' in one else 32} dev lan\n"
+                                 f"" for one in more)
     subprocess.run(["ip", "-batch", "-"], input=batch("add"), text=True, check=True)
     try:
         with sniffer("lan") as daemon:
@@ -548,8 +549,8 @@ def frames(device, packets, mac=b"\2\0\0\0\0\1"):
 
 
 def test_frames_tell_whose_addresses_are_one_device(box):
-    """Nobody else knows these MACs: no lease, and the kernel has no such neighbours. Outside of the subnet the MAC is the
-    router's, who is not everybody there."""
+    """Nobody else knows these MACs: no lease, and the kernel has no such neighbours. Outside of the subnet
+    the MAC is the router's, who is not everybody there."""
     mac, server = b"\2\0\0\0\0\x55", ("10.9.0.1", 53)
     asked = [packets.udp((client, 50000), server, packets.dns("phone.example"))
              for client in ("10.9.0.5", "10.9.0.6", "198.51.100.77", "10.9.0.5")]
@@ -570,8 +571,8 @@ def test_frames_tell_whose_addresses_are_one_device(box):
 
 
 def test_clients_of_other_servers(box):
-    """Clients that are redirected, or ask elsewhere, are clients; on an interface without an address everybody is as
-    their server sees them."""
+    """Clients that are redirected, or ask elsewhere, are clients; on an interface without an address
+    everybody is as their server sees them."""
     client, server = (network.CLIENTS4[0], 50000), ("203.0.113.8", 53)
     asked = [packets.udp(client, server, packets.dns("phone.example")),
              packets.udp(server, client, packets.dns("phone.example", flags=0x8180))]
@@ -580,7 +581,8 @@ def test_clients_of_other_servers(box):
     lab.ip("address add 192.0.2.250/24 dev lan")
     with sniffer("lan") as daemon:
         with box.client.entered():
-            frames("lan0", asked + [packets.udp(("198.51.100.77", 1), server, packets.dns("transit.example"))])
+            frames("lan0",
+                   asked + [packets.udp(("198.51.100.77", 1), server, packets.dns("transit.example"))])
         time.sleep(0.3)
         found = [(r["message"], r["query-ip"], r["response-ip"]) for r in daemon.records()]
         assert found == expected, found
@@ -597,7 +599,8 @@ def test_clients_of_other_servers(box):
                 found = [(r["message"], r["query-ip"], r["response-ip"]) for r in daemon.records()]
                 assert found == expected, found
                 assert daemon.log().count("messages are told as their server sees them") == 1, daemon.log()
-                link = subprocess.run(["ip", "-d", "link", "show", "mon"], capture_output=True, text=True).stdout
+                link = subprocess.run(["ip", "-d", "link", "show", "mon"], capture_output=True,
+                                      text=True).stdout
                 assert f"promiscuity {int(promiscuous)} " in link, link
     finally:
         lab.ip("link del mon")
