@@ -1,5 +1,6 @@
 #!/bin/sh
-# The feed's CI runs this on a router with the package: test.sh PACKAGE VERSION. The version is compared by test-version.sh.
+# The feed's CI runs this on a router with the package: test.sh PACKAGE VERSION. The version is compared by
+# test-version.sh.
 # shellcheck shell=dash
 [ "$1" = dnstapd ] || exit 0
 set -e
