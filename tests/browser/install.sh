@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests of the dashboard need: Chromium and tools, by Debian package name, and axe-core, which looks for what
-# keeps people out of a page, in target/axe: from the Python package that has it.
+# Installs what the tests of the dashboard need: Chromium and tools, by Debian package name, and axe-core,
+# which looks for what keeps people out of a page, in target/axe: from the Python package that has it.
 #
 #   tests/browser/install.sh
 #

@@ -79,7 +79,7 @@ impl Life {
     }
 }
 
-/// What is remembered in the end of lives in a folder of their own.
+/// Whatever is remembered in the end of lives in a folder of their own.
 fn check(name: &str, lives: impl FnOnce(&Path) -> Life, expected: u64) {
     let folder = std::env::temp_dir().join(format!("dnstapd-saver-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);

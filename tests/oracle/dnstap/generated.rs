@@ -118,7 +118,7 @@ pub mod dnstap_ {
             }
         }
     }
-    /// What a policy did to a message.
+    /// The effect of a policy on a message.
     #[derive(Debug, Default, PartialEq, Clone)]
     pub struct Policy {
         /// Such as "RPZ".
