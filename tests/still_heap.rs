@@ -278,7 +278,7 @@ fn almost_none_from_socket_to_peer() {
         let shared: &'static Receiver<'static> = leak(Receiver::new(collector, &limits));
         let counters = leak(InputCounters::new("test"));
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        const ROUNDS: usize = 200;
+        const ROUNDS: usize = 50;
         let bytes = frames.clone();
         let sender = std::thread::spawn(move || {
             use std::io::Write;
@@ -594,7 +594,8 @@ fn no_output_allocates_per_message() {
         }
         let output = stage.outlets.iter().next().unwrap();
         let counters = leak(InputCounters::new("test"));
-        const ROUNDS: usize = 100;
+        // More where the records of TLS are counted, too.
+        let rounds = if kind.ends_with("tls") { 100 } else { 25 };
         let (made, records) = dnstapd::reactor::block_on(executor.run(async {
             let round = async || {
                 for frame in &frames {
@@ -607,7 +608,7 @@ fn no_output_allocates_per_message() {
             round().await;
             stage.outlets.drained().await;
             let before = (allocations(), records());
-            for _ in 0..ROUNDS {
+            for _ in 0..rounds {
                 round().await;
             }
             while kind == "metrics" && output.counters().delivered.get() < 3 {
@@ -618,7 +619,7 @@ fn no_output_allocates_per_message() {
         }));
         let messages = counters.received.get();
         let delivered = if kind == "metrics" { output.counters().delivered.get() } else { messages };
-        assert!(messages >= (frames.len() * (ROUNDS + 1)) as u64);
+        assert!(messages >= (frames.len() * (rounds + 1)) as u64);
         assert_eq!(
             (output.counters().delivered.get(), output.counters().dropped.total()),
             (delivered, 0),
@@ -714,7 +715,7 @@ fn a_request_allocates_what_the_reactor_does_and_no_more_for_a_long_answer() {
     };
     let (short, _) = made("/health", 100);
     assert!(short <= 8, "{short} allocations for a request");
-    let (long, bytes) = made("/metrics", 5);
+    let (long, bytes) = made("/metrics", 2);
     // What the reactor makes when the kernel has no room for a while, which is at few of the pieces.
     let pieces = bytes / limits::HTTP_CHUNK_BYTES;
     assert!(pieces > 300 && long < pieces, "{long} allocations for {pieces} pieces");

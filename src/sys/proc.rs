@@ -120,8 +120,11 @@ mod tests {
     fn memory_and_time_are_of_a_plausible_size() {
         assert!((100 << 10..10 << 30).contains(&resident_bytes().unwrap()));
         let before = cpu_time().unwrap();
-        assert!((0..200_000_000u64).fold(0, |sum, number| core::hint::black_box(sum ^ number)) < u64::MAX);
-        assert!(cpu_time().unwrap() > before);
+        let worked = (0..1_000).any(|_| {
+            core::hint::black_box((0..200_000u64).fold(0, |sum, number| core::hint::black_box(sum ^ number)));
+            cpu_time().unwrap() > before
+        });
+        assert!(worked);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let age = now.saturating_sub(started().unwrap());
         assert!(age < Duration::from_secs(24 * 3600), "{age:?}");

@@ -383,7 +383,7 @@ fn run(log: &mut Log, steps: Vec<Step>) -> VecDeque<(Handle, Model)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn the_log_holds_the_last_exchanges_as_they_were(steps in steps(), answers: bool) {
