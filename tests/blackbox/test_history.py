@@ -489,14 +489,18 @@ def test_pairs_are_those_of_the_log():
 
 
 def test_pairs_of_the_first_time():
-    """400 names of old, all of which are asked for again lately, beside a few that are new: more than are counted at once."""
+    """400 names of old, all of which are asked for again lately, beside a few that are new: more than are
+    counted at once."""
     old, new = [f"old{number}.example." for number in range(400)], ["new.example.", "newer.example."]
     with Daemon(fmt=None) as daemon:
         now = int(time.time())
-        send = lambda name, age, number: message(payload=dns(name, ident=number), when=(now - age, 0), port=number + 1)
-        Sender(daemon.tcp).send(*(send(name, 7200, number) for number, name in enumerate(old)),
-                                *(send(name, 60, 1000 + number) for number, name in
-                                  enumerate([new[0], *old[:200], new[1], *old[200:], new[0], "OLD7.example."])))
+        send = lambda name, age, number: message(
+            payload=dns(name, ident=number), when=(now - age, 0), port=number + 1)
+        Sender(daemon.tcp).send(
+            *(send(name, 7200, number) for number, name in enumerate(old)),
+            *(send(name, 60, 1000 + number)
+              for number, name in enumerate([new[0], *old[:200], new[1], *old[200:], new[0], "OLD7.example."])
+              ))
         daemon.settle()
         names = lambda since: dict(daemon.json(f"/pairs?client=192.0.2.10&first-since={since}")["names"])
         assert names(-3600) == {"new.example.": 2, "newer.example.": 1}

@@ -274,8 +274,14 @@ def test_the_configuration_in_force_without_secrets_and_the_memory_map():
         assert answer["file"] == daemon.config and answer["left-out"] == 0, answer
         assert keys['names.static."192.0.2.1"'] == '"tv"' and keys["process.seccomp"] == "false", keys
         assert keys["input.tcp-socket.local-port"] == "0" and list(keys) == sorted(keys), keys
-        checked = subprocess.run([BINARY, "-c", daemon.config, "--check"], capture_output=True, text=True, check=True)
-        rows = [line.split(maxsplit=1) for line in checked.stdout.partition("memory, in bytes:\n")[2].splitlines()]
+        checked = subprocess.run([BINARY, "-c", daemon.config, "--check"],
+                                 capture_output=True,
+                                 text=True,
+                                 check=True)
+        rows = [
+            line.split(maxsplit=1)
+            for line in checked.stdout.partition("memory, in bytes:\n")[2].splitlines()
+        ]
         assert [[what, int(number)] for number, what in rows[:-1]] == answer["memory"], (rows, answer)
         assert answer["total"] == int(rows[-1][0]) == sum(number for _, number in answer["memory"])
         # What a reload takes over is in force then, what waits for a restart is not.
@@ -288,7 +294,8 @@ def test_the_configuration_in_force_without_secrets_and_the_memory_map():
         keys = dict(daemon.json("/config")["keys"])
         assert keys['names.static."192.0.2.1"'] == '"radio"' and keys["process.seccomp"] == "false", keys
         assert "web-api.scrape-key" not in keys
-        assert daemon.request("/config?a=1")[0].status == 400 and daemon.request("/config", auth=False)[0].status == 401
+        assert daemon.request("/config?a=1")[0].status == 400 and daemon.request("/config",
+                                                                                 auth=False)[0].status == 401
     with Daemon(fmt=None, api='scrape-key = "topsecret"') as daemon:
         answer, body = daemon.request("/config")
         assert dict(json.loads(body)["keys"])["web-api.scrape-key"] is None and "topsecret" not in body

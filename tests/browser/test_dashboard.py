@@ -82,7 +82,9 @@ def test_every_view_says_what_it_lacks_and_keeps_the_period():
             browser() as chromium, Watched(chromium, daemon, fragment="#/overview?period=month") as page:
         page.live()
         page.page.evaluate("location.hash = '/device?client=192.0.2.10'")
-        page.until(lambda: page.rows("#first") == [["History is off, or not in this build."]] == page.rows("#pairs"), 40, "a device")
+        page.until(
+            lambda: page.rows("#first") == [["History is off, or not in this build."]] == page.rows("#pairs"),
+            40, "a device")
         page.page.evaluate("location.hash = '/overview?period=month'")
         for view, words in (("Log", "[history] is off"), ("Devices", "[history] is off"),
                             ("System", "tcp-socket"), ("Overview", "Response codes")):
@@ -101,7 +103,9 @@ def test_from_the_log_to_a_name_and_a_device():
             send(daemon, *(message(kind, dns(name, ident=number, flags=0x8180 if kind == 6 else 0x0100))
                            for kind in (5, 6)))
         page.until(lambda: page.page.locator(".row").count() == 2, why="no log")
-        assert page.page.locator(".row").first.locator("a").all_inner_texts()[1:4] == ["A", "other.example.org", "answered"]
+        assert page.page.locator(".row").first.locator("a").all_inner_texts()[1:4] == [
+            "A", "other.example.org", "answered"
+        ]
         page.page.locator(".row a", has_text="www.example.com").click()
         page.until(lambda: "#/domain?name=www.example.com" in page.page.url
                    and page.page.locator(".row").count() == 1, why="not the domain's log")
@@ -157,7 +161,10 @@ def test_the_system_shows_what_is_in_force_and_what_memory_it_takes():
         assert "web-api.scrape-key\nsecret" in text and "topsecret" not in text and '"tv"' in text, text
         config = daemon.json("/config")
         rows = page.rows("#memory")
-        assert {row[0] for row in rows} == {what for what, number in config["memory"] if number} and rows[0][2].endswith("%")
+        assert {row[0]
+                for row in rows} == {what
+                                     for what, number in config["memory"]
+                                     if number} and rows[0][2].endswith("%")
         assert f"{config['total'] / (1 << 20):.1f} MiB" in page.text("#h-memory")
         # A heading sorts, and once more the other way round.
         sort = lambda: page.page.locator("#memory thead button").first.click()
@@ -178,21 +185,31 @@ def test_what_is_new_of_a_device_and_how_a_name_is_answered():
         answer = dns(name, ident=ident, flags=0x8180)
         answer = answer[:7] + b"\1" + answer[8:] + b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xcb\0\x71\x07"
         return (message(kind, dns(name, ident=ident), when=(now - age, 0), port=ident, more=more),
-                message(kind + 1, answer, when=(now - age, 24_000_000), asked=(now - age, 0), port=ident, more=more))
+                message(kind + 1,
+                        answer,
+                        when=(now - age, 24_000_000),
+                        asked=(now - age, 0),
+                        port=ident,
+                        more=more))
 
     with Daemon(fmt=None, extra=extra) as daemon, browser() as chromium:
         past = field(5, bytes([9, 9, 9, 9]))  # a response address that is not of this network
-        send(daemon, *exchange("old.example.", 1, 100_000), *exchange("old.example.", 2, 60), *exchange("new.example.", 3, 50),
-             *exchange("new.example.", 4, 50, kind=3), *exchange("new.example.", 5, 40, more=past))
+        send(daemon, *exchange("old.example.", 1, 100_000), *exchange("old.example.", 2, 60),
+             *exchange("new.example.", 3, 50), *exchange("new.example.", 4, 50, kind=3),
+             *exchange("new.example.", 5, 40, more=past))
         with Watched(chromium, daemon, fragment="#/device?client=tv") as page:
-            page.until(lambda: [row[:2] for row in page.rows("#first")] == [["new.example", "3"]], 40, "not what is new")
+            page.until(lambda: [row[:2] for row in page.rows("#first")] == [["new.example", "3"]], 40,
+                       "not what is new")
             assert "24 hours" in page.text("#h-first")
-            page.until(lambda: "tv asks a server elsewhere: 9.9.9.9" in page.text("#bypass"), 40, "no resolver past the router")
+            page.until(lambda: "tv asks a server elsewhere: 9.9.9.9" in page.text("#bypass"), 40,
+                       "no resolver past the router")
             page.page.locator("#first a").first.click()
-            page.until(lambda: page.rows("#legs") == [["lb1 RESOLVER", "1", "0", "0", "24 ms"]], 40, "no upstream leg")
+            page.until(lambda: page.rows("#legs") == [["lb1 RESOLVER", "1", "0", "0", "24 ms"]], 40,
+                       "no upstream leg")
             assert page.rows("#answer") == [["203.0.113.7", "2"]] and "24 ms" in page.text("#speed")
             page.page.locator(".row button").nth(2).click()  # the first one asked the resolver
-            page.until(lambda: "Upstream: RESOLVER_RESPONSE, answered in 24 ms" in page.text("#dialog"), 40, "no leg of the exchange")
+            page.until(lambda: "Upstream: RESOLVER_RESPONSE, answered in 24 ms" in page.text("#dialog"), 40,
+                       "no leg of the exchange")
             assert "answered at" in page.text("#dialog")
             page.check()
 
@@ -200,11 +217,19 @@ def test_what_is_new_of_a_device_and_how_a_name_is_answered():
 def test_health_names_who_gets_no_answer():
     now, server = int(time.time()), field(5, bytes([192, 0, 2, 53])) + field(7, 53)
     with Daemon(fmt=None) as daemon, browser() as chromium:
-        send(daemon, message(5, dns("gone.example."), when=(now - 90, 0)), message(5, dns("late.example.", ident=2), when=(now, 0), port=2),
-             message(3, dns("up.example.", ident=3), when=(now, 0), port=3, more=server),
-             message(4, dns("up.example.", ident=3, flags=0x8180), when=(now, 9_000_000), asked=(now, 0), port=3, more=server))
+        send(
+            daemon, message(5, dns("gone.example."), when=(now - 90, 0)),
+            message(5, dns("late.example.", ident=2), when=(now, 0), port=2),
+            message(3, dns("up.example.", ident=3), when=(now, 0), port=3, more=server),
+            message(4,
+                    dns("up.example.", ident=3, flags=0x8180),
+                    when=(now, 9_000_000),
+                    asked=(now, 0),
+                    port=3,
+                    more=server))
         with Watched(chromium, daemon, fragment="#/health") as page:
-            page.until(lambda: [row[:2] for row in page.rows("#silent")] == [["192.0.2.10", "1"]], 40, "nobody waits in vain")
+            page.until(lambda: [row[:2] for row in page.rows("#silent")] == [["192.0.2.10", "1"]], 40,
+                       "nobody waits in vain")
             page.until(lambda: page.page.locator("#upstreams .trend").count() == 1, 40, "no trend")
             assert page.rows("#upstreams")[0][1:4] == ["1", "0", "0"]
             assert "message=RESOLVER" in page.page.locator("#upstreams a").first.get_attribute("href")
