@@ -12,7 +12,7 @@ use smol::future::yield_now;
 use super::super::body_chunk::{BodyChunk, ChunkedDocument};
 use super::super::documents::metrics::families;
 use super::super::documents::metrics_text::Exposition;
-use super::{Client, Server, World, sample};
+use super::{Client, Server, World};
 
 const SCRAPE: &str = "GET /metrics HTTP/1.0\r\nX-API-Key: changeme\r\n\r\n";
 
