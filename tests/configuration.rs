@@ -376,6 +376,12 @@ fn typed() -> impl Strategy<Value = String> {
     ]
 }
 
+/// It was: the advice to quote the texts of a list had it as its key.
+#[test]
+fn a_control_character_is_not_repeated() {
+    survive("[a]\n]]\u{0}*b = [output.kafka]\n");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 

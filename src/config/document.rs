@@ -248,11 +248,15 @@ fn bare_word(text: &str, error_at: usize) -> Option<(&str, usize, String)> {
     };
     let word = value.split('#').next().unwrap_or_default().trim();
     let start = line_start + (line.len() - value.len()) + (value.len() - value.trim_start().len());
+    // What is no key is not shown as one: it may hold anything.
+    if key.is_empty() || !is_bare(key) {
+        return None;
+    }
     if let Some(why) = bare_list(key, word) {
         return Some((key, start, why));
     }
     let quotes = ['"', '\'', '[', '{'];
-    if key.is_empty() || !is_bare(key) || word.is_empty() || word.contains(quotes) || word.contains(']') {
+    if word.is_empty() || word.contains(quotes) || word.contains(']') {
         return None;
     }
     let flag = as_flag(word);
@@ -276,7 +280,7 @@ fn bare_word(text: &str, error_at: usize) -> Option<(&str, usize, String)> {
 fn bare_list(key: &str, value: &str) -> Option<String> {
     let items = value.strip_prefix('[')?.strip_suffix(']')?;
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/*@ ,".contains(&byte);
-    if key.is_empty() || !items.bytes().all(is_bare) {
+    if !items.bytes().all(is_bare) {
         return None;
     }
     let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());

@@ -138,6 +138,10 @@ impl fmt::Display for TcpClient {
 
 impl TcpClient {
     /// Connects, and connects again, for ever.
+    ///
+    /// The outputs have a way of their own for that (`output::uplink`): it tells the inputs that wait for the
+    /// output, and ends once nothing is queued. Nobody waits for a sender, and a sender that ends is no
+    /// reason to stop; what both need, the waits and what the log says of them, is [`Reconnect`].
     async fn connect(
         &self,
         receiver: &Receiver<'_>,
