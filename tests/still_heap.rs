@@ -334,7 +334,7 @@ fn tls_allocates_what_rustls_does_for_a_record() {
     use dnstapd::net::tls::{Client, Server};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-    const ROUNDS: usize = 100;
+    const ROUNDS: usize = 25;
     const RECORD_BYTES: usize = 4_000;
     let folder = std::env::temp_dir().join(format!("dnstapd-still-tls-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
