@@ -447,7 +447,7 @@ fn an_old_client_reads_to_the_end_of_the_connection() {
 #[test]
 fn a_stop_lets_answers_finish_and_closes_what_is_idle() {
     let server = Server::start();
-    server.run(|world| (0..20).for_each(|number| world.exchange([number; 128])));
+    server.run(|world| (0..8).for_each(|number| world.exchange([number; 128])));
     let mut idle = server.connect();
     assert_eq!(idle.ask(&format!("GET /streams HTTP/1.1\r\nHost: a\r\n{KEY}\r\n\r\n"), true).status, 200);
     let mut waiting = server.connect();
@@ -457,12 +457,13 @@ fn a_stop_lets_answers_finish_and_closes_what_is_idle() {
     let started = std::time::Instant::now();
     server.run(|world| world.stop.ask());
     let scrape = scraping.reply(true).unwrap().body;
-    assert!(scrape.len() > 300_000 && scrape.contains("process_start_time_seconds "));
+    assert!(scrape.len() > 100_000 && scrape.contains("process_start_time_seconds "));
     assert_eq!(scraping.rest().unwrap(), "");
     assert_eq!(idle.rest().unwrap(), "");
     assert_eq!(waiting.rest().unwrap(), "");
     server.thread.join().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    // Less than who is idle would have had otherwise.
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(std::net::TcpStream::connect(server.address).is_err());
 }
 
