@@ -143,19 +143,20 @@ CLICKHOUSE = "/usr/sbin/clickhouse-server"
 
 
 class ClickHouse:
-    """Debian's server, with nothing on but HTTP; it can be stopped and started again."""
+    """Debian's server, with nothing on but HTTP; it can be stopped and started again. `settings` are its users'."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, settings=""):
         self.folder, self.port, self.process = folder, free_port(), None
         with open(f"{folder}/config.xml", "w") as file:
             file.write(
                 f"""<yandex><logger><level>error</level><console>1</console></logger><http_port>{self.port}</http_port>
                 <listen_host>127.0.0.1</listen_host><path>{folder}/data/</path><tmp_path>{folder}/tmp/</tmp_path>
+                <kafka><auto_offset_reset>earliest</auto_offset_reset></kafka>
                 <users_config>{folder}/users.xml</users_config><default_profile>default</default_profile>
                 <default_database>default</default_database><mark_cache_size>1000000</mark_cache_size></yandex>"""
             )
         with open(f"{folder}/users.xml", "w") as file:
-            file.write("""<yandex><profiles><default/></profiles><quotas><default/></quotas><users>
+            file.write(f"""<yandex><profiles><default>{settings}</default></profiles><quotas><default/></quotas><users>
                 <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
                 <writer><password>topsecret</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></writer>
                 </users></yandex>""")
@@ -175,6 +176,11 @@ class ClickHouse:
     def ask(self, sql):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", sql.encode(), timeout=10) as found:
             return [line.split("\t") for line in found.read().decode().splitlines()]
+
+    def end(self):
+        """As a service manager does it."""
+        self.process.terminate()
+        self.process.wait(30)
 
     def stop(self):
         self.process.kill()

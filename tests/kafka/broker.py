@@ -40,6 +40,7 @@ ssl.keystore.type=PEM
 ssl.keystore.location={folder}/broker.pem
 log.dirs={folder}/data
 auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
