@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -375,8 +376,10 @@ fn tls_allocates_what_rustls_does_for_a_record() {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let sender = send(listener.local_addr().unwrap());
             let listener = dnstapd::reactor::Async::new(listener).unwrap();
-            let mut stream = server.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
             let place = shared.connections.group(1, 1).take(Origin::Remote).unwrap();
+            place.note_socket(&stream.as_fd(), false);
+            let mut stream = server.accept(stream).await.unwrap();
             let mut buffer = vec![0; 256 << 10];
             let before = allocations();
             if is_served {

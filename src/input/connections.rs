@@ -229,7 +229,7 @@ impl ConnectionLease {
     }
 
     /// Notes the socket that it reads from, and whether that has the bytes of the stream, not those of TLS.
-    pub(crate) fn note_socket(&self, socket: &impl AsRawFd, is_plain: bool) {
+    pub fn note_socket(&self, socket: &impl AsRawFd, is_plain: bool) {
         self.entry.socket.set(Some((socket.as_raw_fd(), is_plain)));
     }
 

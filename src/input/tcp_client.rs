@@ -159,7 +159,10 @@ impl TcpClient {
                             lease.note_socket(stream.get_ref(), true);
                             serve(stream, self, counters, receiver, &lease).await
                         }
-                        Dialled::Tls(stream) => serve(*stream, self, counters, receiver, &lease).await,
+                        Dialled::Tls(stream) => {
+                            lease.note_socket(stream.get_ref().0.get_ref(), false);
+                            serve(*stream, self, counters, receiver, &lease).await
+                        }
                     };
                     if started {
                         reconnect.succeeded();
