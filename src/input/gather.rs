@@ -213,12 +213,12 @@ impl WriteSizes {
         is_due
     }
 
-    /// Bytes of the sender's buffer that a read was: its writes had the least size of the last ones, or else
-    /// were a frame each.
+    /// Bytes of the sender's buffer that all writes of a read but the last took, as its sender found it
+    /// before that: they had the least size of the last ones, or else were a frame each.
     fn room_of(&self, read: ReadResult) -> u32 {
         let least = self.last.iter().min().copied().unwrap_or(0);
         let write = least.max(read.bytes / read.frames.max(1)).max(1);
-        read.bytes.div_ceil(write).saturating_mul(room_of_write(write))
+        read.bytes.div_ceil(write).saturating_sub(1).saturating_mul(room_of_write(write))
     }
 }
 
@@ -240,11 +240,11 @@ fn room_of_write(bytes: u32) -> u32 {
 const LONGEST_PAUSE: Duration = Duration::from_millis(15);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// Bytes of its sender's buffer that a pause should fill, and those that are too many: of 212,992, of which a
-/// sender that asks finds a quarter, 53,248. A small write takes 768, one of sixty messages 16,640: of these,
-/// three are not too many.
+/// Bytes of its sender's buffer that a pause should fill before the last write of it, and those that are too
+/// many: of 212,992, of which a sender that asks finds a quarter, 53,248. A small write takes 768, one of sixty
+/// messages up to 16,640: of these, three are not too many.
 const AIM: u32 = MOST * 4 / 5;
-const MOST: u32 = 50_000;
+const MOST: u32 = 52_000;
 
 /// Pauses between two reads for the size of writes, and at first.
 const PAUSES_A_SAMPLE: u8 = 64;
@@ -312,9 +312,9 @@ mod tests {
             // Until the size of the writes is known.
             let (_, rest) = pauses.split_at(40);
             assert!(rest.iter().sum::<f64>() > 1_200.0, "{per_ms}, {write}: {pauses:?}");
-            let room = f64::from(room_of_write(write as u32 * FRAME)) / write;
+            let room = f64::from(room_of_write(write as u32 * FRAME));
             assert!(
-                rest.iter().all(|&pause| pause * per_ms * room <= POLLED),
+                rest.iter().all(|&pause| ((pause * per_ms / write).ceil() - 1.0) * room <= POLLED),
                 "{per_ms}, {write}: {pauses:?}"
             );
             assert!(pauses.len() < most, "{per_ms}, {write}: {} pauses", pauses.len());
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_busy_connection_does_not_pause() {
-        const MANY: u32 = MOST / 768;
+        const MANY: u32 = MOST / 768 + 1;
         let start = Instant::now();
         let mut rhythm = Rhythm::new(start);
         assert_eq!(rhythm.after_read(read(MANY + 1, false), start), None);
