@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-import test_kafka
-from harness import Sender, dns, message
-from test_kafka import Daemon, running_broker  # noqa: F401: a fixture
+from broker import PLAIN
+from harness import Sender, dns, message, natively
+from test_kafka import Daemon
 from test_output_http import CLICKHOUSE, ClickHouse
 
 TABLES = (
@@ -52,9 +52,10 @@ def wait_for_rows(database, number, seconds=90):
         time.sleep(0.3)
 
 
+@natively("its broker and its database are no faster for it")
 @pytest.mark.skipif(not os.path.exists(CLICKHOUSE), reason="no ClickHouse here")
-def test_a_fleet_in_a_real_clickhouse():
-    broker = test_kafka.broker.start()
+def test_a_fleet_in_a_real_clickhouse(real_broker):
+    broker = real_broker.start()
     topic = broker.create("fleet", partitions=6)
     with tempfile.TemporaryDirectory() as folder:
         setting = "input_format_skip_unknown_fields"
@@ -62,7 +63,7 @@ def test_a_fleet_in_a_real_clickhouse():
         database.start()
         try:
             for sql in TABLES:
-                database.ask(sql.format(brokers=test_kafka.PLAIN, topic=topic))
+                database.ask(sql.format(brokers=PLAIN, topic=topic))
             with Daemon(topic, "key = 'identity'\nqueue = '4M'") as daemon:
                 fleet = Fleet(daemon)
                 fleet.send(3_000)

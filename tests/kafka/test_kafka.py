@@ -18,8 +18,7 @@ import pytest
 from kafka.partitioner.default import murmur2
 
 import harness
-import network
-from broker import PASSWORD, PLAIN, SASL, TLS, USER, Broker
+from broker import PASSWORD, PLAIN, SASL, TLS, USER
 from harness import Sender, message, natively, run_binary
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,17 +31,13 @@ TOPICS = (f"topic-{number}" for number in range(1_000))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def running_broker():
+def running_broker(real_broker):
     global broker
-    network.check("tests/kafka/run")
+    broker = real_broker
     with tempfile.TemporaryDirectory() as folder:
         if harness.EMULATOR:
             harness.BINARY = emulated(harness.BINARY, folder)
-        broker = Broker(folder).start()
-        try:
-            yield
-        finally:
-            broker.kill()
+        yield
 
 
 def emulated(binary, folder):
