@@ -502,11 +502,7 @@ def test_ipk_on_a_busybox():
             run("chroot", root, "/usr/lib/opkg/info/dnstapd.postinst",
                 env={**environment, "IPKG_NO_SCRIPT": "1"})
             assert not os.path.exists(f"{root}/tmp/noted")
-            # The service keeps what it is given as its output: not our pipe.
-            subprocess.run(["chroot", root, "/usr/lib/opkg/info/dnstapd.postinst", "configure"],
-                           env=environment, check=True, timeout=30,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            healthy()
+            start_inside(root, environment, "/usr/lib/opkg/info/dnstapd.postinst", "configure")
             with open(f"{root}/var/etc/dnstapd.toml", "rb") as file:
                 assert tomllib.load(file)["process"]["user"] == "dnstapd"
             status = read(f"/proc/{read(f'{root}/tmp/pid').strip()}/status")
@@ -525,6 +521,13 @@ def test_ipk_on_a_busybox():
             run("umount", f"{root}/proc")
 
 
+def start_inside(root, environment, *command):
+    """Runs what starts the service, which keeps what it is given as its output: not our pipe."""
+    subprocess.run(["chroot", root, *command], env=environment, check=True, timeout=30,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    healthy()
+
+
 def check_the_lan(root, environment):
     """The page is there at the address of the LAN as soon as that is, for who has the password, which an
     upgrade keeps."""
@@ -536,16 +539,8 @@ def check_the_lan(root, environment):
     assert fetch("/", "192.168.1.1", basic("admin", shown))[0] == 200
     check_nothing_is_shipped()
     other = run("chroot", root, "/usr/sbin/dnstapd", "password", "--new", env=environment).rstrip("\n")
-    subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "restart"],
-                   env=environment,
-                   check=True,
-                   timeout=30,
-                   stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
-    healthy()
-    assert fetch("/", "192.168.1.1", basic("admin", shown))[0] == 401 and fetch(
-        "/", "192.168.1.1", basic("admin", other))[0] == 200
+    start_inside(root, environment, "/etc/init.d/dnstapd", "restart")
+    assert [fetch("/", "192.168.1.1", basic("admin", word))[0] for word in (shown, other)] == [401, 200]
     kept = read(f"{root}/lib/upgrade/keep.d/dnstapd").split()
     assert "/etc/dnstapd/" in kept and os.path.exists(f"{root}/etc/dnstapd/password")
 
@@ -574,14 +569,7 @@ def check_reload(root, environment):
 
     def reload(text):
         write(f"{root}/etc/config/dnstapd", text)
-        subprocess.run(["chroot", root, "/etc/init.d/dnstapd", "reload"],
-                       env=environment,
-                       check=True,
-                       timeout=30,
-                       stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        healthy()
+        start_inside(root, environment, "/etc/init.d/dnstapd", "reload")
         return read(f"{root}/tmp/pid")
 
     filtered = uci + "\nconfig filter 'filter'\n\tlist message_types 'CLIENT_QUERY'\n"
