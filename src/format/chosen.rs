@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::encoding::{Encoding, Layout, USUAL_FIELDS, USUAL_TEXT_FIELDS};
+use super::encoding::{ChosenFields, Encoding, Layout, USUAL_FIELDS, USUAL_TEXT_FIELDS};
 use super::fields::{Field, RecordSource};
 use super::value::{TAIL_BYTES, ValueStyle};
 use super::{Record, json, text};
@@ -23,7 +23,11 @@ pub(crate) fn encode(encoding: &Encoding, source: &RecordSource<'_>, out: &mut R
 
 fn encode_once(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     match &encoding.layout {
-        Layout::Fields(fields) => fields_of(encoding.format, fields, source, out),
+        Layout::Fields(chosen) => match encoding.format {
+            Format::Json => object_of(chosen, source, out),
+            Format::Text => line_of(chosen, source, out),
+            format => fields_of(format, &chosen.fields, source, out),
+        },
         Layout::Template(template) => template.pieces.iter().try_for_each(|piece| {
             out.write_str(&piece.text)?;
             piece.field.map_or(Ok(()), |field| field.value(source).write(ValueStyle::Text, out))
@@ -36,19 +40,13 @@ fn encode_once(encoding: &Encoding, source: &RecordSource<'_>, out: &mut Record)
     }
 }
 
+/// The fields of YAML and CSV.
 fn fields_of(format: Format, fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     let (style, [mut before, between]) = match format {
-        Format::Text => (ValueStyle::Text, ["", " "]),
-        Format::Csv => (ValueStyle::Csv, ["", ","]),
         Format::Yaml => (ValueStyle::Json, ["---\n", "\n"]),
-        _ => return object_of(fields, source, out),
+        _ => (ValueStyle::Csv, ["", ","]),
     };
-    let mut rest = fields;
-    if let (Format::Text, Some(after)) = (format, behind_usual(fields, &USUAL_TEXT_FIELDS, source)) {
-        text::encode(source.event, out)?;
-        (rest, before) = (after, between);
-    }
-    for field in rest {
+    for field in fields {
         out.write_str(core::mem::replace(&mut before, between))?;
         if style == ValueStyle::Json {
             out.write_str(field.as_str())?;
@@ -59,19 +57,37 @@ fn fields_of(format: Format, fields: &[Field], source: &RecordSource<'_>, out: &
     Ok(())
 }
 
-/// The fields behind the usual ones, if these are all there in their order: they are quicker written as a
-/// whole.
+/// The fields behind the usual ones, that many with the place of who asked, if these are all there in their
+/// order.
 #[inline]
-fn behind_usual<'f>(fields: &'f [Field], usual: &[Field], source: &RecordSource<'_>) -> Option<&'f [Field]> {
-    let places = if source.event.location.is_some() { 0 } else { 2 };
-    fields.strip_prefix(usual.get(..usual.len() - places)?)
+fn behind_usual<'f>(
+    chosen: &'f ChosenFields,
+    usual: usize,
+    source: &RecordSource<'_>,
+) -> Option<&'f [Field]> {
+    let usual = usual - if source.event.location.is_some() { 0 } else { 2 };
+    chosen.fields.get(usual..).filter(|_| chosen.usual >= usual)
+}
+
+/// The fields as a line of text.
+fn line_of(chosen: &ChosenFields, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
+    let (mut rest, mut before): (&[Field], &[u8]) = (&chosen.fields, b"");
+    if let Some(after) = behind_usual(chosen, USUAL_TEXT_FIELDS.len(), source) {
+        text::encode(source.event, out)?;
+        (rest, before) = (after, b" ");
+    }
+    for field in rest {
+        out.write_ascii(core::mem::replace(&mut before, b" "))?;
+        field.value(source).write(ValueStyle::Text, out)?;
+    }
+    Ok(())
 }
 
 /// The fields as an object of JSON.
-fn object_of(fields: &[Field], source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
+fn object_of(chosen: &ChosenFields, source: &RecordSource<'_>, out: &mut Record) -> fmt::Result {
     let start = out.used;
-    let mut rest = fields;
-    if let Some(after) = behind_usual(fields, &USUAL_FIELDS, source) {
+    let mut rest: &[Field] = &chosen.fields;
+    if let Some(after) = behind_usual(chosen, USUAL_FIELDS.len(), source) {
         json::encode(source.event, json::JsonStyle::Json, out)?;
         // Its end comes later.
         out.used -= 1;

@@ -30,9 +30,32 @@ pub(crate) enum Layout {
     /// That which the format has by itself.
     Usual,
     /// These fields, in this order.
-    Fields(Box<[Field]>),
+    Fields(ChosenFields),
     /// A text with fields in it.
     Template(Template),
+}
+
+/// Fields of one's own choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChosenFields {
+    /// All of them.
+    pub(crate) fields: Box<[Field]>,
+    /// How many, from the first on, are those that the format has by itself: these are quicker written as a
+    /// whole.
+    #[cfg(feature = "records")]
+    pub(super) usual: usize,
+}
+
+impl ChosenFields {
+    fn new(#[cfg_attr(not(feature = "records"), expect(unused))] format: Format, fields: &[Field]) -> Self {
+        #[cfg(feature = "records")]
+        let usual: &[Field] = if format == Format::Text { &USUAL_TEXT_FIELDS } else { &USUAL_FIELDS };
+        ChosenFields {
+            fields: fields.into(),
+            #[cfg(feature = "records")]
+            usual: fields.iter().zip(usual).take_while(|(chosen, usual)| chosen == usual).count(),
+        }
+    }
 }
 
 impl From<Format> for Encoding {
@@ -45,7 +68,7 @@ impl Encoding {
     /// The encoding that a section asks for.
     pub(crate) fn new(format: Format, fields: Option<&[Field]>, template: Option<&Template>) -> Self {
         let layout = match (fields, template) {
-            (Some(fields), _) => Layout::Fields(fields.into()),
+            (Some(fields), _) => Layout::Fields(ChosenFields::new(format, fields)),
             (None, Some(template)) => Layout::Template(template.clone()),
             (None, None) => return format.into(),
         };
@@ -82,7 +105,7 @@ impl Encoding {
     fn fields(&self) -> impl Iterator<Item = Field> {
         let (fields, pieces): (&[Field], &[Piece]) = match &self.layout {
             Layout::Usual => (&[], &[]),
-            Layout::Fields(fields) => (fields, &[]),
+            Layout::Fields(chosen) => (&chosen.fields, &[]),
             Layout::Template(template) => (&[], &template.pieces),
         };
         fields.iter().copied().chain(pieces.iter().filter_map(|piece| piece.field))

@@ -20,8 +20,6 @@ use crate::wire::dnstap::Dnstap;
 use crate::wire::dnstap::Policy;
 #[cfg(feature = "records")]
 use crate::wire::{
-    answers::Sections,
-    dns::HEADER_BYTES,
     edns::Edns,
     iana::{Class, Family, HttpProtocol, MessageType, Opcode, Protocol, Rcode, RrType},
     name::Name,
@@ -149,14 +147,14 @@ fields! {
     /// Its city.
     City = "city": |source| FieldValue::text(source.event.location.as_ref().map(|place| place.city)),
     /// The records of the answer section.
-    Answers = "answers": |source| match sections(source.event) {
+    Answers = "answers": |source| match source.event.sections() {
         Some(sections) if sections.answer_count > 0 => FieldValue::Answers(sections),
         _ => FieldValue::Missing,
     },
     /// How many there are, as the header counts them.
     AnswersCount = "answers-count": |source| FieldValue::number(answers_count(source.event)),
     /// The OPT record and its options.
-    Edns = "edns": |source| match sections(source.event).and_then(|sections| Edns::in_sections(&sections)) {
+    Edns = "edns": |source| match source.event.sections().and_then(|sections| Edns::in_sections(&sections)) {
         Some(edns) => FieldValue::Edns(edns, source.event.client_subnets),
         None => FieldValue::Missing,
     },
@@ -204,17 +202,6 @@ fields! {
     Device = "device": |source| FieldValue::text(source.device),
     /// How the exchange ended.
     Status = "status": |source| source.event.status.map_or(FieldValue::Missing, |status| FieldValue::Word(status.as_str())),
-}
-
-/// The sections behind the question, which was read before.
-#[cfg(feature = "records")]
-fn sections<'e>(event: &Event<'e>) -> Option<Sections<'e>> {
-    match &event.dns.question {
-        Some(question) if question.qclass.is_some() => {
-            Sections::after_question(event.payload, HEADER_BYTES + question.name.wire_form().len() + 4)
-        }
-        _ => Sections::of(event.payload),
-    }
 }
 
 /// The number of answers, as the header counts them.

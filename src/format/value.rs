@@ -151,12 +151,16 @@ impl<'e> FieldValue<'e> {
             FieldValue::Answers(sections) => {
                 let start = out.used;
                 for record in sections.answers() {
-                    let between = if out.used == start { "" } else { "," };
-                    if !whole(out, |out| out.write_str(between).and_then(|()| answer_text(&record, out))) {
+                    if !whole(out, |out| answer_text(&record, out)) {
                         break;
                     }
                 }
-                if out.used == start { out.write_str(MISSING) } else { Ok(()) }
+                if out.used == start {
+                    return out.write_str(MISSING);
+                }
+                // The comma behind the last.
+                out.used -= 1;
+                Ok(())
             }
             FieldValue::Edns(edns, privacy) => edns_text(&edns, privacy, out),
             FieldValue::Policy(policy, hides_client) => {
@@ -194,16 +198,17 @@ impl<'e> FieldValue<'e> {
             FieldValue::Latency(latency) => write_short_seconds(out, latency),
             FieldValue::Answers(sections) => {
                 let start = out.used;
-                out.write_ascii(b"[")?;
                 for record in sections.answers() {
-                    let between = if out.used == start + 1 { "" } else { "," };
-                    if !whole(out, |out| out.write_str(between).and_then(|()| answer_json(&record, out))) {
+                    if !whole(out, |out| answer_json(&record, out)) {
                         break;
                     }
                 }
-                if out.used == start + 1 {
-                    out.used = start;
+                if out.used == start {
                     return out.write_ascii(b"\"-\"");
+                }
+                // In place of the comma before the first.
+                if let Some(place) = out.bytes.get_mut(start) {
+                    *place = b'[';
                 }
                 out.write_ascii(b"]")
             }
@@ -309,6 +314,7 @@ fn write_whole_owner(record: &AnswerRecord<'_>, style: ValueStyle, out: &mut Rec
     written
 }
 
+/// Writes a record before a comma.
 fn answer_text(record: &AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
     write_owner(record, ValueStyle::Text, out)?;
     out.write_ascii(b"/")?;
@@ -316,11 +322,13 @@ fn answer_text(record: &AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
     out.write_ascii(b"/")?;
     write_decimal(out, u64::from(record.ttl))?;
     out.write_ascii(b"/")?;
-    write_data(record, NameForm::FinalDot, Escape::Text, out)
+    write_data(record, NameForm::FinalDot, Escape::Text, out)?;
+    out.write_ascii(b",")
 }
 
+/// Writes a record behind a comma.
 fn answer_json(record: &AnswerRecord<'_>, out: &mut Record) -> fmt::Result {
-    out.write_ascii(b"{\"name\":\"")?;
+    out.write_ascii(b",{\"name\":\"")?;
     write_owner(record, ValueStyle::Json, out)?;
     match record.rr_type {
         RrType::A => out.write_ascii(b"\",\"type\":\"A\",\"ttl\":")?,

@@ -92,7 +92,8 @@ mod tests {
         for number in 0..strangers {
             false_seen += u64::from(seen.seen.has_seen(&name(1 << 40 | number)));
         }
-        assert!(false_seen * 10_000 <= strangers, "{false_seen} of {strangers}");
+        // 93 are expected while both generations are full, 0.0093 %; six standard deviations more never come.
+        assert!(false_seen <= 151, "{false_seen} of {strangers}");
     }
 
     #[test]

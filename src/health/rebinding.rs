@@ -5,16 +5,15 @@
 //! private addresses by right. 0.0.0.0 and :: are the answers of ad blockers, and no device's. Exact: every
 //! address in the answer is looked at.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use crate::message::event::Event;
-use crate::wire::cursor::Cursor;
-use crate::wire::dns::HEADER_BYTES;
-use crate::wire::iana::RrType;
-use crate::wire::name::{self, Name};
+use crate::wire::answers::Sections;
+use crate::wire::iana::{Class, RrType};
+use crate::wire::name::Name;
 
 /// Records looked at: a response with more has said what it has to say.
-const RECORDS_MAX: u16 = 64;
+const RECORDS_MAX: usize = 64;
 
 /// Domains whose names have private addresses by right, in wire form without the root.
 const INSIDE: &[&[u8]] = &[
@@ -35,10 +34,12 @@ const INSIDE: &[&[u8]] = &[
 #[inline]
 pub(crate) fn find(event: &Event<'_>) -> Option<IpAddr> {
     let question = event.dns.question.as_ref()?;
-    if !matches!(question.qtype, Some(RrType(1 | 28))) || !is_public(&question.name) {
+    if !matches!(question.qtype, Some(RrType(1 | 28))) {
         return None;
     }
-    private_address(event.payload)
+    // Few answers have a private address, so the name is looked at last.
+    let address = private_address(&event.sections()?)?;
+    is_public(&question.name).then_some(address)
 }
 
 fn is_public(name: &Name<'_>) -> bool {
@@ -54,28 +55,9 @@ fn is_public(name: &Name<'_>) -> bool {
 }
 
 /// The first private address among the answers.
-fn private_address(payload: &[u8]) -> Option<IpAddr> {
-    let mut cursor = Cursor::new(payload);
-    let header = cursor.array::<HEADER_BYTES>()?;
-    let [_, _, _, _, qd1, qd0, an1, an0, ..] = header;
-    for _ in 0..u16::from_be_bytes([qd1, qd0]) {
-        name::skip(&mut cursor)?;
-        cursor.array::<4>()?;
-    }
-    for _ in 0..u16::from_be_bytes([an1, an0]).min(RECORDS_MAX) {
-        name::skip(&mut cursor)?;
-        let [type1, type0, _, class, _, _, _, _, length1, length0] = cursor.array()?;
-        let data = cursor.take(usize::from(u16::from_be_bytes([length1, length0])))?;
-        let address = match (u16::from_be_bytes([type1, type0]), class) {
-            (1, 1) => <[u8; 4]>::try_from(data).ok().map(|data| IpAddr::V4(Ipv4Addr::from(data))),
-            (28, 1) => <[u8; 16]>::try_from(data).ok().map(|data| IpAddr::V6(Ipv6Addr::from(data))),
-            _ => None,
-        };
-        if let Some(address) = address.filter(|&address| is_private(address)) {
-            return Some(address);
-        }
-    }
-    None
+fn private_address(sections: &Sections<'_>) -> Option<IpAddr> {
+    let records = sections.answers().take(RECORDS_MAX).filter(|record| record.class == Class::IN);
+    { records }.filter_map(|record| record.address()).find(|&address| is_private(address))
 }
 
 /// Whether an address is of a home, a company or this machine; the unspecified ones are not.
@@ -131,14 +113,15 @@ mod tests {
             }
             payload
         };
-        let found = |addresses: &[[u8; 4]]| private_address(&response(addresses)).map(|it| it.to_string());
+        let private = |payload: &[u8]| private_address(&Sections::of(payload)?);
+        let found = |addresses: &[[u8; 4]]| private(&response(addresses)).map(|it| it.to_string());
         assert_eq!(found(&[[192, 0, 2, 1], [8, 8, 8, 8]]), None);
         assert_eq!(found(&[[0, 0, 0, 0]]), None, "blocked");
         assert_eq!(found(&[[192, 0, 2, 1], [192, 168, 1, 1]]).as_deref(), Some("192.168.1.1"));
         assert_eq!(found(&[[127, 0, 0, 1]]).as_deref(), Some("127.0.0.1"));
         let whole = response(&[[10, 0, 0, 1]]);
         for length in 0..whole.len() {
-            assert_eq!(private_address(&whole[..length]), None, "cut after {length}");
+            assert_eq!(private(&whole[..length]), None, "cut after {length}");
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct DetectorSection<const ON: bool, const THRESHOLD: u32> {
 
 impl<const ON: bool, const THRESHOLD: u32> Default for DetectorSection<ON, THRESHOLD> {
     fn default() -> Self {
-        let threshold = Threshold(f64::from(THRESHOLD));
+        let threshold = Threshold::new(f64::from(THRESHOLD));
         DetectorSection { enable: ON, threshold, hold_off: HoldOff::new(3_600) }
     }
 }
@@ -90,17 +90,24 @@ pub(crate) type HoldOff = Bounded<0, { Seconds::MAX }>;
 
 /// A number above 0, whole or with a fraction.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Threshold(f64);
+pub(crate) struct Threshold {
+    number: f64,
+    count: u64,
+}
 
 impl Threshold {
+    fn new(number: f64) -> Self {
+        Threshold { number, count: (number as u64).max(1) }
+    }
+
     /// The number.
     pub(crate) fn get(self) -> f64 {
-        self.0
+        self.number
     }
 
     /// As a count, 1 at least.
     pub(crate) fn as_count(self) -> u64 {
-        (self.0 as u64).max(1)
+        self.count
     }
 }
 
@@ -111,7 +118,7 @@ impl<'de> Deserialize<'de> for Threshold {
             RawValue::Scalar(text) => text.parse().ok(),
             _ => None,
         };
-        number.filter(|number| *number > 0.0 && *number <= 1e9).map(Threshold).ok_or_else(|| {
+        number.filter(|number| *number > 0.0 && *number <= 1e9).map(Threshold::new).ok_or_else(|| {
             D::Error::custom(format_args!(
                 "invalid value: {}, expected a number above 0, 1e9 at most",
                 given.kind()

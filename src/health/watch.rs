@@ -5,7 +5,7 @@ use super::bursts::Burst;
 use super::cache::AskedOthers;
 use super::devices::SeenDevices;
 use super::domain_table::FreshNames;
-use super::domains::RegisteredDomain;
+use super::domains::RecentDomains;
 use super::new_domains::SeenDomains;
 use super::rebinding;
 use super::section::{DetectorSection, Section};
@@ -17,7 +17,6 @@ use super::upstreams::Upstreams;
 use crate::limits::{HEALTH_ALARMS, HEALTH_BYTES};
 use crate::message::event::Event;
 use crate::message::hashes::MessageHashes;
-use crate::sys::random::{SeededState, seeded_state};
 use crate::wire::iana::{MessageType, Rcode};
 use crate::wire::name::Name;
 use crate::wire::segment::{FIRST_SEEN, Input, Output};
@@ -36,11 +35,11 @@ pub(crate) struct Health {
     devices: Option<Box<SeenDevices>>,
     domains: Option<Box<SeenDomains>>,
     fresh: Box<FreshNames>,
+    recent: Box<RecentDomains>,
     /// A bit for each stream that tells queries of clients: of the others the names are taken from
     /// responses.
     tells_queries: [u32; STREAMS / 32],
     alarms: Alarms,
-    hasher: SeededState,
     /// The time of the last message, and milliseconds since.
     clock: u64,
     passed_ms: u64,
@@ -58,6 +57,7 @@ const COST: usize = size_of::<Health>()
     + Outstanding::COST
     + size_of::<AskedOthers>()
     + size_of::<FreshNames>()
+    + size_of::<RecentDomains>()
     + size_of::<RandomSubdomains>()
     + size_of::<Tunnels>()
     + SeenDevices::COST
@@ -97,9 +97,9 @@ impl Health {
             devices: None,
             domains: None,
             fresh: Box::default(),
+            recent: Box::default(),
             tells_queries: [0; STREAMS / 32],
             alarms: Alarms::default(),
-            hasher: seeded_state(),
             clock: 0,
             passed_ms: 0,
         };
@@ -215,8 +215,7 @@ impl Health {
 
     #[cfg_attr(for_size, optimize(speed))]
     fn observe_name(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
-        let Some(domain) = RegisteredDomain::of(&hashes.name) else { return };
-        let key = domain.hash(&self.hasher);
+        let Some((domain, key)) = self.recent.find(&hashes.name, hashes.folded) else { return };
         let section = &self.section;
         if let Some(domains) = &mut self.domains
             && domains.is_new(domain.suffix, self.clock)

@@ -15,7 +15,6 @@ use crate::message::name_set::NameSet;
 use crate::message::status::ExchangeStatus;
 use crate::values::Network;
 use crate::wire::answers::{AnswerSummary, FirstAnswer, read_name};
-use crate::wire::dns::HEADER_BYTES;
 use crate::wire::name::{NAME_MAX, Name};
 
 /// The marks of a blocked response.
@@ -78,13 +77,9 @@ impl StatusRules {
         hashes: &MessageHashes<'_>,
         policy_intervened: bool,
     ) -> JudgedResponse<'a> {
-        let answers = match &event.dns.question {
-            // The records come after the one question that was read.
-            Some(question) if question.qclass.is_some() => {
-                AnswerSummary::parse(event.payload, HEADER_BYTES + question.name.wire_form().len() + 4)
-            }
-            _ => AnswerSummary::default(),
-        };
+        // The records come after the one question that was read.
+        let answers =
+            event.question_end().map(|end| AnswerSummary::parse(event.payload, end)).unwrap_or_default();
         let rcode = event.dns.rcode.map(|rcode| rcode.0);
         let is_blocked = hashes.is_of_client
             && (policy_intervened

@@ -30,7 +30,7 @@ use super::receiver::{Receiver, serve};
 use crate::limits::TLS_CONNECTION_BYTES;
 use crate::net::dial::{Dialled, KeepAlive, PeerAddress, dial};
 use crate::net::reconnect::Reconnect;
-use crate::net::tls::Client;
+use crate::net::tls::{self, Client};
 use crate::section::section;
 use crate::values::{Host, KeyError, PlanError, Seconds, all, required};
 
@@ -160,7 +160,7 @@ impl TcpClient {
                             serve(stream, self, counters, receiver, &lease).await
                         }
                         Dialled::Tls(stream) => {
-                            lease.note_socket(stream.get_ref().0.get_ref(), false);
+                            lease.note_socket(tls::socket(&stream), false);
                             serve(*stream, self, counters, receiver, &lease).await
                         }
                     };

@@ -13,12 +13,12 @@
 //! | history | 1341152 |
 //! | receive buffer | 65536 |
 //! | 4 blocks for long frames | 540688 |
-//! | health: upstream servers, detectors, alarms | 61344 |
-//! | message on its way | 7368 |
+//! | health: upstream servers, detectors, alarms | 61424 |
+//! | message on its way | 7432 |
 //! | lines of the log | 16384 |
 //! | queue and buffers of output stdout | 294912 |
 //! | web API | 195616 |
-//! | in all | 4329812 |
+//! | in all | 4329956 |
 
 mod profiles;
 
@@ -412,7 +412,10 @@ pub(crate) const QUEUE_BYTES_PER_RECORD: usize = 32;
 pub(crate) const HEALTH_UPSTREAMS: usize = 64;
 
 /// Queries to upstream servers that wait for their response.
-pub(crate) const HEALTH_OUTSTANDING: usize = 768;
+pub(crate) const HEALTH_OUTSTANDING: usize = 640;
+
+/// Names whose registered domain need not be looked for again; a power of two. 16 bytes each.
+pub(crate) const HEALTH_RECENT_DOMAINS: usize = 64;
 
 /// Bytes of all that watches over the health, but for new domains.
 pub const HEALTH_BYTES: usize = 64 << 10;

@@ -16,7 +16,8 @@ use crate::message::pairing::ExchangeMark;
 use crate::message::privacy::Privacy;
 use crate::message::status::ExchangeStatus;
 use crate::time::{Latency, Time};
-use crate::wire::dns::Summary;
+use crate::wire::answers::Sections;
+use crate::wire::dns::{HEADER_BYTES, Summary};
 use crate::wire::dnstap::{self, Dnstap};
 use crate::wire::iana::{Family, MessageType, Protocol};
 
@@ -97,6 +98,22 @@ impl<'a> Event<'a> {
             query_rewritten: false,
             name_rewritten: false,
             client_subnets: None,
+        }
+    }
+
+    /// Where the first question ends in the payload, if it was read whole.
+    #[inline]
+    pub(crate) fn question_end(&self) -> Option<usize> {
+        let question = self.dns.question.as_ref().filter(|question| question.qclass.is_some())?;
+        Some(HEADER_BYTES + question.name.wire_form().len() + 4)
+    }
+
+    /// The sections behind the questions.
+    #[inline]
+    pub(crate) fn sections(&self) -> Option<Sections<'a>> {
+        match self.question_end() {
+            Some(end) => Sections::after_question(self.payload, end),
+            None => Sections::of(self.payload),
         }
     }
 

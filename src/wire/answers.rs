@@ -130,6 +130,8 @@ pub struct AnswerRecord<'a> {
     pub(crate) message: &'a [u8],
     /// Where its name begins in the message; see [`read_name`].
     pub(crate) name_start: usize,
+    /// The place that it points to, if the name is a pointer and nothing else.
+    pointer: Option<u16>,
     /// Its type.
     pub rr_type: RrType,
     /// Its class.
@@ -205,14 +207,22 @@ impl<'a> AnswerRecord<'a> {
     #[inline]
     fn parse(message: &'a [u8], cursor: &mut Cursor<'a>) -> Option<AnswerRecord<'a>> {
         let name_start = message.len() - cursor.len();
-        name::skip(cursor)?;
+        // Nearly always a pointer is all there is of the name.
+        let pointer = match *cursor.rest() {
+            [high @ 0xc0..=0xff, low, ..] => Some(u16::from_be_bytes([high & 0x3f, low])),
+            _ => None,
+        };
+        match pointer {
+            Some(_) => _ = cursor.u16()?,
+            None => name::skip(cursor)?,
+        }
         let [type1, type0, class1, class0, ttl3, ttl2, ttl1, ttl0, length1, length0] = cursor.array()?;
         let data_start = message.len() - cursor.len();
         let data = cursor.take(usize::from(u16::from_be_bytes([length1, length0])))?;
         let rr_type = RrType(u16::from_be_bytes([type1, type0]));
         let class = Class(u16::from_be_bytes([class1, class0]));
         let ttl = u32::from_be_bytes([ttl3, ttl2, ttl1, ttl0]);
-        Some(AnswerRecord { message, name_start, rr_type, class, ttl, data, data_start })
+        Some(AnswerRecord { message, name_start, pointer, rr_type, class, ttl, data, data_start })
     }
 
     /// Its name, put together in `room`.
@@ -223,8 +233,7 @@ impl<'a> AnswerRecord<'a> {
     /// Where its name begins, if a pointer to it is all there is: nearly always at that of the question.
     #[inline]
     pub fn pointed_at(&self) -> Option<&'a [u8]> {
-        let [high @ 0xc0..=0xff, low, ..] = *self.message.get(self.name_start..)? else { return None };
-        let target = usize::from(u16::from_be_bytes([high & 0x3f, low]));
+        let target = usize::from(self.pointer?);
         self.message.get(target..).filter(|_| target < self.name_start)
     }
 

@@ -17,6 +17,11 @@ use crate::values::{ClientTls, Host, KeyError};
 /// A connection after its handshake.
 pub(crate) type ClientStream = futures_rustls::client::TlsStream<Async<TcpStream>>;
 
+/// The socket below a stream.
+pub(crate) fn socket(stream: &ClientStream) -> &TcpStream {
+    stream.get_ref().0.get_ref()
+}
+
 /// Whom to trust, under which name, and our own certificate if there is one.
 #[derive(Debug)]
 pub struct Client {

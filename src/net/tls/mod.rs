@@ -29,11 +29,11 @@ use std::io;
 #[cfg(not(feature = "tls"))]
 pub use absent::{Client, Server};
 #[cfg(not(feature = "tls"))]
-pub(crate) use absent::{ClientStream, ServerStream};
+pub(crate) use absent::{ClientStream, ServerStream, socket};
 #[cfg(feature = "tls")]
 pub use client::Client;
 #[cfg(feature = "tls")]
-pub(crate) use client::ClientStream;
+pub(crate) use client::{ClientStream, socket};
 #[cfg(feature = "tls")]
 pub use server::Server;
 #[cfg(feature = "tls")]
