@@ -144,6 +144,7 @@ impl Health {
     }
 
     #[cfg_attr(for_size, optimize(speed))]
+    #[inline]
     fn observe_upstream(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: u16) {
         let Some(server) = event.response().address else { return };
         let Some(place) = self.upstreams.place_of(server) else { return };
@@ -165,22 +166,27 @@ impl Health {
     }
 
     #[cfg_attr(for_size, optimize(speed))]
+    #[inline]
     fn observe_client(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>, stream: usize) {
         let section = &self.section;
         let tells_queries = self.tells_queries.get_mut(stream / 32);
         if event.is_response() {
             let has_told = tells_queries.is_none_or(|word| *word >> (stream % 32) & 1 == 1);
-            for (burst, detector, rcode, kind) in [
-                (&mut self.nxdomain, &section.nxdomain_burst, Rcode(3), AlarmKind::NxdomainBurst),
-                (&mut self.servfail, &section.servfail_burst, Rcode(2), AlarmKind::ServfailBurst),
-            ] {
-                if detector.enable
-                    && event.dns.rcode == Some(rcode)
-                    && let Some(count) = burst.count(self.clock, detector.threshold.as_count())
-                {
-                    let finding = Finding::text(kind, event.identity, count, self.clock);
-                    self.alarms.raise(finding, detector.hold_off.get());
+            let burst = match event.dns.rcode {
+                Some(Rcode(3)) => {
+                    Some((&mut self.nxdomain, &section.nxdomain_burst, AlarmKind::NxdomainBurst))
                 }
+                Some(Rcode(2)) => {
+                    Some((&mut self.servfail, &section.servfail_burst, AlarmKind::ServfailBurst))
+                }
+                _ => None,
+            };
+            if let Some((burst, detector, kind)) = burst
+                && detector.enable
+                && let Some(count) = burst.count(self.clock, detector.threshold.as_count())
+            {
+                let finding = Finding::text(kind, event.identity, count, self.clock);
+                self.alarms.raise(finding, detector.hold_off.get());
             }
             if section.rebinding.enable
                 && let Some(address) = rebinding::find(event)
@@ -214,6 +220,7 @@ impl Health {
     }
 
     #[cfg_attr(for_size, optimize(speed))]
+    #[inline]
     fn observe_name(&mut self, event: &Event<'_>, hashes: &MessageHashes<'_>) {
         let Some((domain, key)) = self.recent.find(&hashes.name, hashes.folded) else { return };
         let section = &self.section;
