@@ -27,6 +27,11 @@ pub(crate) trait Ascii: Write {
 
 impl Ascii for String {}
 impl<const N: usize> Ascii for heapless::String<N> {}
+impl<const N: usize> Ascii for heapless::Vec<u8, N> {
+    fn write_ascii(&mut self, bytes: &[u8]) -> fmt::Result {
+        self.extend_from_slice(bytes).map_err(|_| fmt::Error)
+    }
+}
 
 /// Digits of the largest number.
 const DIGITS_MAX: usize = 20;

@@ -113,7 +113,7 @@ fn date_time(time: Time, between: u8) -> [u8; DATE_TIME_BYTES] {
 }
 
 /// Bytes of `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`.
-const TIMESTAMP_BYTES: usize = 32;
+pub(crate) const TIMESTAMP_BYTES: usize = 32;
 
 /// Makes timestamps, and remembers the text of the second: most messages are of the same as the one before.
 #[derive(Debug)]
@@ -179,22 +179,19 @@ pub(crate) fn write_comma_time(out: &mut impl Ascii, time: Time) -> fmt::Result 
     write_padded(out, u64::from(time.nanoseconds / 1_000_000), 3)
 }
 
-/// Writes `Mmm dd HH:MM:SS` with a space before a day of one digit (RFC 3164, 4.1.2).
-///
-/// # Errors
-///
-/// When there is no room.
-pub(crate) fn write_month_time(out: &mut impl Ascii, time: Time) -> fmt::Result {
+/// Bytes of `Mmm dd HH:MM:SS`.
+pub(crate) const MONTH_TIME_BYTES: usize = 15;
+
+/// `Mmm dd HH:MM:SS` with a space before a day of one digit (RFC 3164, 4.1.2).
+pub(crate) fn month_time(time: Time) -> [u8; MONTH_TIME_BYTES] {
     const MONTHS: [&[u8; 3]; 12] =
         [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
     let date = Date::from_days(time.seconds / 86_400);
-    let month = MONTHS.get(usize::try_from(date.month - 1).unwrap_or(0)).copied().unwrap_or(b"---");
-    out.write_ascii(month)?;
-    out.write_char(' ')?;
+    let [a, b, c] = *MONTHS.get(usize::try_from(date.month - 1).unwrap_or(0)).copied().unwrap_or(b"---");
     let [tens, ones] = pair(date.day);
-    out.write_ascii(&[if tens == b'0' { b' ' } else { tens }, ones, b' '])?;
-    let whole = date_time(time, b'T');
-    out.write_ascii(whole.get(11..).unwrap_or_default())
+    let tens = if tens == b'0' { b' ' } else { tens };
+    let [.., h1, h0, _, m1, m0, _, s1, s0] = date_time(time, b'T');
+    [a, b, c, b' ', tens, ones, b' ', h1, h0, b':', m1, m0, b':', s1, s0]
 }
 
 /// Writes a latency in seconds with three decimals, rounded.

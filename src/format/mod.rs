@@ -324,4 +324,4 @@ fn with_device(format: Format, source: &RecordSource<'_>, out: &mut Record) -> f
 }
 
 /// The text of a missing value.
-const MISSING: &str = "-";
+pub(crate) const MISSING: &str = "-";

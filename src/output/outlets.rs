@@ -316,7 +316,7 @@ mod tests {
         let outlets = Outlets::new([
             of(Format::Json, b"\n"),
             of(Format::Json, b"|"),
-            Outlet::of_kind("test", RecordKind::Syslog(syslog), settings),
+            Outlet::of_kind("test", RecordKind::Syslog(syslog.into()), settings),
             of(Format::Text, b"\n"),
         ]);
         offer(&outlets);

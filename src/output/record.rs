@@ -27,7 +27,7 @@ pub(crate) enum RecordKind {
         terminator: Box<[u8]>,
     },
     /// A syslog message around the event.
-    Syslog(SyslogComposer),
+    Syslog(Box<SyslogComposer>),
     /// The event in a format, with a key beside it.
     Keyed(KeyedRecords),
     /// The event as JSON, with its time and identity beside it.

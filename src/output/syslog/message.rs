@@ -10,15 +10,16 @@
 //! is sent without these two, unless there is no header. On a stream the length in digits and a space are
 //! before each message, or a newline after it (RFC 6587, 3.4).
 
+use core::cell::{Cell, RefCell};
 use core::fmt::{self, Write};
 
 use super::super::{DropReason, Outlet};
 use super::choices::{Facility, HeaderFormat, MessageFraming, Severity};
 use crate::decimal::{Ascii, write_decimal};
-use crate::format::Encoding;
+use crate::format::{Encoding, MISSING};
 use crate::limits::{DATAGRAM_BYTES, RECORD_BYTES, SYSLOG_HEADER_BYTES};
 use crate::message::event::Event;
-use crate::time::{Time, write_month_time, write_timestamp};
+use crate::time::{MONTH_TIME_BYTES, TIMESTAMP_BYTES, Time, TimestampText, month_time};
 use crate::values::Format;
 use crate::zone::Zone;
 
@@ -36,10 +37,13 @@ pub(crate) struct SyslogComposer {
     alarm_priority: heapless::String<8>,
     /// Of `rfc3164`; UTC unless it is set.
     zone: Zone,
+    timestamp: RefCell<TimestampText>,
+    /// The last second, and how it is written in `rfc3164`.
+    local: Cell<Option<(u64, [u8; MONTH_TIME_BYTES])>>,
 }
 
 /// The header before a record.
-type SyslogHeader = heapless::String<SYSLOG_HEADER_BYTES>;
+type SyslogHeader = heapless::Vec<u8, SYSLOG_HEADER_BYTES>;
 
 // No message is longer than a datagram may be, so none has to be cut.
 const _: () = assert!(RECORD_BYTES + SYSLOG_HEADER_BYTES <= DATAGRAM_BYTES);
@@ -65,12 +69,14 @@ impl SyslogComposer {
             priority,
             alarm_priority,
             zone: Zone::default(),
+            timestamp: RefCell::default(),
+            local: Cell::default(),
         }
     }
 
     /// The same, with the time of a zone where the header has local time.
     pub(crate) fn in_zone(self, zone: Zone) -> Self {
-        SyslogComposer { zone, ..self }
+        SyslogComposer { zone, local: Cell::default(), ..self }
     }
 
     /// Puts the message of an encoded event into the output's queue.
@@ -95,7 +101,7 @@ impl SyslogComposer {
         if self.write_head(priority, event, &mut head).is_err() {
             return outlet.offer(Err(DropReason::Oversize));
         }
-        let record = if is_usual_text { self.body(record) } else { record };
+        let record = if is_usual_text { self.body(event, record) } else { record };
         let mut count = heapless::String::<8>::new();
         if self.framing == Some(MessageFraming::OctetCounting) {
             let counted = write_decimal(&mut count, (head.len() + record.len()) as u64);
@@ -104,7 +110,7 @@ impl SyslogComposer {
             }
         }
         let end: &[u8] = if self.framing == Some(MessageFraming::Newline) { b"\n" } else { b"" };
-        outlet.offer(Ok(&[count.as_bytes(), head.as_bytes(), record, end]));
+        outlet.offer(Ok(&[count.as_bytes(), &head, record, end]));
     }
 
     fn write_head(&self, priority: &str, event: &Event<'_>, out: &mut SyslogHeader) -> fmt::Result {
@@ -114,42 +120,59 @@ impl SyslogComposer {
                 out.write_ascii(priority.as_bytes())?;
                 out.write_ascii(b"1 ")?;
                 match event.time {
-                    Some(time) => write_timestamp(out, time)?,
-                    None => out.write_char('-')?,
+                    Some(time) => out.write_ascii(&self.timestamp.borrow_mut().of(time))?,
+                    None => out.write_ascii(b"-")?,
                 }
-                out.write_char(' ')?;
+                out.write_ascii(b" ")?;
                 write_host(event.identity, out)?;
                 out.write_ascii(b" dnstapd - - - ")
             }
             HeaderFormat::Rfc3164 => {
                 out.write_ascii(priority.as_bytes())?;
                 // There is no way to write a missing time.
-                write_month_time(out, self.zone.local(event.time.unwrap_or_else(Time::now)))?;
-                out.write_char(' ')?;
+                out.write_ascii(&self.local_time(event.time.unwrap_or_else(Time::now)))?;
+                out.write_ascii(b" ")?;
                 write_host(event.identity, out)?;
-                out.write_char(' ')
+                out.write_ascii(b" ")
             }
         }
     }
 
+    /// A moment as `rfc3164` has it; most messages are of the same second as the one before.
+    fn local_time(&self, time: Time) -> [u8; MONTH_TIME_BYTES] {
+        if let Some((seconds, text)) = self.local.get()
+            && seconds == time.seconds
+        {
+            return text;
+        }
+        let text = month_time(self.zone.local(time));
+        self.local.set(Some((time.seconds, text)));
+        text
+    }
+
     /// The part of a text record that the header does not say.
-    fn body<'r>(&self, record: &'r [u8]) -> &'r [u8] {
+    fn body<'r>(&self, event: &Event<'_>, record: &'r [u8]) -> &'r [u8] {
         if self.header == HeaderFormat::None {
             return record;
         }
-        // Behind the second space: neither timestamp nor identity has one.
-        let mut fields = record.splitn(3, |&byte| byte == b' ');
-        fields.nth(2).unwrap_or(record)
+        // Behind the timestamp and the identity, which has no space.
+        let timestamp = if event.time.is_some() { TIMESTAMP_BYTES } else { MISSING.len() };
+        let behind = record.get(timestamp + 1..).unwrap_or_default();
+        let body = behind.iter().position(|&byte| byte == b' ').and_then(|space| behind.get(space + 1..));
+        body.unwrap_or(record)
     }
 }
 
 /// The identity as a host name: printable ASCII without spaces.
 fn write_host(identity: &[u8], out: &mut SyslogHeader) -> fmt::Result {
     if identity.is_empty() {
-        return out.write_char('-');
+        return out.write_ascii(MISSING.as_bytes());
     }
-    let printable = |&byte: &u8| if (0x21..=0x7e).contains(&byte) { char::from(byte) } else { '_' };
-    identity.iter().try_for_each(|byte| out.write_char(printable(byte)))
+    let start = out.len();
+    out.write_ascii(identity)?;
+    let written = out.get_mut(start..).unwrap_or_default();
+    written.iter_mut().filter(|byte| !(0x21..=0x7e).contains(*byte)).for_each(|byte| *byte = b'_');
+    Ok(())
 }
 
 #[cfg(test)]

@@ -150,6 +150,6 @@ impl OutputKind for Section {
             Box::new(DatagramSink { peer, retry: self.retry })
         };
         let composer = SyslogComposer::new(encoding, self.header, framing, priority);
-        Ok(Plan::new(self, words, RecordKind::Syslog(composer.in_zone(zone)), sink))
+        Ok(Plan::new(self, words, RecordKind::Syslog(Box::new(composer.in_zone(zone))), sink))
     }
 }
