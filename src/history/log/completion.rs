@@ -63,8 +63,12 @@ impl Log {
         let (number, at) = self.find(handle)?;
         let bytes = self.store.page(number);
         let mut word = get_word(bytes, self.stride, at)?;
-        let detail =
-            at.checked_sub(1).and_then(|at| get_word(bytes, self.stride, at)).and_then(Extension::unpack);
+        let code = Code::of(outcome);
+        let detail = if word.code() == Code::DETAILED || code == Code::DETAILED {
+            at.checked_sub(1).and_then(|at| get_word(bytes, self.stride, at)).and_then(Extension::unpack)
+        } else {
+            None
+        };
         let detail = detail.filter(|extension| matches!(extension, Extension::Detail(..)));
         let is_pending = match (word.code(), detail) {
             (Code::DETAILED, Some(Extension::Detail(outcome, _))) => outcome.status == Status::Pending,
@@ -73,7 +77,6 @@ impl Log {
         if !is_pending {
             return None;
         }
-        let code = Code::of(outcome);
         if code == Code::DETAILED && detail.is_none() {
             return self.replace(handle, outcome, latency, answer);
         }

@@ -11,7 +11,6 @@ use super::{
     Exchange, IPV6_MARK, LIST_ENTRY_BYTES, Log, LoggedAnswer, NO_ANSWER, PackedAnswer, RecordPage,
     WORD_BYTES, get_answer, get_word,
 };
-use crate::limits;
 
 impl Log {
     /// Closes the open page and opens another one.
@@ -159,7 +158,7 @@ impl Log {
         (hash, slot): (u64, FreeSlot),
         stamp: u16,
     ) -> Result<u8, NoPage> {
-        let mut room = [0; ShapeKey::BYTES + limits::IDENTITY_BYTES];
+        let mut room = [0; ShapeKey::LONGEST];
         let string = key.compose(identity, &mut room);
         let reference = self.store.intern(self.hasher.hash_one(string), string, stamp)?;
         let page = self.pages.get_mut(usize::from(self.open.page)).ok_or(NoPage)?;

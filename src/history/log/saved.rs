@@ -21,7 +21,6 @@ use super::shape::{Shape, ShapeKey};
 use super::{
     Exchange, Handle, IPV6_MARK, Log, LogRecord, LoggedAnswer, Position, WORD_BITS, get_word, time_of,
 };
-use crate::limits::IDENTITY_BYTES;
 use crate::wire::name::Name;
 use crate::wire::segment::{Input, Output};
 
@@ -82,7 +81,7 @@ impl ExchangeWriter {
         let flags = [responded, rcode.is_some(), ede.is_some(), record.time.is_some(), has_answer];
         out.byte(flags.iter().fold(status as u8, |all, flag| all << 1 | u8::from(*flag)));
         let shape = Shape::of(record).key();
-        let mut room = [0; ShapeKey::BYTES + IDENTITY_BYTES];
+        let mut room = [0; ShapeKey::LONGEST];
         self.write_string(shape.compose(record.identity, &mut room), out);
         let mut room = [0; 16];
         self.write_string(pack_address(record.client, &mut room), out);

@@ -9,6 +9,7 @@
 use core::hash::{BuildHasher, Hasher};
 
 use super::{Exchange, LogRecord};
+use crate::limits::IDENTITY_BYTES;
 use crate::sys::random::SeededState;
 use crate::wire::iana::{Family, MessageType, Protocol, RrType};
 
@@ -23,6 +24,8 @@ pub(super) struct ShapeKey {
 impl ShapeKey {
     /// Bytes before the identity.
     pub(super) const BYTES: usize = 19;
+    /// Bytes of the longest string.
+    pub(super) const LONGEST: usize = Self::BYTES + IDENTITY_BYTES;
 
     #[inline]
     pub(super) fn of(exchange: &Exchange<'_>) -> Self {
@@ -50,12 +53,20 @@ impl ShapeKey {
     }
 
     /// The shape as a string of the store: flags, stream, numbers, identity.
-    pub(super) fn compose<'r>(&self, identity: &[u8], room: &'r mut [u8]) -> &'r [u8] {
+    pub(super) fn compose<'r>(&self, identity: &[u8], room: &'r mut [u8; Self::LONGEST]) -> &'r [u8] {
         let [low, high] = self.stream.to_le_bytes();
-        let numbers = self.numbers.iter().flat_map(|number| number.to_le_bytes());
-        let bytes = [self.flags, low, high].into_iter().chain(numbers).chain(identity.iter().copied());
-        let length = room.iter_mut().zip(bytes).map(|(place, byte)| *place = byte).count();
-        room.get(..length).unwrap_or_default()
+        let (head, place) = room.split_at_mut(Self::BYTES);
+        if let Some(([flags, stream_low, stream_high], numbers)) = head.split_first_chunk_mut() {
+            (*flags, *stream_low, *stream_high) = (self.flags, low, high);
+            for (place, number) in numbers.as_chunks_mut().0.iter_mut().zip(self.numbers) {
+                *place = number.to_le_bytes();
+            }
+        }
+        let length = identity.len().min(place.len());
+        if let (Some(place), Some(identity)) = (place.get_mut(..length), identity.get(..length)) {
+            place.copy_from_slice(identity);
+        }
+        room.get(..Self::BYTES + length).unwrap_or_default()
     }
 }
 
