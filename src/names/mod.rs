@@ -493,11 +493,12 @@ impl Devices {
     }
 }
 
-/// An address in 16 bytes.
+/// An address in 16 bytes, one of IPv4 as it is mapped to IPv6 (RFC 4291, 2.5.5.2).
 #[inline]
 fn bytes(address: IpAddr) -> [u8; 16] {
     match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        // As one number, or it is put together byte by byte.
+        IpAddr::V4(v4) => (0xffff_0000_0000 | u128::from(v4.to_bits())).to_be_bytes(),
         IpAddr::V6(v6) => v6.octets(),
     }
 }
