@@ -87,20 +87,21 @@ const KAFKA_SECRETS: &[&str] = &["pass", "secret", "key", "pem", "oauth", "jaas"
 /// A value as TOML has it.
 fn toml(value: &RawValue) -> String {
     match value {
-        RawValue::Text(text) => quoted(&without_user(text)),
+        RawValue::Text(text) => quoted(&without_secrets(text)),
         RawValue::Scalar(text) => text.clone(),
         RawValue::List(list) => format!("[{}]", list.iter().map(toml).collect::<Vec<_>>().join(", ")),
         RawValue::Table(_) => "{}".to_owned(),
     }
 }
 
-/// A URL without login and password.
-fn without_user(text: &str) -> String {
+/// A URL without login and password, and without what is behind its host: who knows that of a webhook may use it.
+fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+    let behind = if behind.len() <= 1 { behind } else { "/..." };
+    format!("{scheme}://{host}{behind}")
 }
 
 /// A basic string of TOML.
@@ -182,7 +183,14 @@ mod tests {
         {
             assert!(!is_secret(key), "{key}");
         }
-        assert_eq!(without_user("https://me:topsecret@a.example:1/b@c"), "https://a.example:1/b@c");
+        for (url, shown) in [
+            ("https://me:topsecret@a.example:1/topsecret@c", "https://a.example:1/..."),
+            ("https://a.example?query=topsecret@b", "https://a.example/..."),
+            ("http://a.example:8123/", "http://a.example:8123/"),
+            ("no URL/at all", "no URL/at all"),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
     }
 
     #[test]
