@@ -17,6 +17,13 @@ const SAMPLES: [&[u8]; 5] = [
 const MESSAGES: [&[u8]; 2] =
     [include_bytes!("../fuzz/corpus/dns/response"), include_bytes!("../fuzz/corpus/dns/pointer")];
 
+/// An answer of type TXT without a string, which the fuzz target found.
+#[test]
+fn text_without_a_string_is_of_an_unknown_type() {
+    check_message(b"\0\x10\x81\x80\0\0\0\x01\0\0\0\0\0\0\x10\0\x01\0\0\0\0\0\0");
+    check(b"\0\x10");
+}
+
 proptest! {
     #![proptest_config(crate::cases(512))]
 
