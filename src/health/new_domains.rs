@@ -88,12 +88,12 @@ mod tests {
         // One that had to go when there was no room for another is the exception.
         let forgotten = (names - 20_000..names).filter(|&number| seen.is_new(&name(number), NOW)).count();
         assert!(forgotten <= 20, "{forgotten}");
-        let (strangers, mut false_seen) = (1_000_000, 0);
+        // 0.0093 % are expected while both generations are full: of so many, chance makes no 0.01 %.
+        let (strangers, mut false_seen) = (40_000_000, 0);
         for number in 0..strangers {
             false_seen += u64::from(seen.seen.has_seen(&name(1 << 40 | number)));
         }
-        // 93 are expected while both generations are full, 0.0093 %; six standard deviations more never come.
-        assert!(false_seen <= 151, "{false_seen} of {strangers}");
+        assert!(false_seen * 10_000 <= strangers, "{false_seen} of {strangers}");
     }
 
     #[test]
